@@ -1,0 +1,1 @@
+"""File storage for FastAPI by dependency injection."""

@@ -1,0 +1,257 @@
+"""Every error this library raises; knows no HTTP and imports nothing of ours.
+
+FilestoreError
+├── ConfigurationError                 (ValueError)
+│   ├── SettingsError
+│   ├── DuplicateBackendError
+│   └── UnknownBackendError            (LookupError)
+├── StorageError
+│   ├── ObjectNotFoundError            (FileNotFoundError)
+│   ├── BucketNotFoundError            (FileNotFoundError)
+│   ├── ObjectExistsError              (FileExistsError)
+│   ├── PreconditionFailedError
+│   ├── StoragePermissionError         (PermissionError)
+│   ├── StorageUnavailableError        (ConnectionError)
+│   ├── StorageTimeoutError            (TimeoutError)
+│   ├── InvalidKeyError                (ValueError)
+│   ├── RangeNotSatisfiableError       (ValueError)
+│   ├── SigningUnavailableError        (NotImplementedError)
+│   └── ForkedProcessError             (RuntimeError)
+├── InvalidSignatureError              (PermissionError)
+├── ContentError
+│   ├── UnsupportedContentError        (TypeError)
+│   ├── PendingContentError            (RuntimeError)
+│   └── ContentConsumedError           (RuntimeError)
+├── UploadError                        (ValueError)
+│   ├── MalformedUploadError
+│   ├── MissingFileError
+│   ├── TooManyFilesError
+│   ├── UnsupportedUploadError
+│   └── UploadTooLargeError
+├── InvalidCursorError                 (ValueError)
+├── InvalidFieldsError                 (ValueError)
+├── RowNotFoundError                   (LookupError)
+├── FileNotSetError                    (LookupError)
+└── RowConflictError                   (ValueError)
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+class FilestoreError(Exception):
+    """The root: catch it to catch everything this library raises."""
+
+
+# -- configuration ---------------------------------------------------------------------------------
+
+
+class ConfigurationError(FilestoreError, ValueError):
+    """A backend, a setting or a binding can't work as it was given."""
+
+
+class SettingsError(ConfigurationError):
+    """Environment variables hold wrong values; each problem names its variable and the remedy."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(("The file store's settings are wrong:", *(f"- {line}" for line in problems))))
+
+
+class DuplicateBackendError(ConfigurationError):
+    """Two backends of one registry were given the same key."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(
+            f"A backend {key!r} is registered already: choose another key, unregister it first, "
+            "or pass replace=True."
+        )
+
+
+class UnknownBackendError(ConfigurationError, LookupError):
+    """No backend of that key is registered."""
+
+    def __init__(self, key: str | None, known: Iterable[str]) -> None:
+        self.key, self.known = key, tuple(known)
+        wanted = "No default backend is" if key is None else f"No backend {key!r} is"
+        names = ", ".join(map(repr, self.known)) or "none"
+        super().__init__(
+            f"{wanted} registered (known: {names}). Register it with storages.register_backend(...) or set "
+            f"FILESTORE_BACKENDS__{(key or 'default').upper()}__URL and run inside Filestore.lifespan."
+        )
+
+
+# -- storage ---------------------------------------------------------------------------------------
+
+
+class StorageError(FilestoreError):
+    """A backend could not do what it was asked; `backend` is its key, `key` the object's."""
+
+    def __init__(self, message: str, *, backend: str | None = None, key: str | None = None) -> None:
+        self.backend, self.key = backend, key
+        super().__init__(message)
+
+
+class ObjectNotFoundError(StorageError, FileNotFoundError):
+    """The object does not exist in its backend."""
+
+
+class BucketNotFoundError(StorageError, FileNotFoundError):
+    """The bucket or container of a backend does not exist."""
+
+
+class ObjectExistsError(StorageError, FileExistsError):
+    """An object of that key exists and must not be overwritten."""
+
+
+class PreconditionFailedError(StorageError):
+    """The object changed since its entity tag was read."""
+
+
+class StoragePermissionError(StorageError, PermissionError):
+    """The store refused the credentials, or they lack a permission."""
+
+
+class StorageUnavailableError(StorageError, ConnectionError):
+    """The store could not be reached or answered with a server error, retries included."""
+
+
+class StorageTimeoutError(StorageUnavailableError, TimeoutError):
+    """The store did not answer in time, retries included."""
+
+
+class InvalidKeyError(StorageError, ValueError):
+    """An object key that a store would misread: empty, `..`, a leading or double slash, a control character."""
+
+
+class RangeNotSatisfiableError(StorageError, ValueError):
+    """A range begins at or after the end of the object; `size` is the object's, in bytes."""
+
+    def __init__(
+        self, message: str, *, size: int | None = None, backend: str | None = None, key: str | None = None
+    ) -> None:
+        self.size = size
+        super().__init__(message, backend=backend, key=key)
+
+
+class SigningUnavailableError(StorageError, NotImplementedError):
+    """This backend has no signed URLs of its own and no signing key is configured."""
+
+
+class ForkedProcessError(StorageError, RuntimeError):
+    """A backend used before a fork is used after it; its connections would hang for ever."""
+
+
+class InvalidSignatureError(FilestoreError, PermissionError):
+    """A signed URL of the application is forged, expired, or meant for something else; never says which."""
+
+    def __init__(self) -> None:
+        super().__init__("The signed URL is not valid, or no longer.")
+
+
+# -- content ---------------------------------------------------------------------------------------
+
+
+class ContentError(FilestoreError):
+    """Content that can't be stored as it was given."""
+
+
+class UnsupportedContentError(ContentError, TypeError):
+    """Content, or a value for a file column, of a type that can't be stored."""
+
+
+class PendingContentError(ContentError, RuntimeError):
+    """A file whose bytes were never stored was about to be used as if they were."""
+
+
+class ContentConsumedError(ContentError, RuntimeError):
+    """Content that can be read only once was read already, so it can't be stored again."""
+
+
+# -- uploads ---------------------------------------------------------------------------------------
+
+
+class UploadError(FilestoreError, ValueError):
+    """What a client sent can't be accepted."""
+
+
+class MalformedUploadError(UploadError):
+    """The request's body is not the form it says it is."""
+
+
+class MissingFileError(UploadError):
+    """The form lacks the file field."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        super().__init__(f"The form has no file in the field {field!r}: send one as multipart/form-data.")
+
+
+class TooManyFilesError(UploadError):
+    """The form has more files than the route takes."""
+
+    def __init__(self, *, limit: int, actual: int) -> None:
+        self.limit, self.actual = limit, actual
+        super().__init__(f"The form has {actual} files; at most {limit} can be sent at once.")
+
+
+class UnsupportedUploadError(UploadError):
+    """The body's media type is not one the route takes."""
+
+    def __init__(self, actual: str, expected: Sequence[str]) -> None:
+        self.actual, self.expected = actual, tuple(expected)
+        super().__init__(f"A body of type {actual or 'unknown'!r} can't be read here; send {' or '.join(expected)}.")
+
+
+class UploadTooLargeError(UploadError):
+    """A body, file or field is larger than its limit; both in bytes, `actual` is None if only its start was read."""
+
+    def __init__(self, what: str, *, limit: int, actual: int | None = None) -> None:
+        self.what, self.limit, self.actual = what, limit, actual
+        size = "more" if actual is None else f"{actual:,} bytes"
+        super().__init__(f"The {what} has {size}; the limit is {limit:,} bytes.")
+
+
+# -- rows ------------------------------------------------------------------------------------------
+
+
+class InvalidCursorError(FilestoreError, ValueError):
+    """A page's cursor was not made by this listing."""
+
+    def __init__(self) -> None:
+        super().__init__("The cursor is not one of this listing: start again without it.")
+
+
+class InvalidFieldsError(FilestoreError, ValueError):
+    """Values for a row's columns are wrong; `problems` has one entry for each, as pydantic reports them."""
+
+    def __init__(self, problems: Sequence[Mapping[str, Any]]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems))
+
+
+class RowNotFoundError(FilestoreError, LookupError):
+    """No row of the model has that primary key."""
+
+    def __init__(self, model: str, identity: object) -> None:
+        self.model, self.identity = model, identity
+        super().__init__(f"There is no {model} with the id {identity!s}.")
+
+
+class FileNotSetError(FilestoreError, LookupError):
+    """The row exists but its file column is empty."""
+
+    def __init__(self, model: str, field: str) -> None:
+        self.model, self.field = model, field
+        super().__init__(f"This {model} has no {field}.")
+
+
+class RowConflictError(FilestoreError, ValueError):
+    """The database refused the row: a unique, foreign key, check or not-null constraint."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(
+            f"The {model} conflicts with another row or misses a value that the database requires."
+        )

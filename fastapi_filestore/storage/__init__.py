@@ -1,0 +1,1 @@
+"""Where bytes rest: a backend moves bytes and knows nothing of rows or HTTP."""

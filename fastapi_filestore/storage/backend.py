@@ -1,0 +1,143 @@
+"""What a backend is: a named place that moves bytes, and the values it speaks in."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Literal, Protocol
+
+from fastapi_filestore.storage.content import Content
+
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a store says of one object.
+
+    `path` is the object key, `size` is in bytes, `last_modified` is aware (UTC). `content_type` and `metadata`
+    are what the store holds: None and empty where it can't hold them (local disk), or for a listing.
+    """
+
+    path: str
+    size: int
+    last_modified: datetime
+    etag: str | None = None
+    version_id: str | None = None
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedURL:
+    """A URL that lets whoever holds it do one thing until it expires.
+
+    The client must send `method` with exactly these `headers`.
+    """
+
+    url: str
+    method: Literal["GET", "PUT"]
+    expires_at: datetime
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStream:
+    """An object, or a range of one, being read: iterate it once for its chunks.
+
+    The bytes are `start` (inclusive) to `end` (exclusive) of an object that `info` describes.
+    """
+
+    info: ObjectInfo
+    start: int
+    end: int
+    chunks: AsyncIterable[bytes]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self.chunks)
+
+    async def read(self) -> bytes:
+        """Return all of the bytes at once."""
+        return b"".join([chunk async for chunk in self])
+
+
+class StorageBackend(Protocol):
+    """A named place for objects. Every failure is a `StorageError`; every method may run on any event loop."""
+
+    @property
+    def key(self) -> str:
+        """The name that rows and settings know it by."""
+        ...
+
+    async def put(
+        self,
+        path: str,
+        content: Content,
+        *,
+        content_type: str | None = None,
+        content_disposition: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+        use_multipart: bool | None = None,
+        chunk_size: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> ObjectInfo:
+        """Store content at a key, in bounded memory, and return what the store knows of it.
+
+        If it fails or is cancelled, nothing is left behind, not even an unfinished multipart upload.
+
+        Args:
+            path: The object key.
+            content: Any of the forms that `Content` names.
+            content_type: Media type, kept with the object where the store can.
+            content_disposition: Header to serve the object with, kept where the store can.
+            metadata: Any text; encoded where the store can't hold it as it is.
+            if_absent: Raise `ObjectExistsError` rather than overwrite.
+            use_multipart: True or False forces a multipart upload or a single request; None decides by size.
+            chunk_size: Size of a part, in bytes.
+            max_concurrency: Parts in flight at once; memory is about `chunk_size * max_concurrency`.
+        """
+        ...
+
+    async def open(self, path: str, *, start: int = 0, end: int | None = None) -> ObjectStream:
+        """Open an object, or its bytes from `start` up to but without `end`, for reading in one request.
+
+        An `end` past the object's is its end. Raises `ObjectNotFoundError`, and `RangeNotSatisfiableError` if
+        `start` is at or after the end of a range asked for.
+        """
+        ...
+
+    async def head(self, path: str) -> ObjectInfo:
+        """Return what the store knows of an object; `ObjectNotFoundError` if it is missing."""
+        ...
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copy an object within the store, content type and metadata included, without moving its bytes through here."""
+        ...
+
+    async def delete(self, *paths: str) -> None:
+        """Delete objects; a missing one is fine."""
+        ...
+
+    def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
+        """Iterate the objects below a prefix, those after a key only if given, with flat memory."""
+        ...
+
+    async def sign(
+        self,
+        path: str,
+        *,
+        method: Literal["GET", "PUT"] = "GET",
+        expires_in: int,
+        content_type: str | None = None,
+    ) -> SignedURL:
+        """Presign a URL for `expires_in` seconds; `SigningUnavailableError` where the store has none."""
+        ...
+
+    async def probe(self) -> None:
+        """Raise the fitting `StorageError` if the bucket can't be reached with the credentials given."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release what is held; a closed backend raises on use."""
+        ...

@@ -1,0 +1,141 @@
+"""Content in any form a caller has it, read as one stream of chunks that never blocks the event loop."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import IO, Protocol, TypeAlias, TypeGuard, runtime_checkable
+
+from fastapi_filestore.errors import UnsupportedContentError
+
+READ_SIZE = 1024 * 1024
+"""Bytes read from a file at once: big enough that the hop to a thread costs nothing, small beside a part."""
+
+
+@runtime_checkable
+class BinaryFile(Protocol):
+    """Anything with a blocking `read(size)` that returns bytes: an open file, a spool, a BytesIO."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+@runtime_checkable
+class AsyncBinaryFile(Protocol):
+    """Anything with an awaitable `read(size)` and `seek(offset)`, as FastAPI's UploadFile."""
+
+    def read(self, size: int = ..., /) -> Awaitable[bytes]: ...
+
+    def seek(self, offset: int, /) -> Awaitable[object]: ...
+
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+Content: TypeAlias = (
+    Buffer | os.PathLike[str] | IO[bytes] | BinaryFile | AsyncBinaryFile | Iterable[bytes] | AsyncIterable[bytes]
+)
+"""Bytes, a path (never a str: a client's text must not name a file), a file, an iterable or an async iterable."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentReader:
+    """Content as chunks of bytes: iterate `chunks()`.
+
+    `size` is known in advance for bytes and paths. `replayable` content can be read again from its start.
+    """
+
+    content: Content
+    size: int | None
+    replayable: bool
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Read the content from its start: an open file from where it stands, an UploadFile rewound."""
+        return _checked(_read(self.content))
+
+
+def read_content(content: object) -> ContentReader:
+    """Say how content is to be read.
+
+    Raises:
+        UnsupportedContentError: It is text, or nothing that yields bytes.
+        FileNotFoundError: It is a path, and no file is there.
+    """
+    if isinstance(content, bytes | bytearray | memoryview):
+        return ContentReader(content, size=memoryview(content).nbytes, replayable=True)
+    if isinstance(content, os.PathLike):
+        return ContentReader(content, size=os.stat(content).st_size, replayable=True)
+    if _is_stream(content):
+        return ContentReader(content, size=None, replayable=False)
+    raise UnsupportedContentError(_refusal(content))
+
+
+def _is_stream(content: object) -> TypeGuard[IO[bytes] | AsyncBinaryFile | Iterable[bytes] | AsyncIterable[bytes]]:
+    if isinstance(content, str | dict | set | frozenset):
+        return False
+    return hasattr(content, "read") or isinstance(content, AsyncIterable | Iterable)
+
+
+def _refusal(content: object) -> str:
+    if isinstance(content, str):
+        return "Content can't be a str: pass text.encode() to store the text, or pathlib.Path(...) to store a file."
+    return (
+        f"Content can't be a {type(content).__name__}: pass bytes, a pathlib.Path, an open binary file, "
+        "an UploadFile, or an iterator of bytes."
+    )
+
+
+def _read(content: Content) -> AsyncIterator[bytes]:
+    if isinstance(content, bytes | bytearray | memoryview):
+        return _read_buffer(content)
+    if isinstance(content, os.PathLike):
+        return _read_path(Path(content))
+    if isinstance(content, AsyncBinaryFile) and iscoroutinefunction(content.read):
+        return _read_async_file(content)
+    if isinstance(content, BinaryFile):
+        return _read_file(content)
+    if isinstance(content, AsyncIterable):
+        return aiter(content)
+    return _read_iterator(iter(content))
+
+
+async def _checked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        if not isinstance(chunk, bytes | bytearray | memoryview):
+            raise UnsupportedContentError(
+                f"Content yielded a {type(chunk).__name__} where bytes were expected: open files in binary mode."
+            )
+        if chunk:
+            yield bytes(chunk)
+
+
+async def _read_buffer(content: Buffer) -> AsyncIterator[bytes]:
+    view = memoryview(content).cast("B")
+    for start in range(0, len(view), READ_SIZE):
+        yield bytes(view[start : start + READ_SIZE])
+
+
+async def _read_path(path: Path) -> AsyncIterator[bytes]:
+    file = await asyncio.to_thread(partial(open, path, "rb", buffering=0))
+    try:
+        async for chunk in _read_file(file):
+            yield chunk
+    finally:
+        file.close()
+
+
+async def _read_file(file: BinaryFile) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, READ_SIZE):
+        yield chunk
+
+
+async def _read_async_file(file: AsyncBinaryFile) -> AsyncIterator[bytes]:
+    # A route that looked at an upload before it stored it must not store the rest only.
+    await file.seek(0)
+    while chunk := await file.read(READ_SIZE):
+        yield chunk
+
+
+async def _read_iterator(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+        yield chunk

@@ -3,13 +3,12 @@
 import asyncio
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
-from fastapi_filestore.errors import UnsupportedContentError
+from fastapi_filestore.errors import ContentConsumedError, UnsupportedContentError
 
 READ_SIZE = 1024 * 1024
 """Bytes read from a file at once: big enough that the hop to a thread costs nothing, small beside a part."""
@@ -38,20 +37,33 @@ Content: TypeAlias = (
 """Bytes, a path (never a str: a client's text must not name a file), a file, an iterable or an async iterable."""
 
 
-@dataclass(frozen=True, slots=True)
 class ContentReader:
     """Content as chunks of bytes: iterate `chunks()`.
 
     `size` is known in advance for bytes and paths. `replayable` content can be read again from its start.
     """
 
-    content: Content
-    size: int | None
-    replayable: bool
+    __slots__ = ("_content", "_taken", "replayable", "size")
+
+    def __init__(self, content: Content, *, size: int | None = None, replayable: bool = False) -> None:
+        self._content = content
+        self._taken = False
+        self.size = size
+        self.replayable = replayable
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Read the content from its start: an open file from where it stands, an UploadFile rewound."""
-        return _checked(_read(self.content))
+        """Read the content from its start: an open file from where it stands, an UploadFile rewound.
+
+        Raises:
+            ContentConsumedError: It was read already and can't be read again.
+        """
+        if self._taken and not self.replayable:
+            raise ContentConsumedError(
+                "This content was read already and can't be read again: give new content "
+                "(bytes and paths can be read any number of times)."
+            )
+        self._taken = True
+        return _checked(_read(self._content))
 
 
 def read_content(content: object) -> ContentReader:

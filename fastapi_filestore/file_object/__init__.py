@@ -1,0 +1,5 @@
+"""`FileObject`: a file in your hands, in the column, in the response."""
+
+from fastapi_filestore.file_object.value import FileObject, FileState
+
+__all__ = ["FileObject", "FileState"]

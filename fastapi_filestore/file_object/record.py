@@ -1,0 +1,58 @@
+"""A stored file as JSON in a row: ours, and the one that advanced-alchemy wrote."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TypedDict, cast
+
+from fastapi_filestore.file_object.value import FileObject, FileState
+from fastapi_filestore.intake.names import FALLBACK_TYPE
+from fastapi_filestore.storage.registry import StorageRegistry, storages
+
+
+class FileRecord(TypedDict, total=False):
+    """The JSON of one file; `path` is missing in rows of advanced-alchemy, whose filename is the path."""
+
+    backend: str | None
+    path: str
+    filename: str
+    content_type: str
+    size: int | None
+    checksum: str | None
+    etag: str | None
+    last_modified: float | None
+    version_id: str | None
+    metadata: dict[str, str]
+
+
+def to_record(file: FileObject) -> FileRecord:
+    """Return the JSON of a stored file."""
+    return FileRecord(
+        backend=file.backend,
+        path=file.path or file.filename,
+        filename=file.filename,
+        content_type=file.content_type,
+        size=file.size,
+        checksum=file.checksum,
+        etag=file.etag,
+        last_modified=None if file.last_modified is None else file.last_modified.timestamp(),
+        version_id=file.version_id,
+        metadata=dict(file.metadata),
+    )
+
+
+def from_record(data: Mapping[str, object], *, registry: StorageRegistry = storages) -> FileObject:
+    """Return the stored file that a row's JSON describes; keys it does not know are ignored."""
+    record = cast("FileRecord", data)
+    name = record.get("filename") or record["path"]
+    file = FileObject(record.get("backend"), name, path=record.get("path", name), registry=registry)
+    file.content_type = record.get("content_type") or FALLBACK_TYPE
+    file.metadata = dict(record.get("metadata") or {})
+    file.size, file.checksum = record.get("size"), record.get("checksum")
+    file.etag, file.version_id = record.get("etag"), record.get("version_id")
+    file.last_modified = _moment(record.get("last_modified"))
+    file.state = FileState.STORED
+    return file
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)

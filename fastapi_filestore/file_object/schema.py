@@ -1,0 +1,64 @@
+"""How a file looks in a response, and why it can't stand in a request."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol, TypedDict
+
+from pydantic import GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+
+class Presentable(Protocol):
+    """What a response shows of a file: neither its backend nor its path."""
+
+    filename: str
+    content_type: str
+    size: int | None
+    checksum: str | None
+    last_modified: datetime | None
+    metadata: Mapping[str, str]
+
+    @property
+    def url(self) -> str | None: ...
+
+
+class FileRead(TypedDict):
+    """A stored file."""
+
+    filename: str
+    content_type: str
+    size: int | None
+    checksum: str | None
+    last_modified: datetime | None
+    metadata: dict[str, str]
+    url: str | None
+
+
+_response = TypeAdapter(FileRead)
+
+
+def core_schema_of(file_class: type[Presentable]) -> CoreSchema:
+    """Return the schema: an instance in Python, never from JSON, and a `FileRead` when written to JSON."""
+    return core_schema.is_instance_schema(
+        file_class,
+        serialization=core_schema.plain_serializer_function_ser_schema(_present, when_used="json"),
+    )
+
+
+def json_schema_of(handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    """Describe the response; read-only, since a request that could name a stored object could read any of them."""
+    return {**handler(_response.core_schema), "title": "File", "readOnly": True}
+
+
+def _present(file: Presentable) -> object:
+    shown = FileRead(
+        filename=file.filename,
+        content_type=file.content_type,
+        size=file.size,
+        checksum=file.checksum,
+        last_modified=file.last_modified,
+        metadata=dict(file.metadata),
+        url=file.url,
+    )
+    return _response.dump_python(shown, mode="json")

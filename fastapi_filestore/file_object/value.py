@@ -1,0 +1,352 @@
+"""The file as a value: its name and type, where its bytes are, and what can be done with them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any, Literal, Self
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from fastapi_filestore.errors import PendingContentError, UnsupportedContentError
+from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
+from fastapi_filestore.intake.digest import DigestingStream
+from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
+from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
+from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.storage.content import Content, ContentReader, read_content
+from fastapi_filestore.storage.keys import generate_key
+from fastapi_filestore.storage.registry import StorageRegistry, storages
+
+SIGNED_URL_SECONDS = 3600
+"""How long a signed URL lives unless the caller says otherwise."""
+
+
+class FileState(Enum):
+    """Where the bytes of a file are."""
+
+    PENDING = "its content is not stored yet"
+    RESERVED = "whoever holds its upload URL may still have to store it"
+    STORED = "its bytes are complete at its object key"
+    GONE = "its bytes were deleted"
+
+
+class FileObject:
+    """A file: its name and type, and where its bytes are.
+
+    Attributes:
+        backend: Key of the backend that holds the bytes; None until one is chosen.
+        path: Object key; None until the bytes are stored or an upload URL is signed.
+        filename: What the client called it, sanitised.
+        content_type: Media type.
+        metadata: Any text, kept in the row and, where the store can, with the object.
+        size: Bytes.
+        checksum: SHA-256 in hexadecimal digits.
+        etag, last_modified, version_id: What the store says of the object.
+        state: Where the bytes are.
+        fresh: Whether this object stored the bytes itself and no committed row points to them yet.
+
+    Two FileObjects are equal when backend and path are the same.
+    """
+
+    __slots__ = (
+        "_content",
+        "_registry",
+        "_url",
+        "backend",
+        "checksum",
+        "content_type",
+        "etag",
+        "filename",
+        "fresh",
+        "last_modified",
+        "metadata",
+        "path",
+        "size",
+        "state",
+        "version_id",
+    )
+
+    def __init__(
+        self,
+        backend: str | StorageBackend | None = None,
+        filename: str = "file",
+        *,
+        content: Content | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        path: str | None = None,
+        registry: StorageRegistry = storages,
+    ) -> None:
+        """Describe a file whose content is to be stored.
+
+        Args:
+            backend: Key of a registered backend; None leaves the choice to the column, or to the default.
+            filename: What to call it; folders and hidden characters are dropped.
+            content: Bytes, a `pathlib.Path`, an open binary file, an UploadFile, or an iterator of bytes.
+            content_type: Media type; guessed from the filename's ending if None.
+            metadata: Any text.
+            path: An object key of one's own; generated if None.
+            registry: Where `backend` is looked up.
+
+        Raises:
+            UnsupportedContentError: The content yields no bytes, or the content type is not a media type.
+        """
+        self._registry = registry
+        self.backend = backend if backend is None or isinstance(backend, str) else _register(backend, registry)
+        self.filename = safe_filename(filename)
+        self.content_type = guess_content_type(self.filename) if content_type is None else _checked(content_type)
+        self.metadata = dict(metadata or {})
+        self.path = path
+        self.size: int | None = None
+        self.checksum: str | None = None
+        self.etag: str | None = None
+        self.last_modified: datetime | None = None
+        self.version_id: str | None = None
+        self.fresh = False
+        self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
+        self._content = None if content is None else read_content(content)
+        self._url: str | None = None
+
+    # -- storing -----------------------------------------------------------------------------------
+
+    async def save_async(
+        self,
+        data: Content | None = None,
+        *,
+        use_multipart: bool | None = None,
+        chunk_size: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> Self:
+        """Store the content and fill in size, checksum and entity tag; do nothing if it is stored already.
+
+        Args:
+            data: Content, if it was not given to the constructor.
+            use_multipart: True or False forces a multipart upload or a single request; None decides by size.
+            chunk_size: Size of a part, in bytes.
+            max_concurrency: Parts in flight; memory is about `chunk_size * max_concurrency`.
+
+        Raises:
+            PendingContentError: There is no content to store.
+            ContentConsumedError: The content could be read only once, and was.
+            StorageError: The backend could not store it; nothing is left there.
+        """
+        if data is not None:
+            self._offer(data)
+        if self.state is FileState.STORED:
+            return self
+        stream = DigestingStream(self._pending_content().chunks())
+        info = await self._backend().put(
+            self.path or generate_key(),
+            stream,
+            content_type=self.content_type,
+            metadata=self.metadata,
+            use_multipart=use_multipart,
+            chunk_size=chunk_size,
+            max_concurrency=max_concurrency,
+        )
+        self._record(info)
+        self.checksum, self.fresh = stream.hexdigest, True
+        return self
+
+    def _offer(self, data: Content) -> None:
+        if self.state is FileState.STORED:
+            raise UnsupportedContentError(
+                f"{self.filename!r} is stored already, and stored bytes never change: make a new FileObject."
+            )
+        self._content, self.state = read_content(data), FileState.PENDING
+
+    def _pending_content(self) -> ContentReader:
+        if self._content is None:
+            raise PendingContentError(
+                f"{self.filename!r} can't be stored: it has no content. Pass content= to FileObject, or data to save."
+            )
+        return self._content
+
+    def _backend(self) -> StorageBackend:
+        backend = self._registry.get_backend(self.backend)
+        self.backend = backend.key
+        return backend
+
+    def _record(self, info: ObjectInfo) -> None:
+        self.path, self.size, self.etag = info.path, info.size, info.etag
+        self.last_modified, self.version_id = info.last_modified, info.version_id
+        self.state = FileState.STORED
+
+    async def confirm_async(self) -> Self:
+        """Fill in what the store says of bytes that somebody else stored, with an upload URL.
+
+        Raises:
+            ObjectNotFoundError: Nobody stored them.
+        """
+        if self.state is FileState.RESERVED and self.path is not None:
+            self._record(await self._backend().head(self.path))
+        return self
+
+    async def delete_async(self) -> None:
+        """Delete the bytes; it is fine if they are missing."""
+        if self.path is not None:
+            await self._backend().delete(self.path)
+        self.state, self.fresh = FileState.GONE, False
+
+    def settle(self) -> None:
+        """Note that a committed row points to the bytes: the content is no longer needed."""
+        self.fresh, self._content = False, None
+
+    def undo(self) -> None:
+        """Note that the bytes are deleted since no row came to point to them; content that can be stored again is."""
+        if self._content is None:
+            self.state = FileState.GONE
+        else:
+            self.state, self.path = FileState.PENDING, None
+        self.fresh = False
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    async def open_async(self, *, start: int = 0, end: int | None = None) -> ObjectStream:
+        """Open the bytes, or those from `start` up to but without `end`, for streaming."""
+        return await self._backend().open(self._stored_path(), start=start, end=end)
+
+    async def get_content_async(self) -> bytes:
+        """Return all of the bytes."""
+        return await (await self.open_async()).read()
+
+    def _stored_path(self) -> str:
+        if self.path is None or self.state is FileState.PENDING:
+            raise PendingContentError(f"{self.filename!r} can't be read: {self.state.value}. Save it first.")
+        return self.path
+
+    # -- signing -----------------------------------------------------------------------------------
+
+    async def signed_url_async(
+        self, *, expires_in: int = SIGNED_URL_SECONDS, method: Literal["GET", "PUT"] = "GET"
+    ) -> SignedURL:
+        """Sign a URL for `expires_in` seconds; the answer holds the headers that the client must send with it.
+
+        Raises:
+            PendingContentError: To download a file that is not stored, or to upload to one that is.
+            SigningUnavailableError: The backend can't sign and no signing key is configured.
+        """
+        path = self._writable_path() if method == "PUT" else self._stored_path()
+        return await self._registry.sign(
+            self._backend().key,
+            path,
+            method=method,
+            expires_in=expires_in,
+            content_type=self.content_type,
+            filename=self.filename,
+        )
+
+    def _writable_path(self) -> str:
+        if self.state in {FileState.STORED, FileState.GONE}:
+            raise PendingContentError(f"{self.filename!r} can't be uploaded to: {self.state.value}.")
+        self.path, self.state = self.path or generate_key(), FileState.RESERVED
+        return self.path
+
+    async def sign_async(self, *, expires_in: int = SIGNED_URL_SECONDS, for_upload: bool = False) -> str:
+        """Sign a URL to download the file or, with `for_upload`, to store it; `expires_in` is in seconds."""
+        return (await self.signed_url_async(expires_in=expires_in, method="PUT" if for_upload else "GET")).url
+
+    @property
+    def url(self) -> str | None:
+        """Where a client may fetch it: what a router said, else a signed URL of the application, else None."""
+        if self._url is None and self._registry.signer and self.backend and self.state is FileState.STORED:
+            return self._registry.signer.sign(
+                self.backend,
+                self._stored_path(),
+                method="GET",
+                expires_in=SIGNED_URL_SECONDS,
+                content_type=self.content_type,
+                filename=self.filename,
+            ).url
+        return self._url
+
+    @url.setter
+    def url(self, url: str | None) -> None:
+        self._url = url
+
+    # -- sync twins --------------------------------------------------------------------------------
+
+    def save(
+        self,
+        data: Content | None = None,
+        *,
+        use_multipart: bool | None = None,
+        chunk_size: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> Self:
+        """Do what `save_async` does, blocking."""
+        return run_blocking(
+            self.save_async(data, use_multipart=use_multipart, chunk_size=chunk_size, max_concurrency=max_concurrency)
+        )
+
+    def get_content(self) -> bytes:
+        """Do what `get_content_async` does, blocking."""
+        return run_blocking(self.get_content_async())
+
+    def sign(self, *, expires_in: int = SIGNED_URL_SECONDS, for_upload: bool = False) -> str:
+        """Do what `sign_async` does, blocking."""
+        return run_blocking(self.sign_async(expires_in=expires_in, for_upload=for_upload))
+
+    def delete(self) -> None:
+        """Do what `delete_async` does, blocking."""
+        run_blocking(self.delete_async())
+
+    # -- being a value -----------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FileObject):
+            return NotImplemented
+        if self.path is None or other.path is None:
+            return self is other
+        return (self.backend, self.path) == (other.backend, other.path)
+
+    def __hash__(self) -> int:
+        if self.path is None:
+            raise TypeError("A FileObject has no identity before it is stored: save it first, or keep it in a list.")
+        return hash((self.backend, self.path))
+
+    def __repr__(self) -> str:
+        return (
+            f"<FileObject {self.filename!r} {self.content_type} {self.state.name.lower()} "
+            f"size={self.size} backend={self.backend!r} path={self.path!r}>"
+        )
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin.metadata = dict(self.metadata)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The registry holds live connections and the content may be an open file; neither can travel.
+        if self.state is FileState.PENDING:
+            raise PendingContentError(f"{self.filename!r} can't be pickled: {self.state.value}. Save it first.")
+        return {name: getattr(self, name) for name in self.__slots__ if name not in {"_registry", "_content"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._registry, self._content = storages, None
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema_of(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return json_schema_of(handler)
+
+
+def _register(backend: StorageBackend, registry: StorageRegistry) -> str:
+    registry.register_backend(backend)
+    return backend.key
+
+
+def _checked(content_type: str) -> str:
+    if not is_media_type(content_type):
+        raise UnsupportedContentError(f"{content_type!r} is not a media type: write it like 'application/pdf'.")
+    return content_type

@@ -1,0 +1,45 @@
+"""What a client calls its file, made safe to keep and to show; it never becomes an object key."""
+
+import mimetypes
+import re
+import unicodedata
+
+MAX_FILENAME_BYTES = 255
+"""What common file systems take for one name, so that a download can be saved under it."""
+
+FALLBACK_NAME = "file"
+FALLBACK_TYPE = "application/octet-stream"
+
+_TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
+_MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*[\x20-\x7e]*)?")  # RFC 6838, section 4.2
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, surrogates, line separators
+
+# The built-in table only: what a machine has in /etc/mime.types must not change what is stored.
+_types = mimetypes.MimeTypes()
+
+
+def safe_filename(name: str) -> str:
+    """Return a client's filename without folders, hidden characters or excess length; `file` if nothing is left."""
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    visible = "".join(char for char in base if unicodedata.category(char) not in _HIDDEN)
+    return _shorten(visible.strip()) if visible.strip(" .") else FALLBACK_NAME
+
+
+def _shorten(name: str) -> str:
+    if len(name.encode()) <= MAX_FILENAME_BYTES:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    if not stem or len(extension.encode()) > 16:
+        stem, dot, extension = name, "", ""
+    room = MAX_FILENAME_BYTES - len((dot + extension).encode())
+    return stem.encode()[:room].decode(errors="ignore") + dot + extension
+
+
+def guess_content_type(filename: str) -> str:
+    """Return the media type that a filename's ending suggests, or `application/octet-stream`."""
+    return _types.guess_type(filename, strict=False)[0] or FALLBACK_TYPE
+
+
+def is_media_type(text: str) -> bool:
+    """Tell whether a text is a media type as RFC 6838 spells it, parameters included."""
+    return _MEDIA_TYPE.fullmatch(text) is not None

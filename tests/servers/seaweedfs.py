@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ FLAGS = (
     f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", "-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0",
     "-s3.port.lance=0", "-s3.iam=false", "-s3.autoCreateBucket=false", "-master.telemetry=false",
 )  # fmt: skip
+
+SOCKETS = Path("/tmp")  # noqa: S108 - the server's own choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,19 @@ def run_seaweedfs() -> Iterator[SeaweedFS]:
             f"-dir={folder / 'data'}", f"-filer.localSocket={folder / 'f.sock'}", f"-s3.localSocket={folder / 's.sock'}",
             f"-s3.config={config}", f"-bucket={server.bucket}",
         )  # fmt: skip
-        # It leaves sockets in the system's temporary folder when it is killed: give it one that goes away.
-        environment = {"TMPDIR": str(folder)}
-        with running(command, folder=folder, environment=environment, ready=lambda: _is_ready(server)):
+        with _removing_sockets(ports.values()), running(command, folder=folder, ready=lambda: _is_ready(server)):
             yield server
+
+
+@contextmanager
+def _removing_sockets(ports: Iterable[int]) -> Iterator[None]:
+    # It has no time to remove its sockets when it is killed, and no option says where they are.
+    try:
+        yield
+    finally:
+        for port in ports:
+            for path in SOCKETS.glob(f"seaweedfs-*-grpc-{port}.sock"):
+                path.unlink(missing_ok=True)
 
 
 def _binary() -> Path:

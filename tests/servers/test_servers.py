@@ -17,9 +17,10 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from tests.servers.azurite import Azurite, run_azurite
 from tests.servers.gcs import GCS, run_gcs
 from tests.servers.postgres import Postgres, run_postgres
-from tests.servers.process import served
+from tests.servers.process import served, temporary_folder
 from tests.servers.seaweedfs import SeaweedFS, run_seaweedfs
 
+ROOT = Path(__file__).parents[2]
 RUNS = (run_seaweedfs, run_azurite, run_gcs, run_postgres)
 each_server = pytest.mark.parametrize("run", RUNS, ids=lambda run: run.__name__)
 
@@ -175,20 +176,26 @@ def test_no_process_outlives_its_server(run: Callable[[], AbstractContextManager
     assert not [pid for pid in started if is_alive(pid)]
 
 
-@each_server
+@pytest.mark.parametrize("run", [run_azurite, run_postgres], ids=lambda run: run.__name__)
 def test_no_server_outlives_a_killed_test_run(run: Callable[[], AbstractContextManager[object]]) -> None:
     """A test run that is killed without a chance to clean up takes its servers with it."""
-    code = f"from {run.__module__} import {run.__name__} as run\nwith run(): print('ready', flush=True); input()"
-    root = Path(__file__).parents[2]
-    with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdin=-1, stdout=-1) as parent:
-        assert parent.stdout is not None
-        ready = parent.stdout.readline()
-        started = descendants(parent.pid)
-        parent.send_signal(signal.SIGKILL)
+    with temporary_folder("killed") as folder:
+        folder.chmod(0o711)
+        with subprocess.Popen(command_that_runs(run), env={**os.environ, "TMPDIR": str(folder)}, cwd=ROOT, stdin=-1, stdout=-1) as parent:
+            assert parent.stdout is not None
+            ready = parent.stdout.readline()
+            started = descendants(parent.pid)
+            parent.send_signal(signal.SIGKILL)
 
-    assert ready == b"ready\n"
-    assert started
-    assert all_end(started, within=10)
+        assert ready == b"ready\n"
+        assert started
+        assert all_end(started, within=10)
+
+
+def command_that_runs(run: Callable[[], AbstractContextManager[object]]) -> list[str]:
+    """Return the command of a process that runs a server until its input ends."""
+    code = f"from {run.__module__} import {run.__name__} as run\nwith run(): print('ready', flush=True); input()"
+    return [sys.executable, "-c", code]
 
 
 def descendants(pid: int) -> set[int]:

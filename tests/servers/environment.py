@@ -42,7 +42,5 @@ def scrubbed_environment(dead_port: int) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium that tests may run without a window."""
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    unavailable(NO_BROWSER)
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    return found or unavailable(NO_BROWSER)

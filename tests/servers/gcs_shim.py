@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._dispatch()
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_OPTIONS = _serve
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - the base class's names
 
     def _dispatch(self) -> None:
         if self.bucket in JSON_PATHS:
@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         target = _object_path(self.bucket, self.key)
         with self.server.copying:
             if self.fields.get(CREATE_ONLY) == "0" and self._json("GET", target)[0] == 200:
-                self._refuse(412, "PreconditionFailed")
+                self._refuse(412)
                 return
             rewrite = f"{_object_path(bucket, key)}/rewriteTo{target.removeprefix('/storage/v1')}"
             status, answer = self._json("POST", rewrite, b"{}", "application/json")
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _continue_upload(self) -> None:
         upload = self.server.uploads.get(self.query["uploadId"])
         if upload is None:
-            self._refuse(404, "NoSuchUpload")
+            self._error(404, "NoSuchUpload")
         elif self.command == "PUT":
             number = self.query["partNumber"]
             upload.parts[int(number)] = self.body
@@ -148,11 +148,14 @@ class _Handler(BaseHTTPRequestHandler):
         xml = f"<CompleteMultipartUploadResult><ETag>{escape(etag)}</ETag></CompleteMultipartUploadResult>"
         self._answer(200, xml.encode(), headers=headers)
 
-    def _refuse(self, status: int, code: str | None = None) -> None:
-        if code is None and status in {404, 500}:
-            missing = self._json("GET", f"/storage/v1/b/{quote(self.bucket)}")[0] == 404
-            status, code = (404, "NoSuchBucket") if missing else (status, "NoSuchKey" if status == 404 else "InternalError")
-        code = code or "PreconditionFailed"
+    def _refuse(self, status: int) -> None:
+        # For a missing bucket this server says 500 where GCS says 404, and never which of the two is missing.
+        if status in {404, 500} and self._json("GET", f"/storage/v1/b/{quote(self.bucket)}")[0] == 404:
+            self._error(404, "NoSuchBucket")
+        else:
+            self._error(status, {404: "NoSuchKey", 412: "PreconditionFailed"}.get(status, "InternalError"))
+
+    def _error(self, status: int, code: str) -> None:
         self._answer(status, f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode())
 
     def _answer(self, status: int, body: bytes = b"", *, headers: Mapping[str, str] | None = None) -> None:

@@ -101,9 +101,8 @@ def _initialise(programs: Path, folder: Path, server: Postgres, user: str | None
         programs / "initdb", "-D", folder / "pg", "-U", server.user, "-A", "scram-sha-256",
         f"--pwfile={password_file}", "--no-sync", "--locale=C.UTF-8",
     )  # fmt: skip
-    done = subprocess.run(
-        command, user=user, extra_groups=None if user is None else [], cwd="/", capture_output=True, text=True, check=False
-    )
+    groups: list[int] | None = None if user is None else []
+    done = subprocess.run(command, user=user, extra_groups=groups, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ServerStartError(f"initdb failed:\n{done.stdout}{done.stderr}")
 

@@ -134,7 +134,7 @@ def _spawn(
 
 
 def _die_with_parent(stop_signal: signal.Signals) -> None:
-    if _LIBC is not None:
+    if _LIBC is not None:  # nothing may be imported or looked up between fork and exec
         _LIBC.prctl(PR_SET_PDEATHSIG, int(stop_signal))
 
 

@@ -1,6 +1,7 @@
 """SeaweedFS: the S3 of the tests. It checks keys, signatures, expiry and conditions as S3 does."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -49,10 +50,10 @@ def run_seaweedfs() -> Iterator[SeaweedFS]:
         server = SeaweedFS(endpoint=f"http://{LOOPBACK}:{ports['s3.port']}")
         config = folder / "s3.json"
         config.write_text(json.dumps(_identities(server)))
-        command = (
+        command: tuple[str, ...] = (
             _binary(), "mini", *FLAGS, *(f"-{name}={port}" for name, port in ports.items()),
-            f"-dir={folder / 'data'}", f"-filer.localSocket={folder / 'f.sock'}", f"-s3.localSocket={folder / 's.sock'}",
-            f"-s3.config={config}", f"-bucket={server.bucket}",
+            f"-dir={folder / 'data'}", f"-filer.localSocket={folder / 'f.sock'}",
+            f"-s3.localSocket={folder / 's.sock'}", f"-s3.config={config}", f"-bucket={server.bucket}",
         )  # fmt: skip
         with _removing_sockets(ports.values()), running(command, folder=folder, ready=lambda: _is_ready(server)):
             yield server
@@ -69,12 +70,11 @@ def _removing_sockets(ports: Iterable[int]) -> Iterator[None]:
                 path.unlink(missing_ok=True)
 
 
-def _binary() -> Path:
-    beside = Path(sys.executable).with_name("weed")
-    found = beside if beside.exists() else shutil.which("weed")
+def _binary() -> str:
+    found = shutil.which("weed", path=os.pathsep.join((str(Path(sys.executable).parent), *os.get_exec_path())))
     if found is None:
         raise MissingServerError(MISSING)
-    return Path(found)
+    return found
 
 
 def _identities(server: SeaweedFS) -> dict[str, object]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from subprocess import PIPE
 
 import psycopg
 import pytest
@@ -26,6 +27,7 @@ each_server = pytest.mark.parametrize("run", RUNS, ids=lambda run: run.__name__)
 
 
 def s3_store(server: SeaweedFS, access_key: str, secret_key: str) -> S3Store:
+    """Return a store of obstore's on SeaweedFS, with a key pair."""
     return S3Store(
         server.bucket,
         endpoint=server.endpoint,
@@ -37,6 +39,7 @@ def s3_store(server: SeaweedFS, access_key: str, secret_key: str) -> S3Store:
 
 
 def azure_store(server: Azurite, account_key: str) -> AzureStore:
+    """Return a store of obstore's on Azurite, with an account key."""
     return AzureStore(
         server.container,
         endpoint=server.endpoint,
@@ -47,6 +50,7 @@ def azure_store(server: Azurite, account_key: str) -> AzureStore:
 
 
 def gcs_store(server: GCS) -> GCSStore:
+    """Return a store of obstore's on the GCS server and its shim."""
     return GCSStore(
         server.bucket,
         service_account_key=server.service_account_json,
@@ -181,7 +185,9 @@ def test_no_server_outlives_a_killed_test_run(run: Callable[[], AbstractContextM
     """A test run that is killed without a chance to clean up takes its servers with it."""
     with temporary_folder("killed") as folder:
         folder.chmod(0o711)
-        with subprocess.Popen(command_that_runs(run), env={**os.environ, "TMPDIR": str(folder)}, cwd=ROOT, stdin=-1, stdout=-1) as parent:
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        command = command_that_runs(run)
+        with subprocess.Popen(command, env=environment, cwd=ROOT, stdin=PIPE, stdout=PIPE) as parent:
             assert parent.stdout is not None
             ready = parent.stdout.readline()
             started = descendants(parent.pid)

@@ -1,5 +1,5 @@
 """`FileObject`: a file in your hands, in the column, in the response."""
 
-from fastapi_filestore.file_object.value import FileObject, FileState
+from fastapi_filestore.file_object.value import FileObject, FileState, Location
 
-__all__ = ["FileObject", "FileState"]
+__all__ = ["FileObject", "FileState", "Location"]

@@ -17,7 +17,9 @@ class Presentable(Protocol):
     size: int | None
     checksum: str | None
     last_modified: datetime | None
-    metadata: Mapping[str, str]
+
+    @property
+    def metadata(self) -> Mapping[str, str]: ...
 
     @property
     def url(self) -> str | None: ...
@@ -38,7 +40,7 @@ class FileRead(TypedDict):
 _response = TypeAdapter(FileRead)
 
 
-def core_schema_of(file_class: type[Presentable]) -> CoreSchema:
+def core_schema_of(file_class: type) -> CoreSchema:
     """Return the schema: an instance in Python, never from JSON, and a `FileRead` when written to JSON."""
     return core_schema.is_instance_schema(
         file_class,

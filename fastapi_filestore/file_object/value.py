@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -21,6 +21,10 @@ from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 SIGNED_URL_SECONDS = 3600
 """How long a signed URL lives unless the caller says otherwise."""
+
+
+Location: TypeAlias = tuple[str | None, str]
+"""Backend key and object key."""
 
 
 class FileState(Enum):
@@ -137,7 +141,7 @@ class FileObject:
         if self.state is FileState.STORED:
             return self
         stream = DigestingStream(self._pending_content().chunks())
-        info = await self._backend().put(
+        info = await self.backend_in_use().put(
             self.path or generate_key(),
             stream,
             content_type=self.content_type,
@@ -164,7 +168,8 @@ class FileObject:
             )
         return self._content
 
-    def _backend(self) -> StorageBackend:
+    def backend_in_use(self) -> StorageBackend:
+        """Return the backend that holds, or will hold, the bytes."""
         backend = self._registry.get_backend(self.backend)
         self.backend = backend.key
         return backend
@@ -181,14 +186,19 @@ class FileObject:
             ObjectNotFoundError: Nobody stored them.
         """
         if self.state is FileState.RESERVED and self.path is not None:
-            self._record(await self._backend().head(self.path))
+            self._record(await self.backend_in_use().head(self.path))
         return self
 
     async def delete_async(self) -> None:
         """Delete the bytes; it is fine if they are missing."""
         if self.path is not None:
-            await self._backend().delete(self.path)
+            await self.backend_in_use().delete(self.path)
         self.state, self.fresh = FileState.GONE, False
+
+    def assign(self, backend: str | None, registry: StorageRegistry) -> None:
+        """Choose where it will be stored, if nobody has chosen yet."""
+        if self.backend is None:
+            self.backend, self._registry = backend, registry
 
     def settle(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
@@ -202,11 +212,16 @@ class FileObject:
             self.state, self.path = FileState.PENDING, None
         self.fresh = False
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether its bytes are complete at its object key."""
+        return self.state is FileState.STORED
+
     # -- reading -----------------------------------------------------------------------------------
 
     async def open_async(self, *, start: int = 0, end: int | None = None) -> ObjectStream:
         """Open the bytes, or those from `start` up to but without `end`, for streaming."""
-        return await self._backend().open(self._stored_path(), start=start, end=end)
+        return await self.backend_in_use().open(self._stored_path(), start=start, end=end)
 
     async def get_content_async(self) -> bytes:
         """Return all of the bytes."""
@@ -230,7 +245,7 @@ class FileObject:
         """
         path = self._writable_path() if method == "PUT" else self._stored_path()
         return await self._registry.sign(
-            self._backend().key,
+            self.backend_in_use().key,
             path,
             method=method,
             expires_in=expires_in,
@@ -295,17 +310,26 @@ class FileObject:
 
     # -- being a value -----------------------------------------------------------------------------
 
+    @property
+    def location(self) -> Location:
+        """Backend and object key: what makes it the same object as another.
+
+        Raises:
+            TypeError: It has none before it is stored.
+        """
+        if self.path is None:
+            raise TypeError(f"{self.filename!r} has no location before it is stored: save it, or keep it in a list.")
+        return self.backend, self.path
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FileObject):
             return NotImplemented
         if self.path is None or other.path is None:
             return self is other
-        return (self.backend, self.path) == (other.backend, other.path)
+        return self.location == other.location
 
     def __hash__(self) -> int:
-        if self.path is None:
-            raise TypeError("A FileObject has no identity before it is stored: save it first, or keep it in a list.")
-        return hash((self.backend, self.path))
+        return hash(self.location)
 
     def __repr__(self) -> str:
         return (

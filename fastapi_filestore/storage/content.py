@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, I
 from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import IO, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import IO, Protocol, TypeAlias, TypeGuard, cast
 
 from fastapi_filestore.errors import ContentConsumedError, UnsupportedContentError
 
@@ -14,14 +14,12 @@ READ_SIZE = 1024 * 1024
 """Bytes read from a file at once: big enough that the hop to a thread costs nothing, small beside a part."""
 
 
-@runtime_checkable
 class BinaryFile(Protocol):
     """Anything with a blocking `read(size)` that returns bytes: an open file, a spool, a BytesIO."""
 
     def read(self, size: int = ..., /) -> bytes: ...
 
 
-@runtime_checkable
 class AsyncBinaryFile(Protocol):
     """Anything with an awaitable `read(size)` and `seek(offset)`, as FastAPI's UploadFile."""
 
@@ -102,13 +100,13 @@ def _read(content: Content) -> AsyncIterator[bytes]:
         return _read_buffer(content)
     if isinstance(content, os.PathLike):
         return _read_path(Path(content))
-    if isinstance(content, AsyncBinaryFile) and iscoroutinefunction(content.read):
-        return _read_async_file(content)
-    if isinstance(content, BinaryFile):
-        return _read_file(content)
-    if isinstance(content, AsyncIterable):
+    if isinstance(content, AsyncIterable) and not hasattr(content, "read"):
         return aiter(content)
-    return _read_iterator(iter(content))
+    if isinstance(content, Iterable) and not hasattr(content, "read"):
+        return _read_iterator(iter(content))
+    if iscoroutinefunction(cast("BinaryFile", content).read):
+        return _read_async_file(cast("AsyncBinaryFile", content))
+    return _read_file(cast("BinaryFile", content))
 
 
 async def _checked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -128,9 +126,9 @@ async def _read_buffer(content: Buffer) -> AsyncIterator[bytes]:
 
 
 async def _read_path(path: Path) -> AsyncIterator[bytes]:
-    file = await asyncio.to_thread(partial(open, path, "rb", buffering=0))
+    file = await asyncio.to_thread(partial(path.open, "rb", buffering=0))
     try:
-        async for chunk in _read_file(file):
+        async for chunk in _read_file(cast("BinaryFile", file)):
             yield chunk
     finally:
         file.close()

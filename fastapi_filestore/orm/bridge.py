@@ -1,0 +1,33 @@
+"""From a Session, which is synchronous, to coroutines, and from coroutines to any Session."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
+
+from fastapi_filestore.storage.blocking import run_blocking
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+AnySession: TypeAlias = AsyncSession | async_scoped_session[AsyncSession] | Session | scoped_session[Session]
+"""Any session of SQLAlchemy's: everything here works with each of them."""
+
+
+def await_in_session(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine from code that a Session calls: on the caller's loop if it awaits the session, else on ours."""
+    return await_only(work) if in_greenlet() else run_blocking(work)
+
+
+async def run_in_session(
+    session: AnySession, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run a function of a Session without blocking the event loop, whichever kind of session it is."""
+    own = session() if isinstance(session, scoped_session | async_scoped_session) else session
+    if isinstance(own, AsyncSession):
+        return await own.run_sync(work, *args, **kwargs)
+    return await asyncio.to_thread(work, own, *args, **kwargs)

@@ -1,0 +1,93 @@
+"""Which attributes of a model hold files, and what the database says they hold."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any, TypeAlias
+
+from sqlalchemy import ColumnElement, inspect, select, tuple_
+from sqlalchemy.orm import Mapper, Session
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.orm.stored_object import StoredObject
+
+ROWS_AT_ONCE = 500
+"""Primary keys in one IN list: below every database's limit of parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileAttribute:
+    """An attribute of a mapped class whose column is a `StoredObject`."""
+
+    name: str
+    column: ColumnElement[Any]
+    type: StoredObject
+
+    def files(self, row: object) -> list[FileObject]:
+        """Return the files that the attribute holds in memory."""
+        return self.type.files(getattr(row, self.name))
+
+
+@lru_cache(maxsize=None)
+def file_attributes(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
+    """Return the attributes of a mapped class that hold files, inherited ones included."""
+    return tuple(
+        FileAttribute(prop.key, prop.columns[0], prop.columns[0].type)
+        for prop in mapper.column_attrs
+        if isinstance(prop.columns[0].type, StoredObject)
+    )
+
+
+def file_attribute(model: type, name: str | None = None) -> FileAttribute:
+    """Return one attribute of a model: the named one, or the only one.
+
+    Raises:
+        ConfigurationError: There is none, or several and none is named.
+    """
+    known = {attribute.name: attribute for attribute in file_attributes(inspect(model))}
+    if name is None and len(known) == 1:
+        return next(iter(known.values()))
+    if name not in known:
+        wanted = "say which file column is meant, with field=" if name is None else f"it has no file column {name!r}"
+        raise ConfigurationError(f"{model.__name__}: {wanted} (its file columns: {', '.join(known) or 'none'}).")
+    return known[name]
+
+
+Held: TypeAlias = dict[str, list[FileObject]]
+"""The files of a row, by attribute."""
+
+
+def stored_files(session: Session, mapper: Mapper[Any], identities: Sequence[Any]) -> dict[Any, Held]:
+    """Return, by primary key, the files that rows hold in the database now, and lock the rows.
+
+    What a session has in memory may be stale, expired or never loaded; what is replaced is what the database says.
+    """
+    found: dict[Any, Held] = {}
+    for batch in _batches(identities):
+        found.update(_locked_rows(session, mapper, batch))
+    return found
+
+
+def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
+    source = iter(items)
+    while batch := list(islice(source, ROWS_AT_ONCE)):
+        yield batch
+
+
+def _locked_rows(session: Session, mapper: Mapper[Any], identities: list[Any]) -> dict[Any, Held]:
+    key, attributes = mapper.primary_key, file_attributes(mapper)
+    condition = key[0].in_([one for (one,) in identities]) if len(key) == 1 else tuple_(*key).in_(identities)
+    statement = (
+        select(*key, *(attribute.column for attribute in attributes))
+        .select_from(mapper.persist_selectable)
+        .where(condition)
+        .with_for_update()
+    )
+    rows = session.connection(bind_arguments={"mapper": mapper}).execute(statement)
+    return {tuple(row[: len(key)]): _files_in(row[len(key) :], attributes) for row in rows}
+
+
+def _files_in(values: Sequence[Any], attributes: Sequence[FileAttribute]) -> Held:
+    return {attribute.name: attribute.type.files(value) for attribute, value in zip(attributes, values, strict=True)}

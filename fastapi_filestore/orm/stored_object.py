@@ -1,0 +1,124 @@
+"""`StoredObject`: the type of a column that holds one file, or a list of them."""
+
+from typing import Any
+
+from sqlalchemy import JSON, Dialect, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.mutable import MutableList
+from sqlalchemy.orm import InstrumentedAttribute, Mapper
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from fastapi_filestore.errors import PendingContentError
+from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.file_object.record import FileRecord, from_record, to_record
+from fastapi_filestore.orm.coercion import as_file, as_files
+from fastapi_filestore.storage.registry import StorageRegistry, storages
+
+
+class FileList(MutableList[FileObject]):
+    """The files of one row: a list whose changes in place the session sees."""
+
+    @classmethod
+    def coerce(cls, key: str, value: object) -> "FileList | None":
+        """Take any iterable of files and uploads; refuse anything else by name."""
+        return value if value is None or isinstance(value, FileList) else cls(as_files(value))
+
+
+class StoredObject(TypeDecorator[Any]):
+    """A column of one `FileObject`, or with `multiple` of a list of them, as JSON (JSONB on PostgreSQL).
+
+    None is SQL NULL. Rows written by advanced-alchemy are read as they are.
+    """
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(
+        self, backend: str | None = None, *, multiple: bool = False, registry: StorageRegistry = storages
+    ) -> None:
+        """Describe the column.
+
+        Args:
+            backend: Key of the backend for files that name none; None is the registry's default. It is looked up
+                when a file is stored, so the backend may be registered later.
+            multiple: Hold a list of files.
+            registry: Where backends are looked up.
+        """
+        super().__init__(none_as_null=True)
+        self.backend, self.multiple, self.registry = backend, multiple, registry
+
+    def __repr__(self) -> str:
+        return f"StoredObject(backend={self.backend!r}, multiple={self.multiple!r})"
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Use JSONB where there is one: it can be indexed and compared."""
+        json = JSONB(none_as_null=True) if dialect.name == "postgresql" else JSON(none_as_null=True)
+        return dialect.type_descriptor(json)
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        """Compare members, as in `Document.file["filename"]`, the way the JSON type does."""
+        return self.impl_instance.coerce_compared_value(op, value)
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> FileRecord | list[FileRecord] | None:
+        """Write the files; refuse one whose bytes nobody stored."""
+        if value is None:
+            return None
+        files = as_files(value) if self.multiple else [as_file(value)]
+        records = [_stored_record(file) for file in files]
+        return records if self.multiple else records[0]
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> FileObject | FileList | None:
+        """Read the files."""
+        if value is None:
+            return None
+        if self.multiple:
+            return FileList(from_record(record, registry=self.registry) for record in value)
+        return from_record(value, registry=self.registry)
+
+    def compare_values(self, x: Any, y: Any) -> bool:
+        """Tell whether two values are stored alike, so that changed metadata of the same object is a change."""
+        return x is y or (_comparable(x) == _comparable(y))
+
+    def files(self, value: object) -> list[FileObject]:
+        """Return the files of a value of this column, each with its backend chosen."""
+        if value is None:
+            return []
+        files = as_files(value) if self.multiple else [as_file(value)]
+        for file in files:
+            file.assign(self.backend, self.registry)
+        return files
+
+
+def _stored_record(file: FileObject) -> FileRecord:
+    if not file.is_stored:
+        raise PendingContentError(
+            f"{file.filename!r} can't be written to a row: {file.state.value}. Add the row through a Session, or "
+            "`await file.save_async()` first."
+        )
+    return to_record(file)
+
+
+def _comparable(value: object) -> object:
+    if isinstance(value, FileObject):
+        return to_record(value) if value.is_stored else id(value)
+    return [_comparable(item) for item in value] if isinstance(value, list) else value
+
+
+def _coerce_on_set(target: object, value: object, old: object, initiator: object) -> FileObject | None:
+    return None if value is None else as_file(value)
+
+
+def _watch(attribute: InstrumentedAttribute[Any], column_type: StoredObject) -> None:
+    if column_type.multiple:
+        FileList.associate_with_attribute(attribute)
+    else:
+        event.listen(attribute, "set", _coerce_on_set, retval=True, propagate=True)
+
+
+@event.listens_for(Mapper, "mapper_configured")
+def _watch_file_attributes(mapper: Mapper[Any], class_: type) -> None:
+    for prop in mapper.column_attrs:
+        column_type = prop.columns[0].type
+        inherited = mapper.inherits is not None and prop.key in mapper.inherits.column_attrs
+        if isinstance(column_type, StoredObject) and not inherited:
+            _watch(getattr(class_, prop.key), column_type)

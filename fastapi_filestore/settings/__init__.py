@@ -1,0 +1,7 @@
+"""The environment, read once into frozen settings; nothing else of the library looks at it."""
+
+from fastapi_filestore.settings.backend import BackendSettings
+from fastapi_filestore.settings.filestore import FilestoreSettings
+from fastapi_filestore.settings.size import format_size, parse_size
+
+__all__ = ["BackendSettings", "FilestoreSettings", "format_size", "parse_size"]

@@ -1,0 +1,195 @@
+"""The settings of one backend: where it is, and every option that reaches it."""
+
+from collections.abc import Iterable
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from fastapi_filestore.settings.values import STORE_SCHEMES, HTTPURL, ExistingFile, JSONSecret, Seconds, StoreURL
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class ClientOptions(_Options):
+    """How any store is reached."""
+
+    timeout: Seconds | None = None
+    """Longest time for one request, in seconds."""
+    connect_timeout: Seconds | None = None
+    """Longest time to open a connection, in seconds."""
+    read_timeout: Seconds | None = None
+    """Longest silence while a response is read, in seconds."""
+    max_retries: int | None = Field(default=None, ge=0)
+    """Retries of a failed request; 0 for none."""
+    retry_timeout: Seconds | None = None
+    """Time after which no retry begins, in seconds."""
+    allow_http: bool | None = None
+    """Allow an endpoint without TLS."""
+    allow_invalid_certificates: bool | None = None
+    """Accept any certificate; for tests only."""
+    root_certificate: str | None = None
+    """PEM text of a certificate authority to trust as well."""
+    proxy_url: SecretStr | None = None
+    """Proxy for the requests."""
+    proxy_excludes: str | None = None
+    """Hosts to reach without the proxy, separated by commas."""
+
+
+class S3Options(_Options):
+    """Amazon S3 and what speaks its protocol: MinIO, R2, Spaces."""
+
+    aws_access_key_id: str | None = None
+    """Access key; without keys the role of the machine, container or service account is used."""
+    aws_secret_access_key: SecretStr | None = None
+    """Secret of the access key."""
+    aws_session_token: SecretStr | None = None
+    """Token of temporary credentials."""
+    aws_region: str | None = None
+    """Region of the bucket."""
+    aws_endpoint: HTTPURL | None = None
+    """URL of a store that is not Amazon's, with its scheme."""
+    aws_allow_http: bool | None = None
+    """Allow an endpoint without TLS."""
+    aws_virtual_hosted_style_request: bool | None = None
+    """Put the bucket into the host's name instead of the path."""
+    aws_server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse", "sse-c"] | None = None
+    """Encryption at rest: AES256, aws:kms, aws:kms:dsse or sse-c."""
+    aws_sse_kms_key_id: str | None = None
+    """KMS key for aws:kms and aws:kms:dsse."""
+    aws_sse_bucket_key_enabled: bool | None = None
+    """Use a bucket key with KMS."""
+    aws_sse_customer_key_base64: SecretStr | None = None
+    """Own 256-bit key for sse-c, in base64."""
+    aws_checksum_algorithm: Literal["SHA256", "CRC64NVME"] | None = None
+    """Checksum that the store verifies: SHA256 or CRC64NVME."""
+    aws_role_arn: str | None = None
+    """Role to assume with a web identity."""
+    aws_role_session_name: str | None = None
+    """Name of that role's session."""
+    aws_web_identity_token_file: str | None = None
+    """Path of the web identity's token."""
+    aws_container_credentials_relative_uri: str | None = None
+    """Path of the credentials of an ECS task."""
+    aws_container_credentials_full_uri: str | None = None
+    """URL of the credentials of an EKS pod."""
+    aws_container_authorization_token_file: str | None = None
+    """Path of the token for that URL."""
+    aws_metadata_endpoint: HTTPURL | None = None
+    """URL of the machine's metadata service."""
+    aws_imdsv1_fallback: bool | None = None
+    """Use version 1 of the metadata service if version 2 refuses."""
+    aws_skip_signature: bool | None = None
+    """Send unsigned requests, for public buckets."""
+    aws_request_payer: bool | None = None
+    """Pay for requests to a requester-pays bucket."""
+    aws_unsigned_payload: bool | None = None
+    """Leave the body out of the signature."""
+    aws_s3_express: bool | None = None
+    """The bucket is of S3 Express One Zone."""
+    aws_disable_tagging: bool | None = None
+    """The store knows no tags."""
+    aws_disable_bulk_delete: bool | None = None
+    """The store can't delete many objects at once."""
+    aws_conditional_put: str | None = None
+    """How the store refuses to overwrite: etag or disabled."""
+    aws_copy_if_not_exists: str | None = None
+    """How the store refuses to overwrite by a copy: multipart or header:NAME:VALUE."""
+
+
+class GoogleOptions(_Options):
+    """Google Cloud Storage; with nothing set, application default credentials are used."""
+
+    google_service_account: ExistingFile | None = None
+    """Path of a service account's JSON file."""
+    google_service_account_key: JSONSecret | None = None
+    """Text of a service account's JSON file."""
+    google_application_credentials: ExistingFile | None = None
+    """Path of application default credentials."""
+    google_bearer_token: SecretStr | None = None
+    """OAuth token, never refreshed."""
+    google_base_url: HTTPURL | None = None
+    """URL of an emulator."""
+    google_skip_signature: bool | None = None
+    """Send unsigned requests, for public buckets."""
+
+
+class AzureOptions(_Options):
+    """Azure Blob Storage."""
+
+    azure_storage_connection_string: SecretStr | None = None
+    """Connection string; needs nothing beside it."""
+    azure_storage_account_name: str | None = None
+    """Storage account."""
+    azure_storage_account_key: SecretStr | None = None
+    """Key of the account."""
+    azure_storage_sas_token: SecretStr | None = None
+    """Shared access signature."""
+    azure_storage_token: SecretStr | None = None
+    """OAuth token, never refreshed."""
+    azure_client_id: str | None = None
+    """Client of a service principal or workload identity."""
+    azure_client_secret: SecretStr | None = None
+    """Secret of the service principal."""
+    azure_tenant_id: str | None = None
+    """Tenant of the client."""
+    azure_authority_host: HTTPURL | None = None
+    """URL of the login service."""
+    azure_federated_token_file: str | None = None
+    """Path of a workload identity's token."""
+    azure_object_id: str | None = None
+    """Object id of a managed identity."""
+    azure_msi_resource_id: str | None = None
+    """Resource id of a managed identity."""
+    azure_msi_endpoint: HTTPURL | None = None
+    """URL of the managed identity service."""
+    azure_credential_type: str | None = None
+    """Which credentials to use if there are several."""
+    azure_use_azure_cli: bool | None = None
+    """Use the login of the Azure command line."""
+    azure_storage_endpoint: HTTPURL | None = None
+    """URL of the blob service, if it is not Azure's own."""
+    azure_storage_use_emulator: bool | None = None
+    """Use Azurite on its standard port."""
+    azure_use_fabric_endpoint: bool | None = None
+    """Use the address of Microsoft Fabric."""
+    azure_skip_signature: bool | None = None
+    """Send unsigned requests, for public containers."""
+    azure_disable_tagging: bool | None = None
+    """Store no tags."""
+
+
+class BackendSettings(AzureOptions, GoogleOptions, S3Options, ClientOptions):
+    """One backend: its URL, and the options of its store."""
+
+    url: StoreURL
+    """Where the objects are: s3://bucket/prefix/, gs://…, az://…, file:///folder/ or memory://."""
+
+    def options(self) -> dict[str, object]:
+        """Return the options that are set, by the keyword under which `ObstoreBackend` takes them.
+
+        Secrets stay wrapped in SecretStr, so that the options can be logged.
+        """
+        return {name: value for name, value in self if name != "url" and value is not None}
+
+    @model_validator(mode="after")
+    def _fit_the_store(self) -> Self:
+        families = {family for family, schemes in STORE_SCHEMES.items() if urlsplit(self.url).scheme in schemes}
+        strangers = () if "any" in families else tuple(_of_another(families, names=self.options()))
+        if strangers:
+            raise ValueError(
+                f"{', '.join(strangers)} can't be used with {self.url}: remove what belongs to another store"
+            )
+        return self
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return ((name, value) for name, value in super().__repr_args__() if value is not None)
+
+
+def _of_another(families: Iterable[str], *, names: Iterable[str]) -> Iterable[str]:
+    prefixes = {"aws": "s3", "google": "google", "azure": "azure"}
+    for name in names:
+        if prefixes.get(name.partition("_")[0], "any") not in {"any", *families}:
+            yield name.upper()

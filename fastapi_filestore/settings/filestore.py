@@ -1,0 +1,104 @@
+"""The settings of the whole file store."""
+
+from typing import Annotated, Any
+
+from pydantic import DirectoryPath, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fastapi_filestore.errors import SettingsError
+from fastapi_filestore.settings.backend import BackendSettings
+from fastapi_filestore.settings.problems import describe
+from fastapi_filestore.settings.sources import DELIMITER, PREFIX, SecretFileSource, VariableSource, variables_of
+from fastapi_filestore.settings.values import BackendName, PublicURL, SigningKeys, Size
+
+DEFAULT_URL = "file://./data/files"
+LONGEST_EXPIRY = 7 * 24 * 3600
+"""Seconds; S3 refuses a signed URL that lives longer, but only when it is used."""
+
+
+def _local_disk() -> dict[str, BackendSettings]:
+    return {"default": BackendSettings(url=DEFAULT_URL)}
+
+
+class FilestoreSettings(BaseSettings):
+    """Every setting of the file store, from (first wins) arguments, the environment, `.env` and secret files.
+
+    The variable of a field is FILESTORE_ and its name; that of a backend's option is
+    FILESTORE_BACKENDS__, the backend's name, __ and the option's name. Case does not matter.
+    `_env_file=None` reads no `.env`.
+
+    Raises:
+        SettingsError: Values are wrong, variables are misspelt, or a backend has no URL; it lists all problems.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        env_file=".env",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    backends: dict[BackendName, BackendSettings] = Field(default_factory=_local_disk)
+    """The backends by name; with none set, `default` is the folder data/files."""
+    default_backend: str | None = Field(default=None, validate_default=True)
+    """Backend of the columns that name none. Unset, it is `default`, or the only one."""
+    signing_keys: SigningKeys = ()
+    """Secrets of 32 characters or more for signed URLs of the application, separated by commas: \
+the first signs, all verify."""
+    public_url: PublicURL = ""
+    """Where clients reach the application, for signed URLs: https://files.example.com."""
+    probe: bool = False
+    """Check at start that every backend can be reached."""
+    max_upload_size: Size = 1024**3
+    """Largest file, in bytes or with a unit (50 MB, 2 GiB)."""
+    max_form_fields: Annotated[int, Field(ge=0)] = 100
+    """Most fields beside the file in one form."""
+    max_field_size: Size = 64 * 1024
+    """Largest of these fields, in bytes or with a unit."""
+    url_expiry: Annotated[int, Field(ge=1, le=LONGEST_EXPIRY)] = 3600
+    """Life of a signed URL, in seconds."""
+    secrets_dir: DirectoryPath | None = None
+    """Folder of secret files, each named like the variable that it sets."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            problems = describe(error, type(self))
+        except (OSError, UnicodeDecodeError) as error:
+            problems = [f"The file .env can't be read: {error}."]
+        else:
+            return
+        # Raised here, the error carries no context: pydantic's holds the values, secrets among them.
+        raise SettingsError(problems)
+
+    @field_validator("default_backend")
+    @classmethod
+    def _choose_default(cls, name: str | None, info: ValidationInfo) -> str | None:
+        backends: dict[str, BackendSettings] = info.data.get("backends", {})
+        if name is None:
+            only = next(iter(backends)) if len(backends) == 1 else None
+            return "default" if "default" in backends else only
+        if "backends" in info.data and name.lower() not in backends:
+            raise ValueError(f"choose one of the backends there are: {', '.join(backends) or 'none'}")
+        return name.lower()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keep pydantic-settings' order, and read every place in the same way."""
+        return (
+            init_settings,
+            VariableSource(settings_cls, variables_of(env_settings)),
+            VariableSource(settings_cls, variables_of(dotenv_settings)),
+            SecretFileSource(settings_cls),
+        )

@@ -1,0 +1,110 @@
+"""Validation errors in words: the variable, its value unless it is a secret, and the remedy."""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import get_args
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from fastapi_filestore.settings.backend import BackendSettings
+from fastapi_filestore.settings.sources import DELIMITER, PREFIX
+from fastapi_filestore.settings.values import STORE_URL_REMEDY
+
+REMEDIES = {
+    "bool_parsing": "use true or false",
+    "bool_type": "use true or false",
+    "dict_type": "give each backend variables of its own, such as FILESTORE_BACKENDS__DOCUMENTS__URL",
+    "greater_than_equal": "use {ge} or more",
+    "int_from_float": "use a whole number",
+    "int_parsing": "use a whole number",
+    "int_type": "use a whole number",
+    "less_than_equal": "use {le} or less",
+    "literal_error": "use {expected}",
+    "missing": STORE_URL_REMEDY,
+    "path_not_directory": "there is no such folder; give the path of one that the process can see",
+    "string_type": "use text",
+    "too_short": "use {min_length} characters or more",
+    "value_error": "{error}",
+}
+"""What to do, by the type of pydantic's error; other types keep pydantic's own words."""
+
+SHOWN_LENGTH = 100
+_CREDENTIALS = re.compile(r"(?<=//).*(?=@)|(?<=[?#]).+")
+_BACKENDS = re.compile(r"backends?_+")
+
+
+def describe(error: ValidationError, settings: type[BaseModel]) -> list[str]:
+    """Return a line for each problem of settings that failed to validate."""
+    return [_describe(details, settings) for details in error.errors(include_url=False)]
+
+
+def variable(*path: str) -> str:
+    """Return the variable of a field: `backends`, `documents`, `url` is FILESTORE_BACKENDS__DOCUMENTS__URL."""
+    return PREFIX + DELIMITER.join(path).upper()
+
+
+def holds_secret(annotation: object) -> bool:
+    """Say whether a value of this type is, or contains, a secret."""
+    return annotation is SecretStr or any(holds_secret(part) for part in get_args(annotation))
+
+
+def _describe(details: ErrorDetails, settings: type[BaseModel]) -> str:
+    path = [part for part in details["loc"] if isinstance(part, str) and part != "[key]"]
+    name = variable(*path)
+    match details["type"]:
+        case "extra_forbidden":
+            return f"{name} is not a setting: {_suggestion(path, settings)}"
+        case "model_type":
+            return f"{name} sets no option of a backend: {_suggestion(path, settings)}"
+        case "missing":
+            return f"{name} is not set: {_remedy(details)}."
+        case _:
+            return f"{name}{_value(details, _field(path, settings))}: {_remedy(details)}."
+
+
+def _remedy(details: ErrorDetails) -> str:
+    template = REMEDIES.get(details["type"])
+    return template.format_map(details.get("ctx", {})) if template else details["msg"]
+
+
+def _value(details: ErrorDetails, field: FieldInfo | None) -> str:
+    value, place = details["input"], details["loc"][-1]
+    if isinstance(place, int):
+        return f", entry {place + 1}"
+    if field is None or holds_secret(field.annotation) or not isinstance(value, str | int | float):
+        return ""
+    return f" is {_CREDENTIALS.sub('***', str(value))[:SHOWN_LENGTH]!r}"
+
+
+def _field(path: Sequence[str], settings: type[BaseModel]) -> FieldInfo | None:
+    """Return the field that a variable sets; a whole backend is none, since secrets may be in it."""
+    if path[0] == "backends":
+        return BackendSettings.model_fields.get(path[2]) if len(path) == 3 else None
+    return settings.model_fields.get(path[0])
+
+
+def _suggestion(path: Sequence[str], settings: type[BaseModel]) -> str:
+    meant = _meant_option(path) or _meant_setting(path, settings)
+    return f"did you mean {variable(*meant)}?" if meant else "the README lists them all."
+
+
+def _meant_option(path: Sequence[str]) -> Sequence[str] | None:
+    """Guess the option of a backend: misspelt, or with a single underscore where two belong."""
+    *parents, last = path
+    if len(parents) == 2:
+        close = get_close_matches(last, BackendSettings.model_fields, n=1)
+        return [*parents, *close] if close else None
+    if not (parents or _BACKENDS.match(last)):
+        return None
+    text = _BACKENDS.sub("", last)
+    option = max((name for name in BackendSettings.model_fields if text.endswith(f"_{name}")), key=len, default="")
+    backend = text.removesuffix(option).strip("_")
+    return ["backends", backend, option or "url"] if parents or option else None
+
+
+def _meant_setting(path: Sequence[str], settings: type[BaseModel]) -> Sequence[str] | None:
+    close = get_close_matches(path[0], settings.model_fields, n=1) if len(path) == 1 else None
+    return close or None

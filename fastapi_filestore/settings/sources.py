@@ -1,0 +1,105 @@
+"""Where settings come from: variables of the environment and `.env`, and secret files named like them."""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+
+from fastapi_filestore.errors import SettingsError
+
+PREFIX = "FILESTORE_"
+DELIMITER = "__"
+
+# Kubernetes puts these into every pod beside a Service that is called "filestore".
+_SERVICE_LINK = re.compile(r"service_(host|port)|port(_\d.*)?|service_port_.*")
+
+
+class VariableSource(PydanticBaseSettingsSource):
+    """Variables by name; unknown ones are kept, so that validation refuses them by name."""
+
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str | None]) -> None:
+        super().__init__(settings_cls)
+        self.variables = variables
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return the variable of one field as it was written."""
+        return self.variables.get(PREFIX.lower() + field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return nest(dict(_meant_for_us(self.variables)))
+
+
+class SecretFileSource(VariableSource):
+    """Files of the folder that `secrets_dir` names, each named like a variable, in any case."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls, {})
+
+    def __call__(self) -> dict[str, Any]:
+        folder = self.current_state.get("secrets_dir")
+        self.variables = read_secrets(Path(folder).expanduser()) if isinstance(folder, str | os.PathLike) else {}
+        return super().__call__()
+
+
+def variables_of(source: PydanticBaseSettingsSource) -> Mapping[str, str | None]:
+    """Return what pydantic-settings read for one of its own sources, names in lower case."""
+    return source.env_vars if isinstance(source, EnvSettingsSource) else {}
+
+
+def read_secrets(folder: Path) -> dict[str, str | None]:
+    """Read the files of a folder that are named like our variables; other secrets are not opened."""
+    if not folder.is_dir():
+        return {}
+    files = [path for path in sorted(folder.iterdir()) if path.name.upper().startswith(PREFIX) and path.is_file()]
+    return {path.name.lower(): _read_secret(path) for path in files}
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        problem = "it is not UTF-8 text"
+    except OSError as error:
+        problem = f"{error.strerror}; let the process read it"
+    raise SettingsError([f"The secret file {path} can't be read: {problem}."])
+
+
+def _meant_for_us(variables: Mapping[str, str | None]) -> Iterable[tuple[str, str]]:
+    for name, value in variables.items():
+        field = name.lower().removeprefix(PREFIX.lower())
+        # An empty variable is an unset one; an empty URL is a mistake that must not fall back to local disk.
+        is_set = bool(value and value.strip()) or field.endswith(f"{DELIMITER}url")
+        if field != name.lower() and is_set and not _SERVICE_LINK.fullmatch(field):
+            yield field, (value or "").strip()
+
+
+def nest(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Turn `backends__documents__url` into `{"backends": {"documents": {"url": …}}}`; other names stay flat.
+
+    A backend, or all of them, may also be given as a JSON object; a variable of one option beats it.
+    """
+    settings: dict[str, Any] = {}
+    for *path, last in sorted((_split(name) for name in variables), key=len):
+        branch: object = settings
+        for part in path:
+            branch = branch.setdefault(part, {}) if isinstance(branch, dict) else branch
+        if isinstance(branch, dict):
+            text = variables[DELIMITER.join((*path, last))]
+            branch[last] = _decoded(text) if last == "backends" or len(path) == 1 else text
+    return settings
+
+
+def _split(name: str) -> list[str]:
+    return name.split(DELIMITER, 2) if name.startswith(f"backends{DELIMITER}") else [name]
+
+
+def _decoded(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

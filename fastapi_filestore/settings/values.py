@@ -1,0 +1,114 @@
+"""Types of single settings; a wrong value raises a ValueError that is the remedy."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.settings.size import SIZE_REMEDY, parse_size
+
+STORE_SCHEMES = {
+    "s3": ("s3", "s3a"),
+    "google": ("gs",),
+    "azure": ("az", "azure", "adl", "abfs", "abfss"),
+    "local": ("file", "memory"),
+    "any": ("https", "http"),
+}
+STORE_URL_REMEDY = "use s3://bucket/, gs://bucket/, az://container/, file:///folder/ or memory://"
+# A secret key may contain a slash, so it is not always in what a parser calls the network location.
+_CREDENTIALS = re.compile(r":.*@|[?#]")
+_BACKEND_NAME = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
+
+
+def _backend_name(name: str) -> str:
+    if not _BACKEND_NAME.fullmatch(name):
+        raise ValueError("name a backend in lower-case letters and digits, single _ or - between them")
+    return name
+
+
+def _store_url(url: str) -> str:
+    scheme, delimiter, place = url.partition("://")
+    if scheme != "file" and _CREDENTIALS.search(place):
+        raise ValueError("give credentials in settings of their own; a URL holds none, and no ? or #")
+    if not delimiter or scheme not in {scheme for schemes in STORE_SCHEMES.values() for scheme in schemes}:
+        raise ValueError(STORE_URL_REMEDY)
+    return url
+
+
+def _http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("begin it with https:// or http:// and a host")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("leave out user, password, ? and #")
+    return url
+
+
+def _public_url(url: str) -> str:
+    return _http_url(url).rstrip("/") if url else url
+
+
+def _existing_file(path: str) -> str:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ValueError("there is no such file; give the path of one that the process can see")
+    return str(file)
+
+
+def _json_object(secret: SecretStr) -> SecretStr:
+    try:
+        is_object = isinstance(json.loads(secret.get_secret_value()), dict)
+    except ValueError:
+        is_object = False
+    if not is_object:
+        raise ValueError("give the text of the JSON file; for its path there is a setting of its own")
+    return secret
+
+
+def _seconds(value: object) -> object:
+    try:
+        return timedelta(seconds=float(value)) if isinstance(value, str | int | float) else value
+    except (ValueError, OverflowError):
+        raise ValueError("use a number of seconds") from None
+
+
+def _positive(duration: timedelta) -> timedelta:
+    if duration <= timedelta():
+        raise ValueError("use a number of seconds above 0")
+    return duration
+
+
+def _size(value: object) -> object:
+    try:
+        return parse_size(value) if isinstance(value, str) else value
+    except ConfigurationError:
+        raise ValueError(SIZE_REMEDY) from None
+
+
+def _listed(value: object) -> object:
+    """Split a text at commas and line ends, or read it as a JSON list."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return tuple(part.strip() for part in re.split(r"[,\n]", value) if part.strip())
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("the JSON list is malformed; quote each key, or separate them by commas only") from None
+
+
+BackendName = Annotated[str, AfterValidator(_backend_name)]
+StoreURL = Annotated[str, AfterValidator(_store_url)]
+HTTPURL = Annotated[str, AfterValidator(_http_url)]
+PublicURL = Annotated[str, AfterValidator(_public_url)]
+ExistingFile = Annotated[str, AfterValidator(_existing_file)]
+JSONSecret = Annotated[SecretStr, AfterValidator(_json_object)]
+Seconds = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_positive)]
+Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
+SigningKey = Annotated[SecretStr, Field(min_length=32)]
+SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_listed)]

@@ -1,0 +1,81 @@
+# make run     serve the example application on http://127.0.0.1:8000 (another port: make run PORT=9000)
+# make test    run everything, against real servers
+# make check   style, types, and which module may import which
+# make format  let ruff rewrite the code's layout
+# make lock    pin the newest dependencies that fit the pins of today
+# make clean   remove whatever the others made
+
+PYTHON ?= python3
+PORT ?= 8000
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+NODE := tests/servers/node
+NODE_MODULES := $(NODE)/node_modules/.package-lock.json
+CODE := $(wildcard fastapi_filestore example_app tests benchmarks)
+
+# Node's programs look for `node` on the path; the environment brings one.
+WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+INSTALL_ITSELF := $(INSTALL) --no-deps --no-build-isolation --editable .
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+.PHONY: run test check format lock clean browser
+
+run: $(VENV)/.run
+	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
+
+test: $(VENV)/.dev $(NODE_MODULES) browser
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov
+
+check: $(VENV)/.dev $(NODE_MODULES)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(CODE)
+	$(WITH_NODE) $(NODE)/node_modules/.bin/pyright
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix-only --exit-zero .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.lock
+	$(COMPILE) --extra sqlite --extra postgres --extra server --group run -o requirements/run.txt pyproject.toml
+	$(COMPILE) --all-extras --group dev --constraint requirements/run.txt -o requirements/dev.txt pyproject.toml
+	cd $(NODE) && $(WITH_NODE) npm install --package-lock-only
+
+clean:
+	rm -rf $(VENV) $(NODE)/node_modules htmlcov .coverage*
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# -- the environment: a stamp is younger than all it was made from -------------------------------------
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/pyvenv.cfg
+	$(INSTALL) --require-hashes --requirement requirements/run.txt
+	$(INSTALL_ITSELF)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/pyvenv.cfg
+	$(INSTALL) --require-hashes --requirement requirements/dev.txt
+	$(INSTALL_ITSELF)
+	@touch $@
+
+$(VENV)/.lock: | $(VENV)/.dev
+	$(INSTALL) uv
+	@touch $@
+
+$(NODE_MODULES): $(NODE)/package-lock.json | $(VENV)/.dev
+	cd $(NODE) && $(WITH_NODE) npm ci
+	@touch $@
+
+# Where it can't be installed, the tests that need it say so themselves.
+APT_GET := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+		|| { $(APT_GET) update && $(APT_GET) install --yes --no-install-recommends chromium; } || true

@@ -1,45 +1,60 @@
 """The settings of one backend: where it is, and every option that reaches it."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from fastapi_filestore.settings.values import STORE_SCHEMES, HTTPURL, ExistingFile, JSONSecret, Seconds, StoreURL
+from fastapi_filestore.settings.values import (
+    AZURE_SCHEMES,
+    GOOGLE_SCHEMES,
+    HTTPURL,
+    LOCAL_SCHEMES,
+    NETWORK_SCHEMES,
+    S3_SCHEMES,
+    STORE_SCHEMES,
+    ExistingFile,
+    JSONSecret,
+    Seconds,
+    StoreURL,
+)
 
 
-class _Options(BaseModel):
+class Options(BaseModel):
+    """Options of one family of stores: those whose URL has one of its schemes."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
+    schemes: ClassVar[tuple[str, ...]] = STORE_SCHEMES
 
-class ClientOptions(_Options):
-    """How any store is reached."""
+
+class NetworkOptions(Options):
+    """Every store behind a network."""
+
+    schemes: ClassVar[tuple[str, ...]] = NETWORK_SCHEMES
 
     timeout: Seconds | None = None
-    """Longest time for one request, in seconds."""
+    """Longest silence of the store, in seconds; a transfer may take any time."""
     connect_timeout: Seconds | None = None
     """Longest time to open a connection, in seconds."""
-    read_timeout: Seconds | None = None
-    """Longest silence while a response is read, in seconds."""
     max_retries: int | None = Field(default=None, ge=0)
     """Retries of a failed request; 0 for none."""
     retry_timeout: Seconds | None = None
     """Time after which no retry begins, in seconds."""
-    allow_http: bool | None = None
-    """Allow an endpoint without TLS."""
-    allow_invalid_certificates: bool | None = None
-    """Accept any certificate; for tests only."""
-    root_certificate: str | None = None
-    """PEM text of a certificate authority to trust as well."""
     proxy_url: SecretStr | None = None
     """Proxy for the requests."""
     proxy_excludes: str | None = None
     """Hosts to reach without the proxy, separated by commas."""
+    root_certificate: str | None = None
+    """PEM text of a certificate authority to trust as well."""
+    allow_invalid_certificates: bool | None = None
+    """Accept any certificate; for tests only."""
 
 
-class S3Options(_Options):
+class S3Options(Options):
     """Amazon S3 and what speaks its protocol: MinIO, R2, Spaces."""
+
+    schemes: ClassVar[tuple[str, ...]] = S3_SCHEMES
 
     aws_access_key_id: str | None = None
     """Access key; without keys the role of the machine, container or service account is used."""
@@ -52,7 +67,7 @@ class S3Options(_Options):
     aws_endpoint: HTTPURL | None = None
     """URL of a store that is not Amazon's, with its scheme."""
     aws_allow_http: bool | None = None
-    """Allow an endpoint without TLS."""
+    """Allow an endpoint without TLS: true for an http:// endpoint, unless false is set here."""
     aws_virtual_hosted_style_request: bool | None = None
     """Put the bucket into the host's name instead of the path."""
     aws_server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse", "sse-c"] | None = None
@@ -93,14 +108,16 @@ class S3Options(_Options):
     """The store knows no tags."""
     aws_disable_bulk_delete: bool | None = None
     """The store can't delete many objects at once."""
-    aws_conditional_put: str | None = None
+    aws_conditional_put: Literal["etag", "disabled"] | None = None
     """How the store refuses to overwrite: etag or disabled."""
     aws_copy_if_not_exists: str | None = None
     """How the store refuses to overwrite by a copy: multipart or header:NAME:VALUE."""
 
 
-class GoogleOptions(_Options):
+class GoogleOptions(Options):
     """Google Cloud Storage; with nothing set, application default credentials are used."""
+
+    schemes: ClassVar[tuple[str, ...]] = GOOGLE_SCHEMES
 
     google_service_account: ExistingFile | None = None
     """Path of a service account's JSON file."""
@@ -116,8 +133,10 @@ class GoogleOptions(_Options):
     """Send unsigned requests, for public buckets."""
 
 
-class AzureOptions(_Options):
+class AzureOptions(Options):
     """Azure Blob Storage."""
+
+    schemes: ClassVar[tuple[str, ...]] = AZURE_SCHEMES
 
     azure_storage_connection_string: SecretStr | None = None
     """Connection string; needs nothing beside it."""
@@ -161,35 +180,49 @@ class AzureOptions(_Options):
     """Store no tags."""
 
 
-class BackendSettings(AzureOptions, GoogleOptions, S3Options, ClientOptions):
+class LocalOptions(Options):
+    """A folder of the local disk."""
+
+    schemes: ClassVar[tuple[str, ...]] = LOCAL_SCHEMES
+
+    mkdir: bool | None = None
+    """Create the folder if it is missing, which is the default; false if it is a mount that must be there."""
+
+
+FAMILIES: tuple[type[Options], ...] = (S3Options, GoogleOptions, AzureOptions, LocalOptions, NetworkOptions)
+RETRY_OPTIONS = ("max_retries", "retry_timeout")
+CLIENT_OPTIONS = ("proxy_url", "proxy_excludes", "root_certificate", "allow_invalid_certificates")
+
+
+class BackendSettings(NetworkOptions, LocalOptions, AzureOptions, GoogleOptions, S3Options):
     """One backend: its URL, and the options of its store."""
+
+    schemes: ClassVar[tuple[str, ...]] = STORE_SCHEMES
 
     url: StoreURL
     """Where the objects are: s3://bucket/prefix/, gs://…, az://…, file:///folder/ or memory://."""
 
     def options(self) -> dict[str, object]:
-        """Return the options that are set, by the keyword under which `ObstoreBackend` takes them.
+        """Return the options that are set, as the keywords of `ObstoreBackend`.
 
-        Secrets stay wrapped in SecretStr, so that the options can be logged.
+        Secrets stay wrapped in SecretStr, except a proxy's URL, which the store takes as part of a mapping.
         """
-        return {name: value for name, value in self if name != "url" and value is not None}
+        options: dict[str, object] = {name: value for name, value in self if name != "url" and value is not None}
+        retries = {name: options.pop(name) for name in RETRY_OPTIONS if name in options}
+        client = {name: options.pop(name) for name in CLIENT_OPTIONS if name in options}
+        if self.proxy_url is not None:
+            client["proxy_url"] = self.proxy_url.get_secret_value()
+        parts = {"client_options": client, "retry_config": retries}
+        return options | {name: part for name, part in parts.items() if part}
 
     @model_validator(mode="after")
     def _fit_the_store(self) -> Self:
-        families = {family for family, schemes in STORE_SCHEMES.items() if urlsplit(self.url).scheme in schemes}
-        strangers = () if "any" in families else tuple(_of_another(families, names=self.options()))
-        if strangers:
-            raise ValueError(
-                f"{', '.join(strangers)} can't be used with {self.url}: remove what belongs to another store"
-            )
+        scheme = self.url.partition(":")[0]
+        names = [name for family in FAMILIES if scheme not in family.schemes for name in family.model_fields]
+        given = ", ".join(name.upper() for name in names if getattr(self, name) is not None)
+        if given:
+            raise ValueError(f"{given} can't be used with a {scheme}:// URL; remove what belongs to another store")
         return self
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         return ((name, value) for name, value in super().__repr_args__() if value is not None)
-
-
-def _of_another(families: Iterable[str], *, names: Iterable[str]) -> Iterable[str]:
-    prefixes = {"aws": "s3", "google": "google", "azure": "azure"}
-    for name in names:
-        if prefixes.get(name.partition("_")[0], "any") not in {"any", *families}:
-            yield name.upper()

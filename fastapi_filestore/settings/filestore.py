@@ -68,8 +68,10 @@ the first signs, all verify."""
             super().__init__(**values)
         except ValidationError as error:
             problems = describe(error, type(self))
-        except (OSError, UnicodeDecodeError) as error:
-            problems = [f"The file .env can't be read: {error}."]
+        except UnicodeDecodeError:
+            problems = ["The file .env can't be read: it is not UTF-8 text."]
+        except OSError as error:
+            problems = [f"The file .env or the folder of secrets can't be read: {error}."]
         else:
             return
         # Raised here, the error carries no context: pydantic's holds the values, secrets among them.

@@ -81,30 +81,34 @@ def _value(details: ErrorDetails, field: FieldInfo | None) -> str:
 
 def _field(path: Sequence[str], settings: type[BaseModel]) -> FieldInfo | None:
     """Return the field that a variable sets; a whole backend is none, since secrets may be in it."""
-    if path[0] == "backends":
-        return BackendSettings.model_fields.get(path[2]) if len(path) == 3 else None
-    return settings.model_fields.get(path[0])
+    match path:
+        case ["backends", _, option]:
+            return BackendSettings.model_fields.get(option)
+        case ["backends", *_]:
+            return None
+        case _:
+            return settings.model_fields.get(path[0])
 
 
 def _suggestion(path: Sequence[str], settings: type[BaseModel]) -> str:
-    meant = _meant_option(path) or _meant_setting(path, settings)
+    match path:
+        case ["backends", backend, option]:
+            meant = [f"backends{DELIMITER}{backend}{DELIMITER}{name}" for name in _closest(option, BackendSettings)]
+        case ["backends", text]:
+            meant = [_delimited(text)]
+        case [name, *_] if _BACKENDS.match(name):
+            meant = [_delimited(_BACKENDS.sub("", name))]
+        case _:
+            meant = _closest(path[0], settings)
     return f"did you mean {variable(*meant)}?" if meant else "the README lists them all."
 
 
-def _meant_option(path: Sequence[str]) -> Sequence[str] | None:
-    """Guess the option of a backend: misspelt, or with a single underscore where two belong."""
-    *parents, last = path
-    if len(parents) == 2:
-        close = get_close_matches(last, BackendSettings.model_fields, n=1)
-        return [*parents, *close] if close else None
-    if not (parents or _BACKENDS.match(last)):
-        return None
-    text = _BACKENDS.sub("", last)
-    option = max((name for name in BackendSettings.model_fields if text.endswith(f"_{name}")), key=len, default="")
-    backend = text.removesuffix(option).strip("_")
-    return ["backends", backend, option or "url"] if parents or option else None
+def _closest(name: str, model: type[BaseModel]) -> list[str]:
+    return get_close_matches(name, model.model_fields, n=1)
 
 
-def _meant_setting(path: Sequence[str], settings: type[BaseModel]) -> Sequence[str] | None:
-    close = get_close_matches(path[0], settings.model_fields, n=1) if len(path) == 1 else None
-    return close or None
+def _delimited(text: str) -> str:
+    """Put the two underscores where they belong in `documents_aws_region`; a backend's name alone gets its URL."""
+    endings = [name for name in BackendSettings.model_fields if text.endswith(f"_{name}")]
+    option = max(endings, key=len, default="url")
+    return DELIMITER.join(("backends", text.removesuffix(option).strip("_"), option))

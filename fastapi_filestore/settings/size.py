@@ -7,10 +7,13 @@ from fastapi_filestore.errors import ConfigurationError
 
 SIZE_REMEDY = "use a number of bytes, or one with a unit such as 50 MB (decimal) or 2 GiB (binary)"
 
-_UNITS = {"b": 1}
-_UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", start=1)}
-_UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", start=1)}
-_BINARY_UNITS = tuple((unit, 1024**power) for power, unit in reversed(list(enumerate(["KiB", "MiB", "GiB"], start=1))))
+_LETTERS = "kmgtp"
+_UNITS = (
+    {"b": 1}
+    | {f"{letter}b": 1000**power for power, letter in enumerate(_LETTERS, start=1)}
+    | {f"{letter}ib": 1024**power for power, letter in enumerate(_LETTERS, start=1)}
+)
+_BINARY_UNITS = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024}
 _SIZE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([a-z]*)", re.IGNORECASE)
 
 
@@ -33,7 +36,7 @@ def parse_size(size: str | int) -> int:
 
 def format_size(size: int) -> str:
     """Return bytes in the largest binary unit that says them exactly: `1 GiB`, `64 KiB`, `1000 B`."""
-    for unit, factor in _BINARY_UNITS:
+    for unit, factor in _BINARY_UNITS.items():
         if size and size % factor == 0:
             return f"{size // factor} {unit}"
     return f"{size} B"

@@ -1,11 +1,10 @@
 """Where settings come from: variables of the environment and `.env`, and secret files named like them."""
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
@@ -31,6 +30,7 @@ class VariableSource(PydanticBaseSettingsSource):
         return self.variables.get(PREFIX.lower() + field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
+        """Return the values that are set, nested as the fields are."""
         return nest(dict(_meant_for_us(self.variables)))
 
 
@@ -41,8 +41,9 @@ class SecretFileSource(VariableSource):
         super().__init__(settings_cls, {})
 
     def __call__(self) -> dict[str, Any]:
+        """Return what the files set; the folder is known from the sources before."""
         folder = self.current_state.get("secrets_dir")
-        self.variables = read_secrets(Path(folder).expanduser()) if isinstance(folder, str | os.PathLike) else {}
+        self.variables = read_secrets(Path(folder)) if isinstance(folder, str | Path) else {}
         return super().__call__()
 
 
@@ -87,11 +88,15 @@ def nest(variables: Mapping[str, str]) -> dict[str, Any]:
     for *path, last in sorted((_split(name) for name in variables), key=len):
         branch: object = settings
         for part in path:
-            branch = branch.setdefault(part, {}) if isinstance(branch, dict) else branch
-        if isinstance(branch, dict):
+            branch = branch.setdefault(part, {}) if _is_object(branch) else branch
+        if _is_object(branch):
             text = variables[DELIMITER.join((*path, last))]
             branch[last] = _decoded(text) if last == "backends" or len(path) == 1 else text
     return settings
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)
 
 
 def _split(name: str) -> list[str]:

@@ -12,13 +12,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.settings.size import SIZE_REMEDY, parse_size
 
-STORE_SCHEMES = {
-    "s3": ("s3", "s3a"),
-    "google": ("gs",),
-    "azure": ("az", "azure", "adl", "abfs", "abfss"),
-    "local": ("file", "memory"),
-    "any": ("https", "http"),
-}
+S3_SCHEMES = ("s3", "s3a")
+GOOGLE_SCHEMES = ("gs", "gcs")
+AZURE_SCHEMES = ("az", "azure", "abfs", "abfss")
+LOCAL_SCHEMES = ("file",)
+NETWORK_SCHEMES = S3_SCHEMES + GOOGLE_SCHEMES + AZURE_SCHEMES
+STORE_SCHEMES = (*NETWORK_SCHEMES, *LOCAL_SCHEMES, "memory")
 STORE_URL_REMEDY = "use s3://bucket/, gs://bucket/, az://container/, file:///folder/ or memory://"
 # A secret key may contain a slash, so it is not always in what a parser calls the network location.
 _CREDENTIALS = re.compile(r":.*@|[?#]")
@@ -33,9 +32,9 @@ def _backend_name(name: str) -> str:
 
 def _store_url(url: str) -> str:
     scheme, delimiter, place = url.partition("://")
-    if scheme != "file" and _CREDENTIALS.search(place):
+    if scheme not in LOCAL_SCHEMES and _CREDENTIALS.search(place):
         raise ValueError("give credentials in settings of their own; a URL holds none, and no ? or #")
-    if not delimiter or scheme not in {scheme for schemes in STORE_SCHEMES.values() for scheme in schemes}:
+    if not delimiter or scheme not in STORE_SCHEMES:
         raise ValueError(STORE_URL_REMEDY)
     return url
 

@@ -227,6 +227,10 @@ class FileObject:
         """Return all of the bytes."""
         return await (await self.open_async()).read()
 
+    async def head_async(self) -> ObjectInfo:
+        """Return what the store says of the object now."""
+        return await self.backend_in_use().head(self._stored_path())
+
     def _stored_path(self) -> str:
         if self.path is None or self.state is FileState.PENDING:
             raise PendingContentError(f"{self.filename!r} can't be read: {self.state.value}. Save it first.")

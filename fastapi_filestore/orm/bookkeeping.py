@@ -69,6 +69,12 @@ def open_book(session: Session) -> Book | None:
     return books.get(transaction)
 
 
+def is_booked(session: Session, file: FileObject) -> bool:
+    """Tell whether an open transaction of a session knows of a file's bytes."""
+    books: dict[SessionTransaction, Book] = session.info.get(_BOOKS, {})
+    return any(file.location in book.fresh for book in books.values())
+
+
 def close_book(session: Session, transaction: SessionTransaction) -> Book | None:
     """Take the book of a transaction that ended out of its session, if anything was booked."""
     books: dict[SessionTransaction, Book] = session.info.get(_BOOKS, {})

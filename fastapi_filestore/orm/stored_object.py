@@ -79,6 +79,12 @@ class StoredObject(TypeDecorator[Any]):
         """Tell whether two values are stored alike, so that changed metadata of the same object is a change."""
         return x is y or (_comparable(x) == _comparable(y))
 
+    def coerce(self, value: object) -> FileObject | FileList | None:
+        """Return a value given to this column as what the column holds."""
+        if value is None:
+            return None
+        return FileList.coerce("", value) if self.multiple else as_file(value)
+
     def files(self, value: object) -> list[FileObject]:
         """Return the files of a value of this column, each with its backend chosen."""
         if value is None:

@@ -4,7 +4,7 @@ It listens to SQLAlchemy's `Session` class, so it works with any session, howeve
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import Connection, event, inspect
@@ -17,6 +17,7 @@ from fastapi_filestore.orm.bookkeeping import (
     close_book,
     current_book,
     enclosing_book,
+    is_booked,
     open_book,
 )
 from fastapi_filestore.orm.bridge import await_in_session
@@ -136,3 +137,8 @@ def _drop(files: list[FileObject]) -> None:
         await_in_session(discard(files))
     for file in files:
         file.undo()
+
+
+def unbooked(session: Session, files: Iterable[FileObject]) -> list[FileObject]:
+    """Return the stored files that no transaction of the session will delete if it is rolled back."""
+    return [file for file in files if file.fresh and not is_booked(session, file)]

@@ -1,0 +1,164 @@
+"""`Filestore`: binds settings, session and routers once for an application."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
+from typing import Any, TypeVar, overload
+
+from fastapi import APIRouter, FastAPI
+from fastapi.params import Depends
+from pydantic import BaseModel
+
+from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.service import FileService
+from fastapi_filestore.settings import FilestoreSettings
+from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.registry import StorageRegistry, storages
+from fastapi_filestore.storage.signing import UrlSigner
+from fastapi_filestore.web.forms import FormLimits
+from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
+from fastapi_filestore.web.provider import service_provider
+from fastapi_filestore.web.resource import resource_of
+from fastapi_filestore.web.router import file_router
+from fastapi_filestore.web.schemas import derive_schemas
+from fastapi_filestore.web.signed import SIGNED_PATH, signed_router
+
+ModelT = TypeVar("ModelT")
+
+
+class Filestore:
+    """File storage for one application: its backends live from the start to the end of the lifespan.
+
+    >>> files = Filestore(get_session)
+    >>> app = FastAPI(lifespan=files.lifespan)
+    >>> get_document_service = files.service(Document)
+    >>> app.include_router(files.router(Document), prefix="/documents")
+    """
+
+    def __init__(
+        self,
+        get_session: Callable[..., Any] | None = None,
+        *,
+        settings: FilestoreSettings | None = None,
+        registry: StorageRegistry = storages,
+    ) -> None:
+        """Bind an application's session dependency.
+
+        Args:
+            get_session: The dependency that gives a Session or AsyncSession; services and routers need it.
+            settings: The settings; read from the environment at first use if None.
+            registry: Where backends are registered; the process default, which columns use, if none is given.
+        """
+        self._get_session = get_session
+        self._given_settings = settings
+        self.registry = registry
+
+    @cached_property
+    def settings(self) -> FilestoreSettings:
+        """The settings, read from the environment once; `SettingsError` lists what is wrong."""
+        return self._given_settings or FilestoreSettings()
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Register the backends of the settings while the application runs; call it from a lifespan of your own, too."""
+        async with AsyncExitStack() as stack:
+            for backend in self._configured():
+                self.registry.register_backend(backend)
+                stack.push_async_callback(backend.aclose)
+                stack.callback(self.registry.unregister_backend, backend.key)
+            self._choose_default()
+            self.registry.signer = self._signer()
+            stack.callback(setattr, self.registry, "signer", None)
+            if self.settings.probe:
+                await self._probe()
+            yield
+
+    def _configured(self) -> list[ObstoreBackend]:
+        # The folder that stands in for missing settings must not join backends registered by hand.
+        if "backends" not in self.settings.model_fields_set and len(self.registry):
+            return []
+        return [ObstoreBackend(key, fs=one.url, **one.options()) for key, one in self.settings.backends.items()]
+
+    def _choose_default(self) -> None:
+        name = self.settings.default_backend
+        if name is not None and name in self.registry:
+            self.registry.default_key = name
+
+    def _signer(self) -> UrlSigner | None:
+        keys = [key.get_secret_value() for key in self.settings.signing_keys]
+        return UrlSigner(keys, base_url=self.settings.public_url + SIGNED_PATH) if keys else None
+
+    async def _probe(self) -> None:
+        problems = []
+        for backend in self.registry:
+            try:
+                await backend.probe()
+            except FilestoreError as error:
+                problems.append(f"- {backend.key}: {error}")
+        if problems:
+            raise ConfigurationError("\n".join(["Backends that can't be used as they are set up:", *problems]))
+
+    @overload
+    def service(self, model: type[FileService[ModelT]]) -> Callable[..., FileService[ModelT]]: ...
+
+    @overload
+    def service(self, model: type[ModelT]) -> Callable[..., FileService[ModelT]]: ...
+
+    def service(self, model: type[Any]) -> Callable[..., Any]:
+        """Return the provider of a model's service, or of a `FileService` subclass: `Depends(files.service(Document))`.
+
+        The request is one unit of work: it is committed before the response is sent, and rolled back on an error.
+        Keep the provider in a name, so that `app.dependency_overrides` can replace it.
+        """
+        if self._get_session is None:
+            raise ConfigurationError("Services need a session: give your session dependency to Filestore(get_session).")
+        if issubclass(model, FileService):
+            return service_provider(self._get_session, model)
+        return service_provider(self._get_session, lambda session: FileService(session, model=model))
+
+    def router(
+        self,
+        model: type[ModelT],
+        *,
+        service: Callable[..., FileService[ModelT]] | None = None,
+        dependencies: Sequence[Depends] = (),
+        field: str | None = None,
+        read: type[BaseModel] | None = None,
+        create: type[BaseModel] | None = None,
+        update: type[BaseModel] | None = None,
+    ) -> APIRouter:
+        """Return a new router for a model: upload, list, read, download, replace, change, delete, upload URL.
+
+        Args:
+            model: A mapped class with a `StoredObject` column of one file.
+            service: The provider of its service, if it is one of your own.
+            dependencies: What must hold before a byte of a body is read, such as authorization.
+            field: The file column, if there are several.
+            read: What a response shows of a row; every column if None.
+            create: What a client may set on a new row; derived from the columns if None.
+            update: What a client may change; derived from the columns if None.
+        """
+        resource = resource_of(
+            model,
+            field=field,
+            schemas=derive_schemas(model, read=read, create=create, update=update),
+            limits=self._limits,
+            url_seconds=lambda: self.settings.url_expiry,
+        )
+        return file_router(resource, service or self.service(model), dependencies=dependencies)
+
+    def signed_router(self) -> APIRouter:
+        """Return the router that honours signed URLs of backends that can't presign; mount it without a prefix."""
+        return signed_router(self.registry, lambda: self.settings.max_upload_size)
+
+    def _limits(self) -> FormLimits:
+        return FormLimits(
+            file_size=self.settings.max_upload_size,
+            fields=self.settings.max_form_fields,
+            field_size=self.settings.max_field_size,
+        )
+
+    @property
+    def exception_handlers(self) -> Mapping[Any, Any]:
+        """Handlers that make the library's errors problem details in every route: `FastAPI(exception_handlers=…)`."""
+        return {FilestoreError: answer_error, Problem: answer_problem}

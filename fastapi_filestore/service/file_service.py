@@ -1,0 +1,155 @@
+"""`FileService`: what a route calls to keep rows and their files."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeVar, get_args, get_origin
+
+from sqlalchemy import inspect
+
+from fastapi_filestore.errors import ConfigurationError, FileNotSetError
+from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.orm.bridge import AnySession, run_in_session
+from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes
+from fastapi_filestore.orm.transfer import discard, store
+from fastapi_filestore.orm.unit_of_work import unbooked
+from fastapi_filestore.service import rows
+from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, Order, Page
+from fastapi_filestore.storage.backend import ObjectStream
+
+ModelT = TypeVar("ModelT")
+
+
+class FileService(Generic[ModelT]):
+    """Creates, reads, replaces and deletes rows of one model together with their files.
+
+    It holds a session, sync or async, and commits nothing on its own: as a dependency it is committed before the
+    response is sent; elsewhere call `commit`. Bytes move before the session is touched, so a long upload holds
+    neither a connection nor a lock.
+
+    Attributes:
+        model: The mapped class; `class DocumentService(FileService[Document])` knows it from its base.
+        order_by: Column that listings are ordered by, `-` before it for descending; primary key descending if None.
+    """
+
+    model: type[ModelT]
+    order_by: str | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            if get_origin(base) is FileService and isinstance(get_args(base)[0], type):
+                cls.model = get_args(base)[0]
+
+    def __init__(self, session: AnySession, *, model: type[ModelT] | None = None) -> None:
+        """Serve a model's rows with a session; the model may be left out if the class knows it."""
+        if model is not None:
+            self.model = model
+        elif not hasattr(self, "model"):
+            raise ConfigurationError(f"{type(self).__name__} knows no model: pass model=, or subclass FileService[Model].")
+        self.session = session
+
+    # -- rows ----------------------------------------------------------------------------------------
+
+    async def create(self, data: Mapping[str, object] | ModelT) -> ModelT:
+        """Store the files, then write the row.
+
+        Args:
+            data: The row's values by attribute, or the row. A file may be a FileObject or an UploadFile.
+
+        Raises:
+            InvalidFieldsError: The model lacks one of the attributes.
+            RowConflictError: The database refuses the row.
+            StorageError: A file can't be stored.
+        """
+        row = rows.build(self.model, data) if isinstance(data, Mapping) else data
+        async with self._stored(_files_of(row)):
+            await run_in_session(self.session, rows.add, row)
+        return row
+
+    async def get(self, identity: object) -> ModelT:
+        """Return a row by primary key; `RowNotFoundError` if there is none."""
+        return await run_in_session(self.session, rows.fetch, self.model, identity)
+
+    async def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[ModelT]:
+        """Return a page of rows; `after` is the cursor that the page before it gave.
+
+        Raises:
+            InvalidCursorError: The cursor is not one of this listing.
+        """
+        order = Order(self.model, self.order_by)
+        return await run_in_session(self.session, order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after)
+
+    async def update(self, identity: object, data: Mapping[str, object]) -> ModelT:
+        """Set attributes of a row, files included; the files they replace go when this is committed."""
+        rows.check_names(self.model, data)
+        values = self._with_files(data)
+        files = [file for attribute in self._attributes() for file in attribute.type.files(values.get(attribute.name))]
+        if files:
+            await run_in_session(self.session, rows.require, self.model, identity)
+        async with self._stored(files):
+            return await run_in_session(self.session, rows.change, self.model, identity, values)
+
+    async def replace(self, identity: object, file: object, *, field: str | None = None) -> ModelT:
+        """Put another file in a row's file column; `field` names the column if there are several."""
+        return await self.update(identity, {file_attribute(self.model, field).name: file})
+
+    async def delete(self, identity: object) -> None:
+        """Delete a row; its files go when this is committed."""
+        await run_in_session(self.session, rows.remove, self.model, identity)
+
+    # -- files ---------------------------------------------------------------------------------------
+
+    async def file(self, identity: object, *, field: str | None = None) -> FileObject:
+        """Return the file of a row; `FileNotSetError` if the column is empty."""
+        attribute = file_attribute(self.model, field)
+        files = attribute.files(await self.get(identity))
+        if not files:
+            raise FileNotSetError(self.model.__name__, attribute.name)
+        return files[0]
+
+    async def open(
+        self, identity: object, *, field: str | None = None, start: int = 0, end: int | None = None
+    ) -> ObjectStream:
+        """Open the file of a row, or its bytes from `start` up to but without `end`, for streaming."""
+        return await (await self.file(identity, field=field)).open_async(start=start, end=end)
+
+    async def url(self, identity: object, *, field: str | None = None, expires_in: int = 3600) -> str:
+        """Return a signed URL of the file of a row that lives for `expires_in` seconds."""
+        return await (await self.file(identity, field=field)).sign_async(expires_in=expires_in)
+
+    # -- the transaction -----------------------------------------------------------------------------
+
+    async def commit(self) -> None:
+        """Make everything durable; files that rows no longer point to are deleted then."""
+        await run_in_session(self.session, rows.commit, self.model.__name__)
+
+    async def rollback(self) -> None:
+        """Undo everything since the last commit, stored bytes included."""
+        await run_in_session(self.session, rows.rollback)
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _attributes(self) -> Iterable[FileAttribute]:
+        return file_attributes(inspect(self.model))
+
+    def _with_files(self, data: Mapping[str, object]) -> dict[str, object]:
+        values = dict(data)
+        for attribute in self._attributes():
+            if values.get(attribute.name) is not None:
+                values[attribute.name] = attribute.type.coerce(values[attribute.name])
+        return values
+
+    @asynccontextmanager
+    async def _stored(self, files: Iterable[FileObject]) -> AsyncIterator[None]:
+        """Store files before the block writes their rows; what no transaction came to know is deleted again."""
+        waiting = [file for file in files if not file.is_stored]
+        try:
+            await store(waiting)
+            yield
+        except BaseException:
+            await discard(await run_in_session(self.session, unbooked, waiting))
+            raise
+
+
+def _files_of(row: object) -> list[FileObject]:
+    return [file for attribute in file_attributes(inspect(row).mapper) for file in attribute.files(row)]

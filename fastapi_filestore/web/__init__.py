@@ -1,0 +1,1 @@
+"""FastAPI and Starlette live here: routes, forms, downloads, problems."""

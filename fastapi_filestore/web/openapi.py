@@ -1,0 +1,85 @@
+"""What FastAPI can't know of a route: forms that are read late, problems, files. One table, no pasted texts."""
+
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from fastapi_filestore.web.forms import MULTIPART
+from fastapi_filestore.web.problems import MEDIA_TYPE
+from fastapi_filestore.web.resource import Resource
+
+ModelT = TypeVar("ModelT")
+
+PROBLEM_TEXTS = {
+    400: "The body can't be read.",
+    403: "The signed URL is not valid, or no longer.",
+    404: "There is no such row or file.",
+    409: "It conflicts with what is there.",
+    413: "The body, the file or a field is larger than its limit.",
+    415: "The body is of another type.",
+    422: "A value is wrong or missing.",
+    500: "The file store is not set up as it should be.",
+    501: "The file store has no signed URLs.",
+    503: "The file store can't be reached at the moment.",
+}
+
+PROBLEM_SCHEMA = {
+    "type": "object",
+    "title": "Problem",
+    "description": "A problem detail (RFC 9457).",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the problems that a route may answer with; a store can be down under any of them."""
+    return {
+        status: {
+            "description": PROBLEM_TEXTS[status],
+            "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "example": _example(status)}},
+        }
+        for status in sorted({*statuses, 500, 503})
+    }
+
+
+def _example(status: int) -> dict[str, Any]:
+    return {
+        "type": "urn:fastapi-filestore:…",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": PROBLEM_TEXTS[status],
+    }
+
+
+FILE_RESPONSE: dict[str, Any] = {
+    "description": "The file.",
+    "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+    "headers": {
+        "ETag": {"schema": {"type": "string"}, "description": "The SHA-256 of the bytes."},
+        "Content-Disposition": {"schema": {"type": "string"}, "description": "The filename (RFC 6266)."},
+    },
+}
+
+LOCATION_HEADER: dict[str, Any] = {
+    "headers": {"Location": {"schema": {"type": "string"}, "description": "The path of the new row."}},
+}
+
+
+def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any]:
+    """Describe a multipart body with the file and, for a new row, the model's fields."""
+    fields = resource.schemas.create.model_json_schema() if with_fields else {}
+    name = resource.attribute.name
+    schema = {
+        **fields,
+        "type": "object",
+        "title": f"{resource.model.__name__}{'Form' if with_fields else 'File'}",
+        "properties": {name: {"type": "string", "format": "binary"}, **fields.get("properties", {})},
+        "required": [name, *fields.get("required", [])],
+    }
+    return {"requestBody": {"required": True, "content": {MULTIPART: {"schema": schema}}}}

@@ -1,0 +1,67 @@
+"""What the routes of one model share: how its rows are found, shown and described."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, inspect
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
+from fastapi_filestore.web.forms import FormLimits
+from fastapi_filestore.web.schemas import Schemas
+
+ModelT = TypeVar("ModelT")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[ModelT]):
+    """A model behind routes: its file attribute, its schemas, and the limits of its forms."""
+
+    model: type[ModelT]
+    attribute: FileAttribute
+    schemas: Schemas
+    limits: Callable[[], FormLimits]
+    url_seconds: Callable[[], int]
+
+    @property
+    def name(self) -> str:
+        """The model's name in lower case, as routes and operations are called."""
+        return self.model.__name__.lower()
+
+    @property
+    def identity_type(self) -> type:
+        """The type of the primary key in a path."""
+        keys: tuple[ColumnElement[Any], ...] = inspect(self.model).primary_key
+        if len(keys) != 1:
+            raise ConfigurationError(f"{self.model.__name__} has {len(keys)} primary key columns; the router needs one.")
+        return keys[0].type.python_type
+
+    def shown(self, row: ModelT, base: str) -> BaseModel:
+        """Return a row as a response shows it; `base` is the path that the collection is mounted at."""
+        for file in self.attribute.files(row):
+            file.url = f"{base}/{self.identity(row)}/file"
+        return self.schemas.read.model_validate(row)
+
+    def identity(self, row: ModelT) -> Any:
+        """Return the primary key of a row."""
+        return inspect(row).identity[0]
+
+
+def resource_of(
+    model: type[ModelT],
+    *,
+    field: str | None,
+    schemas: Schemas,
+    limits: Callable[[], FormLimits],
+    url_seconds: Callable[[], int],
+) -> Resource[ModelT]:
+    """Describe a model to the routes; `ConfigurationError` if its file column is not one file."""
+    attribute = file_attribute(model, field)
+    if attribute.type.multiple:
+        raise ConfigurationError(
+            f"{model.__name__}.{attribute.name} holds several files; the router serves a column of one: name it with "
+            "field=, or write the route by hand with the service."
+        )
+    return Resource(model, attribute, schemas, limits, url_seconds)

@@ -1,0 +1,84 @@
+"""The route that honours the application's own signed URLs, for stores that can't presign: local disk and memory."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Request, Response
+
+from fastapi_filestore.errors import InvalidSignatureError, UnsupportedUploadError
+from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
+from fastapi_filestore.storage.registry import StorageRegistry
+from fastapi_filestore.storage.signing import Method, SignedClaims
+from fastapi_filestore.web.bodies import limited_body
+from fastapi_filestore.web.downloads import download, download_head
+from fastapi_filestore.web.openapi import FILE_RESPONSE, problems
+from fastapi_filestore.web.problems import ProblemRoute
+
+SIGNED_PATH = "/filestore/"
+"""Where the route lives; a signed URL is this and a token."""
+
+
+def signed_router(registry: StorageRegistry, max_size: Callable[[], int]) -> APIRouter:
+    """Build the route: GET and HEAD stream the object that a token names, PUT stores it, once."""
+    router = APIRouter(route_class=ProblemRoute, tags=["signed URLs"])
+
+    @router.get(
+        f"{SIGNED_PATH}{{token}}",
+        response_class=Response,
+        operation_id="signed_download",
+        summary="Download with a signed URL",
+        responses={200: FILE_RESPONSE, **problems(403, 404)},
+    )
+    async def read(token: str) -> Response:
+        return await download(await _file(registry, token, method="GET"))
+
+    @router.head(
+        f"{SIGNED_PATH}{{token}}",
+        response_class=Response,
+        operation_id="signed_download_head",
+        summary="Read the headers of a signed download",
+        responses=problems(403, 404),
+    )
+    async def read_head(token: str) -> Response:
+        return await download_head(await _file(registry, token, method="GET"))
+
+    @router.put(
+        f"{SIGNED_PATH}{{token}}",
+        response_class=Response,
+        operation_id="signed_upload",
+        summary="Store the body with a signed URL",
+        responses=problems(403, 409, 413, 415),
+    )
+    async def write(token: str, request: Request) -> Response:
+        claims = _claims(registry, token, method="PUT")
+        _check_type(request, claims)
+        info = await registry.get_backend(claims.backend).put(
+            claims.path, limited_body(request, max_size()), content_type=claims.content_type, if_absent=True
+        )
+        return Response(headers={"ETag": f'"{(info.etag or "").strip(chr(34))}"'} if info.etag else None)
+
+    return router
+
+
+def _claims(registry: StorageRegistry, token: str, *, method: Method) -> SignedClaims:
+    if registry.signer is None:
+        raise InvalidSignatureError
+    return registry.signer.verify(token, method=method)
+
+
+async def _file(registry: StorageRegistry, token: str, *, method: Method) -> FileObject:
+    claims = _claims(registry, token, method=method)
+    file = FileObject(
+        claims.backend,
+        claims.filename or FALLBACK_NAME,
+        content_type=claims.content_type or FALLBACK_TYPE,
+        path=claims.path,
+        registry=registry,
+    )
+    return await file.confirm_async()
+
+
+def _check_type(request: Request, claims: SignedClaims) -> None:
+    declared = request.headers.get("content-type", "")
+    if claims.content_type and declared != claims.content_type:
+        raise UnsupportedUploadError(declared, [claims.content_type])

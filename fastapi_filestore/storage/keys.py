@@ -1,0 +1,58 @@
+"""Object keys: how new ones are made, and which ones every store reads the same way."""
+
+import secrets
+import unicodedata
+
+from fastapi_filestore.errors import InvalidKeyError
+
+MAX_KEY_BYTES = 1024
+"""What S3, GCS and Azure take, in bytes of UTF-8."""
+SHOWN_LENGTH = 80
+
+
+def generate_key() -> str:
+    """Return a fresh key: opaque, unique, ASCII, and sharded so that no local folder grows too long."""
+    token = secrets.token_hex(16)
+    return f"{token[:2]}/{token}"
+
+
+def check_key(path: str) -> str:
+    """Return a key that every store reads as the same object, or raise.
+
+    Spaces, `%`, `?`, `#` and letters of any language are fine: a file's name may be its key. Two limits are
+    local disk's own and raise there only: a name of more than about 250 bytes, and one that ends in `#` and digits.
+
+    Raises:
+        InvalidKeyError: The key is empty, longer than 1,024 bytes or not UTF-8, has a part that is empty, `.` or
+            `..`, begins or ends with a slash, or holds a backslash or a control character.
+    """
+    problem = _problem(path)
+    if problem:
+        raise InvalidKeyError(f"The object key {_shown(path)} {problem}.", key=path)
+    return path
+
+
+def _problem(path: str) -> str | None:
+    if not path:
+        return "is empty"
+    if path.startswith("/") or path.endswith("/"):
+        return "begins or ends with a slash: stores would drop it"
+    if "\\" in path:
+        return "holds a backslash: some stores read it as a slash"
+    if any(unicodedata.category(character) == "Cc" for character in path):
+        return "holds a control character"
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        return "has a part that is empty, '.' or '..'"
+    return _length_problem(path)
+
+
+def _length_problem(path: str) -> str | None:
+    try:
+        size = len(path.encode())
+    except UnicodeEncodeError:
+        return "can't be written as UTF-8"
+    return f"is {size:,} bytes long; the limit is {MAX_KEY_BYTES:,}" if size > MAX_KEY_BYTES else None
+
+
+def _shown(path: str) -> str:
+    return ascii(path if len(path) <= SHOWN_LENGTH else f"{path[:SHOWN_LENGTH]}...")

@@ -1,0 +1,320 @@
+"""`ObstoreBackend`: every store of the reference behind one protocol."""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import obstore
+
+from fastapi_filestore.errors import (
+    ConfigurationError,
+    InvalidKeyError,
+    ObjectNotFoundError,
+    RangeNotSatisfiableError,
+    StorageError,
+    StoragePermissionError,
+)
+from fastapi_filestore.storage.backend import NO_METADATA, ObjectInfo, ObjectStream, SignedURL
+from fastapi_filestore.storage.content import Content, read_content
+from fastapi_filestore.storage.keys import check_key
+from fastapi_filestore.storage.obstore.delete import delete_all
+from fastapi_filestore.storage.obstore.errors import translated
+from fastapi_filestore.storage.obstore.local import LocalFolder
+from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, HEADER_RULES, RULES, make_attributes, read_metadata
+from fastapi_filestore.storage.obstore.parts import plan_parts
+from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
+from fastapi_filestore.storage.obstore.process import WORKERS
+from fastapi_filestore.storage.obstore.put import Upload
+from fastapi_filestore.storage.obstore.sign import sign_url
+from fastapi_filestore.storage.obstore.stores import Store, make_store
+
+if TYPE_CHECKING:
+    from obstore import GetOptions, GetResult, ObjectMeta
+
+READ_CHUNK = 1024 * 1024
+"""Bytes yielded at once when an object is read."""
+LIST_PAGE = 1000
+
+
+class ObstoreBackend:
+    """Objects in S3, Google Cloud Storage, Azure Blob Storage, a local folder or memory, by obstore.
+
+    Nothing is sent when it is made. Credentials that are given are used alone; without any, the environment, `~/.aws`
+    (with boto3 installed) and roles are asked as the store's own tools would.
+
+    Args:
+        key: The name that rows and settings know it by.
+        fs: `s3://bucket`, `gs://bucket`, `az://container` (each may go on with `/prefix`), `file:///folder` or a
+            path (created when missing), `memory://`, or a store of obstore.
+        options: What the store needs, as `aws_access_key_id`, `google_service_account` or
+            `azure_storage_connection_string`. All networked stores take `allow_http`, `timeout` (the longest wait for
+            the store's next bytes, in seconds), `connect_timeout`, `client_options` and `retry_config`.
+
+    Raises:
+        ConfigurationError: The URL or the options can't work; the message says what to change.
+    """
+
+    def __init__(self, key: str, fs: "str | os.PathLike[str] | Store", **options: object) -> None:
+        if not key:
+            raise ConfigurationError("A backend needs a key: the name that rows and settings know it by.")
+        self._key = key
+        try:
+            self._location, store = make_store(fs, options)
+        except ConfigurationError as exc:
+            raise ConfigurationError(f"Backend {key!r}: {exc}") from None
+        self._store: Store | None = store
+        root = self._location.root
+        self._folder = None if root is None else LocalFolder(key, root)
+
+    @property
+    def key(self) -> str:
+        """The name that rows and settings know it by."""
+        return self._key
+
+    @property
+    def url(self) -> str:
+        """Where its objects are; never holds a secret."""
+        return self._location.url
+
+    def __repr__(self) -> str:
+        return f"ObstoreBackend(key={self._key!r}, fs={self.url!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"Backend {self._key!r} can't be pickled: its credentials would go along. Register a backend of the same "
+            "key where the pickle is read."
+        )
+
+    async def put(
+        self,
+        path: str,
+        content: Content,
+        *,
+        content_type: str | None = None,
+        content_disposition: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+        use_multipart: bool | None = None,
+        chunk_size: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> ObjectInfo:
+        """Store content at a key, in bounded memory, and return what the store knows of it.
+
+        Content shorter than a part (8 MiB) is one request. Longer content with `if_absent` first takes the key with
+        an empty object. With `if_absent`, an upload that is cancelled too late to be stopped is deleted again;
+        without, it may have replaced an object, so it stays.
+        """
+        store = await self._use_at(path, parent=True)
+        reader = read_content(content)
+        plan = plan_parts(
+            self._location.kind,
+            size=reader.size,
+            use_multipart=use_multipart,
+            chunk_size=chunk_size,
+            max_concurrency=max_concurrency,
+        )
+        attributes = self._attributes(
+            path, content_type=content_type, content_disposition=content_disposition, metadata=metadata
+        )
+        stored = await Upload(store, self._key, path, attributes, plan, if_absent).run(reader.chunks())
+        return ObjectInfo(
+            path=path,
+            size=stored.size,
+            last_modified=datetime.now(UTC),
+            etag=stored.etag,
+            version_id=stored.version_id,
+            content_type=attributes[CONTENT_TYPE] if attributes else None,
+            metadata=dict(metadata) if attributes and metadata else NO_METADATA,
+        )
+
+    async def open(self, path: str, *, start: int = 0, end: int | None = None) -> ObjectStream:
+        """Open an object, or its bytes from `start` up to but without `end`, for reading in one request.
+
+        An `end` past the object's is its end; an empty range yields nothing. A range from 0 is fine for an empty
+        object, any other range at or after the end raises `RangeNotSatisfiableError`.
+        """
+        if start < 0 or (end is not None and end < start):
+            raise self._bad_range(path, start)
+        if end == start:
+            return await self._open_empty(path, start)
+        try:
+            result = await self._get(path, _range(start, end))
+        except RangeNotSatisfiableError:
+            if start > 0:
+                raise self._bad_range(path, start, (await self.head(path)).size) from None
+            return await self._open_empty(path, start)
+        first, last = result.range
+        return ObjectStream(_info(path, result), first, last, self._chunks(path, result))
+
+    async def head(self, path: str) -> ObjectInfo:
+        """Return what the store knows of an object; `ObjectNotFoundError` if it is missing."""
+        try:
+            return _info(path, await self._get(path, {"head": True}))
+        except ObjectNotFoundError:
+            await self._check_bucket()
+            raise
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copy an object within the store, content type and metadata included; its bytes stay there."""
+        store = await self._use_at(source)
+        await self._use_at(target, parent=True)
+        with translated(self._key, source):
+            await obstore.copy_async(store, source, target)
+
+    async def delete(self, *paths: str) -> None:
+        """Delete objects, several at a time; a missing one is fine."""
+        store = self._use()
+        for path in paths:
+            check_key(path)
+        inside = paths if self._folder is None else await self._folder.inside(paths)
+        if inside:
+            await delete_all(store, self._location.kind, inside, backend=self._key)
+
+    async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
+        """Iterate the objects below a prefix, those after a key only if given, with flat memory.
+
+        A prefix is a folder: `a` lists `a/b` but not `ab`. The stores answer in the order of keys.
+        """
+        store = self._use()
+        folder = prefix.removesuffix("/")
+        if folder:
+            check_key(folder)
+        with translated(self._key):
+            async for page in obstore.list(store, folder or None, offset=after, chunk_size=LIST_PAGE):
+                for meta in page:
+                    yield _listed(meta)
+
+    async def sign(
+        self,
+        path: str,
+        *,
+        method: Literal["GET", "PUT"] = "GET",
+        expires_in: int,
+        content_type: str | None = None,
+    ) -> SignedURL:
+        """Presign a URL for `expires_in` seconds; `SigningUnavailableError` where the store has none."""
+        return await sign_url(
+            self._use(),
+            self._location.kind,
+            check_key(path),
+            backend=self._key,
+            method=method,
+            expires_in=expires_in,
+            content_type=content_type,
+        )
+
+    async def probe(self) -> None:
+        """Raise the fitting `StorageError` if the bucket can't be reached with the credentials given."""
+        store = self._use()
+        if self._folder is not None:
+            await self._folder.probe()
+        elif self._location.kind != "memory":
+            await probe_bucket(store, backend=self._key)
+
+    async def aclose(self) -> None:
+        """Release connections and credentials; a closed backend raises on use."""
+        self._store = None
+
+    # -- one step of the above -------------------------------------------------------------------------
+
+    def _use(self) -> Store:
+        if self._store is None:
+            raise StorageError(f"Backend {self._key!r} is closed: use it inside its lifespan.", backend=self._key)
+        WORKERS.enter(backend=self._key)
+        return self._store
+
+    async def _use_at(self, path: str, *, parent: bool = False) -> Store:
+        store = self._use()
+        check_key(path)
+        if self._folder is not None:
+            await self._folder.check_inside(path, parent=parent)
+        return store
+
+    async def _get(self, path: str, options: "GetOptions | None") -> "GetResult":
+        store = await self._use_at(path)
+        try:
+            with translated(self._key, path):
+                return await obstore.get_async(store, path, options=options)
+        except InvalidKeyError as exc:
+            # A name that a local folder can't hold is a name that it does not hold.
+            raise ObjectNotFoundError(str(exc), backend=self._key, key=path) from None
+
+    async def _open_empty(self, path: str, start: int) -> ObjectStream:
+        info = await self.head(path)
+        if start > info.size:
+            raise self._bad_range(path, start, info.size)
+        return ObjectStream(info, start, start, _nothing())
+
+    def _bad_range(self, path: str, start: int, size: int | None = None) -> RangeNotSatisfiableError:
+        actual = "" if size is None else f": it has {size:,} bytes"
+        return RangeNotSatisfiableError(
+            f"Backend {self._key!r} has no range at {start:,} of {path!a}{actual}.",
+            size=size,
+            backend=self._key,
+            key=path,
+        )
+
+    async def _chunks(self, path: str, result: "GetResult") -> AsyncIterator[bytes]:
+        with translated(self._key, path):
+            async for chunk in result.stream(min_chunk_size=READ_CHUNK):
+                yield chunk
+
+    async def _check_bucket(self) -> None:
+        # The answer to HEAD has no body that could tell a missing bucket from a missing object.
+        if self._folder is None and self._location.kind != "memory":
+            with suppress(StoragePermissionError):
+                await list_nothing(self._use(), backend=self._key)
+
+    def _attributes(
+        self,
+        path: str,
+        *,
+        content_type: str | None,
+        content_disposition: str | None,
+        metadata: Mapping[str, str] | None,
+    ) -> dict[str, str] | None:
+        rules = RULES.get(self._location.kind)
+        with translated(self._key, path):
+            attributes = make_attributes(
+                content_type=content_type,
+                content_disposition=content_disposition,
+                metadata=metadata or NO_METADATA,
+                rules=rules or HEADER_RULES,
+            )
+        return attributes if rules else None
+
+
+def _range(start: int, end: int | None) -> "GetOptions | None":
+    if end is not None:
+        return {"range": (start, end)}
+    return {"range": {"offset": start}} if start else None
+
+
+def _info(path: str, result: "GetResult") -> ObjectInfo:
+    meta, attributes = result.meta, result.attributes
+    return ObjectInfo(
+        path=path,
+        size=meta["size"],
+        last_modified=meta["last_modified"],
+        etag=meta["e_tag"],
+        version_id=meta["version"],
+        content_type=attributes.get(CONTENT_TYPE),
+        metadata=read_metadata(attributes),
+    )
+
+
+def _listed(meta: "ObjectMeta") -> ObjectInfo:
+    return ObjectInfo(
+        path=meta["path"],
+        size=meta["size"],
+        last_modified=meta["last_modified"],
+        etag=meta["e_tag"],
+        version_id=meta["version"],
+    )
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    for chunk in ():
+        yield chunk

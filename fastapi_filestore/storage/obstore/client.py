@@ -1,0 +1,163 @@
+"""How a store's HTTP client waits and retries: defaults that bound waiting, never the length of a transfer."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.storage.obstore.options import as_bool, as_text
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+TOTAL_TIMEOUT = timedelta(hours=24)
+"""A whole response, its body's reader included: so only a guard against what never ends."""
+READ_TIMEOUT = timedelta(seconds=60)
+"""The store's silence before and between bytes."""
+CONNECT_TIMEOUT = timedelta(seconds=5)
+
+MAX_RETRIES = 5
+RETRY_TIMEOUT = timedelta(seconds=15)
+"""No retry begins later than this after the first try."""
+BACKOFF = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2}
+
+DURATIONS = frozenset(
+    {
+        "connect_timeout",
+        "http2_keep_alive_interval",
+        "http2_keep_alive_timeout",
+        "pool_idle_timeout",
+        "read_timeout",
+        "timeout",
+    }
+)
+FLAGS = frozenset(
+    {
+        "allow_http",
+        "allow_invalid_certificates",
+        "http1_only",
+        "http2_keep_alive_while_idle",
+        "http2_only",
+        "randomize_addresses",
+    }
+)
+TEXTS = frozenset(
+    {
+        "default_content_type",
+        "pool_max_idle_per_host",
+        "proxy_ca_certificate",
+        "proxy_excludes",
+        "proxy_url",
+        "root_certificate",
+        "user_agent",
+    }
+)
+AS_THEY_ARE = frozenset({"default_headers"})
+CLIENT_NAMES = DURATIONS | FLAGS | TEXTS | AS_THEY_ARE
+RETRY_NAMES = frozenset({"max_retries", "retry_timeout", "backoff"})
+
+
+def take_client_options(options: dict[str, object], *, endpoint: str | None) -> "ClientConfig":
+    """Remove what concerns the HTTP client from options, and return it with the defaults.
+
+    `timeout` is the longest wait for the store's next bytes; to bound whole responses, set `timeout` in
+    `client_options`. Plain http is allowed for an `http://` endpoint unless `allow_http` is False.
+    """
+    given = _mapping("client_options", options.pop("client_options", None), CLIENT_NAMES)
+    for option, name in (
+        ("allow_http", "allow_http"),
+        ("connect_timeout", "connect_timeout"),
+        ("read_timeout", "read_timeout"),
+        ("timeout", "read_timeout"),
+    ):
+        if option in options:
+            if name in given:
+                raise ConfigurationError(f"Option {option!r} is given twice, alone and as {name!r}: give one.")
+            given[name] = options.pop(option)
+    given["allow_http"] = _allow_http(given.get("allow_http"), endpoint)
+    defaults = {"timeout": TOTAL_TIMEOUT, "read_timeout": READ_TIMEOUT, "connect_timeout": CONNECT_TIMEOUT}
+    return cast("ClientConfig", {name: _client_value(name, value) for name, value in (defaults | given).items()})
+
+
+def take_retry_config(options: dict[str, object]) -> "RetryConfig":
+    """Remove `retry_config` from options and return it with the defaults; durations may be seconds."""
+    given = _mapping("retry_config", options.pop("retry_config", None), RETRY_NAMES)
+    backoff = BACKOFF | _mapping("backoff", given.get("backoff"), frozenset(BACKOFF))
+    return {
+        "max_retries": int(as_text("max_retries", given.get("max_retries", MAX_RETRIES))),
+        "retry_timeout": _duration("retry_timeout", given.get("retry_timeout", RETRY_TIMEOUT)),
+        "backoff": {
+            "init_backoff": _duration("init_backoff", backoff["init_backoff"]),
+            "max_backoff": _duration("max_backoff", backoff["max_backoff"]),
+            "base": float(as_text("base", backoff["base"])),
+        },
+    }
+
+
+def check_endpoint(endpoint: object) -> str | None:
+    """Return an endpoint, or raise if it is not a URL of http or https."""
+    if endpoint is None:
+        return None
+    text = as_text("endpoint", endpoint)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError("An endpoint begins with https:// or http:// and a host, as http://localhost:9000.")
+    if parts.username or parts.password:
+        raise ConfigurationError("An endpoint holds no credentials: give them as options.")
+    return text.rstrip("/")
+
+
+def _allow_http(given: object, endpoint: str | None) -> bool:
+    plain = endpoint is not None and endpoint.startswith("http://")
+    if given is None:
+        return plain
+    allowed = as_bool("allow_http", given)
+    if plain and not allowed:
+        raise ConfigurationError("The endpoint is http:// but allow_http is false: use https:// or allow it.")
+    return allowed
+
+
+def _mapping(option: str, value: object, names: frozenset[str]) -> dict[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"Option {option!r} is a mapping of {', '.join(sorted(names))}.")
+    unknown = sorted(str(name) for name in value if name not in names)
+    if unknown:
+        raise ConfigurationError(f"{option} has no {', '.join(unknown)}; it has {', '.join(sorted(names))}.")
+    return {str(name): entry for name, entry in value.items() if entry is not None}
+
+
+def _client_value(name: str, value: object) -> object:
+    if name in AS_THEY_ARE or (name == "root_certificate" and isinstance(value, bytes)):
+        return value
+    if name in FLAGS:
+        return "true" if as_bool(name, value) else "false"
+    return _client_duration(name, value) if name in DURATIONS else as_text(name, value)
+
+
+def _client_duration(name: str, value: object) -> object:
+    # obstore reads text such as "90s" itself; a number alone it would refuse.
+    if isinstance(value, str) and not _is_number(value):
+        return value
+    return _duration(name, value)
+
+
+def _duration(name: str, value: object) -> timedelta:
+    if not isinstance(value, timedelta):
+        text = as_text(name, value)
+        if not _is_number(text):
+            raise ConfigurationError(f"Option {name!r} is a duration: give seconds or a timedelta.")
+        value = timedelta(seconds=float(text))
+    if value <= timedelta(0):
+        raise ConfigurationError(f"Option {name!r} must be more than zero.")
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

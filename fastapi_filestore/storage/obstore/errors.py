@@ -1,0 +1,182 @@
+"""The one seam where every failure of obstore becomes a `StorageError`.
+
+obstore says most of what happened in prose only, and its prose may hold request URLs with signatures and tokens in
+them. So its text is read here for facts and never passed on: what we raise is our own words, the HTTP status and the
+store's error code.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from obstore import exceptions as obstore_errors
+
+from fastapi_filestore.errors import (
+    BucketNotFoundError,
+    InvalidKeyError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    RangeNotSatisfiableError,
+    StorageError,
+    StoragePermissionError,
+    StorageTimeoutError,
+    StorageUnavailableError,
+)
+
+STATUS = re.compile(r"status code: (\d{3})")
+CODE = re.compile(r"<Code>(\w{1,64})</Code>|\(code: (\w{1,64})\)")
+TIMED_OUT = re.compile(r"TimedOut|timed out|deadline has elapsed", re.IGNORECASE)
+UNREACHABLE = re.compile(r"HTTP error|error sending request|Connect\b|dns error|ConnectionReset|IncompleteMessage")
+BAD_RANGE = re.compile(r"StartTooLarge|Inconsistent \{|InvalidRange|416 Range")
+BAD_LOCAL_NAME = re.compile(r"InvalidFilename|NotADirectory|IsADirectory|Filenames containing trailing")
+
+NO_BUCKET_CODES = frozenset({"NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "FilesystemNotFound"})
+NO_BUCKET_TEXT = ("The specified container does not exist", "The specified bucket does not exist")
+DENIED_CODES = frozenset(
+    {
+        "AccessDenied",
+        "AuthorizationFailure",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The facts in an error's text."""
+
+    text: str
+    status: int | None
+    code: str | None
+
+    @property
+    def suffix(self) -> str:
+        """Status and code in brackets, to end a message with."""
+        facts = " ".join(str(fact) for fact in (self.status, self.code) if fact)
+        return f" ({facts})" if facts else ""
+
+
+@contextmanager
+def translated(backend: str, key: str | None = None) -> Iterator[None]:
+    """Turn whatever obstore raises inside into the fitting `StorageError` of this backend and object key."""
+    try:
+        yield
+    except StorageError as exc:
+        exc.backend, exc.key = exc.backend or backend, exc.key or key
+        raise
+    except BaseException as exc:
+        error = translate(exc, backend=backend, key=key)
+        if error is None:
+            raise
+        # The cause's text may hold a signed URL, and a traceback would print it.
+        raise error from None
+
+
+def translate(exc: BaseException, *, backend: str, key: str | None = None) -> StorageError | None:
+    """Return the most specific error of ours for one of obstore's; None if it is not the store's failure."""
+    if _is_panic(exc):
+        return StorageError(
+            f"The store of backend {backend!r} failed inside its driver; please report this.", backend=backend, key=key
+        )
+    if not isinstance(exc, obstore_errors.BaseError | OSError | NotImplementedError | ValueError):
+        return None
+    report = _read(exc, key)
+    kind = _kind(exc, report)
+    if kind is RangeNotSatisfiableError:
+        return RangeNotSatisfiableError(_message(kind, backend, key, report), backend=backend, key=key)
+    return kind(_message(kind, backend, key, report), backend=backend, key=key)
+
+
+def _is_panic(exc: BaseException) -> bool:
+    # Rust's panic derives from BaseException, and its class can't be imported.
+    return type(exc).__module__ == "pyo3_runtime" and type(exc).__name__ == "PanicException"
+
+
+def _read(exc: BaseException, key: str | None) -> Report:
+    # A key that looks like an error must not be read as one.
+    text = str(exc).replace(key, "") if key else str(exc)
+    status = STATUS.search(text)
+    code = CODE.search(text)
+    return Report(
+        text=text,
+        status=int(status[1]) if status else None,
+        code=(code[1] or code[2]) if code else None,
+    )
+
+
+def _kind(exc: BaseException, report: Report) -> type[StorageError]:
+    if _is_missing_bucket(report):
+        return BucketNotFoundError
+    for source, ours in KINDS:
+        if isinstance(exc, source):
+            return ours
+    return _kind_of_text(report)
+
+
+def _is_missing_bucket(report: Report) -> bool:
+    return report.code in NO_BUCKET_CODES or any(text in report.text for text in NO_BUCKET_TEXT)
+
+
+KINDS: tuple[tuple[type[BaseException], type[StorageError]], ...] = (
+    (FileNotFoundError, ObjectNotFoundError),
+    (obstore_errors.AlreadyExistsError, ObjectExistsError),
+    (FileExistsError, ObjectExistsError),
+    (obstore_errors.PreconditionError, PreconditionFailedError),
+    (obstore_errors.NotModifiedError, PreconditionFailedError),
+    (obstore_errors.PermissionDeniedError, StoragePermissionError),
+    (obstore_errors.UnauthenticatedError, StoragePermissionError),
+    (PermissionError, StoragePermissionError),
+    (obstore_errors.InvalidPathError, InvalidKeyError),
+    (TimeoutError, StorageTimeoutError),
+    (ConnectionError, StorageUnavailableError),
+)
+
+
+def _kind_of_text(report: Report) -> type[StorageError]:
+    if report.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or report.code in DENIED_CODES:
+        return StoragePermissionError
+    if report.status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
+        return PreconditionFailedError
+    if BAD_RANGE.search(report.text):
+        return RangeNotSatisfiableError
+    if report.status == HTTPStatus.NOT_FOUND:
+        return ObjectNotFoundError
+    if report.status is None and BAD_LOCAL_NAME.search(report.text):
+        return InvalidKeyError
+    return _kind_of_outage(report)
+
+
+def _kind_of_outage(report: Report) -> type[StorageError]:
+    if report.status is None:
+        if TIMED_OUT.search(report.text):
+            return StorageTimeoutError
+        return StorageUnavailableError if UNREACHABLE.search(report.text) else StorageError
+    if report.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT):
+        return StorageTimeoutError
+    busy = report.status == HTTPStatus.TOO_MANY_REQUESTS or report.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return StorageUnavailableError if busy else StorageError
+
+
+SENTENCES: dict[type[StorageError], str] = {
+    ObjectNotFoundError: "has no object {key}",
+    BucketNotFoundError: "points to a bucket or container that does not exist: create it, or correct the URL",
+    ObjectExistsError: "has an object {key} already",
+    PreconditionFailedError: "refused the request for {key}: the object changed meanwhile",
+    StoragePermissionError: "refused access to {key}: check the credentials and what they permit",
+    StorageTimeoutError: "did not answer in time for {key}",
+    StorageUnavailableError: "could not be reached for {key}: check the endpoint and that the store is up",
+    InvalidKeyError: "can't hold an object named {key}",
+    RangeNotSatisfiableError: "has no such range of {key}",
+    StorageError: "failed for {key}",
+}
+
+
+def _message(kind: type[StorageError], backend: str, key: str | None, report: Report) -> str:
+    shown = "the bucket" if key is None else ascii(key)
+    return f"Backend {backend!r} {SENTENCES[kind].format(key=shown)}{report.suffix}."

@@ -1,0 +1,34 @@
+"""obstore's worker threads: one set for the whole process, which a fork does not bring along."""
+
+import os
+from dataclasses import dataclass
+
+from fastapi_filestore.errors import ForkedProcessError
+
+
+@dataclass(slots=True)
+class Workers:
+    """Remembers which process started the threads, so that a forked one is told instead of waiting for ever."""
+
+    pid: int | None = None
+
+    def enter(self, *, backend: str) -> None:
+        """Note that they are about to be used.
+
+        Raises:
+            ForkedProcessError: They were started before this process was forked off. No store works here then, not
+                even a new one.
+        """
+        current = os.getpid()
+        if self.pid is None:
+            self.pid = current
+        elif self.pid != current:
+            raise ForkedProcessError(
+                f"Backend {backend!r} can't be used: this process was forked after its parent had used object "
+                "storage. Fork first (or start processes with the 'spawn' method), and use backends afterwards.",
+                backend=backend,
+            )
+
+
+WORKERS = Workers()
+"""Module-wide because the threads are."""

@@ -1,0 +1,192 @@
+"""One upload: bounded memory, and nothing left behind when it fails or is cancelled."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from anyio import CancelScope
+
+from fastapi_filestore.storage.content import READ_SIZE
+from fastapi_filestore.storage.obstore.errors import translated
+from fastapi_filestore.storage.obstore.parts import PartPlan
+from fastapi_filestore.storage.obstore.stores import Store
+
+if TYPE_CHECKING:
+    from obstore import PutResult
+
+logger = logging.getLogger("fastapi_filestore")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is known of content once it is stored; the size is counted."""
+
+    size: int
+    etag: str | None
+    version_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Where content goes and how; run it with the content's chunks."""
+
+    store: Store
+    backend: str
+    path: str
+    attributes: Mapping[str, str] | None
+    plan: PartPlan
+    if_absent: bool
+
+    async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
+        """Store the chunks; an error of theirs is raised as it is."""
+        chunks = joined(chunks)
+        head, complete = await take(chunks, self.plan.single_limit)
+        if complete:
+            body = b"".join(head)
+            return _stored(len(body), await self._put_single(body))
+        return await self._put_parts(head, chunks)
+
+    async def _put_single(self, body: bytes) -> "PutResult":
+        future = self._request(body, create=self.if_absent, parts=False)
+        try:
+            with translated(self.backend, self.path):
+                return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            # A request half-way may still arrive: only its end says whether there is something to undo.
+            if await _finish(future):
+                await self._undo()
+            raise
+
+    async def _put_parts(self, head: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
+        if self.if_absent:
+            # A multipart upload overwrites what it finds, so an empty object takes the key first.
+            await self._put_single(b"")
+        handoff = Handoff()
+        future = self._request(handoff, create=False, parts=True)
+        future.add_done_callback(handoff.release)
+        try:
+            size = await handoff.feed(head, rest)
+            with translated(self.backend, self.path):
+                return _stored(size, await asyncio.shield(future))
+        except BaseException:
+            handoff.abort()
+            await _finish(future)
+            await self._undo()
+            raise
+
+    def _request(self, body: "bytes | Handoff", *, create: bool, parts: bool) -> "asyncio.Future[PutResult]":
+        request = obstore.put_async(
+            self.store,
+            self.path,
+            body,
+            attributes=dict(self.attributes) if self.attributes else None,
+            mode="create" if create else "overwrite",
+            use_multipart=parts,
+            chunk_size=self.plan.size,
+            max_concurrency=self.plan.concurrency,
+        )
+        return asyncio.ensure_future(request)
+
+    async def _undo(self) -> None:
+        if not self.if_absent:
+            # The key may have held an object before: the new one there is better than none.
+            return
+        future = asyncio.ensure_future(obstore.delete_async(self.store, self.path))
+        if not await _finish(future) and not isinstance(future.exception(), FileNotFoundError):
+            logger.warning("upload_not_undone", extra={"backend": self.backend, "key": self.path})
+
+
+class UploadAbortedError(Exception):
+    """Raised into obstore, which then aborts a multipart upload; dropping the upload would leave its parts."""
+
+
+class Handoff:
+    """Passes chunks from the caller's task, which reads the content, to obstore, which pulls them as it sends."""
+
+    def __init__(self) -> None:
+        self._slot: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
+        self._aborted = self._released = False
+
+    async def feed(self, head: list[bytes], rest: AsyncIterator[bytes]) -> int:
+        """Pass all chunks on, as long as somebody pulls, and return their size in bytes."""
+        size = 0
+        while head and not self._released:
+            size += len(head[0])
+            await self._slot.put(head.pop(0))
+        async for chunk in rest:
+            if self._released:
+                break
+            size += len(chunk)
+            await self._slot.put(chunk)
+        await self._slot.put(None)
+        return size
+
+    def abort(self) -> None:
+        """Make whoever pulls fail at once."""
+        self._aborted = True
+        self._empty()
+        self._slot.put_nowait(None)
+
+    def release(self, _: object = None) -> None:
+        """Let `feed` go on without anybody who pulls."""
+        self._released = True
+        self._empty()
+
+    def _empty(self) -> None:
+        while not self._slot.empty():
+            self._slot.get_nowait()
+
+    def __aiter__(self) -> "Handoff":
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._slot.get()
+        if self._aborted:
+            raise UploadAbortedError
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+
+async def joined(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Join chunks that are short, so that crossing into Rust and back does not dominate."""
+    pending: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        pending.append(chunk)
+        size += len(chunk)
+        if size >= READ_SIZE:
+            yield b"".join(pending)
+            pending, size = [], 0
+    if pending:
+        yield b"".join(pending)
+
+
+async def take(chunks: AsyncIterator[bytes], limit: int | None) -> tuple[list[bytes], bool]:
+    """Take chunks until they are more than a limit in bytes, and say whether that was all."""
+    taken: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        taken.append(chunk)
+        size += len(chunk)
+        if limit is not None and size > limit:
+            return taken, False
+    return taken, True
+
+
+async def _finish(future: "asyncio.Future[Any]") -> bool:
+    """Wait for a request's end, whoever cancels meanwhile, and say whether it succeeded."""
+    with CancelScope(shield=True):
+        while not future.done():
+            try:
+                await asyncio.wait({future})
+            except asyncio.CancelledError:
+                continue
+    return not future.cancelled() and future.exception() is None
+
+
+def _stored(size: int, result: "PutResult") -> Stored:
+    return Stored(size, etag=result["e_tag"], version_id=result["version"])

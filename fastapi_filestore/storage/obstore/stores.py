@@ -1,0 +1,78 @@
+"""From location and options to a store of obstore, with every check that needs no network."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.storage.obstore.azure import build_azure
+from fastapi_filestore.storage.obstore.gcs import build_gcs
+from fastapi_filestore.storage.obstore.location import FORMS, Kind, Location, parse_location
+from fastapi_filestore.storage.obstore.options import as_bool, read_options
+from fastapi_filestore.storage.obstore.s3 import build_s3
+
+Store = S3Store | GCSStore | AzureStore | LocalStore | MemoryStore
+"""The stores of obstore that hold objects to read and write."""
+
+
+def make_store(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object]) -> tuple[Location, Store]:
+    """Return a store and where it is, from a URL, a path, or a store that somebody else made; sends nothing.
+
+    Raises:
+        ConfigurationError: It can't work like this: unknown scheme or option, contradicting options, a missing part.
+    """
+    if isinstance(fs, str | os.PathLike):
+        location = parse_location(fs)
+        return location, BUILDERS[location.kind](location, read_options(location.kind, options))
+    if options:
+        raise ConfigurationError(
+            f"Options ({', '.join(sorted(options))}) go with a URL; a store that is made already has its own."
+        )
+    return _locate(fs), fs
+
+
+def _locate(store: Store) -> Location:
+    match store:
+        case S3Store():
+            return Location("s3", store.config.get("bucket", ""), store.prefix)
+        case GCSStore():
+            return Location("gs", store.config.get("bucket", ""), store.prefix)
+        case AzureStore():
+            return Location("az", store.config.get("container_name", ""), store.prefix)
+        case LocalStore():
+            return Location("file", root=Path(store.prefix or "/").absolute())
+        case MemoryStore():
+            return Location("memory")
+    raise ConfigurationError(
+        f"A backend can't be a {type(store).__name__}: give {FORMS}, or a store of obstore "
+        "(S3Store, GCSStore, AzureStore, LocalStore, MemoryStore)."
+    )
+
+
+def _build_local(location: Location, options: dict[str, object]) -> Store:
+    flags = {name: as_bool(name, value) for name, value in options.items()}
+    flags.setdefault("mkdir", True)
+    if location.root is not None and location.root.exists() and not location.root.is_dir():
+        raise ConfigurationError(f"The folder of a local backend is a file: {str(location.root)!r}.")
+    try:
+        return LocalStore(location.root, **flags)
+    except (BaseError, OSError, ValueError):
+        raise ConfigurationError(
+            f"The folder {str(location.root)!r} is missing or can't be created: create it, or choose another."
+        ) from None
+
+
+def _build_memory(location: Location, options: dict[str, object]) -> Store:
+    return MemoryStore()
+
+
+BUILDERS: Mapping[Kind, Callable[[Location, dict[str, object]], Store]] = {
+    "s3": build_s3,
+    "gs": build_gcs,
+    "az": build_azure,
+    "file": _build_local,
+    "memory": _build_memory,
+}

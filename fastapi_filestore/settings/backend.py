@@ -186,7 +186,7 @@ class LocalOptions(Options):
     schemes: ClassVar[tuple[str, ...]] = LOCAL_SCHEMES
 
     mkdir: bool | None = None
-    """Create the folder if it is missing, which is the default; false if it is a mount that must be there."""
+    """Whether to create a missing folder, as is done unless set; false for a mount that must be there."""
 
 
 FAMILIES: tuple[type[Options], ...] = (S3Options, GoogleOptions, AzureOptions, LocalOptions, NetworkOptions)

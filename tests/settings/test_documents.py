@@ -1,0 +1,44 @@
+"""What the documents say of settings is true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fastapi_filestore.settings import BackendSettings, FilestoreSettings
+from fastapi_filestore.storage.obstore.stores import make_store
+from tests.settings.conftest import Read
+from tests.settings.table import README, replace_section
+
+BACKENDS = Path(__file__).parents[2] / "docs" / "backends.md"
+BLOCKS = re.findall(r"```sh\n(.*?)```", BACKENDS.read_text(), re.DOTALL)
+SERVICE_ACCOUNT = "/path/to/service-account.json"
+
+
+def test_the_readme_lists_every_variable() -> None:
+    """The README's table is the settings' own; `python -m tests.settings.table` makes it so."""
+    text = README.read_text()
+
+    assert text == replace_section(text)
+
+
+def test_every_setting_is_explained() -> None:
+    """Each field says what it means."""
+    fields = FilestoreSettings.model_fields | BackendSettings.model_fields
+
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: str(block.split()[0]))
+def test_every_block_of_environment_works(block: str, read: Read, folder: Path) -> None:
+    """A block copied from the documents becomes settings, and those become stores."""
+    account = folder / "service-account.json"
+    account.write_text('{"client_email": "", "private_key": "", "private_key_id": "", "disable_oauth": true}')
+    text = (
+        block.replace("FILESTORE_", "").replace(SERVICE_ACCOUNT, str(account)).replace("file:///", f"file://{folder}/")
+    )
+
+    settings = read(dict(line.split("=", 1) for line in text.splitlines()))
+
+    for backend in settings.backends.values():
+        make_store(backend.url, backend.options())

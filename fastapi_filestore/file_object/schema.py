@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol, TypedDict
+from typing import Protocol
 
-from pydantic import GetJsonSchemaHandler, TypeAdapter
+from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -25,7 +25,7 @@ class Presentable(Protocol):
     def url(self) -> str | None: ...
 
 
-class FileRead(TypedDict):
+class FileRead(BaseModel):
     """A stored file."""
 
     filename: str
@@ -35,9 +35,6 @@ class FileRead(TypedDict):
     last_modified: datetime | None
     metadata: dict[str, str]
     url: str | None
-
-
-_response = TypeAdapter(FileRead)
 
 
 def core_schema_of(file_class: type) -> CoreSchema:
@@ -50,7 +47,7 @@ def core_schema_of(file_class: type) -> CoreSchema:
 
 def json_schema_of(handler: GetJsonSchemaHandler) -> JsonSchemaValue:
     """Describe the response; read-only, since a request that could name a stored object could read any of them."""
-    return {**handler(_response.core_schema), "title": "File", "readOnly": True}
+    return {**handler(FileRead.__pydantic_core_schema__), "title": "File", "readOnly": True}
 
 
 def _present(file: Presentable) -> object:
@@ -63,4 +60,4 @@ def _present(file: Presentable) -> object:
         metadata=dict(file.metadata),
         url=file.url,
     )
-    return _response.dump_python(shown, mode="json")
+    return shown.model_dump(mode="json")

@@ -1,20 +1,29 @@
 """The file as a value: its name and type, where its bytes are, and what can be done with them."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from fastapi_filestore.errors import PendingContentError, UnsupportedContentError
+from fastapi_filestore.errors import (
+    FilestoreError,
+    PendingContentError,
+    StorageUnavailableError,
+    UnsupportedContentError,
+)
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
 from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import Content, ContentReader, read_content
 from fastapi_filestore.storage.keys import generate_key
 from fastapi_filestore.storage.registry import StorageRegistry, storages
@@ -141,18 +150,28 @@ class FileObject:
         if self.state is FileState.STORED:
             return self
         stream = DigestingStream(self._pending_content().chunks())
-        info = await self.backend_in_use().put(
-            self.path or generate_key(),
-            stream,
+        with_options = partial(
+            self.backend_in_use().put,
+            content=stream,
             content_type=self.content_type,
             metadata=self.metadata,
             use_multipart=use_multipart,
             chunk_size=chunk_size,
             max_concurrency=max_concurrency,
         )
-        self._record(info)
+        self._record(await (self._put_new(with_options) if self.path is None else with_options(self.path, if_absent=True)))
         self.checksum, self.fresh = stream.hexdigest, True
         return self
+
+    async def _put_new(self, put: Callable[[str], Awaitable[ObjectInfo]]) -> ObjectInfo:
+        path = generate_key()
+        try:
+            return await put(path)
+        except (asyncio.CancelledError, StorageUnavailableError):
+            # The store may have it all the same. Nobody else can have used the key, so it is safe to delete.
+            with suppress(FilestoreError):
+                await finish(self.backend_in_use().delete(path))
+            raise
 
     def _offer(self, data: Content) -> None:
         if self.state is FileState.STORED:

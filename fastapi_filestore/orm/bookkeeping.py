@@ -31,8 +31,8 @@ class Book:
     def replace(self, old: Iterable[FileObject], new: Iterable[FileObject]) -> None:
         """Note that a row that held the old files holds the new ones."""
         before, after = {file.location: file for file in old}, {file.location: file for file in new}
-        self.references.subtract(before)
-        self.references.update(after)
+        self.references.subtract(before.keys())
+        self.references.update(after.keys())
         self.files.update(before | after)
 
     def absorb(self, inner: "Book") -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.file_object import FileObject, FileState
+from fastapi_filestore.storage.cleanup import finish
 
 UPLOADS_AT_ONCE = 8
 """Files of one flush on their way at once; each takes the memory of its parts in flight."""
@@ -36,7 +37,7 @@ async def discard(files: Iterable[FileObject]) -> None:
     """Delete the bytes of files that no row points to; a failure is logged, for the transaction is over."""
     for backend, group in _by_backend(files).items():
         try:
-            await group[0].backend_in_use().delete(*(file.path for file in group if file.path))
+            await finish(group[0].backend_in_use().delete(*(file.path for file in group if file.path)))
         except FilestoreError as error:
             _log.warning(
                 "fastapi_filestore.discard_failed",

@@ -175,12 +175,16 @@ class ObstoreBackend:
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         """Iterate the objects below a prefix, those after a key only if given, with flat memory.
 
-        A prefix is a folder: `a` lists `a/b` but not `ab`. The stores answer in the order of keys.
+        A prefix is a folder: `a` lists `a/b` but not `ab`. They come in the order of keys.
         """
         store = self._use()
         folder = prefix.removesuffix("/")
         if folder:
             check_key(folder)
+        if self._folder is not None:
+            async for info in self._folder.list(folder, after=after, page=LIST_PAGE):
+                yield info
+            return
         with translated(self._key):
             async for page in obstore.list(store, folder or None, offset=after, chunk_size=LIST_PAGE):
                 for meta in page:
@@ -197,7 +201,6 @@ class ObstoreBackend:
         """Presign a URL for `expires_in` seconds; `SigningUnavailableError` where the store has none."""
         return await sign_url(
             self._use(),
-            self._location.kind,
             check_key(path),
             backend=self._key,
             method=method,
@@ -316,5 +319,6 @@ def _listed(meta: "ObjectMeta") -> ObjectInfo:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for chunk in ():
+    empty: tuple[bytes, ...] = ()
+    for chunk in empty:
         yield chunk

@@ -22,6 +22,8 @@ REASONS: Mapping[str, str] = {
     "Account must be specified": "azure_storage_account_name is missing.",
     "Invalid Access Key": "azure_storage_account_key is not base64: copy the whole key.",
     "SAS": "azure_storage_sas_token is not a SAS token: it looks like 'sv=...&sig=...'.",
+    "One of service account path": "the environment's GOOGLE_SERVICE_ACCOUNT or GOOGLE_SERVICE_ACCOUNT_KEY contradicts "
+    "the service account given: unset it.",
     "Unable to open service account file": "the service account file can't be opened: correct google_service_account.",
     "Unable to decode service account file": "the service account is not the JSON that Google gives out.",
     "Unable to decode application": "google_application_credentials is not a credentials file.",

@@ -1,16 +1,20 @@
-"""What a local folder needs beyond obstore: no way out of it through symlinks, and a check that it can be written."""
+"""What a local folder needs beyond obstore: no way out of it through links, keys in order, a check for writing."""
 
 import asyncio
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
-from fastapi_filestore.errors import (
-    BucketNotFoundError,
-    ObjectNotFoundError,
-    StoragePermissionError,
-)
+from fastapi_filestore.errors import BucketNotFoundError, ObjectNotFoundError, StoragePermissionError
+from fastapi_filestore.storage.backend import ObjectInfo
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+STAGED = "#"
+"""Before the number that ends the name of an upload which obstore has not finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class LocalFolder:
     root: Path
 
     async def check_inside(self, path: str, *, parent: bool = False) -> None:
-        """Raise `ObjectNotFoundError` if symlinks lead an object, or the folder it is in, out of the root."""
+        """Raise `ObjectNotFoundError` if links lead an object, or only the folder it is in, out of the root."""
         target = self.root / path
         if not await asyncio.to_thread(self._is_inside, target.parent if parent else target):
             raise ObjectNotFoundError(
@@ -31,11 +35,18 @@ class LocalFolder:
             )
 
     async def inside(self, paths: Sequence[str]) -> list[str]:
-        """Return those of the paths whose folder no symlink leads out of the root."""
+        """Return those of the paths whose folder no link leads out of the root."""
         return await asyncio.to_thread(lambda: [path for path in paths if self._is_inside((self.root / path).parent)])
 
-    def _is_inside(self, target: Path) -> bool:
-        return Path(os.path.realpath(target)).is_relative_to(os.path.realpath(self.root))
+    async def list(self, prefix: str, *, after: str | None, page: int) -> AsyncIterator[ObjectInfo]:
+        """Iterate what is in a folder in the order of keys, which obstore does not keep; links are left out."""
+        folder = self.root / prefix
+        if not await asyncio.to_thread(self._is_inside, folder):
+            return
+        found = self._walk(folder, f"{prefix}/" if prefix else "", after or "")
+        while batch := await asyncio.to_thread(lambda: [*islice(found, page)]):
+            for info in batch:
+                yield info
 
     async def probe(self) -> None:
         """Raise if the folder is missing or can't be written."""
@@ -50,3 +61,58 @@ class LocalFolder:
                 "or permissions.",
                 backend=self.backend,
             )
+
+    def _is_inside(self, target: Path) -> bool:
+        return Path(os.path.realpath(target)).is_relative_to(os.path.realpath(self.root))
+
+    def _walk(self, folder: Path, prefix: str, after: str) -> Iterator[ObjectInfo]:
+        for name, entry in _sorted_entries(folder):
+            key = prefix + name
+            if name.endswith("/"):
+                # A folder whose every key comes before `after` need not be read.
+                if key > after or after.startswith(key):
+                    yield from self._walk(folder / name, key, after)
+            elif key > after:
+                info = _info(key, entry)
+                if info is not None:
+                    yield info
+
+
+def _sorted_entries(folder: Path) -> list[tuple[str, "os.DirEntry[str]"]]:
+    try:
+        with os.scandir(folder) as entries:
+            named = [(_sort_name(entry), entry) for entry in entries if _is_ours(entry)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(named, key=lambda pair: pair[0])
+
+
+def _is_ours(entry: "os.DirEntry[str]") -> bool:
+    # A name that is not UTF-8 comes with lone surrogates and can't be a key.
+    return not entry.is_symlink() and not SURROGATE.search(entry.name)
+
+
+def _sort_name(entry: "os.DirEntry[str]") -> str:
+    # As in a key: "a-b" comes before "a/b", though "a" comes before "a-b".
+    return f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
+
+
+def _info(key: str, entry: "os.DirEntry[str]") -> ObjectInfo | None:
+    stem, hash_sign, number = key.rpartition(STAGED)
+    if hash_sign and number.isdigit() and stem:
+        return None
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return ObjectInfo(
+        path=key,
+        size=status.st_size,
+        last_modified=datetime.fromtimestamp(status.st_mtime, UTC),
+        etag=_etag(status),
+    )
+
+
+def _etag(status: os.stat_result) -> str:
+    # As obstore makes it, so that a listing and a head agree.
+    return f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'

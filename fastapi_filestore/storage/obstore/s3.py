@@ -1,6 +1,5 @@
 """S3 and everything that speaks it: MinIO, R2, Spaces, SeaweedFS."""
 
-import os
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -93,7 +92,7 @@ def _boto(options: dict[str, object]) -> BotoCredentials | None:
     session = find_boto_session()
     if session is None:
         return None
-    # obstore reads AWS_REGION, boto3 does not: it must not lose to a profile's region.
-    if session.region_name and "AWS_REGION" not in os.environ:
-        options.setdefault("region", session.region_name)
+    if session.region_name and "region" not in options:
+        # The default only: AWS_REGION, which boto3 does not read, must not lose to a profile's region.
+        options["default_region"] = session.region_name
     return BotoCredentials(session)

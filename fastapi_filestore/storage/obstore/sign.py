@@ -2,73 +2,95 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+from urllib.parse import quote, urlsplit
 
 import obstore
-from obstore.store import LocalStore, MemoryStore
+from obstore.store import AzureStore, LocalStore, MemoryStore
 
-from fastapi_filestore.errors import ConfigurationError, SigningUnavailableError
+from fastapi_filestore.errors import ConfigurationError, SigningUnavailableError, StorageError
 from fastapi_filestore.storage.backend import SignedURL
+from fastapi_filestore.storage.obstore.azure_sas import sign_blob
 from fastapi_filestore.storage.obstore.errors import translated
-from fastapi_filestore.storage.obstore.location import Kind
 from fastapi_filestore.storage.obstore.metadata import check_header
 from fastapi_filestore.storage.obstore.stores import Store
 
-MAX_EXPIRY = 7 * 24 * 3600
-"""Of signature version 4, in seconds, which S3 and GCS use."""
+Method = Literal["GET", "PUT"]
+MAX_EXPIRY = timedelta(days=7)
+"""Of signature version 4, which S3 and GCS use."""
 
 
 async def sign_url(
-    store: Store,
-    kind: Kind,
-    path: str,
-    *,
-    backend: str,
-    method: Literal["GET", "PUT"],
-    expires_in: int,
-    content_type: str | None,
+    store: Store, path: str, *, backend: str, method: Method, expires_in: int, content_type: str | None
 ) -> SignedURL:
     """Return a URL that is valid for some seconds.
 
     Raises:
-        SigningUnavailableError: The store has no signed URLs, or none for such a key.
+        SigningUnavailableError: The store has no signed URLs, or none for this key or with these credentials.
         ConfigurationError: The store takes no such expiry.
     """
     if isinstance(store, LocalStore | MemoryStore):
-        raise SigningUnavailableError(_remedy(kind, backend), backend=backend, key=path)
-    _check_expiry(kind, expires_in)
-    _check_signable(kind, path, backend)
-    headers = _headers(kind, method, content_type)
-    expires_at = datetime.now(UTC) + timedelta(seconds=expires_in)
-    with translated(backend, path):
-        url = await obstore.sign_async(store, method, path, timedelta(seconds=expires_in))
+        raise SigningUnavailableError(_remedy(store, backend), backend=backend, key=path)
+    lifetime = timedelta(seconds=expires_in)
+    _check_lifetime(store, lifetime)
+    headers = _headers(store, method, content_type)
+    expires_at = datetime.now(UTC) + lifetime
+    url = await _sign(store, path, backend=backend, method=method, expires_in=lifetime)
     return SignedURL(url=url, method=method, expires_at=expires_at, headers=headers)
 
 
-def _remedy(kind: Kind, backend: str) -> str:
-    where = "a local folder" if kind == "file" else "memory"
+async def _sign(store: Store, path: str, *, backend: str, method: Method, expires_in: timedelta) -> str:
+    escaped = quote(path, safe="/")
+    if isinstance(store, AzureStore) and escaped != path:
+        url = sign_blob(store, path, method=method, expires_in=expires_in)
+    else:
+        url = await _sign_by_obstore(store, path, backend=backend, method=method, expires_in=expires_in)
+    if url is None or not urlsplit(url).path.endswith(f"/{escaped}"):
+        raise SigningUnavailableError(
+            f"Backend {backend!r} can't sign a URL for {path!a}: a character of that key would be misread. Serve the "
+            "object through the application, or store it under a generated key.",
+            backend=backend,
+            key=path,
+        )
+    return url
+
+
+async def _sign_by_obstore(store: Store, path: str, *, backend: str, method: Method, expires_in: timedelta) -> str:
+    assert not isinstance(store, LocalStore | MemoryStore)
+    try:
+        with translated(backend, path):
+            return await obstore.sign_async(store, method, path, expires_in)
+    except StorageError as exc:
+        if type(exc) is not StorageError:
+            raise
+        raise SigningUnavailableError(
+            f"Backend {backend!r} can't sign URLs with its credentials: give it an access key, an account key or a "
+            "service account.",
+            backend=backend,
+            key=path,
+        ) from None
+
+
+def _remedy(store: LocalStore | MemoryStore, backend: str) -> str:
+    where = "a local folder" if isinstance(store, LocalStore) else "memory"
     return (
         f"Backend {backend!r} is {where}, which has no signed URLs of its own: set FILESTORE_SIGNING_KEYS, mount "
         "Filestore.signed_router() in the application, and sign through FileObject.sign_async."
     )
 
 
-def _check_expiry(kind: Kind, expires_in: int) -> None:
-    if expires_in <= 0:
+def _check_lifetime(store: Store, lifetime: timedelta) -> None:
+    if lifetime <= timedelta(0):
         raise ConfigurationError("expires_in is the number of seconds a signed URL lives; it must be more than zero.")
-    if kind != "az" and expires_in > MAX_EXPIRY:
-        raise ConfigurationError(f"expires_in is {expires_in:,} seconds; this store signs for 7 days at most.")
+    if lifetime > MAX_EXPIRY and not isinstance(store, AzureStore):
+        raise ConfigurationError(
+            f"expires_in is {lifetime.total_seconds():,.0f} seconds; this store signs for 7 days (604,800) at most."
+        )
 
 
-def _check_signable(kind: Kind, path: str, backend: str) -> None:
-    # What these stores' signer in obstore leaves unescaped, or signs escaped; a URL for such a key is refused or,
-    # worse, means another object.
-    pass
-
-
-def _headers(kind: Kind, method: Literal["GET", "PUT"], content_type: str | None) -> dict[str, str]:
+def _headers(store: Store, method: Method, content_type: str | None) -> dict[str, str]:
     if method == "GET":
         return {}
-    headers = {"x-ms-blob-type": "BlockBlob"} if kind == "az" else {}
+    headers = {"x-ms-blob-type": "BlockBlob"} if isinstance(store, AzureStore) else {}
     if content_type is not None:
         headers["content-type"] = check_header("Content-Type", content_type)
     return headers

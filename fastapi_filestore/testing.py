@@ -1,0 +1,176 @@
+"""What your own tests need: storage in memory, a file in it, a store that fails when told to, and a look for orphans.
+
+Add `pytest_plugins = ["fastapi_filestore.testing"]` to your conftest.py for the fixtures.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import pytest
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
+
+from fastapi_filestore.errors import StorageUnavailableError
+from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.orm.bridge import AnySession, run_in_session
+from fastapi_filestore.orm.file_attributes import file_attributes
+from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
+from fastapi_filestore.storage.content import Content
+from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.registry import storages
+
+__all__ = ["FaultyBackend", "assert_no_orphans", "memory_storage", "sample_file"]
+
+
+@pytest.fixture
+def memory_storage() -> Iterator[ObstoreBackend]:
+    """Register a backend `test` in memory for one test."""
+    backend = ObstoreBackend(key="test", fs="memory://")
+    storages.register_backend(backend)
+    yield backend
+    storages.unregister_backend("test")
+
+
+@pytest.fixture
+def sample_file(memory_storage: ObstoreBackend) -> FileObject:
+    """Store a small text in the backend `test`."""
+    file = FileObject(backend="test", filename="sample.txt", content_type="text/plain", content=b"Sample content")
+    return file.save()
+
+
+class FaultyBackend:
+    """A backend that passes calls on to another one and fails at those you choose.
+
+    Args:
+        inner: The backend that does the work.
+        fails: Given the number of a call (the first is 1) and the operation's name, whether it fails.
+        after: Fail after the work is done, as a connection does that breaks before the answer.
+        error: What to raise.
+    """
+
+    def __init__(
+        self,
+        inner: StorageBackend,
+        fails: Callable[[int, str], bool],
+        *,
+        after: bool = False,
+        error: Callable[[], Exception] = lambda: StorageUnavailableError("The store is down, as the test wants it."),
+    ) -> None:
+        self.inner, self.fails, self.after, self.error = inner, fails, after, error
+        self.calls: list[str] = []
+
+    @property
+    def key(self) -> str:
+        """The key of the backend that does the work."""
+        return self.inner.key
+
+    def _doomed(self, operation: str) -> bool:
+        self.calls.append(operation)
+        doomed = self.fails(len(self.calls), operation)
+        if doomed and not self.after:
+            raise self.error()
+        return doomed
+
+    def _finish(self, *, doomed: bool) -> None:
+        if doomed:
+            raise self.error()
+
+    async def put(
+        self,
+        path: str,
+        content: Content,
+        *,
+        content_type: str | None = None,
+        content_disposition: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+        use_multipart: bool | None = None,
+        chunk_size: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> ObjectInfo:
+        """Store content, unless this call fails."""
+        doomed = self._doomed("put")
+        info = await self.inner.put(
+            path,
+            content,
+            content_type=content_type,
+            content_disposition=content_disposition,
+            metadata=metadata,
+            if_absent=if_absent,
+            use_multipart=use_multipart,
+            chunk_size=chunk_size,
+            max_concurrency=max_concurrency,
+        )
+        self._finish(doomed=doomed)
+        return info
+
+    async def open(self, path: str, *, start: int = 0, end: int | None = None) -> ObjectStream:
+        """Open an object, unless this call fails."""
+        doomed = self._doomed("open")
+        stream = await self.inner.open(path, start=start, end=end)
+        self._finish(doomed=doomed)
+        return stream
+
+    async def head(self, path: str) -> ObjectInfo:
+        """Ask for an object, unless this call fails."""
+        doomed = self._doomed("head")
+        info = await self.inner.head(path)
+        self._finish(doomed=doomed)
+        return info
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copy an object, unless this call fails."""
+        doomed = self._doomed("copy")
+        await self.inner.copy(source, target)
+        self._finish(doomed=doomed)
+
+    async def delete(self, *paths: str) -> None:
+        """Delete objects, unless this call fails."""
+        doomed = self._doomed("delete")
+        await self.inner.delete(*paths)
+        self._finish(doomed=doomed)
+
+    async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
+        """List objects, unless this call fails."""
+        doomed = self._doomed("list")
+        async for info in self.inner.list(prefix, after=after):
+            yield info
+        self._finish(doomed=doomed)
+
+    async def sign(
+        self, path: str, *, method: Literal["GET", "PUT"] = "GET", expires_in: int, content_type: str | None = None
+    ) -> SignedURL:
+        """Sign a URL, unless this call fails."""
+        doomed = self._doomed("sign")
+        signed = await self.inner.sign(path, method=method, expires_in=expires_in, content_type=content_type)
+        self._finish(doomed=doomed)
+        return signed
+
+    async def probe(self) -> None:
+        """Reach for the store, unless this call fails."""
+        doomed = self._doomed("probe")
+        await self.inner.probe()
+        self._finish(doomed=doomed)
+
+    async def aclose(self) -> None:
+        """Close the backend that does the work."""
+        await self.inner.aclose()
+
+
+async def assert_no_orphans(session: AnySession, backend: StorageBackend, *models: type[Any]) -> None:
+    """Assert that the rows of the models and the objects of a backend agree: none without the other."""
+    referenced = set(await run_in_session(session, _referenced, models, backend.key))
+    stored = {info.path async for info in backend.list()}
+    assert stored - referenced == set(), "objects that no row points to"
+    assert referenced - stored == set(), "rows that point to missing objects"
+
+
+def _referenced(session: Session, models: tuple[type[Any], ...], key: str) -> list[str]:
+    return [
+        file.path
+        for model in models
+        for attribute in file_attributes(inspect(model))
+        for value in session.scalars(select(getattr(model, attribute.name)))
+        for file in attribute.type.files(value)
+        if file.backend == key and file.path is not None
+    ]

@@ -1,0 +1,152 @@
+"""One suite of transaction behaviours for sync and async sessions on SQLite and PostgreSQL.
+
+A test speaks to the session through functions of a plain `Session`; `Work` runs them in whichever session it has.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import JSON, Engine, create_engine, event, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from fastapi_filestore import FileObject, ObstoreBackend, StorageBackend, storages
+from fastapi_filestore.orm.bridge import run_in_session
+from fastapi_filestore.testing import assert_no_orphans
+from tests.rows.models import Base, Document, Note
+
+T = TypeVar("T")
+
+
+@dataclass
+class Work:
+    """A session of either kind, spoken to through functions of a plain one."""
+
+    session: AsyncSession | Session
+
+    async def do(self, work: Callable[[Session], T]) -> T:
+        """Run a function of the session as its users do: in its greenlet, or in a thread."""
+        return await run_in_session(self.session, work)
+
+    async def commit(self) -> None:
+        """Commit."""
+        await self.do(lambda session: session.commit())
+
+    async def rollback(self) -> None:
+        """Roll back."""
+        await self.do(lambda session: session.rollback())
+
+    async def close(self) -> None:
+        """Close without a word about the transaction."""
+        await self.do(lambda session: session.close())
+
+
+class Rows:
+    """A database with the suite's tables, beside a backend."""
+
+    def __init__(self, engine: Engine | AsyncEngine, backend: StorageBackend) -> None:
+        self.engine, self.backend = engine, backend
+
+    @property
+    def json(self) -> type[JSON]:
+        """The type of the file columns in this database, for writing raw JSON."""
+        return JSONB if self.engine.dialect.name == "postgresql" else JSON
+
+    @asynccontextmanager
+    async def work(self, **options: Any) -> AsyncIterator[Work]:
+        """Open a session and close it at the end."""
+        make: Any = AsyncSession if isinstance(self.engine, AsyncEngine) else Session
+        work = Work(make(self.engine, **options))
+        try:
+            yield work
+        finally:
+            await work.close()
+
+    async def keys(self) -> set[str]:
+        """Return the keys of the objects in the store."""
+        return {info.path async for info in self.backend.list()}
+
+    async def add(self, **values: Any) -> int:
+        """Commit a document and return its id."""
+        async with self.work() as work:
+            document = Document(**values)
+            await work.do(lambda session: session.add(document))
+            await work.commit()
+            return await work.do(lambda session: document.id)
+
+    async def content(self, identity: int) -> bytes | None:
+        """Return the bytes of a document's file as another session sees it."""
+        async with self.work() as work:
+            file = await work.do(lambda s: s.scalars(select(Document.file).where(Document.id == identity)).one())
+            return None if file is None else await file.get_content_async()
+
+    async def check(self) -> None:
+        """Assert the invariants: rows and objects agree."""
+        async with self.work() as work:
+            await assert_no_orphans(work.session, self.backend, Document, Note)
+
+
+def pending(content: bytes = b"content", filename: str = "a.txt") -> FileObject:
+    """Return a file whose bytes are still to be stored."""
+    return FileObject(filename=filename, content=content)
+
+
+@pytest.fixture
+def backend() -> Iterator[ObstoreBackend]:
+    """Register the backend of the suite's columns."""
+    backend = ObstoreBackend(key="rows", fs="memory://")
+    storages.register_backend(backend)
+    yield backend
+    storages.unregister_backend("rows")
+
+
+@pytest.fixture(params=["sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async"])
+async def rows(request: pytest.FixtureRequest, tmp_path: Path, backend: ObstoreBackend) -> AsyncIterator[Rows]:
+    """Give each test a fresh database of every kind, and check the invariants at its end."""
+    engine = _engine(request, tmp_path)
+    sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    if sync.dialect.name == "sqlite":
+        _begin_sqlite_properly(sync)
+    await _create_tables(engine)
+    rows = Rows(engine, backend)
+    yield rows
+    await rows.check()
+    await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))
+
+
+def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngine:
+    match request.param:
+        case "sqlite-sync":
+            return create_engine(f"sqlite:///{folder}/rows.db", connect_args={"check_same_thread": False})
+        case "sqlite-async":
+            return create_async_engine(f"sqlite+aiosqlite:///{folder}/rows.db")
+        case "postgres-sync":
+            return create_engine(request.getfixturevalue("postgres_database").url("postgresql+psycopg"))
+        case _:
+            return create_async_engine(request.getfixturevalue("postgres_database").url("postgresql+asyncpg"))
+
+
+def _begin_sqlite_properly(engine: Engine) -> None:
+    """Let SAVEPOINT work: SQLAlchemy's documented recipe for pysqlite."""
+
+    @event.listens_for(engine, "connect")
+    def leave_begin_to_us(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+
+async def _create_tables(engine: Engine | AsyncEngine) -> None:
+    if isinstance(engine, AsyncEngine):
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+    else:
+        await asyncio.to_thread(Base.metadata.create_all, engine)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
 from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -17,15 +17,21 @@ READ_SIZE = 1024 * 1024
 class BinaryFile(Protocol):
     """Anything with a blocking `read(size)` that returns bytes: an open file, a spool, a BytesIO."""
 
-    def read(self, size: int = ..., /) -> bytes: ...
+    def read(self, size: int = ..., /) -> bytes:
+        """Return the next bytes, none at the end."""
+        ...
 
 
 class AsyncBinaryFile(Protocol):
     """Anything with an awaitable `read(size)` and `seek(offset)`, as FastAPI's UploadFile."""
 
-    def read(self, size: int = ..., /) -> Awaitable[bytes]: ...
+    def read(self, size: int = ..., /) -> Awaitable[bytes]:
+        """Return the next bytes, none at the end."""
+        ...
 
-    def seek(self, offset: int, /) -> Awaitable[object]: ...
+    def seek(self, offset: int, /) -> Awaitable[object]:
+        """Go to a place in the bytes."""
+        ...
 
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -74,7 +80,7 @@ def read_content(content: object) -> ContentReader:
     if isinstance(content, bytes | bytearray | memoryview):
         return ContentReader(content, size=memoryview(content).nbytes, replayable=True)
     if isinstance(content, os.PathLike):
-        return ContentReader(content, size=os.stat(content).st_size, replayable=True)
+        return ContentReader(content, size=Path(content).stat().st_size, replayable=True)
     if _is_stream(content):
         return ContentReader(content, size=None, replayable=False)
     raise UnsupportedContentError(_refusal(content))
@@ -110,13 +116,18 @@ def _read(content: Content) -> AsyncIterator[bytes]:
 
 
 async def _checked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async for chunk in chunks:
-        if not isinstance(chunk, bytes | bytearray | memoryview):
-            raise UnsupportedContentError(
-                f"Content yielded a {type(chunk).__name__} where bytes were expected: open files in binary mode."
-            )
-        if chunk:
-            yield bytes(chunk)
+    try:
+        async for chunk in chunks:
+            if not isinstance(chunk, bytes | bytearray | memoryview):
+                raise UnsupportedContentError(
+                    f"Content yielded a {type(chunk).__name__} where bytes were expected: open files in binary mode."
+                )
+            if chunk:
+                yield bytes(chunk)
+    finally:
+        # An upload that fails half-way must not keep a file open until the garbage collector comes.
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 async def _read_buffer(content: Buffer) -> AsyncIterator[bytes]:

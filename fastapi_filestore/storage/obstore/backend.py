@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 READ_CHUNK = 1024 * 1024
 """Bytes yielded at once when an object is read."""
+MAX_READ_CHUNK = 4 * READ_CHUNK
 LIST_PAGE = 1000
 
 
@@ -175,7 +176,8 @@ class ObstoreBackend:
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         """Iterate the objects below a prefix, those after a key only if given, with flat memory.
 
-        A prefix is a folder: `a` lists `a/b` but not `ab`. They come in the order of keys.
+        A prefix is a folder: `a` lists `a/b` but not `ab`. They come in the order of keys, as far as the server keeps
+        it (SeaweedFS goes folder by folder).
         """
         store = self._use()
         folder = prefix.removesuffix("/")
@@ -188,7 +190,9 @@ class ObstoreBackend:
         with translated(self._key):
             async for page in obstore.list(store, folder or None, offset=after, chunk_size=LIST_PAGE):
                 for meta in page:
-                    yield _listed(meta)
+                    # Not every server that speaks a store's protocol heeds the offset.
+                    if after is None or meta["path"] > after:
+                        yield _listed(meta)
 
     async def sign(
         self,
@@ -262,7 +266,9 @@ class ObstoreBackend:
     async def _chunks(self, path: str, result: "GetResult") -> AsyncIterator[bytes]:
         with translated(self._key, path):
             async for chunk in result.stream(min_chunk_size=READ_CHUNK):
-                yield chunk
+                # The memory store hands out an object as one piece.
+                for start in range(0, len(chunk), MAX_READ_CHUNK):
+                    yield chunk[start : start + MAX_READ_CHUNK]
 
     async def _check_bucket(self) -> None:
         # The answer to HEAD has no body that could tell a missing bucket from a missing object.
@@ -313,9 +319,14 @@ def _listed(meta: "ObjectMeta") -> ObjectInfo:
         path=meta["path"],
         size=meta["size"],
         last_modified=meta["last_modified"],
-        etag=meta["e_tag"],
+        etag=_quoted(meta["e_tag"]),
         version_id=meta["version"],
     )
+
+
+def _quoted(etag: str | None) -> str | None:
+    # Azure leaves the quotes out of its listings.
+    return f'"{etag}"' if etag and not etag.endswith('"') else etag
 
 
 async def _nothing() -> AsyncIterator[bytes]:

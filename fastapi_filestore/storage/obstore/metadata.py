@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fastapi_filestore.errors import StorageError, UnsupportedContentError
+from fastapi_filestore.errors import ContentError, UnsupportedContentError
 from fastapi_filestore.storage.backend import NO_METADATA
 from fastapi_filestore.storage.obstore.location import Kind
 
@@ -58,7 +58,7 @@ def make_attributes(
     """Return what obstore is to send with an object.
 
     Raises:
-        StorageError: A header can't hold the content type or disposition, or the metadata is larger than the store
+        ContentError: A header can't hold the content type or disposition, or the metadata is larger than the store
             takes.
     """
     attributes = _encode(metadata, rules)
@@ -73,7 +73,8 @@ def read_metadata(attributes: Mapping[str, str]) -> Mapping[str, str]:
     metadata = {key: value for key, value in attributes.items() if key.lower() not in NOT_METADATA}
     if MARKER in metadata:
         # Another tool may have written something else there: that is its metadata, not ours.
-        return _decoded(metadata[MARKER]) or metadata
+        decoded = _decoded(metadata[MARKER])
+        return metadata if decoded is None else decoded
     return metadata or NO_METADATA
 
 
@@ -98,7 +99,7 @@ def _is_plain(key: str, value: str, rules: MetadataRules) -> bool:
 def _check_size(metadata: Mapping[str, str], limit: int | None) -> None:
     size = sum(len(key) + len(value) for key, value in metadata.items())
     if limit is not None and size > limit:
-        raise StorageError(
+        raise ContentError(
             f"The metadata has {size:,} bytes as the store would hold it; its limit is {limit:,}. "
             "Keep large values in the database."
         )
@@ -109,11 +110,12 @@ def _decoded(text: str) -> dict[str, str] | None:
         value = json.loads(base64.urlsafe_b64decode(text).decode(errors="surrogatepass"))
     except ValueError:
         return None
-    return value if isinstance(value, dict) else None
+    ours = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+    return value if ours else None
 
 
 def check_header(name: str, value: str) -> str:
     """Return a header's value, or raise if no header can hold it."""
     if not HEADER_VALUE.fullmatch(value):
-        raise StorageError(f"The {name} {value!a} can't be sent in a header: use printable ASCII.")
+        raise ContentError(f"The {name} {value!a} can't be sent in a header: use printable ASCII.")
     return value

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,12 @@ class Upload:
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
-        chunks = joined(chunks)
-        head, complete = await take(chunks, self.plan.single_limit)
-        if complete:
-            body = b"".join(head)
-            return _stored(len(body), await self._put_single(body))
-        return await self._put_parts(head, chunks)
+        async with aclosing(joined(chunks)) as pieces:
+            head, complete = await take(pieces, self.plan.single_limit)
+            if not complete:
+                return await self._put_parts(head, pieces)
+        body = b"".join(head)
+        return _stored(len(body), await self._put_single(body))
 
     async def _put_single(self, body: bytes) -> "PutResult":
         future = self._request(body, create=self.if_absent, parts=False)
@@ -151,18 +152,22 @@ class Handoff:
         return chunk
 
 
-async def joined(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def joined(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Join chunks that are short, so that crossing into Rust and back does not dominate."""
     pending: list[bytes] = []
     size = 0
-    async for chunk in chunks:
-        pending.append(chunk)
-        size += len(chunk)
-        if size >= READ_SIZE:
+    try:
+        async for chunk in chunks:
+            pending.append(chunk)
+            size += len(chunk)
+            if size >= READ_SIZE:
+                yield b"".join(pending)
+                pending, size = [], 0
+        if pending:
             yield b"".join(pending)
-            pending, size = [], 0
-    if pending:
-        yield b"".join(pending)
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 async def take(chunks: AsyncIterator[bytes], limit: int | None) -> tuple[list[bytes], bool]:

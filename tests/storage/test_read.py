@@ -1,0 +1,241 @@
+"""Reading, copying, deleting and listing, on every store."""
+
+import asyncio
+from contextlib import suppress
+from itertools import pairwise
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fastapi_filestore.errors import InvalidKeyError, ObjectNotFoundError, RangeNotSatisfiableError, StorageError
+from fastapi_filestore.storage.obstore import ObstoreBackend
+from tests.storage.stores import BAD_KEYS, MIB
+
+BODY = bytes(range(256))
+
+
+@pytest.mark.parametrize(
+    "key", ["a b", "My Report (1).pdf", "résumé.pdf", "日本/語", "100%", "a%20b", "a?b#c&d=e+f", "😀"]
+)
+async def test_readable_keys(backend: ObstoreBackend, key: str) -> None:
+    """A file's name may be its key: every operation finds the same object, and its neighbours are left alone."""
+    await backend.put(key, b"this")
+    await backend.put("neighbour", b"other")
+    await backend.copy(key, "copied")
+
+    assert await (await backend.open(key)).read() == b"this"
+    assert (await backend.head(key)).path == key
+    assert {info.path async for info in backend.list()} == {key, "neighbour", "copied"}
+
+    await backend.delete(key)
+
+    assert {info.path async for info in backend.list()} == {"neighbour", "copied"}
+
+
+@pytest.mark.parametrize("key", BAD_KEYS, ids=ascii)
+async def test_refused_keys(backend: ObstoreBackend, key: str) -> None:
+    """A key that some store would misread is refused by every store and every operation."""
+    for operation in (
+        backend.put(key, b"x"),
+        backend.open(key),
+        backend.head(key),
+        backend.copy(key, "b"),
+        backend.copy("b", key),
+        backend.delete(key),
+        backend.delete("b", key),
+        backend.sign(key, expires_in=60),
+    ):
+        with pytest.raises(InvalidKeyError) as caught:
+            await operation
+
+        assert caught.value.key == key
+
+    assert [info async for info in backend.list()] == []
+
+
+async def test_missing_object(backend: ObstoreBackend) -> None:
+    """A missing object says so, whoever asks, with backend and key as attributes."""
+    for operation in (backend.open("a/b"), backend.open("a/b", start=5), backend.head("a/b"), backend.copy("a/b", "c")):
+        with pytest.raises(ObjectNotFoundError) as caught:
+            await operation
+
+        assert (caught.value.backend, caught.value.key) == (backend.key, "a/b")
+
+
+async def test_key_that_is_a_folder(backend: ObstoreBackend) -> None:
+    """What other keys only begin with is no object."""
+    await backend.put("a/b/c", b"x")
+    for operation in (backend.open("a/b"), backend.head("a"), backend.head("a/b/c/d")):
+        with pytest.raises(ObjectNotFoundError):
+            await operation
+
+    await backend.delete("a/b", "a/b/c/d")
+
+    assert [info.path async for info in backend.list()] == ["a/b/c"]
+
+
+async def test_empty_object(backend: ObstoreBackend) -> None:
+    """An empty object can be read whole, by its first bytes, copied and headed."""
+    await backend.put("k", b"")
+    await backend.copy("k", "l")
+
+    assert (await backend.head("l")).size == 0
+    assert await (await backend.open("l")).read() == b""
+    assert await (await backend.open("l", start=0, end=10)).read() == b""
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, None), (0, 1), (255, 256), (10, 20), (250, 1000), (7, None), (5, 5), (0, 0), (256, 256)]
+)
+async def test_ranges(backend: ObstoreBackend, start: int, end: int | None) -> None:
+    """A range is what slicing the bytes gives, and the info is the whole object's."""
+    await backend.put("k", BODY)
+    stream = await backend.open("k", start=start, end=end)
+
+    assert await stream.read() == BODY[start:end]
+    assert (stream.start, stream.end) == (start, min(256, 256 if end is None else end))
+    assert stream.info.size == 256
+
+
+@pytest.mark.parametrize(("start", "end"), [(256, None), (256, 300), (1000, 2000), (5, 4), (-1, None), (257, 257)])
+async def test_unsatisfiable_ranges(backend: ObstoreBackend, start: int, end: int | None) -> None:
+    """A range that begins at or after the end, before the start, or ends before it begins is refused."""
+    await backend.put("k", BODY)
+    with pytest.raises(RangeNotSatisfiableError) as caught:
+        await backend.open("k", start=start, end=end)
+
+    assert caught.value.size in (256, None)
+    assert (caught.value.size == 256) is (start >= 256)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200), start=st.integers(0, 220), length=st.none() | st.integers(0, 220))
+async def test_any_range(backend: ObstoreBackend, body: bytes, start: int, length: int | None) -> None:
+    """Any range is what slicing the bytes gives, or is refused because it begins after them."""
+    end = None if length is None else start + length
+    await backend.put("k", body)
+    try:
+        result = await (await backend.open("k", start=start, end=end)).read()
+    except RangeNotSatisfiableError:
+        assert start >= len(body)
+    else:
+        assert result == body[start:end]
+
+
+async def test_long_object_in_chunks(backend: ObstoreBackend) -> None:
+    """A long object is read in chunks, never as one piece."""
+    await backend.put("k", BODY * (20 * MIB // 256))
+    sizes = [len(chunk) async for chunk in await backend.open("k")]
+
+    assert sum(sizes) == 20 * MIB
+    assert max(sizes) <= 4 * MIB
+
+
+async def test_unread_stream(backend: ObstoreBackend) -> None:
+    """A stream that is dropped half-way disturbs nothing."""
+    await backend.put("k", BODY * (5 * MIB // 256))
+    for _ in range(5):
+        async for _ in await backend.open("k"):
+            break
+
+    assert (await backend.head("k")).size == 5 * MIB
+
+
+async def test_copy(backend: ObstoreBackend) -> None:
+    """A copy has bytes, content type and metadata of its source, and replaces what was there."""
+    await backend.put("a", BODY, content_type="image/png", metadata={"K": "ü"})
+    await backend.put("b", b"old")
+    await backend.copy("a", "b")
+    source, copied = await backend.head("a"), await backend.head("b")
+
+    assert await (await backend.open("b")).read() == BODY
+    assert (copied.content_type, copied.metadata) == (source.content_type, source.metadata)
+
+
+async def test_delete(backend: ObstoreBackend) -> None:
+    """Many objects go in one call, missing ones are fine, others stay."""
+    keys = [f"d/{number}" for number in range(30)]
+    await asyncio.gather(*(backend.put(key, b"x") for key in [*keys, "stays"]))
+    await backend.delete(*keys[:15], "missing", *keys[15:], keys[0])
+    await backend.delete("missing")
+    await backend.delete()
+
+    assert [info.path async for info in backend.list()] == ["stays"]
+
+
+async def test_list(backend: ObstoreBackend) -> None:
+    """A listing is in the order of keys and tells path, size, time and entity tag as a head does."""
+    keys = ["a/b c", "a/c/d", "b/z", "b/é", "c/😀", "d e", "e"]
+    for key in reversed(keys):
+        await backend.put(key, key.encode())
+    listed = [info async for info in backend.list()]
+
+    assert [info.path for info in listed] == keys
+    for info in listed:
+        head = await backend.head(info.path)
+        assert (info.size, info.etag) == (head.size, head.etag)
+        assert abs((info.last_modified - head.last_modified).total_seconds()) < 2
+
+
+async def test_list_below_a_prefix(backend: ObstoreBackend) -> None:
+    """A prefix is a folder, with or without its slash: what only begins alike is not in it."""
+    for key in ("a/1", "a/2/3", "ab/1", "b"):
+        await backend.put(key, b"x")
+
+    assert [info.path async for info in backend.list("a")] == ["a/1", "a/2/3"]
+    assert [info.path async for info in backend.list("a/")] == ["a/1", "a/2/3"]
+    assert [info.path async for info in backend.list("a/2")] == ["a/2/3"]
+    assert [info.path async for info in backend.list("c")] == []
+
+
+async def test_list_after_a_key(backend: ObstoreBackend) -> None:
+    """A listing goes on after a key, which need not exist."""
+    keys = ["a/1", "a/2", "b/1", "b0", "c"]
+    for key in keys:
+        await backend.put(key, b"x")
+    for before, after in pairwise(keys):
+        assert [info.path async for info in backend.list(after=before)] == keys[keys.index(after) :]
+
+    assert [info.path async for info in backend.list("a", after="a/1")] == ["a/2"]
+    assert [info.path async for info in backend.list(after="a/1x")] == keys[1:]
+    assert [info.path async for info in backend.list(after="z")] == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(names=st.sets(st.text("ab-/.é0", min_size=1, max_size=6), max_size=12), after=st.text("ab-/0", max_size=4))
+async def test_local_order(names: set[str], after: str) -> None:
+    """A local folder lists in the order of keys, though it holds folders."""
+    with TemporaryDirectory() as folder:
+        backend = ObstoreBackend("local", folder)
+        for name in names:
+            with suppress(InvalidKeyError):
+                await backend.put(name, b"x")
+        listed = [info.path async for info in backend.list()]
+
+        assert listed == sorted(listed)
+        assert [info.path async for info in backend.list(after=after)] == [key for key in listed if key > after]
+
+
+async def test_probe(backend: ObstoreBackend) -> None:
+    """A probe of a backend that works says nothing, whether or not there are objects."""
+    await backend.probe()
+    await backend.put("k", b"x")
+    await backend.probe()
+
+
+async def test_closed(backend: ObstoreBackend) -> None:
+    """A closed backend raises on any use, and can be closed again."""
+    await backend.put("k", b"x")
+    await backend.aclose()
+    await backend.aclose()
+    for operation in (
+        backend.put("k", b"x"),
+        backend.open("k"),
+        backend.head("k"),
+        backend.delete("k"),
+        backend.probe(),
+    ):
+        with pytest.raises(StorageError, match="closed"):
+            await operation

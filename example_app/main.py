@@ -10,15 +10,35 @@ from uuid import UUID
 from fastapi import Depends, FastAPI, UploadFile
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+from starlette.types import Scope
 
 from example_app.database import get_session, tables
 from example_app.models import Document
 from fastapi_filestore import FileObject, FileService, Filestore
 
 PAGE = Path(__file__).with_name("page")
+PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'none'; connect-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Nothing from another host, nothing inline, in no frame."""
+
+
+class DocumentService(FileService[Document]):
+    """Documents, the newest first."""
+
+    order_by = "-created_at"
+
 
 files = Filestore(get_session)
-get_document_service = files.service(Document)
+get_document_service = files.service(DocumentService)
 
 
 @asynccontextmanager
@@ -34,7 +54,7 @@ app = FastAPI(
     lifespan=lifespan,
     exception_handlers=files.exception_handlers,
 )
-app.include_router(files.router(Document), prefix="/documents")
+app.include_router(files.router(Document, service=get_document_service), prefix="/documents")
 app.include_router(files.signed_router())
 
 
@@ -65,4 +85,14 @@ async def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+class Page(StaticFiles):
+    """The files of the page, with headers that keep anything else out of it."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return a file of the page."""
+        response = await super().get_response(path, scope)
+        response.headers.update(PAGE_HEADERS)
+        return response
+
+
+app.mount("/", Page(directory=PAGE, html=True), name="page")

@@ -1,9 +1,9 @@
 """What the application keeps: documents, each with a title and a file."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, String, func
+from sqlalchemy import DateTime, Dialect, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from fastapi_filestore import FileObject, StoredObject
@@ -11,6 +11,27 @@ from fastapi_filestore import FileObject, StoredObject
 
 class Base(DeclarativeBase):
     """The application's tables."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time with its zone, which SQLite forgets: there it is UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        """What a row holds, for schemas and cursors."""
+        return datetime
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the time with its zone."""
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+def now() -> datetime:
+    """Return the present time, fine enough to tell which of two documents came first."""
+    return datetime.now(UTC)
 
 
 class Document(Base):
@@ -21,4 +42,4 @@ class Document(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     title: Mapped[str] = mapped_column(String(200))
     file: Mapped[FileObject] = mapped_column(StoredObject())
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)

@@ -1,6 +1,6 @@
 """`Filestore`: binds settings, session and routers once for an application."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from typing import Any, TypeVar, overload
@@ -60,7 +60,7 @@ class Filestore:
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Register the backends of the settings while the application runs; call it from a lifespan of your own, too."""
+        """Register the settings' backends while the application runs; a lifespan of your own may call it, too."""
         async with AsyncExitStack() as stack:
             for backend in self._configured():
                 self.registry.register_backend(backend)
@@ -159,6 +159,6 @@ class Filestore:
         )
 
     @property
-    def exception_handlers(self) -> Mapping[Any, Any]:
+    def exception_handlers(self) -> dict[Any, Any]:
         """Handlers that make the library's errors problem details in every route: `FastAPI(exception_handlers=…)`."""
         return {FilestoreError: answer_error, Problem: answer_problem}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TypedDict, cast
 
 from fastapi_filestore.file_object.value import FileObject, FileState
-from fastapi_filestore.intake.names import FALLBACK_TYPE
+from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 
@@ -43,7 +43,7 @@ def to_record(file: FileObject) -> FileRecord:
 def from_record(data: Mapping[str, object], *, registry: StorageRegistry = storages) -> FileObject:
     """Return the stored file that a row's JSON describes; keys it does not know are ignored."""
     record = cast("FileRecord", data)
-    name = record.get("filename") or record["path"]
+    name = record.get("filename") or record.get("path") or FALLBACK_NAME
     file = FileObject(record.get("backend"), name, path=record.get("path", name), registry=registry)
     file.content_type = record.get("content_type") or FALLBACK_TYPE
     file.metadata = dict(record.get("metadata") or {})

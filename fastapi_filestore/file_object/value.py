@@ -159,7 +159,9 @@ class FileObject:
             chunk_size=chunk_size,
             max_concurrency=max_concurrency,
         )
-        self._record(await (self._put_new(with_options) if self.path is None else with_options(self.path, if_absent=True)))
+        self._record(
+            await (self._put_new(with_options) if self.path is None else with_options(self.path, if_absent=True))
+        )
         self.checksum, self.fresh = stream.hexdigest, True
         return self
 

@@ -7,11 +7,14 @@ import unicodedata
 MAX_FILENAME_BYTES = 255
 """What common file systems take for one name, so that a download can be saved under it."""
 
+MAX_EXTENSION_BYTES = 16
+"""An ending longer than this is no extension."""
+
 FALLBACK_NAME = "file"
 FALLBACK_TYPE = "application/octet-stream"
 
-_TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
-_MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*[\x20-\x7e]*)?")  # RFC 6838, section 4.2
+_NAME = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?:[ \t]*;[ \t]*[\x20-\x7e]*)?")  # RFC 6838, section 4.2
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, surrogates, line separators
 
 # The built-in table only: what a machine has in /etc/mime.types must not change what is stored.
@@ -29,7 +32,7 @@ def _shorten(name: str) -> str:
     if len(name.encode()) <= MAX_FILENAME_BYTES:
         return name
     stem, dot, extension = name.rpartition(".")
-    if not stem or len(extension.encode()) > 16:
+    if not stem or len(extension.encode()) > MAX_EXTENSION_BYTES:
         stem, dot, extension = name, "", ""
     room = MAX_FILENAME_BYTES - len((dot + extension).encode())
     return stem.encode()[:room].decode(errors="ignore") + dot + extension

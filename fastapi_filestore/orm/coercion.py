@@ -15,9 +15,13 @@ class UploadLike(Protocol):
     filename: str | None
     content_type: str | None
 
-    async def read(self, size: int = -1) -> bytes: ...
+    async def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        ...
 
-    async def seek(self, offset: int) -> None: ...
+    async def seek(self, offset: int) -> None:
+        """Go to a place in the bytes."""
+        ...
 
 
 def as_file(value: object) -> FileObject:

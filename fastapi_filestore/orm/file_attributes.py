@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -30,7 +30,7 @@ class FileAttribute:
         return self.type.files(getattr(row, self.name))
 
 
-@lru_cache(maxsize=None)
+@cache
 def file_attributes(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
     """Return the attributes of a mapped class that hold files, inherited ones included."""
     return tuple(

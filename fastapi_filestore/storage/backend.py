@@ -112,7 +112,7 @@ class StorageBackend(Protocol):
         ...
 
     async def copy(self, source: str, target: str) -> None:
-        """Copy an object within the store, content type and metadata included, without moving its bytes through here."""
+        """Copy an object with its type and metadata inside the store; its bytes don't pass through here."""
         ...
 
     async def delete(self, *paths: str) -> None:

@@ -103,7 +103,7 @@ def _refusal(content: object) -> str:
 
 def _read(content: Content) -> AsyncIterator[bytes]:
     if isinstance(content, bytes | bytearray | memoryview):
-        return _read_buffer(content)
+        return _read_buffer(memoryview(content).cast("B"))
     if isinstance(content, os.PathLike):
         return _read_path(Path(content))
     if isinstance(content, AsyncIterable) and not hasattr(content, "read"):
@@ -130,8 +130,7 @@ async def _checked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             await chunks.aclose()
 
 
-async def _read_buffer(content: Buffer) -> AsyncIterator[bytes]:
-    view = memoryview(content).cast("B")
+async def _read_buffer(view: memoryview) -> AsyncIterator[bytes]:
     for start in range(0, len(view), READ_SIZE):
         yield bytes(view[start : start + READ_SIZE])
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from copy import copy
 from datetime import datetime
 from enum import Enum
 from functools import partial
@@ -59,16 +60,19 @@ class FileObject:
         etag, last_modified, version_id: What the store says of the object.
         state: Where the bytes are.
         fresh: Whether this object stored the bytes itself and no committed row points to them yet.
+        claim: The ledger that knows of the bytes as long as no committed row does.
 
     Two FileObjects are equal when backend and path are the same.
     """
 
     __slots__ = (
         "_content",
+        "_key",
         "_registry",
         "_url",
         "backend",
         "checksum",
+        "claim",
         "content_type",
         "etag",
         "filename",
@@ -118,6 +122,8 @@ class FileObject:
         self.last_modified: datetime | None = None
         self.version_id: str | None = None
         self.fresh = False
+        self.claim: object | None = None
+        self._key: str | None = None
         self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
         self._content = None if content is None else read_content(content)
         self._url: str | None = None
@@ -166,7 +172,7 @@ class FileObject:
         return self
 
     async def _put_new(self, put: Callable[[str], Awaitable[ObjectInfo]]) -> ObjectInfo:
-        path = generate_key()
+        path, self._key = self._key or generate_key(), None
         try:
             return await put(path)
         except (asyncio.CancelledError, StorageUnavailableError):
@@ -210,6 +216,14 @@ class FileObject:
             self._record(await self.backend_in_use().head(self.path))
         return self
 
+    async def copy_async(self) -> Self:
+        """Return a new file with the same bytes at a key of its own, copied inside the store."""
+        twin = copy(self)
+        twin.path, twin.fresh = generate_key(), True
+        await self.backend_in_use().copy(self._stored_path(), twin.path)
+        twin._record(await self.backend_in_use().head(twin.path))
+        return twin
+
     async def delete_async(self) -> None:
         """Delete the bytes; it is fine if they are missing."""
         if self.path is not None:
@@ -221,9 +235,13 @@ class FileObject:
         if self.backend is None:
             self.backend, self._registry = backend, registry
 
+    def reserve(self, key: str, claim: object) -> None:
+        """Store it at a generated key that a ledger knows of."""
+        self._key, self.claim = key, claim
+
     def settle(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
-        self.fresh, self._content = False, None
+        self.fresh, self.claim, self._content = False, None, None
 
     def undo(self) -> None:
         """Note that the bytes are deleted since no row came to point to them; content that can be stored again is."""
@@ -231,7 +249,7 @@ class FileObject:
             self.state = FileState.GONE
         else:
             self.state, self.path = FileState.PENDING, None
-        self.fresh = False
+        self.fresh, self.claim = False, None
 
     @property
     def is_stored(self) -> bool:
@@ -362,22 +380,25 @@ class FileObject:
             f"size={self.size} backend={self.backend!r} path={self.path!r}>"
         )
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+    def __copy__(self) -> Self:
         twin = object.__new__(type(self))
-        memo[id(self)] = twin
         for name in self.__slots__:
             setattr(twin, name, getattr(self, name))
         twin.metadata = dict(self.metadata)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = memo[id(self)] = self.__copy__()
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
         # The registry holds live connections and the content may be an open file; neither can travel.
         if self.state is FileState.PENDING:
             raise PendingContentError(f"{self.filename!r} can't be pickled: {self.state.value}. Save it first.")
-        return {name: getattr(self, name) for name in self.__slots__ if name not in {"_registry", "_content"}}
+        return {name: getattr(self, name) for name in self.__slots__ if name not in {"_registry", "_content", "claim"}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._registry, self._content = storages, None
+        self._registry, self._content, self.claim = storages, None, None
         for name, value in state.items():
             setattr(self, name, value)
 

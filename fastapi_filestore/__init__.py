@@ -9,10 +9,13 @@ from fastapi_filestore.errors import (
     FileNotSetError,
     FilestoreError,
     ForkedProcessError,
+    IntentLostError,
     InvalidCursorError,
     InvalidFieldsError,
     InvalidKeyError,
     InvalidSignatureError,
+    LedgerError,
+    LedgerMissingError,
     MalformedUploadError,
     MissingFileError,
     ObjectExistsError,
@@ -23,6 +26,7 @@ from fastapi_filestore.errors import (
     RowConflictError,
     RowNotFoundError,
     SettingsError,
+    SharedFileError,
     SigningUnavailableError,
     StorageError,
     StoragePermissionError,
@@ -37,6 +41,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.filestore import Filestore
+from fastapi_filestore.orm.ledger import Ledger, add_ledger
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service import FileService, Page
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
@@ -58,10 +63,14 @@ __all__ = [
     "FilestoreError",
     "FilestoreSettings",
     "ForkedProcessError",
+    "IntentLostError",
     "InvalidCursorError",
     "InvalidFieldsError",
     "InvalidKeyError",
     "InvalidSignatureError",
+    "Ledger",
+    "LedgerError",
+    "LedgerMissingError",
     "MalformedUploadError",
     "MissingFileError",
     "ObjectExistsError",
@@ -76,6 +85,7 @@ __all__ = [
     "RowConflictError",
     "RowNotFoundError",
     "SettingsError",
+    "SharedFileError",
     "SignedURL",
     "SigningUnavailableError",
     "StorageBackend",
@@ -91,5 +101,6 @@ __all__ = [
     "UnsupportedUploadError",
     "UploadError",
     "UploadTooLargeError",
+    "add_ledger",
     "storages",
 ]

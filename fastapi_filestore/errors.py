@@ -21,7 +21,11 @@ FilestoreError
 ├── ContentError
 │   ├── UnsupportedContentError        (TypeError)
 │   ├── PendingContentError            (RuntimeError)
-│   └── ContentConsumedError           (RuntimeError)
+│   ├── ContentConsumedError           (RuntimeError)
+│   └── SharedFileError                (ValueError)
+├── LedgerError
+│   ├── IntentLostError                (RuntimeError)
+│   └── LedgerMissingError             (RuntimeError)
 ├── UploadError                        (ValueError)
 │   ├── MalformedUploadError
 │   ├── MissingFileError
@@ -167,6 +171,45 @@ class PendingContentError(ContentError, RuntimeError):
 
 class ContentConsumedError(ContentError, RuntimeError):
     """Content that can be read only once was read already, so it can't be stored again."""
+
+
+class SharedFileError(ContentError, ValueError):
+    """Two rows, or two columns of one, would point to the same stored file; deleting one would take the other's."""
+
+    def __init__(self, filename: str) -> None:
+        self.filename = filename
+        super().__init__(
+            f"{filename!r} would be in two places: a stored file belongs to one row. Give the other "
+            "`await file.copy_async()`, or take the file out of the first row in the same transaction."
+        )
+
+
+# -- the ledger ------------------------------------------------------------------------------------
+
+
+class LedgerError(FilestoreError):
+    """The ledger can't vouch for a file."""
+
+
+class IntentLostError(LedgerError, RuntimeError):
+    """A sweeper took the intent of an upload before its row was written: the bytes may be gone."""
+
+    def __init__(self, filename: str) -> None:
+        self.filename = filename
+        super().__init__(
+            f"{filename!r} waited for its row for longer than the ledger's min_age, and a sweeper took it for garbage: "
+            "store it again, or give add_ledger a longer min_age."
+        )
+
+
+class LedgerMissingError(LedgerError, RuntimeError):
+    """The ledger's table is not in the database."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        super().__init__(
+            f"The ledger's table {table!r} is missing: create it with metadata.create_all or an Alembic migration."
+        )
 
 
 # -- uploads ---------------------------------------------------------------------------------------

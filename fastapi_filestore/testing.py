@@ -19,7 +19,7 @@ from fastapi_filestore.storage.content import Content
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.registry import storages
 
-__all__ = ["FaultyBackend", "assert_no_orphans", "memory_storage", "sample_file"]
+__all__ = ["FaultyBackend", "assert_no_orphans", "memory_storage", "referenced_paths", "sample_file"]
 
 
 @pytest.fixture
@@ -159,13 +159,14 @@ class FaultyBackend:
 
 async def assert_no_orphans(session: AnySession, backend: StorageBackend, *models: type[Any]) -> None:
     """Assert that the rows of the models and the objects of a backend agree: none without the other."""
-    referenced = set(await run_in_session(session, _referenced, models, backend.key))
+    referenced = set(await run_in_session(session, referenced_paths, models, backend.key))
     stored = {info.path async for info in backend.list()}
     assert stored - referenced == set(), "objects that no row points to"
     assert referenced - stored == set(), "rows that point to missing objects"
 
 
-def _referenced(session: Session, models: tuple[type[Any], ...], key: str) -> list[str]:
+def referenced_paths(session: Session, models: tuple[type[Any], ...], key: str) -> list[str]:
+    """Return the object keys in a backend that the rows of models point to."""
     return [
         file.path
         for model in models

@@ -172,7 +172,7 @@ class FileObject:
         return self
 
     async def _put_new(self, put: Callable[[str], Awaitable[ObjectInfo]]) -> ObjectInfo:
-        path, self._key = self._key or generate_key(), None
+        path = self._key = self._key or generate_key()
         try:
             return await put(path)
         except (asyncio.CancelledError, StorageUnavailableError):
@@ -180,6 +180,8 @@ class FileObject:
             with suppress(FilestoreError):
                 await finish(self.backend_in_use().delete(path))
             raise
+        finally:
+            self._key = None
 
     def _offer(self, data: Content) -> None:
         if self.state is FileState.STORED:
@@ -219,7 +221,7 @@ class FileObject:
     async def copy_async(self) -> Self:
         """Return a new file with the same bytes at a key of its own, copied inside the store."""
         twin = copy(self)
-        twin.path, twin.fresh = generate_key(), True
+        twin.path, twin.fresh, twin.claim, twin._content = generate_key(), True, None, None
         await self.backend_in_use().copy(self._stored_path(), twin.path)
         twin._record(await self.backend_in_use().head(twin.path))
         return twin
@@ -363,6 +365,12 @@ class FileObject:
         if self.path is None:
             raise TypeError(f"{self.filename!r} has no location before it is stored: save it, or keep it in a list.")
         return self.backend, self.path
+
+    @property
+    def destination(self) -> Location | None:
+        """Where its bytes are or are on their way to, if that is known."""
+        path = self.path or self._key
+        return None if path is None else (self.backend, path)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FileObject):

@@ -1,12 +1,13 @@
 """What each (nested) transaction of a session did to files, so that its end can be honoured."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session, SessionTransaction
 
 from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.orm.ledger import LedgerAccess
 
 _BOOKS = "fastapi_filestore.books"
 
@@ -15,13 +16,17 @@ _BOOKS = "fastapi_filestore.books"
 class Book:
     """The files of one (nested) transaction, by location.
 
-    `fresh` are those whose bytes it stored; `references` counts, for each file, the rows that came to point to it
-    less the rows that ceased to.
+    `fresh` are those whose bytes it stored; `references` counts, for each file, the places in rows that came to hold
+    it less those that ceased to. `settled` are those whose upload intents it removed, `intended` those whose deletion
+    intents it wrote (None: and took back); `forgettable` are intents of objects that are gone already.
     """
 
     fresh: dict[Location, FileObject] = field(default_factory=dict)
     references: Counter[Location] = field(default_factory=Counter)
     files: dict[Location, FileObject] = field(default_factory=dict)
+    settled: set[Location] = field(default_factory=set)
+    intended: dict[Location, LedgerAccess | None] = field(default_factory=dict)
+    forgettable: dict[Location, LedgerAccess | None] = field(default_factory=dict)
     committed: bool = False
 
     def store(self, files: Iterable[FileObject]) -> None:
@@ -29,7 +34,7 @@ class Book:
         self.fresh.update((file.location, file) for file in files if file.fresh)
 
     def replace(self, old: Iterable[FileObject], new: Iterable[FileObject]) -> None:
-        """Note that a row that held the old files holds the new ones."""
+        """Note that a place in a row that held the old files holds the new ones."""
         before, after = {file.location: file for file in old}, {file.location: file for file in new}
         self.references.subtract(before.keys())
         self.references.update(after.keys())
@@ -40,52 +45,69 @@ class Book:
         self.fresh.update(inner.fresh)
         self.references.update(inner.references)
         self.files.update(inner.files)
+        self.settled |= inner.settled
+        self.intended.update(inner.intended)
+        self.forgettable.update(inner.forgettable)
+
+    def holders(self, at: Location) -> int:
+        """Return how many places in rows hold a file: a file stored here had none before, any other had one."""
+        return self.references[at] + (at not in self.fresh)
 
     def unreferenced(self) -> list[FileObject]:
-        """Return the files that no row points to once this transaction is committed.
+        """Return the files that no row points to once this transaction is committed."""
+        return [file for at, file in (self.files | self.fresh).items() if self.holders(at) <= 0]
 
-        A file stored in it had no row before; any other had one.
-        """
-        everything = self.files | self.fresh
-        return [file for at, file in everything.items() if self.references[at] + (at not in self.fresh) <= 0]
+    def shared(self) -> list[FileObject]:
+        """Return the files that more than one place would hold."""
+        return [file for at, file in self.files.items() if self.holders(at) > 1]
 
     def kept(self) -> list[FileObject]:
-        """Return the files stored in this transaction that rows point to."""
-        return [file for at, file in self.fresh.items() if self.references[at] > 0]
+        """Return the files stored in this transaction that a row points to."""
+        return [file for at, file in self.fresh.items() if self.holders(at) > 0]
+
+
+def _books(session: Session) -> dict[SessionTransaction | None, Book]:
+    books: dict[SessionTransaction | None, Book] = session.info.setdefault(_BOOKS, {})
+    return books
 
 
 def current_book(session: Session) -> Book:
     """Return the book of the innermost transaction of a session."""
     transaction = session.get_nested_transaction() or session.get_transaction()
     assert transaction is not None, "files are booked inside a transaction only"
-    books: dict[SessionTransaction, Book] = session.info.setdefault(_BOOKS, {})
-    return books.setdefault(transaction, Book())
+    return _books(session).setdefault(transaction, Book())
 
 
 def open_book(session: Session) -> Book | None:
     """Return the book of the innermost transaction of a session, if anything was booked."""
-    transaction = session.get_nested_transaction() or session.get_transaction()
-    books: dict[SessionTransaction | None, Book] = session.info.get(_BOOKS, {})
-    return books.get(transaction)
+    return _books(session).get(session.get_nested_transaction() or session.get_transaction())
+
+
+def whole_book(session: Session) -> Book:
+    """Return everything that the open transactions of a session did, as if it were to be committed now."""
+    whole = Book()
+    for book in _books(session).values():
+        whole.absorb(book)
+    return whole
 
 
 def is_booked(session: Session, file: FileObject) -> bool:
     """Tell whether an open transaction of a session knows of a file's bytes."""
-    books: dict[SessionTransaction, Book] = session.info.get(_BOOKS, {})
-    return any(file.location in book.fresh for book in books.values())
+    return any(file.location in book.fresh for book in _books(session).values())
 
 
 def close_book(session: Session, transaction: SessionTransaction) -> Book | None:
     """Take the book of a transaction that ended out of its session, if anything was booked."""
-    books: dict[SessionTransaction, Book] = session.info.get(_BOOKS, {})
-    return books.pop(transaction, None)
+    return _books(session).pop(transaction, None)
 
 
 def enclosing_book(session: Session, transaction: SessionTransaction) -> Book:
     """Return the book of the transaction around a savepoint."""
-    outer = transaction.parent
-    while outer is not None and not outer.nested and outer.parent is not None:
-        outer = outer.parent
-    assert outer is not None, "a savepoint has a transaction around it"
-    books: dict[SessionTransaction, Book] = session.info.setdefault(_BOOKS, {})
-    return books.setdefault(outer, Book())
+    outer = next(one for one in _parents(transaction) if one.nested or one.parent is None)
+    return _books(session).setdefault(outer, Book())
+
+
+def _parents(transaction: SessionTransaction) -> Iterator[SessionTransaction]:
+    while (parent := transaction.parent) is not None:
+        yield parent
+        transaction = parent

@@ -23,6 +23,12 @@ def await_in_session(work: Coroutine[Any, Any, T]) -> T:
     return await_only(work) if in_greenlet() else run_blocking(work)
 
 
+def plain_session(session: AnySession) -> Session:
+    """Return the plain session inside a session of any kind."""
+    own = session() if isinstance(session, scoped_session | async_scoped_session) else session
+    return own.sync_session if isinstance(own, AsyncSession) else own
+
+
 async def run_in_session(
     session: AnySession, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> T:

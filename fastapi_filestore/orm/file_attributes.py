@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, inspect, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, false, inspect, select, tuple_, update
 from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import ConfigurationError
@@ -85,8 +85,18 @@ def _locked_rows(session: Session, mapper: Mapper[Any], identities: list[Any]) -
         .where(condition)
         .with_for_update()
     )
-    rows = session.connection(bind_arguments={"mapper": mapper}).execute(statement)
+    connection = session.connection(bind_arguments={"mapper": mapper})
+    if connection.dialect.name == "sqlite":
+        _take_write_lock(connection, mapper)
+    rows = connection.execute(statement)
     return {tuple(row[: len(key)]): _files_in(row[len(key) :], attributes) for row in rows}
+
+
+def _take_write_lock(connection: Connection, mapper: Mapper[Any]) -> None:
+    # SQLite has no FOR UPDATE, and a read before the first write is not part of its transaction. An update of no row
+    # takes the database's write lock all the same, so that what is read next stays true.
+    table = cast("Table", mapper.base_mapper.local_table)
+    connection.execute(update(table).values({key.name: key for key in table.primary_key}).where(false()))
 
 
 def _files_in(values: Sequence[Any], attributes: Sequence[FileAttribute]) -> Held:

@@ -1,52 +1,131 @@
-"""Moving the bytes of several files at once: all stored or the first error, and deletions that never raise."""
+"""Moving the bytes of several files: all stored or the first error, and deletions that never raise."""
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import groupby
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from fastapi_filestore.errors import FilestoreError
-from fastapi_filestore.file_object import FileObject, FileState
+from fastapi_filestore.file_object import FileObject, FileState, Location
+from fastapi_filestore.orm.engines import run_on_engine
+from fastapi_filestore.orm.ledger import LedgerAccess
+from fastapi_filestore.orm.reservations import reservations_of
 from fastapi_filestore.storage.cleanup import finish
 
 UPLOADS_AT_ONCE = 8
 """Files of one flush on their way at once; each takes the memory of its parts in flight."""
 
+RENEWALS_PER_AGE = 4
+"""How often the intents of a long upload are renewed before they would fall due."""
+
+Claimed = tuple[FileObject, LedgerAccess | None]
+"""A file to be stored, and the ledger that is to know of it first."""
+
 _log = logging.getLogger("fastapi_filestore")
 
 
-async def store(files: Collection[FileObject]) -> None:
-    """Store the bytes of pending files and confirm those that a client stored; the first failure stops the others."""
+async def store(claimed: Collection[Claimed], *, reserve: bool = True) -> None:
+    """Store the bytes of pending files and confirm those that a client stored; the first failure stops the others.
+
+    With `reserve`, the ledger learns of every key first; without, only keys that are reserved already are used.
+    """
+    waiting = [(file, access) for file, access in claimed if not file.is_stored]
+    await _reserve([one for one in waiting if one[0].state is FileState.PENDING], more=reserve)
+    async with _renewed(waiting):
+        await _store_all([file for file, _ in waiting])
+
+
+async def _reserve(waiting: Iterable[Claimed], *, more: bool) -> None:
+    groups: dict[tuple[LedgerAccess, str], list[FileObject]] = defaultdict(list)
+    for file, access in waiting:
+        if access is not None and file.path is None:
+            groups[access, file.backend_in_use().key].append(file)
+    for (access, backend), files in groups.items():
+        reservations = reservations_of(access, backend)
+        keys = await reservations.take(len(files)) if more else reservations.take_ready(len(files))
+        for file, key in zip(files, keys, strict=False):
+            file.reserve(key, access)
+
+
+async def _store_all(files: Sequence[FileObject]) -> None:
+    if len(files) == 1:
+        await _store_one(files[0])
+        return
     gate = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
-    async def settle(file: FileObject) -> None:
+    async def gated(file: FileObject) -> None:
         async with gate:
-            await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
+            await _store_one(file)
 
-    tasks = [asyncio.create_task(settle(file)) for file in files if not file.is_stored]
+    tasks = [asyncio.create_task(gated(file)) for file in files]
     try:
         await asyncio.gather(*tasks)
     except BaseException:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await finish(asyncio.wait(tasks))
         raise
 
 
-async def discard(files: Iterable[FileObject]) -> None:
-    """Delete the bytes of files that no row points to; a failure is logged, for the transaction is over."""
-    for backend, group in _by_backend(files).items():
+async def _store_one(file: FileObject) -> None:
+    await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
+
+
+@asynccontextmanager
+async def _renewed(waiting: Sequence[Claimed]) -> AsyncIterator[None]:
+    """Keep the claims of uploads in flight from falling due while the block runs."""
+    accesses = {access for file, access in waiting if access is not None and file.claim is not None}
+    tasks = [asyncio.create_task(_renew(access, [file for file, _ in waiting])) for access in accesses]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _renew(access: LedgerAccess, files: Sequence[FileObject]) -> None:
+    while True:
+        await asyncio.sleep(access.ledger.min_age / RENEWALS_PER_AGE)
+        locations = [at for file in files if file.claim == access and (at := file.destination) is not None]
         try:
-            await finish(group[0].backend_in_use().delete(*(file.path for file in group if file.path)))
+            await run_on_engine(access.engine, partial(access.ledger.renew, locations=locations))
+        except SQLAlchemyError as error:
+            _log.warning("fastapi_filestore.renewal_failed", extra={"error": repr(error)})
+
+
+async def discard(files: Iterable[FileObject]) -> list[Location]:
+    """Delete the bytes of files that no row points to and return where they were.
+
+    A failure is logged, for the transaction is over: the ledger's sweeper tries again.
+    """
+    gone: list[Location] = []
+    for backend, batch in groupby(sorted(files, key=_backend), key=_backend):
+        group = list(batch)
+        locations = [file.location for file in group]
+        try:
+            await finish(group[0].backend_in_use().delete(*(path for _, path in locations)))
         except FilestoreError as error:
             _log.warning(
                 "fastapi_filestore.discard_failed",
-                extra={"backend": backend, "paths": [file.path for file in group], "error": repr(error)},
+                extra={"backend": backend, "paths": [path for _, path in locations], "error": repr(error)},
             )
+        else:
+            gone += locations
+    return gone
 
 
-def _by_backend(files: Iterable[FileObject]) -> dict[str | None, list[FileObject]]:
-    groups: dict[str | None, list[FileObject]] = defaultdict(list)
-    for file in files:
-        groups[file.backend].append(file)
-    return groups
+def _backend(file: FileObject) -> str:
+    return file.backend or ""
+
+
+async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:
+    """Remove the intents of objects that are gone; left behind, they cost a sweeper one look."""
+    try:
+        await finish(run_on_engine(access.engine, partial(access.ledger.forget, locations=locations)))
+    except SQLAlchemyError as error:
+        _log.warning("fastapi_filestore.forget_failed", extra={"error": repr(error)})

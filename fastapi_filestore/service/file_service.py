@@ -2,19 +2,22 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, Generic, Self, TypeVar, get_args, get_origin
 
 from sqlalchemy import inspect
 
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.bridge import AnySession, run_in_session
+from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
+from fastapi_filestore.orm.ending import abandon
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes
-from fastapi_filestore.orm.transfer import discard, store
+from fastapi_filestore.orm.ledger import access_of
+from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.orm.unit_of_work import unbooked
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, Order, Page
 from fastapi_filestore.storage.backend import ObjectStream
+from fastapi_filestore.storage.cleanup import finish
 
 ModelT = TypeVar("ModelT")
 
@@ -45,7 +48,9 @@ class FileService(Generic[ModelT]):
         if model is not None:
             self.model = model
         elif not hasattr(self, "model"):
-            raise ConfigurationError(f"{type(self).__name__} knows no model: pass model=, or subclass FileService[Model].")
+            raise ConfigurationError(
+                f"{type(self).__name__} knows no model: pass model=, or subclass FileService[Model]."
+            )
         self.session = session
 
     # -- rows ----------------------------------------------------------------------------------------
@@ -70,6 +75,10 @@ class FileService(Generic[ModelT]):
         """Return a row by primary key; `RowNotFoundError` if there is none."""
         return await run_in_session(self.session, rows.fetch, self.model, identity)
 
+    async def require(self, identity: object) -> None:
+        """Raise `RowNotFoundError` if there is no such row; no connection is held for it afterwards."""
+        await run_in_session(self.session, rows.require, self.model, identity)
+
     async def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[ModelT]:
         """Return a page of rows; `after` is the cursor that the page before it gave.
 
@@ -85,7 +94,7 @@ class FileService(Generic[ModelT]):
         values = self._with_files(data)
         files = [file for attribute in self._attributes() for file in attribute.type.files(values.get(attribute.name))]
         if files:
-            await run_in_session(self.session, rows.require, self.model, identity)
+            await self.require(identity)
         async with self._stored(files):
             return await run_in_session(self.session, rows.change, self.model, identity, values)
 
@@ -119,6 +128,16 @@ class FileService(Generic[ModelT]):
 
     # -- the transaction -----------------------------------------------------------------------------
 
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[Self]:
+        """Commit at the end of the block, or roll back if it raises."""
+        try:
+            yield self
+            await self.commit()
+        except BaseException:
+            await finish(self.rollback())
+            raise
+
     async def commit(self) -> None:
         """Make everything durable; files that rows no longer point to are deleted then."""
         await run_in_session(self.session, rows.commit, self.model.__name__)
@@ -143,11 +162,12 @@ class FileService(Generic[ModelT]):
     async def _stored(self, files: Iterable[FileObject]) -> AsyncIterator[None]:
         """Store files before the block writes their rows; what no transaction came to know is deleted again."""
         waiting = [file for file in files if not file.is_stored]
+        access = access_of(plain_session(self.session), inspect(self.model))
         try:
-            await store(waiting)
+            await store([(file, access) for file in waiting])
             yield
         except BaseException:
-            await discard(await run_in_session(self.session, unbooked, waiting))
+            await abandon(unbooked(plain_session(self.session), waiting))
             raise
 
 

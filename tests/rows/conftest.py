@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import JSON, Engine, create_engine, event, select
+from sqlalchemy import JSON, Engine, create_engine, event, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, ObstoreBackend, StorageBackend, storages
 from fastapi_filestore.orm.bridge import run_in_session
-from fastapi_filestore.testing import assert_no_orphans
-from tests.rows.models import Base, Document, Note
+from fastapi_filestore.orm.ledger import ledger_of
+from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.testing import assert_no_orphans, referenced_paths
+from fastapi_filestore.service.sweep import Swept, sweep
+from tests.rows.models import LEDGER, Base, Document, Note
 
 T = TypeVar("T")
 
@@ -90,6 +93,29 @@ class Rows:
         """Assert the invariants: rows and objects agree."""
         async with self.work() as work:
             await assert_no_orphans(work.session, self.backend, Document, Note)
+            live = set(await work.do(lambda s: referenced_paths(s, (Document, Note), "rows")))
+        assert not live & await self.intents(), "intents of files that rows point to"
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether the suite runs with its ledger."""
+        return ledger_of(Base.metadata) is not None
+
+    async def sweep(self) -> list[Swept]:
+        """Let every intent fall due, and settle it."""
+        await release_reservations()
+        async with self.work() as work:
+            await work.do(lambda s: s.execute(update(LEDGER.table).values(due_at=0)))
+            await work.commit()
+        return [swept async for swept in sweep(self.engine, LEDGER)]
+
+    async def intents(self, kind: str | None = None) -> set[str]:
+        """Return the keys that the ledger holds intents of."""
+        statement = select(LEDGER.table.c.path)
+        if kind is not None:
+            statement = statement.where(LEDGER.table.c.kind == kind)
+        async with self.work() as work:
+            return set(await work.do(lambda s: s.scalars(statement).all()))
 
 
 def pending(content: bytes = b"content", filename: str = "a.txt") -> FileObject:
@@ -106,9 +132,16 @@ def backend() -> Iterator[ObstoreBackend]:
     storages.unregister_backend("rows")
 
 
-@pytest.fixture(params=["sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async"])
-async def rows(request: pytest.FixtureRequest, tmp_path: Path, backend: ObstoreBackend) -> AsyncIterator[Rows]:
+KINDS = ["sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async"]
+
+
+@pytest.fixture(params=[*KINDS, "sqlite-async-unledgered"])
+async def rows(
+    request: pytest.FixtureRequest, tmp_path: Path, backend: ObstoreBackend, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Rows]:
     """Give each test a fresh database of every kind, and check the invariants at its end."""
+    if request.param.endswith("unledgered"):
+        monkeypatch.setattr(Base.metadata, "info", {})
     engine = _engine(request, tmp_path)
     sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     if sync.dialect.name == "sqlite":
@@ -116,7 +149,9 @@ async def rows(request: pytest.FixtureRequest, tmp_path: Path, backend: ObstoreB
     await _create_tables(engine)
     rows = Rows(engine, backend)
     yield rows
+    await rows.sweep()
     await rows.check()
+    assert await rows.intents() == set()
     await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))
 
 
@@ -124,7 +159,7 @@ def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngin
     match request.param:
         case "sqlite-sync":
             return create_engine(f"sqlite:///{folder}/rows.db", connect_args={"check_same_thread": False})
-        case "sqlite-async":
+        case "sqlite-async" | "sqlite-async-unledgered":
             return create_async_engine(f"sqlite+aiosqlite:///{folder}/rows.db")
         case "postgres-sync":
             return create_engine(request.getfixturevalue("postgres_database").url("postgresql+psycopg"))

@@ -3,11 +3,14 @@
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from fastapi_filestore import FileObject, StoredObject
+from fastapi_filestore import FileObject, StoredObject, add_ledger
 
 
 class Base(DeclarativeBase):
     """The suite's tables."""
+
+
+LEDGER = add_ledger(Base.metadata)
 
 
 class Document(Base):

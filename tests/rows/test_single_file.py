@@ -316,8 +316,8 @@ async def test_two_commits_store_a_file_once(rows: Rows) -> None:
     assert faulty.calls == ["put"]
 
 
-async def test_a_failing_delete_after_commit_is_no_error(rows: Rows) -> None:
-    """The commit stands when the store refuses the deletion that follows it."""
+async def test_a_failing_delete_after_commit_is_left_to_the_sweeper(rows: Rows) -> None:
+    """The commit stands when the store refuses the deletion that follows it, and the ledger remembers the object."""
     identity = await rows.add(title="t", file=pending())
     storages.register_backend(FaultyBackend(rows.backend, lambda call, op: op == "delete"), replace=True)
     async with rows.work() as work:
@@ -325,6 +325,9 @@ async def test_a_failing_delete_after_commit_is_no_error(rows: Rows) -> None:
         await work.commit()
 
     assert len(await rows.keys()) == 1
+    storages.register_backend(rows.backend, replace=True)
+    swept = await rows.sweep()
+    assert len(swept) == int(rows.has_ledger) == 1 - len(await rows.keys())
     await rows.backend.delete(*await rows.keys())
 
 

@@ -1,0 +1,84 @@
+"""When a transaction ends, bytes follow rows: deleted after the outermost commit, or undone with a rollback."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from sqlalchemy.orm import Session, SessionTransaction
+
+from fastapi_filestore.errors import SharedFileError
+from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.orm.bookkeeping import Book, close_book, enclosing_book, open_book, whole_book
+from fastapi_filestore.orm.bridge import await_in_session
+from fastapi_filestore.orm.ledger import LedgerAccess
+from fastapi_filestore.orm.transfer import discard, forget
+
+Intents = Mapping[Location, LedgerAccess | None]
+
+
+def refuse_shared_files(session: Session) -> None:
+    """Raise `SharedFileError` if the transaction would leave one file in two places."""
+    session.flush()
+    if open_book(session) and (shared := whole_book(session).shared()):
+        raise SharedFileError(shared[0].filename)
+
+
+def mark_committed(session: Session) -> None:
+    """Note that the innermost transaction is committed; what follows is decided when it ends."""
+    if book := open_book(session):
+        book.committed = True
+
+
+def honour_end(session: Session, transaction: SessionTransaction) -> None:
+    """Hand a released savepoint's book to the transaction around it; make bytes follow rows at any other end."""
+    book = close_book(session, transaction)
+    if book is None:
+        return
+    if book.committed and transaction.nested:
+        enclosing_book(session, transaction).absorb(book)
+    elif book.committed:
+        await_in_session(_follow_commit(book))
+    elif transaction.nested:
+        # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
+        gone = await_in_session(_undo(book))
+        enclosing_book(session, transaction).forgettable.update(gone)
+    else:
+        await_in_session(_follow_rollback(book))
+
+
+async def _follow_commit(book: Book) -> None:
+    unreferenced = book.unreferenced()
+    gone = await discard(unreferenced)
+    await _forget({at: book.intended.get(at) for at in gone} | book.forgettable)
+    for file in unreferenced:
+        file.undo()
+    for file in book.kept():
+        file.settle()
+
+
+async def _follow_rollback(book: Book) -> None:
+    await _forget({**await _undo(book), **book.forgettable})
+
+
+async def _undo(book: Book) -> dict[Location, LedgerAccess | None]:
+    claims = {at: cast("LedgerAccess | None", file.claim) for at, file in book.fresh.items()}
+    gone = await discard(book.fresh.values())
+    for file in book.fresh.values():
+        file.undo()
+    return {at: claims[at] for at in gone}
+
+
+async def _forget(intents: Intents) -> None:
+    by_access: dict[LedgerAccess, list[Location]] = defaultdict(list)
+    for at, access in intents.items():
+        if access is not None:
+            by_access[access].append(at)
+    for access, locations in by_access.items():
+        await forget(access, locations)
+
+
+async def abandon(files: Iterable[FileObject]) -> None:
+    """Delete files that were stored for a row which will never be written, and their intents."""
+    book = Book()
+    book.store(files)
+    await _follow_rollback(book)

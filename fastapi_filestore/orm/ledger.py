@@ -1,0 +1,216 @@
+"""The ledger: a table beside the user's own that remembers, across any crash, which objects may be garbage.
+
+An *upload intent* says that a key may become an orphan. It is committed before bytes move there and removed in the
+transaction that writes the row. A *deletion intent* says that no row points to an object any more. It is committed
+with the change that made it so, and removed once the object is gone. Both fall due at a moment of the database's clock.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    and_,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
+from sqlalchemy.sql.functions import FunctionElement
+
+from fastapi_filestore.errors import LedgerMissingError
+from fastapi_filestore.file_object import Location
+
+DEFAULT_NAME = "filestore_intents"
+DEFAULT_MIN_AGE = 3600.0
+"""Seconds before an upload intent falls due: longer than any transaction should be open."""
+DEFAULT_BLOCK = 64
+"""Keys reserved in one transaction at the most."""
+DELETION_GRACE = 60.0
+"""Seconds before a sweeper takes a deletion intent: the process that wrote it deletes the object itself at once."""
+
+UPLOAD: Final = "upload"
+DELETION: Final = "delete"
+
+_INFO = "fastapi_filestore.ledger"
+
+
+class database_time(FunctionElement[float]):  # noqa: N801 - a SQL function is written like one
+    """The database's clock, in seconds since the epoch."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(database_time)
+def _extract_epoch(element: Any, compiler: Any, **options: Any) -> str:
+    return "EXTRACT(EPOCH FROM clock_timestamp())::double precision"
+
+
+@compiles(database_time, "sqlite")
+def _julian_days(element: Any, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_time, "mysql", "mariadb")
+def _unix_timestamp(element: Any, compiler: Any, **options: Any) -> str:
+    return "UNIX_TIMESTAMP(NOW(6))"
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """A ledger's table and its pace.
+
+    Attributes:
+        table: The table of intents.
+        min_age: Seconds before an upload intent falls due.
+        block: Keys reserved in one transaction at the most.
+    """
+
+    table: Table
+    min_age: float = DEFAULT_MIN_AGE
+    block: int = DEFAULT_BLOCK
+
+    def reserve(self, connection: Connection, backend: str, paths: Sequence[str]) -> None:
+        """Write upload intents."""
+        self._write(connection, [(backend, path) for path in paths], kind=UPLOAD, after=self.min_age)
+
+    def settle(self, connection: Connection, locations: Iterable[Location]) -> bool:
+        """Remove upload intents; False if any of them was gone, so that a sweeper may have the object."""
+        wanted = set(locations)
+        mine = self.table.c.kind == UPLOAD
+        return sum(self._remove(connection, wanted, mine)) == len(wanted)
+
+    def intend(self, connection: Connection, locations: Iterable[Location]) -> None:
+        """Write deletion intents; one that is there already is fine."""
+        self._write(connection, list(locations), kind=DELETION, after=DELETION_GRACE)
+
+    def forget(self, connection: Connection, locations: Iterable[Location]) -> None:
+        """Remove intents of any kind."""
+        list(self._remove(connection, locations))
+
+    def renew(self, connection: Connection, locations: Iterable[Location]) -> None:
+        """Let upload intents fall due later: their uploads take long."""
+        for backend, paths in _by_backend(locations):
+            connection.execute(
+                self._at(update(self.table), backend, paths)
+                .where(self.table.c.kind == UPLOAD)
+                .values(due_at=database_time() + self.min_age)
+            )
+
+    def _write(self, connection: Connection, locations: Sequence[Location], *, kind: str, after: float) -> None:
+        if locations:
+            now: float = connection.execute(select(database_time())).scalar_one()
+            rows = [
+                {"backend": backend, "path": path, "kind": kind, "due_at": now + after} for backend, path in locations
+            ]
+            connection.execute(self._insert(connection), rows)
+
+    def _insert(self, connection: Connection) -> Any:
+        if connection.dialect.name == "postgresql":
+            return postgresql.insert(self.table).on_conflict_do_nothing()
+        if connection.dialect.name == "sqlite":
+            return sqlite.insert(self.table).on_conflict_do_nothing()
+        return insert(self.table)
+
+    def _remove(
+        self, connection: Connection, locations: Iterable[Location], *conditions: ColumnElement[bool]
+    ) -> Iterator[int]:
+        for backend, paths in _by_backend(locations):
+            yield connection.execute(self._at(delete(self.table), backend, paths).where(*conditions)).rowcount
+
+    def _at(self, statement: Any, backend: str | None, paths: Sequence[str]) -> Any:
+        return statement.where(and_(self.table.c.backend == backend, self.table.c.path.in_(paths)))
+
+
+def _by_backend(locations: Iterable[Location]) -> Iterable[tuple[str | None, list[str]]]:
+    groups: dict[str | None, list[str]] = defaultdict(list)
+    for backend, path in locations:
+        groups[backend].append(path)
+    return groups.items()
+
+
+def add_ledger(
+    metadata: MetaData,
+    *,
+    name: str = DEFAULT_NAME,
+    schema: str | None = None,
+    min_age: float = DEFAULT_MIN_AGE,
+    block: int = DEFAULT_BLOCK,
+) -> Ledger:
+    """Put the ledger's table beside the tables of a metadata, so that `create_all` and Alembic know it.
+
+    From then on every session that writes rows of that metadata is crash-safe.
+
+    Args:
+        metadata: Usually `Base.metadata`.
+        name: The table's name.
+        schema: The table's schema; the metadata's own if None.
+        min_age: Seconds before the intent of an upload that nobody finished falls due; longer than your longest
+            transaction. Uploads that take longer renew theirs.
+        block: Keys reserved in one transaction at the most.
+    """
+    table = Table(
+        name,
+        metadata,
+        Column("backend", String(255), primary_key=True),
+        Column("path", String(1024), primary_key=True),
+        Column("kind", String(8), nullable=False),
+        Column("due_at", Float(53), nullable=False, index=True),
+        Column("attempts", Integer, nullable=False, default=0, server_default="0"),
+        Column("error", String(500)),
+        schema=schema,
+    )
+    ledger = Ledger(table, min_age=min_age, block=block)
+    metadata.info[_INFO] = ledger
+    return ledger
+
+
+def ledger_of(metadata: MetaData) -> Ledger | None:
+    """Return the ledger of a metadata, if it has one."""
+    ledger: Ledger | None = metadata.info.get(_INFO)
+    return ledger
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerAccess:
+    """A ledger in one database, and the engine for transactions of its own."""
+
+    ledger: Ledger
+    engine: Engine
+
+
+def access_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
+    """Return the ledger that covers a mapped class in a session, if there is one that can be written beside it.
+
+    A database with one connection only, or a session inside somebody else's transaction, has no room for a
+    transaction of the ledger's own.
+    """
+    ledger = ledger_of(mapper.local_table.metadata) if isinstance(mapper.local_table, Table) else None
+    if ledger is None:
+        return None
+    bind = session.get_bind(mapper)
+    if not isinstance(bind, Engine) or isinstance(bind.pool, StaticPool | SingletonThreadPool):
+        return None
+    return LedgerAccess(ledger, bind)
+
+
+def explain_missing(error: OperationalError | ProgrammingError, ledger: Ledger) -> None:
+    """Raise `LedgerMissingError` if an error is about the ledger's table, which nobody created."""
+    if ledger.table.name in str(error.orig):
+        raise LedgerMissingError(ledger.table.fullname) from error

@@ -1,0 +1,91 @@
+"""Object keys reserved ahead, in blocks: one small transaction covers the uploads that follow it."""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from weakref import WeakKeyDictionary
+
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from fastapi_filestore.orm.engines import run_on_engine
+from fastapi_filestore.orm.ledger import LedgerAccess, explain_missing
+from fastapi_filestore.storage.keys import generate_key
+
+USABLE_PART = 0.25
+"""Part of an intent's age in which its key may still be taken: the rest is for the upload and its transaction."""
+
+
+@dataclass(slots=True)
+class Reservations:
+    """The unused keys of one backend, in one ledger, of this process; each with the moment it is too old."""
+
+    access: LedgerAccess
+    backend: str
+    keys: deque[tuple[float, str]] = field(default_factory=deque)
+    size: int = 1
+    taken: int = 0
+    refilling: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = field(default_factory=WeakKeyDictionary)
+
+    def take_ready(self, count: int) -> list[str]:
+        """Return up to `count` keys that are reserved and young enough."""
+        now, ready = time.monotonic(), list[str]()
+        while self.keys and len(ready) < count:
+            deadline, key = self.keys.popleft()
+            if deadline > now:
+                ready.append(key)
+        self.taken += len(ready)
+        return ready
+
+    async def take(self, count: int) -> list[str]:
+        """Return `count` reserved keys, reserving more where they run out."""
+        ready = self.take_ready(count)
+        while len(ready) < count:
+            async with self.refilling.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+                if not self.keys:
+                    await self._refill(count - len(ready))
+            ready += self.take_ready(count - len(ready))
+        return ready
+
+    async def _refill(self, missing: int) -> None:
+        # As many as were used of the last block, twice over: a quiet application reserves one key at a time.
+        self.size = max(1, missing, min(self.access.ledger.block, 2 * self.taken))
+        self.taken = 0
+        keys = [generate_key() for _ in range(self.size)]
+        deadline = time.monotonic() + USABLE_PART * self.access.ledger.min_age
+        await _write(self.access, self.backend, keys)
+        self.keys.extend((deadline, key) for key in keys)
+
+    async def release(self) -> None:
+        """Give unused keys back, so that no sweeper has to look for their objects."""
+        unused = [key for _, key in self.keys]
+        self.keys.clear()
+        if unused:
+            locations = [(self.backend, key) for key in unused]
+            await run_on_engine(self.access.engine, partial(self.access.ledger.forget, locations=locations))
+
+
+async def _write(access: LedgerAccess, backend: str, keys: Sequence[str]) -> None:
+    try:
+        await run_on_engine(access.engine, partial(access.ledger.reserve, backend=backend, paths=keys))
+    except (OperationalError, ProgrammingError) as error:
+        explain_missing(error, access.ledger)
+        raise
+
+
+_reservations: dict[tuple[int, LedgerAccess, str], Reservations] = {}
+
+
+def reservations_of(access: LedgerAccess, backend: str) -> Reservations:
+    """Return the reservations of a backend; a forked process never takes its parent's keys."""
+    return _reservations.setdefault((os.getpid(), access, backend), Reservations(access, backend))
+
+
+async def release_reservations() -> None:
+    """Give back all unused keys of this process, at the end of an application."""
+    mine = [key for key in _reservations if key[0] == os.getpid()]
+    for key in mine:
+        await _reservations.pop(key).release()

@@ -65,24 +65,23 @@ class SettingsError(ConfigurationError):
 class DuplicateBackendError(ConfigurationError):
     """Two backends of one registry were given the same key."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, key: str, known: Iterable[str]) -> None:
+        self.key, self.known = key, tuple(known)
         super().__init__(
-            f"A backend {key!r} is registered already: choose another key, unregister it first, "
-            "or pass replace=True."
+            f"A backend {key!r} is registered already (known: {', '.join(map(repr, self.known))}): choose another "
+            "key, unregister it first, or pass replace=True."
         )
 
 
 class UnknownBackendError(ConfigurationError, LookupError):
     """No backend of that key is registered."""
 
-    def __init__(self, key: str | None, known: Iterable[str]) -> None:
+    def __init__(self, key: str, known: Iterable[str]) -> None:
         self.key, self.known = key, tuple(known)
-        wanted = "No default backend is" if key is None else f"No backend {key!r} is"
         names = ", ".join(map(repr, self.known)) or "none"
         super().__init__(
-            f"{wanted} registered (known: {names}). Register it with storages.register_backend(...) or set "
-            f"FILESTORE_BACKENDS__{(key or 'default').upper()}__URL and run inside Filestore.lifespan."
+            f"No backend {key!r} is registered (known: {names}). Register it with storages.register_backend(...) or "
+            f"set FILESTORE_BACKENDS__{key.upper()}__URL and run inside Filestore.lifespan."
         )
 
 

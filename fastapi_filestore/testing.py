@@ -1,9 +1,11 @@
-"""What your own tests need: storage in memory, a file in it, a store that fails when told to, and a look for orphans.
+"""What your own tests need: storage in memory, a file in it, a store that fails when told to, a clock.
 
 Add `pytest_plugins = ["fastapi_filestore.testing"]` to your conftest.py for the fixtures.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pytest
@@ -19,7 +21,7 @@ from fastapi_filestore.storage.content import Content
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.registry import storages
 
-__all__ = ["FaultyBackend", "assert_no_orphans", "memory_storage", "referenced_paths", "sample_file"]
+__all__ = ["FaultyBackend", "FrozenClock", "assert_no_orphans", "memory_storage", "referenced_paths", "sample_file"]
 
 
 @pytest.fixture
@@ -28,7 +30,8 @@ def memory_storage() -> Iterator[ObstoreBackend]:
     backend = ObstoreBackend(key="test", fs="memory://")
     storages.register_backend(backend)
     yield backend
-    storages.unregister_backend("test")
+    if "test" in storages:
+        storages.unregister_backend("test")
 
 
 @pytest.fixture
@@ -38,13 +41,30 @@ def sample_file(memory_storage: ObstoreBackend) -> FileObject:
     return file.save()
 
 
+@dataclass(slots=True)
+class FrozenClock:
+    """A clock that stands still until it is told to go on, in seconds since the epoch: for `UrlSigner(clock=...)`."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        """Return what it shows."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Go on by some seconds."""
+        self.now += seconds
+
+
 class FaultyBackend:
-    """A backend that passes calls on to another one and fails at those you choose.
+    """A backend that passes calls on to another one, fails at those you choose, and may be slow.
 
     Args:
         inner: The backend that does the work.
         fails: Given the number of a call (the first is 1) and the operation's name, whether it fails.
-        after: Fail after the work is done, as a connection does that breaks before the answer.
+        after: Fail after the work is done, as a connection does that breaks before the answer; what is read breaks
+            off half-way.
+        delay: Seconds that every call waits first.
         error: What to raise.
     """
 
@@ -54,9 +74,10 @@ class FaultyBackend:
         fails: Callable[[int, str], bool],
         *,
         after: bool = False,
+        delay: float = 0,
         error: Callable[[], Exception] = lambda: StorageUnavailableError("The store is down, as the test wants it."),
     ) -> None:
-        self.inner, self.fails, self.after, self.error = inner, fails, after, error
+        self.inner, self.fails, self.after, self.delay, self.error = inner, fails, after, delay, error
         self.calls: list[str] = []
 
     @property
@@ -64,11 +85,12 @@ class FaultyBackend:
         """The key of the backend that does the work."""
         return self.inner.key
 
-    def _doomed(self, operation: str) -> bool:
+    async def _doomed(self, operation: str) -> bool:
         self.calls.append(operation)
         doomed = self.fails(len(self.calls), operation)
         if doomed and not self.after:
             raise self.error()
+        await asyncio.sleep(self.delay)
         return doomed
 
     def _finish(self, *, doomed: bool) -> None:
@@ -89,7 +111,7 @@ class FaultyBackend:
         max_concurrency: int | None = None,
     ) -> ObjectInfo:
         """Store content, unless this call fails."""
-        doomed = self._doomed("put")
+        doomed = await self._doomed("put")
         info = await self.inner.put(
             path,
             content,
@@ -106,33 +128,41 @@ class FaultyBackend:
 
     async def open(self, path: str, *, start: int = 0, end: int | None = None) -> ObjectStream:
         """Open an object, unless this call fails."""
-        doomed = self._doomed("open")
+        doomed = await self._doomed("open")
         stream = await self.inner.open(path, start=start, end=end)
-        self._finish(doomed=doomed)
-        return stream
+        return replace(stream, chunks=self._torn(stream)) if doomed else stream
+
+    async def _torn(self, stream: ObjectStream) -> AsyncIterator[bytes]:
+        left = (stream.end - stream.start) // 2
+        async for chunk in stream:
+            yield chunk[:left]
+            left -= len(chunk)
+            if left <= 0:
+                break
+        raise self.error()
 
     async def head(self, path: str) -> ObjectInfo:
         """Ask for an object, unless this call fails."""
-        doomed = self._doomed("head")
+        doomed = await self._doomed("head")
         info = await self.inner.head(path)
         self._finish(doomed=doomed)
         return info
 
     async def copy(self, source: str, target: str) -> None:
         """Copy an object, unless this call fails."""
-        doomed = self._doomed("copy")
+        doomed = await self._doomed("copy")
         await self.inner.copy(source, target)
         self._finish(doomed=doomed)
 
     async def delete(self, *paths: str) -> None:
         """Delete objects, unless this call fails."""
-        doomed = self._doomed("delete")
+        doomed = await self._doomed("delete")
         await self.inner.delete(*paths)
         self._finish(doomed=doomed)
 
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         """List objects, unless this call fails."""
-        doomed = self._doomed("list")
+        doomed = await self._doomed("list")
         async for info in self.inner.list(prefix, after=after):
             yield info
         self._finish(doomed=doomed)
@@ -141,14 +171,14 @@ class FaultyBackend:
         self, path: str, *, method: Literal["GET", "PUT"] = "GET", expires_in: int, content_type: str | None = None
     ) -> SignedURL:
         """Sign a URL, unless this call fails."""
-        doomed = self._doomed("sign")
+        doomed = await self._doomed("sign")
         signed = await self.inner.sign(path, method=method, expires_in=expires_in, content_type=content_type)
         self._finish(doomed=doomed)
         return signed
 
     async def probe(self) -> None:
         """Reach for the store, unless this call fails."""
-        doomed = self._doomed("probe")
+        doomed = await self._doomed("probe")
         await self.inner.probe()
         self._finish(doomed=doomed)
 
@@ -161,8 +191,9 @@ async def assert_no_orphans(session: AnySession, backend: StorageBackend, *model
     """Assert that the rows of the models and the objects of a backend agree: none without the other."""
     referenced = set(await run_in_session(session, referenced_paths, models, backend.key))
     stored = {info.path async for info in backend.list()}
-    assert stored - referenced == set(), "objects that no row points to"
-    assert referenced - stored == set(), "rows that point to missing objects"
+    orphans, missing = sorted(stored - referenced), sorted(referenced - stored)
+    assert not orphans, f"objects that no row points to: {orphans}"
+    assert not missing, f"objects that rows point to, but that are not there: {missing}"
 
 
 def referenced_paths(session: Session, models: tuple[type[Any], ...], key: str) -> list[str]:

@@ -1,11 +1,13 @@
 """A stored file as JSON in a row: ours, and the one that advanced-alchemy wrote."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypedDict, cast
 
-from fastapi_filestore.file_object.value import FileObject, FileState
-from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
+from fastapi_filestore.file_object.description import FileState
+from fastapi_filestore.file_object.value import FileObject
+from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE, is_media_type
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 
@@ -44,14 +46,20 @@ def from_record(data: Mapping[str, object], *, registry: StorageRegistry = stora
     """Return the stored file that a row's JSON describes; keys it does not know are ignored."""
     record = cast("FileRecord", data)
     name = record.get("filename") or record.get("path") or FALLBACK_NAME
-    file = FileObject(record.get("backend"), name, path=record.get("path", name), registry=registry)
-    file.content_type = record.get("content_type") or FALLBACK_TYPE
-    file.metadata = dict(record.get("metadata") or {})
+    file = FileObject(record.get("backend"), name, path=record.get("path") or name, registry=registry)
+    content_type = record.get("content_type") or FALLBACK_TYPE
+    file.content_type = content_type if is_media_type(content_type) else FALLBACK_TYPE
+    file.metadata = {key: _text(value) for key, value in (record.get("metadata") or {}).items()}
     file.size, file.checksum = record.get("size"), record.get("checksum")
     file.etag, file.version_id = record.get("etag"), record.get("version_id")
     file.last_modified = _moment(record.get("last_modified"))
     file.state = FileState.STORED
     return file
+
+
+def _text(value: object) -> str:
+    # advanced-alchemy keeps any JSON there.
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _moment(timestamp: float | None) -> datetime | None:

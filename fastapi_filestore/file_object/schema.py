@@ -19,10 +19,14 @@ class Presentable(Protocol):
     last_modified: datetime | None
 
     @property
-    def metadata(self) -> Mapping[str, str]: ...
+    def metadata(self) -> Mapping[str, str]:
+        """Any text that was given with the file."""
+        ...
 
     @property
-    def url(self) -> str | None: ...
+    def url(self) -> str | None:
+        """Where a client may fetch it."""
+        ...
 
 
 class FileRead(BaseModel):

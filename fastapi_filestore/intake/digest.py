@@ -1,7 +1,8 @@
 """SHA-256 of a stream while it passes by."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from hashlib import sha256
 
 THREAD_FROM = 64 * 1024
@@ -11,7 +12,7 @@ THREAD_FROM = 64 * 1024
 class DigestingStream:
     """A stream of chunks that hashes what passes; `hexdigest` is that of all bytes once it has ended."""
 
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
         self._chunks = chunks
         self._hash = sha256()
 
@@ -20,13 +21,14 @@ class DigestingStream:
         """The SHA-256 of what has passed, in lower-case hexadecimal digits."""
         return self._hash.hexdigest()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         hashed: asyncio.Future[None] | None = None
-        async for chunk in self._chunks:
-            if hashed is not None:
-                await hashed
-            hashed = self._update(chunk)
-            yield chunk
+        async with aclosing(self._chunks) as chunks:
+            async for chunk in chunks:
+                if hashed is not None:
+                    await hashed
+                hashed = self._update(chunk)
+                yield chunk
         if hashed is not None:
             await hashed
 

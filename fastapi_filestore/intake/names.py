@@ -17,6 +17,9 @@ _NAME = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?:[ \t]*;[ \t]*[\x20-\x7e]*)?")  # RFC 6838, section 4.2
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, surrogates, line separators
 
+_NAMELESS = re.compile(r"[.\s]*")  # `.` and `..` would be folders
+_COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
+
 # The built-in table only: what a machine has in /etc/mime.types must not change what is stored.
 _types = mimetypes.MimeTypes()
 
@@ -25,7 +28,8 @@ def safe_filename(name: str) -> str:
     """Return a client's filename without folders, hidden characters or excess length; `file` if nothing is left."""
     base = name.replace("\\", "/").rsplit("/", 1)[-1]
     visible = "".join(char for char in base if unicodedata.category(char) not in _HIDDEN)
-    return _shorten(visible.strip()) if visible.strip(" .") else FALLBACK_NAME
+    short = _shorten(visible.strip()).strip()
+    return FALLBACK_NAME if _NAMELESS.fullmatch(short) else short
 
 
 def _shorten(name: str) -> str:
@@ -40,7 +44,11 @@ def _shorten(name: str) -> str:
 
 def guess_content_type(filename: str) -> str:
     """Return the media type that a filename's ending suggests, or `application/octet-stream`."""
-    return _types.guess_type(filename, strict=False)[0] or FALLBACK_TYPE
+    # The folder keeps a name like `data:x.html` from being read as a URL.
+    content_type, encoding = _types.guess_type(f"./{filename}", strict=False)
+    if encoding is not None:
+        return _COMPRESSED.get(encoding, FALLBACK_TYPE)
+    return content_type or FALLBACK_TYPE
 
 
 def is_media_type(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -10,13 +11,12 @@ T = TypeVar("T")
 
 
 class _BackgroundLoop:
-    """An event loop in a daemon thread, started at first use and again after a fork."""
+    """An event loop in a daemon thread, started at first use, and again in a forked process, which has no thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         loop = self._started()
@@ -32,19 +32,23 @@ class _BackgroundLoop:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None or self._pid != os.getpid():
-                self._start()
-            assert self._loop is not None
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="fastapi-filestore", daemon=True)
+                self._thread.start()
             return self._loop
-
-    def _start(self) -> None:
-        self._pid = os.getpid()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fastapi-filestore", daemon=True)
-        self._thread.start()
 
 
 _background = _BackgroundLoop()
+
+
+def _forget_parent() -> None:
+    # Another thread of the parent may have held the lock when it forked, and nobody here would ever release it.
+    _background.__init__()  # type: ignore[misc]
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forget_parent)
 
 
 def run_blocking(work: Coroutine[Any, Any, T]) -> T:

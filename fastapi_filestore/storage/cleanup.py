@@ -21,5 +21,5 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
             except asyncio.CancelledError:
                 cancelled = True
     if cancelled:
-        raise asyncio.CancelledError
+        raise asyncio.CancelledError from (None if task.cancelled() else task.exception())
     return task.result()

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
 from functools import partial
 from inspect import iscoroutinefunction
+from io import TextIOBase
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias, TypeGuard, cast
 
@@ -42,7 +43,7 @@ Content: TypeAlias = (
 
 
 class ContentReader:
-    """Content as chunks of bytes: iterate `chunks()`.
+    """Content as chunks of bytes; it is content itself.
 
     `size` is known in advance for bytes and paths. `replayable` content can be read again from its start.
     """
@@ -55,7 +56,7 @@ class ContentReader:
         self.size = size
         self.replayable = replayable
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes, None]:
         """Read the content from its start: an open file from where it stands, an UploadFile rewound.
 
         Raises:
@@ -69,6 +70,9 @@ class ContentReader:
         self._taken = True
         return _checked(_read(self._content))
 
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.chunks()
+
 
 def read_content(content: object) -> ContentReader:
     """Say how content is to be read.
@@ -77,17 +81,23 @@ def read_content(content: object) -> ContentReader:
         UnsupportedContentError: It is text, or nothing that yields bytes.
         FileNotFoundError: It is a path, and no file is there.
     """
+    if isinstance(content, ContentReader):
+        return content
     if isinstance(content, bytes | bytearray | memoryview):
         return ContentReader(content, size=memoryview(content).nbytes, replayable=True)
     if isinstance(content, os.PathLike):
         return ContentReader(content, size=Path(content).stat().st_size, replayable=True)
     if _is_stream(content):
-        return ContentReader(content, size=None, replayable=False)
+        return ContentReader(content, replayable=_is_async_file(content) or isinstance(content, list | tuple))
     raise UnsupportedContentError(_refusal(content))
 
 
+def _is_async_file(content: object) -> TypeGuard[AsyncBinaryFile]:
+    return hasattr(content, "seek") and iscoroutinefunction(getattr(content, "read", None))
+
+
 def _is_stream(content: object) -> TypeGuard[IO[bytes] | AsyncBinaryFile | Iterable[bytes] | AsyncIterable[bytes]]:
-    if isinstance(content, str | dict | set | frozenset):
+    if isinstance(content, str | dict | set | frozenset | TextIOBase):
         return False
     return hasattr(content, "read") or isinstance(content, AsyncIterable | Iterable)
 
@@ -95,6 +105,8 @@ def _is_stream(content: object) -> TypeGuard[IO[bytes] | AsyncBinaryFile | Itera
 def _refusal(content: object) -> str:
     if isinstance(content, str):
         return "Content can't be a str: pass text.encode() to store the text, or pathlib.Path(...) to store a file."
+    if isinstance(content, TextIOBase):
+        return "Content can't be a file in text mode, which yields no bytes: open(path, 'rb')."
     return (
         f"Content can't be a {type(content).__name__}: pass bytes, a pathlib.Path, an open binary file, "
         "an UploadFile, or an iterator of bytes."
@@ -103,19 +115,19 @@ def _refusal(content: object) -> str:
 
 def _read(content: Content) -> AsyncIterator[bytes]:
     if isinstance(content, bytes | bytearray | memoryview):
-        return _read_buffer(memoryview(content).cast("B"))
+        return _read_buffer(memoryview(content))
     if isinstance(content, os.PathLike):
         return _read_path(Path(content))
-    if isinstance(content, AsyncIterable) and not hasattr(content, "read"):
+    if _is_async_file(content):
+        return _read_async_file(content)
+    if isinstance(content, AsyncIterable):
         return aiter(content)
     if isinstance(content, Iterable) and not hasattr(content, "read"):
         return _read_iterator(iter(content))
-    if iscoroutinefunction(cast("BinaryFile", content).read):
-        return _read_async_file(cast("AsyncBinaryFile", content))
     return _read_file(cast("BinaryFile", content))
 
 
-async def _checked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _checked(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in chunks:
             if not isinstance(chunk, bytes | bytearray | memoryview):
@@ -130,7 +142,8 @@ async def _checked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             await chunks.aclose()
 
 
-async def _read_buffer(view: memoryview) -> AsyncIterator[bytes]:
+async def _read_buffer(content: memoryview) -> AsyncIterator[bytes]:
+    view = content.cast("B") if content.c_contiguous else memoryview(content.tobytes())
     for start in range(0, len(view), READ_SIZE):
         yield bytes(view[start : start + READ_SIZE])
 
@@ -145,17 +158,20 @@ async def _read_path(path: Path) -> AsyncIterator[bytes]:
 
 
 async def _read_file(file: BinaryFile) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(file.read, READ_SIZE):
+    while (chunk := await asyncio.to_thread(file.read, READ_SIZE)) != b"":
         yield chunk
 
 
 async def _read_async_file(file: AsyncBinaryFile) -> AsyncIterator[bytes]:
     # A route that looked at an upload before it stored it must not store the rest only.
     await file.seek(0)
-    while chunk := await file.read(READ_SIZE):
+    while (chunk := await file.read(READ_SIZE)) != b"":
         yield chunk
+
+
+_END = object()
 
 
 async def _read_iterator(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-        yield chunk
+    while (chunk := await asyncio.to_thread(next, chunks, _END)) is not _END:
+        yield cast("bytes", chunk)

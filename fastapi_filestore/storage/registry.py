@@ -35,7 +35,7 @@ class StorageRegistry:
             DuplicateBackendError: Another backend of that key is registered, and `replace` was not asked for.
         """
         if not replace and self._backends.get(backend.key, backend) is not backend:
-            raise DuplicateBackendError(backend.key)
+            raise DuplicateBackendError(backend.key, self._backends)
         self._backends[backend.key] = backend
         if default:
             self._default = backend.key
@@ -52,13 +52,13 @@ class StorageRegistry:
         """Return the backend of a key, or the default one; `UnknownBackendError` lists the known keys."""
         wanted = self.default_key if key is None else key
         if wanted not in self._backends:
-            raise UnknownBackendError(wanted, self._backends) from None
+            raise UnknownBackendError(wanted, self._backends)
         return self._backends[wanted]
 
     @property
-    def default_key(self) -> str | None:
+    def default_key(self) -> str:
         """The key used where none is named: the one chosen, else `default`, else the only one there is."""
-        if self._default is not None:
+        if self._default in self._backends:
             return self._default
         return next(iter(self._backends)) if len(self._backends) == 1 else DEFAULT_KEY
 

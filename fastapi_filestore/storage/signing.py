@@ -9,7 +9,7 @@ import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Literal, cast
@@ -41,7 +41,7 @@ class UrlSigner:
     `base_url` is what a token is appended to; `clock` returns seconds since the epoch.
     """
 
-    keys: Sequence[str]
+    keys: Sequence[str] = field(repr=False)
     base_url: str
     clock: Callable[[], float] = time.time
 

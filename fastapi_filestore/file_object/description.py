@@ -1,0 +1,231 @@
+"""What a file is: its name and type, where its bytes are, and how it compares, copies, travels and is shown."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from datetime import datetime
+from enum import Enum
+from typing import Any, Self, TypeAlias
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from fastapi_filestore.errors import PendingContentError, UnsupportedContentError
+from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
+from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
+from fastapi_filestore.storage.backend import StorageBackend
+from fastapi_filestore.storage.content import Content, read_content
+from fastapi_filestore.storage.registry import StorageRegistry, storages
+
+Location: TypeAlias = tuple[str | None, str]
+"""Backend key and object key."""
+
+
+class FileState(Enum):
+    """Where the bytes of a file are."""
+
+    PENDING = "its content is not stored yet"
+    RESERVED = "whoever holds its upload URL may still have to store it"
+    STORED = "its bytes are complete at its object key"
+    GONE = "its bytes were deleted"
+
+
+class FileDescription:
+    """The part of `FileObject` that moves no bytes."""
+
+    __slots__ = (
+        "_chosen_path",
+        "_content",
+        "_key",
+        "_registry",
+        "_url",
+        "backend",
+        "checksum",
+        "claim",
+        "content_type",
+        "etag",
+        "filename",
+        "fresh",
+        "last_modified",
+        "metadata",
+        "path",
+        "saving",
+        "size",
+        "state",
+        "version_id",
+    )
+
+    def __init__(
+        self,
+        backend: str | StorageBackend | None = None,
+        filename: str = "file",
+        *,
+        content: Content | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        path: str | None = None,
+        registry: StorageRegistry = storages,
+    ) -> None:
+        """Describe a file whose content is to be stored.
+
+        Args:
+            backend: Key of a registered backend; None leaves the choice to the column, or to the default.
+            filename: What to call it; folders and hidden characters are dropped.
+            content: Bytes, a `pathlib.Path`, an open binary file, an UploadFile, or an iterator of bytes.
+            content_type: Media type; guessed from the filename's ending if None.
+            metadata: Any text.
+            path: An object key of one's own; generated if None.
+            registry: Where `backend` is looked up.
+
+        Raises:
+            UnsupportedContentError: The content yields no bytes, the content type is not a media type, or the
+                metadata is not text.
+        """
+        self._registry = registry
+        self.backend = backend if backend is None or isinstance(backend, str) else _register(backend, registry)
+        self.filename = safe_filename(filename)
+        self.content_type = guess_content_type(self.filename) if content_type is None else _checked_type(content_type)
+        self.metadata = _checked_metadata(metadata or {})
+        self.path = self._chosen_path = path
+        self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
+        self.fresh = False
+        self.claim: object | None = None
+        self._key: str | None = None
+        self._content = None if content is None else read_content(content)
+        self.saving: Future[None] | None = None
+        self._url: str | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what the store said of the object, for there is none."""
+        self.size: int | None = None
+        self.checksum: str | None = None
+        self.etag: str | None = None
+        self.last_modified: datetime | None = None
+        self.version_id: str | None = None
+
+    # -- where its bytes are -----------------------------------------------------------------------
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether its bytes are complete at its object key."""
+        return self.state is FileState.STORED
+
+    @property
+    def location(self) -> Location:
+        """Backend and object key: what makes it the same object as another.
+
+        Raises:
+            TypeError: It has none before it is stored.
+        """
+        if self.path is None:
+            raise TypeError(f"{self.filename!r} has no location before it is stored: save it, or keep it in a list.")
+        return self.backend, self.path
+
+    @property
+    def destination(self) -> Location | None:
+        """Where its bytes are or are on their way to, if that is known."""
+        path = self.path or self._key
+        return None if path is None else (self.backend, path)
+
+    def assign(self, backend: str | None, registry: StorageRegistry) -> None:
+        """Choose where it will be stored: at the backend it names, else at this one, of this registry."""
+        if not self.is_stored:
+            self.backend, self._registry = self.backend or backend, registry
+
+    def reserve(self, key: str, claim: object) -> None:
+        """Store it at a generated key that a ledger knows of."""
+        self._key, self.claim = key, claim
+
+    def become_new(self, path: str) -> None:
+        """Describe an object of its own that is about to be stored at a generated key."""
+        self.path, self.state, self.fresh = path, FileState.RESERVED, True
+        self._chosen_path = self._content = self._url = self.claim = None
+
+    def settle(self) -> None:
+        """Note that a committed row points to the bytes: the content is no longer needed."""
+        self.fresh, self.claim, self._content = False, None, None
+
+    def undo(self) -> None:
+        """Note that the bytes are deleted since no row came to point to them; content that can be stored again is."""
+        if self._content is None:
+            self.state = FileState.GONE
+        else:
+            self.state, self.path = FileState.PENDING, self._chosen_path
+            self._forget()
+        self.fresh, self.claim = False, None
+
+    # -- being a value -----------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FileDescription):
+            return NotImplemented
+        if self.path is None or other.path is None:
+            return self is other
+        return self.location == other.location
+
+    def __hash__(self) -> int:
+        return hash(self.location)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.filename!r} {self.content_type} {self.state.name.lower()} "
+            f"size={self.size} backend={self.backend!r} path={self.path!r}>"
+        )
+
+    def __copy__(self) -> Self:
+        twin = object.__new__(type(self))
+        for name in FileDescription.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin.metadata = dict(self.metadata)
+        # A reserved key is good for one upload, and this one is not under way.
+        twin._key = twin.saving = None
+        twin.claim = self.claim if self.is_stored else None
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = memo[id(self)] = self.__copy__()
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.state is FileState.PENDING:
+            raise PendingContentError(f"{self.filename!r} can't be pickled: {self.state.value}. Save it first.")
+        return {name: getattr(self, name) for name in FileDescription.__slots__ if name not in _STAYS_HERE}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._registry = storages
+        self._content = self.saving = self.claim = None
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema_of(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return json_schema_of(handler)
+
+
+_STAYS_HERE = frozenset({"_content", "_registry", "saving", "claim"})
+"""What can't travel: an open file, live connections, a thread's business, a database."""
+
+
+def _register(backend: StorageBackend, registry: StorageRegistry) -> str:
+    registry.register_backend(backend)
+    return backend.key
+
+
+def _checked_type(content_type: str) -> str:
+    if not is_media_type(content_type):
+        raise UnsupportedContentError(f"{content_type!r} is not a media type: write it like 'application/pdf'.")
+    return content_type
+
+
+def _checked_metadata(metadata: Mapping[str, object]) -> dict[str, str]:
+    checked: dict[str, str] = {}
+    for key, value in metadata.items():
+        if not isinstance(value, str):
+            raise UnsupportedContentError(f"Metadata maps text to text, but {key!r} is a {type(value).__name__}.")
+        checked[str(key)] = value
+    return checked

@@ -163,5 +163,8 @@ async def test_file_is_closed(s3: ObstoreBackend, tmp_path: Path) -> None:
     with suppress(asyncio.CancelledError):
         await task
 
-    open_files = {str(link.resolve()) for link in Path("/proc/self/fd").iterdir() if link.exists()}
-    assert str(path) not in open_files
+    assert str(path) not in _open_files()
+
+
+def _open_files() -> set[str]:
+    return {str(link.resolve()) for link in Path("/proc/self/fd").iterdir() if link.exists()}

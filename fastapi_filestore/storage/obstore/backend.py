@@ -23,12 +23,12 @@ from fastapi_filestore.storage.obstore.delete import delete_all
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import LocalFolder
 from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, HEADER_RULES, RULES, make_attributes, read_metadata
-from fastapi_filestore.storage.obstore.parts import plan_parts
+from fastapi_filestore.storage.obstore.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.obstore.put import Upload
 from fastapi_filestore.storage.obstore.sign import sign_url
-from fastapi_filestore.storage.obstore.stores import Store, make_store
+from fastapi_filestore.storage.obstore.stores import Connection, Store, connect
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
@@ -62,10 +62,11 @@ class ObstoreBackend:
             raise ConfigurationError("A backend needs a key: the name that rows and settings know it by.")
         self._key = key
         try:
-            self._location, store = make_store(fs, options)
+            connection = connect(fs, options)
         except ConfigurationError as exc:
             raise ConfigurationError(f"Backend {key!r}: {exc}") from None
-        self._store: Store | None = store
+        self._connection: Connection | None = connection
+        self._location = connection.location
         root = self._location.root
         self._folder = None if root is None else LocalFolder(key, root)
 
@@ -107,7 +108,7 @@ class ObstoreBackend:
         an empty object. With `if_absent`, an upload that is cancelled too late to be stopped is deleted again;
         without, it may have replaced an object, so it stays.
         """
-        store = await self._use_at(path, parent=True)
+        await self._use_at(path, parent=True)
         reader = read_content(content)
         plan = plan_parts(
             self._location.kind,
@@ -119,7 +120,8 @@ class ObstoreBackend:
         attributes = self._attributes(
             path, content_type=content_type, content_disposition=content_disposition, metadata=metadata
         )
-        stored = await Upload(store, self._key, path, attributes, plan, if_absent).run(reader.chunks())
+        upload = Upload(self._use(plan=plan), self._key, path, attributes, plan, if_absent)
+        stored = await upload.run(reader.chunks())
         return ObjectInfo(
             path=path,
             size=stored.size,
@@ -161,8 +163,14 @@ class ObstoreBackend:
         """Copy an object within the store, content type and metadata included; its bytes stay there."""
         store = await self._use_at(source)
         await self._use_at(target, parent=True)
-        with translated(self._key, source):
-            await obstore.copy_async(store, source, target)
+        try:
+            with translated(self._key, source):
+                await obstore.copy_async(store, source, target)
+        except InvalidKeyError as exc:
+            await self.head(source)
+            raise InvalidKeyError(
+                str(exc).replace(ascii(source), ascii(target)), backend=self._key, key=target
+            ) from None
 
     async def delete(self, *paths: str) -> None:
         """Delete objects, several at a time; a missing one is fine."""
@@ -222,15 +230,16 @@ class ObstoreBackend:
 
     async def aclose(self) -> None:
         """Release connections and credentials; a closed backend raises on use."""
-        self._store = None
+        self._connection = None
 
     # -- one step of the above -------------------------------------------------------------------------
 
-    def _use(self) -> Store:
-        if self._store is None:
+    def _use(self, *, plan: PartPlan | None = None) -> Store:
+        connection = self._connection
+        if connection is None:
             raise StorageError(f"Backend {self._key!r} is closed: use it inside its lifespan.", backend=self._key)
         WORKERS.enter(backend=self._key)
-        return self._store
+        return connection.store if plan is None else connection.for_upload(plan.in_flight)
 
     async def _use_at(self, path: str, *, parent: bool = False) -> Store:
         store = self._use()

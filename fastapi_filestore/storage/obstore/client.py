@@ -15,6 +15,8 @@ TOTAL_TIMEOUT = timedelta(hours=24)
 """A whole response, its body's reader included: so only a guard against what never ends."""
 READ_TIMEOUT = timedelta(seconds=60)
 """The store's silence before and between bytes."""
+PATIENCE = timedelta(minutes=15)
+"""The same for uploads with much on its way at once: the client's clock runs while it sends, too."""
 CONNECT_TIMEOUT = timedelta(seconds=5)
 
 MAX_RETRIES = 5
@@ -93,6 +95,14 @@ def take_retry_config(options: dict[str, object]) -> "RetryConfig":
             "base": float(as_text("base", backoff["base"])),
         },
     }
+
+
+def has_read_timeout(options: Mapping[str, object]) -> bool:
+    """Say whether options set how long the store may be silent."""
+    client = options.get("client_options")
+    return bool({"timeout", "read_timeout"} & options.keys()) or (
+        isinstance(client, Mapping) and "read_timeout" in client
+    )
 
 
 def check_endpoint(endpoint: object) -> str | None:

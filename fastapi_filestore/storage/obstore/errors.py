@@ -33,6 +33,10 @@ UNREACHABLE = re.compile(r"HTTP error|error sending request|Connect\b|dns error|
 BAD_RANGE = re.compile(r"StartTooLarge|Inconsistent \{|InvalidRange|416 Range")
 BAD_LOCAL_NAME = re.compile(r"InvalidFilename|NotADirectory|IsADirectory|Filenames containing trailing")
 
+DETAILS = "\n\nDebug source:"
+KEY_PHRASES = ("location {key} ", "path {key}:", "key {key}:")
+"""How obstore shows a key, unescaped."""
+
 NO_BUCKET_CODES = frozenset({"NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "FilesystemNotFound"})
 NO_BUCKET_TEXT = ("The specified container does not exist", "The specified bucket does not exist")
 DENIED_CODES = frozenset(
@@ -99,12 +103,13 @@ def _is_panic(exc: BaseException) -> bool:
 
 
 def _read(exc: BaseException, key: str | None) -> Report:
-    # A key that looks like an error must not be read as one.
-    text = str(exc).replace(key, "") if key else str(exc)
-    status = STATUS.search(text)
-    code = CODE.search(text)
+    summary, _, details = str(exc).partition(DETAILS)
+    for phrase in KEY_PHRASES if key else ():
+        # A key that looks like an error must not be read as one.
+        summary = summary.replace(phrase.format(key=key), "")
+    status, code = STATUS.search(summary), CODE.search(summary)
     return Report(
-        text=text,
+        text=summary + details,
         status=int(status[1]) if status else None,
         code=(code[1] or code[2]) if code else None,
     )
@@ -133,6 +138,10 @@ KINDS: tuple[tuple[type[BaseException], type[StorageError]], ...] = (
     (obstore_errors.UnauthenticatedError, StoragePermissionError),
     (PermissionError, StoragePermissionError),
     (obstore_errors.InvalidPathError, InvalidKeyError),
+    (obstore_errors.NotFoundError, ObjectNotFoundError),
+    (obstore_errors.NotSupportedError, StorageError),
+    (obstore_errors.JoinError, StorageError),
+    (obstore_errors.UnknownConfigurationKeyError, StorageError),
     (TimeoutError, StorageTimeoutError),
     (ConnectionError, StorageUnavailableError),
 )

@@ -24,6 +24,11 @@ class PartPlan:
     forced: bool | None
 
     @property
+    def in_flight(self) -> int | None:
+        """Bytes on their way at once; None if there is no bound."""
+        return None if self.forced is False else self.size * self.concurrency
+
+    @property
     def single_limit(self) -> int | None:
         """The longest content that goes as one request; None if all does."""
         if self.forced is None:

@@ -114,15 +114,15 @@ class Handoff:
     async def feed(self, head: list[bytes], rest: AsyncIterator[bytes]) -> int:
         """Pass all chunks on, as long as somebody pulls, and return their size in bytes."""
         size = 0
-        while head and not self._released:
+        while head:
             size += len(head[0])
-            await self._slot.put(head.pop(0))
+            await self._pass(head.pop(0))
         async for chunk in rest:
             if self._released:
                 break
             size += len(chunk)
-            await self._slot.put(chunk)
-        await self._slot.put(None)
+            await self._pass(chunk)
+        await self._pass(None)
         return size
 
     def abort(self) -> None:
@@ -135,6 +135,11 @@ class Handoff:
         """Let `feed` go on without anybody who pulls."""
         self._released = True
         self._empty()
+
+    async def _pass(self, chunk: bytes | None) -> None:
+        # Who waits here when the upload ends is let go by the emptying, and must not wait again.
+        if not self._released:
+            await self._slot.put(chunk)
 
     def _empty(self) -> None:
         while not self._slot.empty():

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from obstore.exceptions import BaseError
@@ -9,29 +10,58 @@ from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.obstore.azure import build_azure
+from fastapi_filestore.storage.obstore.client import PATIENCE, has_read_timeout
 from fastapi_filestore.storage.obstore.gcs import build_gcs
 from fastapi_filestore.storage.obstore.location import FORMS, Kind, Location, parse_location
 from fastapi_filestore.storage.obstore.options import as_bool, read_options
+from fastapi_filestore.storage.obstore.parts import MAX_CONCURRENCY, PART_SIZE
 from fastapi_filestore.storage.obstore.s3 import build_s3
 
 Store = S3Store | GCSStore | AzureStore | LocalStore | MemoryStore
 """The stores of obstore that hold objects to read and write."""
 
 
-def make_store(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object]) -> tuple[Location, Store]:
-    """Return a store and where it is, from a URL, a path, or a store that somebody else made; sends nothing.
+@dataclass(slots=True)
+class Connection:
+    """A store, where it is, and one like it that bears with long uploads, made when it is first needed."""
+
+    location: Location
+    store: Store
+    _make_patient: Callable[[], Store] | None = field(default=None, repr=False)
+    _patient: Store | None = None
+
+    def for_upload(self, in_flight: int | None) -> Store:
+        """Return the store for an upload with so many bytes on their way at once, None for any number."""
+        if self._make_patient is None or (in_flight is not None and in_flight <= PART_SIZE * MAX_CONCURRENCY):
+            return self.store
+        if self._patient is None:
+            self._patient = self._make_patient()
+        return self._patient
+
+
+def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object]) -> Connection:
+    """Return a connection to a URL, a path, or a store that somebody else made; sends nothing.
 
     Raises:
         ConfigurationError: It can't work like this: unknown scheme or option, contradicting options, a missing part.
     """
     if isinstance(fs, str | os.PathLike):
-        location = parse_location(fs)
-        return location, BUILDERS[location.kind](location, read_options(location.kind, options))
+        return _connect(parse_location(fs), options)
     if options:
         raise ConfigurationError(
             f"Options ({', '.join(sorted(options))}) go with a URL; a store that is made already has its own."
         )
-    return _locate(fs), fs
+    return Connection(_locate(fs), fs)
+
+
+def _connect(location: Location, options: Mapping[str, object]) -> Connection:
+    settings = read_options(location.kind, options)
+    build, takes_patience = BUILDERS[location.kind], location.kind in NETWORKED and not has_read_timeout(settings)
+
+    def make_patient() -> Store:
+        return build(location, {**settings, "read_timeout": PATIENCE})
+
+    return Connection(location, build(location, dict(settings)), make_patient if takes_patience else None)
 
 
 def _locate(store: Store) -> Location:
@@ -69,6 +99,7 @@ def _build_memory(location: Location, options: dict[str, object]) -> Store:
     return MemoryStore()
 
 
+NETWORKED: frozenset[Kind] = frozenset({"s3", "gs", "az"})
 BUILDERS: Mapping[Kind, Callable[[Location, dict[str, object]], Store]] = {
     "s3": build_s3,
     "gs": build_gcs,

@@ -1,0 +1,164 @@
+"""What is particular to a local folder: links, names that a disk can't hold, permissions."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from fastapi_filestore.errors import (
+    BucketNotFoundError,
+    InvalidKeyError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StoragePermissionError,
+)
+from fastapi_filestore.storage.obstore import ObstoreBackend
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The backend's folder, beside one with a secret in it."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("secret")
+    return tmp_path / "root"
+
+
+def _outside(root: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in (root.parent / "outside").iterdir()}
+
+
+def _link(path: Path, target: str | Path) -> None:
+    path.symlink_to(target)
+
+
+def _write(path: Path) -> None:
+    path.write_bytes(b"x")
+
+
+@pytest.fixture
+def local(root: Path) -> ObstoreBackend:
+    """A backend in a local folder."""
+    return ObstoreBackend("local", root)
+
+
+@pytest.mark.parametrize("target", ["../outside/secret", "{outside}/secret", "chain"])
+async def test_link_to_a_file_outside(local: ObstoreBackend, root: Path, target: str) -> None:
+    """A link that leads out of the folder, straight or over another, is no object."""
+    _link(root / "chain", "../outside/secret")
+    _link(root / "link", target.format(outside=root.parent / "outside"))
+    for operation in (local.open("link"), local.open("link", end=3), local.head("link"), local.copy("link", "copied")):
+        with pytest.raises(ObjectNotFoundError):
+            await operation
+
+    assert [info async for info in local.list()] == []
+
+
+async def test_link_to_a_folder_outside(local: ObstoreBackend, root: Path) -> None:
+    """Nothing outside is read, listed, written or deleted through a linked folder."""
+    _link(root / "linked", "../outside")
+    await local.put("k", b"x")
+    for operation in (
+        local.open("linked/secret"),
+        local.head("linked/secret"),
+        local.copy("k", "linked/new"),
+        local.put("linked/new", b"x"),
+        local.put("linked/secret", b"overwritten"),
+    ):
+        with pytest.raises(ObjectNotFoundError):
+            await operation
+    await local.delete("linked/secret")
+
+    assert [info.path async for info in local.list()] == ["k"]
+    assert [info async for info in local.list("linked")] == []
+    assert _outside(root) == {"secret": "secret"}
+
+
+async def test_put_onto_a_link(local: ObstoreBackend, root: Path) -> None:
+    """A put replaces a link, and a delete removes it; what it led to stays."""
+    for _ in range(2):
+        _link(root / "link", "../outside/secret")
+        with pytest.raises(ObjectExistsError):
+            await local.put("link", b"x", if_absent=True)
+        await local.put("link", b"new")
+        assert await (await local.open("link")).read() == b"new"
+        await local.delete("link")
+
+    assert _outside(root) == {"secret": "secret"}
+    assert [info async for info in local.list()] == []
+
+
+async def test_root_that_is_a_link(local: ObstoreBackend, root: Path, tmp_path: Path) -> None:
+    """A folder that is itself reached over a link is fine."""
+    _link(tmp_path / "mounted", root)
+    backend = ObstoreBackend("local", tmp_path / "mounted")
+    await backend.put("a/k", b"x")
+
+    assert [info.path async for info in backend.list()] == ["a/k"]
+    assert await (await local.open("a/k")).read() == b"x"
+
+
+@pytest.mark.parametrize("key", ["n" * 256, "é" * 130, "Invoice #12", "a/b#1"])
+async def test_names_that_a_disk_cannot_hold(local: ObstoreBackend, key: str) -> None:
+    """A name that is too long, or that obstore needs for itself, is refused on writing and missing on reading."""
+    with pytest.raises(InvalidKeyError) as caught:
+        await local.put(key, b"x")
+    for operation in (local.open(key), local.head(key), local.copy(key, "k")):
+        with pytest.raises(ObjectNotFoundError):
+            await operation
+    await local.delete(key)
+
+    assert (caught.value.backend, caught.value.key) == ("local", key)
+    assert [info async for info in local.list()] == []
+
+
+async def test_object_and_folder_of_one_name(local: ObstoreBackend) -> None:
+    """A disk can't hold both an object and a folder of one name: the second is refused, the first stays."""
+    await local.put("a", b"x")
+    await local.put("b/c", b"x")
+    for key in ("a/b", "a/b/c", "b"):
+        with pytest.raises(InvalidKeyError):
+            await local.put(key, b"y")
+
+    assert [info.path async for info in local.list()] == ["a", "b/c"]
+
+
+async def test_unfinished_uploads_are_not_listed(local: ObstoreBackend, root: Path) -> None:
+    """What a killed process left half-written is no object."""
+    await local.put("k", b"x")
+    _write(root / "k#1")
+
+    assert [info.path async for info in local.list()] == ["k"]
+
+
+async def test_names_that_are_not_text(local: ObstoreBackend, root: Path) -> None:
+    """A file that somebody else put there under a name that is no text does not stop a listing."""
+    await local.put("k", b"x")
+    _write(Path(os.fsdecode(os.fsencode(root) + b"/\xff\xfe")))
+
+    assert [info.path async for info in local.list()] == ["k"]
+
+
+async def test_probe_of_a_missing_folder(local: ObstoreBackend, root: Path) -> None:
+    """A folder that is gone is a missing bucket."""
+    await asyncio.to_thread(root.rmdir)
+    with pytest.raises(BucketNotFoundError, match="create it"):
+        await local.probe()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; run the tests as another user")
+async def test_folder_that_cannot_be_written(local: ObstoreBackend, root: Path) -> None:
+    """A folder that this process can't write is a permission error."""
+    await asyncio.to_thread(root.chmod, 0o500)
+    for operation in (local.probe(), local.put("k", b"x")):
+        with pytest.raises(StoragePermissionError):
+            await operation
+
+
+async def test_copy_to_a_name_that_a_disk_cannot_hold(local: ObstoreBackend) -> None:
+    """A copy to such a name is refused by that name."""
+    await local.put("k", b"x")
+    with pytest.raises(InvalidKeyError, match="Invoice") as caught:
+        await local.copy("k", "Invoice #12")
+
+    assert caught.value.key == "Invoice #12"

@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from fastapi_filestore.errors import PendingContentError, UnsupportedContentError
+from fastapi_filestore.file_object.metadata import Metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
 from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
 from fastapi_filestore.storage.backend import StorageBackend
@@ -37,6 +38,7 @@ class FileDescription:
         "_chosen_path",
         "_content",
         "_key",
+        "_metadata",
         "_registry",
         "_url",
         "backend",
@@ -47,7 +49,6 @@ class FileDescription:
         "filename",
         "fresh",
         "last_modified",
-        "metadata",
         "path",
         "saving",
         "size",
@@ -85,7 +86,7 @@ class FileDescription:
         self.backend = backend if backend is None or isinstance(backend, str) else _register(backend, registry)
         self.filename = safe_filename(filename)
         self.content_type = guess_content_type(self.filename) if content_type is None else _checked_type(content_type)
-        self.metadata = _checked_metadata(metadata or {})
+        self._metadata = Metadata(_checked_metadata(metadata or {}))
         self.path = self._chosen_path = path
         self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
         self.fresh = False
@@ -103,6 +104,15 @@ class FileDescription:
         self.etag: str | None = None
         self.last_modified: datetime | None = None
         self.version_id: str | None = None
+
+    @property
+    def metadata(self) -> Metadata:
+        """Any text, kept in the row and, where the store can, with the object."""
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, values: Mapping[str, str]) -> None:
+        self._metadata.replace(_checked_metadata(values))
 
     # -- where its bytes are -----------------------------------------------------------------------
 
@@ -177,7 +187,7 @@ class FileDescription:
         twin = object.__new__(type(self))
         for name in FileDescription.__slots__:
             setattr(twin, name, getattr(self, name))
-        twin.metadata = dict(self.metadata)
+        twin._metadata = Metadata(self._metadata)
         # A reserved key is good for one upload, and this one is not under way.
         twin._key = twin.saving = None
         twin.claim = self.claim if self.is_stored else None

@@ -13,6 +13,7 @@ from fastapi_filestore.orm.bookkeeping import current_book, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.file_attributes import Held, file_attributes, stored_files
 from fastapi_filestore.orm.ledger import access_of
+from fastapi_filestore.orm.tracking import watch_metadata
 from fastapi_filestore.orm.transfer import Claimed, store
 
 CONNECTED = "fastapi_filestore.connected"
@@ -24,6 +25,9 @@ Rows = dict[InstanceState[Any], Held]
 def prepare_flush(session: Session) -> set[InstanceState[Any]]:
     """Store the files of changed rows, book what is replaced and deleted, and return the rows that are deleted."""
     changed, deleted = _changed(session), _deleted(session)
+    for state, held in changed.items():
+        for name, files in held.items():
+            watch_metadata(state, name, files)
     if changed or deleted:
         if not session.in_transaction():
             session.begin()

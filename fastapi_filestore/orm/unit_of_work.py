@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, event, inspect
-from sqlalchemy.orm import Mapper, Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, UOWTransaction
 
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.ending import honour_end, mark_committed, refuse_shared_files
 from fastapi_filestore.orm.file_attributes import file_attributes
 from fastapi_filestore.orm.flushing import CONNECTED, book_rows, prepare_flush
+from fastapi_filestore.orm.tracking import watch_metadata
 
 _DELETED = "fastapi_filestore.deleted"
 
@@ -35,6 +36,19 @@ def _book_cascaded_delete(mapper: Mapper[Any], connection: Connection, row: obje
     session = state.session
     if session is not None and file_attributes(mapper) and state not in session.info[_DELETED]:
         book_rows(session, {}, [state])
+
+
+@event.listens_for(Mapper, "mapper_configured")
+def _watch_rows(mapper: Mapper[Any], class_: type) -> None:
+    if file_attributes(mapper):
+        event.listen(class_, "load", _watch_loaded, raw=True)
+        event.listen(class_, "refresh", _watch_loaded, raw=True)
+
+
+def _watch_loaded(state: InstanceState[Any], context: object, names: object = None) -> None:
+    for attribute in file_attributes(state.mapper):
+        if attribute.name in state.dict:
+            watch_metadata(state, attribute.name, attribute.type.files(state.dict[attribute.name]))
 
 
 @event.listens_for(Session, "before_commit")

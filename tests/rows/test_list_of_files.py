@@ -1,0 +1,159 @@
+"""Several files in a column: what counts is the set of objects before and after."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from fastapi_filestore import FileObject, SharedFileError, UnsupportedContentError
+from tests.rows.conftest import Rows, pending
+from tests.rows.models import Document
+
+Pages = list[FileObject]
+
+
+def _named(*names: str) -> Pages:
+    return [pending(name.encode(), name) for name in names]
+
+
+async def _edit(rows: Rows, identity: int, edit: Callable[[Any], object]) -> list[str]:
+    """Edit a document in a session of its own, and return the names that the next one sees."""
+    async with rows.work() as work:
+        await work.do(lambda s: edit(s.get_one(Document, identity)))
+        await work.commit()
+    async with rows.work() as work:
+        pages = await work.do(lambda s: s.get_one(Document, identity).pages)
+    return [page.filename for page in pages or []]
+
+
+EDITS: dict[str, tuple[Callable[[Any], object], list[str]]] = {
+    "append": (lambda d: d.pages.append(pending(b"d", "d")), ["a", "b", "c", "d"]),
+    "insert": (lambda d: d.pages.insert(1, pending(b"d", "d")), ["a", "d", "b", "c"]),
+    "extend": (lambda d: d.pages.extend(_named("d", "e")), ["a", "b", "c", "d", "e"]),
+    "pop": (lambda d: d.pages.pop(0), ["b", "c"]),
+    "remove": (lambda d: d.pages.remove(d.pages[1]), ["a", "c"]),
+    "delete item": (lambda d: d.pages.__delitem__(2), ["a", "b"]),
+    "set item": (lambda d: d.pages.__setitem__(0, pending(b"d", "d")), ["d", "b", "c"]),
+    "set slice": (lambda d: d.pages.__setitem__(slice(0, 2), _named("d")), ["d", "c"]),
+    "delete slice": (lambda d: d.pages.__delitem__(slice(1, None)), ["a"]),
+    "sort": (lambda d: d.pages.sort(key=lambda f: f.filename, reverse=True), ["c", "b", "a"]),
+    "reverse": (lambda d: d.pages.reverse(), ["c", "b", "a"]),
+    "pop then append": (lambda d: d.pages.append(d.pages.pop(0)), ["b", "c", "a"]),
+    "clear": (lambda d: d.pages.clear(), []),
+    "assign": (lambda d: setattr(d, "pages", _named("d", "e")), ["d", "e"]),
+    "assign reordered": (lambda d: setattr(d, "pages", [d.pages[2], d.pages[0]]), ["c", "a"]),
+    "assign none": (lambda d: setattr(d, "pages", None), []),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+async def test_an_edit_keeps_what_the_list_holds_and_deletes_the_rest(rows: Rows, name: str) -> None:
+    """However a list is edited, in place or by assignment, its objects are those it holds after the commit."""
+    edit, expected = EDITS[name]
+    identity = await rows.add(title="t", pages=_named("a", "b", "c"))
+
+    assert await _edit(rows, identity, edit) == expected
+    assert len(await rows.keys()) == len(expected)
+
+
+@pytest.mark.parametrize("name", ["append", "pop", "set item", "clear", "assign"])
+async def test_a_rolled_back_edit_changes_nothing(rows: Rows, name: str) -> None:
+    """An edit that is flushed and rolled back leaves the objects and the list as they were."""
+    identity = await rows.add(title="t", pages=_named("a", "b", "c"))
+    before = await rows.keys()
+    async with rows.work() as work:
+        await work.do(lambda s: EDITS[name][0](s.get_one(Document, identity)))
+        await work.do(lambda s: s.flush())
+        await work.rollback()
+
+    assert await rows.keys() == before
+    assert await _edit(rows, identity, lambda document: None) == ["a", "b", "c"]
+
+
+async def test_a_list_takes_an_iterable_of_files_only(rows: Rows) -> None:
+    """A single file, a dict or a text is no list of files."""
+    for wrong in (pending(), {"a": 1}, "text", b"bytes", [b"bytes"], 5):
+        with pytest.raises(UnsupportedContentError):
+            Document(title="t", pages=wrong)
+
+
+async def test_changed_metadata_of_a_file_is_a_change(rows: Rows) -> None:
+    """Metadata changed in place is written with the next commit, of one file and of a list's files."""
+    identity = await rows.add(title="t", file=pending(), pages=_named("a", "b"))
+
+    def describe(session: Session) -> None:
+        document = session.get_one(Document, identity)
+        assert document.file is not None
+        assert document.pages is not None
+        document.file.metadata["k"] = "v"
+        document.pages[1].metadata.update(n="1")
+
+    async with rows.work() as work:
+        await work.do(describe)
+        await work.commit()
+    async with rows.work() as work:
+        document = await work.do(lambda s: s.get_one(Document, identity))
+
+    assert document.file is not None
+    assert document.pages is not None
+    assert (document.file.metadata, document.pages[1].metadata) == ({"k": "v"}, {"n": "1"})
+
+
+async def test_metadata_changed_again_after_a_commit_is_a_change(rows: Rows) -> None:
+    """A file that was new in this session is watched after its commit, too."""
+    async with rows.work(expire_on_commit=False) as work:
+        document = Document(title="t", file=pending())
+        await work.do(lambda s: s.add(document))
+        await work.commit()
+        assert document.file is not None
+        document.file.metadata = {"k": "v"}
+        await work.commit()
+        await work.do(lambda s: s.refresh(document))
+
+    assert document.file.metadata == {"k": "v"}
+
+
+async def test_one_file_in_two_rows_is_refused(rows: Rows) -> None:
+    """A stored file belongs to one row: a second one is refused at the commit, and a copy is the remedy."""
+    identity = await rows.add(title="1", file=pending(b"x"))
+    async with rows.work() as work:
+        file = await work.do(lambda s: s.get_one(Document, identity).file)
+        assert file is not None
+        await work.do(lambda s: s.add(Document(title="2", file=file)))
+        with pytest.raises(SharedFileError, match="copy_async"):
+            await work.commit()
+        await work.rollback()
+        twin = await file.copy_async()
+        await work.do(lambda s: s.add(Document(title="2", file=twin)))
+        await work.commit()
+
+    assert len(await rows.keys()) == 2
+
+
+async def test_one_new_file_in_two_places_is_refused(rows: Rows) -> None:
+    """A pending file given to two rows, or to two columns of one, is refused and leaves nothing."""
+    file = pending()
+    async with rows.work() as work:
+        await work.do(lambda s: s.add(Document(title="1", file=file, pages=[file])))
+        with pytest.raises(SharedFileError):
+            await work.commit()
+        await work.rollback()
+
+    assert await rows.keys() == set()
+
+
+async def test_a_file_moves_between_columns(rows: Rows) -> None:
+    """A file taken out of one column and put into another of the same row lives on."""
+    identity = await rows.add(title="t", file=pending(b"x", "x"), pages=[])
+
+    def move(session: Session) -> None:
+        document = session.get_one(Document, identity)
+        assert document.file is not None
+        document.pages, document.file = [document.file], None
+
+    async with rows.work() as work:
+        await work.do(move)
+        await work.commit()
+
+    assert len(await rows.keys()) == 1

@@ -8,6 +8,8 @@ from fastapi_filestore.errors import InvalidKeyError
 MAX_KEY_BYTES = 1024
 """What S3, GCS and Azure take, in bytes of UTF-8."""
 SHOWN_LENGTH = 80
+UNLISTABLE = frozenset("\ufffe\uffff")
+"""No XML can hold these, and listings are XML."""
 
 
 def generate_key() -> str:
@@ -24,7 +26,7 @@ def check_key(path: str) -> str:
 
     Raises:
         InvalidKeyError: The key is empty, longer than 1,024 bytes or not UTF-8, has a part that is empty, `.` or
-            `..`, begins or ends with a slash, or holds a backslash or a control character.
+            `..`, begins or ends with a slash, or holds a backslash, a control character, U+FFFE or U+FFFF.
     """
     problem = _problem(path)
     if problem:
@@ -41,6 +43,8 @@ def _problem(path: str) -> str | None:
         return "holds a backslash: some stores read it as a slash"
     if any(unicodedata.category(character) == "Cc" for character in path):
         return "holds a control character"
+    if not UNLISTABLE.isdisjoint(path):
+        return "holds U+FFFE or U+FFFF: with such a key in it, a bucket can't be listed"
     if any(part in ("", ".", "..") for part in path.split("/")):
         return "has a part that is empty, '.' or '..'"
     return _length_problem(path)

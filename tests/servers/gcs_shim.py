@@ -45,6 +45,7 @@ class _Upload:
 
 class _Shim(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # the default of 5 makes a burst of clients wait for whole seconds
 
     def __init__(self, upstream_port: int) -> None:
         super().__init__((LOOPBACK, 0), _Handler)

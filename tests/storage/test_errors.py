@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
+import obstore
 import pytest
 from obstore import exceptions as obstore_errors
+from obstore.store import S3Store
 
 from fastapi_filestore.errors import (
     BucketNotFoundError,
@@ -145,10 +147,14 @@ def test_others_pass() -> None:
 
 async def test_panic(seaweedfs: Any) -> None:
     """A crash inside the driver, which is no Exception, becomes a StorageError."""
-    backend = _s3(seaweedfs, client_options={"user_agent": "fine"})
-    panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
-    with pytest.raises(StorageError, match="report"), translated(backend.key, "k"):
-        raise panic("boom")
+    keys = {"access_key_id": seaweedfs.access_key, "secret_access_key": seaweedfs.secret_key}
+    store = S3Store(
+        seaweedfs.bucket, endpoint=seaweedfs.endpoint, region="x", client_options={"allow_http": True}, **keys
+    )
+    with pytest.raises(StorageError, match="report") as caught, translated("docs", "k"):
+        await obstore.put_async(store, "k", b"x", attributes={"a": "new\nline"})
+
+    assert (caught.value.backend, caught.value.key) == ("docs", "k")
 
 
 async def test_missing_bucket_on_s3(seaweedfs: Any) -> None:

@@ -34,6 +34,24 @@ async def test_readable_keys(backend: ObstoreBackend, key: str) -> None:
     assert {info.path async for info in backend.list()} == {"neighbour", "copied"}
 
 
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=st.text(st.characters(), min_size=1, max_size=12))
+async def test_any_key(backend: ObstoreBackend, key: str) -> None:
+    """Any key is one object for every operation, or is refused."""
+    await backend.put("neighbour", b"other")
+    try:
+        await backend.put(key, key.encode(errors="replace"))
+    except InvalidKeyError:
+        return
+    listed = [info.path async for info in backend.list()]
+    body = await (await backend.open(key)).read()
+    await backend.delete(key)
+
+    assert set(listed) == {key, "neighbour"}
+    assert body == key.encode()
+    assert [info.path async for info in backend.list()] == ["neighbour"]
+
+
 @pytest.mark.parametrize("key", BAD_KEYS, ids=ascii)
 async def test_refused_keys(backend: ObstoreBackend, key: str) -> None:
     """A key that some store would misread is refused by every store and every operation."""

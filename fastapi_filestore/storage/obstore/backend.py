@@ -22,20 +22,18 @@ from fastapi_filestore.storage.keys import check_key
 from fastapi_filestore.storage.obstore.delete import delete_all
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import LocalFolder
-from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, HEADER_RULES, RULES, make_attributes, read_metadata
+from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, HEADER_RULES, RULES, make_attributes
 from fastapi_filestore.storage.obstore.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.obstore.put import Upload
+from fastapi_filestore.storage.obstore.reading import chunks_of, info_of, info_of_listed, nothing, range_options
 from fastapi_filestore.storage.obstore.sign import sign_url
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, GetResult, ObjectMeta
+    from obstore import GetOptions, GetResult
 
-READ_CHUNK = 1024 * 1024
-"""Bytes yielded at once when an object is read."""
-MAX_READ_CHUNK = 4 * READ_CHUNK
 LIST_PAGE = 1000
 
 
@@ -143,18 +141,18 @@ class ObstoreBackend:
         if end == start:
             return await self._open_empty(path, start)
         try:
-            result = await self._get(path, _range(start, end))
+            result = await self._get(path, range_options(start, end))
         except RangeNotSatisfiableError:
             if start > 0:
                 raise self._bad_range(path, start, (await self.head(path)).size) from None
             return await self._open_empty(path, start)
         first, last = result.range
-        return ObjectStream(_info(path, result), first, last, self._chunks(path, result))
+        return ObjectStream(info_of(path, result), first, last, self._chunks(path, result))
 
     async def head(self, path: str) -> ObjectInfo:
         """Return what the store knows of an object; `ObjectNotFoundError` if it is missing."""
         try:
-            return _info(path, await self._get(path, {"head": True}))
+            return info_of(path, await self._get(path, {"head": True}))
         except ObjectNotFoundError:
             await self._check_bucket()
             raise
@@ -200,7 +198,7 @@ class ObstoreBackend:
                 for meta in page:
                     # Not every server that speaks a store's protocol heeds the offset.
                     if after is None or meta["path"] > after:
-                        yield _listed(meta)
+                        yield info_of_listed(meta)
 
     async def sign(
         self,
@@ -261,7 +259,7 @@ class ObstoreBackend:
         info = await self.head(path)
         if start > info.size:
             raise self._bad_range(path, start, info.size)
-        return ObjectStream(info, start, start, _nothing())
+        return ObjectStream(info, start, start, nothing())
 
     def _bad_range(self, path: str, start: int, size: int | None = None) -> RangeNotSatisfiableError:
         actual = "" if size is None else f": it has {size:,} bytes"
@@ -274,10 +272,8 @@ class ObstoreBackend:
 
     async def _chunks(self, path: str, result: "GetResult") -> AsyncIterator[bytes]:
         with translated(self._key, path):
-            async for chunk in result.stream(min_chunk_size=READ_CHUNK):
-                # The memory store hands out an object as one piece.
-                for start in range(0, len(chunk), MAX_READ_CHUNK):
-                    yield chunk[start : start + MAX_READ_CHUNK]
+            async for chunk in chunks_of(result):
+                yield chunk
 
     async def _check_bucket(self) -> None:
         # The answer to HEAD has no body that could tell a missing bucket from a missing object.
@@ -302,43 +298,3 @@ class ObstoreBackend:
                 rules=rules or HEADER_RULES,
             )
         return attributes if rules else None
-
-
-def _range(start: int, end: int | None) -> "GetOptions | None":
-    if end is not None:
-        return {"range": (start, end)}
-    return {"range": {"offset": start}} if start else None
-
-
-def _info(path: str, result: "GetResult") -> ObjectInfo:
-    meta, attributes = result.meta, result.attributes
-    return ObjectInfo(
-        path=path,
-        size=meta["size"],
-        last_modified=meta["last_modified"],
-        etag=meta["e_tag"],
-        version_id=meta["version"],
-        content_type=attributes.get(CONTENT_TYPE),
-        metadata=read_metadata(attributes),
-    )
-
-
-def _listed(meta: "ObjectMeta") -> ObjectInfo:
-    return ObjectInfo(
-        path=meta["path"],
-        size=meta["size"],
-        last_modified=meta["last_modified"],
-        etag=_quoted(meta["e_tag"]),
-        version_id=meta["version"],
-    )
-
-
-def _quoted(etag: str | None) -> str | None:
-    # Azure leaves the quotes out of its listings.
-    return f'"{etag}"' if etag and not etag.endswith('"') else etag
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    empty: tuple[bytes, ...] = ()
-    for chunk in empty:
-        yield chunk

@@ -33,6 +33,9 @@ UNREACHABLE = re.compile(r"HTTP error|error sending request|Connect\b|dns error|
 BAD_RANGE = re.compile(r"StartTooLarge|Inconsistent \{|InvalidRange|416 Range")
 BAD_LOCAL_NAME = re.compile(r"InvalidFilename|NotADirectory|IsADirectory|Filenames containing trailing")
 
+PANICS = {("pyo3_runtime", "PanicException"), ("pyo3_async_runtimes", "RustPanic")}
+"""Crashes inside Rust; the first derives from BaseException, and neither can be imported."""
+
 DETAILS = "\n\nDebug source:"
 KEY_PHRASES = ("location {key} ", "path {key}:", "key {key}:")
 """How obstore shows a key, unescaped."""
@@ -98,8 +101,7 @@ def translate(exc: BaseException, *, backend: str, key: str | None = None) -> St
 
 
 def _is_panic(exc: BaseException) -> bool:
-    # Rust's panic derives from BaseException, and its class can't be imported.
-    return type(exc).__module__ == "pyo3_runtime" and type(exc).__name__ == "PanicException"
+    return (type(exc).__module__, type(exc).__name__) in PANICS
 
 
 def _read(exc: BaseException, key: str | None) -> Report:

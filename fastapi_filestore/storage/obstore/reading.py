@@ -1,0 +1,66 @@
+"""What a store's answers say, in our own values."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from fastapi_filestore.storage.backend import ObjectInfo
+from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, read_metadata
+
+if TYPE_CHECKING:
+    from obstore import GetOptions, GetResult, ObjectMeta
+
+READ_CHUNK = 1024 * 1024
+"""Bytes yielded at once when an object is read, at least; the last chunk may be shorter."""
+MAX_READ_CHUNK = 4 * READ_CHUNK
+
+
+def range_options(start: int, end: int | None) -> "GetOptions | None":
+    """Return how obstore is asked for a range that is not empty."""
+    if end is not None:
+        return {"range": (start, end)}
+    return {"range": {"offset": start}} if start else None
+
+
+def info_of(path: str, result: "GetResult") -> ObjectInfo:
+    """Return what the answer to a read or a head says of the whole object."""
+    meta, attributes = result.meta, result.attributes
+    return ObjectInfo(
+        path=path,
+        size=meta["size"],
+        last_modified=meta["last_modified"],
+        etag=meta["e_tag"],
+        version_id=meta["version"],
+        content_type=attributes.get(CONTENT_TYPE),
+        metadata=read_metadata(attributes),
+    )
+
+
+def info_of_listed(meta: "ObjectMeta") -> ObjectInfo:
+    """Return what a listing says of an object."""
+    return ObjectInfo(
+        path=meta["path"],
+        size=meta["size"],
+        last_modified=meta["last_modified"],
+        etag=_quoted(meta["e_tag"]),
+        version_id=meta["version"],
+    )
+
+
+async def chunks_of(result: "GetResult") -> AsyncIterator[bytes]:
+    """Iterate the bytes of an answer."""
+    async for chunk in result.stream(min_chunk_size=READ_CHUNK):
+        # The memory store hands out an object as one piece.
+        for start in range(0, len(chunk), MAX_READ_CHUNK):
+            yield chunk[start : start + MAX_READ_CHUNK]
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    """Iterate no bytes."""
+    empty: tuple[bytes, ...] = ()
+    for chunk in empty:
+        yield chunk
+
+
+def _quoted(etag: str | None) -> str | None:
+    # Azure leaves the quotes out of its listings.
+    return f'"{etag}"' if etag and not etag.endswith('"') else etag

@@ -141,3 +141,11 @@ async def test_a_picture_is_shown(visit: Visit, tmp_path: Path) -> None:
     large = visit.page.get_by_role("dialog", name="view.png").get_by_role("img", name="view.png")
 
     await expect(large).to_have_js_property("naturalHeight", 40)
+
+
+async def test_a_broken_picture_has_its_icon(visit: Visit, tmp_path: Path) -> None:
+    """What only claims to be a picture is shown as an icon, without a button for a preview that can't be."""
+    await visit.upload(write(tmp_path, "broken.png", b"no picture"))
+
+    await expect(visit.page.get_by_role("button", name="Preview broken.png")).to_have_count(0)
+    await expect(visit.document("broken.png").locator(".tile")).to_be_visible()

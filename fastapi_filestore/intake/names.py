@@ -14,7 +14,7 @@ FALLBACK_NAME = "file"
 FALLBACK_TYPE = "application/octet-stream"
 
 _NAME = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
-_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?:[ \t]*;[ \t]*[\x20-\x7e]*)?")  # RFC 6838, section 4.2
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?: *;[\x20-\x7e]*)?")  # RFC 6838, section 4.2
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, surrogates, line separators
 
 _NAMELESS = re.compile(r"[.\s]*")  # `.` and `..` would be folders

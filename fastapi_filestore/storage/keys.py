@@ -39,15 +39,19 @@ def _problem(path: str) -> str | None:
         return "is empty"
     if path.startswith("/") or path.endswith("/"):
         return "begins or ends with a slash: stores would drop it"
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        return "has a part that is empty, '.' or '..'"
+    return _character_problem(path) or _length_problem(path)
+
+
+def _character_problem(path: str) -> str | None:
     if "\\" in path:
         return "holds a backslash: some stores read it as a slash"
     if any(unicodedata.category(character) == "Cc" for character in path):
         return "holds a control character"
     if not UNLISTABLE.isdisjoint(path):
         return "holds U+FFFE or U+FFFF: with such a key in it, a bucket can't be listed"
-    if any(part in ("", ".", "..") for part in path.split("/")):
-        return "has a part that is empty, '.' or '..'"
-    return _length_problem(path)
+    return None
 
 
 def _length_problem(path: str) -> str | None:

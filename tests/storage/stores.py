@@ -27,6 +27,8 @@ BAD_KEYS = [
     "a/./b",
     "a\\b",
     "a\nb",
+    "a\ufffeb",
+    "\uffff",
     "a\x00b",
     "a\x7fb",
     "\ud800",

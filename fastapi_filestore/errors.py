@@ -22,7 +22,8 @@ FilestoreError
 │   ├── UnsupportedContentError        (TypeError)
 │   ├── PendingContentError            (RuntimeError)
 │   ├── ContentConsumedError           (RuntimeError)
-│   └── SharedFileError                (ValueError)
+│   ├── SharedFileError                (ValueError)
+│   └── UnsupportedStatementError      (TypeError)
 ├── LedgerError
 │   ├── IntentLostError                (RuntimeError)
 │   └── LedgerMissingError             (RuntimeError)
@@ -181,6 +182,10 @@ class SharedFileError(ContentError, ValueError):
             f"{filename!r} would be in two places: a stored file belongs to one row. Give the other "
             "`await file.copy_async()`, or take the file out of the first row in the same transaction."
         )
+
+
+class UnsupportedStatementError(ContentError, TypeError):
+    """A bulk statement whose effect on files can't be known."""
 
 
 # -- the ledger ------------------------------------------------------------------------------------

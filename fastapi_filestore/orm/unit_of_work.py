@@ -6,14 +6,16 @@ It listens to SQLAlchemy's `Session` class, so it works with any session, howeve
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, event, inspect
-from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, UOWTransaction
+from sqlalchemy import Connection, Result, event, inspect
+from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, SessionTransaction, UOWTransaction
 
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.orm.booking import CONNECTED
 from fastapi_filestore.orm.bookkeeping import is_booked
+from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.ending import honour_end, mark_committed, refuse_shared_files
 from fastapi_filestore.orm.file_attributes import file_attributes
-from fastapi_filestore.orm.flushing import CONNECTED, book_rows, prepare_flush
+from fastapi_filestore.orm.flushing import book_rows, prepare_flush
 from fastapi_filestore.orm.tracking import watch_metadata
 
 _DELETED = "fastapi_filestore.deleted"
@@ -36,6 +38,11 @@ def _book_cascaded_delete(mapper: Mapper[Any], connection: Connection, row: obje
     session = state.session
     if session is not None and file_attributes(mapper) and state not in session.info[_DELETED]:
         book_rows(session, {}, [state])
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _track_bulk(state: ORMExecuteState) -> Result[Any] | None:
+    return track_bulk(state)
 
 
 @event.listens_for(Mapper, "mapper_configured")

@@ -5,7 +5,7 @@ A test speaks to the session through functions of a plain `Session`; `Work` runs
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +20,8 @@ from fastapi_filestore import FileObject, ObstoreBackend, StorageBackend, storag
 from fastapi_filestore.orm.bridge import run_in_session
 from fastapi_filestore.orm.ledger import ledger_of
 from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.testing import assert_no_orphans, referenced_paths
 from fastapi_filestore.service.sweep import Swept, sweep
+from fastapi_filestore.testing import assert_no_orphans, referenced_paths
 from tests.rows.models import LEDGER, Base, Document, Note
 
 T = TypeVar("T")
@@ -70,6 +70,21 @@ class Rows:
             yield work
         finally:
             await work.close()
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """Collect the SQL that the engine is given during the block."""
+        seen: list[str] = []
+
+        def note(*call: Any) -> None:
+            seen.append(call[2])
+
+        engine = self.engine.sync_engine if isinstance(self.engine, AsyncEngine) else self.engine
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
 
     async def keys(self) -> set[str]:
         """Return the keys of the objects in the store."""

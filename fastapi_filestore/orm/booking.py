@@ -1,0 +1,94 @@
+"""Before rows are written: bytes complete, intents settled, replaced files booked with the deletions that follow."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Mapper, Session
+
+from fastapi_filestore.errors import IntentLostError, PendingContentError
+from fastapi_filestore.file_object import FileObject, FileState, Location
+from fastapi_filestore.orm.bookkeeping import Book, current_book, whole_book
+from fastapi_filestore.orm.bridge import await_in_session
+from fastapi_filestore.orm.ledger import access_of
+from fastapi_filestore.orm.transfer import Claimed, store
+
+CONNECTED = "fastapi_filestore.connected"
+"""Set in a session's info while its transaction has a connection."""
+
+Change = tuple[Sequence[FileObject], Sequence[FileObject]]
+"""The files of one place in a row before and after."""
+
+
+def booked(session: Session) -> Book:
+    """Return the book of the innermost transaction, beginning one where a flush would."""
+    if not session.in_transaction():
+        session.begin()
+    return current_book(session)
+
+
+def store_files(session: Session, files: Mapping[Mapper[Any], Sequence[FileObject]]) -> None:
+    """Store the pending files that rows are to hold, and settle the intents of all of them."""
+    book = booked(session)
+    claimed = [(file, access_of(session, mapper)) for mapper, some in files.items() for file in some]
+    gone = next((file for file, _ in claimed if file.state is FileState.GONE), None)
+    if gone is not None:
+        raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")
+    try:
+        if not all(file.is_stored for file, _ in claimed):
+            await_in_session(store(claimed, reserve=_has_room(session, claimed)))
+    finally:
+        book.store(file for file, _ in claimed if file.is_stored)
+    for mapper, some in files.items():
+        _settle_intents(session, mapper, some)
+
+
+def _has_room(session: Session, claimed: Iterable[Claimed]) -> bool:
+    # SQLite has one writer: once this session has a connection, another transaction might wait for it for ever.
+    sqlite = any(access is not None and access.engine.dialect.name == "sqlite" for _, access in claimed)
+    return not (sqlite and session.info.get(CONNECTED))
+
+
+def _settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileObject]) -> None:
+    settled = whole_book(session).settled
+    claims = {file.location: file for file in files if file.claim is not None and file.location not in settled}
+    if not claims:
+        return
+    access, some = access_of(session, mapper), next(iter(claims.values()))
+    if access is None or any(file.claim != access for file in claims.values()):
+        raise PendingContentError(
+            f"{some.filename!r} was stored for another database, whose ledger would delete it: make a new FileObject "
+            "for this one."
+        )
+    if not access.ledger.settle(_connection(session, mapper), claims):
+        raise IntentLostError(some.filename)
+    current_book(session).settled |= claims.keys()
+
+
+def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change]) -> None:
+    """Book what rows come to hold and cease to hold, and intend the deletions that follow."""
+    book = booked(session)
+    touched: set[Location] = set()
+    for before, after in changes:
+        book.replace(before, after)
+        touched.update(file.location for file in [*before, *after])
+    _intend_deletions(session, mapper, touched)
+
+
+def _intend_deletions(session: Session, mapper: Mapper[Any], locations: set[Location]) -> None:
+    access = access_of(session, mapper)
+    if access is None:
+        return
+    book, whole = current_book(session), whole_book(session)
+    intended = {at for at in locations if whole.intended.get(at) is not None}
+    doomed = {at for at in locations if whole.holders(at) <= 0}
+    if new := doomed - intended:
+        access.ledger.intend(_connection(session, mapper), new)
+        book.intended.update(dict.fromkeys(new, access))
+    if spared := intended - doomed:
+        access.ledger.forget(_connection(session, mapper), spared)
+        book.intended.update(dict.fromkeys(spared))
+
+
+def _connection(session: Session, mapper: Mapper[Any]) -> Connection:
+    return session.connection(bind_arguments={"mapper": mapper})

@@ -1,0 +1,195 @@
+"""Bulk statements of the ORM keep rows and bytes in step, or are refused with the remedy."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from fastapi_filestore import FileObject, PendingContentError, SharedFileError, UnsupportedStatementError
+from tests.rows.conftest import Rows, Work, pending
+from tests.rows.models import Document
+
+
+async def _three(rows: Rows) -> list[int]:
+    return [await rows.add(title=name, file=pending(name.encode(), name)) for name in "abc"]
+
+
+async def _run(work: Work, statement: Any, parameters: Any = None) -> None:
+    await work.do(lambda session: session.execute(statement, parameters))
+
+
+async def test_insert_with_rows_stores_their_files(rows: Rows) -> None:
+    """A bulk insert with a list of dicts stores pending files before the rows."""
+    values = [{"title": name, "file": pending(name.encode(), name)} for name in "abc"]
+    async with rows.work() as work:
+        await _run(work, insert(Document), values)
+        await work.commit()
+
+    assert len(await rows.keys()) == 3
+
+
+@pytest.mark.parametrize("several", [False, True])
+async def test_insert_with_values_stores_their_files(rows: Rows, several: bool) -> None:
+    """A bulk insert with values() stores pending files before the rows."""
+    one = {"title": "a", "file": pending()}
+    values = [one, {"title": "b", "file": pending()}] if several else one
+    async with rows.work() as work:
+        await _run(work, insert(Document).values(values))
+        await work.commit()
+
+    assert len(await rows.keys()) == 1 + several
+
+
+async def test_a_rolled_back_insert_leaves_nothing(rows: Rows) -> None:
+    """The files of a bulk insert go with its rollback."""
+    async with rows.work() as work:
+        await _run(work, insert(Document), [{"title": "a", "file": pending()}])
+        await work.rollback()
+
+    assert await rows.keys() == set()
+
+
+async def test_insert_can_return_rows(rows: Rows) -> None:
+    """RETURNING works beside the bookkeeping."""
+    async with rows.work() as work:
+        ids = await work.do(
+            lambda s: s.scalars(insert(Document).returning(Document.id), [{"title": "a", "file": pending()}]).all()
+        )
+        await work.commit()
+
+    assert await rows.content(ids[0]) == b"content"
+
+
+async def test_update_replaces_the_files_of_the_rows_it_matches(rows: Rows) -> None:
+    """An update by criteria deletes what it replaces and nothing else."""
+    first, second, _ = await _three(rows)
+    async with rows.work() as work:
+        await _run(work, update(Document).where(Document.id == first).values(file=pending(b"new")))
+        await work.commit()
+
+    assert [await rows.content(first), await rows.content(second)] == [b"new", b"b"]
+    assert len(await rows.keys()) == 3
+
+
+async def test_update_to_none_deletes_the_files(rows: Rows) -> None:
+    """Setting the column to None takes the objects of all rows that match."""
+    await _three(rows)
+    async with rows.work() as work:
+        await _run(work, update(Document).where(Document.title < "c").values(file=None))
+        await work.commit()
+
+    assert len(await rows.keys()) == 1
+
+
+async def test_update_by_primary_key_replaces_each_row(rows: Rows) -> None:
+    """A bulk update by primary key replaces row by row."""
+    identities = await _three(rows)
+    values = [{"id": one, "file": pending(str(one).encode())} for one in identities]
+    async with rows.work() as work:
+        await _run(work, update(Document), values)
+        await work.commit()
+
+    assert [await rows.content(one) for one in identities] == [str(one).encode() for one in identities]
+    assert len(await rows.keys()) == 3
+
+
+async def test_update_of_other_columns_touches_no_file(rows: Rows) -> None:
+    """An update that leaves the file column alone leaves the objects alone."""
+    first, *_ = await _three(rows)
+    async with rows.work() as work:
+        await _run(work, update(Document).where(Document.id == bindparam("i")).values(title="z"), {"i": first})
+        await work.commit()
+
+    assert await rows.content(first) == b"a"
+
+
+async def test_update_of_several_rows_to_one_file_is_refused(rows: Rows) -> None:
+    """One file for several rows is refused at the commit and leaves everything as it was."""
+    first, *_ = await _three(rows)
+    async with rows.work() as work:
+        await _run(work, update(Document).values(file=pending(b"new")))
+        with pytest.raises(SharedFileError):
+            await work.commit()
+        await work.rollback()
+
+    assert await rows.content(first) == b"a"
+
+
+async def test_a_rolled_back_update_changes_nothing(rows: Rows) -> None:
+    """The replaced object stays and the new one goes with a rollback."""
+    first, *_ = await _three(rows)
+    async with rows.work() as work:
+        await _run(work, update(Document).where(Document.id == first).values(file=pending(b"new")))
+        await work.rollback()
+
+    assert await rows.content(first) == b"a"
+    assert len(await rows.keys()) == 3
+
+
+async def test_delete_takes_the_objects_of_the_rows_it_matches(rows: Rows) -> None:
+    """A delete by criteria deletes the objects after the commit."""
+    await _three(rows)
+    async with rows.work() as work:
+        await _run(work, delete(Document).where(Document.title != "b"))
+
+        assert len(await rows.keys()) == 3
+        await work.commit()
+
+    assert len(await rows.keys()) == 1
+
+
+async def test_delete_can_return_rows(rows: Rows) -> None:
+    """A delete with RETURNING yields its rows and deletes their objects."""
+    await _three(rows)
+    async with rows.work() as work:
+        titles = await work.do(lambda s: s.scalars(delete(Document).returning(Document.title)).all())
+        await work.commit()
+
+    assert set(titles) == {"a", "b", "c"}
+    assert await rows.keys() == set()
+
+
+async def test_insert_from_select_is_refused(rows: Rows) -> None:
+    """Copying rows with their files in SQL would share the objects: it is refused with the remedy."""
+    query = insert(Document).from_select(["title", "file"], select(Document.title + "2", Document.file))
+    async with rows.work() as work:
+        with pytest.raises(UnsupportedStatementError, match="copy_async"):
+            await _run(work, query)
+
+
+async def test_an_upsert_is_refused(rows: Rows) -> None:
+    """An upsert hides what it replaces: it is refused with the remedy."""
+    dialect = postgresql if rows.engine.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(Document).values(title="a", file=pending())
+    upsert = statement.on_conflict_do_update(index_elements=["title"], set_={"file": statement.excluded.file})
+    async with rows.work() as work:
+        with pytest.raises(UnsupportedStatementError, match="look the row up"):
+            await _run(work, upsert)
+
+
+async def test_legacy_bulk_methods_refuse_pending_files(rows: Rows) -> None:
+    """Session.bulk_insert_mappings, which tells nobody, refuses a file that nobody stored."""
+
+    def insert_mappings(session: Session) -> None:
+        session.bulk_insert_mappings(Document.__mapper__, [{"title": "a", "file": pending()}])
+
+    async with rows.work() as work:
+        with pytest.raises(Exception, match="not stored yet") as caught:
+            await work.do(insert_mappings)
+
+    assert isinstance(caught.value.__cause__ or caught.value, PendingContentError)
+
+
+async def test_bulk_statements_count_their_sql(rows: Rows) -> None:
+    """A delete of a hundred rows costs a handful of statements, whatever their number."""
+    async with rows.work() as work:
+        await _run(work, insert(Document), [{"title": str(n), "file": FileObject(content=b"x")} for n in range(100)])
+        await work.commit()
+        with rows.statements() as statements:
+            await _run(work, delete(Document))
+            await work.commit()
+
+    assert await rows.keys() == set()
+    assert len(statements) <= 11, statements

@@ -1,0 +1,66 @@
+"""The background loop that runs coroutines for callers who have none."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from fastapi_filestore.storage.blocking import run_blocking
+
+
+async def _twice(number: int) -> int:
+    await asyncio.sleep(0)
+    return 2 * number
+
+
+def test_result() -> None:
+    """The result comes back."""
+    assert run_blocking(_twice(21)) == 42
+
+
+def test_error() -> None:
+    """An error comes back as it is."""
+
+    async def fail() -> None:
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError, match="gone"):
+        run_blocking(fail())
+
+
+async def test_inside_a_loop() -> None:
+    """It runs on another loop than the caller's, so it works inside one."""
+
+    async def loop() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    assert run_blocking(loop()) is not asyncio.get_running_loop()
+    assert run_blocking(loop()) is run_blocking(loop())
+
+
+def test_many_threads() -> None:
+    """Callers of many threads share one loop and wait for their own results only."""
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(lambda number: run_blocking(_twice(number)), range(200)))
+
+    assert results == [2 * number for number in range(200)]
+    assert [thread.name for thread in threading.enumerate()].count("fastapi-filestore") == 1
+
+
+def test_from_its_own_loop() -> None:
+    """A blocking call on the library's own loop would wait for ever, so it is an error."""
+
+    async def nested() -> int:
+        return run_blocking(_twice(1))
+
+    with pytest.raises(RuntimeError, match="await its async twin"):
+        run_blocking(nested())
+
+
+def test_the_loop_does_not_keep_the_process() -> None:
+    """The loop's thread is a daemon: it never keeps a process from ending."""
+    run_blocking(_twice(1))
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "fastapi-filestore"]
+
+    assert thread.daemon

@@ -1,0 +1,176 @@
+"""Names of backends: registering, finding, forgetting, and which one is the default."""
+
+import pytest
+
+from fastapi_filestore import (
+    ConfigurationError,
+    DuplicateBackendError,
+    ObstoreBackend,
+    SigningUnavailableError,
+    StorageRegistry,
+    UnknownBackendError,
+)
+from fastapi_filestore.storage.signing import UrlSigner
+
+
+def backend(key: str) -> ObstoreBackend:
+    """A backend in memory."""
+    return ObstoreBackend(key, "memory://")
+
+
+@pytest.fixture
+def registry() -> StorageRegistry:
+    """A registry of two backends."""
+    registry = StorageRegistry()
+    registry.register_backend(backend("documents"))
+    registry.register_backend(backend("images"))
+    return registry
+
+
+def test_finding(registry: StorageRegistry) -> None:
+    """A backend is found by its key."""
+    assert registry.get_backend("images").key == "images"
+
+
+def test_iterating(registry: StorageRegistry) -> None:
+    """Backends come in the order in which they were registered, and may be taken out meanwhile."""
+    keys = [registry.unregister_backend(each.key).key for each in registry]
+
+    assert keys == ["documents", "images"]
+    assert len(registry) == 0
+
+
+def test_containing(registry: StorageRegistry) -> None:
+    """A registry says whether it knows a key, and how many."""
+    assert "documents" in registry
+    assert "videos" not in registry
+    assert len(registry) == 2
+
+
+def test_unknown_key(registry: StorageRegistry) -> None:
+    """An unknown key is an error that names it, those that are known, and the remedy."""
+    with pytest.raises(UnknownBackendError, match="'videos'") as caught:
+        registry.get_backend("videos")
+
+    assert (caught.value.key, caught.value.known) == ("videos", ("documents", "images"))
+    assert "'documents', 'images'" in str(caught.value)
+    assert "FILESTORE_BACKENDS__VIDEOS__URL" in str(caught.value)
+    assert isinstance(caught.value, ConfigurationError | LookupError)
+
+
+def test_nothing_registered() -> None:
+    """Asking an empty registry says that nothing is registered."""
+    with pytest.raises(UnknownBackendError, match="known: none"):
+        StorageRegistry().get_backend()
+
+
+def test_duplicate_key(registry: StorageRegistry) -> None:
+    """A second backend of a key is an error that names it, the known ones and the remedy; the first one stays."""
+    first = registry.get_backend("images")
+    with pytest.raises(DuplicateBackendError, match=r"'images'.*'documents', 'images'.*replace=True") as caught:
+        registry.register_backend(backend("images"))
+
+    assert (caught.value.key, caught.value.known) == ("images", ("documents", "images"))
+    assert registry.get_backend("images") is first
+
+
+def test_registering_the_same_again(registry: StorageRegistry) -> None:
+    """Registering the very same backend again changes nothing."""
+    registry.register_backend(registry.get_backend("images"))
+
+    assert len(registry) == 2
+
+
+def test_replacing(registry: StorageRegistry) -> None:
+    """A backend takes the place of another when that is asked for."""
+    other = backend("images")
+    registry.register_backend(other, replace=True)
+
+    assert registry.get_backend("images") is other
+    assert len(registry) == 2
+
+
+def test_unregistering(registry: StorageRegistry) -> None:
+    """A forgotten backend is returned, and its key may be used again."""
+    forgotten = registry.unregister_backend("images")
+    registry.register_backend(backend("images"))
+
+    assert forgotten.key == "images"
+    assert registry.get_backend("images") is not forgotten
+
+
+def test_unregistering_an_unknown_key(registry: StorageRegistry) -> None:
+    """Forgetting what is not known is an error that lists what is."""
+    with pytest.raises(UnknownBackendError, match=r"'videos'.*'documents'"):
+        registry.unregister_backend("videos")
+
+
+def test_the_only_backend_is_the_default() -> None:
+    """A single backend is the default, whatever it is called."""
+    registry = StorageRegistry()
+    registry.register_backend(backend("documents"))
+
+    assert registry.get_backend().key == "documents"
+
+
+def test_no_default_among_several(registry: StorageRegistry) -> None:
+    """Of several backends none is the default unless one is called so or chosen."""
+    with pytest.raises(UnknownBackendError, match=r"'default'.*'documents', 'images'"):
+        registry.get_backend()
+
+
+def test_the_backend_called_default(registry: StorageRegistry) -> None:
+    """Of several backends the one called `default` is it."""
+    registry.register_backend(backend("default"))
+
+    assert registry.get_backend().key == "default"
+
+
+def test_a_chosen_default(registry: StorageRegistry) -> None:
+    """A default that is chosen when it is registered wins over the name."""
+    registry.register_backend(backend("default"))
+    registry.register_backend(backend("videos"), default=True)
+
+    assert registry.get_backend().key == "videos"
+
+
+def test_choosing_a_default_later(registry: StorageRegistry) -> None:
+    """The default can be chosen among those that are known, and only among them."""
+    registry.default_key = "images"
+    with pytest.raises(UnknownBackendError, match="'videos'"):
+        registry.default_key = "videos"
+
+    assert registry.default_key == "images"
+
+
+def test_forgetting_the_default(registry: StorageRegistry) -> None:
+    """When the chosen default is forgotten, the other rules decide again."""
+    registry.default_key = "images"
+    registry.unregister_backend("images")
+
+    assert registry.get_backend().key == "documents"
+
+
+async def test_two_registries() -> None:
+    """Two registries of one process know nothing of each other."""
+    one, other = StorageRegistry(), StorageRegistry()
+    one.register_backend(backend("documents"))
+    other.register_backend(backend("documents"))
+    await one.get_backend("documents").put("a", b"x")
+
+    assert [info async for info in other.get_backend("documents").list()] == []
+
+
+async def test_signing_without_a_signer(registry: StorageRegistry) -> None:
+    """Where the store can't sign and there is no signing key, the store's own error says what to do."""
+    with pytest.raises(SigningUnavailableError, match="FILESTORE_SIGNING_KEYS"):
+        await registry.sign("images", "a", expires_in=60)
+
+
+async def test_signing_with_a_signer(registry: StorageRegistry) -> None:
+    """Where the store can't sign, the application does."""
+    registry.signer = UrlSigner(["k" * 32], base_url="/filestore/")
+    signed = await registry.sign("images", "a", method="PUT", expires_in=60)
+    claims = registry.signer.verify(signed.url.removeprefix("/filestore/"), method="PUT")
+
+    assert (claims.backend, claims.path) == ("images", "a")

@@ -45,7 +45,7 @@ def _refuse_untracked(statement: Insert, mapper: Mapper[Any]) -> None:
     name = mapper.class_.__name__
     if statement.select is not None and _selects_files(statement.select):
         raise UnsupportedStatementError(
-            f"insert({name}).from_select() would put stored files into second rows: read the rows and give each new one "
+            f"insert({name}).from_select() would put stored files into second rows: read the rows, give each new one "
             "`await file.copy_async()`."
         )
     if any(element.__visit_name__.startswith(UPSERTS) for element in iterate(statement)):

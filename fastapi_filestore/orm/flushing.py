@@ -46,7 +46,7 @@ def _new_files(state: InstanceState[Any]) -> Held:
     return {
         attribute.name: attribute.files(state.obj())
         for attribute in file_attributes(state.mapper)
-        if attribute.name in state.dict and state.attrs[attribute.name].history.has_changes()
+        if attribute.name in state.dict and (state.key is None or state.attrs[attribute.name].history.has_changes())
     }
 
 

@@ -6,7 +6,7 @@ A test speaks to the session through functions of a plain `Session`; `Work` runs
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,8 +18,10 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, ObstoreBackend, StorageBackend, storages
 from fastapi_filestore.orm.bridge import run_in_session
-from fastapi_filestore.orm.ledger import ledger_of
+from fastapi_filestore.orm.ledger import DELETION_GRACE, ledger_of
 from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.triggers import watch_tables
+from fastapi_filestore.orm.triggers.description import LedgerTarget
 from fastapi_filestore.service.sweep import Swept, sweep
 from fastapi_filestore.testing import assert_no_orphans, referenced_paths
 from tests.rows.models import LEDGER, Base, Document, Note
@@ -150,13 +152,15 @@ def backend() -> Iterator[ObstoreBackend]:
 KINDS = ["sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async"]
 
 
-@pytest.fixture(params=[*KINDS, "sqlite-async-unledgered"])
+@pytest.fixture(params=[*KINDS, "sqlite-async-unledgered", "sqlite-sync-triggers", "postgres-async-triggers"])
 async def rows(
     request: pytest.FixtureRequest, tmp_path: Path, backend: ObstoreBackend, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Rows]:
     """Give each test a fresh database of every kind, and check the invariants at its end."""
     if request.param.endswith("unledgered"):
         monkeypatch.setattr(Base.metadata, "info", {})
+    if request.param.endswith("triggers"):
+        _add_triggers(monkeypatch)
     engine = _engine(request, tmp_path)
     sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     if sync.dialect.name == "sqlite":
@@ -172,7 +176,7 @@ async def rows(
 
 def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngine:
     match request.param:
-        case "sqlite-sync":
+        case "sqlite-sync" | "sqlite-sync-triggers":
             return create_engine(f"sqlite:///{folder}/rows.db", connect_args={"check_same_thread": False})
         case "sqlite-async" | "sqlite-async-unledgered":
             return create_async_engine(f"sqlite+aiosqlite:///{folder}/rows.db")
@@ -180,6 +184,11 @@ def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngin
             return create_engine(request.getfixturevalue("postgres_database").url("postgresql+psycopg"))
         case _:
             return create_async_engine(request.getfixturevalue("postgres_database").url("postgresql+asyncpg"))
+
+
+def _add_triggers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Base.metadata, "info", {"fastapi_filestore.ledger": replace(LEDGER, triggers=True)})
+    watch_tables(Base.metadata, LedgerTarget(LEDGER.table.name, LEDGER.table.schema, DELETION_GRACE))
 
 
 def _begin_sqlite_properly(engine: Engine) -> None:

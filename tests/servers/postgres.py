@@ -61,7 +61,7 @@ def run_postgres(*, fsync: bool = False) -> Iterator[Postgres]:
         command = (
             programs / "postgres", "-D", folder / "pg", "-p", str(server.port),
             "-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories=",
-            "-c", f"fsync={'on' if fsync else 'off'}",
+            "-c", f"fsync={'on' if fsync else 'off'}", "-c", "max_prepared_transactions=8",
         )  # fmt: skip
         # SIGINT closes all sessions and frees the shared memory, which SIGKILL would leave behind.
         with running(command, folder=folder, user=user, stop_signal=signal.SIGINT, ready=lambda: _answers(server)):

@@ -85,6 +85,27 @@ async def test_fork_before_use(request: pytest.FixtureRequest, seaweedfs: Any) -
     assert [info.path async for info in backend.list()] == ["a", "b", "parent"]
 
 
+EXIT_AFTER_USE = """
+import asyncio
+from fastapi_filestore.storage.obstore import ObstoreBackend
+
+async def use():
+    backend = ObstoreBackend("memory", "memory://")
+    await asyncio.gather(*(backend.put(str(number), b"x") for number in range(50)))
+
+asyncio.run(use())
+"""
+
+
+async def test_exit_right_after_use() -> None:
+    """A process that ends right after its last operation ends well, as a command must."""
+    command = (sys.executable, "-c", EXIT_AFTER_USE)
+    processes = [await asyncio.create_subprocess_exec(*command) for _ in range(3)]
+    codes = [await asyncio.wait_for(process.wait(), 60) for process in processes]
+
+    assert codes == [0] * 3
+
+
 async def test_threads_and_loops(backend: ObstoreBackend) -> None:
     """One backend serves many threads, each with event loops of its own."""
     failures: list[BaseException] = []

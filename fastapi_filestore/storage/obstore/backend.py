@@ -16,7 +16,7 @@ from fastapi_filestore.errors import (
     StorageError,
     StoragePermissionError,
 )
-from fastapi_filestore.storage.backend import NO_METADATA, ObjectInfo, ObjectStream, SignedURL
+from fastapi_filestore.storage.backend import NO_METADATA, ObjectInfo, ObjectStream, SignedURL, UnfinishedUpload
 from fastapi_filestore.storage.content import Content, read_content
 from fastapi_filestore.storage.keys import check_key
 from fastapi_filestore.storage.obstore.delete import delete_all
@@ -30,6 +30,7 @@ from fastapi_filestore.storage.obstore.put import Upload
 from fastapi_filestore.storage.obstore.reading import chunks_of, info_of, info_of_listed, nothing, range_options
 from fastapi_filestore.storage.obstore.sign import sign_url
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect
+from fastapi_filestore.storage.obstore.unfinished import abort, uploads_of
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -229,6 +230,20 @@ class ObstoreBackend:
     async def aclose(self) -> None:
         """Release connections and credentials; a closed backend raises on use."""
         self._connection = None
+
+    # -- what killed processes left --------------------------------------------------------------------
+
+    async def unfinished_uploads(self) -> AsyncIterator[UnfinishedUpload]:
+        """Iterate the unfinished uploads, those in progress included: of S3 (which needs boto3) and local folders.
+
+        Azure and Google Cloud drop them by themselves.
+        """
+        async for upload in uploads_of(self._use(), self._location.root, backend=self._key):
+            yield upload
+
+    async def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Drop the parts of an upload; it is fine if it has ended."""
+        await abort(self._use(), self._location.root, upload, backend=self._key)
 
     # -- one step of the above -------------------------------------------------------------------------
 

@@ -1,9 +1,16 @@
 """obstore's worker threads: one set for the whole process, which a fork does not bring along."""
 
+import atexit
 import os
+import time
 from dataclasses import dataclass
 
 from fastapi_filestore.errors import ForkedProcessError
+
+
+SETTLING = 0.1
+"""Seconds that an exiting process leaves the threads to let go of Python's objects: obstore 0.12 aborts the process
+(SIGABRT) if one of them does so after the interpreter is gone."""
 
 
 @dataclass(slots=True)
@@ -22,6 +29,7 @@ class Workers:
         current = os.getpid()
         if self.pid is None:
             self.pid = current
+            atexit.register(time.sleep, SETTLING)
         elif self.pid != current:
             raise ForkedProcessError(
                 f"Backend {backend!r} can't be used: this process was forked after its parent had used object "

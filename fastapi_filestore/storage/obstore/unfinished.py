@@ -1,0 +1,162 @@
+"""Uploads that killed processes left unfinished: S3 keeps their parts for ever, and so does a local folder.
+
+Azure and Google Cloud drop them by themselves. obstore can't list them, so S3 is asked through boto3.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from http import HTTPStatus
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from obstore.store import S3Store
+
+from fastapi_filestore.errors import (
+    ConfigurationError,
+    StorageError,
+    StoragePermissionError,
+    StorageUnavailableError,
+)
+from fastapi_filestore.storage.backend import UnfinishedUpload
+from fastapi_filestore.storage.obstore.local import STAGED
+
+PAGE = 1000
+BOTO_MISSING = (
+    "Unfinished multipart uploads of backend {backend!r} can't be listed without boto3: "
+    'pip install "fastapi-filestore[aws]".'
+)
+
+
+async def uploads_of(store: object, root: Path | None, *, backend: str) -> AsyncIterator[UnfinishedUpload]:
+    """Iterate the unfinished uploads of a store; none where it drops them by itself."""
+    if isinstance(store, S3Store):
+        found = _in_bucket(store, backend)
+    elif root is not None:
+        found = _in_thread(_staged(root))
+    else:
+        return
+    async for upload in found:
+        yield upload
+
+
+async def abort(store: object, root: Path | None, upload: UnfinishedUpload, *, backend: str) -> None:
+    """Drop the parts of an upload."""
+    if isinstance(store, S3Store):
+        await _abort_in_bucket(store, upload, backend)
+    elif root is not None:
+        await asyncio.to_thread((root / upload.upload_id).unlink, missing_ok=True)
+
+
+# -- S3 ------------------------------------------------------------------------------------------------------
+
+
+async def _in_bucket(store: S3Store, backend: str) -> AsyncIterator[UnfinishedUpload]:
+    with _refusals(backend):
+        client = await asyncio.to_thread(_client, store, backend)
+        pages = client.get_paginator("list_multipart_uploads").paginate(
+            Bucket=store.config["bucket"], Prefix=_prefix(store)
+        )
+        found = (upload for page in pages for upload in page.get("Uploads", ()))
+        async for upload in _in_thread(found):
+            path = upload["Key"].removeprefix(_prefix(store))
+            yield UnfinishedUpload(path, upload["UploadId"], upload["Initiated"])
+
+
+async def _abort_in_bucket(store: S3Store, upload: UnfinishedUpload, backend: str) -> None:
+    with _refusals(backend):
+        client = await asyncio.to_thread(_client, store, backend)
+        with suppress(client.exceptions.NoSuchUpload):
+            await asyncio.to_thread(
+                client.abort_multipart_upload,
+                Bucket=store.config["bucket"],
+                Key=_prefix(store) + upload.path,
+                UploadId=upload.upload_id,
+            )
+
+
+def _prefix(store: S3Store) -> str:
+    return f"{store.prefix.strip('/')}/" if store.prefix else ""
+
+
+def _client(store: S3Store, backend: str) -> Any:
+    try:
+        from boto3.session import Session  # noqa: PLC0415 optional extra
+        from botocore.config import Config  # noqa: PLC0415 optional extra
+    except ImportError:
+        raise ConfigurationError(BOTO_MISSING.format(backend=backend)) from None
+    config: Any = store.config
+    style = "virtual" if config.get("virtual_hosted_style_request") else "path"
+    return Session().client(
+        "s3",
+        endpoint_url=config.get("endpoint"),
+        region_name=config.get("region"),
+        config=Config(signature_version="s3v4", s3={"addressing_style": style}),
+        verify=not (store.client_options or {}).get("allow_invalid_certificates"),
+        **_credentials(store),
+    )
+
+
+def _credentials(store: S3Store) -> dict[str, Any]:
+    # Without any, boto3 looks where the store itself does: environment, profiles, roles.
+    provider: Any = store.credential_provider
+    given: Any = provider() if provider is not None else store.config
+    return {
+        "aws_access_key_id": given.get("access_key_id"),
+        "aws_secret_access_key": given.get("secret_access_key"),
+        "aws_session_token": given.get("token") or given.get("session_token"),
+    }
+
+
+@contextmanager
+def _refusals(backend: str) -> Iterator[None]:
+    """Turn boto3's errors into ours; the text of theirs may name hosts and keys."""
+    try:
+        yield
+    except (ConfigurationError, StorageError):
+        raise
+    except Exception as error:
+        if not type(error).__module__.startswith(("botocore", "boto3")):
+            raise
+        raise _refusal(error, backend) from None
+
+
+def _refusal(error: Exception, backend: str) -> StorageError:
+    answer: dict[str, Any] = getattr(error, "response", {})
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or "Credential" in type(error).__name__:
+        return StoragePermissionError(
+            f"Backend {backend!r} refused to show its unfinished uploads: permit s3:ListBucketMultipartUploads and "
+            "s3:AbortMultipartUpload.",
+            backend=backend,
+        )
+    return StorageUnavailableError(
+        f"Backend {backend!r} could not list its unfinished uploads ({type(error).__name__}).", backend=backend
+    )
+
+
+# -- a local folder ----------------------------------------------------------------------------------------------
+
+
+def _staged(root: Path) -> Iterator[UnfinishedUpload]:
+    # obstore writes to such files and renames them once they are complete.
+    for folder, _, names in os.walk(root):
+        for name in names:
+            stem, mark, number = name.rpartition(STAGED)
+            if mark and stem and number.isdigit():
+                file = Path(folder) / name
+                # One that is gone was completed meanwhile.
+                with suppress(FileNotFoundError):
+                    started = datetime.fromtimestamp(file.lstat().st_mtime, UTC)
+                    place = file.relative_to(root)
+                    yield UnfinishedUpload(place.with_name(stem).as_posix(), place.as_posix(), started)
+
+
+async def _in_thread(items: Iterable[Any]) -> AsyncIterator[Any]:
+    source = iter(items)
+    while batch := await asyncio.to_thread(lambda: list(islice(source, PAGE))):
+        for item in batch:
+            yield item

@@ -24,6 +24,7 @@ from fastapi_filestore.web.schemas import derive_schemas
 from fastapi_filestore.web.signed import SIGNED_PATH, signed_router
 
 ModelT = TypeVar("ModelT")
+ServiceT = TypeVar("ServiceT", bound=FileService[Any])
 
 
 class Filestore:
@@ -99,7 +100,7 @@ class Filestore:
             raise ConfigurationError("\n".join(["Backends that can't be used as they are set up:", *problems]))
 
     @overload
-    def service(self, model: type[FileService[ModelT]]) -> Callable[..., FileService[ModelT]]: ...
+    def service(self, model: type[ServiceT]) -> Callable[..., ServiceT]: ...
 
     @overload
     def service(self, model: type[ModelT]) -> Callable[..., FileService[ModelT]]: ...

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import httpx
@@ -36,8 +35,7 @@ def get_document_service(make_session: SessionMaker) -> Callable[..., DocumentSe
         async with make_session() as session:
             yield session
 
-    provider: Any = Filestore(get_session).service(DocumentService)
-    return provider  # type: ignore[no-any-return]
+    return Filestore(get_session).service(DocumentService)
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import IntentLostError, PendingContentError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.bookkeeping import Book, current_book, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
-from fastapi_filestore.orm.ledger import access_of
+from fastapi_filestore.orm.ledger import access_of, ledger_of
 from fastapi_filestore.orm.transfer import Claimed, store
 
 CONNECTED = "fastapi_filestore.connected"
@@ -71,7 +71,9 @@ def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change
     touched: set[Location] = set()
     for before, after in changes:
         book.replace(before, after)
-        touched.update(file.location for file in [*before, *after])
+        held, holds = ({file.location for file in files} for files in (before, after))
+        book.lost.update(dict.fromkeys(held - holds, mapper))
+        touched |= held | holds
     _intend_deletions(session, mapper, touched)
 
 
@@ -88,6 +90,14 @@ def _intend_deletions(session: Session, mapper: Mapper[Any], locations: set[Loca
     if spared := intended - doomed:
         access.ledger.forget(_connection(session, mapper), spared)
         book.intended.update(dict.fromkeys(spared))
+
+
+def spare_moved_files(session: Session) -> None:
+    """Take back what triggers intended for files that moved: they see the row that lost one, not its new place."""
+    for at, mapper in whole_book(session).moved().items():
+        ledger = ledger_of(mapper.local_table.metadata) if isinstance(mapper.local_table, Table) else None
+        if ledger is not None and ledger.triggers:
+            ledger.forget(_connection(session, mapper), [at])
 
 
 def _connection(session: Session, mapper: Mapper[Any]) -> Connection:

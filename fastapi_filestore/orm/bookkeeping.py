@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger import LedgerAccess
@@ -18,7 +19,8 @@ class Book:
 
     `fresh` are those whose bytes it stored; `references` counts, for each file, the places in rows that came to hold
     it less those that ceased to. `settled` are those whose upload intents it removed, `intended` those whose deletion
-    intents it wrote (None: and took back); `forgettable` are intents of objects that are gone already.
+    intents it wrote (None: and took back); `forgettable` are intents of objects that are gone already. `lost` are those
+    that a place in a row of some mapped class ceased to hold, wherever they went.
     """
 
     fresh: dict[Location, FileObject] = field(default_factory=dict)
@@ -27,6 +29,7 @@ class Book:
     settled: set[Location] = field(default_factory=set)
     intended: dict[Location, LedgerAccess | None] = field(default_factory=dict)
     forgettable: dict[Location, LedgerAccess | None] = field(default_factory=dict)
+    lost: dict[Location, Mapper[Any]] = field(default_factory=dict)
     committed: bool = False
 
     def store(self, files: Iterable[FileObject]) -> None:
@@ -48,6 +51,7 @@ class Book:
         self.settled |= inner.settled
         self.intended.update(inner.intended)
         self.forgettable.update(inner.forgettable)
+        self.lost.update(inner.lost)
 
     def holders(self, at: Location) -> int:
         """Return how many places in rows hold a file: a file stored here had none before, any other had one."""
@@ -60,6 +64,10 @@ class Book:
     def shared(self) -> list[FileObject]:
         """Return the files that more than one place would hold."""
         return [file for at, file in self.files.items() if self.holders(at) > 1]
+
+    def moved(self) -> dict[Location, Mapper[Any]]:
+        """Return the files that one place lost and another holds, with the mapped class that lost them."""
+        return {at: mapper for at, mapper in self.lost.items() if self.holders(at) > 0}
 
     def kept(self) -> list[FileObject]:
         """Return the files stored in this transaction that a row points to."""

@@ -35,6 +35,8 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.errors import LedgerMissingError
 from fastapi_filestore.file_object import Location
+from fastapi_filestore.orm.triggers import watch_tables
+from fastapi_filestore.orm.triggers.description import LedgerTarget
 
 DEFAULT_NAME = "filestore_intents"
 DEFAULT_MIN_AGE = 3600.0
@@ -80,11 +82,13 @@ class Ledger:
         table: The table of intents.
         min_age: Seconds before an upload intent falls due.
         block: Keys reserved in one transaction at the most.
+        triggers: Whether the database writes deletion intents, too.
     """
 
     table: Table
     min_age: float = DEFAULT_MIN_AGE
     block: int = DEFAULT_BLOCK
+    triggers: bool = False
 
     def reserve(self, connection: Connection, backend: str, paths: Sequence[str]) -> None:
         """Write upload intents."""
@@ -152,6 +156,7 @@ def add_ledger(
     schema: str | None = None,
     min_age: float = DEFAULT_MIN_AGE,
     block: int = DEFAULT_BLOCK,
+    triggers: bool = False,
 ) -> Ledger:
     """Put the ledger's table beside the tables of a metadata, so that `create_all` and Alembic know it.
 
@@ -164,6 +169,8 @@ def add_ledger(
         min_age: Seconds before the intent of an upload that nobody finished falls due; longer than your longest
             transaction. Uploads that take longer renew theirs.
         block: Keys reserved in one transaction at the most.
+        triggers: Let database triggers (SQLite, PostgreSQL) write deletion intents for raw SQL, ON DELETE CASCADE and
+            other programs. They come and go with each table that has file columns.
     """
     table = Table(
         name,
@@ -176,8 +183,10 @@ def add_ledger(
         Column("error", String(500)),
         schema=schema,
     )
-    ledger = Ledger(table, min_age=min_age, block=block)
+    ledger = Ledger(table, min_age=min_age, block=block, triggers=triggers)
     metadata.info[_INFO] = ledger
+    if triggers:
+        watch_tables(metadata, LedgerTarget(table.name, table.schema, DELETION_GRACE))
     return ledger
 
 

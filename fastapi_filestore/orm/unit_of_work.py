@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Result, event, inspect
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, SessionTransaction, UOWTransaction
 
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.booking import CONNECTED
+from fastapi_filestore.orm.booking import CONNECTED, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.ending import honour_end, mark_committed, refuse_shared_files
@@ -63,6 +63,7 @@ def _check_sharing(session: Session) -> None:
     # Fires for a savepoint, too, where a file may still be on its way from one row to another.
     if session.get_nested_transaction() is None:
         refuse_shared_files(session)
+        spare_moved_files(session)
 
 
 @event.listens_for(Session, "after_commit")

@@ -1,0 +1,102 @@
+"""What the triggers of one table are: the facts that their text is made from, and that a database can be asked for."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, Self
+
+from sqlalchemy import Table
+from sqlalchemy.sql.compiler import IdentifierPreparer
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.orm.stored_object import StoredObject
+
+VERSION = 1
+"""Of the triggers' text: Alembic replaces those of another version."""
+LONGEST_NAME = 63
+"""Bytes in a name on PostgreSQL."""
+
+MARK = "-- fastapi_filestore "
+"""Begins the line of a trigger's text that holds the facts."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTarget:
+    """The table that triggers write to, and the seconds before what they write falls due."""
+
+    name: str
+    schema: str | None
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileTriggers:
+    """The triggers of one table.
+
+    Attributes:
+        table: The table's name.
+        schema: Its schema.
+        columns: Its file columns, and of each whether it holds a list.
+        key: Its primary key's columns.
+        ledger: Where they write.
+    """
+
+    table: str
+    schema: str | None
+    columns: Mapping[str, bool]
+    key: Sequence[str]
+    ledger: LedgerTarget
+
+    def translated(self, schemas: Mapping[str | None, str | None]) -> Self:
+        """Return the same triggers in the schemas that a connection's `schema_translate_map` says."""
+        home = schemas.get(self.ledger.schema, self.ledger.schema)
+        return replace(self, schema=schemas.get(self.schema, self.schema), ledger=replace(self.ledger, schema=home))
+
+    def name(self, purpose: str) -> str:
+        """Return the name of one of the triggers, or of a function of theirs."""
+        name = f"filestore_{self.table}_{purpose}"
+        if len(name.encode()) <= LONGEST_NAME:
+            return name
+        return f"filestore_{sha256(self.table.encode()).hexdigest()[:16]}_{purpose}"
+
+    @property
+    def mark(self) -> str:
+        """The comment in the triggers' text that says what they are."""
+        facts = {
+            "version": VERSION,
+            "columns": dict(self.columns),
+            "key": list(self.key),
+            "ledger": [self.ledger.schema, self.ledger.name],
+            "grace": self.ledger.grace,
+        }
+        # Drivers may take a percent sign for a parameter, and the text may stand between dollar quotes.
+        return MARK + json.dumps(facts, sort_keys=True).replace("%", "\\u0025").replace("$", "\\u0024")
+
+
+def read_mark(table: str, schema: str | None, text: str) -> FileTriggers | None:
+    """Return the triggers that a text in a database describes; None if it is not ours, or another version's."""
+    line = next((line for line in text.splitlines() if line.strip().startswith(MARK)), None)
+    facts: dict[str, Any] = json.loads(line.strip().removeprefix(MARK)) if line else {}
+    if facts.get("version") != VERSION:
+        return None
+    home, name = facts["ledger"]
+    return FileTriggers(table, schema, facts["columns"], facts["key"], LedgerTarget(name, home, facts["grace"]))
+
+
+def triggers_for(table: Table, ledger: LedgerTarget) -> FileTriggers | None:
+    """Return the triggers that a table needs, None if it has no file columns.
+
+    Raises:
+        ConfigurationError: It has no primary key, so a trigger could not find a row again.
+    """
+    columns = {column.name: column.type.multiple for column in table.columns if isinstance(column.type, StoredObject)}
+    key = [column.name for column in table.primary_key]
+    if columns and not key:
+        raise ConfigurationError(f"{table.fullname} has file columns but no primary key: triggers need one.")
+    return FileTriggers(table.name, table.schema, columns, key, ledger) if columns else None
+
+
+def qualified(preparer: IdentifierPreparer, name: str, schema: str | None) -> str:
+    """Return a quoted name with its quoted schema, if it has one."""
+    return f"{preparer.quote_schema(schema)}.{preparer.quote(name)}" if schema else preparer.quote(name)

@@ -1,0 +1,96 @@
+"""The triggers' text for SQLite.
+
+They fire for each row, also for rows that a foreign key's action deletes. `INSERT OR REPLACE` fires no delete trigger
+unless `PRAGMA recursive_triggers` is on; an upsert (`ON CONFLICT DO UPDATE`) fires like any update.
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy.sql.compiler import IdentifierPreparer
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.orm.triggers.description import FileTriggers, qualified
+
+PURPOSES = ("delete", "update", "insert")
+
+
+def create(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:
+    """Return the statements that create a table's triggers."""
+    if triggers.schema != triggers.ledger.schema:
+        raise ConfigurationError(
+            f"On SQLite a trigger of {triggers.table!r} can't write to a ledger in another database file: give "
+            "add_ledger the schema of its tables."
+        )
+    table = preparer.quote(triggers.table)
+    for purpose in PURPOSES:
+        body = "\n".join(_body(triggers, preparer, purpose))
+        yield (
+            f"CREATE TRIGGER {qualified(preparer, triggers.name(purpose), triggers.schema)}\n"
+            f"AFTER {purpose.upper()} ON {table} WHEN {_condition(triggers, preparer, purpose)}\n"
+            f"BEGIN\n{triggers.mark}\n{body}\nEND"
+        )
+
+
+def drop(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:
+    """Return the statements that drop them."""
+    for purpose in PURPOSES:
+        yield f"DROP TRIGGER IF EXISTS {qualified(preparer, triggers.name(purpose), triggers.schema)}"
+
+
+def drop_with_table(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:
+    """Return the statements that drop what is left once the table is dropped: nothing."""
+    return iter(())
+
+
+def _condition(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) -> str:
+    pattern = {
+        "delete": "OLD.{0} IS NOT NULL",
+        "update": "OLD.{0} IS NOT NEW.{0}",
+        "insert": "NEW.{0} IS NOT NULL",
+    }[purpose]
+    return " OR ".join(pattern.format(preparer.quote(column)) for column in triggers.columns)
+
+
+def _body(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) -> Iterator[str]:
+    ledger = preparer.quote(triggers.ledger.name)
+    old, new = (_held(triggers, preparer, row) for row in ("OLD", "NEW"))
+    if purpose != "insert":
+        lost = old if purpose == "delete" else f"{old}\n  EXCEPT {new}"
+        # Not OR IGNORE: the statement that fires the trigger would have its own conflict clause used instead.
+        yield (
+            f"INSERT INTO {ledger} (backend, path, kind, due_at, attempts)\n"
+            f"  SELECT backend, path, 'delete', (julianday('now') - 2440587.5) * 86400.0 + {triggers.ledger.grace}, 0\n"
+            f"  FROM ({lost}) AS lost WHERE NOT EXISTS (SELECT 1 FROM {ledger} AS known\n"
+            "    WHERE known.backend = lost.backend AND known.path = lost.path);"
+        )
+    if purpose != "delete":
+        yield (
+            "SELECT RAISE(ABORT, 'fastapi_filestore: a file of this row is being deleted')\n"
+            f"  FROM {ledger} WHERE kind = 'delete' AND attempts > 0 AND (backend, path) IN ({new});"
+        )
+        yield f"DELETE FROM {ledger} WHERE kind = 'delete' AND attempts = 0 AND (backend, path) IN ({new});"
+
+
+def _held(triggers: FileTriggers, preparer: IdentifierPreparer, row: str) -> str:
+    """Return a query for the backend and path of each file that a row holds, distinct; bad JSON holds none."""
+    files = "\n    UNION ALL ".join(
+        _elements(row, preparer.quote(column)) if multiple else _single(row, preparer.quote(column))
+        for column, multiple in triggers.columns.items()
+    )
+    return (
+        "SELECT DISTINCT json_extract(file, '$.backend') AS backend,\n"
+        "    coalesce(nullif(json_extract(file, '$.path'), ''), json_extract(file, '$.filename')) AS path\n"
+        f"    FROM ({files}) WHERE json_extract(file, '$.backend') IS NOT NULL\n"
+        "    AND coalesce(nullif(json_extract(file, '$.path'), ''), json_extract(file, '$.filename')) IS NOT NULL"
+    )
+
+
+def _single(row: str, column: str) -> str:
+    return f"SELECT CASE WHEN json_valid({row}.{column}) THEN {row}.{column} END AS file"
+
+
+def _elements(row: str, column: str) -> str:
+    return (
+        "SELECT CASE WHEN type = 'object' THEN value END AS file "
+        f"FROM json_each(CASE WHEN json_valid({row}.{column}) THEN {row}.{column} END)"
+    )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from fastapi_filestore.errors import ForkedProcessError
 
-
 SETTLING = 0.1
 """Seconds that an exiting process leaves the threads to let go of Python's objects: obstore 0.12 aborts the process
 (SIGABRT) if one of them does so after the interpreter is gone."""

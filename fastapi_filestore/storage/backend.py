@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from fastapi_filestore.storage.content import Content
 
@@ -140,4 +140,26 @@ class StorageBackend(Protocol):
 
     async def aclose(self) -> None:
         """Release what is held; a closed backend raises on use."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedUpload:
+    """An upload that began and never ended: its parts take space, and no listing shows them."""
+
+    path: str
+    upload_id: str
+    started: datetime
+
+
+@runtime_checkable
+class UnfinishedUploads(Protocol):
+    """What a backend may offer besides: finding and dropping what killed processes left half uploaded."""
+
+    def unfinished_uploads(self) -> AsyncIterator[UnfinishedUpload]:
+        """Iterate the unfinished uploads, those in progress included; none where a store drops them by itself."""
+        ...
+
+    async def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Drop the parts of an upload; it is fine if it has ended."""
         ...

@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
@@ -10,6 +13,9 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
 from fastapi_filestore.storage.blocking import run_blocking
+
+_CONNECTED = ThreadPoolExecutor(thread_name_prefix="fastapi-filestore-session")
+"""Threads for sessions in a transaction, which have their connection already."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -36,4 +42,7 @@ async def run_in_session(
     own = session() if isinstance(session, scoped_session | async_scoped_session) else session
     if isinstance(own, AsyncSession):
         return await own.run_sync(work, *args, **kwargs)
-    return await asyncio.to_thread(work, own, *args, **kwargs)
+    # A session in a transaction must not queue for a thread behind sessions that wait for its connection.
+    executor = _CONNECTED if own.in_transaction() else None
+    context = copy_context()
+    return await asyncio.get_running_loop().run_in_executor(executor, partial(context.run, work, own, *args, **kwargs))

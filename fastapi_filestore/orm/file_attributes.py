@@ -49,9 +49,11 @@ def file_attribute(model: type, name: str | None = None) -> FileAttribute:
     known = {attribute.name: attribute for attribute in file_attributes(inspect(model))}
     if name is None and len(known) == 1:
         return next(iter(known.values()))
+    if not known:
+        raise ConfigurationError(f"{model.__name__} has no file column: map one as `mapped_column(StoredObject())`.")
     if name not in known:
         wanted = "say which file column is meant, with field=" if name is None else f"it has no file column {name!r}"
-        raise ConfigurationError(f"{model.__name__}: {wanted} (its file columns: {', '.join(known) or 'none'}).")
+        raise ConfigurationError(f"{model.__name__}: {wanted} (its file columns: {', '.join(known)}).")
     return known[name]
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Generic, Self, TypeVar, get_args, get_origin
 
+from anyio import CancelScope
 from sqlalchemy import inspect
 
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError
@@ -17,7 +18,6 @@ from fastapi_filestore.orm.unit_of_work import unbooked
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, Order, Page
 from fastapi_filestore.storage.backend import ObjectStream
-from fastapi_filestore.storage.cleanup import finish
 
 ModelT = TypeVar("ModelT")
 
@@ -135,7 +135,8 @@ class FileService(Generic[ModelT]):
             yield self
             await self.commit()
         except BaseException:
-            await finish(self.rollback())
+            with CancelScope(shield=True):  # in this task still: it may be what a scoped session is of
+                await self.rollback()
             raise
 
     async def commit(self) -> None:

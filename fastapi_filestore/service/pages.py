@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Select, and_, inspect, or_, select
+from sqlalchemy import ColumnElement, DateTime, String, and_, asc, desc, inspect, or_, select, type_coerce
 from sqlalchemy.orm import QueryableAttribute, Session
 
 from fastapi_filestore.errors import ConfigurationError, InvalidCursorError
+from fastapi_filestore.service.refusals import refused_values
 
 ModelT = TypeVar("ModelT")
 
@@ -51,39 +52,53 @@ class Order(Generic[ModelT]):
         unknown = next((name for name in names if name not in mapper.column_attrs), None)
         if unknown is not None:
             raise ConfigurationError(f"{self.model.__name__} can't be ordered by {unknown!r}: it has no such column.")
+        if self.by and getattr(mapper.columns[self.by.lstrip("-")], "nullable", True):
+            raise ConfigurationError(
+                f"{self.model.__name__} can't be ordered by {self.by!r}: pages would lose rows where it is NULL. "
+                "Order by a column that is NOT NULL."
+            )
         return tuple(getattr(self.model, name) for name in names)
 
     def page(self, session: Session, *, limit: int, after: str | None) -> Page[ModelT]:
         """Read the page after a cursor; `InvalidCursorError` if the cursor is not one of this order."""
-        statement = self._sorted(select(self.model)).limit(limit + 1)
+        terms = _terms(self.keys, session.get_bind(inspect(self.model)).dialect.name)
+        cursor = _Cursor(tuple(term.type.python_type for term in terms))
+        shown = [term.label(f"cursor_{position}") for position, term in enumerate(terms)]
+        statement = select(self.model, *shown).order_by(*map(desc if self.descending else asc, terms)).limit(limit + 1)
         if after is not None:
-            statement = statement.where(self._beyond(self._decode(after)))
-        rows: Sequence[ModelT] = session.scalars(statement).all()
-        more = len(rows) > limit
-        return Page(rows[:limit], self._encode(rows[limit - 1]) if more else None)
+            statement = statement.where(self._beyond(terms, cursor.decode(after)))
+        with refused_values(InvalidCursorError()):
+            found = session.execute(statement).all()
+        page = found[:limit]
+        return Page([row for row, *_ in page], cursor.encode(page[-1][1:]) if len(found) > limit else None)
 
-    def _sorted(self, statement: Select[Any]) -> Select[Any]:
-        return statement.order_by(*(key.desc() if self.descending else key.asc() for key in self.keys))
-
-    def _beyond(self, values: Sequence[Any]) -> ColumnElement[bool]:
+    def _beyond(self, terms: Sequence[Any], values: Sequence[Any]) -> ColumnElement[bool]:
         # (a, b) < (x, y) spelled out, since not every database compares rows.
         alternatives = []
-        for position, (key, value) in enumerate(zip(self.keys, values, strict=True)):
-            same = [earlier == values[index] for index, earlier in enumerate(self.keys[:position])]
-            alternatives.append(and_(*same, key < value if self.descending else key > value))
+        for position, (term, value) in enumerate(zip(terms, values, strict=True)):
+            same = [earlier == values[index] for index, earlier in enumerate(terms[:position])]
+            alternatives.append(and_(*same, term < value if self.descending else term > value))
         return or_(*alternatives)
 
-    @cached_property
-    def _cursor(self) -> TypeAdapter[tuple[Any, ...]]:
-        types = tuple(key.type.python_type for key in self.keys)
-        return TypeAdapter(tuple[types])  # type: ignore[valid-type]
 
-    def _encode(self, row: ModelT) -> str:
-        values = tuple(getattr(row, key.key) for key in self.keys)
-        return urlsafe_b64encode(self._cursor.dump_json(values)).rstrip(b"=").decode()
+def _terms(keys: Sequence[QueryableAttribute[Any]], dialect: str) -> list[Any]:
+    # SQLite keeps times as text and compares them so; CURRENT_TIMESTAMP and SQLAlchemy write them differently.
+    if dialect != "sqlite":
+        return list(keys)
+    return [type_coerce(key, String) if isinstance(key.type, DateTime) else key for key in keys]
 
-    def _decode(self, cursor: str) -> tuple[Any, ...]:
+
+class _Cursor:
+    """Values of the last row on a page as text, of the types given and nothing else."""
+
+    def __init__(self, types: tuple[type, ...]) -> None:
+        self._values: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[types])  # type: ignore[valid-type]
+
+    def encode(self, values: Sequence[Any]) -> str:
+        return urlsafe_b64encode(self._values.dump_json(tuple(values))).rstrip(b"=").decode()
+
+    def decode(self, cursor: str) -> tuple[Any, ...]:
         try:
-            return self._cursor.validate_json(urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
+            return self._values.validate_json(urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
         except (ValidationError, ValueError):
             raise InvalidCursorError from None

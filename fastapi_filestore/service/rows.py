@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy import inspect
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from fastapi_filestore.errors import InvalidFieldsError, RowConflictError, RowNotFoundError
+from fastapi_filestore.errors import InvalidFieldsError, RowNotFoundError
+from fastapi_filestore.service.refusals import refused_rows, refused_values
 
 ModelT = TypeVar("ModelT")
 
@@ -36,9 +36,11 @@ def add(session: Session, row: object) -> None:
 
 def fetch(session: Session, model: type[ModelT], identity: object) -> ModelT:
     """Read a row; `RowNotFoundError` if there is none."""
-    row = session.get(model, identity)
+    missing = RowNotFoundError(model.__name__, identity)
+    with refused_values(missing):
+        row = session.get(model, identity)
     if row is None:
-        raise RowNotFoundError(model.__name__, identity)
+        raise missing
     return row
 
 
@@ -70,10 +72,8 @@ def remove(session: Session, model: type[Any], identity: object) -> None:
 
 def flush(session: Session, row: object) -> None:
     """Write what is pending, and read back what the database made of the row."""
-    try:
+    with refused_rows(type(row).__name__):
         session.flush()
-    except IntegrityError as error:
-        raise RowConflictError(type(row).__name__) from error
     state = inspect(row)
     made = state.expired_attributes & set(state.mapper.column_attrs.keys())
     if made and state.persistent:
@@ -82,10 +82,8 @@ def flush(session: Session, row: object) -> None:
 
 def commit(session: Session, name: str) -> None:
     """Commit; `RowConflictError` if a constraint that is checked last is broken."""
-    try:
+    with refused_rows(name):
         session.commit()
-    except IntegrityError as error:
-        raise RowConflictError(name) from error
 
 
 def rollback(session: Session) -> None:

@@ -14,8 +14,6 @@ async def download(file: FileObject) -> Response:
 
 
 async def download_head(file: FileObject) -> Response:
-    """Return the response to HEAD: what GET would say, without asking for the bytes."""
-    size = file.size
-    if size is None:
-        size = (await file.head_async()).size
-    return Response(headers=file_headers(file) | {"Content-Length": str(size)})
+    """Return the response to HEAD: what GET would say, so the store is asked, too."""
+    info = await file.head_async()
+    return Response(headers=file_headers(file) | {"Content-Length": str(info.size)})

@@ -1,11 +1,11 @@
-"""A multipart form, read after every other dependency has run and never past its limits."""
+"""Fields and files of a request, read after every other dependency has run and never past their limits."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
-from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from fastapi_filestore.errors import (
@@ -13,14 +13,16 @@ from fastapi_filestore.errors import (
     MalformedUploadError,
     MissingFileError,
     TooManyFilesError,
-    UnsupportedUploadError,
     UploadTooLargeError,
 )
-from fastapi_filestore.web.bodies import limited_body
+from fastapi_filestore.web.bodies import check_media_type, limited_body
 
 MULTIPART = "multipart/form-data"
+JSON = "application/json"
 ENVELOPE_BYTES = 64 * 1024
 """Room for boundaries and part headers, beside the file and the fields."""
+FILES_PARSED = 2
+"""One more than a form may have: enough to tell that there are several, without a spool for each of a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,14 @@ class FormLimits:
     field_size: int
 
     @property
+    def fields_size(self) -> int:
+        """The bytes of the most and largest fields within the limits."""
+        return self.fields * self.field_size + ENVELOPE_BYTES
+
+    @property
     def body_size(self) -> int:
         """The bytes of the largest body within the limits."""
-        return self.file_size + self.fields * self.field_size + ENVELOPE_BYTES
+        return self.file_size + self.fields_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,12 @@ class FileForm:
 
     file: UploadFile
     fields: dict[str, str]
+
+
+async def json_body(request: Request, limits: FormLimits) -> bytes:
+    """Read fields that come as JSON, unparsed."""
+    check_media_type(request.headers, JSON)
+    return b"".join([chunk async for chunk in limited_body(request, limits.fields_size)])
 
 
 @asynccontextmanager
@@ -62,28 +75,53 @@ async def file_form(request: Request, *, field: str, limits: FormLimits) -> Asyn
         await form.close()
 
 
+class _Parser(MultiPartParser):
+    """Starlette's parser, which limits files as well as fields and knows whether it saw the form's end."""
+
+    def __init__(self, request: Request, limits: FormLimits) -> None:
+        super().__init__(
+            request.headers,
+            self._whole(limited_body(request, limits.body_size)),
+            max_files=FILES_PARSED,
+            max_fields=limits.fields,
+            max_part_size=limits.field_size,
+        )
+        self.limits, self.part_size, self.ended = limits, 0, False
+
+    async def _whole(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        # Raised from the stream, an error lets the parser close its spools.
+        async for chunk in body:
+            yield chunk
+        if not self.ended:
+            raise MalformedUploadError("The form ends before its last boundary.")
+
+    def on_part_begin(self) -> None:
+        super().on_part_begin()
+        self.part_size = 0
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        try:
+            super().on_part_data(data, start, end)
+        except MultiPartException:  # its only reason here
+            raise UploadTooLargeError("field", limit=self.limits.field_size) from None
+        self.part_size += end - start
+        if self.part_size > max(self.limits.file_size, self.limits.field_size):
+            raise UploadTooLargeError("file", limit=self.limits.file_size)
+
+    def on_end(self) -> None:
+        self.ended = True
+
+
 async def _parse(request: Request, limits: FormLimits) -> FormData:
-    _check_head(request.headers, limits)
-    parser = MultiPartParser(
-        request.headers,
-        limited_body(request, limits.body_size),
-        max_files=2,
-        max_fields=limits.fields,
-        max_part_size=limits.field_size,
-    )
+    check_media_type(request.headers, MULTIPART)
     try:
-        return await parser.parse()
-    except (MultiPartException, KeyError) as error:
-        raise MalformedUploadError(f"The form can't be read: {getattr(error, 'message', error)}") from error
-
-
-def _check_head(headers: Headers, limits: FormLimits) -> None:
-    declared = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if declared != MULTIPART:
-        raise UnsupportedUploadError(declared, [MULTIPART])
-    length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > limits.body_size:
-        raise UploadTooLargeError("request body", limit=limits.body_size, actual=int(length))
+        return await _Parser(request, limits).parse()
+    except MultiPartException as error:
+        if error.message.startswith("Too many files"):
+            raise TooManyFilesError(limit=1, actual=FILES_PARSED + 1) from None
+        raise MalformedUploadError(f"The form can't be read: {error.message}") from error
+    except UnicodeError as error:  # of a charset that decodes nothing
+        raise MalformedUploadError("The form's charset can't be read: leave it out, and send UTF-8.") from error
 
 
 def _checked(form: FormData, *, field: str, limits: FormLimits) -> FileForm:

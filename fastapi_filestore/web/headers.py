@@ -5,6 +5,7 @@ from email.utils import format_datetime
 from urllib.parse import quote
 
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.names import FALLBACK_TYPE, is_media_type
 
 INLINE_TYPES = frozenset(
     {
@@ -34,14 +35,17 @@ SAFE_HEADERS = {
     "Cache-Control": "private, no-cache",
 }
 
+_UNSAFE_QUOTED = str.maketrans(
+    '"\\%?', "'___"
+)  # what browsers read differently in a quoted string (RFC 6266, appendix D)
 _ATTR_CHARS = "!#$&+-.^_`|~"  # what RFC 8187 lets stand as it is, beside letters and digits
 
 
 def content_disposition(filename: str, *, inline: bool) -> str:
     """Return a Content-Disposition (RFC 6266) that every browser reads the name from, in any script."""
     kind = "inline" if inline else "attachment"
-    plain = filename.encode("ascii", "replace").decode().translate({ord('"'): "'", ord("\\"): "_", ord("%"): "_"})
-    header = f'{kind}; filename="{plain.replace("?", "_")}"'
+    plain = filename.encode("ascii", "replace").decode().translate(_UNSAFE_QUOTED)
+    header = f'{kind}; filename="{plain}"'
     if plain == filename:
         return header
     return f"{header}; filename*=UTF-8''{quote(filename, safe=_ATTR_CHARS)}"
@@ -50,6 +54,14 @@ def content_disposition(filename: str, *, inline: bool) -> str:
 def is_inline(content_type: str) -> bool:
     """Tell whether a browser may show the type in place."""
     return content_type.partition(";")[0].strip().lower() in INLINE_TYPES
+
+
+def served_type(content_type: str) -> str:
+    """Return the media type to serve a file as; one that a header can't carry, or a browser may misread, is bytes.
+
+    Browsers split a Content-Type at commas and believe the last part (Fetch Standard, "extract a MIME type").
+    """
+    return content_type if is_media_type(content_type) and "," not in content_type else FALLBACK_TYPE
 
 
 def entity_tag(file: FileObject) -> str | None:
@@ -65,11 +77,11 @@ def http_date(moment: datetime) -> str:
 
 def file_headers(file: FileObject) -> dict[str, str]:
     """Return the headers of a file's download but for its length."""
-    tag = entity_tag(file)
+    tag, content_type = entity_tag(file), served_type(file.content_type)
     return {
         **SAFE_HEADERS,
-        "Content-Type": file.content_type,
-        "Content-Disposition": content_disposition(file.filename, inline=is_inline(file.content_type)),
+        "Content-Type": content_type,
+        "Content-Disposition": content_disposition(file.filename, inline=is_inline(content_type)),
         **({"ETag": tag} if tag else {}),
         **({"Last-Modified": http_date(file.last_modified)} if file.last_modified else {}),
     }

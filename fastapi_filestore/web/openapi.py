@@ -3,7 +3,9 @@
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from fastapi_filestore.web.forms import MULTIPART
+from pydantic import BaseModel
+
+from fastapi_filestore.web.forms import JSON, MULTIPART
 from fastapi_filestore.web.problems import MEDIA_TYPE
 from fastapi_filestore.web.resource import Resource
 
@@ -73,7 +75,7 @@ LOCATION_HEADER: dict[str, Any] = {
 
 def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any]:
     """Describe a multipart body with the file and, for a new row, the model's fields."""
-    fields = resource.schemas.create.model_json_schema() if with_fields else {}
+    fields = _schema_of(resource.schemas.create) if with_fields else {}
     name = resource.attribute.name
     schema = {
         **fields,
@@ -83,3 +85,28 @@ def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any
         "required": [name, *fields.get("required", [])],
     }
     return {"requestBody": {"required": True, "content": {MULTIPART: {"schema": schema}}}}
+
+
+def json_request(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe a JSON body."""
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": _schema_of(model)}}}}
+
+
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    # A body described here can't add to the document's components, so what it refers to is written out.
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+    return {key: _written_out(value, definitions) for key, value in schema.items()}
+
+
+def _written_out(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_written_out(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    target = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    if target in definitions:
+        rest = {name: value for name, value in definitions.items() if name != target}  # ends a recursion
+        siblings = {key: value for key, value in schema.items() if key != "$ref"}
+        return {**_written_out(definitions[target], rest), **siblings}
+    return {key: _written_out(value, definitions) for key, value in schema.items() if key != "$ref"}

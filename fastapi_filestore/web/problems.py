@@ -1,5 +1,7 @@
 """One table from errors to problem details (RFC 9457)."""
 
+import json
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -8,10 +10,11 @@ from typing import Any
 from fastapi import HTTPException, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from fastapi_filestore import errors
+
+_log = logging.getLogger("fastapi_filestore")
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -72,12 +75,15 @@ class Problem(HTTPException):
 
     def response(self) -> Response:
         """Return the response that carries it."""
-        return JSONResponse(self.body, self.status_code, self.headers, media_type=MEDIA_TYPE)
+        # ASCII, since what it quotes of a request may hold half a surrogate pair.
+        return Response(json.dumps(self.body), self.status_code, self.headers, media_type=MEDIA_TYPE)
 
 
 def problem_of(error: errors.FilestoreError) -> Problem:
-    """Return the problem that an error is to a client; nothing internal is in it."""
+    """Return the problem that an error is to a client, with nothing internal in it; operators find that in the log."""
     kind = next(KINDS[family] for family in type(error).__mro__ if family in KINDS)
+    if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("fastapi_filestore.problem", extra={"problem": kind.name, "status": kind.status}, exc_info=error)
     members = {name: getattr(error, name) for name in kind.members if getattr(error, name, None) is not None}
     if isinstance(error, errors.InvalidFieldsError):
         members["errors"] = _field_problems(error.problems)

@@ -1,11 +1,13 @@
 """The provider behind `Depends(get_document_service)`: a service for the request, committed before the response."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends
+from sqlalchemy.orm import scoped_session
+from sqlalchemy.util import ThreadLocalRegistry
 
-from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.service import FileService
 from fastapi_filestore.web.problems import problem_of
 
@@ -22,18 +24,22 @@ def service_provider(
     """
 
     async def unit_of_work(session: Annotated[Any, Depends(get_session)]) -> AsyncIterator[FileService[ModelT]]:
-        service = make(session)
         try:
-            yield service
-            await service.commit()
+            async with make(_own(session)).unit_of_work() as service:
+                yield service
         except FilestoreError as error:
-            await service.rollback()
             raise problem_of(error) from error
-        except BaseException:
-            await service.rollback()
-            raise
 
-    def provide(service: Annotated[Any, Depends(unit_of_work, scope="function")]) -> FileService[ModelT]:
-        return service  # type: ignore[no-any-return]
+    async def provide(service: Annotated[Any, Depends(unit_of_work, scope="function")]) -> Any:
+        return service
 
-    return provide
+    return cast("Callable[..., FileService[ModelT]]", provide)
+
+
+def _own(session: Any) -> Any:
+    if isinstance(session, scoped_session) and isinstance(session.registry, ThreadLocalRegistry):
+        raise ConfigurationError(
+            "All requests of an event loop run in one thread, so a scoped_session of threads would be one session for "
+            "all of them: give it a scopefunc of the request, or let the session dependency make a session."
+        )
+    return session

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from sqlalchemy import ColumnElement, inspect
 
 from fastapi_filestore.errors import ConfigurationError
@@ -35,18 +37,21 @@ class Resource(Generic[ModelT]):
         """The type of the primary key in a path."""
         keys: tuple[ColumnElement[Any], ...] = inspect(self.model).primary_key
         if len(keys) != 1:
-            raise ConfigurationError(f"{self.model.__name__} has {len(keys)} primary key columns; the router needs one.")
+            raise ConfigurationError(
+                f"{self.model.__name__} has {len(keys)} primary key columns and the router's paths have room for one: "
+                "give the model a key of its own, or write its routes by hand with the service."
+            )
         return keys[0].type.python_type
 
     def shown(self, row: ModelT, base: str) -> BaseModel:
         """Return a row as a response shows it; `base` is the path that the collection is mounted at."""
         for file in self.attribute.files(row):
-            file.url = f"{base}/{self.identity(row)}/file"
-        return self.schemas.read.model_validate(row)
+            file.url = f"{base}/{self.segment(row)}/file"
+        return self.schemas.read.model_validate(row, from_attributes=True)
 
-    def identity(self, row: ModelT) -> Any:
-        """Return the primary key of a row."""
-        return inspect(row).identity[0]
+    def segment(self, row: ModelT) -> str:
+        """Return the primary key of a row as a segment of a path."""
+        return quote(str(to_jsonable_python(inspect(row).identity[0])), safe="")
 
 
 def resource_of(

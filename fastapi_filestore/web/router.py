@@ -1,25 +1,26 @@
 """The prebuilt router: upload, list, read, download, replace, change and delete the rows of one model.
 
-The endpoints commit themselves, so that a failing commit is a problem like any other; the service they are given
-belongs to the request.
+Each endpoint is a unit of work that ends before its response is made, so that a failing commit is a problem like any
+other, and no download holds a connection.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import quote
 
-from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.params import Depends as Dependency
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel
 
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
 from fastapi_filestore.web.downloads import download, download_head
-from fastapi_filestore.web.forms import file_form
-from fastapi_filestore.web.openapi import FILE_RESPONSE, LOCATION_HEADER, form_body, problems
+from fastapi_filestore.web.forms import file_form, json_body
+from fastapi_filestore.web.openapi import FILE_RESPONSE, LOCATION_HEADER, form_body, json_request, problems
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Resource
-from fastapi_filestore.web.schemas import validated
+from fastapi_filestore.web.schemas import NoFields, page_schema, validated, validated_json
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., Any]
@@ -55,34 +56,29 @@ def file_router(
 
 def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
     service_type = Annotated[FileService[Any], Depends(provider)]
-    rows_type: Any = list.__class_getitem__(resource.schemas.read)
-    page_type = create_model(f"{resource.model.__name__}Page", items=(rows_type, ...), next_cursor=(str | None, ...))
+    page_type, field = page_schema(resource.model.__name__, resource.schemas.read), resource.attribute.name
 
     @router.post(
         "/",
         status_code=201,
         response_model=resource.schemas.read,
         name=f"{resource.name}_create",
-        operation_id=f"{resource.name}_create",
         summary=f"Upload a file and create its {resource.name}",
         responses={201: LOCATION_HEADER, **problems(400, 409, 413, 415, 422)},
         openapi_extra=form_body(resource, with_fields=True),
     )
     async def create(request: Request, response: Response, service: service_type) -> BaseModel:
-        async with file_form(request, field=resource.attribute.name, limits=resource.limits()) as form:
-            fields = validated(resource.schemas.create, form.fields)
-            row = await service.create({**dict(fields), resource.attribute.name: form.file})
-        base = _base(request, "/")
-        response.headers["Location"] = f"{base}/{resource.identity(row)}"
-        shown = resource.shown(row, base)
-        await service.commit()
-        return shown
+        base = _base(request, below=1)
+        async with service.unit_of_work(), file_form(request, field=field, limits=resource.limits()) as form:
+            values = validated(resource.schemas.create, form.fields).model_dump()
+            row = await service.create({**values, field: form.file})
+            response.headers["Location"] = f"{base}/{resource.segment(row)}"
+            return resource.shown(row, base)
 
     @router.get(
         "/",
         response_model=page_type,
         name=f"{resource.name}_list",
-        operation_id=f"{resource.name}_list",
         summary=f"List {resource.name} rows, a page at a time",
         responses=problems(422),
     )
@@ -92,17 +88,16 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows on the page.")] = DEFAULT_LIMIT,
         after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     ) -> dict[str, Any]:
-        page = await service.list(limit=limit, after=after)
-        base = _base(request, "/")
-        return {"items": [resource.shown(row, base) for row in page.items], "next_cursor": page.next_cursor}
+        base = _base(request, below=1)
+        async with service.unit_of_work():
+            page = await service.list(limit=limit, after=after)
+            return {"items": [resource.shown(row, base) for row in page.items], "next_cursor": page.next_cursor}
 
 
 def _add_upload_url(router: APIRouter, resource: Resource[ModelT]) -> None:
     @router.post(
         "/upload-url",
-        response_model=UploadURL,
         name=f"{resource.name}_upload_url",
-        operation_id=f"{resource.name}_upload_url",
         summary="Sign a URL that a client can store a file at by itself",
         responses=problems(422, 501),
     )
@@ -125,49 +120,43 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT]) -> None:
 
 def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
     service_type = Annotated[FileService[Any], Depends(provider)]
-    identity_type, update_type = resource.identity_type, resource.schemas.update
+    identity_type = resource.identity_type
 
     @router.get(
         "/{identity}",
         response_model=resource.schemas.read,
         name=f"{resource.name}_read",
-        operation_id=f"{resource.name}_read",
         summary=f"Read a {resource.name}",
         responses=problems(404, 422),
     )
     async def read(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
-        return resource.shown(await service.get(identity), _base(request, f"/{identity}"))
+        async with service.unit_of_work():
+            return resource.shown(await service.get(identity), _base(request, below=1))
 
     @router.patch(
         "/{identity}",
         response_model=resource.schemas.read,
         name=f"{resource.name}_update",
-        operation_id=f"{resource.name}_update",
         summary=f"Change fields of a {resource.name}",
-        responses=problems(404, 409, 422),
+        responses=problems(400, 404, 409, 413, 415, 422),
+        openapi_extra=json_request(resource.schemas.update),
     )
-    async def update(
-        request: Request,
-        identity: identity_type,  # type: ignore[valid-type]
-        fields: Annotated[update_type, Body()],  # type: ignore[valid-type]
-        service: service_type,
-    ) -> BaseModel:
-        row = await service.update(identity, fields.model_dump(exclude_unset=True))  # type: ignore[attr-defined]
-        shown = resource.shown(row, _base(request, f"/{identity}"))
-        await service.commit()
-        return shown
+    async def update(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
+        async with service.unit_of_work():
+            fields = validated_json(resource.schemas.update, await json_body(request, resource.limits()))
+            row = await service.update(identity, fields.model_dump(exclude_unset=True))
+            return resource.shown(row, _base(request, below=1))
 
     @router.delete(
         "/{identity}",
         status_code=204,
         name=f"{resource.name}_delete",
-        operation_id=f"{resource.name}_delete",
         summary=f"Delete a {resource.name} and its file",
         responses=problems(404, 409, 422),
     )
     async def delete(identity: identity_type, service: service_type) -> None:  # type: ignore[valid-type]
-        await service.delete(identity)
-        await service.commit()
+        async with service.unit_of_work():
+            await service.delete(identity)
 
 
 def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
@@ -178,41 +167,46 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
         "/{identity}/file",
         response_class=Response,
         name=f"{resource.name}_download",
-        operation_id=f"{resource.name}_download",
         summary=f"Download the file of a {resource.name}",
         responses={200: FILE_RESPONSE, **problems(404, 422)},
     )
     async def read_file(identity: identity_type, service: service_type) -> Response:  # type: ignore[valid-type]
-        return await download(await service.file(identity, field=field))
+        async with service.unit_of_work():
+            file = await service.file(identity, field=field)
+        return await download(file)
 
     @router.head(
         "/{identity}/file",
         response_class=Response,
         name=f"{resource.name}_download_head",
-        operation_id=f"{resource.name}_download_head",
         summary=f"Read the headers of a {resource.name}'s file",
         responses={200: {"description": "The headers that GET would send."}, **problems(404, 422)},
     )
     async def read_file_head(identity: identity_type, service: service_type) -> Response:  # type: ignore[valid-type]
-        return await download_head(await service.file(identity, field=field))
+        async with service.unit_of_work():
+            file = await service.file(identity, field=field)
+        return await download_head(file)
 
     @router.put(
         "/{identity}/file",
         response_model=resource.schemas.read,
         name=f"{resource.name}_replace",
-        operation_id=f"{resource.name}_replace",
         summary=f"Replace the file of a {resource.name}",
         responses=problems(400, 404, 409, 413, 415, 422),
         openapi_extra=form_body(resource, with_fields=False),
     )
     async def replace(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
-        async with file_form(request, field=field, limits=resource.limits()) as form:
-            row = await service.replace(identity, form.file, field=field)
-        shown = resource.shown(row, _base(request, f"/{identity}/file"))
-        await service.commit()
-        return shown
+        async with service.unit_of_work():
+            await service.require(identity)  # before a gigabyte is read for nothing
+            async with file_form(request, field=field, limits=resource.limits()) as form:
+                validated(NoFields, form.fields)
+                row = await service.replace(identity, form.file, field=field)
+            return resource.shown(row, _base(request, below=2))
 
 
-def _base(request: Request, suffix: str) -> str:
-    """Return the path that the collection is mounted at, whatever prefixes and proxies made of it."""
-    return request.url.path.removesuffix(suffix)
+def _base(request: Request, *, below: int) -> str:
+    """Return the path that clients reach the collection at, so many segments above the request's."""
+    # A proxy that strips a prefix says so in the root path, which the request's own path then lacks.
+    path, root = request.scope["path"], request.base_url.path.rstrip("/")
+    whole = path if path.startswith(f"{root}/") else root + path
+    return quote(whole.rsplit("/", below)[0])

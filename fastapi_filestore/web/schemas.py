@@ -1,6 +1,7 @@
 """What a model's rows look like in requests and responses, derived from its columns unless the user says otherwise."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -10,6 +11,9 @@ from sqlalchemy.orm import ColumnProperty, Mapper
 from fastapi_filestore.errors import InvalidFieldsError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.stored_object import StoredObject
+
+PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
+"""What a key that is text must be to stand in a path: no slash, and not only dots."""
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -21,6 +25,10 @@ class Schemas:
     read: type[BaseModel]
     create: type[BaseModel]
     update: type[BaseModel]
+
+
+class NoFields(BaseModel, extra="forbid"):
+    """The fields of a form that has none beside its file."""
 
 
 def derive_schemas(
@@ -51,29 +59,61 @@ def validated(schema: type[SchemaT], data: object) -> SchemaT:
         raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
 
 
+def validated_json(schema: type[SchemaT], body: bytes) -> SchemaT:
+    """Validate fields that came as JSON; `InvalidFieldsError` says which are wrong."""
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
+
+
+@cache
+def page_schema(name: str, read: type[BaseModel]) -> type[BaseModel]:
+    """Return the model of a page of rows."""
+    items: Any = list.__class_getitem__(read)
+    return create_model(f"{name}Page", __module__=read.__module__, items=(items, ...), next_cursor=(str | None, ...))
+
+
+# Cached, so that two routers of one model have one schema in the application's OpenAPI.
+
+
+@cache
 def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
-    fields: dict[str, Any] = {prop.key: (_read_type(_column(prop)), ...) for prop in mapper.column_attrs}
-    return create_model(f"{_name(mapper)}Read", __config__=ConfigDict(from_attributes=True), **fields)
+    fields: dict[str, Any] = {
+        prop.key: (_read_type(_column(prop)), ...) for prop in _public(mapper) if not prop.deferred
+    }
+    return _model(mapper, "Read", ConfigDict(from_attributes=True), fields)
 
 
+@cache
 def _derive_create(mapper: Mapper[Any]) -> type[BaseModel]:
     fields: dict[str, Any] = {
         prop.key: (_written_type(column), _create_default(column))
         for prop, column in _settable(mapper, with_primary_key=True)
     }
-    return create_model(f"{_name(mapper)}Create", __config__=ConfigDict(extra="forbid"), **fields)
+    return _model(mapper, "Create", ConfigDict(extra="forbid"), fields)
 
 
+@cache
 def _derive_update(mapper: Mapper[Any]) -> type[BaseModel]:
     fields: dict[str, Any] = {
-        prop.key: (_written_type(column), Field(default=None, **_length(column)))
+        prop.key: (_written_type(column), Field(default=None, **_constraints(column)))
         for prop, column in _settable(mapper, with_primary_key=False)
     }
-    return create_model(f"{_name(mapper)}Update", __config__=ConfigDict(extra="forbid"), **fields)
+    return _model(mapper, "Update", ConfigDict(extra="forbid"), fields)
+
+
+def _model(mapper: Mapper[Any], suffix: str, config: ConfigDict, fields: dict[str, Any]) -> type[BaseModel]:
+    row = mapper.class_
+    return create_model(f"{row.__name__}{suffix}", __config__=config, __module__=row.__module__, **fields)
+
+
+def _public(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:
+    return [prop for prop in mapper.column_attrs if not prop.key.startswith("_")]
 
 
 def _settable(mapper: Mapper[Any], *, with_primary_key: bool) -> list[tuple[ColumnProperty[Any], Column[Any]]]:
-    pairs = [(prop, _column(prop)) for prop in mapper.column_attrs if isinstance(prop.columns[0], Column)]
+    pairs = [(prop, _column(prop)) for prop in _public(mapper) if isinstance(prop.columns[0], Column)]
     return [
         (prop, column)
         for prop, column in pairs
@@ -92,24 +132,33 @@ def _filled_in(column: Column[Any]) -> bool:
 def _create_default(column: Column[Any]) -> Any:
     fallback = None if column.nullable else ...
     default: Any = getattr(column.default, "arg", fallback)  # a scalar: computed ones are not for clients to set
-    return Field(default=default, **_length(column))
+    return Field(default=default, **_constraints(column))
 
 
-def _length(column: Column[Any]) -> dict[str, Any]:
+def _constraints(column: Column[Any]) -> dict[str, Any]:
+    if _python_type(column) not in {str, bytes}:
+        return {}
     length = getattr(column.type, "length", None)
-    return {"max_length": length} if isinstance(length, int) and _python_type(column) in {str, bytes} else {}
+    return {
+        **({"max_length": length} if isinstance(length, int) else {}),
+        **({"pattern": PATH_SEGMENT} if column.primary_key else {}),
+    }
 
 
 def _read_type(column: Column[Any]) -> Any:
     if isinstance(column.type, StoredObject):
         kind: Any = list[FileObject] if column.type.multiple else FileObject
-        return kind | None if column.nullable else kind
+        return kind | None if _nullable(column) else kind
     return _written_type(column)
 
 
 def _written_type(column: Column[Any]) -> Any:
     kind = _python_type(column)
-    return kind | None if column.nullable and kind is not Any else kind
+    return kind | None if _nullable(column) and kind is not Any else kind
+
+
+def _nullable(column: Column[Any]) -> bool:
+    return getattr(column, "nullable", True)  # an expression may always be NULL
 
 
 def _python_type(column: Column[Any]) -> Any:
@@ -121,7 +170,3 @@ def _python_type(column: Column[Any]) -> Any:
 
 def _column(prop: ColumnProperty[Any]) -> Any:
     return prop.columns[0]
-
-
-def _name(mapper: Mapper[Any]) -> str:
-    return mapper.class_.__name__

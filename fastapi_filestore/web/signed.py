@@ -25,31 +25,28 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int]) -> API
     @router.get(
         f"{SIGNED_PATH}{{token}}",
         response_class=Response,
-        operation_id="signed_download",
         summary="Download with a signed URL",
-        responses={200: FILE_RESPONSE, **problems(403, 404)},
+        responses={200: FILE_RESPONSE, **problems(403, 404, 422)},
     )
-    async def read(token: str) -> Response:
+    async def signed_download(token: str) -> Response:
         return await download(await _file(registry, token, method="GET"))
 
     @router.head(
         f"{SIGNED_PATH}{{token}}",
         response_class=Response,
-        operation_id="signed_download_head",
         summary="Read the headers of a signed download",
-        responses=problems(403, 404),
+        responses=problems(403, 404, 422),
     )
-    async def read_head(token: str) -> Response:
+    async def signed_download_head(token: str) -> Response:
         return await download_head(await _file(registry, token, method="GET"))
 
     @router.put(
         f"{SIGNED_PATH}{{token}}",
         response_class=Response,
-        operation_id="signed_upload",
         summary="Store the body with a signed URL",
-        responses=problems(403, 409, 413, 415),
+        responses=problems(400, 403, 409, 413, 415, 422),
     )
-    async def write(token: str, request: Request) -> Response:
+    async def signed_upload(token: str, request: Request) -> Response:
         claims = _claims(registry, token, method="PUT")
         _check_type(request, claims)
         info = await registry.get_backend(claims.backend).put(

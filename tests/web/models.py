@@ -1,0 +1,103 @@
+"""The tables that the web suite serves: a key of every type, and columns of every kind."""
+
+from datetime import date, datetime
+from enum import Enum
+from uuid import UUID, uuid4
+
+from sqlalchemy import DateTime, ForeignKey, String, func
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
+
+from fastapi_filestore import FileObject, StoredObject
+
+
+class Base(DeclarativeBase):
+    """The suite's tables."""
+
+
+class Kind(Enum):
+    """What a document is."""
+
+    LETTER = "letter"
+    INVOICE = "invoice"
+
+
+class Document(Base):
+    """A row with an integer key and columns of many types."""
+
+    __tablename__ = "documents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(String(40), unique=True)
+    kind: Mapped[Kind] = mapped_column(default=Kind.LETTER)
+    pages: Mapped[int | None]
+    signed: Mapped[bool] = mapped_column(default=False)
+    day: Mapped[date | None]
+    token: Mapped[str] = mapped_column(String(32), default=lambda: uuid4().hex)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    changed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), onupdate=func.now())
+    secret: Mapped[str | None] = mapped_column(String(40), deferred=True)
+    _internal: Mapped[str | None] = mapped_column("internal", String(40))
+    file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+
+
+class Ticket(Base):
+    """A row with a UUID for a key, and an expression beside its columns."""
+
+    __tablename__ = "tickets"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    title = mapped_column(String(100), nullable=False)
+    file: Mapped[FileObject] = mapped_column(StoredObject(backend="web"))
+    shouted: Mapped[str] = column_property(func.upper(title))
+
+
+class Article(Base):
+    """A row whose key is text that a client chooses."""
+
+    __tablename__ = "articles"
+
+    slug: Mapped[str] = mapped_column(String(60), primary_key=True)
+    file: Mapped[FileObject] = mapped_column(StoredObject(backend="web"))
+
+
+class Album(Base):
+    """A row with two columns of one file and one of several."""
+
+    __tablename__ = "albums"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cover: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+    booklet: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+    photos: Mapped[list[FileObject] | None] = mapped_column(StoredObject(backend="web", multiple=True))
+
+
+class Pair(Base):
+    """A row with a key of two columns, which no path has room for."""
+
+    __tablename__ = "pairs"
+
+    left: Mapped[int] = mapped_column(primary_key=True)
+    right: Mapped[int] = mapped_column(primary_key=True)
+    file: Mapped[FileObject] = mapped_column(StoredObject(backend="web"))
+
+
+class Plain(Base):
+    """A row without a file."""
+
+    __tablename__ = "plain"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Receipt(Base):
+    """A row that must name a document at COMMIT, not before: PostgreSQL checks it last."""
+
+    __tablename__ = "receipts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id", deferrable=True, initially="DEFERRED"))
+    file: Mapped[FileObject] = mapped_column(StoredObject(backend="web"))
+
+
+FILED = (Document, Ticket, Article, Album, Pair, Receipt)
+"""The models with files."""

@@ -1,0 +1,77 @@
+"""The application of the tests that need sockets: uvicorn runs it in a process of its own, set up by environment."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Header, HTTPException
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fastapi_filestore import Filestore
+from tests.web.models import Base, Document
+
+engine = create_async_engine(os.environ["DATABASE_URL"])
+sessions = async_sessionmaker(engine)
+
+
+async def get_session() -> AsyncIterator[AsyncSession]:
+    """Give a request its session."""
+    async with sessions() as session:
+        yield session
+
+
+async def authorize(authorization: Annotated[str, Header()] = "") -> None:
+    """Let one client in."""
+    if authorization != "Bearer friend":
+        raise HTTPException(401, "Who are you?")
+
+
+files = Filestore(get_session)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Make the tables, then open the file store."""
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with files.lifespan(app):
+        yield
+    await engine.dispose()
+
+
+class CountingBodies:
+    """Counts the bytes of bodies that the application asked the server for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app, self.received = app, 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on."""
+
+        async def counting() -> Message:
+            message = await receive()
+            self.received += len(message.get("body", b""))
+            return message
+
+        await self.app(scope, counting, send)
+
+
+api = FastAPI(lifespan=lifespan)
+api.include_router(files.router(Document), prefix="/documents")
+api.include_router(files.router(Document, dependencies=[Depends(authorize)]), prefix="/private")
+app = CountingBodies(api)
+
+
+@api.get("/received")
+async def received() -> int:
+    """Return how many bytes of bodies were read so far."""
+    return app.received
+
+
+@api.get("/peak")
+async def peak() -> int:
+    """Return the most memory that the process ever had, in bytes."""
+    with open("/proc/self/status", encoding="ascii") as status:  # noqa: ASYNC230, PTH123 - no disk is behind it
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))

@@ -1,0 +1,143 @@
+"""A whole application for a test: its database, its store, a client, and the look at what is left behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from tempfile import gettempdir
+from typing import Any
+
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient, Response
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from fastapi_filestore import Filestore, FilestoreSettings, StorageBackend
+from fastapi_filestore.testing import assert_no_orphans
+from tests.web.models import FILED, Base, Document
+
+PROBLEM = "application/problem+json"
+SIGNING_KEY = "a-signing-key-that-is-long-enough-for-all"
+Build = Callable[[FastAPI, Filestore], None]
+
+
+@dataclass
+class Site:
+    """A running application and what is behind it."""
+
+    app: FastAPI
+    files: Filestore
+    client: AsyncClient
+    sessions: Any
+    backend: StorageBackend
+
+    async def upload(self, url: str = "/documents/", content: bytes = b"content", **fields: Any) -> Response:
+        """Post a file with a title."""
+        name, kind = fields.pop("filename", "a.txt"), fields.pop("content_type", "text/plain")
+        field = fields.pop("field", "file")
+        return await self.client.post(url, files={field: (name, content, kind)}, data={"title": "t"} | fields)
+
+    async def keys(self) -> set[str]:
+        """Return the keys of the objects in the store."""
+        return {info.path async for info in self.backend.list()}
+
+    async def rows(self, model: type[Any] = Document) -> int:
+        """Return the number of rows of a model."""
+        async with self.session() as session:
+            statement = select(func.count()).select_from(model)
+            found = session.scalar(statement)
+            return int(await found if asyncio.iscoroutine(found) else found)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """Open a session of one's own."""
+        session = self.sessions()
+        try:
+            yield session
+        finally:
+            closing = session.close()
+            if asyncio.iscoroutine(closing):
+                await closing
+
+    async def check(self) -> None:
+        """Assert that rows and objects agree."""
+        async with self.session() as session:
+            await assert_no_orphans(session, self.backend, *FILED)
+
+    async def check_empty(self) -> None:
+        """Assert that neither a row nor an object is left."""
+        await self.check()
+
+        assert await self.keys() == set()
+        assert [model.__name__ for model in FILED if await self.rows(model)] == []
+
+
+def documents(app: FastAPI, files: Filestore) -> None:
+    """Mount the documents as most tests want them."""
+    app.include_router(files.router(Document), prefix="/documents")
+
+
+@asynccontextmanager
+async def open_site(
+    backend: StorageBackend,
+    url: str,
+    *,
+    build: Build = documents,
+    app: Mapping[str, Any] | None = None,
+    session: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Site]:
+    """Run an application on a database whose URL says whether its sessions are asynchronous."""
+    sessions, end = await (_async_sessions if "+a" in url else _sync_sessions)(url, dict(session or {}))
+    files = Filestore(session_dependency(sessions), settings=FilestoreSettings(_env_file=None, **settings))
+    application = FastAPI(**(app or {}))
+    build(application, files)
+    transport = ASGITransport(app=application)
+    async with files.lifespan(application), AsyncClient(transport=transport, base_url="http://site") as client:
+        yield Site(application, files, client, sessions, backend)
+    await end()
+
+
+def session_dependency(sessions: Any) -> Callable[..., Any]:
+    """Return the session dependency that a user would write for a sessionmaker."""
+
+    async def get_async_session() -> AsyncIterator[AsyncSession]:
+        async with sessions() as session:
+            yield session
+
+    def get_session() -> Any:
+        with sessions() as session:
+            yield session
+
+    return get_async_session if isinstance(sessions, async_sessionmaker) else get_session
+
+
+async def _async_sessions(url: str, options: dict[str, Any]) -> tuple[Any, Any]:
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    return async_sessionmaker(engine, class_=AsyncSession, **options), engine.dispose
+
+
+async def _sync_sessions(url: str, options: dict[str, Any]) -> tuple[Any, Any]:
+    connect = {"check_same_thread": False} if url.startswith("sqlite") else {}
+    engine = create_engine(url, connect_args=connect)
+    await asyncio.to_thread(Base.metadata.create_all, engine)
+
+    async def end() -> None:
+        await asyncio.to_thread(engine.dispose)
+
+    return sessionmaker(engine, class_=Session, **options), end
+
+
+def problem_in(response: Response, status: int, name: str) -> dict[str, Any]:
+    """Return the problem in a response, which must be of this status and kind and tell nothing internal."""
+    assert (response.status_code, response.headers["content-type"]) == (status, PROBLEM), response.text
+    body: dict[str, Any] = response.json()
+    assert body["type"] == f"urn:fastapi-filestore:{name}"
+    assert body["status"] == status
+    assert {"title", "detail"} <= body.keys()
+    for secret in (gettempdir(), "SELECT", "INSERT", "sqlite", "asyncpg", "psycopg", "Traceback", "'web'", "memory://"):
+        assert secret not in response.text
+    return body

@@ -1,0 +1,387 @@
+"""What a hostile or clumsy client may send, and the problem that it gets; nothing is ever left behind."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from fastapi_filestore import Filestore
+from tests.web.conftest import Serve
+from tests.web.models import Album, Document
+from tests.web.site import Site, problem_in
+
+MULTIPART = "multipart/form-data; boundary=b"
+TITLE = b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nt\r\n'
+END = b"--b--\r\n"
+
+
+def part(
+    name: bytes = b"file", filename: bytes | None = b"a.txt", content: bytes = b"x", headers: bytes = b""
+) -> bytes:
+    """Write one part of a form."""
+    named = b"" if filename is None else b'; filename="' + filename + b'"'
+    return (
+        b'--b\r\nContent-Disposition: form-data; name="'
+        + name
+        + b'"'
+        + named
+        + b"\r\n"
+        + headers
+        + b"\r\n"
+        + (content + b"\r\n")
+    )
+
+
+BODIES: dict[str, tuple[bytes, int, str]] = {
+    "no file": (TITLE + END, 422, "missing-file"),
+    "nothing but the end": (END, 422, "missing-file"),
+    "wrong field": (TITLE + part(b"datei") + END, 422, "missing-file"),
+    "file as text": (TITLE + part(filename=None) + END, 422, "missing-file"),
+    "empty filename": (TITLE + part(filename=b"", content=b"") + END, 422, "missing-file"),
+    "two files": (TITLE + part() * 2 + END, 422, "too-many-files"),
+    "three files": (TITLE + part() * 3 + END, 422, "too-many-files"),
+    "two file fields": (TITLE + part() + part(b"other") + END, 422, "too-many-files"),
+    "a thousand files": (part() * 1000 + END, 422, "too-many-files"),
+    "file and text of its name": (TITLE + part() + part(filename=None) + END, 422, "invalid-fields"),
+    "missing title": (part() + END, 422, "invalid-fields"),
+    "unknown field": (TITLE + part() + part(b"x", None) + END, 422, "invalid-fields"),
+    "duplicate field": (TITLE * 2 + part() + END, 422, "invalid-fields"),
+    "title too long": (part(b"title", None, b"t" * 41) + part() + END, 422, "invalid-fields"),
+    "wrong enum": (TITLE + part(b"kind", None, b"novel") + part() + END, 422, "invalid-fields"),
+    "wrong number": (TITLE + part(b"pages", None, b"many") + part() + END, 422, "invalid-fields"),
+    "number too large": (TITLE + part(b"pages", None, b"9" * 30) + part() + END, 422, "invalid-fields"),
+    "wrong date": (TITLE + part(b"day", None, b"2026-02-30") + part() + END, 422, "invalid-fields"),
+    "field too large": (part(b"title", None, b"t" * 2001) + part() + END, 413, "upload-too-large"),
+    "too many fields": (b"".join(part(b"f%d" % n, None) for n in range(6)) + part() + END, 400, "malformed-upload"),
+    "part without a name": (b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n" + END, 400, "malformed-upload"),
+    "part without headers": (b"--b\r\n\r\nx\r\n" + END, 400, "malformed-upload"),
+    "wrong boundary": (b"--c\r\n\r\nx\r\n--c--\r\n", 400, "malformed-upload"),
+    "not multipart inside": (b"hello", 400, "malformed-upload"),
+    "empty body": (b"", 400, "malformed-upload"),
+    "cut in the headers": ((TITLE + part())[:60], 400, "malformed-upload"),
+    "cut in the file": (TITLE + part(content=b"x" * 900)[:-500], 400, "malformed-upload"),
+    "cut before the end": (part() + TITLE, 400, "malformed-upload"),
+    "cut in the last field": (part() + TITLE + part(b"pages", None, b"12345")[:-4], 400, "malformed-upload"),
+    "huge header": (part(headers=b"X-A: " + b"a" * 20_000 + b"\r\n") + END, 400, "malformed-upload"),
+    "many headers": (part(headers=b"X: y\r\n" * 2000) + END, 400, "malformed-upload"),
+    "file too large": (TITLE + part(content=b"x" * 10_001) + END, 413, "upload-too-large"),
+    "file far too large": (TITLE + part(content=b"x" * 3_000_000) + END, 413, "upload-too-large"),
+}
+
+
+@pytest.fixture
+async def strict(serve: Serve) -> AsyncIterator[Site]:
+    """A site with low limits."""
+    async with serve(max_upload_size=10_000, max_field_size=2000, max_form_fields=5) as site:
+        yield site
+
+
+@pytest.mark.parametrize("case", BODIES)
+async def test_a_bad_form_is_a_problem(strict: Site, case: str) -> None:
+    """Each form is refused with its own status, and neither a row nor an object is left."""
+    body, status, name = BODIES[case]
+    response = await strict.client.post("/documents/", content=body, headers={"content-type": MULTIPART})
+
+    problem_in(response, status, name)
+    await strict.check_empty()
+
+
+@pytest.mark.parametrize("case", [case for case in BODIES if case != "missing title"])
+async def test_a_bad_form_replaces_nothing(strict: Site, case: str) -> None:
+    """The same forms leave a row's file as it was; a replacement takes no field beside the file."""
+    created = (await strict.upload(content=b"old")).json()
+    headers = {"content-type": MULTIPART}
+    response = await strict.client.put(created["file"]["url"], content=BODIES[case][0], headers=headers)
+
+    assert response.status_code in {400, 413, 422}
+    assert (await strict.client.get(created["file"]["url"])).content == b"old"
+    await strict.check()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status", "name"),
+    [
+        (None, 415, "unsupported-upload"),
+        ("", 415, "unsupported-upload"),
+        ("application/json", 415, "unsupported-upload"),
+        ("application/x-www-form-urlencoded", 415, "unsupported-upload"),
+        ("multipart/mixed; boundary=b", 415, "unsupported-upload"),
+        ("multipart/form-dataX; boundary=b", 415, "unsupported-upload"),
+        ("multipart/form-data", 400, "malformed-upload"),
+        ("multipart/form-data; boundary=", 400, "malformed-upload"),
+        ("multipart/form-data; boundary=" + "b" * 5000, 400, "malformed-upload"),
+        ("multipart/form-data; boundary=ü", 400, "malformed-upload"),
+    ],
+)
+async def test_a_body_that_is_no_form_is_a_problem(
+    site: Site, content_type: str | None, status: int, name: str
+) -> None:
+    """Only multipart/form-data with a boundary is read."""
+    headers = {} if content_type is None else {b"content-type": content_type.encode()}
+    response = await site.client.post("/documents/", content=TITLE + part() + END, headers=headers)
+
+    problem_in(response, status, name)
+    await site.check_empty()
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-16", "undefined", "idna", "punycode", "raw_unicode_escape", "x\x01"])
+async def test_a_charset_confuses_nobody(site: Site, charset: str) -> None:
+    """Whatever charset a form claims, the answer is a row or a problem."""
+    hostile = part(b"\\ud800", None, b"\\udfff") + TITLE + part(filename=b"\\ud800.txt") + END
+    headers = {"content-type": f"{MULTIPART}; charset={charset}"}
+    response = await site.client.post("/documents/", content=hostile, headers=headers)
+
+    assert response.status_code in {400, 422}
+    assert response.json()["status"] == response.status_code
+    await site.check_empty()
+
+
+async def test_an_empty_file_is_a_file(site: Site) -> None:
+    """A file of no bytes is stored, and downloaded as such."""
+    created = await site.upload(content=b"")
+    download = await site.client.get(created.json()["file"]["url"])
+
+    assert (created.status_code, created.json()["file"]["size"]) == (201, 0)
+    assert (download.status_code, download.content, download.headers["content-length"]) == (200, b"", "0")
+
+
+async def test_a_file_at_the_limit_is_accepted(strict: Site) -> None:
+    """The limit is the largest size that is accepted, and one byte more is not."""
+    accepted = await strict.upload(content=b"x" * 10_000)
+    refused = problem_in(await strict.upload(title="u", content=b"x" * 10_001), 413, "upload-too-large")
+
+    assert accepted.status_code == 201
+    assert refused["limit"] == 10_000
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_an_oversized_body_is_not_read_to_its_end(strict: Site, declared: bool) -> None:
+    """With a Content-Length nothing is read; chunked, no more than the limit and a chunk."""
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield TITLE + part()[:-3]
+        while sent < 50_000_000:
+            sent += 1000
+            yield b"x" * 1000
+
+    headers = {"content-type": MULTIPART} | ({"content-length": "50000000"} if declared else {})
+    received = 0
+
+    async def counted(scope: Any, receive: Any, send: Any) -> None:
+        async def count() -> Any:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return message
+
+        await strict.app(scope, count, send)
+
+    strict.client._transport.app = counted  # type: ignore[attr-defined]  # noqa: SLF001
+    response = await strict.client.post("/documents/", content=endless(), headers=headers)
+
+    problem_in(response, 413, "upload-too-large")
+    assert received <= (0 if declared else 10_000 + 2000)
+    await strict.check_empty()
+
+
+NAMES: dict[str, tuple[bytes, str]] = {
+    "traversal": (b"../../etc/passwd", "passwd"),
+    "windows path": (rb"C:\\Users\\me\\cv.pdf", "cv.pdf"),
+    "dots": (b"..", "file"),
+    "absolute": (b"/etc/shadow", "shadow"),
+    "encoded traversal": (b"%2e%2e%2fpasswd", "%2e%2e%2fpasswd"),
+    "right to left": ("exe.\u202egnp.txt".encode(), "exe.gnp.txt"),
+    "quote": (b"a%22b.txt", 'a"b.txt'),
+    "backslash quote": (rb"a\"b.txt", "b.txt"),
+    "umlaut": ("größe.txt".encode(), "größe.txt"),
+    "emoji": ("🎉.txt".encode(), "🎉.txt"),
+    "latin-1": (b"gr\xf6\xdfe.txt", "größe.txt"),
+    "NUL": (b"a\x00b.txt", "ab.txt"),
+    "lone surrogate": (b"a\xed\xa0\x80b.txt", "a"),
+    "blank": (b"   ", "file"),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+async def test_a_name_is_data_only(site: Site, case: str) -> None:
+    """A name is made safe, kept, and sent with the download; the object's key has nothing of it."""
+    sent, _kept = NAMES[case]
+    body = TITLE + part(filename=sent) + END
+    created = await site.client.post("/documents/", content=body, headers={"content-type": MULTIPART})
+    name = created.json()["file"]["filename"]
+    download = await site.client.get(created.json()["file"]["url"])
+
+    assert created.status_code == 201
+    assert not set(name) & set("/\\\r\n\0\u202e")
+    assert download.content == b"x"
+    assert "\n" not in download.headers["content-disposition"]
+    assert all(key.isascii() and len(key) == 35 for key in await site.keys())
+
+
+async def test_a_name_of_four_kilobytes_is_cut(site: Site) -> None:
+    """A very long name keeps its ending and fits into 255 bytes."""
+    created = await site.upload(filename="ü" * 2000 + ".tar.gz")
+    name = created.json()["file"]["filename"]
+
+    assert created.status_code == 201
+    assert name.endswith(".gz")
+    assert len(name.encode()) <= 255
+
+
+async def test_line_breaks_in_a_name_end_no_header(site: Site) -> None:
+    """A part header can't be smuggled in with a name."""
+    body = TITLE + part(filename=b'a.txt"\r\nContent-Type: text/html\r\nX: "') + END
+    response = await site.client.post("/documents/", content=body, headers={"content-type": MULTIPART})
+    download = await site.client.get("/documents/1/file")
+
+    assert response.status_code == 201
+    assert download.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored", "disposition"),
+    [
+        (b"application/pdf", "application/pdf", "inline"),
+        (b"TEXT/HTML", "TEXT/HTML", "attachment"),
+        (b"image/svg+xml", "image/svg+xml", "attachment"),
+        (b"text/html; image/png", "text/html; image/png", "attachment"),
+        (b"image/png, text/html", "text/plain", "inline"),
+        (b"nonsense", "text/plain", "inline"),
+        (b"a/b\x01", "text/plain", "inline"),
+        (b"", "text/plain", "inline"),
+        ("text/plän".encode(), "text/plain", "inline"),
+        (b"x/" + b"y" * 200, "text/plain", "inline"),
+    ],
+)
+async def test_a_type_is_kept_only_if_it_is_one(site: Site, sent: bytes, stored: str, disposition: str) -> None:
+    """A declared type that is none is guessed from the name; one that may run a script is a download."""
+    body = TITLE + part(headers=b"Content-Type: " + sent + b"\r\n") + END
+    created = await site.client.post("/documents/", content=body, headers={"content-type": MULTIPART})
+    download = await site.client.get("/documents/1/file")
+
+    assert created.json()["file"]["content_type"] == stored
+    assert download.headers["content-disposition"].startswith(disposition)
+    assert download.headers["x-content-type-options"] == "nosniff"
+
+
+# -- ids and JSON --------------------------------------------------------------------------------------
+
+VERBS = [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/file"), ("PUT", "/file")]
+
+
+@pytest.mark.parametrize(("method", "suffix"), VERBS)
+@pytest.mark.parametrize(
+    ("identity", "expected"),
+    [
+        ("999", (404, "row-not-found")),
+        ("9" * 40, (404, "row-not-found")),
+        ("x", (422, "invalid-fields")),
+        ("-0.5", (422, "invalid-fields")),
+    ],
+)
+async def test_an_unknown_id_is_a_problem(
+    site: Site, method: str, suffix: str, identity: str, expected: tuple[int, str]
+) -> None:
+    """An id of no row is a 404, and one of another type a 422, under every verb."""
+    bodies: dict[str, Any] = {"PATCH": {"json": {}}, "PUT": {"files": {"file": ("a", b"a")}}}
+    body = bodies.get(method, {})
+    response = await site.client.request(method, f"/documents/{identity}{suffix}", **body)
+
+    problem_in(response, *expected)
+    await site.check_empty()
+
+
+async def test_head_of_an_unknown_id_has_no_body(site: Site) -> None:
+    """HEAD answers 404 as GET does."""
+    assert (await site.client.head("/documents/999/file")).status_code == 404
+
+
+STORED = {"backend": "web", "path": "aa/victim", "filename": "x", "content_type": "text/plain"}
+
+
+@pytest.mark.parametrize("value", [STORED, [STORED], "aa/victim", None])
+async def test_a_client_can_name_no_stored_object(site: Site, value: object) -> None:
+    """A reference in JSON or in a field is a 422; the object is neither read nor deleted."""
+    await site.backend.put("aa/victim", b"secret")
+    await site.upload()
+    changed = await site.client.patch("/documents/1", json={"file": value})
+    posted = await site.client.post("/documents/", json={"title": "t", "file": value})
+    field = await site.upload(title="u", file=str(value))
+
+    problem_in(changed, 422, "invalid-fields")
+    problem_in(posted, 415, "unsupported-upload")
+    problem_in(field, 422, "invalid-fields")
+    assert "aa/victim" in await site.keys()
+    assert (await site.client.get("/documents/1/file")).content == b"content"
+    await site.backend.delete("aa/victim")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "name"),
+    [
+        (b"", 422, "invalid-fields"),
+        (b"{", 422, "invalid-fields"),
+        (b"[]", 422, "invalid-fields"),
+        (b"null", 422, "invalid-fields"),
+        (b'{"title": null}', 422, "invalid-fields"),
+        (b'{"title": 1}', 422, "invalid-fields"),
+        (b'{"title": "\\ud800"}', 422, "invalid-fields"),
+        (b'{"\\ud800": 1}', 422, "invalid-fields"),
+        (b"\xff", 422, "invalid-fields"),
+        (b"[" * 100_000, 422, "invalid-fields"),
+        (b'{"pages": 1e400}', 422, "invalid-fields"),
+        (b'{"pages": 99999999999999999999}', 422, "invalid-fields"),
+        (b'{"title": "' + b"t" * 500_000 + b'"}', 413, "upload-too-large"),
+    ],
+)
+async def test_a_bad_change_is_a_problem(serve: Serve, body: bytes, status: int, name: str) -> None:
+    """JSON that is none, of another shape, or endless changes nothing."""
+    async with serve(max_form_fields=5) as site:
+        before = (await site.upload()).json()
+        response = await site.client.patch("/documents/1", content=body, headers={"content-type": "application/json"})
+
+        problem_in(response, status, name)
+        assert (await site.client.get("/documents/1")).json() == before
+
+
+async def test_a_change_of_another_type_is_a_problem(site: Site) -> None:
+    """PATCH reads application/json only."""
+    await site.upload()
+
+    problem_in(await site.client.patch("/documents/1", data={"title": "u"}), 415, "unsupported-upload")
+
+
+async def test_a_conflict_is_a_problem(site: Site) -> None:
+    """A row that breaks a unique constraint is a 409 that leaves no bytes, on POST and on PATCH."""
+    await site.upload(title="taken")
+    await site.upload(title="other")
+    posted, changed = await site.upload(title="taken"), await site.client.patch("/documents/2", json={"title": "taken"})
+
+    problem_in(posted, 409, "row-conflict")
+    problem_in(changed, 409, "row-conflict")
+    assert (len(await site.keys()), await site.rows()) == (2, 2)
+
+
+async def test_a_model_of_files_only_needs_no_fields(serve: Serve) -> None:
+    """A model without other columns takes the file alone."""
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.router(Album, field="cover"), prefix="/albums")
+
+    async with serve(build=build) as site:
+        created = await site.client.post("/albums/", files={"cover": ("a", b"a")})
+
+        assert created.status_code == 201
+        await site.check()
+
+
+async def test_a_required_file_is_never_emptied(site: Site) -> None:
+    """A row keeps its file when the replacement is refused."""
+    await site.upload(content=b"old")
+    await site.client.put("/documents/1/file", data={"title": "no file"})
+
+    assert (await site.client.get("/documents/1/file")).content == b"old"
+    assert await site.rows(Document) == 1

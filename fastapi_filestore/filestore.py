@@ -1,5 +1,6 @@
 """`Filestore`: binds settings, session and routers once for an application."""
 
+from asyncio import gather
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.service import FileService
 from fastapi_filestore.settings import FilestoreSettings
+from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.storage.signing import UrlSigner
@@ -25,6 +27,14 @@ from fastapi_filestore.web.signed import SIGNED_PATH, signed_router
 
 ModelT = TypeVar("ModelT")
 ServiceT = TypeVar("ServiceT", bound=FileService[Any])
+
+
+async def _problem_of(backend: StorageBackend) -> str | None:
+    try:
+        await backend.probe()
+    except FilestoreError as error:
+        return f"- {backend.key}: {error}"
+    return None
 
 
 class Filestore:
@@ -68,8 +78,9 @@ class Filestore:
                 stack.push_async_callback(backend.aclose)
                 stack.callback(self.registry.unregister_backend, backend.key)
             self._choose_default()
-            self.registry.signer = self._signer()
-            stack.callback(setattr, self.registry, "signer", None)
+            if signer := self._signer():
+                stack.callback(setattr, self.registry, "signer", self.registry.signer)
+                self.registry.signer = signer
             if self.settings.probe:
                 await self._probe()
             yield
@@ -90,12 +101,7 @@ class Filestore:
         return UrlSigner(keys, base_url=self.settings.public_url + SIGNED_PATH) if keys else None
 
     async def _probe(self) -> None:
-        problems = []
-        for backend in self.registry:
-            try:
-                await backend.probe()
-            except FilestoreError as error:
-                problems.append(f"- {backend.key}: {error}")
+        problems = [each for each in await gather(*map(_problem_of, self.registry)) if each is not None]
         if problems:
             raise ConfigurationError("\n".join(["Backends that can't be used as they are set up:", *problems]))
 

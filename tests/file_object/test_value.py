@@ -136,6 +136,19 @@ async def test_copies_of_a_pending_file(memory: ObstoreBackend, registry: Storag
     assert {info.path async for info in memory.list()} == {file.path, twin.path}
 
 
+async def test_a_reserved_key_is_used_once(memory: ObstoreBackend, registry: StorageRegistry) -> None:
+    """The key that a ledger reserved for a file is not used for its copy, which no ledger knows of."""
+    file = FileObject("memory", "a.txt", content=b"hello", registry=registry)
+    file.reserve("reserved", claim := object())
+    twin = copy.copy(file)
+    await file.save_async()
+    await twin.save_async()
+
+    assert (file.path, file.claim) == ("reserved", claim)
+    assert twin.claim is None
+    assert {info.path async for info in memory.list()} == {"reserved", twin.path}
+
+
 async def test_deepcopy_keeps_identity_inside(file: FileObject) -> None:
     """A file that is twice in a structure is once in its deep copy."""
     first, second = copy.deepcopy([file, file])

@@ -10,6 +10,7 @@ from fastapi_filestore.errors import IntentLostError, PendingContentError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.bookkeeping import Book, current_book, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
+from fastapi_filestore.orm.engines import Room
 from fastapi_filestore.orm.ledger import access_of, ledger_of
 from fastapi_filestore.orm.transfer import Claimed, store
 
@@ -36,17 +37,19 @@ def store_files(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
         raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")
     try:
         if not all(file.is_stored for file, _ in claimed):
-            await_in_session(store(claimed, reserve=_has_room(session, claimed)))
+            await_in_session(store(claimed, room=_room(session, claimed)))
     finally:
         book.store(file for file, _ in claimed if file.is_stored)
     for mapper, some in files.items():
         _settle_intents(session, mapper, some)
 
 
-def _has_room(session: Session, claimed: Iterable[Claimed]) -> bool:
-    # SQLite has one writer: once this session has a connection, another transaction might wait for it for ever.
+def _room(session: Session, claimed: Iterable[Claimed]) -> Room:
+    if not session.info.get(CONNECTED):
+        return Room.IN_POOL
+    # SQLite has one writer: another transaction might wait for this one for ever.
     sqlite = any(access is not None and access.engine.dialect.name == "sqlite" for _, access in claimed)
-    return not (sqlite and session.info.get(CONNECTED))
+    return Room.NONE if sqlite else Room.BESIDE_POOL
 
 
 def _settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileObject]) -> None:

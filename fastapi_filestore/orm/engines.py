@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -10,12 +11,30 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 T = TypeVar("T")
 
 
-async def run_on_engine(engine: Engine, work: Callable[[Connection], T]) -> T:
+class Room(Enum):
+    """Where there is room for a transaction of the library's own."""
+
+    IN_POOL = "the caller holds no connection and may wait for one"
+    BESIDE_POOL = "the caller holds a connection; waiting for a second one of the same pool could be for ever"
+    NONE = "the caller's transaction must end first"
+
+
+async def run_on_engine(engine: Engine, work: Callable[[Connection], T], room: Room = Room.IN_POOL) -> T:
     """Run a function in a transaction of its own and commit it, without blocking the event loop."""
+    if room is Room.BESIDE_POOL:
+        return await _run_beside_pool(engine, work)
     if engine.dialect.is_async:
         async with AsyncEngine(engine).begin() as connection:
             return await connection.run_sync(work)
     return await asyncio.to_thread(_in_transaction, engine, work)
+
+
+async def _run_beside_pool(engine: Engine, work: Callable[[Connection], T]) -> T:
+    own = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    try:
+        return await run_on_engine(own, work)
+    finally:
+        await (AsyncEngine(own).dispose() if own.dialect.is_async else asyncio.to_thread(own.dispose))
 
 
 def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from fastapi_filestore.orm.engines import run_on_engine
+from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess, explain_missing
 from fastapi_filestore.storage.keys import generate_key
 
@@ -40,24 +40,32 @@ class Reservations:
         self.taken += len(ready)
         return ready
 
-    async def take(self, count: int) -> list[str]:
-        """Return `count` reserved keys, reserving more where they run out."""
+    async def take(self, count: int, room: Room) -> list[str]:
+        """Return `count` reserved keys, reserving more where they run out; fewer if there is no room for that."""
         ready = self.take_ready(count)
-        while len(ready) < count:
+        while len(ready) < count and room is not Room.NONE:
             async with self.refilling.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
                 if not self.keys:
-                    await self._refill(count - len(ready))
+                    await self._refill(count - len(ready), room)
             ready += self.take_ready(count - len(ready))
         return ready
 
-    async def _refill(self, missing: int) -> None:
+    async def _refill(self, missing: int, room: Room) -> None:
         # As many as were used of the last block, twice over: a quiet application reserves one key at a time.
         self.size = max(1, missing, min(self.access.ledger.block, 2 * self.taken))
         self.taken = 0
         keys = [generate_key() for _ in range(self.size)]
         deadline = time.monotonic() + USABLE_PART * self.access.ledger.min_age
-        await _write(self.access, self.backend, keys)
+        await self._write(keys, room)
         self.keys.extend((deadline, key) for key in keys)
+
+    async def _write(self, keys: Sequence[str], room: Room) -> None:
+        ledger = self.access.ledger
+        try:
+            await run_on_engine(self.access.engine, partial(ledger.reserve, backend=self.backend, paths=keys), room)
+        except (OperationalError, ProgrammingError) as error:
+            explain_missing(error, ledger)
+            raise
 
     async def release(self) -> None:
         """Give unused keys back, so that no sweeper has to look for their objects."""
@@ -66,14 +74,6 @@ class Reservations:
         if unused:
             locations = [(self.backend, key) for key in unused]
             await run_on_engine(self.access.engine, partial(self.access.ledger.forget, locations=locations))
-
-
-async def _write(access: LedgerAccess, backend: str, keys: Sequence[str]) -> None:
-    try:
-        await run_on_engine(access.engine, partial(access.ledger.reserve, backend=backend, paths=keys))
-    except (OperationalError, ProgrammingError) as error:
-        explain_missing(error, access.ledger)
-        raise
 
 
 _reservations: dict[tuple[int, LedgerAccess, str], Reservations] = {}

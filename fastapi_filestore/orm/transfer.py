@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.file_object import FileObject, FileState, Location
-from fastapi_filestore.orm.engines import run_on_engine
+from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.orm.reservations import reservations_of
 from fastapi_filestore.storage.cleanup import finish
@@ -29,25 +29,25 @@ Claimed = tuple[FileObject, LedgerAccess | None]
 _log = logging.getLogger("fastapi_filestore")
 
 
-async def store(claimed: Collection[Claimed], *, reserve: bool = True) -> None:
+async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> None:
     """Store the bytes of pending files and confirm those that a client stored; the first failure stops the others.
 
-    With `reserve`, the ledger learns of every key first; without, only keys that are reserved already are used.
+    The ledger learns of every key first, in a transaction of its own; where there is no room for one, only keys that
+    are reserved already are used.
     """
     waiting = [(file, access) for file, access in claimed if not file.is_stored]
-    await _reserve([one for one in waiting if one[0].state is FileState.PENDING], more=reserve)
+    await _reserve([one for one in waiting if one[0].state is FileState.PENDING], room)
     async with _renewed(waiting):
         await _store_all([file for file, _ in waiting])
 
 
-async def _reserve(waiting: Iterable[Claimed], *, more: bool) -> None:
+async def _reserve(waiting: Iterable[Claimed], room: Room) -> None:
     groups: dict[tuple[LedgerAccess, str], list[FileObject]] = defaultdict(list)
     for file, access in waiting:
         if access is not None and file.path is None:
             groups[access, file.backend_in_use().key].append(file)
     for (access, backend), files in groups.items():
-        reservations = reservations_of(access, backend)
-        keys = await reservations.take(len(files)) if more else reservations.take_ready(len(files))
+        keys = await reservations_of(access, backend).take(len(files), room)
         for file, key in zip(files, keys, strict=False):
             file.reserve(key, access)
 

@@ -42,7 +42,7 @@ class Meter:
         self.commits += 1
 
     def read(self, *, beside: str = "BEGIN") -> Cost:
-        """Return what was counted since the last reading beside some statements; BEGIN is one that only SQLite shows."""
+        """Return what was counted since the last reading, beside some statements (only SQLite shows BEGIN)."""
         counted = [one for one in self.statements if not one.startswith(("BEGIN", beside))]
         cost = Cost(len(counted), self.commits, list(self.backend.calls))
         self.statements.clear()
@@ -116,7 +116,7 @@ async def test_a_delete_costs_one_commit_and_one_to_clean_up(rows: Rows) -> None
 
 @LEDGERED
 async def test_a_hundred_rows_cost_no_more_statements_than_a_few(rows: Rows) -> None:
-    """A flush of a hundred files, and a bulk delete of them, take a number of statements that does not grow with them."""
+    """A flush of a hundred files and a bulk delete of them take a number of statements that does not grow."""
     meter = Meter(rows)
     async with rows.work() as work:
         await work.do(lambda s: s.add_all([Document(title=str(number), file=pending()) for number in range(100)]))

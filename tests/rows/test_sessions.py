@@ -5,11 +5,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
+from sqlalchemy import create_engine, select
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.orm import Session, defer, make_transient, scoped_session, sessionmaker
 
 from fastapi_filestore import FileObject, SharedFileError, StorageUnavailableError, storages
+from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import Rows, Work, pending
 from tests.rows.models import Document, Note
@@ -170,7 +177,7 @@ async def test_a_flush_error_is_a_rollback(rows: Rows) -> None:
     """A NOT NULL violation in a flush with several files leaves none of them."""
     async with rows.work() as work:
         await work.do(lambda s: s.add_all([Document(title="t", file=pending()), Note(file=pending())]))
-        with pytest.raises(Exception, match="(?i)null"):
+        with pytest.raises(Exception, match=r"(?i)null"):
             await work.do(lambda s: s.flush())
         await work.rollback()
 
@@ -264,3 +271,19 @@ async def test_an_upload_answered_with_an_error_leaves_nothing(rows: Rows) -> No
             await work.commit()
 
     assert await rows.keys() == set()
+
+
+@pytest.mark.parametrize("rows", ["postgres-sync", "postgres-async"], indirect=True)
+async def test_a_pool_of_one_connection_is_enough(rows: Rows) -> None:
+    """A session that holds the pool's only connection can still store a file: its key is reserved beside the pool."""
+    await release_reservations()
+    make: Any = create_async_engine if isinstance(rows.engine, AsyncEngine) else create_engine
+    engine = make(rows.engine.url, pool_size=1, max_overflow=0, pool_timeout=5)
+    small = Rows(engine, rows.backend)
+    async with small.work() as work:
+        await work.do(lambda s: s.scalars(select(Document)).all())
+        await work.do(lambda s: s.add(Document(title="t", file=pending())))
+        await work.commit()
+    await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))
+
+    assert len(await rows.keys()) == 1

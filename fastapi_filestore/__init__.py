@@ -45,12 +45,16 @@ from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.orm.ledger import Ledger, add_ledger
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service import FileService, Page
+from fastapi_filestore.service.audit import Audit, audit
+from fastapi_filestore.service.findings import Finding, FindingKind, RowIdentity
+from fastapi_filestore.service.sweep import Swept, sweep
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 __all__ = [
+    "Audit",
     "BackendSettings",
     "BucketNotFoundError",
     "ConfigurationError",
@@ -63,6 +67,8 @@ __all__ = [
     "Filestore",
     "FilestoreError",
     "FilestoreSettings",
+    "Finding",
+    "FindingKind",
     "ForkedProcessError",
     "IntentLostError",
     "InvalidCursorError",
@@ -84,6 +90,7 @@ __all__ = [
     "PreconditionFailedError",
     "RangeNotSatisfiableError",
     "RowConflictError",
+    "RowIdentity",
     "RowNotFoundError",
     "SettingsError",
     "SharedFileError",
@@ -96,6 +103,7 @@ __all__ = [
     "StorageTimeoutError",
     "StorageUnavailableError",
     "StoredObject",
+    "Swept",
     "TooManyFilesError",
     "UnknownBackendError",
     "UnsupportedContentError",
@@ -104,5 +112,7 @@ __all__ = [
     "UploadError",
     "UploadTooLargeError",
     "add_ledger",
+    "audit",
     "storages",
+    "sweep",
 ]

@@ -1,17 +1,28 @@
 """`Filestore`: binds settings, session and routers once for an application."""
 
+import logging
 from asyncio import gather
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar, overload
 
 from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends
 from pydantic import BaseModel
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service import FileService
+from fastapi_filestore.service.audit import DEFAULT_GRACE, Audit
+from fastapi_filestore.service.databases import Databases
+from fastapi_filestore.service.findings import FindingKind
+from fastapi_filestore.service.schedule import sweeping
+from fastapi_filestore.service.sweep import BATCH, Swept, sweep
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.obstore import ObstoreBackend
@@ -26,7 +37,8 @@ from fastapi_filestore.web.schemas import derive_schemas
 from fastapi_filestore.web.signed import SIGNED_PATH, signed_router
 
 ModelT = TypeVar("ModelT")
-ServiceT = TypeVar("ServiceT", bound=FileService[Any])
+
+_log = logging.getLogger("fastapi_filestore")
 
 
 async def _problem_of(backend: StorageBackend) -> str | None:
@@ -35,6 +47,9 @@ async def _problem_of(backend: StorageBackend) -> str | None:
     except FilestoreError as error:
         return f"- {backend.key}: {error}"
     return None
+
+
+ServiceT = TypeVar("ServiceT", bound=FileService[Any])
 
 
 class Filestore:
@@ -50,6 +65,7 @@ class Filestore:
         self,
         get_session: Callable[..., Any] | None = None,
         *,
+        engine: Engine | AsyncEngine | None = None,
         settings: FilestoreSettings | None = None,
         registry: StorageRegistry = storages,
     ) -> None:
@@ -57,10 +73,13 @@ class Filestore:
 
         Args:
             get_session: The dependency that gives a Session or AsyncSession; services and routers need it.
+            engine: Where the rows are, for sweeps and audits; found through `get_session` if that has no parameters.
             settings: The settings; read from the environment at first use if None.
             registry: Where backends are registered; the process default, which columns use, if none is given.
         """
         self._get_session = get_session
+        self._engine = engine
+        self._models: dict[type, None] = {}
         self._given_settings = settings
         self.registry = registry
 
@@ -71,7 +90,21 @@ class Filestore:
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Register the settings' backends while the application runs; a lifespan of your own may call it, too."""
+        """Register the settings' backends while the application runs; a lifespan of your own may call it, too.
+
+        With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, reserved keys that are unused are given back.
+        """
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.backends())
+            stack.push_async_callback(_release)
+            if self.settings.sweep_every is not None:
+                await self._databases.ledgers()  # what is missing is told at the start
+                await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))
+            yield
+
+    @asynccontextmanager
+    async def backends(self) -> AsyncIterator[None]:
+        """Register the settings' backends while the block runs: what a script needs of the lifespan."""
         async with AsyncExitStack() as stack:
             for backend in self._configured():
                 self.registry.register_backend(backend)
@@ -120,7 +153,9 @@ class Filestore:
         if self._get_session is None:
             raise ConfigurationError("Services need a session: give your session dependency to Filestore(get_session).")
         if issubclass(model, FileService):
+            self._know(getattr(model, "model", None))
             return service_provider(self._get_session, model)
+        self._know(model)
         return service_provider(self._get_session, lambda session: FileService(session, model=model))
 
     def router(
@@ -145,6 +180,7 @@ class Filestore:
             create: What a client may set on a new row; derived from the columns if None.
             update: What a client may change; derived from the columns if None.
         """
+        self._know(model)
         resource = resource_of(
             model,
             field=field,
@@ -153,6 +189,41 @@ class Filestore:
             url_seconds=lambda: self.settings.url_expiry,
         )
         return file_router(resource, service or self.service(model), dependencies=dependencies)
+
+    # -- maintenance ---------------------------------------------------------------------------------
+
+    def _know(self, model: type | None) -> None:
+        if model is not None:
+            self._models[model] = None
+
+    @property
+    def _databases(self) -> Databases:
+        return Databases(self._models, registry=self.registry, engine=self._engine, get_session=self._get_session)
+
+    async def sweep(self, *, batch: int = BATCH) -> AsyncIterator[Swept]:
+        """Settle every intent that is due in the ledgers of the models that services and routers were made for.
+
+        Any number of processes may do so at any time; FILESTORE_SWEEP_EVERY makes the lifespan do it.
+        """
+        for access in await self._databases.ledgers():
+            async for swept in sweep(access.engine, access.ledger, registry=self.registry, batch=batch):
+                yield swept
+
+    def audit(
+        self,
+        *,
+        grace: timedelta = DEFAULT_GRACE,
+        verify: bool = False,
+        fix: Collection[FindingKind | str] = (),
+        backends: Collection[str] | None = None,
+        after: str | None = None,
+    ) -> Audit:
+        """Compare rows and objects both ways; iterate the answer with `async for` for its findings.
+
+        It reads all tables of the metadata of the models that services and routers were made for. The arguments are
+        those of `fastapi_filestore.audit`.
+        """
+        return Audit(self._databases.find, self.registry, grace, verify, fix, backends, after)
 
     def signed_router(self) -> APIRouter:
         """Return the router that honours signed URLs of backends that can't presign; mount it without a prefix."""
@@ -169,3 +240,11 @@ class Filestore:
     def exception_handlers(self) -> dict[Any, Any]:
         """Handlers that make the library's errors problem details in every route: `FastAPI(exception_handlers=…)`."""
         return {FilestoreError: answer_error, Problem: answer_problem}
+
+
+async def _release() -> None:
+    try:
+        await release_reservations()
+    except (SQLAlchemyError, OSError) as error:
+        # What is not given back falls due, and costs a sweeper one look.
+        _log.warning("fastapi_filestore.release_failed", extra={"error": repr(error)})

@@ -5,27 +5,39 @@ intent and lets it fall due again only later; from then on a unit of work that c
 fails, so bytes are never deleted under a committed row. The object is deleted next, and the intent last of all.
 """
 
+import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, and_, false, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, false, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fastapi_filestore.errors import FilestoreError, StorageUnavailableError
-from fastapi_filestore.orm.engines import run_on_engine
+from fastapi_filestore.errors import FilestoreError, StorageTimeoutError, StorageUnavailableError, UnknownBackendError
 from fastapi_filestore.orm.ledger import DELETION, Ledger, database_time
+from fastapi_filestore.service.contention import is_contention, run_despite_others
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+
+T = TypeVar("T")
 
 BATCH = 200
 """Intents claimed at once: one bulk deletion, little memory."""
 LEASE_SECONDS = 300.0
 """How long a claim keeps other sweepers away: a process that dies with it is followed by another."""
+DELETION_SECONDS = 0.8 * LEASE_SECONDS
+"""How long a store may take for a batch, so that the claim outlasts it."""
 FIRST_RETRY_SECONDS = 30.0
 LAST_RETRY_SECONDS = 24 * 3600.0
 """The wait after a failure doubles from the first to the last."""
+MOST_DOUBLINGS = 12
+"""More than it takes from the first wait to the last."""
 ERROR_CHARACTERS = 500
+
+_log = logging.getLogger("fastapi_filestore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +56,57 @@ async def sweep(
     """Settle every intent that is due, and yield what became of each.
 
     Safe to run at any time, in any number of processes. A failing one is tried again later, after a growing delay,
-    and keeps no other waiting.
+    and keeps no other waiting: a backend that can't be reached is left alone for the rest of the sweep.
     """
     plain = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
-    while claimed := await run_on_engine(plain, partial(_claim, ledger=ledger, batch=batch)):
-        swept = [one for group in _by_backend(claimed) for one in await _delete(group, registry)]
-        await run_on_engine(plain, partial(_settle, ledger=ledger, swept=swept))
+    down = set[str]()
+    while claimed := await _claim_due(plain, ledger, batch, leave=down):
+        groups = await asyncio.gather(*(_delete_in_time(group, registry, down) for group in _by_backend(claimed)))
+        swept = [one for group in groups for one in group]
+        await _unless_busy(plain, partial(_settle, ledger=ledger, swept=swept))
         for one in swept:
             yield one
 
 
-def _claim(connection: Connection, *, ledger: Ledger, batch: int) -> list[Swept]:
+# -- claims ----------------------------------------------------------------------------------------------
+
+
+async def _claim_due(engine: Engine, ledger: Ledger, batch: int, *, leave: Collection[str]) -> list[Swept]:
+    # The look ahead costs little and takes no lock, which on SQLite would stop every writer.
+    if not await _unless_busy(engine, partial(_is_any_due, ledger=ledger, leave=leave)):
+        return []
+    return await _unless_busy(engine, partial(_claim, ledger=ledger, batch=batch, leave=leave)) or []
+
+
+async def _unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T | None:
+    """Run a transaction; None if others keep it from being run: what it left undone is due again later."""
+    try:
+        return await run_despite_others(engine, work)
+    except DBAPIError as error:
+        if not is_contention(error):
+            raise
+        _log.info("fastapi_filestore.sweep_gave_way", extra={"error": repr(error)})
+        return None
+
+
+def _is_any_due(connection: Connection, *, ledger: Ledger, leave: Collection[str]) -> bool:
+    return bool(connection.execute(select(exists().where(_due(connection, ledger, leave)))).scalar_one())
+
+
+def _due(connection: Connection, ledger: Ledger, leave: Collection[str]) -> ColumnElement[bool]:
+    # A value, not the function: no database looks up in an index what may change from row to row.
+    now = connection.execute(select(database_time())).scalar_one()
+    return and_(ledger.table.c.due_at <= now, ledger.table.c.backend.not_in(list(leave)))
+
+
+def _claim(connection: Connection, *, ledger: Ledger, batch: int, leave: Collection[str]) -> list[Swept]:
     table = ledger.table
     if connection.dialect.name == "sqlite":
         # Its write lock, taken before the read, stands in for row locks.
         connection.execute(update(table).values(kind=DELETION).where(false()))
     due = connection.execute(
         select(table.c.backend, table.c.path, table.c.attempts)
-        .where(table.c.due_at <= database_time())
+        .where(_due(connection, ledger, leave))
         .order_by(table.c.due_at)
         .limit(batch)
         .with_for_update(skip_locked=True)
@@ -83,30 +128,52 @@ def _by_backend(intents: Sequence[Swept]) -> list[list[Swept]]:
     return list(groups.values())
 
 
+# -- deletions -------------------------------------------------------------------------------------------
+
+
+async def _delete_in_time(group: list[Swept], registry: StorageRegistry, down: set[str]) -> list[Swept]:
+    backend = group[0].backend
+    try:
+        async with asyncio.timeout(DELETION_SECONDS):
+            return await _delete(group, registry)
+    except UnknownBackendError as unknown:
+        return _failed(group, unknown)
+    except StorageUnavailableError as unreachable:
+        down.add(backend)
+        return _failed(group, unreachable)
+    except TimeoutError:
+        down.add(backend)
+        return _failed(group, StorageTimeoutError(f"Backend {backend!r} took more than {DELETION_SECONDS:.0f} s."))
+
+
 async def _delete(group: list[Swept], registry: StorageRegistry) -> list[Swept]:
     try:
         await registry.get_backend(group[0].backend).delete(*(one.path for one in group))
-    except StorageUnavailableError as error:
-        return [_failed(one, error) for one in group]
+    except (StorageUnavailableError, UnknownBackendError):
+        raise
     except FilestoreError as error:
         if len(group) == 1:
-            return [_failed(group[0], error)]
+            return _failed(group, error)
         # One that can't be deleted must not keep the others: each is tried alone.
         return [outcome for one in group for outcome in await _delete([one], registry)]
     return group
 
 
-def _failed(intent: Swept, error: Exception) -> Swept:
-    return Swept(intent.backend, intent.path, intent.attempts, str(error)[:ERROR_CHARACTERS])
+def _failed(intents: Sequence[Swept], error: FilestoreError) -> list[Swept]:
+    return [replace(one, error=str(error)[:ERROR_CHARACTERS]) for one in intents]
 
 
 def _settle(connection: Connection, *, ledger: Ledger, swept: Sequence[Swept]) -> None:
     ledger.forget(connection, [(one.backend, one.path) for one in swept if one.error is None])
     for one in swept:
         if one.error is not None:
-            delay = min(FIRST_RETRY_SECONDS * 2 ** (one.attempts - 1), LAST_RETRY_SECONDS)
             connection.execute(
                 update(ledger.table)
                 .where(and_(ledger.table.c.backend == one.backend, ledger.table.c.path == one.path))
-                .values(due_at=database_time() + delay, error=one.error)
+                .values(due_at=database_time() + retry_delay(one.attempts), error=one.error)
             )
+
+
+def retry_delay(attempts: int) -> float:
+    """Return the seconds to wait after so many failures."""
+    return min(FIRST_RETRY_SECONDS * 2.0 ** min(attempts - 1, MOST_DOUBLINGS), LAST_RETRY_SECONDS)

@@ -1,0 +1,128 @@
+"""Commands for cron and for people: `filestore sweep` and `filestore audit`; the only place that prints.
+
+Exit codes: 0 all is well, 1 something was found (or, for a sweep, is still there), 2 the command can't be run as it was
+given, 130 interrupted. What was found and fixed counts as well.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.filestore import Filestore
+from fastapi_filestore.service.audit import DEFAULT_GRACE
+from fastapi_filestore.service.findings import FIXABLE
+
+ALL_IS_WELL, FOUND, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes."""
+
+
+class UsageError(Exception):
+    """The command can't be run as it was given."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    given = parser().parse_args(arguments)
+    try:
+        return asyncio.run(COMMANDS[given.command](load(given.app), given))
+    except (UsageError, FilestoreError) as error:
+        print(f"filestore: {error}", file=sys.stderr)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="filestore", description=(__doc__ or "").partition("\n\n")[2])
+    commands = top.add_subparsers(dest="command", required=True)
+    _add_command(commands, "sweep", "delete what the ledger knows to be garbage")
+    audit = _add_command(commands, "audit", "compare rows and objects both ways")
+    audit.add_argument("--verify", action="store_true", help="read every object and compare its SHA-256")
+    audit.add_argument("--grace", type=_hours, default=DEFAULT_GRACE, metavar="HOURS", help="age of garbage (24)")
+    audit.add_argument("--fix", action="append", default=[], choices=sorted(FIXABLE), help="put this kind right")
+    audit.add_argument("--backend", action="append", help="a backend to look for orphans in (those of the columns)")
+    audit.add_argument("--after", metavar="CURSOR", help="go on where an audit was cut short")
+    return top
+
+
+def _add_command(commands: Any, name: str, meaning: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=meaning, description=meaning)
+    command.add_argument(
+        "--app", required=True, metavar="MODULE:NAME", help="your Filestore, as example_app.main:files"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object a line")
+    return command
+
+
+def _hours(text: str) -> timedelta:
+    return timedelta(hours=float(text))
+
+
+def load(place: str) -> Filestore:
+    """Import the Filestore that `module:name` names."""
+    module, _, name = place.partition(":")
+    # As with other servers' command lines, the application is in the folder that one is in.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(import_module(module), name or "files")
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"{place!r} can't be imported: {error}") from error
+    if not isinstance(found, Filestore):
+        raise UsageError(f"{place!r} is a {type(found).__name__}: name the Filestore of your application.")
+    return found
+
+
+async def run_sweep(files: Filestore, given: argparse.Namespace) -> int:
+    """Sweep once; 1 if something could not be deleted."""
+    failed = False
+    async with files.backends():
+        async for one in files.sweep():
+            failed |= one.error is not None
+            _print(asdict(one), as_json=given.json)
+    return FOUND if failed else ALL_IS_WELL
+
+
+async def run_audit(files: Filestore, given: argparse.Namespace) -> int:
+    """Audit once; 1 if there are findings."""
+    audit = files.audit(
+        grace=given.grace, verify=given.verify, fix=given.fix, backends=given.backend, after=given.after
+    )
+    found = False
+    async with files.backends():
+        try:
+            async for finding in audit:
+                found = True
+                _print(asdict(finding), as_json=given.json)
+        except asyncio.CancelledError:
+            print(f"filestore: go on with --after {audit.cursor}", file=sys.stderr)
+            raise
+    return FOUND if found else ALL_IS_WELL
+
+
+def _print(about: Mapping[str, Any], *, as_json: bool) -> None:
+    print(json.dumps(about, default=str) if as_json else _line(about), flush=True)
+
+
+def _line(about: Mapping[str, Any]) -> str:
+    """Return what a person reads: kind, place, row, and what is wrong."""
+    row = about.get("row")
+    parts = [
+        about.get("kind", "failed" if about.get("error") else "deleted"),
+        f"{about['backend']}:{about['path'] or ''}",
+        f"{row['table']}.{row['column']} {', '.join(map(str, row['identity']))}" if row else "",
+        about.get("detail") or about.get("error") or "",
+        "(fixed)" if about.get("fixed") else "",
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+COMMANDS = {"sweep": run_sweep, "audit": run_audit}

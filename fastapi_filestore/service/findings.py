@@ -1,0 +1,99 @@
+"""What an audit finds."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from fastapi_filestore.errors import InvalidCursorError
+
+
+class FindingKind(StrEnum):
+    """The ways in which rows and objects disagree."""
+
+    ORPHAN = "orphan"
+    """An object that no row holds and no ledger knows of, older than the grace time."""
+    MISSING = "missing"
+    """A row whose object is not there."""
+    SIZE = "size"
+    """A row whose object has another size."""
+    CHECKSUM = "checksum"
+    """A row whose object has other bytes, by their SHA-256."""
+    ETAG = "etag"
+    """A row whose object has another entity tag: somebody wrote it again."""
+    UNKNOWN_BACKEND = "unknown_backend"
+    """A row whose backend is not registered."""
+    UNFINISHED_UPLOAD = "unfinished_upload"
+    """A multipart upload older than the grace time that was never completed, and that no listing shows."""
+    UNCHECKED = "unchecked"
+    """Something that the store did not let the audit see."""
+
+
+FIXABLE = frozenset(
+    {
+        FindingKind.ORPHAN,
+        FindingKind.SIZE,
+        FindingKind.CHECKSUM,
+        FindingKind.ETAG,
+        FindingKind.UNFINISHED_UPLOAD,
+    }
+)
+"""Kinds that `fix=` can act on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowIdentity:
+    """Where a row holds a file: table, column and primary key."""
+
+    table: str
+    column: str
+    identity: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One disagreement between rows and objects.
+
+    Attributes:
+        kind: What is wrong.
+        backend: Key of the backend.
+        path: The object key; None if the finding is about the whole backend.
+        cursor: Where an audit goes on after this finding, with `after=`.
+        row: The row, where there is one.
+        detail: The same in words.
+        fixed: Whether the audit has put it right.
+    """
+
+    kind: FindingKind
+    backend: str
+    path: str | None
+    cursor: str
+    row: RowIdentity | None = None
+    detail: str = ""
+    fixed: bool = False
+
+
+class Position(NamedTuple):
+    """How far an audit has come: the stage, and the last location that it has settled in it."""
+
+    stage: int = 0
+    backend: str = ""
+    path: str = ""
+
+    def encode(self) -> str:
+        """Return the position as a cursor."""
+        return urlsafe_b64encode(json.dumps(self).encode()).rstrip(b"=").decode()
+
+    @classmethod
+    def decode(cls, cursor: str | None) -> "Position":
+        """Return the position of a cursor; `InvalidCursorError` if it is none."""
+        if cursor is None:
+            return cls()
+        try:
+            stage, backend, path = json.loads(urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
+        except (ValueError, TypeError):
+            raise InvalidCursorError from None
+        if not (isinstance(stage, int) and isinstance(backend, str) and isinstance(path, str)):
+            raise InvalidCursorError
+        return cls(stage, backend, path)

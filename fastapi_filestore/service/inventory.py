@@ -1,0 +1,153 @@
+"""Both sides of an audit in one temporary file, so that comparing millions takes no memory.
+
+A listing may be unsorted, and rows come in the order of their keys, not of their objects'. SQLite sorts either outside
+of memory when it builds an index, and joins the two by it.
+"""
+
+import asyncio
+import pickle
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+
+from fastapi_filestore.service.contention import run_despite_others
+from fastapi_filestore.service.findings import RowIdentity
+from fastapi_filestore.service.references import FileTable, Location, Reference
+from fastapi_filestore.storage.backend import ObjectInfo, StorageBackend
+from fastapi_filestore.storage.cleanup import finish
+
+T = TypeVar("T")
+
+OBJECTS_AT_ONCE = 1000
+CACHE_KIB = 16 * 1024
+SETTINGS = (
+    # Nothing in it outlives the audit, so nothing needs to survive a crash.
+    "PRAGMA journal_mode = OFF",
+    "PRAGMA synchronous = OFF",
+    "PRAGMA temp_store = FILE",
+    f"PRAGMA cache_size = -{CACHE_KIB}",
+)
+TABLES = (
+    "CREATE TABLE objects (backend TEXT, path TEXT, size INTEGER, etag TEXT, modified REAL)",
+    "CREATE TABLE refs (backend TEXT, path TEXT, size INTEGER, etag TEXT, checksum TEXT, row BLOB)",
+)
+INDEXES = (
+    "CREATE INDEX objects_location ON objects (backend, path)",
+    "CREATE INDEX refs_location ON refs (backend, path)",
+)
+ORPHANS = """
+    SELECT backend, path FROM objects AS o
+    WHERE (backend, path) > (:backend, :path) AND modified < :before
+    AND NOT EXISTS (SELECT 1 FROM refs AS r WHERE r.backend = o.backend AND r.path = o.path)
+    ORDER BY backend, path LIMIT :limit
+"""
+REFERENCES = """
+    SELECT r.row, r.backend, r.path, r.size, r.etag, r.checksum FROM refs AS r
+    LEFT JOIN objects AS o ON o.backend = r.backend AND o.path = r.path
+    WHERE (r.backend, r.path) > (:backend, :path)
+    AND (:all OR o.path IS NULL OR r.size <> o.size OR r.etag <> o.etag)
+    ORDER BY r.backend, r.path
+"""
+
+
+class Inventory:
+    """The objects that stores list and the references that rows hold, side by side on disk."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def add_objects(self, backend: str, objects: Iterable[ObjectInfo]) -> None:
+        """Take in a part of a listing."""
+        rows = [(backend, one.path, one.size, one.etag, one.last_modified.timestamp()) for one in objects]
+        await self._insert("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", rows)
+
+    async def add_references(self, references: Iterable[Reference]) -> None:
+        """Take in what rows hold."""
+        rows = [(*one.location, one.size, one.etag, one.checksum, _row(one.row)) for one in references]
+        await self._insert("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    async def forget_backend(self, backend: str) -> None:
+        """Drop all that is known of a backend."""
+        for table in ("objects", "refs"):
+            await self._run(f"DELETE FROM {table} WHERE backend = ?", (backend,))  # noqa: S608 - names of our own
+
+    async def sort(self) -> None:
+        """Make ready for the questions below."""
+        for statement in INDEXES:
+            await self._run(statement)
+
+    async def orphans(self, *, after: Location, before: datetime, limit: int) -> list[Location]:
+        """Return the next objects that no row held, last modified before a moment."""
+        found = await self._run(ORPHANS, {**after._asdict(), "before": before.timestamp(), "limit": limit})
+        return [Location(backend, path) for backend, path in found]
+
+    async def references(self, *, after: Location, everything: bool, limit: int) -> AsyncIterator[list[Reference]]:
+        """Yield batches of references: of every file, or of those only whose object is not there or looks different."""
+        values = {**after._asdict(), "all": everything}
+        cursor = await finish(asyncio.to_thread(self._connection.execute, REFERENCES, values))
+        while rows := await finish(asyncio.to_thread(cursor.fetchmany, limit)):
+            yield [Reference(_identity(row), *rest) for row, *rest in rows]
+
+    async def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        await finish(asyncio.to_thread(self._connection.executemany, statement, rows))
+
+    async def _run(self, statement: str, values: Any = ()) -> list[Any]:
+        return await finish(asyncio.to_thread(lambda: self._connection.execute(statement, values).fetchall()))
+
+
+def _identity(row: bytes) -> RowIdentity:
+    table, column, *identity = pickle.loads(row)  # noqa: S301 - from a folder of this process's own
+    return RowIdentity(table, column, tuple(identity))
+
+
+def _row(identity: RowIdentity) -> bytes:
+    # Primary keys are of any type.
+    return pickle.dumps((identity.table, identity.column, *identity.identity), pickle.HIGHEST_PROTOCOL)
+
+
+@contextmanager
+def inventory() -> Iterator[Inventory]:
+    """Keep an inventory in a temporary folder while the block runs."""
+    with TemporaryDirectory(prefix="filestore-audit-") as folder, closing(_connect(Path(folder))) as connection:
+        yield Inventory(connection)
+
+
+def _connect(folder: Path) -> sqlite3.Connection:
+    # Worker threads use it, one after the other.
+    connection = sqlite3.connect(folder / "inventory.db", check_same_thread=False)
+    for statement in (*SETTINGS, *TABLES):
+        connection.execute(statement)
+    return connection
+
+
+async def add_objects(stock: Inventory, backend: StorageBackend) -> None:
+    """List a backend into an inventory."""
+    async for objects in batches(backend.list(), OBJECTS_AT_ONCE):
+        await stock.add_objects(backend.key, objects)
+
+
+async def add_rows(stock: Inventory, engine: Engine, table: FileTable) -> None:
+    """Read the rows of a table into an inventory, in many short transactions: a long one would be in others' way."""
+    last: tuple[Any, ...] | None = None
+    while rows := await run_despite_others(engine, partial(table.read, after=last)):
+        await stock.add_references(reference for _, references in rows for reference in references)
+        last = rows[-1][0]
+
+
+async def batches(items: AsyncIterator[T], size: int) -> AsyncIterator[list[T]]:
+    """Join what an iterator yields to lists."""
+    batch: list[T] = []
+    async for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -10,8 +10,8 @@ from fastapi_filestore.storage.obstore.stores import make_store
 from tests.settings.conftest import Read
 from tests.settings.table import README, replace_section
 
-BACKENDS = Path(__file__).parents[2] / "docs" / "backends.md"
-BLOCKS = re.findall(r"```sh\n(.*?)```", BACKENDS.read_text(), re.DOTALL)
+BACKENDS = README.read_text().partition("<!-- backends:begin -->")[2].partition("<!-- backends:end -->")[0]
+BLOCKS = re.findall(r"```sh\n(.*?)```", BACKENDS, re.DOTALL)
 SERVICE_ACCOUNT = "/path/to/service-account.json"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_filestore import ObstoreBackend, StorageUnavailableError
+from fastapi_filestore import ObstoreBackend, SigningUnavailableError, StorageError, StorageUnavailableError
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.testing import FaultyBackend
 
@@ -108,3 +108,18 @@ async def test_slowness(inner: ObstoreBackend) -> None:
     await FaultyBackend(inner, lambda call, name: False, delay=0.05).head("a")
 
     assert time.monotonic() - started >= 0.05
+
+
+async def test_closing(inner: ObstoreBackend) -> None:
+    """Closing it closes the backend behind it."""
+    faulty = FaultyBackend(inner, lambda call, name: False)
+    await faulty.aclose()
+
+    with pytest.raises(StorageError, match="closed"):
+        await faulty.head("a")
+
+
+async def test_signing(inner: ObstoreBackend) -> None:
+    """What the backend behind it refuses is refused as it is."""
+    with pytest.raises(SigningUnavailableError):
+        await FaultyBackend(inner, lambda call, name: False).sign("a", expires_in=60)

@@ -1,0 +1,75 @@
+"""A file's metadata: a dict that tells whoever watches it that it changed in place."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fastapi_filestore import FileObject
+from fastapi_filestore.file_object.metadata import Metadata
+
+
+def _merge(metadata: Metadata) -> None:
+    metadata |= {"b": "2"}
+
+
+CHANGES: dict[str, tuple[Callable[[Metadata], Any], dict[str, str]]] = {
+    "set": (lambda metadata: metadata.__setitem__("b", "2"), {"a": "1", "b": "2"}),
+    "delete": (lambda metadata: metadata.__delitem__("a"), {}),
+    "update": (lambda metadata: metadata.update({"b": "2"}), {"a": "1", "b": "2"}),
+    "update by name": (lambda metadata: metadata.update(b="2"), {"a": "1", "b": "2"}),
+    "merge": (_merge, {"a": "1", "b": "2"}),
+    "clear": (lambda metadata: metadata.clear(), {}),
+    "pop": (lambda metadata: metadata.pop("a"), {}),
+    "popitem": (lambda metadata: metadata.popitem(), {}),
+    "setdefault": (lambda metadata: metadata.setdefault("b", "2"), {"a": "1", "b": "2"}),
+    "replace": (lambda metadata: metadata.replace({"b": "2"}), {"b": "2"}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_told(change: str) -> None:
+    """Every way to change a dict in place changes it as dict does, and is told."""
+    metadata, told = Metadata({"a": "1"}), list[str]()
+    metadata.watch("row", lambda: told.append("changed"))
+    make, expected = CHANGES[change]
+    make(metadata)
+
+    assert metadata == expected
+    assert told == ["changed"]
+
+
+def test_a_watcher_is_told_once() -> None:
+    """A row that watches twice is told once."""
+    metadata, told = Metadata(), list[str]()
+    for _ in range(2):
+        metadata.watch("row", lambda: told.append("changed"))
+    metadata["a"] = "1"
+
+    assert told == ["changed"]
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_a_copy_is_not_watched(duplicate: Callable[[Metadata], Metadata]) -> None:
+    """A copy and a pickle have the values and no watcher."""
+    metadata, told = Metadata({"a": "1"}), list[str]()
+    metadata.watch("row", lambda: told.append("changed"))
+    twin = duplicate(metadata)
+    twin["a"] = "2"
+
+    assert (metadata, twin, told) == ({"a": "1"}, {"a": "2"}, [])
+
+
+def test_a_file_keeps_its_metadata_object() -> None:
+    """Giving a file other metadata changes what is watched in place, and leaves what was given alone."""
+    file, told = FileObject(filename="a.txt", metadata={"a": "1"}), list[str]()
+    file.metadata.watch("row", lambda: told.append("changed"))
+    given = {"b": "2"}
+    file.metadata = given
+    file.metadata["c"] = "3"
+
+    assert file.metadata == {"b": "2", "c": "3"}
+    assert given == {"b": "2"}
+    assert told == ["changed", "changed"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
-from fastapi_filestore.storage.obstore.stores import make_store
+from fastapi_filestore.storage.obstore import ObstoreBackend
 from tests.settings.conftest import Read
 from tests.settings.table import README, replace_section
 
@@ -41,4 +41,4 @@ def test_every_block_of_environment_works(block: str, read: Read, folder: Path) 
     settings = read(dict(line.split("=", 1) for line in text.splitlines()))
 
     for backend in settings.backends.values():
-        make_store(backend.url, backend.options())
+        ObstoreBackend("documents", fs=backend.url, **backend.options())

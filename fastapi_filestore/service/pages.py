@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, DateTime, String, and_, asc, desc, inspect, or_, select, type_coerce
+from sqlalchemy import ColumnElement, DateTime, String, and_, asc, desc, inspect, literal, or_, select, type_coerce
 from sqlalchemy.orm import QueryableAttribute, Session
 
 from fastapi_filestore.errors import ConfigurationError, InvalidCursorError
@@ -75,9 +75,10 @@ class Order(Generic[ModelT]):
     def _beyond(self, terms: Sequence[Any], values: Sequence[Any]) -> ColumnElement[bool]:
         # (a, b) < (x, y) spelled out, since not every database compares rows.
         alternatives = []
-        for position, (term, value) in enumerate(zip(terms, values, strict=True)):
-            same = [earlier == values[index] for index, earlier in enumerate(terms[:position])]
-            alternatives.append(and_(*same, term < value if self.descending else term > value))
+        bounds = [literal(value, term.type) for term, value in zip(terms, values, strict=True)]
+        for position, (term, bound) in enumerate(zip(terms, bounds, strict=True)):
+            same = [earlier == bounds[index] for index, earlier in enumerate(terms[:position])]
+            alternatives.append(and_(*same, term < bound if self.descending else term > bound))
         return or_(*alternatives)
 
 

@@ -1,17 +1,21 @@
 """A whole application for a test: its database, its store, a client, and the look at what is left behind."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import URL, create_engine, func, make_url, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import StaticPool
 
 from fastapi_filestore import Filestore, FilestoreSettings, StorageBackend
 from fastapi_filestore.testing import assert_no_orphans
@@ -89,6 +93,7 @@ async def open_site(
     **settings: Any,
 ) -> AsyncIterator[Site]:
     """Run an application on a database whose URL says whether its sessions are asynchronous."""
+    await asyncio.to_thread(_make_tables, make_url(url))
     sessions, end = await (_async_sessions if "+a" in url else _sync_sessions)(url, dict(session or {}))
     files = Filestore(session_dependency(sessions), settings=FilestoreSettings(_env_file=None, **settings))
     application = FastAPI(**(app or {}))
@@ -113,17 +118,38 @@ def session_dependency(sessions: Any) -> Callable[..., Any]:
     return get_async_session if isinstance(sessions, async_sessionmaker) else get_session
 
 
+@cache
+def _tables() -> bytes:
+    """Return an SQLite database with the suite's tables: made once, since making them is most of a test's time."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    with engine.connect() as connection:
+        Base.metadata.create_all(connection)
+        connection.commit()
+        database: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+        content = database.serialize()
+    engine.dispose()
+    return content
+
+
+def _make_tables(url: URL) -> None:
+    if url.get_backend_name() == "sqlite":
+        path = Path(str(url.database))
+        if not path.exists():
+            path.write_bytes(_tables())
+        return
+    engine = create_engine(url.set(drivername="postgresql+psycopg"))
+    Base.metadata.create_all(engine)
+    engine.dispose()
+
+
 async def _async_sessions(url: str, options: dict[str, Any]) -> tuple[Any, Any]:
     engine = create_async_engine(url)
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
     return async_sessionmaker(engine, class_=AsyncSession, **options), engine.dispose
 
 
 async def _sync_sessions(url: str, options: dict[str, Any]) -> tuple[Any, Any]:
     connect = {"check_same_thread": False} if url.startswith("sqlite") else {}
     engine = create_engine(url, connect_args=connect)
-    await asyncio.to_thread(Base.metadata.create_all, engine)
 
     async def end() -> None:
         await asyncio.to_thread(engine.dispose)

@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from fastapi_filestore import Filestore
+from tests.servers.postgres import Postgres
 from tests.web.conftest import Serve
 from tests.web.models import Album, Document
 from tests.web.site import Site, problem_in
@@ -385,3 +386,18 @@ async def test_a_required_file_is_never_emptied(site: Site) -> None:
 
     assert (await site.client.get("/documents/1/file")).content == b"old"
     assert await site.rows(Document) == 1
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_what_postgres_cannot_hold_is_a_problem(serve: Serve, postgres_database: Postgres, driver: str) -> None:
+    """An id, a number or a text that is valid but not for the column is the client's mistake, not a crash."""
+    async with serve(postgres_database.url(f"postgresql+{driver}")) as site:
+        await site.upload()
+        number, text = await site.upload(title="u", pages=2**40), await site.upload(title="a\x00b")
+        changed = await site.client.patch("/documents/1", json={"pages": 2**40})
+
+        problem_in(await site.client.get(f"/documents/{2**40}"), 404, "row-not-found")
+        problem_in(number, 422, "invalid-fields")
+        problem_in(text, 422, "invalid-fields")
+        problem_in(changed, 422, "invalid-fields")
+        assert (len(await site.keys()), await site.rows()) == (1, 1)

@@ -1,0 +1,73 @@
+"""Conditional requests of RFC 9110, section 13: validators and headers in, what to answer out."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+_ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')  # section 8.8.3
+
+
+class Outcome(Enum):
+    """What the conditions of a request come to."""
+
+    PROCEED = 200
+    NOT_MODIFIED = 304
+    PRECONDITION_FAILED = 412
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What tells one state of a representation from another: a strong entity tag, quotes included, and a date."""
+
+    etag: str | None = None
+    last_modified: datetime | None = None
+
+    @property
+    def date(self) -> datetime | None:
+        """The date as headers have it, in whole seconds."""
+        return None if self.last_modified is None else self.last_modified.astimezone(UTC).replace(microsecond=0)
+
+
+def evaluate(headers: Mapping[str, str], validators: Validators, *, safe: bool = True) -> Outcome:
+    """Return what the conditions come to, in the order of section 13.2.2; `safe` is GET and HEAD."""
+    if (match := headers.get("if-match")) is not None:
+        if not _any_match(match, validators, weak=False):
+            return Outcome.PRECONDITION_FAILED
+    elif (since := _date(headers.get("if-unmodified-since"))) and validators.date and validators.date > since:
+        return Outcome.PRECONDITION_FAILED
+    if (none_match := headers.get("if-none-match")) is not None:
+        if _any_match(none_match, validators, weak=True):
+            return Outcome.NOT_MODIFIED if safe else Outcome.PRECONDITION_FAILED
+    elif safe and (since := _date(headers.get("if-modified-since"))) and validators.date and validators.date <= since:
+        return Outcome.NOT_MODIFIED
+    return Outcome.PROCEED
+
+
+def range_applies(headers: Mapping[str, str], validators: Validators) -> bool:
+    """Tell whether a Range header is to be honoured: If-Range names the present state, strongly (section 13.1.5)."""
+    condition = headers.get("if-range")
+    if condition is None:
+        return True
+    if _ENTITY_TAG.fullmatch(condition.strip()):
+        return condition.strip() == validators.etag
+    date = _date(condition)
+    return date is not None and date == validators.date
+
+
+def _any_match(header: str, validators: Validators, *, weak: bool) -> bool:
+    if header.strip() == "*":
+        return True
+    tags = [(match[1], match[2]) for match in _ENTITY_TAG.finditer(header)]
+    return any(opaque == validators.etag and (weak or prefix is None) for prefix, opaque in tags)
+
+
+def _date(text: str | None) -> datetime | None:
+    # A date that is no date is as if it were not there (section 13.1.3).
+    try:
+        date = None if text is None else parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return None if date is None else date.replace(tzinfo=date.tzinfo or UTC)

@@ -47,8 +47,8 @@ class Order(Generic[ModelT]):
     def keys(self) -> tuple[QueryableAttribute[Any], ...]:
         """The attributes that order the rows, unique together."""
         mapper = inspect(self.model)
-        primary = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-        names = dict.fromkeys([*([self.by.lstrip("-")] if self.by else []), *primary])
+        primary: list[str] = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+        names: dict[str, None] = dict.fromkeys([*([self.by.lstrip("-")] if self.by else []), *primary])
         unknown = next((name for name in names if name not in mapper.column_attrs), None)
         if unknown is not None:
             raise ConfigurationError(f"{self.model.__name__} can't be ordered by {unknown!r}: it has no such column.")

@@ -55,7 +55,6 @@ def file_router(
 
 
 def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
-    service_type = Annotated[FileService[Any], Depends(provider)]
     page_type, field = page_schema(resource.model.__name__, resource.schemas.read), resource.attribute.name
 
     @router.post(
@@ -67,7 +66,9 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         responses={201: LOCATION_HEADER, **problems(400, 409, 413, 415, 422)},
         openapi_extra=form_body(resource, with_fields=True),
     )
-    async def create(request: Request, response: Response, service: service_type) -> BaseModel:
+    async def create(
+        request: Request, response: Response, service: Annotated[FileService[Any], Depends(provider)]
+    ) -> BaseModel:
         base = _base(request, below=1)
         async with service.unit_of_work(), file_form(request, field=field, limits=resource.limits()) as form:
             values = validated(resource.schemas.create, form.fields).model_dump()
@@ -84,7 +85,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
     )
     async def list_rows(
         request: Request,
-        service: service_type,
+        service: Annotated[FileService[Any], Depends(provider)],
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows on the page.")] = DEFAULT_LIMIT,
         after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     ) -> dict[str, Any]:

@@ -30,6 +30,9 @@ class StoredObject(TypeDecorator[Any]):
     None is SQL NULL. Rows written by advanced-alchemy are read as they are.
     """
 
+    # What Alembic writes into migrations, which must not depend on where this file lies.
+    __module__ = "fastapi_filestore"
+
     impl = JSON
     cache_ok = True
 

@@ -15,6 +15,7 @@ from fastapi_filestore.orm.ledger import DELETION
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service.sweep import sweep
 from tests.rows.conftest import pending
+from tests.schema.conftest import triggers_in
 
 
 class Base(DeclarativeBase):
@@ -97,18 +98,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, backend: ObstoreBacken
     Base.metadata.drop_all(engine)
     assert triggers_in(engine) == set()
     engine.dispose()
-
-
-def triggers_in(engine: Engine) -> set[str]:
-    """Return the names of all triggers and trigger functions of ours in a database."""
-    statement = (
-        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        if engine.dialect.name == "sqlite"
-        else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal UNION ALL "
-        "SELECT proname FROM pg_proc WHERE proname LIKE 'filestore%'"
-    )
-    with engine.connect() as connection:
-        return set(connection.scalars(text(statement)))
 
 
 async def test_raw_delete(place: Place) -> None:

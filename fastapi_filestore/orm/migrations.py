@@ -1,0 +1,104 @@
+"""Alembic's directives for triggers: `op.create_file_triggers` and `op.drop_file_triggers`.
+
+They name everything that the triggers are made from, so that a migration needs no model.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from alembic.operations import MigrateOperation, Operations
+
+from fastapi_filestore.orm.ledger import DEFAULT_NAME, DELETION_GRACE
+from fastapi_filestore.orm.triggers import create_triggers, drop_triggers
+from fastapi_filestore.orm.triggers.description import FileTriggers, LedgerTarget
+
+
+class FileTriggersOperation(MigrateOperation):
+    """Triggers of one table, to be created or dropped."""
+
+    def __init__(self, triggers: FileTriggers) -> None:
+        self.triggers = triggers
+
+    @classmethod
+    def described(
+        cls,
+        operations: Operations,
+        table: str,
+        columns: Mapping[str, bool],
+        *,
+        key: Sequence[str],
+        schema: str | None = None,
+        ledger: str = DEFAULT_NAME,
+        ledger_schema: str | None = None,
+        grace: float = DELETION_GRACE,
+    ) -> None:
+        """Run the operation for the triggers of a table.
+
+        Args:
+            operations: Alembic's `op`.
+            table: The table's name.
+            columns: Its file columns, and of each whether it holds a list.
+            key: The columns of its primary key.
+            schema: Its schema.
+            ledger: The ledger's name.
+            ledger_schema: The ledger's schema.
+            grace: Seconds before an intent falls due.
+        """
+        target = LedgerTarget(ledger, ledger_schema, grace)
+        operations.invoke(cls(FileTriggers(table, schema, dict(columns), list(key), target)))
+
+
+@Operations.register_operation("create_file_triggers", "described")
+class CreateFileTriggers(FileTriggersOperation):
+    """Create the triggers of a table, in place of any it has."""
+
+    def reverse(self) -> "DropFileTriggers":
+        """Return the operation that undoes this one."""
+        return DropFileTriggers(self.triggers)
+
+    def to_diff_tuple(self) -> tuple[str, str]:
+        """Say what differs, for `alembic check`."""
+        return ("add_file_triggers", self.triggers.table)
+
+
+@Operations.register_operation("drop_file_triggers", "described")
+class DropFileTriggers(FileTriggersOperation):
+    """Drop the triggers of a table that lives on."""
+
+    def reverse(self) -> CreateFileTriggers:
+        """Return the operation that undoes this one."""
+        return CreateFileTriggers(self.triggers)
+
+    def to_diff_tuple(self) -> tuple[str, str]:
+        """Say what differs, for `alembic check`."""
+        return ("remove_file_triggers", self.triggers.table)
+
+
+@Operations.implementation_for(CreateFileTriggers)
+def _create(operations: Operations, operation: CreateFileTriggers) -> None:
+    dialect = operations.get_context().dialect
+    for statement in [*drop_triggers(operation.triggers, dialect), *create_triggers(operation.triggers, dialect)]:
+        operations.execute(statement)
+
+
+@Operations.implementation_for(DropFileTriggers)
+def _drop(operations: Operations, operation: DropFileTriggers) -> None:
+    for statement in drop_triggers(operation.triggers, operations.get_context().dialect):
+        operations.execute(statement)
+
+
+def render(operation: FileTriggersOperation, prefix: str) -> str:
+    """Return the call of a directive as a migration writes it."""
+    triggers, ledger = operation.triggers, operation.triggers.ledger
+    options: dict[str, Any] = {"key": list(triggers.key)}
+    if triggers.schema is not None:
+        options["schema"] = triggers.schema
+    if ledger.name != DEFAULT_NAME:
+        options["ledger"] = ledger.name
+    if ledger.schema is not None:
+        options["ledger_schema"] = ledger.schema
+    if ledger.grace != DELETION_GRACE:
+        options["grace"] = ledger.grace
+    directive = "create_file_triggers" if isinstance(operation, CreateFileTriggers) else "drop_file_triggers"
+    values = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    return f"{prefix}{directive}({str(triggers.table)!r}, {dict(triggers.columns)!r}, {values})"

@@ -1,0 +1,26 @@
+"""Which kinds of session, database and store there are, and what makes sense with them."""
+
+from typing import Final
+
+from tests.crash.child import Fault
+from tests.crash.place import Combination
+from tests.crash.scripts import Script
+
+COMBINATIONS: Final = [
+    Combination(mode, database, store)
+    for database in ("sqlite", "postgresql", "sqlite_legacy")
+    for store in ("local", "seaweedfs")
+    for mode in ("sync", "async")
+    if (database, store) != ("sqlite_legacy", "seaweedfs")
+]
+"""`sqlite_legacy` is SQLite without SQLAlchemy's recipe: its driver begins transactions as late as it likes."""
+
+LOCAL: Final = [each for each in COMBINATIONS if each.store == "local" and each.database != "sqlite_legacy"]
+"""The combinations for faults of which the store sees nothing that another store would not see."""
+
+
+def makes_sense(combination: Combination, fault: Fault, script: Script) -> bool:
+    """Tell whether a script can have a fault there: only what is awaited hangs, and can be cancelled."""
+    if script.savepoints and combination.database == "sqlite_legacy":
+        return False
+    return combination.mode == "async" or fault not in {"hang", "cancel", "scope"}

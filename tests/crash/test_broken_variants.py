@@ -1,0 +1,29 @@
+"""The harness finds what it looks for: each broken variant of the library is caught."""
+
+import pytest
+
+from tests.crash.combinations import LOCAL
+from tests.crash.conftest import Places
+from tests.crash.place import Combination
+from tests.crash.scripts import SCRIPTS
+from tests.crash.trial import Trial
+
+CAUGHT = {
+    "upload_after_commit": ("create", "committed rows point to missing bytes"),
+    "delete_at_savepoint_release": ("savepoint_released", "committed rows point to missing bytes"),
+    "write_no_intent": ("create", "stray objects that the ledger does not know"),
+    "delete_before_commit": ("set_none", "committed rows point to missing bytes"),
+    "settle_in_another_transaction": ("create", "stray objects that the ledger does not know"),
+}
+"""Each variant of `broken.py`, with a script that shows it and the invariant that it breaks."""
+
+
+@pytest.mark.parametrize("combination", LOCAL[::3], ids=str)
+@pytest.mark.parametrize("variant", CAUGHT)
+async def test_broken_variant_is_caught(variant: str, combination: Combination, places: Places) -> None:
+    """A library that breaks a rule is found out by at least one schedule."""
+    name, invariant = CAUGHT[variant]
+    trial = Trial(await places(combination), SCRIPTS[name], variant=variant)
+    tally = await trial.run(await trial.points())
+
+    assert any(invariant in problem for problem in tally.problems)

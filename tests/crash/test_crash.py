@@ -1,0 +1,50 @@
+"""The crash proof in short: random schedules of every kind, and proof that the harness sees what it looks for."""
+
+from random import Random
+from typing import get_args
+
+import pytest
+
+from tests.crash.child import Fault
+from tests.crash.combinations import COMBINATIONS, LOCAL, makes_sense
+from tests.crash.conftest import Places
+from tests.crash.place import Combination
+from tests.crash.scripts import SCRIPTS
+from tests.crash.summary import count
+from tests.crash.trial import Trial
+
+SCRIPTS_EACH = 3
+POINTS_EACH = 5
+
+SYNC, ASYNC = LOCAL[0], LOCAL[1]
+FAULTS = [fault for fault in get_args(Fault) if fault not in {"none", "kill"}]
+
+
+async def _try_some(places: Places, combination: Combination, fault: Fault, random: Random, request: pytest.FixtureRequest) -> list[str]:
+    possible = [script for script in SCRIPTS.values() if makes_sense(combination, fault, script)]
+    problems = []
+    for script in random.sample(possible, SCRIPTS_EACH):
+        trial = Trial(await places(combination), script, fault)
+        points = await trial.points()
+        tally = await trial.run(random.sample(points, min(POINTS_EACH, len(points))))
+        count(request, trial, tally)
+        problems += tally.problems
+    return problems
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=str)
+async def test_killed_at_random_points(
+    combination: Combination, places: Places, random: Random, request: pytest.FixtureRequest
+) -> None:
+    """A process that is killed leaves nothing that the ledger does not know, and the sweeper settles it."""
+    assert await _try_some(places, combination, "kill", random, request) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_faults_at_random_points(
+    fault: Fault, places: Places, random: Random, request: pytest.FixtureRequest
+) -> None:
+    """Errors, hanging stores, cancellations and early sweepers leave nothing, and the session usable."""
+    combination = random.choice([each for each in LOCAL if each.mode == "async"])
+
+    assert await _try_some(places, combination, fault, random, request) == []

@@ -1,0 +1,116 @@
+"""Run a script with one fault at many points, one process each, and judge what is left after every one of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.crash.child import STORE_CALLS, Fault, Report
+from tests.crash.forkserver import Outcome
+from tests.crash.judgement import Verdict, judge
+from tests.crash.place import Place
+from tests.crash.scripts import SCRIPTS, Script
+
+EXPECTED_ERRORS: Final[Mapping[Fault, frozenset[str | None]]] = {
+    "none": frozenset({None}),
+    "error": frozenset({None, "StorageUnavailableError", "OperationalError", "ConnectionResetError"}),
+    "hang": frozenset({None, "CancelledError"}),
+    "sweep": frozenset({None, "IntentLostError"}),
+    "cancel": frozenset({None, "CancelledError"}),
+    "scope": frozenset({None, "CancelledError"}),
+}
+"""What a unit of work may raise; anything else hides what happened."""
+
+
+@dataclass
+class Tally:
+    """What came of the schedules of one script.
+
+    Attributes:
+        count: How many were run.
+        problems: What was wrong, with the schedule that showed it.
+        excused: How many left an object of the documented exception.
+        left_to_sweeper: How many left an object or an intent behind for the sweeper.
+    """
+
+    count: int = 0
+    problems: list[str] = field(default_factory=list)
+    excused: int = 0
+    left_to_sweeper: int = 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A script, a fault, and where; `variant` is a broken variant of the library that is expected to fail."""
+
+    place: Place
+    script: Script
+    fault: Fault = "kill"
+    variant: str | None = None
+
+    async def labels(self) -> list[str]:
+        """Run the script without a fault, check what it leaves, and return the points that it passed."""
+        outcome = await self.place.run(self.script.name, variant=self.variant)
+        assert outcome.report is not None, outcome.output
+        if self.variant is None:
+            assert outcome.report.error is None, outcome.report.traceback
+            assert len((await self.place.state()).objects) == self.script.objects, "the script did not do its work"
+            verdict = await judge(self.place)
+            assert verdict.problems == [] and verdict.strays == set(), verdict
+        return outcome.report.labels
+
+    async def awaits(self) -> int:
+        """Return how many awaits suspend the script."""
+        outcome = await self.place.run(self.script.name, fault="cancel", at=0)
+        assert outcome.report is not None, outcome.output
+        return outcome.report.awaits
+
+    async def points(self) -> list[tuple[int, str]]:
+        """Return the numbers of the points where the fault can strike, and what happens there."""
+        if self.fault in {"cancel", "scope"}:
+            return [(number, f"await {number}") for number in range(1, await self.awaits() + 1)]
+        labels = await self.labels()
+        if self.fault == "hang":
+            # Its number counts all points, but only the store can hang.
+            return [(number, label) for number, label in enumerate(labels, 1) if label.split()[-1] in STORE_CALLS]
+        return list(enumerate(labels, 1))
+
+    async def run(self, points: Iterable[tuple[int, str]]) -> Tally:
+        """Run a schedule for each of the points."""
+        tally = Tally()
+        for number, label in points:
+            outcome = await self.place.run(self.script.name, fault=self.fault, at=number, variant=self.variant)
+            verdict = await judge(self.place)
+            problems = [*verdict.problems, *self._ending(outcome, verdict, label)]
+            where = f"{self.place.combination} {self.script.name} {self.fault} at {number} ({label})"
+            tally.problems += [f"{where}: {problem}" for problem in problems]
+            tally.count += 1
+            tally.excused += bool(verdict.excused)
+            tally.left_to_sweeper += bool(verdict.strays or verdict.intents)
+        return tally
+
+    def _ending(self, outcome: Outcome, verdict: Verdict, label: str) -> Sequence[str]:
+        if self.fault == "kill" and outcome.killed:
+            return []
+        if outcome.report is None:
+            return [f"the process ended without a report: {outcome.output}"]
+        if not outcome.report.struck and not self.script.concurrent:
+            return ["the point was never reached"]
+        return [] if self.fault == "kill" else [*_complaints(outcome.report, self.fault), *_litter(verdict, label)]
+
+
+def _complaints(report: Report, fault: Fault) -> list[str]:
+    complaints = []
+    if report.hung:
+        complaints.append("it did not end when it was cancelled")
+    if report.error not in EXPECTED_ERRORS[fault]:
+        complaints.append(f"it raised {report.error}: {report.traceback}")
+    if report.afterwards is not None:
+        complaints.append(f"the session was not usable afterwards: {report.afterwards}")
+    return complaints
+
+
+def _litter(verdict: Verdict, label: str) -> list[str]:
+    # The process lives on, so it cleans up itself, unless nobody can know what became of a commit or a deletion.
+    if verdict.strays and not label.endswith(("delete", "COMMIT")):
+        return [f"a process that lived on left objects: {sorted(verdict.strays)}"]
+    return []

@@ -18,6 +18,7 @@ from sqlalchemy import (
     column,
     func,
     literal,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -164,8 +165,8 @@ class FileTable:
         match connection.dialect.name:
             case "postgresql":
                 # In its lax mode a value that is no list is a list of one.
-                elements = func.jsonb_path_query(type_coerce(one, JSONB), "$[*]")
-                return elements.table_valued(column("value", JSONB), joins_implicitly=True).c.value
+                elements = func.jsonb_path_query(type_coerce(one, JSONB), literal_column("'$[*]'"))
+                return elements.table_valued(column("value", JSONB), joins_implicitly=True).render_derived().c.value
             case "sqlite":
                 return func.json_each(one).table_valued(column("value", JSON), joins_implicitly=True).c.value
             case other:

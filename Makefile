@@ -1,5 +1,6 @@
 # make run     serve the example application on http://127.0.0.1:8000 (another port: make run PORT=9000)
 # make test    run everything, against real servers
+# make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0, in an environment of its own
 # make check   style, types, and which module may import which
 # make format  let ruff rewrite the code's layout
 # make lock    pin the newest dependencies that fit the pins of today
@@ -10,6 +11,7 @@ PORT ?= 8000
 WORKERS ?= 2
 
 VENV := .venv
+VENV_2_0 := .venv-sqlalchemy-2.0
 BIN := $(VENV)/bin
 NODE := tests/servers/node
 NODE_MODULES := $(NODE)/node_modules/.package-lock.json
@@ -22,13 +24,16 @@ INSTALL_ITSELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: run test check format lock clean browser
+.PHONY: run test test-sqlalchemy-2.0 check format lock clean browser
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
 
 test: $(VENV)/.dev $(NODE_MODULES) browser
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov
+
+test-sqlalchemy-2.0: $(VENV_2_0)/.rows
+	$(VENV_2_0)/bin/python -m pytest -n $(WORKERS) --dist worksteal tests/rows tests/schema
 
 check: $(VENV)/.dev $(NODE_MODULES)
 	$(BIN)/ruff check .
@@ -44,10 +49,13 @@ format: $(VENV)/.dev
 lock: $(VENV)/.lock
 	$(COMPILE) --extra sqlite --extra postgres --extra server --group run -o requirements/run.txt pyproject.toml
 	$(COMPILE) --all-extras --group dev --constraint requirements/run.txt -o requirements/dev.txt pyproject.toml
+	cp requirements/dev.txt requirements/sqlalchemy-2.0.txt # whose versions hold here, too
+	echo "sqlalchemy<2.1" | $(COMPILE) --extra sqlite --extra postgres --extra psycopg --group rows --constraint - \
+		-o requirements/sqlalchemy-2.0.txt pyproject.toml
 	cd $(NODE) && $(WITH_NODE) npm install --package-lock-only
 
 clean:
-	rm -rf $(VENV) $(NODE)/node_modules htmlcov .coverage*
+	rm -rf $(VENV) $(VENV_2_0) $(NODE)/node_modules htmlcov .coverage*
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # -- the environment: a stamp is younger than all it was made from -------------------------------------
@@ -64,6 +72,13 @@ $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/pyvenv.cfg
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/pyvenv.cfg
 	$(INSTALL) --require-hashes --requirement requirements/dev.txt
 	$(INSTALL_ITSELF)
+	@touch $@
+
+$(VENV_2_0)/.rows: requirements/sqlalchemy-2.0.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV_2_0)
+	$(VENV_2_0)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --requirement $<
+	$(VENV_2_0)/bin/python -m pip --disable-pip-version-check install --quiet \
+		--no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.lock: | $(VENV)/.dev

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("run.txt", "dev.txt")
+LOCKS = ("run.txt", "dev.txt", "sqlalchemy-2.0.txt")
 PIN = re.compile(r"(?P<name>[a-z0-9.-]+)(\[[a-z0-9,-]+\])?==(?P<version>\S+)(?P<rest>.*)")
 
 
@@ -44,6 +44,14 @@ def test_no_requirement_has_an_address(name: str) -> None:
 def test_tests_run_on_what_users_run_on() -> None:
     """The development environment has every package of `make run` in the same version."""
     assert versions("run.txt").items() <= versions("dev.txt").items()
+
+
+def test_both_lines_of_sqlalchemy_are_tested() -> None:
+    """One environment has SQLAlchemy 2.1, the other 2.0; everything else in it is in the same version."""
+    newest, other = versions("dev.txt"), versions("sqlalchemy-2.0.txt")
+
+    assert (newest.pop("sqlalchemy")[:3], other.pop("sqlalchemy")[:3]) == ("2.1", "2.0")
+    assert other.items() <= newest.items()
 
 
 def test_the_lock_of_node_has_hashes_and_no_address() -> None:

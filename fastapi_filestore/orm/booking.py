@@ -71,6 +71,7 @@ def _settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileO
 def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change]) -> None:
     """Book what rows come to hold and cease to hold, and intend the deletions that follow."""
     book = booked(session)
+    book.mappers.add(mapper)
     touched: set[Location] = set()
     for before, after in changes:
         book.replace(before, after)

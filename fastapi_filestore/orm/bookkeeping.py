@@ -17,15 +17,17 @@ _BOOKS = "fastapi_filestore.books"
 class Book:
     """The files of one (nested) transaction, by location.
 
-    `fresh` are those whose bytes it stored; `references` counts, for each file, the places in rows that came to hold
-    it less those that ceased to. `settled` are those whose upload intents it removed, `intended` those whose deletion
-    intents it wrote (None: and took back); `forgettable` are intents of objects that are gone already. `lost` are those
-    that a place in a row of some mapped class ceased to hold, wherever they went.
+    `fresh` are those whose bytes it stored. `references` counts, for each file, the places in rows that came to hold it
+    less those that ceased to; `mappers` are the classes of these rows. `settled` are those whose upload intents it
+    removed, `intended` those whose deletion intents it wrote (None: and took back), `forgettable` those that are gone
+    while their intents are still there. `lost` are those that a place in a row of some mapped class ceased to hold,
+    wherever they went.
     """
 
     fresh: dict[Location, FileObject] = field(default_factory=dict)
     references: Counter[Location] = field(default_factory=Counter)
     files: dict[Location, FileObject] = field(default_factory=dict)
+    mappers: set[Mapper[Any]] = field(default_factory=set)
     settled: set[Location] = field(default_factory=set)
     intended: dict[Location, LedgerAccess | None] = field(default_factory=dict)
     forgettable: dict[Location, LedgerAccess | None] = field(default_factory=dict)
@@ -46,6 +48,7 @@ class Book:
     def absorb(self, inner: "Book") -> None:
         """Take over what a released savepoint did."""
         self.fresh.update(inner.fresh)
+        self.mappers |= inner.mappers
         self.references.update(inner.references)
         self.files.update(inner.files)
         self.settled |= inner.settled

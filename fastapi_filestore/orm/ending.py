@@ -10,6 +10,7 @@ from fastapi_filestore.errors import SharedFileError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.bookkeeping import Book, close_book, enclosing_book, open_book, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
+from fastapi_filestore.orm.file_attributes import holders_in_database
 from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.orm.transfer import discard, forget
 
@@ -19,8 +20,14 @@ Intents = Mapping[Location, LedgerAccess | None]
 def refuse_shared_files(session: Session) -> None:
     """Raise `SharedFileError` if the transaction would leave one file in two places."""
     session.flush()
-    if open_book(session) and (shared := whole_book(session).shared()):
-        raise SharedFileError(shared[0].filename)
+    if open_book(session) is None:
+        return
+    book = whole_book(session)
+    known = {mapper for changed in book.mappers for mapper in changed.registry.mappers}
+    for file in book.shared():
+        # A file that no row held before, as one that a client stored by itself, is told apart by looking.
+        if file.location in book.fresh or holders_in_database(session, known, file) > 1:
+            raise SharedFileError(file.filename)
 
 
 def mark_committed(session: Session) -> None:

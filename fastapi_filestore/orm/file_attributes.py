@@ -1,12 +1,14 @@
 """Which attributes of a model hold files, and what the database says they hold."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import Any, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, Connection, Table, false, inspect, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, String, Table, false, inspect, or_, select, tuple_, update
+from sqlalchemy import cast as cast_sql
 from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import ConfigurationError
@@ -70,6 +72,22 @@ def stored_files(session: Session, mapper: Mapper[Any], identities: Sequence[Any
     for batch in _batches(identities):
         found.update(_locked_rows(session, mapper, batch))
     return found
+
+
+def holders_in_database(session: Session, mappers: Iterable[Mapper[Any]], file: FileObject) -> int:
+    """Return how many rows hold a file; reads whole tables, for there is no index."""
+    path = file.location[1]
+    spellings = {path, json.dumps(path)[1:-1]}
+    columns = {
+        attribute.column: (mapper, attribute.type) for mapper in mappers for attribute in file_attributes(mapper)
+    }
+    held = 0
+    for column, (mapper, column_type) in columns.items():
+        text = cast_sql(column, String)
+        query = select(column).where(or_(*(text.contains(one, autoescape=True) for one in spellings)))
+        values = session.connection(bind_arguments={"mapper": mapper}).scalars(query)
+        held += sum(file in column_type.files(value) for value in values)
+    return held
 
 
 def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:

@@ -1,5 +1,7 @@
 """Header values from a file's name and type."""
 
+import re
+from base64 import b64encode
 from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import quote
@@ -38,6 +40,7 @@ SAFE_HEADERS = {
 _UNSAFE_QUOTED = str.maketrans(
     '"\\%?', "'___"
 )  # what browsers read differently in a quoted string (RFC 6266, appendix D)
+_SHA256 = re.compile("[0-9a-f]{64}")
 _ATTR_CHARS = "!#$&+-.^_`|~"  # what RFC 8187 lets stand as it is, beside letters and digits
 
 
@@ -70,6 +73,13 @@ def entity_tag(file: FileObject) -> str | None:
     return f'"{tag}"' if tag and '"' not in tag and tag.isascii() and tag.isprintable() else None
 
 
+def repr_digest(file: FileObject) -> str | None:
+    """Return the SHA-256 of the whole file as a Repr-Digest (RFC 9530), if it is known."""
+    if file.checksum is None or not _SHA256.fullmatch(file.checksum):
+        return None
+    return f"sha-256=:{b64encode(bytes.fromhex(file.checksum)).decode()}:"
+
+
 def http_date(moment: datetime) -> str:
     """Write a moment as HTTP does (RFC 9110, section 5.6.7)."""
     return format_datetime(moment, usegmt=True)
@@ -77,11 +87,13 @@ def http_date(moment: datetime) -> str:
 
 def file_headers(file: FileObject) -> dict[str, str]:
     """Return the headers of a file's download but for its length."""
-    tag, content_type = entity_tag(file), served_type(file.content_type)
+    tag, digest, content_type = entity_tag(file), repr_digest(file), served_type(file.content_type)
     return {
         **SAFE_HEADERS,
+        "Accept-Ranges": "bytes",
         "Content-Type": content_type,
         "Content-Disposition": content_disposition(file.filename, inline=is_inline(content_type)),
         **({"ETag": tag} if tag else {}),
+        **({"Repr-Digest": digest} if digest else {}),
         **({"Last-Modified": http_date(file.last_modified)} if file.last_modified else {}),
     }

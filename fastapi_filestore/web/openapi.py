@@ -16,8 +16,10 @@ PROBLEM_TEXTS = {
     403: "The signed URL is not valid, or no longer.",
     404: "There is no such row or file.",
     409: "It conflicts with what is there.",
+    412: "The file is not in the state that the request names.",
     413: "The body, the file or a field is larger than its limit.",
     415: "The body is of another type.",
+    416: "Every range begins after the end.",
     422: "A value is wrong or missing.",
     500: "The file store is not set up as it should be.",
     501: "The file store has no signed URLs.",
@@ -59,13 +61,28 @@ def _example(status: int) -> dict[str, Any]:
     }
 
 
-FILE_RESPONSE: dict[str, Any] = {
-    "description": "The file.",
-    "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
-    "headers": {
-        "ETag": {"schema": {"type": "string"}, "description": "The SHA-256 of the bytes."},
-        "Content-Disposition": {"schema": {"type": "string"}, "description": "The filename (RFC 6266)."},
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FILE_HEADERS = {
+    "ETag": {"schema": {"type": "string"}, "description": "The SHA-256 of the bytes."},
+    "Last-Modified": {"schema": {"type": "string"}, "description": "When they were stored."},
+    "Accept-Ranges": {"schema": {"type": "string"}, "description": "`bytes`."},
+    "Repr-Digest": {"schema": {"type": "string"}, "description": "The SHA-256 of the bytes (RFC 9530)."},
+    "Content-Disposition": {"schema": {"type": "string"}, "description": "The filename (RFC 6266)."},
+}
+_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It has not changed since the state that the request names."}}
+
+FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"*/*": _BINARY}, "headers": _FILE_HEADERS},
+    206: {
+        "description": "The ranges of it that were asked for.",
+        "content": {"*/*": _BINARY, "multipart/byteranges": _BINARY},
+        "headers": _FILE_HEADERS,
     },
+    **_UNCHANGED,
+}
+HEAD_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The headers that GET would send.", "headers": _FILE_HEADERS},
+    **_UNCHANGED,
 }
 
 LOCATION_HEADER: dict[str, Any] = {

@@ -17,7 +17,14 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
 from fastapi_filestore.web.downloads import download, download_head
 from fastapi_filestore.web.forms import file_form, json_body
-from fastapi_filestore.web.openapi import FILE_RESPONSE, LOCATION_HEADER, form_body, json_request, problems
+from fastapi_filestore.web.openapi import (
+    FILE_RESPONSES,
+    HEAD_RESPONSES,
+    LOCATION_HEADER,
+    form_body,
+    json_request,
+    problems,
+)
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Resource
 from fastapi_filestore.web.schemas import NoFields, page_schema, validated, validated_json
@@ -169,24 +176,24 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
         response_class=Response,
         name=f"{resource.name}_download",
         summary=f"Download the file of a {resource.name}",
-        responses={200: FILE_RESPONSE, **problems(404, 422)},
+        responses={**FILE_RESPONSES, **problems(404, 412, 416, 422)},
     )
-    async def read_file(identity: identity_type, service: service_type) -> Response:  # type: ignore[valid-type]
+    async def read_file(request: Request, identity: identity_type, service: service_type) -> Response:  # type: ignore[valid-type]
         async with service.unit_of_work():
             file = await service.file(identity, field=field)
-        return await download(file)
+        return await download(request, file)
 
     @router.head(
         "/{identity}/file",
         response_class=Response,
         name=f"{resource.name}_download_head",
         summary=f"Read the headers of a {resource.name}'s file",
-        responses={200: {"description": "The headers that GET would send."}, **problems(404, 422)},
+        responses={**HEAD_RESPONSES, **problems(404, 412, 422)},
     )
-    async def read_file_head(identity: identity_type, service: service_type) -> Response:  # type: ignore[valid-type]
+    async def read_file_head(request: Request, identity: identity_type, service: service_type) -> Response:  # type: ignore[valid-type]
         async with service.unit_of_work():
             file = await service.file(identity, field=field)
-        return await download_head(file)
+        return await download_head(request, file)
 
     @router.put(
         "/{identity}/file",

@@ -11,7 +11,7 @@ from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method, SignedClaims
 from fastapi_filestore.web.bodies import limited_body
 from fastapi_filestore.web.downloads import download, download_head
-from fastapi_filestore.web.openapi import FILE_RESPONSE, problems
+from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, problems
 from fastapi_filestore.web.problems import ProblemRoute
 
 SIGNED_PATH = "/filestore/"
@@ -26,19 +26,19 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int]) -> API
         f"{SIGNED_PATH}{{token}}",
         response_class=Response,
         summary="Download with a signed URL",
-        responses={200: FILE_RESPONSE, **problems(403, 404, 422)},
+        responses={**FILE_RESPONSES, **problems(403, 404, 412, 416, 422)},
     )
-    async def signed_download(token: str) -> Response:
-        return await download(await _file(registry, token, method="GET"))
+    async def signed_download(request: Request, token: str) -> Response:
+        return await download(request, await _file(registry, token, method="GET"))
 
     @router.head(
         f"{SIGNED_PATH}{{token}}",
         response_class=Response,
         summary="Read the headers of a signed download",
-        responses=problems(403, 404, 422),
+        responses={**HEAD_RESPONSES, **problems(403, 404, 412, 422)},
     )
-    async def signed_download_head(token: str) -> Response:
-        return await download_head(await _file(registry, token, method="GET"))
+    async def signed_download_head(request: Request, token: str) -> Response:
+        return await download_head(request, await _file(registry, token, method="GET"))
 
     @router.put(
         f"{SIGNED_PATH}{{token}}",

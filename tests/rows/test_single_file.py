@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore import (
     FileObject,
+    ObjectNotFoundError,
     PendingContentError,
+    SharedFileError,
     StorageUnavailableError,
     UnsupportedContentError,
     storages,
@@ -401,3 +403,38 @@ async def test_rows_of_advanced_alchemy_are_read(rows: Rows) -> None:
     assert document.file is not None
     assert (document.file.path, document.file.metadata) == ("a.txt", {"k": "v"})
     assert await document.file.get_content_async() == b"hello"
+
+
+async def test_a_file_that_a_client_stored_goes_into_a_row(rows: Rows) -> None:
+    """A file named by its path is confirmed with the store at the flush, and belongs to the row from then on."""
+    await rows.backend.put("from/client", b"direct")
+    identity = await rows.add(title="t", file=FileObject("rows", "a.txt", path="from/client"))
+    content = await rows.content(identity)
+    async with rows.work() as work:
+        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.commit()
+
+    assert content == b"direct"
+    assert await rows.keys() == set()
+
+
+async def test_a_path_that_a_row_holds_is_refused(rows: Rows) -> None:
+    """Naming an object that a row holds already is refused, single or in a list, and the row keeps it."""
+    first = await rows.add(title="1", file=FileObject("rows", path="ü 1", content=b"one"))
+    await rows.add(title="2", pages=[FileObject("rows", path="b", content=b"two")])
+    for path in ("ü 1", "b"):
+        async with rows.work() as work:
+            again = FileObject("rows", path=path)
+            await work.do(lambda s, file=again: s.add(Document(title="3", file=file)))  # type: ignore[misc]
+            with pytest.raises(SharedFileError):
+                await work.commit()
+
+    assert await rows.content(first) == b"one"
+
+
+async def test_a_path_where_nothing_is_fails_the_flush(rows: Rows) -> None:
+    """A row never points to an object that is not there."""
+    async with rows.work() as work:
+        await work.do(lambda s: s.add(Document(title="t", file=FileObject("rows", path="nothing"))))
+        with pytest.raises(ObjectNotFoundError):
+            await work.commit()

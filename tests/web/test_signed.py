@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 
 from fastapi_filestore import FileObject, Filestore, ObstoreBackend, StorageBackend, storages
-from fastapi_filestore.errors import SharedFileError
 from fastapi_filestore.storage.signing import UrlSigner
 from tests.servers.seaweedfs import SeaweedFS
 from tests.storage.stores import QUICK_RETRIES
@@ -198,9 +197,6 @@ async def test_an_upload_url_stores_a_file(site: Site) -> None:
     assert answer["headers"] == {"Content-Type": "application/x-big"}
 
 
-@pytest.mark.xfail(
-    raises=SharedFileError, reason="the unit of work takes a confirmed file for another row's", strict=True
-)
 async def test_a_confirmed_file_goes_into_a_row(site: Site) -> None:
     """A row takes what a client stored by itself, and refuses what nobody stored."""
     answer = (await site.client.post("/documents/upload-url", params={"filename": "a.txt"})).json()

@@ -6,11 +6,15 @@ from uuid import UUID, uuid4
 from sqlalchemy import DateTime, Dialect, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from fastapi_filestore import FileObject, StoredObject
+from fastapi_filestore import FileObject, StoredObject, add_ledger
 
 
 class Base(DeclarativeBase):
     """The application's tables."""
+
+
+# Beside the documents, what a crash might leave of their files.
+add_ledger(Base.metadata)
 
 
 class Moment(TypeDecorator[datetime]):

@@ -5,6 +5,7 @@ It is loaded while Alembic itself is being imported, so it imports nothing of Al
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,7 @@ def setup(plugin: "Plugin") -> None:
     """Register the directives for triggers, and what autogenerate compares."""
     from alembic.util import DispatchPriority  # noqa: PLC0415 - Alembic is optional
 
-    from fastapi_filestore.orm import migrations  # noqa: F401, PLC0415 - it registers the directives
-
+    import_module("fastapi_filestore.orm.migrations")
     plugin.add_autogenerate_comparator(_compare, "autogenerate", priority=DispatchPriority.LAST)
 
 

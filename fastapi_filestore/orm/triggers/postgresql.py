@@ -3,6 +3,9 @@
 What leaves a row gets its intent at once. What comes to a row is looked at when the transaction commits, so a file
 that moves between rows is spared in whichever order the statements run. The functions run with their owner's rights,
 so that a role which may delete rows need not be allowed to write the ledger; nobody else may make triggers of them.
+
+What waits for the commit keeps the table from being altered, truncated or dropped in the same transaction: where a
+migration writes rows first, `SET CONSTRAINTS ALL IMMEDIATE` lets it go on.
 """
 
 from collections.abc import Iterator

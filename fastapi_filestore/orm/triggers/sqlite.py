@@ -1,7 +1,9 @@
 """The triggers' text for SQLite.
 
 They fire for each row, also for rows that a foreign key's action deletes. `INSERT OR REPLACE` fires no delete trigger
-unless `PRAGMA recursive_triggers` is on; an upsert (`ON CONFLICT DO UPDATE`) fires like any update.
+unless `PRAGMA recursive_triggers` is on; an upsert (`ON CONFLICT DO UPDATE`) fires like any update. Raw SQL that moves
+a file to another row must take it out of the first row before it puts it into the other: there is no trigger that
+waits for the commit. The unit of work may use any order, for it looks at what moved itself.
 """
 
 from collections.abc import Iterator

@@ -249,11 +249,12 @@ def database(
     is_here: Callable[[Table], bool] = lambda table: True,
 ) -> Database:
     """Describe the part of metadatas that is in one database."""
-    found = list(dict.fromkeys(metadatas))
-    tables = [table for metadata in found for table in file_tables(metadata) if is_here(table)]
+    here = {one: [table for table in file_tables(one) if is_here(table)] for one in metadatas}
     default = registry.default_key or ""
-    ledgers = tuple(ledger for metadata in found if (ledger := ledger_of(metadata)) is not None)
-    return Database(engine, tuple(FileTable(table, default) for table in tables), ledgers)
+    tables = tuple(FileTable(table, default) for found in here.values() for table in found)
+    # A ledger is beside the tables that it covers.
+    ledgers = tuple(ledger for one, found in here.items() if found and (ledger := ledger_of(one)) is not None)
+    return Database(engine, tables, ledgers)
 
 
 def file_tables(metadata: MetaData) -> list[Table]:

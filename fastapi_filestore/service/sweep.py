@@ -14,11 +14,11 @@ from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, false, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import FilestoreError, StorageTimeoutError, StorageUnavailableError, UnknownBackendError
-from fastapi_filestore.orm.ledger import DELETION, Ledger, database_time
+from fastapi_filestore.orm.ledger import DELETION, Ledger, database_time, explain_missing
 from fastapi_filestore.service.contention import is_contention, run_despite_others
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
@@ -72,9 +72,13 @@ async def sweep(
 
 
 async def _claim_due(engine: Engine, ledger: Ledger, batch: int, *, leave: Collection[str]) -> list[Swept]:
-    # The look ahead costs little and takes no lock, which on SQLite would stop every writer.
-    if not await _unless_busy(engine, partial(_is_any_due, ledger=ledger, leave=leave)):
-        return []
+    try:
+        # The look ahead costs little and takes no lock, which on SQLite would stop every writer.
+        if not await _unless_busy(engine, partial(_is_any_due, ledger=ledger, leave=leave)):
+            return []
+    except (OperationalError, ProgrammingError) as error:
+        explain_missing(error, ledger)
+        raise
     return await _unless_busy(engine, partial(_claim, ledger=ledger, batch=batch, leave=leave)) or []
 
 

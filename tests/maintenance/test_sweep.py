@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.schema import DropTable
 
-from fastapi_filestore import ObstoreBackend, StorageError, StorageUnavailableError, storages
+from fastapi_filestore import LedgerMissingError, ObstoreBackend, StorageError, StorageUnavailableError, storages
 from fastapi_filestore.orm.ledger import database_time
+from fastapi_filestore.service import contention
 from fastapi_filestore.service import sweep as sweeper
 from fastapi_filestore.service.sweep import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LEASE_SECONDS, retry_delay
 from fastapi_filestore.storage.registry import StorageRegistry
@@ -98,8 +100,9 @@ async def test_batches(site: Site) -> None:
     assert [one.path for one in swept[:10]] == paths[:10]
 
 
-async def test_many_sweepers(site: Site) -> None:
+async def test_many_sweepers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many sweep at once, each intent is taken by one of them and none is left."""
+    monkeypatch.setattr(contention, "PAUSES", (0.1,) * 50)
     paths, backend = keys(300), Recording(site.backend)
     await site.intend(*paths)
 
@@ -218,3 +221,11 @@ async def test_the_default_registry(site: Site) -> None:
 
     assert swept.backend in storages
     assert site.objects() == set()
+
+
+async def test_a_ledger_that_nobody_created(site: Site) -> None:
+    """Without the ledger's table a sweep says what to create."""
+    await site.execute(DropTable(LEDGER.table))
+
+    with pytest.raises(LedgerMissingError, match="create_all or an Alembic migration"):
+        await site.sweep()

@@ -1,0 +1,305 @@
+"""Sweeping in the lifespan: now and then, whatever happens, until the application ends."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from fastapi_filestore import ConfigurationError, FileService, Filestore, FilestoreSettings, Swept
+from fastapi_filestore.service.databases import Databases
+from fastapi_filestore.service.schedule import sweeping
+from fastapi_filestore.storage.registry import StorageRegistry
+from tests.maintenance.conftest import Site, keys
+from tests.maintenance.models import Base, Clip, Photo, PlainBase, Report
+
+EVERY = timedelta(milliseconds=40)
+
+
+class Sweeps:
+    """Sweeps that note when they ran, and do what a test wants."""
+
+    def __init__(self, *outcomes: Callable[[], Swept]) -> None:
+        self.outcomes, self.moments = list(outcomes), list[float]()
+        self.third = asyncio.Event()
+
+    async def __call__(self) -> AsyncIterator[Swept]:
+        """Sweep once."""
+        self.moments.append(asyncio.get_running_loop().time())
+        if len(self.moments) >= 3:
+            self.third.set()
+        if self.outcomes:
+            yield self.outcomes.pop(0)()
+
+
+def fail() -> Swept:
+    """Fail as a database does that is down."""
+    raise OSError("The database is down.")
+
+
+async def test_it_goes_on_after_errors(caplog: pytest.LogCaptureFixture) -> None:
+    """A sweep that fails is logged, and the next one comes all the same."""
+    sweeps = Sweeps(fail, fail)
+    with caplog.at_level(logging.WARNING, "fastapi_filestore"):
+        async with sweeping(sweeps, every=EVERY):
+            await asyncio.wait_for(sweeps.third.wait(), 10)
+
+    assert [record.message for record in caplog.records] == ["fastapi_filestore.sweep_failed"] * 2
+
+
+async def test_failing_intents_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """An intent that can't be settled is a line in the log, with all that there is to know of it."""
+    sweeps = Sweeps(lambda: Swept("shelf", "ab/c", 3, "It is down."), lambda: Swept("shelf", "ab/d", 1))
+    with caplog.at_level(logging.WARNING, "fastapi_filestore"):
+        async with sweeping(sweeps, every=EVERY):
+            await asyncio.wait_for(sweeps.third.wait(), 10)
+
+    [record] = caplog.records
+    assert record.message == "fastapi_filestore.intent_failed"
+    assert (record.__dict__["path"], record.__dict__["attempts"], record.__dict__["error"]) == (
+        "ab/c",
+        3,
+        "It is down.",
+    )
+
+
+async def test_it_ends_with_the_block() -> None:
+    """A sweep that is under way at the end is cut short, and no task is left."""
+    begun = asyncio.Event()
+
+    async def endless() -> AsyncIterator[Swept]:
+        begun.set()
+        await asyncio.sleep(3600)
+        yield Swept("shelf", "ab/c", 1)
+
+    before = asyncio.all_tasks()
+    async with sweeping(endless, every=EVERY):
+        await asyncio.wait_for(begun.wait(), 10)
+
+    assert asyncio.all_tasks() == before
+
+
+async def test_workers_do_not_march_in_step() -> None:
+    """Workers that start together sweep at different moments, after about the time that was asked for."""
+    workers, every = [Sweeps() for _ in range(12)], timedelta(seconds=0.5)
+    started = asyncio.get_running_loop().time()
+    async with AsyncExitStack() as stack:
+        for worker in workers:
+            await stack.enter_async_context(sweeping(worker, every=every))
+        await asyncio.sleep(2 * every.total_seconds())
+
+    first = [worker.moments[0] - started for worker in workers]
+    assert min(first) >= 0.49 * every.total_seconds()
+    assert max(first) - min(first) > 0.1 * every.total_seconds()
+
+
+# -- the lifespan --------------------------------------------------------------------------------------------
+
+
+def settings(folder: Path, **values: Any) -> FilestoreSettings:
+    """Return settings whose only backend is `shelf`."""
+    backends = {"shelf": {"url": f"file://{folder}/shelf"}}
+    return FilestoreSettings(_env_file=None, backends=backends, **values)
+
+
+async def settled(site: Site) -> None:
+    """Wait until the ledger is empty."""
+    for _ in range(500):
+        if not await site.intents():
+            return
+        await asyncio.sleep(0.02)
+
+
+async def test_the_lifespan_sweeps(site: Site, tmp_path: Path) -> None:
+    """With FILESTORE_SWEEP_EVERY, what is due goes while the application runs."""
+
+    async def get_session() -> AsyncIterator[Any]:
+        yield site.session()
+
+    files = Filestore(get_session, settings=settings(tmp_path, sweep_every=0.05), registry=StorageRegistry())
+    files.service(Report)
+    site.place(path := keys(1)[0])
+    await site.intend(path)
+
+    async with files.lifespan(FastAPI()):
+        await settled(site)
+
+    assert site.objects() == set()
+
+
+async def test_the_lifespan_does_not_sweep_unasked(site: Site, tmp_path: Path) -> None:
+    """Without the setting, sweeping is left to calls and to cron."""
+    files = Filestore(site.session, settings=settings(tmp_path), registry=StorageRegistry())
+    files.service(Report)
+    await site.intend(*keys(1))
+
+    async with files.lifespan(FastAPI()):
+        await asyncio.sleep(0.2)
+        assert len(await site.intents()) == 1
+
+        swept = [one async for one in files.sweep()]
+
+    assert [one.error for one in swept] == [None]
+
+
+async def test_reserved_keys_are_given_back(site: Site, tmp_path: Path) -> None:
+    """At the end of the lifespan no intent is left of keys that were reserved and not used."""
+    files = Filestore(site.session, settings=settings(tmp_path), registry=StorageRegistry())
+    async with files.lifespan(FastAPI()):
+        for _ in range(4):
+            await site.add()
+        assert await site.intents() != set()
+
+    assert await site.intents() == set()
+
+
+async def test_a_database_that_is_gone_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What can't be given back at the end is logged; the application ends all the same."""
+
+    async def release() -> None:
+        raise OSError("The database is gone.")
+
+    monkeypatch.setattr("fastapi_filestore.filestore.release_reservations", release)
+    files = Filestore(settings=settings(tmp_path), registry=StorageRegistry())
+    async with files.lifespan(FastAPI()):
+        pass
+
+    assert [record.message for record in caplog.records] == ["fastapi_filestore.release_failed"]
+
+
+# -- the engine ----------------------------------------------------------------------------------------------
+
+
+def generator(site: Site) -> Any:
+    """Return a dependency that is a generator."""
+
+    def get_session() -> Iterator[Any]:
+        yield site.session()
+
+    return get_session
+
+
+def coroutine(site: Site) -> Any:
+    """Return a dependency that is a coroutine function."""
+
+    async def get_session() -> Any:
+        return site.session()
+
+    return get_session
+
+
+@pytest.mark.parametrize("dependency", [generator, coroutine, lambda site: site.session])
+async def test_the_engine_is_found(site: Site, dependency: Any) -> None:
+    """The engine is that of the session which the dependency gives, whatever kind of function it is."""
+    files = Filestore(dependency(site))
+    files.router(Clip)
+    files.service(Report)
+    await site.intend(*keys(1))
+    site.place("ab/old")
+
+    assert len([one async for one in files.sweep()]) == 1
+    assert [finding.path async for finding in files.audit()] == ["ab/old"]
+
+
+async def test_a_sessionmaker(tmp_path: Path) -> None:
+    """A sessionmaker, whose parameters need no values, is a dependency as well; so is a service's own class."""
+
+    class ReportService(FileService[Report]):
+        """A service that knows its model."""
+
+    engine = create_engine(f"sqlite:///{tmp_path}/a.db")
+    files = Filestore(sessionmaker(engine))
+    files.service(ReportService)
+    Report.metadata.create_all(engine)
+
+    assert [one async for one in files.sweep()] == []
+
+
+async def test_tables_in_several_databases(site: Site, tmp_path: Path) -> None:
+    """Where sessions write models to several databases, each is swept and audited, and none's files are orphans."""
+    other = create_engine(f"sqlite:///{tmp_path}/other.db", connect_args={"check_same_thread": False})
+    Photo.metadata.create_all(other)
+    binds = {Base: site.plain, PlainBase: other}
+    files = Filestore(lambda: Session(binds=binds))
+    files.service(Report)
+    files.service(Photo)
+    row = await site.add()
+    site.place("ab/old")
+
+    findings = [finding async for finding in files.audit(grace=timedelta(0), backends=["shelf"])]
+
+    assert [finding.path for finding in findings] == ["ab/old"]
+    assert row.file.path in site.objects()
+    other.dispose()
+
+
+def with_parameters(request: Request) -> Iterator[Session]:
+    """Need something that only a request has."""
+    raise NotImplementedError
+
+
+def unbound() -> Session:
+    """Return a session without an engine."""
+    return Session()
+
+
+def no_session() -> str:
+    """Return something else."""
+    return "session"
+
+
+@pytest.mark.parametrize(
+    ("dependency", "problem"),
+    [
+        (with_parameters, "parameters of its own"),
+        (None, "is missing"),
+        (unbound, "bound to no engine"),
+        (no_session, "gave a str"),
+    ],
+)
+async def test_no_engine(dependency: Any, problem: str) -> None:
+    """An engine that can't be found is an error that says what to do."""
+    databases = Databases([Report], registry=StorageRegistry(), engine=None, get_session=dependency)
+
+    with pytest.raises(ConfigurationError, match=rf"{problem}.*Filestore\(get_session, engine=engine\)"):
+        await databases.find()
+
+
+async def test_no_engine_stops_the_start(tmp_path: Path) -> None:
+    """An application that is to sweep and can't does not start."""
+    files = Filestore(with_parameters, settings=settings(tmp_path, sweep_every=60), registry=StorageRegistry())
+    files.service(Report)
+
+    with pytest.raises(ConfigurationError, match="parameters of its own"):
+        async with files.lifespan(FastAPI()):
+            pass
+
+
+async def test_an_engine_that_is_given(site: Site) -> None:
+    """An engine that is given is used, whatever the dependency needs."""
+    files = Filestore(with_parameters, engine=site.engine)
+    files.service(Report)
+    await site.intend(*keys(1))
+
+    assert len([one async for one in files.sweep()]) == 1
+
+
+@pytest.mark.parametrize(("models", "remedy"), [([], "No model is known yet"), ([Photo], "add_ledger")])
+async def test_nothing_to_sweep(tmp_path: Path, models: list[type], remedy: str) -> None:
+    """Without models or a ledger there is nothing to sweep, and that is said."""
+    engine = create_engine(f"sqlite:///{tmp_path}/a.db")
+    files = Filestore(sessionmaker(engine))
+    for model in models:
+        files.service(model)
+
+    with pytest.raises(ConfigurationError, match=remedy):
+        [one async for one in files.sweep()]

@@ -1,0 +1,127 @@
+"""Uploads that a killed process left half done: found where a store keeps them, dropped on demand, live ones spared."""
+
+import re
+import sys
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import insert
+
+from fastapi_filestore import Finding, FindingKind, ObstoreBackend, audit, storages
+from fastapi_filestore.storage.obstore.unfinished import uploads_of
+from tests.maintenance.conftest import Site
+from tests.maintenance.models import LEDGER, Report
+from tests.storage.conftest import boto as boto  # noqa: PLC0414 - a fixture
+
+NOW = timedelta(seconds=-10)
+"""A grace that makes everything old: clocks of stores keep whole seconds."""
+
+
+@pytest.fixture
+def bucket(seaweedfs: Any, shelf: ObstoreBackend) -> ObstoreBackend:
+    """A part of a bucket of SeaweedFS, in the place of the suite's folder."""
+    backend = make(seaweedfs, "shelf")
+    storages.register_backend(backend, replace=True)
+    return backend
+
+
+def make(server: Any, key: str, **options: Any) -> ObstoreBackend:
+    """Return a backend of a prefix of its own."""
+    return ObstoreBackend(
+        key,
+        f"s3://{server.bucket}/{uuid4().hex}",
+        **{
+            "aws_endpoint": server.endpoint,
+            "aws_region": server.region,
+            "aws_access_key_id": server.access_key,
+            "aws_secret_access_key": server.secret_key,
+            **options,
+        },
+    )
+
+
+def begin(boto: Any, server: Any, backend: ObstoreBackend, path: str) -> None:
+    """Begin a multipart upload, and never end it."""
+    key = f"{backend.url.rpartition('/')[2]}/{path}"
+    upload = boto.create_multipart_upload(Bucket=server.bucket, Key=key)["UploadId"]
+    boto.upload_part(Bucket=server.bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"half")
+
+
+async def found(site: Site, **options: Any) -> list[Finding]:
+    """Return the unfinished uploads that an audit finds."""
+    return [one async for one in audit(site.engine, Report, **options) if one.kind is FindingKind.UNFINISHED_UPLOAD]
+
+
+@pytest.mark.parametrize("site", ["sqlite-async", "postgres-sync"], indirect=True)
+async def test_in_a_bucket(site: Site, bucket: ObstoreBackend, boto: Any, seaweedfs: Any) -> None:
+    """An old multipart upload is found and, on demand, aborted; of other prefixes nothing is seen."""
+    begin(boto, seaweedfs, bucket, "ab/c")
+    begin(boto, seaweedfs, make(seaweedfs, "other"), "ab/d")
+
+    [finding] = await found(site, grace=NOW)
+    assert (finding.backend, finding.path, finding.fixed) == ("shelf", "ab/c", False)
+    assert await found(site) == []
+
+    [fixed] = await found(site, grace=NOW, fix=["unfinished_upload"])
+
+    assert (fixed.path, fixed.fixed) == ("ab/c", True)
+    assert await found(site, grace=NOW) == []
+
+
+@pytest.mark.parametrize("site", ["sqlite-async", "postgres-sync"], indirect=True)
+async def test_a_live_upload(site: Site, bucket: ObstoreBackend, boto: Any, seaweedfs: Any) -> None:
+    """An upload that the ledger knows of is on its way, however long it takes."""
+    begin(boto, seaweedfs, bucket, "ab/c")
+    await site.execute(insert(LEDGER.table).values(backend="shelf", path="ab/c", kind="upload", due_at=10**10))
+
+    assert await found(site, grace=NOW, fix=["unfinished_upload"]) == []
+
+
+@pytest.mark.parametrize("site", ["sqlite-async"], indirect=True)
+async def test_in_a_folder(site: Site) -> None:
+    """What obstore left half written in a folder is found, and removed on demand; objects are not."""
+    site.place("ab/c#1")
+    site.place("ab/young#2", age=timedelta(0))
+    row = await site.add()
+
+    [finding] = await found(site, fix=["unfinished_upload"])
+
+    assert (finding.path, finding.fixed) == ("ab/c", True)
+    assert site.objects() == {"ab/young#2", row.file.path}
+
+
+@pytest.mark.parametrize("site", ["sqlite-async"], indirect=True)
+async def test_without_boto3(site: Site, bucket: ObstoreBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, the audit says that it could not look, and how it can."""
+    monkeypatch.setitem(sys.modules, "boto3.session", None)
+
+    [finding] = await site.audit()
+
+    assert (finding.kind, finding.backend) == (FindingKind.UNCHECKED, "shelf")
+    assert 'pip install "fastapi-filestore[aws]"' in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"aws_access_key_id": "stranger", "aws_secret_access_key": "wrong"}, "s3:ListBucketMultipartUploads"),
+        ({"aws_endpoint": "http://127.0.0.1:9"}, r"could not list its unfinished uploads \(EndpointConnectionError\)"),
+    ],
+)
+@pytest.mark.parametrize("site", ["sqlite-async"], indirect=True)
+async def test_a_store_that_refuses(site: Site, seaweedfs: Any, options: Any, problem: str) -> None:
+    """A store that refuses, or can't be reached, is a finding in words of ours."""
+    backend = make(seaweedfs, "shelf", retry_config={"max_retries": 0}, **options)
+    storages.register_backend(backend, replace=True)
+
+    findings = await site.audit()
+
+    assert {finding.kind for finding in findings} == {FindingKind.UNCHECKED}
+    assert any(re.search(problem, finding.detail) for finding in findings)
+
+
+async def test_stores_that_need_none() -> None:
+    """A store that drops unfinished uploads by itself has none to show."""
+    assert [one async for one in uploads_of(object(), None, backend="memory")] == []

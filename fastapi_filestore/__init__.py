@@ -1,4 +1,4 @@
-"""File storage for FastAPI by dependency injection: environment to registry, Depends to service, FileObject to column."""
+"""File storage for FastAPI: environment to registry, `Depends` to service, `FileObject` to column."""
 
 from fastapi_filestore.errors import (
     BucketNotFoundError,

@@ -69,7 +69,7 @@ _FILE_HEADERS = {
     "Repr-Digest": {"schema": {"type": "string"}, "description": "The SHA-256 of the bytes (RFC 9530)."},
     "Content-Disposition": {"schema": {"type": "string"}, "description": "The filename (RFC 6266)."},
 }
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It has not changed since the state that the request names."}}
+_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is still as the request knows it."}}
 
 FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": {"*/*": _BINARY}, "headers": _FILE_HEADERS},

@@ -111,7 +111,7 @@ def test_settings_survive_pickling(read: Read) -> None:
     """Settings reach a worker process as they are."""
     settings = read({"SIGNING_KEYS": KEY, "BACKENDS__DOCUMENTS__URL": "s3://docs/"})
 
-    assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301 our own bytes
+    assert pickle.loads(pickle.dumps(settings)) == settings
 
 
 def test_an_empty_variable_is_an_unset_one(read: Read) -> None:

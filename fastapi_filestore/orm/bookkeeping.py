@@ -112,13 +112,26 @@ def close_book(session: Session, transaction: SessionTransaction) -> Book | None
     return _books(session).pop(transaction, None)
 
 
+def root_transaction(session: Session) -> SessionTransaction | None:
+    """Return the outermost transaction of a session, if it has begun."""
+    transaction = session.get_transaction()
+    return next((one for one in _chain(transaction) if one.parent is None), None)
+
+
+def unended(session: Session) -> list[SessionTransaction]:
+    """Return the booked transactions, inner ones first, of whose end SQLAlchemy did not tell."""
+    open_ones = set(_chain(session.get_nested_transaction() or session.get_transaction()))
+    stale = [one for one in _books(session) if one is not None and one not in open_ones]
+    return sorted(stale, key=lambda one: not one.nested)
+
+
 def enclosing_book(session: Session, transaction: SessionTransaction) -> Book:
     """Return the book of the transaction around a savepoint."""
-    outer = next(one for one in _parents(transaction) if one.nested or one.parent is None)
+    outer = next(one for one in _chain(transaction.parent) if one.nested or one.parent is None)
     return _books(session).setdefault(outer, Book())
 
 
-def _parents(transaction: SessionTransaction) -> Iterator[SessionTransaction]:
-    while (parent := transaction.parent) is not None:
-        yield parent
-        transaction = parent
+def _chain(transaction: SessionTransaction | None) -> Iterator[SessionTransaction]:
+    while transaction is not None:
+        yield transaction
+        transaction = transaction.parent

@@ -1,5 +1,6 @@
 """When a transaction ends, bytes follow rows: deleted after the outermost commit, or undone with a rollback."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import cast
@@ -8,11 +9,14 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from fastapi_filestore.errors import SharedFileError
 from fastapi_filestore.file_object import FileObject, Location
-from fastapi_filestore.orm.bookkeeping import Book, close_book, enclosing_book, open_book, whole_book
+from fastapi_filestore.orm.bookkeeping import Book, close_book, enclosing_book, open_book, unended, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
+from fastapi_filestore.orm.commits import is_doubtful
 from fastapi_filestore.orm.file_attributes import holders_in_database
 from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.orm.transfer import discard, forget
+
+_log = logging.getLogger("fastapi_filestore")
 
 Intents = Mapping[Location, LedgerAccess | None]
 
@@ -45,12 +49,28 @@ def honour_end(session: Session, transaction: SessionTransaction) -> None:
         enclosing_book(session, transaction).absorb(book)
     elif book.committed:
         await_in_session(_follow_commit(book))
+    elif is_doubtful(session, transaction):
+        _leave(book)
     elif transaction.nested:
         # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
         gone = await_in_session(_undo(book))
         enclosing_book(session, transaction).forgettable.update(gone)
     else:
         await_in_session(_follow_rollback(book))
+
+
+def honour_unended(session: Session) -> None:
+    """Make bytes follow the rows of earlier transactions whose end was cut short as they gave their connection back."""
+    while stale := unended(session):
+        honour_end(session, stale[0])
+
+
+def _leave(book: Book) -> None:
+    """Delete nothing: rows that were perhaps committed point to the bytes. The sweeper knows from the ledger."""
+    paths = [path for _, path in book.fresh]
+    _log.warning("fastapi_filestore.commit_in_doubt", extra={"paths": paths})
+    for file in book.fresh.values():
+        file.undo()
 
 
 async def _follow_commit(book: Book) -> None:

@@ -13,7 +13,8 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.booking import CONNECTED, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
-from fastapi_filestore.orm.ending import honour_end, mark_committed, refuse_shared_files
+from fastapi_filestore.orm.commits import watch_commits
+from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
 from fastapi_filestore.orm.file_attributes import file_attributes
 from fastapi_filestore.orm.flushing import book_rows, prepare_flush
 from fastapi_filestore.orm.tracking import watch_metadata
@@ -24,10 +25,13 @@ _DELETED = "fastapi_filestore.deleted"
 @event.listens_for(Session, "after_begin")
 def _note_connection(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     session.info[CONNECTED] = True
+    honour_unended(session)
+    watch_commits(session, connection)
 
 
 @event.listens_for(Session, "before_flush")
 def _store_before_rows(session: Session, context: UOWTransaction, instances: object) -> None:
+    honour_unended(session)
     session.info[_DELETED] = prepare_flush(session)
 
 

@@ -1,0 +1,102 @@
+"""A COMMIT that raises: refused, or perhaps carried out. No row that was committed loses its bytes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import Session
+
+from tests.rows.conftest import Rows, pending
+from tests.rows.models import Document
+
+
+class LostError(BaseException):
+    """As a task's cancellation, or an interrupt, while the database's answer is on its way."""
+
+
+def _break_once(rows: Rows, name: str, breaks: Callable[[Engine, Any, Callable[[Any], None]], None]) -> None:
+    """Let the driver's next COMMIT or ROLLBACK break in some way."""
+    engine = rows.engine.sync_engine if isinstance(rows.engine, AsyncEngine) else rows.engine
+    work = getattr(engine.dialect, name)
+
+    def broken(connection: Any) -> None:
+        setattr(engine.dialect, name, work)
+        breaks(engine, connection, work)
+
+    setattr(engine.dialect, name, broken)
+
+
+def _lose_answer(engine: Engine, connection: Any, work: Callable[[Any], None]) -> None:
+    work(connection)
+    raise LostError
+
+
+def _refuse(engine: Engine, connection: Any, work: Callable[[Any], None]) -> None:
+    engine.dialect.do_rollback(connection)
+    raise engine.dialect.loaded_dbapi.OperationalError("no, as the test wants it")
+
+
+async def test_a_commit_whose_answer_is_lost_keeps_the_bytes(rows: Rows) -> None:
+    """Cancelled during COMMIT, which happens all the same, a row keeps its file."""
+    async with rows.work() as work:
+        await work.do(lambda s: s.add(Document(title="t", file=pending(b"kept"))))
+        await work.do(lambda s: s.flush())
+        _break_once(rows, "do_commit", _lose_answer)
+        with pytest.raises(LostError):
+            await work.commit()
+        await work.rollback()
+
+    async with rows.work() as work:
+        assert await rows.content(await work.do(lambda s: s.query(Document.id).scalar())) == b"kept"
+
+
+async def test_a_row_whose_commit_was_in_doubt_is_added_again_with_bytes_of_its_own(rows: Rows) -> None:
+    """Whoever tries again after a lost answer gets a second object, never the first row's."""
+    async with rows.work() as work:
+        document = Document(title="t", file=pending(b"kept"))
+        await work.do(lambda s: s.add(document))
+        await work.do(lambda s: s.flush())
+        _break_once(rows, "do_commit", _lose_answer)
+        with pytest.raises(LostError):
+            await work.commit()
+        await work.rollback()
+        document.title, document.id = "u", None  # type: ignore[assignment]
+        await work.do(lambda s: s.add(document))
+        await work.commit()
+
+    assert len(await rows.keys()) == 2
+
+
+async def test_a_refused_commit_leaves_no_object(rows: Rows) -> None:
+    """A COMMIT that the database answers with an error is a rollback."""
+    async with rows.work() as work:
+        await work.do(lambda s: s.add(Document(title="t", file=pending())))
+        await work.do(lambda s: s.flush())
+        _break_once(rows, "do_commit", _refuse)
+        with pytest.raises(OperationalError):
+            await work.commit()
+        await work.rollback()
+
+    assert await rows.keys() == set()
+
+
+async def test_an_end_cut_short_is_made_good_when_the_session_goes_on(rows: Rows) -> None:
+    """A task cancelled while its connection goes back to the pool: the next transaction follows the one before."""
+
+    def begin_again(session: Session) -> None:
+        session.connection()
+
+    async with rows.work() as work:
+        identity = await rows.add(title="t", file=pending())
+        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.do(lambda s: s.flush())
+        _break_once(rows, "do_rollback", _lose_answer)
+        with pytest.raises(LostError):
+            await work.commit()
+        await work.do(begin_again)
+        await work.rollback()
+
+    assert await rows.keys() == set()

@@ -2,6 +2,7 @@
 # make test    run everything, against real servers
 # make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0, in an environment of its own
 # make check   style, types, and which module may import which
+# make bench-audit  seconds and memory of an audit of a million objects and rows
 # make format  let ruff rewrite the code's layout
 # make lock    pin the newest dependencies that fit the pins of today
 # make clean   remove whatever the others made
@@ -41,6 +42,9 @@ check: $(VENV)/.dev $(NODE_MODULES)
 	$(BIN)/mypy $(CODE)
 	$(WITH_NODE) $(NODE)/node_modules/.bin/pyright
 	$(BIN)/lint-imports --no-logo
+
+bench-audit: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.audit
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only --exit-zero .

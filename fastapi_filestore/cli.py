@@ -103,7 +103,7 @@ async def run_audit(files: Filestore, given: argparse.Namespace) -> int:
                 found = True
                 _print(asdict(finding), as_json=given.json)
         except asyncio.CancelledError:
-            print(f"filestore: go on with --after {audit.cursor}", file=sys.stderr)
+            print(f"filestore: go on with --after {audit.cursor or given.after or ''}", file=sys.stderr)
             raise
     return FOUND if found else ALL_IS_WELL
 

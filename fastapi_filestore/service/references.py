@@ -13,6 +13,7 @@ from sqlalchemy import (
     Engine,
     MetaData,
     Select,
+    SelectBase,
     Table,
     and_,
     column,
@@ -152,7 +153,7 @@ class FileTable:
 
     # -- looking for objects ---------------------------------------------------------------------------
 
-    def holding(self, connection: Connection, paths: Sequence[str]) -> Iterator[Select[Any]]:
+    def holding(self, connection: Connection, paths: Sequence[str]) -> Iterator[SelectBase]:
         """Yield a query for each column: the locations among `paths` that it holds."""
         for one in self.columns:
             assert isinstance(one.type, StoredObject), "these are the columns that hold files"
@@ -211,6 +212,12 @@ def path_of(file: JSONFile) -> str:
     return str(file.get("path") or file.get("filename"))
 
 
+def held_by_rows(connection: Connection, metadata: MetaData, paths: Sequence[str]) -> set[Location]:
+    """Return the locations among `paths` that a row of any table of a metadata holds; it reads whole tables."""
+    tables = [FileTable(table, default_backend="") for table in file_tables(metadata)]
+    return _locations(connection, [statement for table in tables for statement in table.holding(connection, paths)])
+
+
 @dataclass(frozen=True)
 class Database:
     """One database: the tables in it that hold files, and the ledgers beside them."""
@@ -229,16 +236,16 @@ class Database:
         """Return the locations among `paths` that a ledger knows of."""
         return _locations(connection, list(self._intents(paths)))
 
-    def _intents(self, paths: Sequence[str]) -> Iterator[Select[Any]]:
+    def _intents(self, paths: Sequence[str]) -> Iterator[SelectBase]:
         for ledger in self.ledgers:
             backend, path = ledger.table.c.backend, ledger.table.c.path
             yield select(backend, path).where(path.in_(paths))
 
 
-def _locations(connection: Connection, statements: Sequence[Select[Any]]) -> set[Location]:
+def _locations(connection: Connection, statements: Sequence[SelectBase]) -> set[Location]:
     if not statements:
         return set()
-    return {Location(backend, path) for backend, path in connection.execute(union_all(*statements))}
+    return {Location(*row) for row in connection.execute(union_all(*statements))}
 
 
 def database(

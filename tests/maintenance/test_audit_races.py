@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from fastapi_filestore import FileObject, Finding, RowNotFoundError, audit
 from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.service import audit as auditing
+from fastapi_filestore.service import inventory
 from fastapi_filestore.service.contention import is_contention
 from fastapi_filestore.service.inventory import Inventory
 from tests.maintenance.conftest import Site, pending
@@ -24,10 +25,9 @@ EAGER: dict[str, Any] = {"grace": timedelta(0), "fix": ["orphan"]}
 
 def after_listing(patch: pytest.MonkeyPatch, happen: Callable[[], Awaitable[object]]) -> None:
     """Let something happen between the listing of the objects and the reading of the rows."""
-    add_objects = auditing.add_objects
 
     async def adding(*arguments: Any) -> None:
-        await add_objects(*arguments)
+        await inventory.add_objects(*arguments)
         await happen()
 
     patch.setattr(auditing, "add_objects", adding)

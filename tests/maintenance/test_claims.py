@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, IntentLostError, StorageUnavailableError, sweep
 from fastapi_filestore.orm.bridge import run_in_session
@@ -30,7 +31,12 @@ async def stored(site: Site) -> FileObject:
 
 async def flushed(session: Any, row: object) -> None:
     """Write a row in a transaction that stays open."""
-    await run_in_session(session, lambda plain: (plain.add(row), plain.flush()))
+
+    def write(plain: Session) -> None:
+        plain.add(row)
+        plain.flush()
+
+    await run_in_session(session, write)
 
 
 async def unavailable(*paths: str) -> None:

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, insert
+from sqlalchemy import JSON, create_engine, insert, type_coerce
 
 from fastapi_filestore.cli import ALL_IS_WELL, FOUND, INTERRUPTED, WRONG_USE, main
 from fastapi_filestore.orm.ledger import DELETION
@@ -23,9 +24,11 @@ from sqlalchemy.orm import sessionmaker
 from fastapi_filestore import Filestore
 from tests.maintenance.models import Report
 
-files = Filestore(sessionmaker(create_engine("sqlite:///rows.db", connect_args={"check_same_thread": False})))
+engine = create_engine("sqlite:///rows.db", connect_args={"check_same_thread": False})
+files = Filestore(sessionmaker(engine))
 get_report_service = files.service(Report)
 """
+SCANS = Base.metadata.tables["scans"]
 ROOT = Path(__file__).parents[2]
 
 
@@ -58,67 +61,99 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **own}
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a shell does."""
+class Command:
+    """The command, run in this process: to start one takes a second."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[str, str, int]:
+        """Run it, and return what it printed, what it complained of, and its answer."""
+        code = main([*arguments, "--app", "application:files"])
+        printed = self.capsys.readouterr()
+        return printed.out, printed.err, code
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """The command in the folder of the application."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("FILESTORE_BACKENDS__SHELF__URL", f"file://{folder}/shelf")
+    sys.modules.pop("application", None)
+    yield Command(capsys)
+    if application := sys.modules.pop("application", None):
+        application.engine.dispose()
+
+
+def test_in_a_shell(folder: Path) -> None:
+    """The program is installed, finds the application in its folder, and answers the shell."""
+    intend(folder, "ab/stray")
     program = Path(sys.executable).with_name("filestore")
-    return subprocess.run(
-        [program, *arguments, "--app", "application:files"],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
+    command: list[str | Path] = [program, "sweep", "--app", "application"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False, timeout=60
     )
 
+    assert (done.stdout, done.stderr, done.returncode) == ("deleted  shelf:ab/stray\n", "", ALL_IS_WELL)
 
-def test_sweep(folder: Path) -> None:
+
+def test_sweep(folder: Path, run: Command) -> None:
     """A sweep prints a line for each object that went, and answers 0."""
     intend(folder, "ab/stray")
 
-    first, second = run(folder, "sweep"), run(folder, "sweep")
-
-    assert (first.stdout, first.stderr, first.returncode) == ("deleted  shelf:ab/stray\n", "", ALL_IS_WELL)
-    assert (second.stdout, second.returncode) == ("", ALL_IS_WELL)
+    assert run("sweep") == ("deleted  shelf:ab/stray\n", "", ALL_IS_WELL)
+    assert run("sweep") == ("", "", ALL_IS_WELL)
     assert not (folder / "shelf" / "ab" / "stray").exists()
 
 
-def test_a_sweep_that_fails(folder: Path) -> None:
+def test_a_sweep_that_fails(folder: Path, run: Command) -> None:
     """What could not be deleted is printed with the reason, and the answer is 1."""
     intend(folder, "ab/stray", backend="nowhere")
 
-    done = run(folder, "sweep", "--json")
+    output, _, code = run("sweep", "--json")
 
-    swept = json.loads(done.stdout)
+    swept = json.loads(output)
     assert (swept["backend"], swept["path"], swept["attempts"]) == ("nowhere", "ab/stray", 1)
     assert "No backend 'nowhere' is registered" in swept["error"]
-    assert done.returncode == FOUND
+    assert code == FOUND
 
 
-def test_audit(folder: Path) -> None:
+def test_audit(run: Command) -> None:
     """An audit prints a line for each finding and answers 1; once they are fixed, it prints none and answers 0."""
-    found, fixed, clean = run(folder, "audit"), run(folder, "audit", "--fix", "orphan"), run(folder, "audit")
+    found, _, found_code = run("audit")
+    fixed, _, fixed_code = run("audit", "--fix", "orphan")
 
-    assert found.stdout.startswith("orphan  shelf:ab/stray  No row holds it")
-    assert fixed.stdout.endswith("(fixed)\n")
-    assert (clean.stdout, clean.stderr) == ("", "")
-    assert [done.returncode for done in (found, fixed, clean)] == [FOUND, FOUND, ALL_IS_WELL]
+    assert found.startswith("orphan  shelf:ab/stray  No row holds it")
+    assert fixed.endswith("(fixed)\n")
+    assert (found_code, fixed_code) == (FOUND, FOUND)
+    assert run("audit") == ("", "", ALL_IS_WELL)
 
 
-def test_audit_in_json(folder: Path) -> None:
+def test_audit_in_json(run: Command) -> None:
     """As JSON, a finding has a cursor, and the audit goes on behind it."""
-    finding = json.loads(run(folder, "audit", "--json", "--verify").stdout)
-
-    after = run(folder, "audit", "--after", finding["cursor"])
+    finding = json.loads(run("audit", "--json", "--verify")[0])
 
     assert (finding["kind"], finding["path"], finding["row"], finding["fixed"]) == ("orphan", "ab/stray", None, False)
-    assert (after.stdout, after.returncode) == ("", ALL_IS_WELL)
+    assert run("audit", "--after", finding["cursor"]) == ("", "", ALL_IS_WELL)
 
 
-def test_the_grace(folder: Path) -> None:
+def test_a_row(folder: Path, run: Command) -> None:
+    """A finding about a row names its table, column and primary key."""
+    engine = create_engine(f"sqlite:///{folder}/rows.db")
+    gone = {"backend": "shelf", "path": "ab/gone", "filename": "gone"}
+    with engine.begin() as connection:
+        connection.execute(insert(SCANS).values(owner="me", number=7, file=type_coerce(gone, JSON)))
+    engine.dispose()
+
+    output, _, _ = run("audit", "--fix", "orphan")
+
+    assert output.splitlines()[1] == "missing  shelf:ab/gone  scans.file me, 7  The object is missing."
+
+
+def test_the_grace(run: Command) -> None:
     """The age of garbage is given in hours."""
-    age = str(OLD / timedelta(hours=1) + 1)
-
-    assert run(folder, "audit", "--grace", age).stdout == ""
+    assert run("audit", "--grace", str(OLD / timedelta(hours=1) + 1))[0] == ""
 
 
 @pytest.mark.parametrize(
@@ -131,15 +166,8 @@ def test_the_grace(folder: Path) -> None:
         (["audit", "--app", "application:files", "--backend", "nowhere"], "No backend 'nowhere' is registered"),
     ],
 )
-def test_wrong_use(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: Any, problem: str
-) -> None:
+def test_wrong_use(run: Command, capsys: pytest.CaptureFixture[str], arguments: Any, problem: str) -> None:
     """What can't be run is one line that says why, and the answer 2."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setenv("FILESTORE_BACKENDS__SHELF__URL", f"file://{folder}/shelf")
-    monkeypatch.delitem(sys.modules, "application", raising=False)
-
     assert main(arguments) == WRONG_USE
 
     error = capsys.readouterr().err
@@ -150,11 +178,12 @@ def test_wrong_use(
 def test_interrupted(folder: Path) -> None:
     """An audit that is interrupted says where to go on."""
     slow = (
-        "import application, os, signal\n"
+        "import asyncio, os, signal\n"
         "from fastapi_filestore.cli import main\n"
         "from fastapi_filestore.service import audit\n"
         "async def add_rows(*arguments):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    await asyncio.sleep(60)\n"
         "audit.add_rows = add_rows\n"
         "raise SystemExit(main(['audit', '--app', 'application:files']))\n"
     )

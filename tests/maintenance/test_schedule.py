@@ -228,7 +228,7 @@ async def test_tables_in_several_databases(site: Site, tmp_path: Path) -> None:
     """Where sessions write models to several databases, each is swept and audited, and none's files are orphans."""
     other = create_engine(f"sqlite:///{tmp_path}/other.db", connect_args={"check_same_thread": False})
     Photo.metadata.create_all(other)
-    binds = {Base: site.plain, PlainBase: other}
+    binds: Any = {Base: site.plain, PlainBase: other}
     files = Filestore(lambda: Session(binds=binds))
     files.service(Report)
     files.service(Photo)

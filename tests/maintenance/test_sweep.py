@@ -19,7 +19,7 @@ from fastapi_filestore.testing import FaultyBackend
 from tests.maintenance.conftest import Site, keys
 from tests.maintenance.models import LEDGER
 
-Refusal = Callable[[tuple[str, ...]], Exception | None]
+Refusal = Callable[[tuple[str, ...]], BaseException | None]
 
 
 class Recording(FaultyBackend):

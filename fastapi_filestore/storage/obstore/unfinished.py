@@ -58,7 +58,7 @@ async def _in_bucket(store: S3Store, backend: str) -> AsyncIterator[UnfinishedUp
     with _refusals(backend):
         client = await asyncio.to_thread(_client, store, backend)
         pages = client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=store.config["bucket"], Prefix=_prefix(store)
+            Bucket=store.config.get("bucket"), Prefix=_prefix(store)
         )
         found = (upload for page in pages for upload in page.get("Uploads", ()))
         async for upload in _in_thread(found):
@@ -72,7 +72,7 @@ async def _abort_in_bucket(store: S3Store, upload: UnfinishedUpload, backend: st
         with suppress(client.exceptions.NoSuchUpload):
             await asyncio.to_thread(
                 client.abort_multipart_upload,
-                Bucket=store.config["bucket"],
+                Bucket=store.config.get("bucket"),
                 Key=_prefix(store) + upload.path,
                 UploadId=upload.upload_id,
             )

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fastapi_filestore.errors import FilestoreError, StorageTimeoutError, StorageUnavailableError, UnknownBackendError
 from fastapi_filestore.orm.ledger import DELETION, Ledger, database_time, explain_missing
 from fastapi_filestore.service.contention import is_contention, run_despite_others
+from fastapi_filestore.service.references import held_by_rows
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 T = TypeVar("T")
@@ -122,7 +123,20 @@ def _claim(connection: Connection, *, ledger: Ledger, batch: int, leave: Collect
             .where(and_(table.c.backend == group[0].backend, table.c.path.in_([one.path for one in group])))
             .values(kind=DELETION, attempts=table.c.attempts + 1, due_at=database_time() + LEASE_SECONDS)
         )
-    return claimed
+    return _without_moved(connection, ledger, claimed)
+
+
+def _without_moved(connection: Connection, ledger: Ledger, claimed: list[Swept]) -> list[Swept]:
+    """Drop the intents of objects that a row holds after all.
+
+    SQLite has no deferred triggers: raw SQL that puts a file into a second row before it takes it out of the first
+    leaves an intent behind. Everywhere else an intent means what it says, and no table need be read.
+    """
+    if not (claimed and ledger.triggers and connection.dialect.name == "sqlite"):
+        return claimed
+    held = held_by_rows(connection, ledger.table.metadata, [one.path for one in claimed])
+    ledger.forget(connection, held)
+    return [one for one in claimed if (one.backend, one.path) not in held]
 
 
 def _by_backend(intents: Sequence[Swept]) -> list[list[Swept]]:

@@ -102,7 +102,7 @@ async def test_batches(site: Site) -> None:
 
 async def test_many_sweepers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many sweep at once, each intent is taken by one of them and none is left."""
-    monkeypatch.setattr(contention, "PAUSES", (0.1,) * 50)
+    monkeypatch.setattr(contention, "PAUSES", (0.1,) * 400)
     paths, backend = keys(300), Recording(site.backend)
     await site.intend(*paths)
 

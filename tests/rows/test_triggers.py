@@ -181,9 +181,8 @@ async def test_a_move_by_update(place: Place) -> None:
     assert await place.swept() == 1
 
 
-@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
-async def test_moves_in_any_order_on_postgresql(place: Place) -> None:
-    """There, what counts is what rows hold when the transaction commits: insert before delete, and a swap."""
+async def test_moves_in_any_order(place: Place) -> None:
+    """Insert before delete, and a swap: PostgreSQL sees at the commit, and the sweeper on SQLite, what rows hold."""
     place.add(Album(id=1, cover=pending(b"1")), Album(id=2, cover=pending(b"2")))
     swap = 'SELECT a.id, b."the cover" AS file FROM "Album\'s" a JOIN "Album\'s" b ON a.id <> b.id'
     place.run(
@@ -192,8 +191,9 @@ async def test_moves_in_any_order_on_postgresql(place: Place) -> None:
         'DELETE FROM "Album\'s" WHERE id = 1',
     )
 
-    assert place.intents() == 0
+    assert place.intents() == 0 or place.engine.dialect.name == "sqlite"
     assert await place.swept() == 2
+    assert place.intents() == 0
 
 
 @pytest.mark.parametrize("place", ["postgresql"], indirect=True)

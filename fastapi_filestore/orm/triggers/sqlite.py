@@ -2,8 +2,8 @@
 
 They fire for each row, also for rows that a foreign key's action deletes. `INSERT OR REPLACE` fires no delete trigger
 unless `PRAGMA recursive_triggers` is on; an upsert (`ON CONFLICT DO UPDATE`) fires like any update. Raw SQL that moves
-a file to another row must take it out of the first row before it puts it into the other: there is no trigger that
-waits for the commit. The unit of work may use any order, for it looks at what moved itself.
+a file to another row before it takes it out of the first leaves an intent behind, for there is no trigger that waits
+for the commit: the sweeper asks the rows before it believes an intent here.
 """
 
 from collections.abc import Iterator

@@ -60,5 +60,7 @@ def _note_sent(connection: Connection, *rest: Any) -> None:
 
 def _note_refused(context: ExceptionContext) -> None:
     commits = _of_connections.get(context.connection) if context.connection is not None else None
-    if commits and context.statement is None and not context.is_disconnect:
+    # Without an exception of SQLAlchemy's it is none of the driver's: a timeout, a cancellation, an interrupt.
+    answered = context.sqlalchemy_exception is not None and not context.is_disconnect
+    if commits and answered and context.statement is None:
         commits.refused = min(commits.refused + 1, commits.sent)

@@ -15,6 +15,10 @@ from fastapi_filestore.orm.commits import is_doubtful
 from fastapi_filestore.orm.file_attributes import holders_in_database
 from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.orm.transfer import discard, forget
+from fastapi_filestore.storage.cleanup import finish
+
+PATIENCE = 30.0
+"""Seconds that a cancelled task waits for a store which does not answer: the sweeper deletes what is left then."""
 
 _log = logging.getLogger("fastapi_filestore")
 
@@ -48,15 +52,15 @@ def honour_end(session: Session, transaction: SessionTransaction) -> None:
     if book.committed and transaction.nested:
         enclosing_book(session, transaction).absorb(book)
     elif book.committed:
-        await_in_session(_follow_commit(book))
+        await_in_session(finish(_follow_commit(book), patience=PATIENCE))
     elif is_doubtful(session, transaction):
         _leave(book)
     elif transaction.nested:
         # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
-        gone = await_in_session(_undo(book))
+        gone = await_in_session(finish(_undo(book), patience=PATIENCE))
         enclosing_book(session, transaction).forgettable.update(gone)
     else:
-        await_in_session(_follow_rollback(book))
+        await_in_session(finish(_follow_rollback(book), patience=PATIENCE))
 
 
 def honour_unended(session: Session) -> None:
@@ -74,13 +78,15 @@ def _leave(book: Book) -> None:
 
 
 async def _follow_commit(book: Book) -> None:
-    unreferenced = book.unreferenced()
-    gone = await discard(unreferenced)
+    unreferenced, kept = book.unreferenced(), book.kept()
+    try:
+        gone = await discard(unreferenced)
+    finally:
+        for file in unreferenced:
+            file.undo()
+        for file in kept:
+            file.settle()
     await _forget({at: book.intended.get(at) for at in gone} | book.forgettable)
-    for file in unreferenced:
-        file.undo()
-    for file in book.kept():
-        file.settle()
 
 
 async def _follow_rollback(book: Book) -> None:
@@ -89,9 +95,12 @@ async def _follow_rollback(book: Book) -> None:
 
 async def _undo(book: Book) -> dict[Location, LedgerAccess | None]:
     claims = {at: cast("LedgerAccess | None", file.claim) for at, file in book.fresh.items()}
-    gone = await discard(book.fresh.values())
-    for file in book.fresh.values():
-        file.undo()
+    try:
+        gone = await discard(book.fresh.values())
+    finally:
+        # Whoever adds the row again must never meet the old object, deleted or about to be.
+        for file in book.fresh.values():
+            file.undo()
     return {at: claims[at] for at in gone}
 
 
@@ -108,4 +117,4 @@ async def abandon(files: Iterable[FileObject]) -> None:
     """Delete files that were stored for a row which will never be written, and their intents."""
     book = Book()
     book.store(files)
-    await _follow_rollback(book)
+    await finish(_follow_rollback(book), patience=PATIENCE)

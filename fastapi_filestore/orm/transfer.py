@@ -108,7 +108,7 @@ async def discard(files: Iterable[FileObject]) -> list[Location]:
         group = list(batch)
         locations = [file.location for file in group]
         try:
-            await finish(group[0].backend_in_use().delete(*(path for _, path in locations)))
+            await group[0].backend_in_use().delete(*(path for _, path in locations))
         except FilestoreError as error:
             _log.warning(
                 "fastapi_filestore.discard_failed",
@@ -126,6 +126,6 @@ def _backend(file: FileObject) -> str:
 async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:
     """Remove the intents of objects that are gone; left behind, they cost a sweeper one look."""
     try:
-        await finish(run_on_engine(access.engine, partial(access.ledger.forget, locations=locations)))
+        await run_on_engine(access.engine, partial(access.ledger.forget, locations=locations))
     except SQLAlchemyError as error:
         _log.warning("fastapi_filestore.forget_failed", extra={"error": repr(error)})

@@ -9,9 +9,12 @@ from anyio import CancelScope
 T = TypeVar("T")
 
 
-async def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Run work to its end, whoever cancels meanwhile; a cancellation is raised after it, never lost."""
-    task = asyncio.ensure_future(work)
+async def finish(work: Coroutine[Any, Any, T], *, patience: float | None = None) -> T:
+    """Run work to its end, whoever cancels meanwhile; a cancellation is raised after it, never lost.
+
+    Once cancelled, work that takes longer than `patience`, in seconds, is cancelled in its turn.
+    """
+    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
     cancelled = False
     # anyio cancels again at every await, asyncio once: the scope holds off the one, the loop the other.
     with CancelScope(shield=True):
@@ -19,6 +22,8 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
             try:
                 await asyncio.wait({task})
             except asyncio.CancelledError:
+                if patience is not None and not cancelled:
+                    loop.call_later(patience, task.cancel)
                 cancelled = True
     if cancelled:
         raise asyncio.CancelledError from (None if task.cancelled() else task.exception())

@@ -19,6 +19,7 @@ from sqlalchemy import NullPool, create_engine, select, update
 from sqlalchemy.exc import OperationalError
 
 from fastapi_filestore import ObstoreBackend, StorageRegistry, StorageUnavailableError, storages
+from fastapi_filestore.orm import ending
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service.sweep import sweep
 from tests.crash.application import DRIVERS, Application
@@ -73,6 +74,7 @@ class Report:
 
     Attributes:
         labels: The points that it reached.
+        label: What was happening when it was struck.
         awaits: How many awaits suspended it, when it was to be cancelled at one.
         struck: Whether it got to the chosen point.
         error: The name of what the unit of work raised.
@@ -82,6 +84,7 @@ class Report:
     """
 
     labels: list[str] = field(default_factory=list)
+    label: str = ""
     awaits: int = 0
     struck: bool = False
     error: str | None = None
@@ -153,7 +156,10 @@ class ChildProcess:
             raise ConnectionResetError("The client is gone, as the schedule wants it.")
         if label.split()[-1] in STORE_CALLS:
             raise StorageUnavailableError("The store is down, as the schedule wants it.")
-        raise self.application.plain_engine.dialect.loaded_dbapi.OperationalError("The database is gone")  # type: ignore[attr-defined]
+        dialect = self.application.plain_engine.dialect
+        if label in {"after COMMIT", "after ROLLBACK"} and dialect.driver == "pysqlite":
+            raise dialect.loaded_dbapi.ProgrammingError("Cannot operate on a closed database.")
+        raise dialect.loaded_dbapi.OperationalError("no active connection" if label.startswith("after") else "no")
 
     def _sweep(self, label: str) -> None:
         # As another process would: with an engine, a client of the store and an event loop of its own.
@@ -162,6 +168,7 @@ class ChildProcess:
         sweeper.join()
 
     async def _run_hanging(self) -> None:
+        ending.PATIENCE = HANG_PATIENCE / 20
         task = asyncio.create_task(self.script.act(self.application))
         hanging = asyncio.create_task(self.backend.hanging.wait())
         await asyncio.wait({task, hanging}, return_when=asyncio.FIRST_COMPLETED)
@@ -179,7 +186,7 @@ class ChildProcess:
         def at_await(number: int) -> None:
             self.report.awaits = number
             if number == self.schedule.at:
-                self.report.struck = True
+                self.report.struck, self.report.label = True, next(reversed(self.points.labels), "")
                 loop.call_soon(cancel, task, scope)
 
         async def act() -> None:

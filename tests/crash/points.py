@@ -16,6 +16,9 @@ from fastapi_filestore.storage.content import Content, read_content
 Strike: TypeAlias = Callable[[str], None]
 """What happens at the chosen point, given what is happening there."""
 
+EndTransaction: TypeAlias = Callable[[Any], None]
+"""A dialect's way to commit, or to roll back, on a driver's connection."""
+
 PART = 5 * 1024 * 1024
 """Size of a part where a script wants an upload in parts: the smallest that S3 takes."""
 LABEL_CHARACTERS = 60
@@ -83,19 +86,30 @@ def watch_statements(engine: Engine, points: Points) -> None:
     def after(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         points.reach(f"after {_short(statement)}")
 
-    for name in ("do_commit", "do_rollback"):
-        setattr(engine.dialect, name, _pointed(getattr(engine.dialect, name), name.removeprefix("do_").upper(), points))
+    commit, roll_back = engine.dialect.do_commit, engine.dialect.do_rollback
+    engine.dialect.do_commit = _pointed("COMMIT", commit, roll_back, points)  # type: ignore[method-assign]
+    engine.dialect.do_rollback = _pointed("ROLLBACK", roll_back, roll_back, points)  # type: ignore[method-assign]
 
 
 def _short(statement: str) -> str:
     return " ".join(statement.split())[:LABEL_CHARACTERS]
 
 
-def _pointed(work: Callable[[Any], None], name: str, points: Points) -> Callable[[Any], None]:
+def _pointed(name: str, work: EndTransaction, roll_back: EndTransaction, points: Points) -> EndTransaction:
     def pointed(connection: Any) -> None:
-        points.reach(f"before {name}")
+        try:
+            points.reach(f"before {name}")
+        except Exception:
+            # A database that refuses to commit has rolled back.
+            roll_back(connection)
+            raise
         work(connection)
-        points.reach(f"after {name}")
+        try:
+            points.reach(f"after {name}")
+        except Exception:
+            # What fails after the deed is the connection: the answer does not arrive.
+            connection.dbapi_connection.close()
+            raise
 
     return pointed
 

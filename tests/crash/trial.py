@@ -12,7 +12,7 @@ from tests.crash.scripts import SCRIPTS, Script
 
 EXPECTED_ERRORS: Final[Mapping[Fault, frozenset[str | None]]] = {
     "none": frozenset({None}),
-    "error": frozenset({None, "StorageUnavailableError", "OperationalError", "ConnectionResetError"}),
+    "error": frozenset({None, "StorageUnavailableError", "OperationalError", "ProgrammingError", "ConnectionResetError"}),
     "hang": frozenset({None, "CancelledError"}),
     "sweep": frozenset({None, "IntentLostError"}),
     "cancel": frozenset({None, "CancelledError"}),
@@ -95,7 +95,9 @@ class Trial:
             return [f"the process ended without a report: {outcome.output}"]
         if not outcome.report.struck and not self.script.concurrent:
             return ["the point was never reached"]
-        return [] if self.fault == "kill" else [*_complaints(outcome.report, self.fault), *_litter(verdict, label)]
+        if self.fault == "kill":
+            return []
+        return [*_complaints(outcome.report, self.fault), *_litter(verdict, outcome.report.label or label)]
 
 
 def _complaints(report: Report, fault: Fault) -> list[str]:

@@ -82,3 +82,18 @@ async def test_cancelled_and_failing() -> None:
         await task
 
     assert isinstance(caught.value.__cause__, LookupError)
+
+
+async def test_patience() -> None:
+    """Work that hangs is given up some time after the cancellation."""
+    begun, hung = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        await hung.wait()
+
+    task = asyncio.create_task(finish(hang(), patience=0.01))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

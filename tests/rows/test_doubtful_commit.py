@@ -1,5 +1,7 @@
 """A COMMIT that raises: refused, or perhaps carried out. No row that was committed loses its bytes."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +11,29 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
+from fastapi_filestore import storages
+from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import Rows, pending
 from tests.rows.models import Document
 
 
 class LostError(BaseException):
     """As a task's cancellation, or an interrupt, while the database's answer is on its way."""
+
+
+class SlowDeletion(FaultyBackend):
+    """A store whose deletions take a moment; with events of threads, for sync sessions run theirs in other loops."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.begun, self.ended = threading.Event(), threading.Event()
+
+    async def delete(self, *paths: str) -> None:
+        """Delete objects, in a while."""
+        self.begun.set()
+        await asyncio.sleep(0.05)
+        await super().delete(*paths)
+        self.ended.set()
 
 
 def _break_once(rows: Rows, name: str, breaks: Callable[[Engine, Any, Callable[[Any], None]], None]) -> None:
@@ -81,6 +100,27 @@ async def test_a_refused_commit_leaves_no_object(rows: Rows) -> None:
         await work.rollback()
 
     assert await rows.keys() == set()
+
+
+async def test_a_rollback_that_is_cancelled_leaves_nothing_that_is_taken_for_stored(rows: Rows) -> None:
+    """A row added again after a rollback that was cancelled as it deleted the bytes has its bytes stored again."""
+    document = Document(title="t", file=pending(b"again"))
+    async with rows.work() as work:
+        await work.do(lambda s: s.add(document))
+        await work.do(lambda s: s.flush())
+        slow = SlowDeletion(rows.backend, lambda call, operation: False)
+        storages.register_backend(slow, replace=True)
+        task = asyncio.create_task(work.rollback())
+        await asyncio.to_thread(slow.begun.wait)
+        task.cancel()
+        await asyncio.wait({task})
+        await asyncio.to_thread(slow.ended.wait)
+        document.title = "u"
+        await work.do(lambda s: s.add(document))
+        await work.commit()
+        identity = await work.do(lambda s: document.id)
+
+    assert await rows.content(identity) == b"again"
 
 
 async def test_an_end_cut_short_is_made_good_when_the_session_goes_on(rows: Rows) -> None:

@@ -28,6 +28,7 @@ FilestoreError
 │   ├── IntentLostError                (RuntimeError)
 │   └── LedgerMissingError             (RuntimeError)
 ├── UploadError                        (ValueError)
+│   ├── DigestMismatchError
 │   ├── MalformedUploadError
 │   ├── MissingFileError
 │   ├── TooManyFilesError
@@ -225,6 +226,14 @@ class UploadError(FilestoreError, ValueError):
 
 class MalformedUploadError(UploadError):
     """The request's body is not the form it says it is."""
+
+
+class DigestMismatchError(UploadError):
+    """The bytes that arrived are not those that the client gave a digest of; `algorithm` is the digest's."""
+
+    def __init__(self, algorithm: str) -> None:
+        self.algorithm = algorithm
+        super().__init__(f"The bytes that arrived don't have the {algorithm} digest that came with them: send again.")
 
 
 class MissingFileError(UploadError):

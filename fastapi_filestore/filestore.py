@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.audit import DEFAULT_GRACE, Audit
@@ -28,7 +29,6 @@ from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.storage.signing import UrlSigner
-from fastapi_filestore.web.forms import FormLimits
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
 from fastapi_filestore.web.provider import service_provider
 from fastapi_filestore.web.resource import resource_of

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from fastapi_filestore.errors import FilestoreError, PendingContentError, StorageError, UnsupportedContentError
 from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.file_object.turns import one_at_a_time
-from fastapi_filestore.intake.digest import DigestingStream
+from fastapi_filestore.intake.upload import digested
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.blocking import run_blocking
 from fastapi_filestore.storage.cleanup import finish
@@ -90,11 +90,10 @@ class FileObject(FileDescription):
         chunk_size: int | None,
         max_concurrency: int | None,
     ) -> None:
-        content = self._pending_content()
-        stream = DigestingStream(content.chunks())
+        stream, size = digested(self._pending_content())
         info = await self.backend_in_use().put(
             path,
-            ContentReader(stream, size=content.size),
+            ContentReader(stream, size=size),
             content_type=self.content_type,
             metadata=self.metadata,
             if_absent=if_absent,

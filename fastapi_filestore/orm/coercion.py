@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeGuard
 from fastapi_filestore.errors import UnsupportedContentError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.names import FALLBACK_NAME, is_media_type
+from fastapi_filestore.intake.upload import Upload
 
 
 class UploadLike(Protocol):
@@ -32,12 +33,12 @@ def as_file(value: object) -> FileObject:
     """
     if isinstance(value, FileObject):
         return value
-    if _is_upload(value):
+    if isinstance(value, Upload) or _is_upload(value):
         declared = value.content_type if value.content_type and is_media_type(value.content_type) else None
         return FileObject(filename=value.filename or FALLBACK_NAME, content_type=declared, content=value)
     raise UnsupportedContentError(
         f"A file column can't hold a {type(value).__name__}: give it a FileObject (content= takes bytes, a path, "
-        "a file or an iterator), an UploadFile, or None."
+        "a file or an iterator), an Upload, an UploadFile, or None."
     )
 
 

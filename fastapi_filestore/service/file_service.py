@@ -59,7 +59,7 @@ class FileService(Generic[ModelT]):
         """Store the files, then write the row.
 
         Args:
-            data: The row's values by attribute, or the row. A file may be a FileObject or an UploadFile.
+            data: The row's values by attribute, or the row. A file may be a FileObject, an Upload or an UploadFile.
 
         Raises:
             InvalidFieldsError: The model lacks one of the attributes.
@@ -93,7 +93,7 @@ class FileService(Generic[ModelT]):
         rows.check_names(self.model, data)
         values = self._with_files(data)
         files = [file for attribute in self._attributes() for file in attribute.type.files(values.get(attribute.name))]
-        if files:
+        if any(not file.is_stored for file in files):
             await self.require(identity)
         async with self._stored(files):
             return await run_in_session(self.session, rows.change, self.model, identity, values)
@@ -101,6 +101,21 @@ class FileService(Generic[ModelT]):
     async def replace(self, identity: object, file: object, *, field: str | None = None) -> ModelT:
         """Put another file in a row's file column; `field` names the column if there are several."""
         return await self.update(identity, {file_attribute(self.model, field).name: file})
+
+    @asynccontextmanager
+    async def stored(self, file: object, *, field: str | None = None) -> AsyncIterator[FileObject]:
+        """Store a file whose row the block writes, for values that are known only when the file has arrived.
+
+        What the block gives to no row is deleted again, as it is if the block raises. `field` names the column if
+        there are several.
+
+        >>> async with service.stored(upload) as file:
+        ...     await service.create({"title": upload.fields["title"], "file": file})
+        """
+        column = file_attribute(self.model, field).type
+        (waiting,) = column.files([file] if column.multiple else file)
+        async with self._stored([waiting]):
+            yield waiting
 
     async def delete(self, identity: object) -> None:
         """Delete a row; its files go when this is committed."""
@@ -167,9 +182,8 @@ class FileService(Generic[ModelT]):
         try:
             await store([(file, access) for file in waiting])
             yield
-        except BaseException:
+        finally:
             await abandon(unbooked(plain_session(self.session), waiting))
-            raise
 
 
 def _files_of(row: object) -> list[FileObject]:

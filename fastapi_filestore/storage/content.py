@@ -14,6 +14,9 @@ from fastapi_filestore.errors import ContentConsumedError, UnsupportedContentErr
 READ_SIZE = 1024 * 1024
 """Bytes read from a file at once: big enough that the hop to a thread costs nothing, small beside a part."""
 
+MAX_PIECES = 1024
+"""Pieces joined at once: whoever sends single bytes must not cost an object for each of a million."""
+
 
 class BinaryFile(Protocol):
     """Anything with a blocking `read(size)` that returns bytes: an open file, a spool, a BytesIO."""
@@ -55,6 +58,11 @@ class ContentReader:
         self._taken = False
         self.size = size
         self.replayable = replayable
+
+    @property
+    def source(self) -> Content:
+        """The content as it was given."""
+        return self._content
 
     def chunks(self) -> AsyncGenerator[bytes, None]:
         """Read the content from its start: an open file from where it stands, an UploadFile rewound.
@@ -175,3 +183,21 @@ _END = object()
 async def _read_iterator(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     while (chunk := await asyncio.to_thread(next, chunks, _END)) is not _END:
         yield cast("bytes", chunk)
+
+
+async def joined(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Join chunks that are short, so that what is done for each does not dominate."""
+    pending: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in chunks:
+            pending.append(chunk)
+            size += len(chunk)
+            if size >= READ_SIZE or len(pending) >= MAX_PIECES:
+                yield b"".join(pending)
+                pending, size = [], 0
+        if pending:
+            yield b"".join(pending)
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()

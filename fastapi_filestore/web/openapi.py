@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from fastapi_filestore.web.forms import JSON, MULTIPART
+from fastapi_filestore.web.bodies import JSON, MULTIPART
 from fastapi_filestore.web.problems import MEDIA_TYPE
 from fastapi_filestore.web.resource import Resource
 
@@ -101,7 +101,8 @@ def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any
         "properties": {name: {"type": "string", "format": "binary"}, **fields.get("properties", {})},
         "required": [name, *fields.get("required", [])],
     }
-    return {"requestBody": {"required": True, "content": {MULTIPART: {"schema": schema}}}}
+    raw = {} if fields.get("required") else {"*/*": _BINARY}
+    return {"requestBody": {"required": True, "content": {MULTIPART: {"schema": schema}, **raw}}}
 
 
 def json_request(model: type[BaseModel]) -> dict[str, Any]:

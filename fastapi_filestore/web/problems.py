@@ -36,6 +36,7 @@ _UNAVAILABLE = "The file store can't be reached at the moment. Try again later."
 
 KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.MalformedUploadError: Kind(400, "malformed-upload"),
+    errors.DigestMismatchError: Kind(400, "digest-mismatch", members=("algorithm",)),
     errors.InvalidSignatureError: Kind(403, "invalid-signature"),
     errors.RowNotFoundError: Kind(404, "row-not-found"),
     errors.FileNotSetError: Kind(404, "file-not-set"),

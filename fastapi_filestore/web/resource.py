@@ -10,8 +10,8 @@ from pydantic_core import to_jsonable_python
 from sqlalchemy import ColumnElement, inspect
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
-from fastapi_filestore.web.forms import FormLimits
 from fastapi_filestore.web.schemas import Schemas
 
 ModelT = TypeVar("ModelT")

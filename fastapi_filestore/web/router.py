@@ -5,6 +5,7 @@ other, and no download holds a connection.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -13,10 +14,11 @@ from fastapi.params import Depends as Dependency
 from pydantic import BaseModel
 
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
+from fastapi_filestore.web.bodies import json_body
 from fastapi_filestore.web.downloads import download, download_head
-from fastapi_filestore.web.forms import file_form, json_body
 from fastapi_filestore.web.openapi import (
     FILE_RESPONSES,
     HEAD_RESPONSES,
@@ -28,6 +30,7 @@ from fastapi_filestore.web.openapi import (
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Resource
 from fastapi_filestore.web.schemas import NoFields, page_schema, validated, validated_json
+from fastapi_filestore.web.uploads import receive_upload
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., Any]
@@ -63,6 +66,7 @@ def file_router(
 
 def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
     page_type, field = page_schema(resource.model.__name__, resource.schemas.read), resource.attribute.name
+    fields_of_row = partial(validated, resource.schemas.create)
 
     @router.post(
         "/",
@@ -77,9 +81,10 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         request: Request, response: Response, service: Annotated[FileService[Any], Depends(provider)]
     ) -> BaseModel:
         base = _base(request, below=1)
-        async with service.unit_of_work(), file_form(request, field=field, limits=resource.limits()) as form:
-            values = validated(resource.schemas.create, form.fields).model_dump()
-            row = await service.create({**values, field: form.file})
+        async with service.unit_of_work():
+            upload = await receive_upload(request, field=field, limits=resource.limits(), validate=fields_of_row)
+            async with service.stored(upload, field=field) as file:
+                row = await service.create({**_values(upload), field: file})
             response.headers["Location"] = f"{base}/{resource.segment(row)}"
             return resource.shown(row, base)
 
@@ -151,7 +156,7 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
     )
     async def update(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
         async with service.unit_of_work():
-            fields = validated_json(resource.schemas.update, await json_body(request, resource.limits()))
+            fields = validated_json(resource.schemas.update, await json_body(request, resource.limits().fields_size))
             row = await service.update(identity, fields.model_dump(exclude_unset=True))
             return resource.shown(row, _base(request, below=1))
 
@@ -170,6 +175,7 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
 def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
     service_type = Annotated[FileService[Any], Depends(provider)]
     identity_type, field = resource.identity_type, resource.attribute.name
+    no_fields = partial(validated, NoFields)
 
     @router.get(
         "/{identity}/file",
@@ -206,10 +212,13 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
     async def replace(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
         async with service.unit_of_work():
             await service.require(identity)  # before a gigabyte is read for nothing
-            async with file_form(request, field=field, limits=resource.limits()) as form:
-                validated(NoFields, form.fields)
-                row = await service.replace(identity, form.file, field=field)
+            upload = await receive_upload(request, field=field, limits=resource.limits(), validate=no_fields)
+            row = await service.replace(identity, upload, field=field)
             return resource.shown(row, _base(request, below=2))
+
+
+def _values(upload: Upload) -> dict[str, Any]:
+    return {} if upload.values is None else upload.values.model_dump()
 
 
 def _base(request: Request, *, below: int) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import obstore
 from anyio import CancelScope
 
-from fastapi_filestore.storage.content import READ_SIZE
+from fastapi_filestore.storage.content import joined
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.parts import PartPlan
 from fastapi_filestore.storage.obstore.stores import Store
@@ -155,24 +155,6 @@ class Handoff:
         if chunk is None:
             raise StopAsyncIteration
         return chunk
-
-
-async def joined(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Join chunks that are short, so that crossing into Rust and back does not dominate."""
-    pending: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in chunks:
-            pending.append(chunk)
-            size += len(chunk)
-            if size >= READ_SIZE:
-                yield b"".join(pending)
-                pending, size = [], 0
-        if pending:
-            yield b"".join(pending)
-    finally:
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()
 
 
 async def take(chunks: AsyncIterator[bytes], limit: int | None) -> tuple[list[bytes], bool]:

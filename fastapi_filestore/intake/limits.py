@@ -1,0 +1,26 @@
+"""How much a form may hold."""
+
+from dataclasses import dataclass
+
+ENVELOPE_BYTES = 64 * 1024
+"""Room for boundaries and part headers, beside the files and the fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormLimits:
+    """How much a form may hold: bytes of each file, fields beside them, bytes of each field, files."""
+
+    file_size: int
+    fields: int
+    field_size: int
+    files: int = 1
+
+    @property
+    def fields_size(self) -> int:
+        """The bytes of the most and largest fields within the limits."""
+        return self.fields * self.field_size + ENVELOPE_BYTES
+
+    @property
+    def body_size(self) -> int:
+        """The bytes of the largest body within the limits."""
+        return self.files * self.file_size + self.fields_size

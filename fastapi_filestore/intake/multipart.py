@@ -1,0 +1,216 @@
+"""Forms read as they come in: fields kept, files passed on, nothing ever written to a temporary file."""
+
+import re
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from enum import Enum
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser
+
+from fastapi_filestore.errors import (
+    InvalidFieldsError,
+    MalformedUploadError,
+    TooManyFilesError,
+    UploadTooLargeError,
+)
+from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.part_head import PartHead, as_text, read_head, read_parameters
+from fastapi_filestore.storage.content import MAX_PIECES, READ_SIZE
+
+MAX_HEADERS = 16
+"""Headers of one part; three mean something."""
+MAX_HEADER_BYTES = 8 * 1024
+"""One header of a part, in which a filename of four kilobytes still fits."""
+
+CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
+"""What text may be in; a form of today is always UTF-8 (RFC 7578, section 5.1)."""
+
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, section 5.1.1
+
+
+class _Mark(Enum):
+    FILE_ENDS = 1
+    FORM_ENDS = 2
+
+
+class FormReader:
+    """A form's body: call `next_file`, iterate `file_chunks`, and so on until there is no file left.
+
+    `fields` has the text fields that were read so far: all of them once `next_file` has returned None.
+    """
+
+    def __init__(self, body: AsyncIterator[bytes], *, content_type: str, limits: FormLimits) -> None:
+        """Read a body of this content type.
+
+        Raises:
+            MalformedUploadError: The type lacks a boundary, or has a charset that no form is in.
+        """
+        boundary, charset = _parameters(content_type)
+        self._body = body
+        self._collector = _Collector(limits, charset)
+        self._parser = MultipartParser(
+            boundary.encode("ascii"),
+            {
+                "on_part_begin": self._collector.begin_part,
+                "on_header_field": self._collector.add_header_name,
+                "on_header_value": self._collector.add_header_value,
+                "on_header_end": self._collector.end_header,
+                "on_headers_finished": self._collector.end_headers,
+                "on_part_data": self._collector.add_data,
+                "on_part_end": self._collector.end_part,
+                "on_end": self._collector.end,
+            },
+            max_header_count=MAX_HEADERS,
+            max_header_size=MAX_HEADER_BYTES,
+        )
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The text fields that were read so far."""
+        return self._collector.fields
+
+    async def next_file(self) -> PartHead | None:
+        """Read on to the head of the next file; None at the end of the form, which is the end of the body.
+
+        Raises:
+            MalformedUploadError: The body is no form, or ends before its last boundary.
+            UploadTooLargeError, TooManyFilesError: A limit is passed.
+            InvalidFieldsError: A field comes twice.
+        """
+        while (event := await self._next()) is not _Mark.FORM_ENDS:
+            if isinstance(event, PartHead):
+                return event
+        return None
+
+    async def file_chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of the file whose head was read last; raises what `next_file` does."""
+        while isinstance(event := await self._next(), bytes):
+            yield event
+
+    async def _next(self) -> "PartHead | bytes | _Mark":
+        while not self._collector.events:
+            chunk = await anext(self._body, None)
+            if chunk is None:
+                return self._end()
+            self._parse(chunk)
+        return self._collector.events.popleft()
+
+    def _parse(self, chunk: bytes) -> None:
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise MalformedUploadError(f"The form can't be read: {error}") from error
+
+    def _end(self) -> _Mark:
+        if not self._collector.ended:
+            raise MalformedUploadError("The form ends before its last boundary.")
+        return _Mark.FORM_ENDS
+
+
+def _parameters(content_type: str) -> tuple[str, str]:
+    _, parameters = read_parameters(content_type)
+    boundary, charset = parameters.get("boundary", ""), parameters.get("charset", "utf-8").lower()
+    if not _BOUNDARY.fullmatch(boundary):
+        raise MalformedUploadError("The form can't be read: its Content-Type has no boundary, or none that can be one.")
+    if charset not in CHARSETS:
+        raise MalformedUploadError("The form's charset can't be read: leave it out, and send UTF-8.")
+    return boundary, charset
+
+
+class _Collector:
+    """Collects what the parser finds in one chunk of the body.
+
+    The parser's callbacks can't wait, so whoever reads the form takes the events from here and waits between chunks.
+    """
+
+    def __init__(self, limits: FormLimits, charset: str) -> None:
+        self.events: deque[PartHead | bytes | _Mark] = deque()
+        self.fields: dict[str, str] = {}
+        self.ended = False
+        self._limits, self._charset = limits, charset
+        self._files = self._texts = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._name, self._value = bytearray(), bytearray()
+        self._head: PartHead | None = None
+        self._pieces: list[bytes | memoryview] = []
+        self._pieces_size = self._part_size = 0
+
+    # -- heads -------------------------------------------------------------------------------------
+
+    def begin_part(self) -> None:
+        self._headers, self._head, self._part_size = [], None, 0
+
+    def add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def end_header(self) -> None:
+        self._headers.append((bytes(self._name).lower(), bytes(self._value)))
+        self._name.clear()
+        self._value.clear()
+
+    def end_headers(self) -> None:
+        self._head = read_head(self._headers)
+        if self._head.filename:
+            self._begin_file(self._head)
+        else:
+            self._begin_text()
+
+    def _begin_file(self, head: PartHead) -> None:
+        self._files += 1
+        if self._files > self._limits.files:
+            raise TooManyFilesError(limit=self._limits.files, actual=self._files)
+        self.events.append(head)
+
+    def _begin_text(self) -> None:
+        self._texts += 1
+        if self._texts > self._limits.fields:
+            raise MalformedUploadError(f"The form has too many fields; the limit is {self._limits.fields}.")
+
+    # -- bytes -------------------------------------------------------------------------------------
+
+    def add_data(self, data: bytes, start: int, end: int) -> None:
+        head = self._head
+        self._part_size += end - start
+        if head is not None and head.filename:
+            self._check_size("file", self._limits.file_size)
+        else:
+            self._check_size("field", self._limits.field_size)
+        # A view, so that a byte is copied once: when pieces are joined.
+        self._pieces.append(data if end - start == len(data) else memoryview(data)[start:end])
+        self._pieces_size += end - start
+        if head is not None and head.filename and self._is_enough():
+            self.events.append(self._joined())
+
+    def _is_enough(self) -> bool:
+        return self._pieces_size >= READ_SIZE or len(self._pieces) >= MAX_PIECES
+
+    def _check_size(self, what: str, limit: int) -> None:
+        if self._part_size > limit:
+            raise UploadTooLargeError(what, limit=limit)
+
+    def _joined(self) -> bytes:
+        joined = b"".join(self._pieces)
+        self._pieces, self._pieces_size = [], 0
+        return joined
+
+    def end_part(self) -> None:
+        data, head = self._joined(), self._head
+        if head is None:
+            raise MalformedUploadError("The form can't be read: a part has no head.")
+        if head.filename is None:
+            self._add_field(head.name, as_text(data, self._charset))
+        elif head.filename:
+            self.events.extend([data, _Mark.FILE_ENDS] if data else [_Mark.FILE_ENDS])
+        # else: a browser's file input without a choice
+
+    def _add_field(self, name: str, value: str) -> None:
+        if name in self.fields:
+            raise InvalidFieldsError([{"loc": (name,), "msg": "The field is sent twice", "type": "duplicate"}])
+        self.fields[name] = value
+
+    def end(self) -> None:
+        self.ended = True

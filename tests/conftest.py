@@ -3,6 +3,7 @@
 import pytest
 
 pytest_plugins = (
+    "tests.crash.summary",
     "tests.servers.environment",
     "tests.servers.seaweedfs",
     "tests.servers.azurite",

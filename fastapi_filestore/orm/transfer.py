@@ -26,6 +26,9 @@ RENEWALS_PER_AGE = 4
 Claimed = tuple[FileObject, LedgerAccess | None]
 """A file to be stored, and the ledger that is to know of it first."""
 
+_DATABASE_FAILURES = (SQLAlchemyError, OSError)
+"""What a database raises that can't be used; a driver may let the socket's own error through."""
+
 _log = logging.getLogger("fastapi_filestore")
 
 
@@ -94,7 +97,7 @@ async def _renew(access: LedgerAccess, files: Sequence[FileObject]) -> None:
         locations = [at for file in files if file.claim == access and (at := file.destination) is not None]
         try:
             await run_on_engine(access.engine, partial(access.ledger.renew, locations=locations))
-        except SQLAlchemyError as error:
+        except _DATABASE_FAILURES as error:
             _log.warning("fastapi_filestore.renewal_failed", extra={"error": repr(error)})
 
 
@@ -127,5 +130,5 @@ async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:
     """Remove the intents of objects that are gone; left behind, they cost a sweeper one look."""
     try:
         await run_on_engine(access.engine, partial(access.ledger.forget, locations=locations))
-    except SQLAlchemyError as error:
+    except _DATABASE_FAILURES as error:
         _log.warning("fastapi_filestore.forget_failed", extra={"error": repr(error)})

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +14,9 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess, explain_missing
 from fastapi_filestore.storage.keys import generate_key
+
+Locks = defaultdict[Room, asyncio.Lock]
+"""One for each room: who holds a connection must never wait for somebody who waits for a connection."""
 
 USABLE_PART = 0.25
 """Part of an intent's age in which its key may still be taken: the rest is for the upload and its transaction."""
@@ -28,7 +31,7 @@ class Reservations:
     keys: deque[tuple[float, str]] = field(default_factory=deque)
     size: int = 1
     taken: int = 0
-    refilling: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = field(default_factory=WeakKeyDictionary)
+    refilling: WeakKeyDictionary[asyncio.AbstractEventLoop, Locks] = field(default_factory=WeakKeyDictionary)
 
     def take_ready(self, count: int) -> list[str]:
         """Return up to `count` keys that are reserved and young enough."""
@@ -44,7 +47,7 @@ class Reservations:
         """Return `count` reserved keys, reserving more where they run out; fewer if there is no room for that."""
         ready = self.take_ready(count)
         while len(ready) < count and room is not Room.NONE:
-            async with self.refilling.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            async with self.refilling.setdefault(asyncio.get_running_loop(), defaultdict(asyncio.Lock))[room]:
                 if not self.keys:
                     await self._refill(count - len(ready), room)
             ready += self.take_ready(count - len(ready))

@@ -5,6 +5,7 @@ from fastapi_filestore.errors import (
     ConfigurationError,
     ContentConsumedError,
     ContentError,
+    DigestMismatchError,
     DuplicateBackendError,
     FileNotSetError,
     FilestoreError,
@@ -42,6 +43,8 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.filestore import Filestore
+from fastapi_filestore.intake.upload import Upload, Uploads
+from fastapi_filestore.intake.validators import Validator
 from fastapi_filestore.orm.ledger import Ledger, add_ledger
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service import FileService, Page
@@ -60,6 +63,7 @@ __all__ = [
     "ConfigurationError",
     "ContentConsumedError",
     "ContentError",
+    "DigestMismatchError",
     "DuplicateBackendError",
     "FileNotSetError",
     "FileObject",
@@ -109,8 +113,11 @@ __all__ = [
     "UnsupportedContentError",
     "UnsupportedStatementError",
     "UnsupportedUploadError",
+    "Upload",
     "UploadError",
     "UploadTooLargeError",
+    "Uploads",
+    "Validator",
     "add_ledger",
     "audit",
     "storages",

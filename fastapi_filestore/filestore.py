@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.media_types import check_ranges
+from fastapi_filestore.intake.validators import Validator
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.audit import DEFAULT_GRACE, Audit
@@ -25,10 +27,12 @@ from fastapi_filestore.service.findings import FindingKind
 from fastapi_filestore.service.schedule import sweeping
 from fastapi_filestore.service.sweep import BATCH, Swept, sweep
 from fastapi_filestore.settings import FilestoreSettings
+from fastapi_filestore.settings.size import parse_size
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.storage.signing import UrlSigner
+from fastapi_filestore.web.dependencies import UploadDependency, UploadsDependency, describe_uploads
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
 from fastapi_filestore.web.provider import service_provider
 from fastapi_filestore.web.resource import resource_of
@@ -97,6 +101,7 @@ class Filestore:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.backends())
             stack.push_async_callback(_release)
+            describe_uploads(app.routes)
             if self.settings.sweep_every is not None:
                 await self._databases.ledgers()  # what is missing is told at the start
                 await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))
@@ -189,6 +194,49 @@ class Filestore:
             url_seconds=lambda: self.settings.url_expiry,
         )
         return file_router(resource, service or self.service(model), dependencies=dependencies)
+
+    def upload(
+        self,
+        field: str = "file",
+        *,
+        max_size: int | str | None = None,
+        content_types: Sequence[str] = (),
+        fields: type[BaseModel] | None = None,
+        validators: Sequence[Validator] = (),
+    ) -> UploadDependency:
+        """Return a dependency that gives a route the file of its request, on its way: store it with the service.
+
+        >>> Annotated[Upload, Depends(files.upload(max_size="2 GiB", content_types=["application/pdf", "image/*"]))]
+
+        Args:
+            field: The form's field that has the file; a body that is no form is the file itself.
+            max_size: Largest file, in bytes or with a unit; FILESTORE_MAX_UPLOAD_SIZE if None.
+            content_types: What it may be declared as; anything if empty.
+            fields: What the other fields must be: `upload.values` once it is stored. Any text if None.
+            validators: Who may refuse it when its first bytes are there.
+        """
+        size = None if max_size is None else parse_size(max_size)
+        return UploadDependency(field, self._limits, size, check_ranges(content_types), fields, tuple(validators))
+
+    def uploads(
+        self,
+        field: str = "files",
+        *,
+        max_files: int,
+        max_size: int | str | None = None,
+        content_types: Sequence[str] = (),
+        fields: type[BaseModel] | None = None,
+        validators: Sequence[Validator] = (),
+    ) -> UploadsDependency:
+        """Return a dependency that gives a route the files of its form, one after the other as they come.
+
+        The service takes them for a column of several files and stores all or none. Every file of the form is in one
+        field; the other arguments are those of `upload`.
+        """
+        single = self.upload(
+            field, max_size=max_size, content_types=content_types, fields=fields, validators=validators
+        )
+        return UploadsDependency(single, max_files)
 
     # -- maintenance ---------------------------------------------------------------------------------
 

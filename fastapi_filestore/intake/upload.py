@@ -1,13 +1,16 @@
 """A file on its way in: what is known of it, and its bytes, which pass once."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from types import MappingProxyType
 
 from pydantic import BaseModel
 
 from fastapi_filestore.errors import ContentConsumedError
 from fastapi_filestore.intake.digest import NO_DIGESTS, DigestingStream
+from fastapi_filestore.intake.media_types import known_type
 from fastapi_filestore.intake.names import safe_filename
+from fastapi_filestore.intake.validators import HEAD_BYTES, Validator
 from fastapi_filestore.storage.content import ContentReader
 
 NO_FIELDS: Mapping[str, str] = MappingProxyType({})
@@ -37,6 +40,7 @@ class Upload:
         content_type: str | None = None,
         fields: Mapping[str, str] = NO_FIELDS,
         validate: Callable[[Mapping[str, str]], BaseModel] | None = None,
+        validators: Sequence[Validator] = (),
         digests: Mapping[str, bytes] = NO_DIGESTS,
         longest: int | None = None,
     ) -> None:
@@ -48,6 +52,7 @@ class Upload:
             content_type: What the client says it is.
             fields: The other fields of its form.
             validate: What makes `values` of the fields, or raises.
+            validators: Who may refuse it when its first bytes are there.
             digests: What the digests of its bytes must be, by hashlib's name.
             longest: The size that it can't exceed, in bytes, if that is known.
         """
@@ -58,9 +63,14 @@ class Upload:
         self.values: BaseModel | None = None
         self.longest = longest
         self.size: int | None = None
-        self._validate = validate
+        self._validate, self._validators = validate, validators
         self._stream = DigestingStream(chunks, expected=digests)
         self._taken = False
+
+    @property
+    def known_type(self) -> str:
+        """The media type that it is kept with: the declared one if it is one, else what the filename suggests."""
+        return known_type(self.content_type, self.filename)
 
     @property
     def checksum(self) -> str | None:
@@ -80,16 +90,21 @@ class Upload:
 
     async def _pass(self) -> AsyncGenerator[bytes, None]:
         size = 0
-        chunks = aiter(self._stream)
-        try:
+        async with aclosing(aiter(self._stream)) as chunks:
             async for chunk in chunks:
+                if size == 0:
+                    await self._check_head(chunk[:HEAD_BYTES])
                 size += len(chunk)
                 yield chunk
-        finally:
-            await chunks.aclose()
+        if size == 0:
+            await self._check_head(b"")
         if self._validate is not None:
             self.values = self._validate(self.fields)
         self.size = size
+
+    async def _check_head(self, head: bytes) -> None:
+        for validator in self._validators:
+            await validator.validate(head, self)
 
     def __repr__(self) -> str:
         return f"<Upload {self.filename!r} {self.content_type} size={self.size}>"
@@ -101,3 +116,39 @@ def digested(content: ContentReader) -> "tuple[Upload | DigestingStream, int | N
     if isinstance(source, Upload):
         return source, source.longest
     return DigestingStream(content.chunks()), content.size
+
+
+class Uploads:
+    """The files of one form, each an `Upload` that is to be stored before the next one comes.
+
+    Iterate it once; a file that is not read is skipped. All fields are known once it has ended.
+
+    Attributes:
+        fields: The form's text fields that were read so far.
+        values: The fields as the model that the route asked for, once the last file was read.
+    """
+
+    def __init__(
+        self,
+        uploads: AsyncGenerator[Upload, None],
+        *,
+        fields: Mapping[str, str],
+        validate: Callable[[Mapping[str, str]], BaseModel] | None = None,
+    ) -> None:
+        self.fields = fields
+        self.values: BaseModel | None = None
+        self._uploads, self._validate = uploads, validate
+        self._taken = False
+
+    def __aiter__(self) -> AsyncGenerator[Upload, None]:
+        if self._taken:
+            raise ContentConsumedError("The files come straight from the client and can be read only once.")
+        self._taken = True
+        return self._pass()
+
+    async def _pass(self) -> AsyncGenerator[Upload, None]:
+        async with aclosing(self._uploads) as uploads:
+            async for upload in uploads:
+                yield upload
+        if self._validate is not None:
+            self.values = self._validate(self.fields)

@@ -1,7 +1,7 @@
 """`FileService`: what a route calls to keep rows and their files."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Generic, Self, TypeVar, get_args, get_origin
 
 from anyio import CancelScope
@@ -9,6 +9,7 @@ from sqlalchemy import inspect
 
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.upload import Uploads
 from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
 from fastapi_filestore.orm.ending import abandon
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes
@@ -66,8 +67,10 @@ class FileService(Generic[ModelT]):
             RowConflictError: The database refuses the row.
             StorageError: A file can't be stored.
         """
-        row = rows.build(self.model, data) if isinstance(data, Mapping) else data
-        async with self._stored(_files_of(row)):
+        async with AsyncExitStack() as stack:
+            given = await self._with_uploads(data, stack) if isinstance(data, Mapping) else data
+            row = rows.build(self.model, given) if isinstance(given, Mapping) else given
+            await stack.enter_async_context(self._stored(_files_of(row)))
             await run_in_session(self.session, rows.add, row)
         return row
 
@@ -91,11 +94,14 @@ class FileService(Generic[ModelT]):
     async def update(self, identity: object, data: Mapping[str, object]) -> ModelT:
         """Set attributes of a row, files included; the files they replace go when this is committed."""
         rows.check_names(self.model, data)
-        values = self._with_files(data)
-        files = [file for attribute in self._attributes() for file in attribute.type.files(values.get(attribute.name))]
-        if any(not file.is_stored for file in files):
+        if any(isinstance(value, Uploads) for value in data.values()):
             await self.require(identity)
-        async with self._stored(files):
+        async with AsyncExitStack() as stack:
+            values = self._with_files(await self._with_uploads(data, stack))
+            files = [file for each in self._attributes() for file in each.type.files(values.get(each.name))]
+            if any(not file.is_stored for file in files):
+                await self.require(identity)
+            await stack.enter_async_context(self._stored(files))
             return await run_in_session(self.session, rows.change, self.model, identity, values)
 
     async def replace(self, identity: object, file: object, *, field: str | None = None) -> ModelT:
@@ -116,6 +122,14 @@ class FileService(Generic[ModelT]):
         (waiting,) = column.files([file] if column.multiple else file)
         async with self._stored([waiting]):
             yield waiting
+
+    @asynccontextmanager
+    async def stored_each(
+        self, files: AsyncIterable[object], *, field: str | None = None
+    ) -> AsyncIterator[Sequence[FileObject]]:
+        """Store files one after the other as they come, for rows that the block writes: all of them or none."""
+        async with AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(self.stored(file, field=field)) async for file in files]
 
     async def delete(self, identity: object) -> None:
         """Delete a row; its files go when this is committed."""
@@ -166,6 +180,13 @@ class FileService(Generic[ModelT]):
 
     def _attributes(self) -> Iterable[FileAttribute]:
         return file_attributes(inspect(self.model))
+
+    async def _with_uploads(self, data: Mapping[str, object], stack: AsyncExitStack) -> dict[str, object]:
+        values = dict(data)
+        for name, value in data.items():
+            if isinstance(value, Uploads):
+                values[name] = await stack.enter_async_context(self.stored_each(value, field=name))
+        return values
 
     def _with_files(self, data: Mapping[str, object]) -> dict[str, object]:
         values = dict(data)

@@ -1,5 +1,6 @@
 """What FastAPI can't know of a route: forms that are read late, problems, files. One table, no pasted texts."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -93,16 +94,38 @@ LOCATION_HEADER: dict[str, Any] = {
 def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any]:
     """Describe a multipart body with the file and, for a new row, the model's fields."""
     fields = _schema_of(resource.schemas.create) if with_fields else {}
-    name = resource.attribute.name
+    title = f"{resource.model.__name__}{'Form' if with_fields else 'File'}"
+    return {"requestBody": _form(resource.attribute.name, fields, title, _BINARY["schema"])}
+
+
+def upload_body(
+    field: str, fields: type[BaseModel] | None, content_types: Sequence[str], *, several: bool
+) -> dict[str, Any]:
+    """Describe a multipart body with one file or several in a field, or the body that is the file itself."""
+    properties = {} if fields is None else _schema_of(fields)
+    file = _BINARY["schema"]
+    body = _form(field, properties, "Upload", {"type": "array", "items": file} if several else file, content_types)
+    if several:
+        body["content"] = {MULTIPART: body["content"][MULTIPART]}
+    return body
+
+
+def _form(
+    name: str, fields: dict[str, Any], title: str, file: dict[str, Any], content_types: Sequence[str] = ()
+) -> dict[str, Any]:
     schema = {
         **fields,
         "type": "object",
-        "title": f"{resource.model.__name__}{'Form' if with_fields else 'File'}",
-        "properties": {name: {"type": "string", "format": "binary"}, **fields.get("properties", {})},
+        "title": title,
+        "properties": {name: file, **fields.get("properties", {})},
         "required": [name, *fields.get("required", [])],
     }
-    raw = {} if fields.get("required") else {"*/*": _BINARY}
-    return {"requestBody": {"required": True, "content": {MULTIPART: {"schema": schema}, **raw}}}
+    form: dict[str, Any] = {"schema": schema}
+    if content_types:
+        form["encoding"] = {name: {"contentType": ", ".join(content_types)}}
+    # A body that is no form has no fields, so it will do where none is needed.
+    raw = () if fields.get("required") else content_types or ("*/*",)
+    return {"required": True, "content": {MULTIPART: form, **dict.fromkeys(raw, _BINARY)}}
 
 
 def json_request(model: type[BaseModel]) -> dict[str, Any]:

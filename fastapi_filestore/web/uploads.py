@@ -1,20 +1,23 @@
-"""A request's body as an `Upload`: a form with one file, or the file itself; read no further than the file's head."""
+"""A request's body as an `Upload`: a form with files, or a file itself; read no further than the first file's head."""
 
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from fastapi import Request
 from pydantic import BaseModel
 
 from fastapi_filestore.errors import InvalidFieldsError, MalformedUploadError, MissingFileError, UnsupportedUploadError
-from fastapi_filestore.intake.digest import NO_DIGESTS
+from fastapi_filestore.intake.client_digests import client_digests
 from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.media_types import is_within
 from fastapi_filestore.intake.multipart import FormReader
 from fastapi_filestore.intake.names import FALLBACK_NAME
-from fastapi_filestore.intake.part_head import as_text, read_parameters
-from fastapi_filestore.intake.upload import NO_FIELDS, Upload
+from fastapi_filestore.intake.part_head import PartHead, as_text, read_parameters
+from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
+from fastapi_filestore.intake.validators import Validator
 from fastapi_filestore.storage.content import joined
 from fastapi_filestore.web.bodies import JSON, MULTIPART, announced_size, limited_body, media_type
 
@@ -26,43 +29,77 @@ URLENCODED = "application/x-www-form-urlencoded"
 _EXTENDED = re.compile(r"(utf-8|iso-8859-1)'[^']*'(.*)", re.IGNORECASE | re.DOTALL)  # RFC 8187, section 3.2
 
 
-async def receive_upload(
-    request: Request, *, field: str, limits: FormLimits, validate: Validate | None = None
-) -> Upload:
-    """Read a request up to the head of its file.
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a route takes: files of these types in this field, so much of everything, and fields that are right.
 
-    Args:
-        request: The request, its body unread.
-        field: The form's field that has the file; a body that is no form is the file itself.
-        limits: How much it may hold.
-        validate: What the fields must be; it raises from the file's stream if they are not.
+    `validate` makes values of the fields, or raises; validators see the first bytes of each file.
+    """
+
+    field: str
+    limits: FormLimits
+    validate: Validate | None = None
+    content_types: Sequence[str] = ()
+    validators: Sequence[Validator] = ()
+
+    def check_type(self, upload: Upload) -> Upload:
+        """Return an upload; `UnsupportedUploadError` if its type is not one of those accepted."""
+        if self.content_types and not is_within(upload.known_type, self.content_types):
+            raise UnsupportedUploadError(upload.known_type, self.content_types)
+        return upload
+
+
+async def receive_upload(request: Request, accepted: Accepted) -> Upload:
+    """Read a request up to the head of its file; a body that is no form is the file itself.
 
     Raises:
-        UnsupportedUploadError: The body is neither a form nor of a type that a file can have.
+        UnsupportedUploadError: The body is neither a form nor a file, or the file is of another type.
         MalformedUploadError: It claims to be a form.
         UploadTooLargeError, TooManyFilesError: A limit is passed.
         MissingFileError: The first file is not in the field, or there is none.
         InvalidFieldsError: A body that is no form has none of the fields that are needed.
     """
     if media_type(request.headers) == MULTIPART:
-        return await _from_form(request, field, limits, validate)
-    return _from_body(request, limits, validate)
+        return accepted.check_type(await _from_form(request, accepted))
+    return accepted.check_type(_from_body(request, accepted))
 
 
-async def _from_form(request: Request, field: str, limits: FormLimits, validate: Validate | None) -> Upload:
-    body = limited_body(request, limits.body_size)
-    reader = FormReader(body, content_type=request.headers["content-type"], limits=limits)
+async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
+    """Read a form file by file, as the answer is iterated; nothing is read before.
+
+    Raises:
+        UnsupportedUploadError: The body is no form.
+        MalformedUploadError: It has no boundary.
+    """
+    if media_type(request.headers) != MULTIPART:
+        raise UnsupportedUploadError(media_type(request.headers), [MULTIPART])
+    reader = _reader(request, accepted)
+    return Uploads(_each(reader, accepted), fields=reader.fields, validate=accepted.validate)
+
+
+def _reader(request: Request, accepted: Accepted) -> FormReader:
+    body = limited_body(request, accepted.limits.body_size)
+    return FormReader(body, content_type=request.headers["content-type"], limits=accepted.limits)
+
+
+async def _from_form(request: Request, accepted: Accepted) -> Upload:
+    reader = _reader(request, accepted)
     head = await reader.next_file()
-    if head is None or head.name != field or not head.filename:
-        raise MissingFileError(field)
     return Upload(
         _to_the_end(reader),
-        filename=head.filename,
-        content_type=head.content_type,
+        filename=_name_in(head, accepted.field),
+        content_type=head.content_type if head else None,
         fields=reader.fields,
-        validate=validate,
+        validate=accepted.validate,
+        validators=accepted.validators,
         longest=announced_size(request.headers),
     )
+
+
+def _name_in(head: PartHead | None, field: str) -> str:
+    if head is None or head.name != field or not head.filename:
+        raise MissingFileError(field)
+    return head.filename
 
 
 async def _to_the_end(reader: FormReader) -> AsyncGenerator[bytes, None]:
@@ -72,18 +109,35 @@ async def _to_the_end(reader: FormReader) -> AsyncGenerator[bytes, None]:
     await reader.next_file()  # there is none, but there may be fields, and there must be an end
 
 
-def _from_body(request: Request, limits: FormLimits, validate: Validate | None) -> Upload:
+async def _each(reader: FormReader, accepted: Accepted) -> AsyncGenerator[Upload, None]:
+    head = await reader.next_file()
+    while True:
+        upload = Upload(
+            reader.file_chunks(),
+            filename=_name_in(head, accepted.field),
+            content_type=head.content_type if head else None,
+            fields=reader.fields,
+            validators=accepted.validators,
+        )
+        yield accepted.check_type(upload)
+        head = await reader.next_file()
+        if head is None:
+            return
+
+
+def _from_body(request: Request, accepted: Accepted) -> Upload:
     declared = media_type(request.headers)
     if not declared or declared.startswith("multipart/") or declared == URLENCODED:
         raise UnsupportedUploadError(declared, [MULTIPART])
     _refuse_fragments(request.headers)
-    _check_no_fields(declared, validate)
+    _check_no_fields(declared, accepted.validate)
     return Upload(
-        joined(limited_body(request, limits.file_size)),
+        joined(limited_body(request, accepted.limits.file_size)),
         filename=_filename(request.headers.get("content-disposition", "")),
         content_type=request.headers["content-type"],
-        validate=validate,
-        digests=NO_DIGESTS,
+        validate=accepted.validate,
+        validators=accepted.validators,
+        digests=client_digests(request.headers),
         longest=announced_size(request.headers),
     )
 

@@ -1,0 +1,105 @@
+"""Dependencies that give a route the files of its request, still on their way."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.routing import BaseRoute
+
+from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.upload import Upload, Uploads
+from fastapi_filestore.intake.validators import Validator
+from fastapi_filestore.web.openapi import upload_body
+from fastapi_filestore.web.problems import problem_of
+from fastapi_filestore.web.schemas import validated
+from fastapi_filestore.web.uploads import Accepted, receive_upload, receive_uploads
+
+ReceivedT = TypeVar("ReceivedT", Upload, Uploads)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UploadDependency:
+    """Gives a route the one file of its request: `Depends(files.upload())`."""
+
+    field: str
+    limits: Callable[[], FormLimits]
+    max_size: int | None
+    content_types: Sequence[str]
+    fields: type[BaseModel] | None
+    validators: Sequence[Validator]
+
+    async def __call__(self, request: Request) -> Upload:
+        """Read the request up to the head of its file."""
+        return await _explained(receive_upload(request, self.accepted()))
+
+    def accepted(self, files: int = 1) -> Accepted:
+        """Say what the request may hold."""
+        limits = self.limits()
+        size = limits.file_size if self.max_size is None else self.max_size
+        return Accepted(
+            self.field,
+            replace(limits, file_size=size, files=files),
+            validate=None if self.fields is None else partial(validated, self.fields),
+            content_types=self.content_types,
+            validators=self.validators,
+        )
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The request's body, as OpenAPI describes it."""
+        return upload_body(self.field, self.fields, self.content_types, several=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UploadsDependency:
+    """Gives a route the files of its request, one after the other: `Depends(files.uploads())`."""
+
+    single: UploadDependency
+    max_files: int
+
+    async def __call__(self, request: Request) -> Uploads:
+        """Read nothing yet."""
+        return await _explained(receive_uploads(request, self.single.accepted(self.max_files)))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The request's body, as OpenAPI describes it."""
+        return upload_body(self.single.field, self.single.fields, self.single.content_types, several=True)
+
+
+async def _explained(receiving: Awaitable[ReceivedT]) -> ReceivedT:
+    try:
+        return await receiving
+    except FilestoreError as error:
+        raise problem_of(error) from error
+
+
+def describe_uploads(routes: Iterable[BaseRoute]) -> None:
+    """Add to OpenAPI what routes with these dependencies take: FastAPI can't know of a body that it does not read."""
+    for route in _api_routes(routes):
+        for call in _calls(route.dependant):
+            if isinstance(call, UploadDependency | UploadsDependency):
+                said: Mapping[str, Any] = route.openapi_extra or {}
+                route.openapi_extra = {"requestBody": call.body, **said}
+
+
+def _api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        # A router that was included, in newer versions of FastAPI, or an application that was mounted.
+        inner = getattr(route, "original_router", route)
+        if not isinstance(route, APIRoute):
+            yield from _api_routes(getattr(inner, "routes", None) or ())
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    yield dependant.call
+    for each in dependant.dependencies:
+        yield from _calls(each)

@@ -1,0 +1,154 @@
+"""Bodies that are the file itself: PUT and POST without a form."""
+
+import hashlib
+import tempfile
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI, UploadFile
+from httpx import ASGITransport, AsyncClient
+
+from fastapi_filestore.errors import MalformedUploadError
+from fastapi_filestore.intake.client_digests import client_digests
+from tests.uploads.routes import build
+from tests.web.conftest import Serve
+from tests.web.site import Site, problem_in
+
+BODY = b"%PDF and more" * 100_000
+
+
+@pytest.fixture
+async def url(site: Site) -> str:
+    """The URL of a row's file."""
+    return str((await site.upload(content=b"old")).json()["file"]["url"])
+
+
+def of(algorithm: str, body: bytes = BODY) -> str:
+    """Return a digest as headers have it."""
+    return b64encode(hashlib.new(algorithm, body).digest()).decode()
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ('attachment; filename="report.pdf"', "report.pdf"),
+        ("attachment; filename=\"r.pdf\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.pdf", "größe.pdf"),
+        ("attachment; filename*=iso-8859-1'de'gr%F6%DFe.pdf", "größe.pdf"),
+        ("attachment; filename*=UTF-8''..%2F..%2Fpasswd", "passwd"),
+        ("attachment", "file"),
+        ("", "file"),
+    ],
+)
+async def test_a_put_body_is_the_file(site: Site, url: str, disposition: str, name: str) -> None:
+    """Its bytes, its type and the name of Content-Disposition are kept."""
+    headers = {"content-type": "application/pdf", "content-disposition": disposition}
+    response = await site.client.put(url, content=BODY, headers=headers)
+    file = response.json()["file"]
+
+    assert (response.status_code, file["filename"], file["content_type"]) == (200, name, "application/pdf")
+    assert (await site.client.get(url)).content == BODY
+
+
+async def test_a_post_body_needs_a_model_without_required_fields(serve: Serve) -> None:
+    """A model that needs fields says which; another takes the file alone."""
+    async with serve(build=build) as site:
+        headers = {"content-type": "image/png"}
+        refused = await site.client.post("/documents/", content=BODY, headers=headers)
+        accepted = await site.client.post("/albums-of/", content=BODY, headers=headers)
+
+        assert problem_in(refused, 422, "invalid-fields")["errors"][0]["loc"] == ["title"]
+        assert (accepted.status_code, accepted.json()["cover"]["size"]) == (201, len(BODY))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": "application/pdf", "content-encoding": "gzip"}, 415),
+        ({"content-type": "application/pdf", "content-range": "bytes 0-9/100"}, 400),
+        ({"content-type": "application/pdf", "content-disposition": 'attachment; filename="a'}, 400),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({"content-type": "multipart/mixed; boundary=b"}, 415),
+        ({"content-type": ""}, 415),
+    ],
+)
+async def test_what_is_not_the_whole_file_is_refused(
+    site: Site, url: str, headers: dict[str, str], status: int
+) -> None:
+    """Coded bytes, a part of a file, a form: each is a problem, and the old file stays."""
+    response = await site.client.put(url, content=BODY, headers=headers)
+
+    assert response.status_code == status
+    assert (await site.client.get(url)).content == b"old"
+
+
+DIGESTS = {
+    "content-digest": ("content-digest", f"sha-256=:{of('sha256')}:"),
+    "repr-digest": ("repr-digest", f"sha-512=:{of('sha512')}:"),
+    "both": ("content-digest", f"sha-512=:{of('sha512')}:, sha-256=:{of('sha256')}:;x=1"),
+    "unknown beside": ("content-digest", f"unixsum=:AAA=:,sha-256=:{of('sha256')}:"),
+    "md5": ("content-md5", of("md5")),
+}
+
+
+@pytest.mark.parametrize("case", DIGESTS)
+async def test_a_digest_is_verified(site: Site, url: str, case: str) -> None:
+    """The right bytes are stored; others with the same digest are refused, and nothing of them stays."""
+    field, value = DIGESTS[case]
+    headers = {"content-type": "application/pdf", field: value}
+    damaged = await site.client.put(url, content=BODY[:-1] + b"x", headers=headers)
+    assert len(await site.keys()) == 1
+    whole = await site.client.put(url, content=BODY, headers=headers)
+
+    problem_in(damaged, 400, "digest-mismatch")
+    assert (whole.status_code, whole.json()["file"]["size"]) == (200, len(BODY))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-digest": "sha-256"},
+        {"content-digest": "sha-256=abc"},
+        {"content-digest": "sha-256=:abc:"},
+        {"content-digest": "sha-256=:AAAA:"},
+        {"content-digest": f"sha-256=:{of('sha256')}: sha-512=:{of('sha512')}:"},
+        {"content-md5": "AAAA"},
+        {"content-md5": "ä"},
+        {"content-digest": f"sha-256=:{of('sha256')}:", "repr-digest": f"sha-256=:{of('sha256', b'')}:"},
+    ],
+)
+def test_a_digest_that_is_none_is_refused(headers: dict[str, str]) -> None:
+    """What a client vouches for must be readable, and one thing."""
+    with pytest.raises(MalformedUploadError):
+        client_digests(headers)
+
+
+async def test_no_temporary_file_is_made(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nowhere for temporary files, an upload works where FastAPI's own fails."""
+    spooled = FastAPI()
+
+    @spooled.post("/")
+    async def spool(file: UploadFile) -> None: ...
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    form = {"file": ("a", b"x" * 5_000_000)}
+    async with AsyncClient(transport=ASGITransport(spooled), base_url="http://spool") as client:
+        failed = await client.post("/", files=form)
+    created = await site.upload(content=b"x" * 5_000_000)
+
+    assert (failed.status_code, created.status_code) == (400, 201)
+
+
+async def test_a_client_that_goes_away_leaves_the_old_file(site: Site, url: str) -> None:
+    """A body that ends in an error replaces nothing."""
+
+    async def breaking() -> AsyncIterator[bytes]:
+        yield BODY
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await site.client.put(url, content=breaking(), headers={"content-type": "a/b"})
+
+    assert (await site.client.get(url)).content == b"old"
+    assert len(await site.keys()) == 1

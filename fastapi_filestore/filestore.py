@@ -29,6 +29,7 @@ from fastapi_filestore.service.sweep import BATCH, Swept, sweep
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.settings.size import parse_size
 from fastapi_filestore.storage.backend import StorageBackend
+from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.storage.signing import UrlSigner
@@ -116,6 +117,7 @@ class Filestore:
                 stack.push_async_callback(backend.aclose)
                 stack.callback(self.registry.unregister_backend, backend.key)
             self._choose_default()
+            upload_memory.limit = self.settings.upload_memory
             if signer := self._signer():
                 stack.callback(setattr, self.registry, "signer", self.registry.signer)
                 self.registry.signer = signer

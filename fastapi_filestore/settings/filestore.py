@@ -54,6 +54,8 @@ the first signs, all verify."""
     """Check at start that every backend can be reached."""
     max_upload_size: Size = 1024**3
     """Largest file, in bytes or with a unit (50 MB, 2 GiB)."""
+    upload_memory: Size = 64 * 1024**2
+    """Memory that the uploads of a process share for what is on its way to the stores, in bytes or with a unit."""
     max_form_fields: Annotated[int, Field(ge=0)] = 100
     """Most fields beside the file in one form."""
     max_field_size: Size = 64 * 1024

@@ -1,6 +1,6 @@
 """How content is cut for an upload: one request if it is short, parts of bounded memory if not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.obstore.location import Kind
@@ -11,17 +11,23 @@ MAX_CONCURRENCY = 2
 
 MIN_PART_SIZE = 5 * 1024 * 1024
 """Of S3 and GCS, for every part but the last; they complain only at the end of the upload."""
+MIN_OTHER_PART_SIZE = 1024 * 1024
+"""Of the other stores: below it, requests cost more than bytes."""
 MAX_PARTS = 10_000
 """Of S3 and GCS; Azure takes more."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
-    """Size of a part in bytes, parts in flight, and whether parts are forced (True), forbidden (False) or neither."""
+    """Size of a part in bytes, parts in flight, and whether parts are forced (True), forbidden (False) or neither.
+
+    `least` is the memory in bytes that an upload can do with when there is little.
+    """
 
     size: int
     concurrency: int
     forced: bool | None
+    least: int = MIN_PART_SIZE
 
     @property
     def in_flight(self) -> int | None:
@@ -34,6 +40,13 @@ class PartPlan:
         if self.forced is None:
             return self.size
         return 0 if self.forced else None
+
+    def within(self, memory: int) -> "PartPlan":
+        """Return a plan whose parts in flight fit into so many bytes, as far as the store allows."""
+        if self.in_flight is None or memory >= self.in_flight:
+            return self
+        size = max(min(self.size, memory), min(self.least, self.size))
+        return replace(self, size=size, concurrency=max(1, min(self.concurrency, memory // size)))
 
 
 def plan_parts(
@@ -58,4 +71,8 @@ def plan_parts(
             f"chunk_size is {part:,} bytes, but this store takes no part under {MIN_PART_SIZE:,}: raise it, leave it "
             "out, or pass use_multipart=False."
         )
-    return PartPlan(max(part, -(-(size or 0) // MAX_PARTS)), concurrency, use_multipart)
+    needed = -(-(size or 0) // MAX_PARTS)
+    plan = PartPlan(max(part, needed), concurrency, use_multipart)
+    if chunk_size is not None or max_concurrency is not None:  # what was asked for is not narrowed
+        return replace(plan, least=plan.size * concurrency)
+    return replace(plan, least=max(needed, MIN_PART_SIZE if kind in ("s3", "gs") else MIN_OTHER_PART_SIZE))

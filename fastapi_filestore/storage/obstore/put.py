@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import obstore
 from anyio import CancelScope
 
-from fastapi_filestore.storage.content import joined
+from fastapi_filestore.storage.budget import upload_memory
+from fastapi_filestore.storage.content import READ_SIZE, joined
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.parts import PartPlan
 from fastapi_filestore.storage.obstore.stores import Store
@@ -44,9 +45,18 @@ class Upload:
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
         async with aclosing(joined(chunks)) as pieces:
-            head, complete = await take(pieces, self.plan.single_limit)
-            if not complete:
-                return await self._put_parts(head, pieces)
+            start = [piece] if (piece := await anext(pieces, None)) is not None else []
+            if self.plan.in_flight is None or sum(map(len, start)) < READ_SIZE:
+                return await self.run_planned(start, pieces)
+            # Only now, so that a client whose bytes are not there yet takes no share.
+            async with upload_memory.share(least=self.plan.least, most=self.plan.in_flight) as share:
+                return await replace(self, plan=self.plan.within(share)).run_planned(start, pieces)
+
+    async def run_planned(self, start: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
+        """Store chunks that were read already and the rest, as planned."""
+        head, complete = await take(rest, self.plan.single_limit, start)
+        if not complete:
+            return await self._put_parts(head, rest)
         body = b"".join(head)
         return _stored(len(body), await self._put_single(body))
 
@@ -157,10 +167,11 @@ class Handoff:
         return chunk
 
 
-async def take(chunks: AsyncIterator[bytes], limit: int | None) -> tuple[list[bytes], bool]:
-    """Take chunks until they are more than a limit in bytes, and say whether that was all."""
-    taken: list[bytes] = []
-    size = 0
+async def take(chunks: AsyncIterator[bytes], limit: int | None, taken: list[bytes]) -> tuple[list[bytes], bool]:
+    """Take chunks, beside those taken already, until they are more than a limit, and say whether that was all."""
+    size = sum(map(len, taken))
+    if limit is not None and size > limit:
+        return taken, False
     async for chunk in chunks:
         taken.append(chunk)
         size += len(chunk)

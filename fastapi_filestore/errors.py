@@ -23,6 +23,7 @@ FilestoreError
 │   ├── PendingContentError            (RuntimeError)
 │   ├── ContentConsumedError           (RuntimeError)
 │   ├── SharedFileError                (ValueError)
+│   ├── StaleFileError                 (RuntimeError)
 │   └── UnsupportedStatementError      (TypeError)
 ├── LedgerError
 │   ├── IntentLostError                (RuntimeError)
@@ -185,6 +186,17 @@ class SharedFileError(ContentError, ValueError):
         )
 
 
+class StaleFileError(ContentError, RuntimeError):
+    """A row would point to a file that another transaction replaced or deleted since it was read."""
+
+    def __init__(self, filename: str) -> None:
+        self.filename = filename
+        super().__init__(
+            f"{filename!r} was replaced or deleted meanwhile by another transaction: roll back, read the row again, "
+            "and repeat the change."
+        )
+
+
 class UnsupportedStatementError(ContentError, TypeError):
     """A bulk statement whose effect on files can't be known."""
 
@@ -308,6 +320,4 @@ class RowConflictError(FilestoreError, ValueError):
 
     def __init__(self, model: str) -> None:
         self.model = model
-        super().__init__(
-            f"The {model} conflicts with another row or misses a value that the database requires."
-        )
+        super().__init__(f"The {model} conflicts with another row or misses a value that the database requires.")

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 from sqlalchemy.orm import Mapper, Session
 
-from fastapi_filestore.errors import IntentLostError, PendingContentError
+from fastapi_filestore.errors import IntentLostError, PendingContentError, StaleFileError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.bookkeeping import Book, current_book, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
@@ -72,13 +72,25 @@ def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change
     """Book what rows come to hold and cease to hold, and intend the deletions that follow."""
     book = booked(session)
     book.mappers.add(mapper)
-    touched: set[Location] = set()
+    touched, gained = set[Location](), dict[Location, FileObject]()
     for before, after in changes:
         book.replace(before, after)
         held, holds = ({file.location for file in files} for files in (before, after))
         book.lost.update(dict.fromkeys(held - holds, mapper))
         touched |= held | holds
+        gained.update((file.location, file) for file in after if file.location not in held)
+    _refuse_garbage(session, mapper, gained)
     _intend_deletions(session, mapper, touched)
+
+
+def _refuse_garbage(session: Session, mapper: Mapper[Any], gained: Mapping[Location, FileObject]) -> None:
+    # At once, since a trigger may take the intent back; at the commit again, for other sessions may commit till then.
+    access, whole = access_of(session, mapper), whole_book(session)
+    strange = gained.keys() - whole.fresh.keys() - whole.intended.keys()
+    if access is None or not strange:
+        return
+    if known := access.ledger.known(_connection(session, mapper), strange):
+        raise StaleFileError(gained[known.pop()].filename)
 
 
 def _intend_deletions(session: Session, mapper: Mapper[Any], locations: set[Location]) -> None:

@@ -7,13 +7,13 @@ from typing import cast
 
 from sqlalchemy.orm import Session, SessionTransaction
 
-from fastapi_filestore.errors import SharedFileError
+from fastapi_filestore.errors import ObjectNotFoundError, SharedFileError, StaleFileError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.bookkeeping import Book, close_book, enclosing_book, open_book, unended, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.commits import is_doubtful
 from fastapi_filestore.orm.file_attributes import holders_in_database
-from fastapi_filestore.orm.ledger import LedgerAccess
+from fastapi_filestore.orm.ledger import LedgerAccess, access_of
 from fastapi_filestore.orm.transfer import discard, forget
 from fastapi_filestore.storage.cleanup import finish
 
@@ -26,7 +26,11 @@ Intents = Mapping[Location, LedgerAccess | None]
 
 
 def refuse_shared_files(session: Session) -> None:
-    """Raise `SharedFileError` if the transaction would leave one file in two places."""
+    """Raise `SharedFileError` if the transaction would leave one file in two places.
+
+    Raises:
+        StaleFileError: A file that the session took for a row's own is another transaction's garbage.
+    """
     session.flush()
     if open_book(session) is None:
         return
@@ -36,6 +40,25 @@ def refuse_shared_files(session: Session) -> None:
         # A file that no row held before, as one that a client stored by itself, is told apart by looking.
         if file.location in book.fresh or holders_in_database(session, known, file) > 1:
             raise SharedFileError(file.filename)
+        if _is_garbage(session, book, file):
+            raise StaleFileError(file.filename)
+
+
+def _is_garbage(session: Session, book: Book, file: FileObject) -> bool:
+    # In this order: whoever deletes an object forgets its intent afterwards.
+    for mapper in book.mappers:
+        access = access_of(session, mapper)
+        if access and access.ledger.known(session.connection(bind_arguments={"mapper": mapper}), [file.location]):
+            return True
+    return not await_in_session(_exists(file))
+
+
+async def _exists(file: FileObject) -> bool:
+    try:
+        await file.head_async()
+    except ObjectNotFoundError:
+        return False
+    return True
 
 
 def mark_committed(session: Session) -> None:

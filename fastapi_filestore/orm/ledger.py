@@ -108,6 +108,15 @@ class Ledger:
         """Remove intents of any kind."""
         list(self._remove(connection, locations))
 
+    def known(self, connection: Connection, locations: Iterable[Location]) -> set[Location]:
+        """Return those of the locations that an intent of any kind covers."""
+        found = (
+            (backend, path)
+            for backend, paths in _by_backend(locations)
+            for path in connection.scalars(self._at(select(self.table.c.path), backend, paths))
+        )
+        return set(found)
+
     def renew(self, connection: Connection, locations: Iterable[Location]) -> None:
         """Let upload intents fall due later: their uploads take long."""
         for backend, paths in _by_backend(locations):

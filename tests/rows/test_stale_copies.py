@@ -1,0 +1,54 @@
+"""What a session read may be garbage by the time it writes: it must not come back into a row."""
+
+from collections.abc import Callable
+
+import pytest
+
+from fastapi_filestore import StaleFileError, storages
+from fastapi_filestore.testing import FaultyBackend
+from tests.rows.conftest import Rows, pending
+from tests.rows.models import Document
+
+
+def _edit_pages(document: Document) -> None:
+    document.pages = [*reversed(document.pages or []), pending(b"new")]
+
+
+def _change_metadata(document: Document) -> None:
+    assert document.pages is not None
+    document.pages[0].metadata["changed"] = "yes"
+
+
+async def _race(rows: Rows, edit: Callable[[Document], None]) -> None:
+    """Edit a document's pages from a copy that was read before another session dropped the first of them."""
+    identity = await rows.add(title="t", pages=[pending(b"1"), pending(b"2")])
+    async with rows.work(expire_on_commit=False) as stale, rows.work() as quick:
+        document = await stale.do(lambda s: s.get_one(Document, identity))
+        await stale.commit()
+        current = await quick.do(lambda s: s.get_one(Document, identity))
+        current.pages = (current.pages or [])[1:]
+        await quick.commit()
+        edit(document)
+        await stale.commit()
+
+
+@pytest.mark.parametrize("edit", [_edit_pages, _change_metadata])
+async def test_a_file_that_another_session_dropped_does_not_come_back(
+    rows: Rows, edit: Callable[[Document], None]
+) -> None:
+    """A list edited from a stale copy is refused if it holds a file that another transaction let go."""
+    with pytest.raises(StaleFileError, match="read the row again"):
+        await _race(rows, edit)
+
+    assert len(await rows.keys()) == 1
+
+
+async def test_a_file_that_is_yet_to_be_deleted_does_not_come_back(rows: Rows) -> None:
+    """The ledger tells of a file that is garbage before the store does."""
+    if not rows.has_ledger:
+        return
+    storages.register_backend(FaultyBackend(rows.backend, lambda call, op: op == "delete"), replace=True)
+    with pytest.raises(StaleFileError):
+        await _race(rows, _change_metadata)
+
+    storages.register_backend(rows.backend, replace=True)

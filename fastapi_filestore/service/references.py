@@ -245,7 +245,8 @@ class Database:
 def _locations(connection: Connection, statements: Sequence[SelectBase]) -> set[Location]:
     if not statements:
         return set()
-    return {Location(*row) for row in connection.execute(union_all(*statements))}
+    rows: Sequence[Any] = connection.execute(union_all(*statements)).all()
+    return {Location(backend, path) for backend, path in rows}
 
 
 def database(

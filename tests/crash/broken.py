@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from fastapi_filestore import FileObject, ObjectInfo, StorageBackend
 from fastapi_filestore.orm import bookkeeping, ledger, transfer, unit_of_work
 from fastapi_filestore.orm.bridge import await_in_session
+from fastapi_filestore.orm.ending import honour_end
 from fastapi_filestore.orm.engines import run_on_engine
 from fastapi_filestore.storage.keys import generate_key
 
@@ -46,7 +47,6 @@ async def _upload(late: Late) -> None:
 
 def delete_at_savepoint_release() -> None:
     """Take the release of a savepoint for a commit."""
-    honour_end = unit_of_work.honour_end
 
     def too_early(session: Session, transaction: SessionTransaction) -> None:
         book = session.info.get(bookkeeping._BOOKS, {}).get(transaction)

@@ -154,7 +154,7 @@ class ChildProcess:
     def _fail(self, label: str) -> None:
         if label == "a piece put":
             raise ConnectionResetError("The client is gone, as the schedule wants it.")
-        if label.split()[-1] in STORE_CALLS:
+        if label.rsplit(maxsplit=1)[-1] in STORE_CALLS:
             raise StorageUnavailableError("The store is down, as the schedule wants it.")
         dialect = self.application.plain_engine.dialect
         if label in {"after COMMIT", "after ROLLBACK"} and dialect.driver == "pysqlite":

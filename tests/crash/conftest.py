@@ -64,9 +64,7 @@ def _database(combination: Combination, request: pytest.FixtureRequest, folder: 
     return replace(server, database=name).url("postgresql")
 
 
-def _store(
-    combination: Combination, request: pytest.FixtureRequest, folder: Path
-) -> tuple[str, dict[str, object]]:
+def _store(combination: Combination, request: pytest.FixtureRequest, folder: Path) -> tuple[str, dict[str, object]]:
     if combination.store == "local":
         return str(folder / "objects"), {}
     server: SeaweedFS = request.getfixturevalue("seaweedfs")

@@ -157,7 +157,7 @@ class Place:
             for name in reversed(TABLES):
                 connection.execute(text(f"DELETE FROM {name}"))
             for name in TABLES:
-                connection.execute(text(f"INSERT INTO {name} SELECT * FROM first_{name}"))  # noqa: S608
+                connection.execute(text(f"INSERT INTO {name} SELECT * FROM first_{name}"))
 
     @property
     def _database_file(self) -> Path:
@@ -194,7 +194,7 @@ class Place:
         """Look at everything, through nothing of the unit of work."""
         with self.engine.connect() as connection:
             records = list(_records(connection))
-            intents = {path: kind for path, kind in connection.execute(select(LEDGER.table.c.path, LEDGER.table.c.kind))}
+            intents = dict(connection.execute(select(LEDGER.table.c.path, LEDGER.table.c.kind)).tuples().all())
         objects = {info.path: info.size async for info in self.backend.list()}
         return State(records, objects, intents)
 

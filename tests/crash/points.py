@@ -82,13 +82,15 @@ def watch_statements(engine: Engine, points: Points) -> None:
     for name in ("do_execute", "do_executemany", "do_execute_no_params"):
         event.listen(engine, name, before)
 
-    @event.listens_for(engine, "after_cursor_execute")
-    def after(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        points.reach(f"after {_short(statement)}")
+    # The library makes engines of its own that share the dialect, so this listens to all engines.
+    @event.listens_for(Engine, "after_cursor_execute")
+    def after(connection: Connection, cursor: Any, statement: str, *rest: Any) -> None:
+        if connection.dialect is engine.dialect:
+            points.reach(f"after {_short(statement)}")
 
     commit, roll_back = engine.dialect.do_commit, engine.dialect.do_rollback
-    engine.dialect.do_commit = _pointed("COMMIT", commit, roll_back, points)  # type: ignore[method-assign]
-    engine.dialect.do_rollback = _pointed("ROLLBACK", roll_back, roll_back, points)  # type: ignore[method-assign]
+    setattr(engine.dialect, "do_commit", _pointed("COMMIT", commit, roll_back, points))  # noqa: B010 - a method
+    setattr(engine.dialect, "do_rollback", _pointed("ROLLBACK", roll_back, roll_back, points))  # noqa: B010 - the same
 
 
 def _short(statement: str) -> str:

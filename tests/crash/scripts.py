@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,9 @@ from tests.crash.points import PART
 
 FIRST_OBJECTS = 8
 """Objects of the rows that each script finds."""
+
+LITTER = "litter-"
+"""Begins the keys of what earlier processes left, for a sweeper to settle."""
 
 Act = Callable[[Application], Coroutine[Any, Any, None]]
 
@@ -480,7 +483,7 @@ async def service_conflict(application: Application) -> None:
 async def leave_litter(application: Application) -> None:
     """Leave what crashed processes leave: objects with intents of either kind, and intents without an object."""
     backend = storages.get_backend(BACKEND)
-    litter = {f"litter-{number}": DELETION if number % 2 else UPLOAD for number in range(5)}
+    litter = {f"{LITTER}{number}": DELETION if number % 2 else UPLOAD for number in range(5)}
     for path in list(litter)[:3]:
         await backend.put(path, b"litter")
     intents = [{"backend": BACKEND, "path": path, "kind": kind, "due_at": 0.0} for path, kind in litter.items()]
@@ -516,10 +519,3 @@ async def sweeper_beside(application: Application) -> None:
 async def two_sweepers(application: Application) -> None:
     """Two sweepers at once."""
     await together(sweep_all(application), sweep_all(application))
-
-
-async def make_all_due(application: Application) -> None:
-    """Let every intent fall due."""
-    async with application.work() as work:
-        await work.do(lambda session: session.execute(update(LEDGER.table).values(due_at=0)))
-        await work.commit()

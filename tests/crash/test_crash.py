@@ -20,7 +20,9 @@ SYNC, ASYNC = LOCAL[0], LOCAL[1]
 FAULTS = [fault for fault in get_args(Fault) if fault not in {"none", "kill"}]
 
 
-async def _try_some(places: Places, combination: Combination, fault: Fault, random: Random, request: pytest.FixtureRequest) -> list[str]:
+async def _try_some(
+    places: Places, combination: Combination, fault: Fault, random: Random, request: pytest.FixtureRequest
+) -> list[str]:
     possible = [script for script in SCRIPTS.values() if makes_sense(combination, fault, script)]
     problems = []
     for script in random.sample(possible, SCRIPTS_EACH):

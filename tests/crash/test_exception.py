@@ -1,4 +1,4 @@
-"""The one documented exception: SQLite has one writer, so a key needed inside a transaction has no intent of its own."""
+"""The one documented exception: SQLite has one writer, so a key needed inside a transaction may have no intent."""
 
 import pytest
 

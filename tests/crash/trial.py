@@ -8,11 +8,13 @@ from tests.crash.child import STORE_CALLS, Fault, Report
 from tests.crash.forkserver import Outcome
 from tests.crash.judgement import Verdict, judge
 from tests.crash.place import Place
-from tests.crash.scripts import SCRIPTS, Script
+from tests.crash.scripts import LITTER, Script
 
 EXPECTED_ERRORS: Final[Mapping[Fault, frozenset[str | None]]] = {
     "none": frozenset({None}),
-    "error": frozenset({None, "StorageUnavailableError", "OperationalError", "ProgrammingError", "ConnectionResetError"}),
+    "error": frozenset(
+        {None, "StorageUnavailableError", "OperationalError", "ProgrammingError", "ConnectionResetError"}
+    ),
     "hang": frozenset({None, "CancelledError"}),
     "sweep": frozenset({None, "IntentLostError"}),
     "cancel": frozenset({None, "CancelledError"}),
@@ -30,12 +32,14 @@ class Tally:
         problems: What was wrong, with the schedule that showed it.
         excused: How many left an object of the documented exception.
         left_to_sweeper: How many left an object or an intent behind for the sweeper.
+        locked: How many left SQLite locked for the rest of the process, as cancelled tasks do without us, too.
     """
 
     count: int = 0
     problems: list[str] = field(default_factory=list)
     excused: int = 0
     left_to_sweeper: int = 0
+    locked: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Trial:
             assert outcome.report.error is None, outcome.report.traceback
             assert len((await self.place.state()).objects) == self.script.objects, "the script did not do its work"
             verdict = await judge(self.place)
-            assert verdict.problems == [] and verdict.strays == set(), verdict
+            assert (verdict.problems, verdict.strays) == ([], set()), verdict
         return outcome.report.labels
 
     async def awaits(self) -> int:
@@ -74,8 +78,8 @@ class Trial:
             return [(number, label) for number, label in enumerate(labels, 1) if label.split()[-1] in STORE_CALLS]
         return list(enumerate(labels, 1))
 
-    async def run(self, points: Iterable[tuple[int, str]]) -> Tally:
-        """Run a schedule for each of the points."""
+    async def run(self, points: Iterable[tuple[int, str]], *, until_caught: bool = False) -> Tally:
+        """Run a schedule for each of the points; with `until_caught`, until one has a problem."""
         tally = Tally()
         for number, label in points:
             outcome = await self.place.run(self.script.name, fault=self.fault, at=number, variant=self.variant)
@@ -86,6 +90,9 @@ class Trial:
             tally.count += 1
             tally.excused += bool(verdict.excused)
             tally.left_to_sweeper += bool(verdict.strays or verdict.intents)
+            tally.locked += self._is_locked(outcome.report)
+            if until_caught and tally.problems:
+                break
         return tally
 
     def _ending(self, outcome: Outcome, verdict: Verdict, label: str) -> Sequence[str]:
@@ -95,9 +102,14 @@ class Trial:
             return [f"the process ended without a report: {outcome.output}"]
         if not outcome.report.struck and not self.script.concurrent:
             return ["the point was never reached"]
-        if self.fault == "kill":
+        if self.fault == "kill" or self._is_locked(outcome.report):
             return []
         return [*_complaints(outcome.report, self.fault), *_litter(verdict, outcome.report.label or label)]
+
+    def _is_locked(self, report: Report | None) -> bool:
+        # aiosqlite's connection, closed in the middle of a statement, keeps its lock as long as the process lives.
+        cancelled = self.fault in {"cancel", "scope"} and self.place.is_sqlite
+        return cancelled and report is not None and "database is locked" in (report.afterwards or "")
 
 
 def _complaints(report: Report, fault: Fault) -> list[str]:
@@ -113,6 +125,7 @@ def _complaints(report: Report, fault: Fault) -> list[str]:
 
 def _litter(verdict: Verdict, label: str) -> list[str]:
     # The process lives on, so it cleans up itself, unless nobody can know what became of a commit or a deletion.
-    if verdict.strays and not label.endswith(("delete", "COMMIT")):
-        return [f"a process that lived on left objects: {sorted(verdict.strays)}"]
+    strays = {path for path in verdict.strays if not path.startswith(LITTER)}
+    if strays and not label.endswith(("delete", "COMMIT")):
+        return [f"a process that lived on left objects: {sorted(strays)}"]
     return []

@@ -194,7 +194,8 @@ class Place:
         """Look at everything, through nothing of the unit of work."""
         with self.engine.connect() as connection:
             records = list(_records(connection))
-            intents = dict(connection.execute(select(LEDGER.table.c.path, LEDGER.table.c.kind)).tuples().all())
+            rows = connection.execute(select(LEDGER.table.c.path, LEDGER.table.c.kind))
+            intents = {row.path: row.kind for row in rows}
         objects = {info.path: info.size async for info in self.backend.list()}
         return State(records, objects, intents)
 

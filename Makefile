@@ -1,6 +1,8 @@
 # make run     serve the example application on http://127.0.0.1:8000 (another port: make run PORT=9000)
 # make test    run everything, against real servers
 # make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0, in an environment of its own
+# make crash   kill a process at every statement and store call of every script, thousands of times
+# make soak    load PostgreSQL and SeaweedFS for a minute (longer: make soak SECONDS=600), killing processes meanwhile
 # make check   style, types, and which module may import which
 # make bench-audit  seconds and memory of an audit of a million objects and rows
 # make format  let ruff rewrite the code's layout
@@ -10,6 +12,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 WORKERS ?= 2
+SECONDS ?= 60
 
 VENV := .venv
 VENV_2_0 := .venv-sqlalchemy-2.0
@@ -25,7 +28,7 @@ INSTALL_ITSELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: run test test-sqlalchemy-2.0 check format lock clean browser
+.PHONY: run test test-sqlalchemy-2.0 crash soak check format lock clean browser
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
@@ -35,6 +38,12 @@ test: $(VENV)/.dev $(NODE_MODULES) browser
 
 test-sqlalchemy-2.0: $(VENV_2_0)/.rows
 	$(VENV_2_0)/bin/python -m pytest -n $(WORKERS) --dist worksteal tests/rows tests/schema
+
+crash: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/crash/every_point.py
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.soak $(SECONDS)
 
 check: $(VENV)/.dev $(NODE_MODULES)
 	$(BIN)/ruff check .

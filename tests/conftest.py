@@ -4,6 +4,7 @@ import pytest
 
 pytest_plugins = (
     "tests.crash.summary",
+    "tests.crash.summary",
     "tests.servers.environment",
     "tests.servers.seaweedfs",
     "tests.servers.azurite",

@@ -12,6 +12,7 @@ from fastapi_filestore.orm.bookkeeping import Book, current_book, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room
 from fastapi_filestore.orm.ledger import access_of, ledger_of
+from fastapi_filestore.orm.reservations import drop_reservations
 from fastapi_filestore.orm.transfer import Claimed, store
 
 CONNECTED = "fastapi_filestore.connected"
@@ -64,6 +65,7 @@ def _settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileO
             "for this one."
         )
     if not access.ledger.settle(_connection(session, mapper), claims):
+        drop_reservations(access)
         raise IntentLostError(some.filename)
     current_book(session).settled |= claims.keys()
 

@@ -87,6 +87,13 @@ def reservations_of(access: LedgerAccess, backend: str) -> Reservations:
     return _reservations.setdefault((os.getpid(), access, backend), Reservations(access, backend))
 
 
+def drop_reservations(access: LedgerAccess) -> None:
+    """Forget the unused keys of a ledger that lost an intent: a process that slept too long has lost them all."""
+    for (pid, owner, _), reservations in _reservations.items():
+        if (pid, owner) == (os.getpid(), access):
+            reservations.keys.clear()
+
+
 async def release_reservations() -> None:
     """Give back all unused keys of this process, at the end of an application."""
     mine = [key for key in _reservations if key[0] == os.getpid()]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, delete, select
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session, defer, make_transient, scoped_session, sessionmaker
 
-from fastapi_filestore import FileObject, SharedFileError, StorageUnavailableError, storages
+from fastapi_filestore import FileObject, IntentLostError, SharedFileError, StorageUnavailableError, storages
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import Rows, Work, pending
-from tests.rows.models import Document, Note
+from tests.rows.models import LEDGER, Document, Note
 
 
 async def _replace(work: Work, identity: int, content: bytes) -> None:
@@ -287,3 +287,21 @@ async def test_a_pool_of_one_connection_is_enough(rows: Rows) -> None:
     await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))
 
     assert len(await rows.keys()) == 1
+
+
+@pytest.mark.parametrize("rows", ["sqlite-async", "postgres-sync"], indirect=True)
+async def test_a_process_that_slept_too_long_loses_one_upload(rows: Rows) -> None:
+    """When a sweeper took a reserved key's intent, the upload fails once: the other keys are not tried."""
+    for number in range(2):  # the second one leaves a reserved key
+        await rows.add(title=str(number), file=pending())
+    async with rows.work() as work:
+        await work.do(lambda s: s.execute(delete(LEDGER.table)))
+        await work.commit()
+        await work.do(lambda s: s.add(Document(title="lost", file=pending())))
+        with pytest.raises(IntentLostError):
+            await work.commit()
+        await work.rollback()
+        await work.do(lambda s: s.add(Document(title="kept", file=pending())))
+        await work.commit()
+
+    assert len(await rows.keys()) == 3

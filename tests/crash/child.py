@@ -18,11 +18,11 @@ import anyio
 from sqlalchemy import NullPool, create_engine, select, update
 from sqlalchemy.exc import OperationalError
 
-from fastapi_filestore import ObstoreBackend, StorageRegistry, StorageUnavailableError, storages
+from fastapi_filestore import IntentLostError, ObstoreBackend, StorageRegistry, StorageUnavailableError, storages
 from fastapi_filestore.orm import ending
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service.sweep import sweep
-from tests.crash.application import DRIVERS, Application
+from tests.crash.application import DRIVERS, Application, Work
 from tests.crash.broken import VARIANTS
 from tests.crash.models import BACKEND, LEDGER, Document, add_first_rows, pending
 from tests.crash.points import PointedBackend, Points, Strike, Transactions, kill_this_process, watch_statements
@@ -203,14 +203,26 @@ class ChildProcess:
             return
         try:
             for number, work in enumerate(self.application.opened):
-                await work.rollback()
-                document = Document(title=f"afterwards {number}", file=pending("afterwards"))
-                await work.do(lambda session, document=document: session.add(document))  # type: ignore[misc]
-                await work.commit()
-                await work.close()
+                await self._use_again(work, f"afterwards {number}")
             await release_reservations()
         except Exception as error:  # noqa: BLE001 - the report says it
             self.report.afterwards = repr(error)
+        for work in self.application.opened:
+            await work.close()
+
+    async def _use_again(self, work: Work, title: str) -> None:
+        document = Document(title=title, file=pending("afterwards"))
+        # A sweeper that struck long before its time may have taken reserved keys, too: one unit of work finds out.
+        for attempts_left in (1, 0) if self.schedule.fault == "sweep" else (0,):
+            await work.rollback()
+            await work.do(lambda session: session.add(document))
+            try:
+                await work.commit()
+            except IntentLostError:
+                if not attempts_left:
+                    raise
+            else:
+                return
 
     def _note_upload(self, path: str) -> None:
         if self.points.armed and self.transactions.open:

@@ -19,9 +19,9 @@ def _blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def application(tmp_path: Path) -> str:
-    """The README's application and its hand-written route, pasted into a file."""
-    application, route = _blocks("python")[:2]
-    (tmp_path / "app.py").write_text(f"{application}\n{route}", encoding="utf-8")
+    """The README's application and its hand-written routes, pasted into a file."""
+    application, route, stream = _blocks("python")[:3]
+    (tmp_path / "app.py").write_text(f"{application}\n{route}\n{stream}", encoding="utf-8")
     return application
 
 
@@ -35,10 +35,12 @@ def test_the_pasted_application_keeps_a_file(application: str, tmp_path: Path) -
                 created = client.post("/documents/", data={"title": "Report"}, files={"file": ("r.pdf", b"%PDF-1.7")})
                 down = client.get(created.json()["file"]["url"])
                 by_hand = client.post("/reports", files={"file": ("r.pdf", b"%PDF-1.7")})
+                streamed = client.post("/streams", files={"file": ("r.pdf", b"%PDF-1.7")})
         finally:
             server.terminate()
 
-    assert (created.status_code, down.content, by_hand.status_code) == (201, b"%PDF-1.7", 201)
+    assert (created.status_code, down.content) == (201, b"%PDF-1.7")
+    assert (by_hand.status_code, streamed.status_code) == (201, 201)
 
 
 def test_the_application_is_short(application: str) -> None:

@@ -150,7 +150,7 @@ class ChildProcess:
 
     def _hang(self, label: str) -> None:
         # A script that does several things at once may be somewhere else this time.
-        if label.split()[-1] in STORE_CALLS:
+        if label.rsplit(maxsplit=1)[-1] in STORE_CALLS:
             self.backend.hang(label)
 
     def _fail(self, label: str) -> None:

@@ -10,6 +10,7 @@ from tests.crash.conftest import Places
 from tests.crash.place import Combination
 from tests.crash.scripts import SCRIPTS
 from tests.crash.summary import count
+from tests.crash.test_broken_variants import CAUGHT, is_caught
 from tests.crash.trial import Trial
 
 CASES = [
@@ -32,3 +33,10 @@ async def test_every_point(
     count(request, trial, tally)
 
     assert tally.problems == []
+
+
+@pytest.mark.parametrize("combination", LOCAL, ids=str)
+@pytest.mark.parametrize("variant", CAUGHT)
+async def test_every_broken_variant_is_caught(variant: str, combination: Combination, places: Places) -> None:
+    """A library that breaks a rule is found out with every kind of session and database."""
+    assert await is_caught(variant, combination, places)

@@ -9,13 +9,16 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sqlalchemy import create_engine
 from sqlalchemy.orm import configure_mappers
 
 from tests.crash import child
+from tests.crash.application import DRIVERS
 from tests.crash.child import Report, Schedule
 
 PATIENCE = 40
@@ -66,12 +69,19 @@ def fork_server() -> Iterator[ForkServer]:
 
 def serve(descriptor: int) -> None:
     """Run schedules until the other end is gone."""
-    configure_mappers()
+    _warm_up()
     connection = Connection(descriptor)
     with TemporaryDirectory(prefix="filestore-crash-") as folder, suppress(EOFError):
         while True:
             schedule: Schedule = connection.recv()
             connection.send(_fork(schedule, Path(folder)))
+
+
+def _warm_up() -> None:
+    configure_mappers()
+    # Making an engine imports its driver and connects to nothing.
+    for driver in chain.from_iterable(DRIVERS.values()):
+        create_engine(f"{driver}://")
 
 
 def _fork(schedule: Schedule, folder: Path) -> Outcome:

@@ -13,10 +13,9 @@ from tests.crash.scripts import SCRIPTS
 from tests.crash.summary import count
 from tests.crash.trial import Trial
 
-SCRIPTS_EACH = 3
-POINTS_EACH = 5
+SCRIPTS_EACH = 2
+POINTS_EACH = 3
 
-SYNC, ASYNC = LOCAL[0], LOCAL[1]
 FAULTS = [fault for fault in get_args(Fault) if fault not in {"none", "kill"}]
 
 

@@ -125,7 +125,9 @@ class ChildProcess:
         # A cancelled SELECT keeps SQLite locked as long as anything refers to its cursor, as a traceback does.
         gc.collect()
         self.points.armed = False
-        self.report.labels, self.report.struck = self.points.labels, self.points.struck or self.report.struck
+        self.report.labels = self.points.labels
+        if self.points.struck_at is not None:
+            self.report.struck, self.report.label = True, self.points.struck_at
         if self.schedule.fault != "none":
             await self._live_on()
         return self.report

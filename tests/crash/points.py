@@ -36,7 +36,7 @@ class Points:
         self.chosen, self.strike = chosen, strike
         self.labels: list[str] = []
         self.armed = False
-        self.struck = False
+        self.struck_at: str | None = None
         self._lock = threading.RLock()
 
     def reach(self, label: str) -> None:
@@ -47,7 +47,7 @@ class Points:
             self.labels.append(label)
             chosen = len(self.labels) == self.chosen
         if chosen:
-            self.struck = True
+            self.struck_at = label
             self.strike(label)
 
 

@@ -84,6 +84,8 @@ class Trial:
         for number, label in points:
             outcome = await self.place.run(self.script.name, fault=self.fault, at=number, variant=self.variant)
             verdict = await judge(self.place)
+            # Units of work that run at once take another turn each time: only the process knows where it was struck.
+            label = outcome.report.label if outcome.report and outcome.report.struck else label
             problems = [*verdict.problems, *self._ending(outcome, verdict, label)]
             where = f"{self.place.combination} {self.script.name} {self.fault} at {number} ({label})"
             tally.problems += [f"{where}: {problem}" for problem in problems]
@@ -106,7 +108,7 @@ class Trial:
             return []
         # Of several units of work that are cancelled at once, another one may have been at its COMMIT.
         doubtful = self.script.concurrent and self.fault == "hang"
-        litter = [] if doubtful else _litter(verdict, outcome.report.label or label)
+        litter = [] if doubtful else _litter(verdict, label)
         return [*_complaints(outcome.report, self.fault), *litter]
 
     def _is_locked(self, report: Report | None) -> bool:

@@ -85,9 +85,9 @@ class Trial:
             outcome = await self.place.run(self.script.name, fault=self.fault, at=number, variant=self.variant)
             verdict = await judge(self.place)
             # Units of work that run at once take another turn each time: only the process knows where it was struck.
-            label = outcome.report.label if outcome.report and outcome.report.struck else label
-            problems = [*verdict.problems, *self._ending(outcome, verdict, label)]
-            where = f"{self.place.combination} {self.script.name} {self.fault} at {number} ({label})"
+            struck_at = outcome.report.label if outcome.report and outcome.report.struck else label
+            problems = [*verdict.problems, *self._ending(outcome, verdict, struck_at)]
+            where = f"{self.place.combination} {self.script.name} {self.fault} at {number} ({struck_at})"
             tally.problems += [f"{where}: {problem}" for problem in problems]
             tally.count += 1
             tally.excused += bool(verdict.excused)

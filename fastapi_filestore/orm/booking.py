@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import IntentLostError, PendingContentError, StaleFileError
 from fastapi_filestore.file_object import FileObject, FileState, Location
+from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.bookkeeping import Book, current_book, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room
@@ -64,7 +65,7 @@ def _settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileO
             f"{some.filename!r} was stored for another database, whose ledger would delete it: make a new FileObject "
             "for this one."
         )
-    if not access.ledger.settle(_connection(session, mapper), claims):
+    if not access.ledger.settle(writing_connection(session, mapper), claims):
         drop_reservations(access)
         raise IntentLostError(some.filename)
     current_book(session).settled |= claims.keys()
@@ -91,7 +92,7 @@ def _refuse_garbage(session: Session, mapper: Mapper[Any], gained: Mapping[Locat
     strange = gained.keys() - whole.fresh.keys() - whole.intended.keys()
     if access is None or not strange:
         return
-    if known := access.ledger.known(_connection(session, mapper), strange):
+    if known := access.ledger.known(writing_connection(session, mapper), strange):
         raise StaleFileError(gained[known.pop()].filename)
 
 
@@ -103,10 +104,10 @@ def _intend_deletions(session: Session, mapper: Mapper[Any], locations: set[Loca
     intended = {at for at in locations if whole.intended.get(at) is not None}
     doomed = {at for at in locations if whole.holders(at) <= 0}
     if new := doomed - intended:
-        access.ledger.intend(_connection(session, mapper), new)
+        access.ledger.intend(writing_connection(session, mapper), new)
         book.intended.update(dict.fromkeys(new, access))
     if spared := intended - doomed:
-        access.ledger.forget(_connection(session, mapper), spared)
+        access.ledger.forget(writing_connection(session, mapper), spared)
         book.intended.update(dict.fromkeys(spared))
 
 
@@ -115,8 +116,4 @@ def spare_moved_files(session: Session) -> None:
     for at, mapper in whole_book(session).moved().items():
         ledger = ledger_of(mapper.local_table.metadata) if isinstance(mapper.local_table, Table) else None
         if ledger is not None and ledger.triggers:
-            ledger.forget(_connection(session, mapper), [at])
-
-
-def _connection(session: Session, mapper: Mapper[Any]) -> Connection:
-    return session.connection(bind_arguments={"mapper": mapper})
+            ledger.forget(writing_connection(session, mapper), [at])

@@ -13,6 +13,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.booking import book_changes, store_files
 from fastapi_filestore.orm.file_attributes import file_attributes, stored_files
 from fastapi_filestore.orm.stored_object import StoredObject
@@ -90,7 +91,10 @@ def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapp
     query = select(*(getattr(mapper.class_, key) for key in keys))
     if statement.whereclause is not None:
         query = query.where(statement.whereclause)
-    rows = state.session.execute(query, state.parameters, bind_arguments={"mapper": mapper})
+    if state.session.autoflush:
+        state.session.flush()
+    # Over the connection of the statement itself: a session may read from a replica, which lags behind.
+    rows = writing_connection(state.session, mapper).execute(query, state.parameters)
     return [tuple(row) for row in rows]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from fastapi_filestore.errors import ObjectNotFoundError, SharedFileError, StaleFileError
 from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.bookkeeping import Book, close_book, enclosing_book, open_book, unended, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.commits import is_doubtful
@@ -48,7 +49,7 @@ def _is_garbage(session: Session, book: Book, file: FileObject) -> bool:
     # In this order: whoever deletes an object forgets its intent afterwards.
     for mapper in book.mappers:
         access = access_of(session, mapper)
-        if access and access.ledger.known(session.connection(bind_arguments={"mapper": mapper}), [file.location]):
+        if access and access.ledger.known(writing_connection(session, mapper), [file.location]):
             return True
     return not await_in_session(_exists(file))
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.stored_object import StoredObject
 
 ROWS_AT_ONCE = 500
@@ -85,7 +86,7 @@ def holders_in_database(session: Session, mappers: Iterable[Mapper[Any]], file: 
     for column, (mapper, column_type) in columns.items():
         text = cast_sql(column, String)
         query = select(column).where(or_(*(text.contains(one, autoescape=True) for one in spellings)))
-        values = session.connection(bind_arguments={"mapper": mapper}).scalars(query)
+        values = writing_connection(session, mapper).scalars(query)
         held += sum(file in column_type.files(value) for value in values)
     return held
 
@@ -105,7 +106,7 @@ def _locked_rows(session: Session, mapper: Mapper[Any], identities: list[Any]) -
         .where(condition)
         .with_for_update()
     )
-    connection = session.connection(bind_arguments={"mapper": mapper})
+    connection = writing_connection(session, mapper)
     if connection.dialect.name == "sqlite":
         _take_write_lock(connection, mapper)
     rows = connection.execute(statement)

@@ -35,6 +35,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.errors import LedgerMissingError
 from fastapi_filestore.file_object import Location
+from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.triggers import watch_tables
 from fastapi_filestore.orm.triggers.description import LedgerTarget
 
@@ -222,7 +223,7 @@ def access_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
     ledger = ledger_of(mapper.local_table.metadata) if isinstance(mapper.local_table, Table) else None
     if ledger is None:
         return None
-    bind = session.get_bind(mapper)
+    bind = writing_bind(session, mapper)
     if not isinstance(bind, Engine) or isinstance(bind.pool, StaticPool | SingletonThreadPool):
         return None
     return LedgerAccess(ledger, bind)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from inspect import Parameter, signature
 from typing import Any
 
-from sqlalchemy import Engine, MetaData, Table, inspect
+from sqlalchemy import Engine, MetaData, Table, inspect, update
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, registry, scoped_session
@@ -68,7 +68,7 @@ class Databases:
         engines: dict[Engine, set[Table]] = defaultdict(set)
         for metadata in metadatas:
             for table in file_tables(metadata):
-                engines[_engine_of(session, mapper=mappers.get(table), clause=table)].add(table)
+                engines[_engine_of(session, mapper=mappers.get(table), clause=update(table))].add(table)
         return [
             database(engine, metadatas, registry=self._registry, is_here=tables.__contains__)
             for engine, tables in engines.items()

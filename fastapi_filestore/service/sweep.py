@@ -105,6 +105,13 @@ def _due(connection: Connection, ledger: Ledger, leave: Collection[str]) -> Colu
 
 
 def _claim(connection: Connection, *, ledger: Ledger, batch: int, leave: Collection[str]) -> list[Swept]:
+    while claimed := _claim_batch(connection, ledger, batch, leave):
+        if doomed := _without_moved(connection, ledger, claimed):
+            return doomed
+    return []
+
+
+def _claim_batch(connection: Connection, ledger: Ledger, batch: int, leave: Collection[str]) -> list[Swept]:
     table = ledger.table
     if connection.dialect.name == "sqlite":
         # Its write lock, taken before the read, stands in for row locks.
@@ -123,7 +130,7 @@ def _claim(connection: Connection, *, ledger: Ledger, batch: int, leave: Collect
             .where(and_(table.c.backend == group[0].backend, table.c.path.in_([one.path for one in group])))
             .values(kind=DELETION, attempts=table.c.attempts + 1, due_at=database_time() + LEASE_SECONDS)
         )
-    return _without_moved(connection, ledger, claimed)
+    return claimed
 
 
 def _without_moved(connection: Connection, ledger: Ledger, claimed: list[Swept]) -> list[Swept]:
@@ -132,7 +139,7 @@ def _without_moved(connection: Connection, ledger: Ledger, claimed: list[Swept])
     SQLite has no deferred triggers: raw SQL that puts a file into a second row before it takes it out of the first
     leaves an intent behind. Everywhere else an intent means what it says, and no table need be read.
     """
-    if not (claimed and ledger.triggers and connection.dialect.name == "sqlite"):
+    if not (ledger.triggers and connection.dialect.name == "sqlite"):
         return claimed
     held = held_by_rows(connection, ledger.table.metadata, [one.path for one in claimed])
     ledger.forget(connection, held)

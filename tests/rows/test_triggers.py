@@ -13,7 +13,7 @@ from sqlalchemy.pool import StaticPool
 from fastapi_filestore import ConfigurationError, FileObject, ObstoreBackend, StoredObject, add_ledger
 from fastapi_filestore.orm.ledger import DELETION
 from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.service.sweep import sweep
+from fastapi_filestore.service.sweep import BATCH, sweep
 from tests.rows.conftest import pending
 from tests.schema.conftest import triggers_in
 
@@ -77,11 +77,11 @@ class Place:
         """Return the keys of the objects in the store."""
         return {info.path async for info in self.backend.list()}
 
-    async def swept(self) -> int:
+    async def swept(self, batch: int = BATCH) -> int:
         """Let all intents fall due, sweep, and return how many objects there still are."""
         await release_reservations()
         self.run(f"UPDATE {LEDGER.table.name} SET due_at = 0")
-        assert [one.error async for one in sweep(self.engine, LEDGER) if one.error] == []
+        assert [one.error async for one in sweep(self.engine, LEDGER, batch=batch) if one.error] == []
         return len(await self.keys())
 
 
@@ -193,6 +193,16 @@ async def test_moves_in_any_order(place: Place) -> None:
 
     assert place.intents() == 0 or place.engine.dialect.name == "sqlite"
     assert await place.swept() == 2
+    assert place.intents() == 0
+
+
+async def test_files_that_moved_hide_no_garbage(place: Place) -> None:
+    """A sweeper whose first batches hold nothing but files that moved goes on to what is to be deleted."""
+    place.add(*(Album(id=number, cover=pending()) for number in range(4)))
+    move = 'INSERT INTO photos (file) SELECT "the cover" FROM "Album\'s" WHERE id < 3'
+    place.run(move, 'DELETE FROM "Album\'s" WHERE id < 3', 'DELETE FROM "Album\'s"')
+
+    assert await place.swept(batch=1) == 3
     assert place.intents() == 0
 
 

@@ -15,7 +15,7 @@ from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.commits import is_doubtful
 from fastapi_filestore.orm.file_attributes import holders_in_database
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of
-from fastapi_filestore.orm.transfer import discard, forget
+from fastapi_filestore.orm.transfer import discard, forget, known
 from fastapi_filestore.storage.cleanup import finish
 
 PATIENCE = 30.0
@@ -104,13 +104,20 @@ def _leave(book: Book) -> None:
 async def _follow_commit(book: Book) -> None:
     unreferenced, kept = book.unreferenced(), book.kept()
     try:
-        gone = await discard(unreferenced)
+        gone = await discard(await _doomed(book, unreferenced))
     finally:
         for file in unreferenced:
             file.undo()
         for file in kept:
             file.settle()
     await _forget({at: book.intended.get(at) for at in gone} | book.forgettable)
+
+
+async def _doomed(book: Book, unreferenced: Iterable[FileObject]) -> list[FileObject]:
+    """Return what is to be deleted: not what a trigger saw raw SQL put into another row of the same transaction."""
+    watched = {at: access for at, access in book.intended.items() if access is not None and access.ledger.triggers}
+    spared = set(watched) - {at for access, some in _by_access(watched) for at in await known(access, some)}
+    return [file for file in unreferenced if file.location not in spared]
 
 
 async def _follow_rollback(book: Book) -> None:
@@ -129,12 +136,16 @@ async def _undo(book: Book) -> dict[Location, LedgerAccess | None]:
 
 
 async def _forget(intents: Intents) -> None:
-    by_access: dict[LedgerAccess, list[Location]] = defaultdict(list)
+    for access, locations in _by_access(intents):
+        await forget(access, locations)
+
+
+def _by_access(intents: Intents) -> Iterable[tuple[LedgerAccess, list[Location]]]:
+    groups: dict[LedgerAccess, list[Location]] = defaultdict(list)
     for at, access in intents.items():
         if access is not None:
-            by_access[access].append(at)
-    for access, locations in by_access.items():
-        await forget(access, locations)
+            groups[access].append(at)
+    return groups.items()
 
 
 async def abandon(files: Iterable[FileObject]) -> None:

@@ -132,3 +132,12 @@ async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:
         await run_on_engine(access.engine, partial(access.ledger.forget, locations=locations))
     except _DATABASE_FAILURES as error:
         _log.warning("fastapi_filestore.forget_failed", extra={"error": repr(error)})
+
+
+async def known(access: LedgerAccess, locations: Collection[Location]) -> set[Location]:
+    """Return those of the locations that the ledger still holds intents of; none if it can't be asked."""
+    try:
+        return await run_on_engine(access.engine, partial(access.ledger.known, locations=locations))
+    except _DATABASE_FAILURES as error:
+        _log.warning("fastapi_filestore.intents_unknown", extra={"error": repr(error)})
+        return set()

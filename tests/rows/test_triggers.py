@@ -1,5 +1,6 @@
 """With triggers, whatever takes a file out of a row, its object goes: raw SQL, cascades, other programs."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,22 @@ async def test_moves_in_any_order(place: Place) -> None:
     assert place.intents() == 0 or place.engine.dialect.name == "sqlite"
     assert await place.swept() == 2
     assert place.intents() == 0
+
+
+async def test_a_file_that_raw_sql_takes_over(place: Place) -> None:
+    """A session that deletes a row spares the file that raw SQL of the same transaction puts into another one."""
+    place.add(Album(id=1, cover=pending(b"taken over")))
+    with Session(place.engine) as session:
+        album = session.get_one(Album, 1)
+        file = session.execute(text('SELECT "the cover" FROM "Album\'s"')).scalar_one()
+        session.delete(album)
+        session.flush()
+        value = file if isinstance(file, str) else json.dumps(file)
+        session.execute(text("INSERT INTO photos (file) VALUES (:file)"), {"file": value})
+        session.commit()
+
+    assert len(await place.keys()) == 1
+    assert await place.swept() == 1
 
 
 async def test_files_that_moved_hide_no_garbage(place: Place) -> None:

@@ -118,6 +118,12 @@ class Rows:
         """Whether the suite runs with its ledger."""
         return ledger_of(Base.metadata) is not None
 
+    @property
+    def has_triggers(self) -> bool:
+        """Whether the database writes intents, too, which a session looks for before it deletes."""
+        ledger = ledger_of(Base.metadata)
+        return ledger is not None and ledger.triggers
+
     async def sweep(self) -> list[Swept]:
         """Let every intent fall due, and settle it."""
         await release_reservations()

@@ -14,7 +14,9 @@ FALLBACK_NAME = "file"
 FALLBACK_TYPE = "application/octet-stream"
 
 _NAME = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
-_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(?: *;[\x20-\x7e]*)?")  # RFC 6838, section 4.2
+MEDIA_TYPE = rf"^{_NAME}/{_NAME}(?: *;[\x20-\x7e]*)?$"
+"""How RFC 6838, section 4.2, spells a media type; a regular expression of Python's and of JSON Schema's."""
+_MEDIA_TYPE = re.compile(MEDIA_TYPE)
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides, surrogates, line separators
 
 _NAMELESS = re.compile(r"[.\s]*")  # `.` and `..` would be folders

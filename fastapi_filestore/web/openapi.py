@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from fastapi_filestore.web.bodies import JSON, MULTIPART
 from fastapi_filestore.web.problems import MEDIA_TYPE
 from fastapi_filestore.web.resource import Resource
+from fastapi_filestore.web.schemas import NoFields
 
 ModelT = TypeVar("ModelT")
 
@@ -72,11 +73,12 @@ _FILE_HEADERS = {
 }
 _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is still as the request knows it."}}
 
+# Without a schema, since that is how OpenAPI 3.1 says bytes of any kind: a file of JSON is no string.
 FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file.", "content": {"*/*": _BINARY}, "headers": _FILE_HEADERS},
+    200: {"description": "The file.", "content": {"*/*": {}}, "headers": _FILE_HEADERS},
     206: {
         "description": "The ranges of it that were asked for.",
-        "content": {"*/*": _BINARY, "multipart/byteranges": _BINARY},
+        "content": {"*/*": {}, "multipart/byteranges": {}},
         "headers": _FILE_HEADERS,
     },
     **_UNCHANGED,
@@ -93,7 +95,7 @@ LOCATION_HEADER: dict[str, Any] = {
 
 def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any]:
     """Describe a multipart body with the file and, for a new row, the model's fields."""
-    fields = _schema_of(resource.schemas.create) if with_fields else {}
+    fields = _schema_of(resource.schemas.create if with_fields else NoFields)
     title = f"{resource.model.__name__}{'Form' if with_fields else 'File'}"
     return {"requestBody": _form(resource.attribute.name, fields, title, _BINARY["schema"])}
 
@@ -117,7 +119,7 @@ def _form(
         **fields,
         "type": "object",
         "title": title,
-        "properties": {name: file, **fields.get("properties", {})},
+        "properties": {name: file, **_without_null(fields.get("properties", {}))},
         "required": [name, *fields.get("required", [])],
     }
     form: dict[str, Any] = {"schema": schema}
@@ -128,9 +130,24 @@ def _form(
     return {"required": True, "content": {MULTIPART: form, **dict.fromkeys(raw, _BINARY)}}
 
 
+def _without_null(properties: dict[str, Any]) -> dict[str, Any]:
+    # A form has no null: a field without a value is left out.
+    return {
+        name: {**schema, "anyOf": [kind for kind in schema["anyOf"] if kind != {"type": "null"}]}
+        if "anyOf" in schema
+        else schema
+        for name, schema in properties.items()
+    }
+
+
 def json_request(model: type[BaseModel]) -> dict[str, Any]:
     """Describe a JSON body."""
     return {"requestBody": {"required": True, "content": {JSON: {"schema": _schema_of(model)}}}}
+
+
+def raw_request() -> dict[str, Any]:
+    """Describe a body that is the file itself."""
+    return {"requestBody": {"required": True, "content": {"*/*": _BINARY}}}
 
 
 def _schema_of(model: type[BaseModel]) -> dict[str, Any]:

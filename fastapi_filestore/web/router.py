@@ -14,6 +14,7 @@ from fastapi.params import Depends as Dependency
 from pydantic import BaseModel
 
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.names import MEDIA_TYPE
 from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
@@ -116,7 +117,9 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT]) -> None:
     )
     async def upload_url(
         filename: Annotated[str, Query(min_length=1, max_length=1024)],
-        content_type: Annotated[str, Query(max_length=255)] = "application/octet-stream",
+        content_type: Annotated[
+            str, Query(max_length=255, json_schema_extra={"pattern": MEDIA_TYPE})
+        ] = "application/octet-stream",
     ) -> UploadURL:
         column = resource.attribute.type
         file = FileObject(column.backend, filename, content_type=content_type, registry=column.registry)

@@ -11,7 +11,7 @@ from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method, SignedClaims
 from fastapi_filestore.web.bodies import limited_body
 from fastapi_filestore.web.downloads import download, download_head
-from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, problems
+from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, problems, raw_request
 from fastapi_filestore.web.problems import ProblemRoute
 
 SIGNED_PATH = "/filestore/"
@@ -45,6 +45,7 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int]) -> API
         response_class=Response,
         summary="Store the body with a signed URL",
         responses=problems(400, 403, 409, 413, 415, 422),
+        openapi_extra=raw_request(),
     )
     async def signed_upload(token: str, request: Request) -> Response:
         claims = _claims(registry, token, method="PUT")

@@ -41,6 +41,15 @@ class SignedURL:
     headers: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
 
 
+@runtime_checkable
+class Closable(Protocol):
+    """What holds something that can be let go of early, as an asynchronous generator does."""
+
+    async def aclose(self) -> None:
+        """Let go of it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectStream:
     """An object, or a range of one, being read: iterate it once for its chunks.
@@ -59,6 +68,11 @@ class ObjectStream:
     async def read(self) -> bytes:
         """Return all of the bytes at once."""
         return b"".join([chunk async for chunk in self])
+
+    async def aclose(self) -> None:
+        """Let go of what is being read; needed only where it is not read to its end."""
+        if isinstance(self.chunks, Closable):
+            await self.chunks.aclose()
 
 
 class StorageBackend(Protocol):

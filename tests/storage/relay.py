@@ -12,15 +12,22 @@ REQUEST_LINE = re.compile(rb"^(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.1\r\n(.*?
 
 @dataclass
 class Relay:
-    """What went through: method and path of each request, and its headers; clear `talks` to silence it."""
+    """What went through: method and path of each request, and its headers.
+
+    Clear `talks` to silence it; with `cut` it breaks every connection after so many bytes of answers.
+    `closed` is set when a connection has ended.
+    """
 
     endpoint: str = ""
     talks: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[str] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
+    cut: int | None = None
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, look: bool) -> None:
         """Copy what comes to where it goes, until either end closes."""
+        passed = 0
         with suppress(ConnectionError):
             while data := await reader.read(65536):
                 if look:
@@ -28,6 +35,9 @@ class Relay:
                 await self.talks.wait()
                 writer.write(data)
                 await writer.drain()
+                passed += len(data)
+                if not look and self.cut is not None and passed > self.cut:
+                    writer.transport.abort()
 
     def _note(self, data: bytes) -> None:
         for method, path, headers in REQUEST_LINE.findall(data):
@@ -49,6 +59,7 @@ async def relayed(endpoint: str) -> AsyncIterator[Relay]:
                 group.create_task(relay.pass_on(reader, back, look=True))
                 group.create_task(relay.pass_on(there, writer, look=False))
         finally:
+            relay.closed.set()
             for each in (writer, back):
                 each.close()
                 with suppress(ConnectionError):

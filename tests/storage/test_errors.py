@@ -238,7 +238,7 @@ async def test_slow_reader(seaweedfs: Any) -> None:
         size = 0
         async for chunk in await backend.open("k"):
             size += len(chunk)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.03)
 
     assert size == 12 * MIB
 

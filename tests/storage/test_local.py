@@ -11,9 +11,11 @@ from fastapi_filestore.errors import (
     InvalidKeyError,
     ObjectExistsError,
     ObjectNotFoundError,
+    StorageError,
     StoragePermissionError,
 )
 from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore.local_file import READ_SIZE, open_inside
 
 
 @pytest.fixture
@@ -26,6 +28,11 @@ def root(tmp_path: Path) -> Path:
 
 def _outside(root: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in (root.parent / "outside").iterdir()}
+
+
+def _held(root: Path) -> int:
+    """Return how many of the files in a folder this process holds open."""
+    return sum(os.path.realpath(each).startswith(str(root)) for each in Path("/proc/self/fd").iterdir())
 
 
 def _link(path: Path, target: str | Path) -> None:
@@ -162,3 +169,64 @@ async def test_copy_to_a_name_that_a_disk_cannot_hold(local: ObstoreBackend) -> 
         await local.copy("k", "Invoice #12")
 
     assert caught.value.key == "Invoice #12"
+
+
+async def test_a_link_that_changes_while_it_is_opened(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts is the file that was opened: a link that leads inside a moment later gains nothing."""
+    ObstoreBackend("local", root)
+    _write(root / "k")
+    _link(root / "link", "../outside/secret")
+    real = os.path.realpath
+
+    def change_first(path: str | Path) -> str:
+        if Path(path).name == "link":
+            (root / "link").unlink()
+            _link(root / "link", "k")
+        return real(path)
+
+    monkeypatch.setattr(os.path, "realpath", change_first)
+
+    assert open_inside(root, "link") is None
+
+
+async def test_what_is_no_file(local: ObstoreBackend, root: Path) -> None:
+    """A named pipe, a folder and an unfinished upload are no objects, and nobody waits for them."""
+    os.mkfifo(root / "pipe")
+    await local.put("folder/k", b"x")
+    _write(root / "k#1")
+    for key in ("pipe", "folder", "k#1", "folder/k/k"):
+        with pytest.raises(ObjectNotFoundError):
+            await local.open(key)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything; run the tests as another user")
+async def test_file_that_cannot_be_read(local: ObstoreBackend, root: Path) -> None:
+    """A file that this process can't read is a permission error."""
+    await local.put("k", b"x")
+    await asyncio.to_thread((root / "k").chmod, 0)
+    with pytest.raises(StoragePermissionError):
+        await local.open("k")
+
+
+async def test_file_that_shrinks(local: ObstoreBackend, root: Path) -> None:
+    """A file that is cut off while it is read raises, rather than end early."""
+    await local.put("k", b"x" * 2 * READ_SIZE)
+    stream = aiter(await local.open("k"))
+    await anext(stream)
+    await asyncio.to_thread(os.truncate, root / "k", READ_SIZE)
+    with pytest.raises(StorageError, match="lost the end"):
+        await anext(stream)
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+async def test_files_are_closed(local: ObstoreBackend, root: Path, chunks: int) -> None:
+    """Read to its end, half-way or not at all: a stream that is let go of holds no file."""
+    await local.put("k", b"x" * READ_SIZE)
+    stream = await local.open("k")
+    iterator, held = aiter(stream), _held(root)
+    for _ in range(chunks):
+        await anext(iterator, b"")
+    await stream.aclose()
+    del stream, iterator
+
+    assert (held, _held(root)) == (1, 0)

@@ -15,6 +15,7 @@ from fastapi_filestore.errors import (
     RangeNotSatisfiableError,
     StorageError,
     StoragePermissionError,
+    StorageUnavailableError,
 )
 from fastapi_filestore.storage.backend import NO_METADATA, ObjectInfo, ObjectStream, SignedURL, UnfinishedUpload
 from fastapi_filestore.storage.content import Content, read_content
@@ -22,6 +23,7 @@ from fastapi_filestore.storage.keys import check_key
 from fastapi_filestore.storage.obstore.delete import delete_all
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import LocalFolder
+from fastapi_filestore.storage.obstore.local_file import FileChunks
 from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, HEADER_RULES, RULES, make_attributes
 from fastapi_filestore.storage.obstore.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
@@ -141,6 +143,8 @@ class ObstoreBackend:
             raise self._bad_range(path, start)
         if end == start:
             return await self._open_empty(path, start)
+        if self._folder is not None:
+            return await self._open_local(self._folder, path, start, end)
         try:
             result = await self._get(path, range_options(start, end))
         except RangeNotSatisfiableError:
@@ -270,6 +274,14 @@ class ObstoreBackend:
             # A name that a local folder can't hold is a name that it does not hold.
             raise ObjectNotFoundError(str(exc), backend=self._key, key=path) from None
 
+    async def _open_local(self, folder: LocalFolder, path: str, start: int, end: int | None) -> ObjectStream:
+        self._use()
+        info, file = await folder.open(check_key(path))
+        if start and start >= info.size:
+            raise self._bad_range(path, start, info.size)
+        last = info.size if end is None else min(end, info.size)
+        return ObjectStream(info, start, last, FileChunks(self._key, path, file, start, last))
+
     async def _open_empty(self, path: str, start: int) -> ObjectStream:
         info = await self.head(path)
         if start > info.size:
@@ -286,9 +298,32 @@ class ObstoreBackend:
         )
 
     async def _chunks(self, path: str, result: "GetResult") -> AsyncIterator[bytes]:
-        with translated(self._key, path):
-            async for chunk in chunks_of(result):
-                yield chunk
+        """Iterate the bytes of an answer; one that breaks off is asked for the rest, as long as each brings some.
+
+        A client may take longer than the store, or what is between, lets an answer last.
+        """
+        position, end = result.range
+        while position < end:
+            begin = position
+            try:
+                with translated(self._key, path):
+                    async for chunk in chunks_of(result):
+                        position += len(chunk)
+                        yield chunk
+                self._check_ended(path, position, end)
+            except StorageError:
+                etag = result.meta["e_tag"]
+                if position == end:
+                    return  # it broke behind the last byte
+                if position == begin or etag is None:
+                    raise
+                result = await self._get(path, {"range": (position, end), "if_match": etag})
+
+    def _check_ended(self, path: str, position: int, end: int) -> None:
+        if position < end:
+            raise StorageUnavailableError(
+                f"Backend {self._key!r} ended {path!a} {end - position:,} bytes early.", backend=self._key, key=path
+            )
 
     async def _check_bucket(self) -> None:
         # The answer to HEAD has no body that could tell a missing bucket from a missing object.

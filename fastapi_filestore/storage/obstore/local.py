@@ -11,10 +11,13 @@ from pathlib import Path
 
 from fastapi_filestore.errors import BucketNotFoundError, ObjectNotFoundError, StoragePermissionError
 from fastapi_filestore.storage.backend import ObjectInfo
+from fastapi_filestore.storage.obstore.errors import translated
+from fastapi_filestore.storage.obstore.local_file import LocalFile, open_inside
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 STAGED = "#"
 """Before the number that ends the name of an upload which obstore has not finished."""
+STAGED_NAME = re.compile(r"[^#/]*#[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,17 @@ class LocalFolder:
                 backend=self.backend,
                 key=path,
             )
+
+    async def open(self, path: str) -> tuple[ObjectInfo, LocalFile]:
+        """Open an object; `ObjectNotFoundError` if it is missing, or if links lead out of the root."""
+        with translated(self.backend, path):
+            staged = STAGED_NAME.fullmatch(path.rpartition("/")[2])
+            file = None if staged else await asyncio.to_thread(open_inside, self.root, path)
+        if file is None:
+            raise ObjectNotFoundError(
+                f"Backend {self.backend!r} has no object {path!a}.", backend=self.backend, key=path
+            )
+        return _info_of(path, file.status), file
 
     async def inside(self, paths: Sequence[str]) -> list[str]:
         """Return those of the paths whose folder no link leads out of the root."""
@@ -105,6 +119,10 @@ def _info(key: str, entry: "os.DirEntry[str]") -> ObjectInfo | None:
         status = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
+    return _info_of(key, status)
+
+
+def _info_of(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(
         path=key,
         size=status.st_size,

@@ -9,8 +9,8 @@ from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, read_metada
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
 
-READ_CHUNK = 1024 * 1024
-"""Bytes yielded at once when an object is read, at least; the last chunk may be shorter."""
+READ_CHUNK = 256 * 1024
+"""Bytes yielded at once when an object is read, at least; the last chunk may be shorter. Larger ones are no faster."""
 MAX_READ_CHUNK = 4 * READ_CHUNK
 
 

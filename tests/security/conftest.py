@@ -10,7 +10,11 @@ from urllib.request import urlopen
 import httpx
 import pytest
 
+from tests.example_app.app import App
+from tests.example_app.conftest import browser, shared_app
 from tests.servers.process import LOOPBACK, free_ports, running, served, temporary_folder
+
+__all__ = ["browser", "shared_app"]
 
 ROOT = Path(__file__).parents[2]
 SIGNING_KEY = "a-signing-key-that-is-long-enough-for-all"
@@ -25,12 +29,6 @@ class Server:
     folder: Path
     client: httpx.Client
 
-    def upload(self, url: str, name: str, content: bytes, content_type: str, **fields: str) -> str:
-        """Store a file and return the URL that it is downloaded from."""
-        answer = self.client.post(url, files={"file": (name, content, content_type)}, data=fields)
-        file_url: str = answer.raise_for_status().json()["file"]["url"]
-        return self.url + file_url
-
     def log(self) -> str:
         """Return what the process has printed."""
         return (self.folder / "server.log").read_text(errors="replace")
@@ -40,12 +38,23 @@ class Server:
         return int(self.client.get("/peak").json())
 
 
+def stored_file(
+    site: Server | App, collection: str, filename: str, content: bytes, content_type: str, **fields: str
+) -> str:
+    """Store a file with a prebuilt router and return the URL that it is downloaded from."""
+    answer = site.client.post(collection, files={"file": (filename, content, content_type)}, data=fields)
+    url: str = answer.raise_for_status().json()["file"]["url"]
+    return site.url + url
+
+
 @contextmanager
 def run_server(database: str | None = None) -> Iterator[Server]:
     """Run the application of every kind of model, on SQLite or the database of a URL."""
     [port] = free_ports(1)
     url = f"http://{LOOPBACK}:{port}"
-    command = (sys.executable, "-m", "uvicorn", "tests.security.application:app", "--host", LOOPBACK)
+    command = (
+        sys.executable, "-m", "uvicorn", "tests.security.application:app", "--host", LOOPBACK, "--port", str(port)
+    )  # fmt: skip
     with temporary_folder("security") as folder, httpx.Client(base_url=url, timeout=60) as client:
         environment = {
             "PYTHONPATH": str(ROOT),
@@ -53,8 +62,7 @@ def run_server(database: str | None = None) -> Iterator[Server]:
             "FILESTORE_BACKENDS__WEB__URL": f"file://{folder}/store",
             "FILESTORE_SIGNING_KEYS": SIGNING_KEY,
         }
-        ready = (*command, "--port", str(port))
-        with running(ready, folder=folder, environment=environment, ready=lambda: _answers(url)):
+        with running(command, folder=folder, environment=environment, ready=lambda: _answers(url)):
             yield Server(url, port, folder, client)
 
 

@@ -15,7 +15,7 @@ PROGRAM = Path(sys.executable).with_name("st")
 
 def complaints(url: str, folder: Path, *options: str) -> str:
     """Return what schemathesis has to say against an application; nothing if it is content."""
-    command = [PROGRAM, "--config-file", CONFIG, "run", f"{url}/openapi.json", "--no-color", *options]
+    command: list[str | Path] = [PROGRAM, "--config-file", CONFIG, "run", f"{url}/openapi.json", "--no-color", *options]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return ended.stdout + ended.stderr if ended.returncode else ""
 

@@ -60,7 +60,7 @@ def _specs(header: str) -> list[tuple[int | None, int | None]]:
 
 def _number(digits: str) -> int | None:
     # More digits than any size has mean "beyond the end"; int() would take its time over a million of them.
-    return None if not digits else int(digits[:20])
+    return None if not digits else int(digits.lstrip("0")[:20] or "0")
 
 
 def _is_valid(first: int | None, last: int | None) -> bool:

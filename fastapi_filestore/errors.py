@@ -17,6 +17,7 @@ FilestoreError
 │   ├── RangeNotSatisfiableError       (ValueError)
 │   ├── SigningUnavailableError        (NotImplementedError)
 │   └── ForkedProcessError             (RuntimeError)
+├── DatabaseUnavailableError           (ConnectionError)
 ├── InvalidSignatureError              (PermissionError)
 ├── ContentError
 │   ├── UnsupportedContentError        (TypeError)
@@ -29,14 +30,18 @@ FilestoreError
 │   ├── IntentLostError                (RuntimeError)
 │   └── LedgerMissingError             (RuntimeError)
 ├── UploadError                        (ValueError)
+│   ├── ClientDisconnectedError        (ConnectionError)
 │   ├── DigestMismatchError
+│   ├── LengthRequiredError
 │   ├── MalformedUploadError
 │   ├── MissingFileError
 │   ├── TooManyFilesError
 │   ├── UnsupportedUploadError
+│   │   └── TypeMismatchError
 │   └── UploadTooLargeError
 ├── InvalidCursorError                 (ValueError)
 ├── InvalidFieldsError                 (ValueError)
+├── OutOfScopeError                    (PermissionError)
 ├── RowNotFoundError                   (LookupError)
 ├── FileNotSetError                    (LookupError)
 └── RowConflictError                   (ValueError)
@@ -236,6 +241,20 @@ class UploadError(FilestoreError, ValueError):
     """What a client sent can't be accepted."""
 
 
+class ClientDisconnectedError(UploadError, ConnectionError):
+    """The client went away before the end of the body."""
+
+    def __init__(self) -> None:
+        super().__init__("The connection was closed before the end of the body.")
+
+
+class LengthRequiredError(UploadError):
+    """A request that needs a body has neither a Content-Length nor a Transfer-Encoding, so it has none."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no body: send one, with its Content-Length or in chunks.")
+
+
 class MalformedUploadError(UploadError):
     """The request's body is not the form it says it is."""
 
@@ -257,11 +276,11 @@ class MissingFileError(UploadError):
 
 
 class TooManyFilesError(UploadError):
-    """The form has more files than the route takes."""
+    """There are more files than the route or the column takes."""
 
     def __init__(self, *, limit: int, actual: int) -> None:
         self.limit, self.actual = limit, actual
-        super().__init__(f"The form has {actual} files; at most {limit} can be sent at once.")
+        super().__init__(f"There are {actual} files; at most {limit} are taken.")
 
 
 class UnsupportedUploadError(UploadError):
@@ -270,6 +289,19 @@ class UnsupportedUploadError(UploadError):
     def __init__(self, actual: str, expected: Sequence[str]) -> None:
         self.actual, self.expected = actual, tuple(expected)
         super().__init__(f"A body of type {actual or 'unknown'!r} can't be read here; send {' or '.join(expected)}.")
+
+
+class TypeMismatchError(UnsupportedUploadError):
+    """What a file is declared as, what its first bytes are of and what its name says contradict each other."""
+
+    def __init__(self, *, declared: str | None, sniffed: str | None, extension: str | None) -> None:
+        self.declared, self.sniffed, self.extension = declared, sniffed, extension
+        self.actual, self.expected = sniffed or "", tuple(each for each in (declared, extension) if each)
+        UploadError.__init__(
+            self,
+            f"The file's types contradict each other: it is declared as {declared or 'nothing'}, its first bytes are "
+            f"{sniffed or 'unknown'}, and its name says {extension or 'nothing'}.",
+        )
 
 
 class UploadTooLargeError(UploadError):
@@ -282,6 +314,14 @@ class UploadTooLargeError(UploadError):
 
 
 # -- rows ------------------------------------------------------------------------------------------
+
+
+class DatabaseUnavailableError(FilestoreError, ConnectionError):
+    """The database could not be reached, or was too busy; `reason` is what it said, for operators."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"The database can't be used at the moment: {reason}")
 
 
 class InvalidCursorError(FilestoreError, ValueError):
@@ -297,6 +337,14 @@ class InvalidFieldsError(FilestoreError, ValueError):
     def __init__(self, problems: Sequence[Mapping[str, Any]]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems))
+
+
+class OutOfScopeError(FilestoreError, PermissionError):
+    """A row that was written would be outside of the service's scope, so it was not."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(f"The {model} would belong to what is not yours to write.")
 
 
 class RowNotFoundError(FilestoreError, LookupError):

@@ -2,10 +2,11 @@
 
 import logging
 from asyncio import gather
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
 from fastapi import APIRouter, FastAPI
@@ -35,13 +36,15 @@ from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.storage.signing import UrlSigner
 from fastapi_filestore.web.dependencies import UploadDependency, UploadsDependency, describe_uploads
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
-from fastapi_filestore.web.provider import service_provider
+from fastapi_filestore.web.provider import Bounds, Dependency, service_provider
 from fastapi_filestore.web.resource import resource_of
 from fastapi_filestore.web.router import file_router
 from fastapi_filestore.web.schemas import derive_schemas
 from fastapi_filestore.web.signed import SIGNED_PATH, signed_router
 
 ModelT = TypeVar("ModelT")
+
+NO_DEFAULTS: Mapping[str, Dependency] = MappingProxyType({})
 
 _log = logging.getLogger("fastapi_filestore")
 
@@ -85,6 +88,7 @@ class Filestore:
         self._get_session = get_session
         self._engine = engine
         self._models: dict[type, None] = {}
+        self._reserved: dict[Callable[..., Any], frozenset[str]] = {}
         self._given_settings = settings
         self.registry = registry
 
@@ -146,30 +150,51 @@ class Filestore:
             raise ConfigurationError("\n".join(["Backends that can't be used as they are set up:", *problems]))
 
     @overload
-    def service(self, model: type[ServiceT]) -> Callable[..., ServiceT]: ...
+    def service(
+        self,
+        model: type[ServiceT],
+        *,
+        scope: Dependency | None = None,
+        defaults: Mapping[str, Dependency] = NO_DEFAULTS,
+    ) -> Callable[..., ServiceT]: ...
 
     @overload
-    def service(self, model: type[ModelT]) -> Callable[..., FileService[ModelT]]: ...
+    def service(
+        self, model: type[ModelT], *, scope: Dependency | None = None, defaults: Mapping[str, Dependency] = NO_DEFAULTS
+    ) -> Callable[..., FileService[ModelT]]: ...
 
-    def service(self, model: type[Any]) -> Callable[..., Any]:
+    def service(
+        self, model: type[Any], *, scope: Dependency | None = None, defaults: Mapping[str, Dependency] = NO_DEFAULTS
+    ) -> Callable[..., Any]:
         """Return the provider of a model's service, or of a `FileService` subclass: `Depends(files.service(Document))`.
 
         The request is one unit of work: it is committed before the response is sent, and rolled back on an error.
         Keep the provider in a name, so that `app.dependency_overrides` can replace it.
+
+        Args:
+            model: A mapped class, or a subclass of `FileService` that knows its model.
+            scope: A dependency that returns the condition of the rows that a request may work with; others are 404.
+            defaults: Dependencies that return values of new rows, by attribute: `{"owner_id": current_user_id}`.
         """
         if self._get_session is None:
             raise ConfigurationError("Services need a session: give your session dependency to Filestore(get_session).")
-        if issubclass(model, FileService):
-            self._know(getattr(model, "model", None))
-            return service_provider(self._get_session, model)
-        self._know(model)
-        return service_provider(self._get_session, lambda session: FileService(session, model=model))
+        mapped = getattr(model, "model", None) if issubclass(model, FileService) else model
+        self._know(mapped)
+        bounds = Bounds(scope, defaults)
+        if mapped is not None:
+            bounds.check(mapped)
+        make = model if issubclass(model, FileService) else partial(FileService, model=model)
+        provider = service_provider(self._get_session, make, bounds)
+        self._reserved[provider] = frozenset(defaults)
+        return provider
 
     def router(
         self,
         model: type[ModelT],
         *,
         service: Callable[..., FileService[ModelT]] | None = None,
+        scope: Dependency | None = None,
+        defaults: Mapping[str, Dependency] = NO_DEFAULTS,
         dependencies: Sequence[Depends] = (),
         field: str | None = None,
         read: type[BaseModel] | None = None,
@@ -180,7 +205,11 @@ class Filestore:
 
         Args:
             model: A mapped class with a `StoredObject` column of one file.
-            service: The provider of its service, if it is one of your own.
+            service: The provider of its service, if it is one of your own; it has the scope and the defaults then.
+            scope: A dependency that returns the condition of the rows that a request may see and change, such as
+                `Document.owner_id == user.id`; all others are 404, as if they were not there.
+            defaults: Dependencies that return values of new rows, by attribute: `{"owner_id": current_user_id}`. No
+                client can set these.
             dependencies: What must hold before a byte of a body is read, such as authorization.
             field: The file column, if there are several.
             read: What a response shows of a row; every column if None.
@@ -188,14 +217,19 @@ class Filestore:
             update: What a client may change; derived from the columns if None.
         """
         self._know(model)
+        if service is not None and (scope is not None or defaults):
+            raise ConfigurationError("A provider has its own scope and defaults: give them to files.service(...).")
+        provider = service or self.service(model, scope=scope, defaults=defaults)
+        reserved = self._reserved.get(provider, frozenset())
         resource = resource_of(
             model,
             field=field,
-            schemas=derive_schemas(model, read=read, create=create, update=update),
+            schemas=derive_schemas(model, read=read, create=create, update=update, reserved=reserved),
             limits=self._limits,
             url_seconds=lambda: self.settings.url_expiry,
+            reserved=reserved,
         )
-        return file_router(resource, service or self.service(model), dependencies=dependencies)
+        return file_router(resource, provider, dependencies=dependencies)
 
     def upload(
         self,

@@ -108,14 +108,14 @@ def _locked_rows(session: Session, mapper: Mapper[Any], identities: list[Any]) -
     )
     connection = writing_connection(session, mapper)
     if connection.dialect.name == "sqlite":
-        _take_write_lock(connection, mapper)
+        take_write_lock(connection, mapper)
     rows = connection.execute(statement)
     return {tuple(row[: len(key)]): _files_in(row[len(key) :], attributes) for row in rows}
 
 
-def _take_write_lock(connection: Connection, mapper: Mapper[Any]) -> None:
-    # SQLite has no FOR UPDATE, and a read before the first write is not part of its transaction. An update of no row
-    # takes the database's write lock all the same, so that what is read next stays true.
+def take_write_lock(connection: Connection, mapper: Mapper[Any]) -> None:
+    """Make what is read next stay true on SQLite, which has no FOR UPDATE."""
+    # A read before the first write is not part of a transaction there; an update of no row begins one all the same.
     table = cast("Table", mapper.base_mapper.local_table)
     connection.execute(update(table).values({key.name: key for key in table.primary_key}).where(false()))
 

@@ -14,6 +14,7 @@ from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess
+from fastapi_filestore.orm.outages import outages_told
 from fastapi_filestore.orm.reservations import reservations_of
 from fastapi_filestore.storage.cleanup import finish
 
@@ -50,7 +51,8 @@ async def _reserve(waiting: Iterable[Claimed], room: Room) -> None:
         if access is not None and file.path is None:
             groups[access, file.backend_in_use().key].append(file)
     for (access, backend), files in groups.items():
-        keys = await reservations_of(access, backend).take(len(files), room)
+        with outages_told():
+            keys = await reservations_of(access, backend).take(len(files), room)
         for file, key in zip(files, keys, strict=False):
             file.reserve(key, access)
 

@@ -1,11 +1,13 @@
 """`FileService`: what a route calls to keep rows and their files."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Generic, Self, TypeVar, get_args, get_origin
+from types import MappingProxyType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, get_args, get_origin
 
 from anyio import CancelScope
-from sqlalchemy import inspect
+from sqlalchemy import ColumnElement, inspect
+from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError
 from fastapi_filestore.file_object import FileObject
@@ -14,13 +16,19 @@ from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_sessi
 from fastapi_filestore.orm.ending import abandon
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes
 from fastapi_filestore.orm.ledger import access_of
+from fastapi_filestore.orm.outages import outages_told
 from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.orm.unit_of_work import unbooked
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, Order, Page
+from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.storage.backend import ObjectStream
 
 ModelT = TypeVar("ModelT")
+T = TypeVar("T")
+P = ParamSpec("P")
+
+NO_DEFAULTS: Mapping[str, object] = MappingProxyType({})
 
 
 class FileService(Generic[ModelT]):
@@ -32,6 +40,8 @@ class FileService(Generic[ModelT]):
 
     Attributes:
         model: The mapped class; `class DocumentService(FileService[Document])` knows it from its base.
+        scope: What the rows that it works with fulfil: others are not found, and no row is written that would be one.
+        defaults: Values that new rows get where `create` is given none.
         order_by: Column that listings are ordered by, `-` before it for descending; primary key descending if None.
     """
 
@@ -44,8 +54,22 @@ class FileService(Generic[ModelT]):
             if get_origin(base) is FileService and isinstance(get_args(base)[0], type):
                 cls.model = get_args(base)[0]
 
-    def __init__(self, session: AnySession, *, model: type[ModelT] | None = None) -> None:
-        """Serve a model's rows with a session; the model may be left out if the class knows it."""
+    def __init__(
+        self,
+        session: AnySession,
+        *,
+        model: type[ModelT] | None = None,
+        scope: ColumnElement[bool] | None = None,
+        defaults: Mapping[str, object] = NO_DEFAULTS,
+    ) -> None:
+        """Serve a model's rows with a session.
+
+        Args:
+            session: Any session, sync or async.
+            model: The mapped class; it may be left out if the service's class knows it.
+            scope: A condition on its columns; other tables go into it as `in_(select(...))` or `exists()`.
+            defaults: Values of new rows by attribute, such as their owner.
+        """
         if model is not None:
             self.model = model
         elif not hasattr(self, "model"):
@@ -53,6 +77,8 @@ class FileService(Generic[ModelT]):
                 f"{type(self).__name__} knows no model: pass model=, or subclass FileService[Model]."
             )
         self.session = session
+        self.scope = None if scope is None else checked_scope(self.model, scope)
+        self.defaults = dict(defaults)
 
     # -- rows ----------------------------------------------------------------------------------------
 
@@ -64,23 +90,23 @@ class FileService(Generic[ModelT]):
 
         Raises:
             InvalidFieldsError: The model lacks one of the attributes.
+            OutOfScopeError: It would be outside of the scope; the transaction is rolled back.
             RowConflictError: The database refuses the row.
             StorageError: A file can't be stored.
         """
         async with AsyncExitStack() as stack:
-            given = await self._with_uploads(data, stack) if isinstance(data, Mapping) else data
-            row = rows.build(self.model, given) if isinstance(given, Mapping) else given
+            row = await self._built(data, stack) if isinstance(data, Mapping) else self._completed(data)
             await stack.enter_async_context(self._stored(_files_of(row)))
-            await run_in_session(self.session, rows.add, row)
+            await self._run(self._rows.add, row)
         return row
 
     async def get(self, identity: object) -> ModelT:
         """Return a row by primary key; `RowNotFoundError` if there is none."""
-        return await run_in_session(self.session, rows.fetch, self.model, identity)
+        return await self._run(self._rows.fetch, identity)
 
     async def require(self, identity: object) -> None:
         """Raise `RowNotFoundError` if there is no such row; no connection is held for it afterwards."""
-        await run_in_session(self.session, rows.require, self.model, identity)
+        await self._run(self._rows.require, identity)
 
     async def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[ModelT]:
         """Return a page of rows; `after` is the cursor that the page before it gave.
@@ -88,11 +114,16 @@ class FileService(Generic[ModelT]):
         Raises:
             InvalidCursorError: The cursor is not one of this listing.
         """
-        order = Order(self.model, self.order_by)
-        return await run_in_session(self.session, order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after)
+        order = Order(self.model, self.order_by, self.scope)
+        return await self._run(order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after)
 
     async def update(self, identity: object, data: Mapping[str, object]) -> ModelT:
-        """Set attributes of a row, files included; the files they replace go when this is committed."""
+        """Set attributes of a row, files included; the files they replace go when this is committed.
+
+        Raises:
+            RowNotFoundError: There is no such row in the scope.
+            OutOfScopeError: It would leave the scope; the transaction is rolled back.
+        """
         rows.check_names(self.model, data)
         if any(isinstance(value, Uploads) for value in data.values()):
             await self.require(identity)
@@ -102,7 +133,7 @@ class FileService(Generic[ModelT]):
             if any(not file.is_stored for file in files):
                 await self.require(identity)
             await stack.enter_async_context(self._stored(files))
-            return await run_in_session(self.session, rows.change, self.model, identity, values)
+            return await self._run(self._rows.change, identity, values)
 
     async def replace(self, identity: object, file: object, *, field: str | None = None) -> ModelT:
         """Put another file in a row's file column; `field` names the column if there are several."""
@@ -133,7 +164,7 @@ class FileService(Generic[ModelT]):
 
     async def delete(self, identity: object) -> None:
         """Delete a row; its files go when this is committed."""
-        await run_in_session(self.session, rows.remove, self.model, identity)
+        await self._run(self._rows.remove, identity)
 
     # -- files ---------------------------------------------------------------------------------------
 
@@ -170,13 +201,30 @@ class FileService(Generic[ModelT]):
 
     async def commit(self) -> None:
         """Make everything durable; files that rows no longer point to are deleted then."""
-        await run_in_session(self.session, rows.commit, self.model.__name__)
+        await self._run(rows.commit, self.model.__name__)
 
     async def rollback(self) -> None:
         """Undo everything since the last commit, stored bytes included."""
-        await run_in_session(self.session, rows.rollback)
+        await self._run(rows.rollback)
 
     # -- inside --------------------------------------------------------------------------------------
+
+    @property
+    def _rows(self) -> rows.Rows[ModelT]:
+        return rows.Rows(self.model, self.scope)
+
+    async def _run(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with outages_told():
+            return await run_in_session(self.session, work, *args, **kwargs)
+
+    async def _built(self, values: Mapping[str, object], stack: AsyncExitStack) -> ModelT:
+        return rows.build(self.model, {**self.defaults, **await self._with_uploads(values, stack)})
+
+    def _completed(self, row: ModelT) -> ModelT:
+        for name, value in self.defaults.items():
+            if name not in inspect(row).dict:
+                setattr(row, name, value)
+        return row
 
     def _attributes(self) -> Iterable[FileAttribute]:
         return file_attributes(inspect(self.model))

@@ -33,10 +33,14 @@ class Page(Generic[ModelT]):
 
 @dataclass(frozen=True)
 class Order(Generic[ModelT]):
-    """An order of a model's rows: by a column, `-` before its name for descending, then by primary key."""
+    """An order of a model's rows: by a column, `-` before its name for descending, then by primary key.
+
+    Of a scope, only the rows within it; a cursor is a place in the order, so it leads nobody to the others.
+    """
 
     model: type[ModelT]
     by: str | None = None
+    scope: ColumnElement[bool] | None = None
 
     @property
     def descending(self) -> bool:
@@ -65,6 +69,8 @@ class Order(Generic[ModelT]):
         cursor = _Cursor(tuple(term.type.python_type for term in terms))
         shown = [term.label(f"cursor_{position}") for position, term in enumerate(terms)]
         statement = select(self.model, *shown).order_by(*map(desc if self.descending else asc, terms)).limit(limit + 1)
+        if self.scope is not None:
+            statement = statement.where(self.scope)
         if after is not None:
             statement = statement.where(self._beyond(terms, cursor.decode(after)))
         with refused_values(InvalidCursorError()):

@@ -1,15 +1,111 @@
 """Rows of one model through a plain `Session`: the part of the service that SQLAlchemy runs."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import inspect
+from sqlalchemy import ColumnElement, and_, inspect, select
 from sqlalchemy.orm import Session
 
-from fastapi_filestore.errors import InvalidFieldsError, RowNotFoundError
+from fastapi_filestore.errors import InvalidFieldsError, OutOfScopeError, RowNotFoundError
+from fastapi_filestore.orm.binds import writing_connection
+from fastapi_filestore.orm.file_attributes import take_write_lock
 from fastapi_filestore.service.refusals import refused_rows, refused_values
 
 ModelT = TypeVar("ModelT")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Generic[ModelT]):
+    """The rows of a model within a scope, or all of them; what is outside is not found, and nothing gets there."""
+
+    model: type[ModelT]
+    scope: ColumnElement[bool] | None = None
+
+    def add(self, session: Session, row: ModelT) -> None:
+        """Write a new row."""
+        session.add(row)
+        self._write(session, row)
+
+    def fetch(self, session: Session, identity: object) -> ModelT:
+        """Read a row; `RowNotFoundError` if there is none."""
+        missing = RowNotFoundError(self.model.__name__, identity)
+        with refused_values(missing):
+            row = session.get(self.model, identity) if self.scope is None else self._scoped(session, identity)
+        if row is None:
+            raise missing
+        return row
+
+    def require(self, session: Session, identity: object) -> None:
+        """Raise `RowNotFoundError` if there is no such row, and give the connection back: bytes move next."""
+        outside = not session.in_transaction()
+        try:
+            self.fetch(session, identity)
+        finally:
+            if outside:
+                session.rollback()
+
+    def change(self, session: Session, identity: object, values: Mapping[str, object]) -> ModelT:
+        """Set attributes of a row."""
+        row = self._locked(session, identity)
+        for name, value in values.items():
+            setattr(row, name, value)
+        self._write(session, row)
+        return row
+
+    def remove(self, session: Session, identity: object) -> None:
+        """Delete a row."""
+        row = self._locked(session, identity)
+        session.delete(row)
+        flush(session, row)
+
+    def _scoped(self, session: Session, identity: object) -> ModelT | None:
+        assert self.scope is not None
+        return session.scalars(select(self.model).where(self._has(identity), self.scope)).unique().first()
+
+    def _locked(self, session: Session, identity: object) -> ModelT:
+        # The row could leave the scope until it is written, unless it is locked while it is still inside.
+        missing = RowNotFoundError(self.model.__name__, identity)
+        with refused_values(missing):
+            row = session.get(self.model, identity) if self._holds(session, identity, lock=True) else None
+        if row is None:
+            raise missing
+        return row
+
+    def _write(self, session: Session, row: ModelT) -> None:
+        flush(session, row)
+        if self._holds(session, inspect(row).mapper.primary_key_from_instance(row)):
+            return
+        # Whoever catches the error and commits must not commit the row.
+        transaction = session.get_nested_transaction() or session.get_transaction()
+        assert transaction is not None
+        transaction.rollback()
+        raise OutOfScopeError(self.model.__name__)
+
+    def _holds(self, session: Session, identity: object, *, lock: bool = False) -> bool:
+        if self.scope is None:
+            return True
+        mapper = inspect(self.model)
+        connection = writing_connection(session, mapper)
+        query = select(*self._keys()).where(self._has(identity), self.scope)
+        if lock and connection.dialect.name == "sqlite":
+            take_write_lock(connection, mapper)
+        return connection.execute(query.with_for_update() if lock else query).first() is not None
+
+    def _keys(self) -> list[ColumnElement[Any]]:
+        mapper = inspect(self.model)
+        return [getattr(self.model, mapper.get_property_by_column(column).key) for column in mapper.primary_key]
+
+    def _has(self, identity: object) -> ColumnElement[bool]:
+        keys = self._keys()
+        return and_(*(key == value for key, value in zip(keys, _values(identity, keys), strict=True)))
+
+
+def _values(identity: object, keys: Sequence[ColumnElement[Any]]) -> Sequence[object]:
+    # What Session.get takes: one value, several in order, or several by name.
+    if isinstance(identity, Mapping):
+        return [identity[cast("Any", key).key] for key in keys]
+    return identity if isinstance(identity, tuple | list) else (identity,)
 
 
 def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
@@ -26,48 +122,6 @@ def check_names(model: type[Any], values: Mapping[str, object]) -> None:
         raise InvalidFieldsError(
             [{"loc": (name,), "msg": f"{model.__name__} has no such attribute", "type": "extra"} for name in unknown]
         )
-
-
-def add(session: Session, row: object) -> None:
-    """Write a new row."""
-    session.add(row)
-    flush(session, row)
-
-
-def fetch(session: Session, model: type[ModelT], identity: object) -> ModelT:
-    """Read a row; `RowNotFoundError` if there is none."""
-    missing = RowNotFoundError(model.__name__, identity)
-    with refused_values(missing):
-        row = session.get(model, identity)
-    if row is None:
-        raise missing
-    return row
-
-
-def require(session: Session, model: type[Any], identity: object) -> None:
-    """Raise `RowNotFoundError` if there is no such row, and give the connection back: bytes move next."""
-    outside = not session.in_transaction()
-    try:
-        fetch(session, model, identity)
-    finally:
-        if outside:
-            session.rollback()
-
-
-def change(session: Session, model: type[ModelT], identity: object, values: Mapping[str, object]) -> ModelT:
-    """Set attributes of a row."""
-    row = fetch(session, model, identity)
-    for name, value in values.items():
-        setattr(row, name, value)
-    flush(session, row)
-    return row
-
-
-def remove(session: Session, model: type[Any], identity: object) -> None:
-    """Delete a row."""
-    row = fetch(session, model, identity)
-    session.delete(row)
-    flush(session, row)
 
 
 def flush(session: Session, row: object) -> None:

@@ -4,11 +4,19 @@ from collections.abc import AsyncGenerator, Mapping
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
-from fastapi_filestore.errors import MalformedUploadError, UnsupportedUploadError, UploadTooLargeError
+from fastapi_filestore.errors import (
+    ClientDisconnectedError,
+    LengthRequiredError,
+    UnsupportedUploadError,
+    UploadTooLargeError,
+)
 
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
+UNREAD = "fastapi_filestore.unread"
+"""Set in the scope of a request while its body is to be read here and is not read to its end."""
 
 
 def media_type(headers: Mapping[str, str]) -> str:
@@ -22,13 +30,23 @@ def announced_size(headers: Mapping[str, str]) -> int | None:
     return int(length) if length.isdecimal() else None
 
 
+def has_body(scope: Scope) -> bool:
+    """Tell whether a request has a body (RFC 9112, section 6); newer versions of HTTP need no header to say so."""
+    names = {name for name, _ in scope["headers"]}
+    return not scope["http_version"].startswith("1") or not names.isdisjoint({b"content-length", b"transfer-encoding"})
+
+
 async def limited_body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a body.
 
     Raises:
         UploadTooLargeError: It is, or says it is, longer than `limit` bytes.
-        MalformedUploadError: The client went away before its end.
+        LengthRequiredError: There is none.
+        ClientDisconnectedError: The client went away before its end.
     """
+    request.scope[UNREAD] = True
+    if not has_body(request.scope):
+        raise LengthRequiredError
     announced = announced_size(request.headers)
     if announced is not None and announced > limit:
         raise UploadTooLargeError("request body", limit=limit, actual=announced)
@@ -39,8 +57,9 @@ async def limited_body(request: Request, limit: int) -> AsyncGenerator[bytes, No
             if received > limit:
                 raise UploadTooLargeError("request body", limit=limit)
             yield chunk
+        request.scope[UNREAD] = False
     except ClientDisconnect:
-        raise MalformedUploadError("The connection was closed before the body's end.") from None
+        raise ClientDisconnectedError from None
 
 
 async def json_body(request: Request, limit: int) -> bytes:

@@ -15,6 +15,7 @@ from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.intake.validators import Validator
+from fastapi_filestore.web.bodies import UNREAD
 from fastapi_filestore.web.openapi import upload_body
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.schemas import validated
@@ -36,6 +37,7 @@ class UploadDependency:
 
     async def __call__(self, request: Request) -> Upload:
         """Read the request up to the head of its file."""
+        request.scope[UNREAD] = True
         return await _explained(receive_upload(request, self.accepted()))
 
     def accepted(self, files: int = 1) -> Accepted:
@@ -65,6 +67,7 @@ class UploadsDependency:
 
     async def __call__(self, request: Request) -> Uploads:
         """Read nothing yet."""
+        request.scope[UNREAD] = True
         return await _explained(receive_uploads(request, self.single.accepted(self.max_files)))
 
     @property

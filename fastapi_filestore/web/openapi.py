@@ -15,9 +15,10 @@ ModelT = TypeVar("ModelT")
 
 PROBLEM_TEXTS = {
     400: "The body can't be read.",
-    403: "The signed URL is not valid, or no longer.",
+    403: "It is not allowed.",
     404: "There is no such row or file.",
     409: "It conflicts with what is there.",
+    411: "There is no body.",
     412: "The file is not in the state that the request names.",
     413: "The body, the file or a field is larger than its limit.",
     415: "The body is of another type.",
@@ -38,6 +39,9 @@ PROBLEM_SCHEMA = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "limit": {"type": "integer", "description": "What may be sent, in bytes or files."},
+        "actual": {"description": "What was sent, if it is known."},
+        "expected": {"type": "array", "items": {"type": "string"}, "description": "Media types that may be sent."},
         "errors": {"type": "array", "items": {"type": "object"}},
     },
 }

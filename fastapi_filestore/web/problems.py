@@ -11,39 +11,58 @@ from fastapi import HTTPException, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
 from fastapi_filestore import errors
+from fastapi_filestore.web.bodies import UNREAD
+from fastapi_filestore.web.lingering import linger
 
 _log = logging.getLogger("fastapi_filestore")
 
 MEDIA_TYPE = "application/problem+json"
+PREFIX = "urn:fastapi-filestore:"
+"""Types are names to compare, no addresses: a library has none of its own (RFC 9457, section 3.1.1)."""
 RETRY_SECONDS = 5
 """When to ask again a store that is down: after the library's own retries have had theirs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What an error becomes: a status, a name, and a text where the error's own is not for clients."""
+    """What an error becomes: a status, a name, a text where the error's own is not for clients, and its data."""
 
     status: int
     name: str
     detail: str | None = None
     members: tuple[str, ...] = ()
 
+    @property
+    def type(self) -> str:
+        """The name as a URI that never changes."""
+        return PREFIX + self.name
+
+    @property
+    def title(self) -> str:
+        """The name as people write it, which is the same for every occurrence (RFC 9457, section 3.1.3)."""
+        return self.name.replace("-", " ").capitalize()
+
 
 _OUT_OF_ORDER = "The file store is not set up as it should be; the operators have been told."
 _UNAVAILABLE = "The file store can't be reached at the moment. Try again later."
+_BUSY = "The database can't be reached at the moment, or is too busy. Try again later."
+_OF_A_STORE = (errors.StorageError, errors.DatabaseUnavailableError)
 
 KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.MalformedUploadError: Kind(400, "malformed-upload"),
     errors.DigestMismatchError: Kind(400, "digest-mismatch", members=("algorithm",)),
     errors.InvalidSignatureError: Kind(403, "invalid-signature"),
+    errors.OutOfScopeError: Kind(403, "out-of-scope"),
     errors.RowNotFoundError: Kind(404, "row-not-found"),
     errors.FileNotSetError: Kind(404, "file-not-set"),
     errors.ObjectNotFoundError: Kind(404, "object-not-found", "The file's bytes are not in the store."),
     errors.ObjectExistsError: Kind(409, "object-exists", "There is a file here already; it can't be overwritten."),
     errors.RowConflictError: Kind(409, "row-conflict"),
     errors.StaleFileError: Kind(409, "stale-file", "The file was replaced or deleted meanwhile."),
+    errors.LengthRequiredError: Kind(411, "length-required"),
     errors.PreconditionFailedError: Kind(412, "precondition-failed", "The file has changed."),
     errors.UploadTooLargeError: Kind(413, "upload-too-large", members=("limit", "actual")),
     errors.UnsupportedUploadError: Kind(415, "unsupported-upload", members=("actual", "expected")),
@@ -54,8 +73,10 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.InvalidCursorError: Kind(422, "invalid-cursor"),
     errors.InvalidFieldsError: Kind(422, "invalid-fields"),
     errors.UnsupportedContentError: Kind(422, "unsupported-content"),
+    errors.ClientDisconnectedError: Kind(499, "client-disconnected"),  # as nginx logs it: nobody hears it
     errors.SigningUnavailableError: Kind(501, "signing-unavailable", "This file store has no signed URLs."),
     errors.StorageUnavailableError: Kind(503, "store-unavailable", _UNAVAILABLE),
+    errors.DatabaseUnavailableError: Kind(503, "database-unavailable", _BUSY),
     errors.StorageError: Kind(500, "store-error", _OUT_OF_ORDER),
     errors.FilestoreError: Kind(500, "store-error", _OUT_OF_ORDER),
 }
@@ -68,8 +89,8 @@ class Problem(HTTPException):
     def __init__(self, kind: Kind, detail: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         super().__init__(kind.status, detail, dict(headers))
         self.body = {
-            "type": f"urn:fastapi-filestore:{kind.name}",
-            "title": HTTPStatus(kind.status).phrase,
+            "type": kind.type,
+            "title": kind.title,
             "status": kind.status,
             "detail": detail,
             **members,
@@ -78,18 +99,38 @@ class Problem(HTTPException):
     def response(self) -> Response:
         """Return the response that carries it."""
         # ASCII, since what it quotes of a request may hold half a surrogate pair.
-        return Response(json.dumps(self.body), self.status_code, self.headers, media_type=MEDIA_TYPE)
+        return ProblemResponse(json.dumps(self.body), self.status_code, self.headers, media_type=MEDIA_TYPE)
+
+
+class ProblemResponse(Response):
+    """A problem on the wire: without its body to HEAD, and heard by a client that is still sending."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        if scope["method"] == "HEAD":
+            self.body = b""  # the headers stay those that GET would have
+        if scope.get(UNREAD):
+            await linger(super().__call__, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def problem_of(error: errors.FilestoreError) -> Problem:
     """Return the problem that an error is to a client, with nothing internal in it; operators find that in the log."""
     kind = next(KINDS[family] for family in type(error).__mro__ if family in KINDS)
     if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("fastapi_filestore.problem", extra={"problem": kind.name, "status": kind.status}, exc_info=error)
+        _tell_operators(error, kind)
     members = {name: getattr(error, name) for name in kind.members if getattr(error, name, None) is not None}
     if isinstance(error, errors.InvalidFieldsError):
         members["errors"] = _field_problems(error.problems)
     return Problem(kind, kind.detail or str(error), members, _headers(error))
+
+
+def _tell_operators(error: errors.FilestoreError, kind: Kind) -> None:
+    # What a store does is no place in our code: one line says it, for each request of an outage.
+    traceback = None if isinstance(error, _OF_A_STORE) else error.__traceback__
+    facts = {"problem": kind.name, "status": kind.status}
+    _log.error("fastapi_filestore.problem", extra=facts, exc_info=(type(error), error, traceback))
 
 
 def validation_problem(error: RequestValidationError) -> Problem:
@@ -103,7 +144,7 @@ def _field_problems(problems: Any) -> Any:
 
 
 def _headers(error: errors.FilestoreError) -> dict[str, str]:
-    if isinstance(error, errors.StorageUnavailableError):
+    if isinstance(error, errors.StorageUnavailableError | errors.DatabaseUnavailableError):
         return {"Retry-After": str(RETRY_SECONDS)}
     if isinstance(error, errors.RangeNotSatisfiableError) and error.size is not None:
         return {"Content-Range": f"bytes */{error.size}"}
@@ -111,7 +152,14 @@ def _headers(error: errors.FilestoreError) -> dict[str, str]:
 
 
 class ProblemRoute(APIRoute):
-    """A route that answers the library's errors, and invalid requests, with problem details."""
+    """A route that answers the library's errors, and invalid requests, with problem details.
+
+    Whatever it answers, a dependency's own 401 included, reaches a client that is still sending.
+    """
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request; all that it held is released before the rest of a body is read."""
+        await linger(super().handle, scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler, watched."""

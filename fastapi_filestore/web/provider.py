@@ -1,21 +1,61 @@
 """The provider behind `Depends(get_document_service)`: a service for the request, committed before the response."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from inspect import Parameter, Signature
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends
-from sqlalchemy.orm import scoped_session
+from sqlalchemy import ColumnElement, inspect
+from sqlalchemy.orm import Mapper, scoped_session
 from sqlalchemy.util import ThreadLocalRegistry
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.service import FileService
+from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.web.problems import problem_of
 
 ModelT = TypeVar("ModelT")
+Dependency = Callable[..., Any]
+"""What FastAPI's Depends takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The dependencies that say which rows are a request's own: a condition, and values of new rows."""
+
+    scope: Dependency | None = None
+    defaults: Mapping[str, Dependency] = field(default_factory=dict[str, Dependency])
+
+    def check(self, model: type) -> None:
+        """Raise `ConfigurationError` if the model lacks one of the attributes that get a default."""
+        mapper: Mapper[Any] = inspect(model)
+        unknown = [name for name in self.defaults if name not in mapper.attrs]
+        if unknown:
+            raise ConfigurationError(f"{model.__name__} has no attribute {unknown[0]!r} to give a default to.")
+
+    def dependency(self) -> Callable[..., Any]:
+        """Return one dependency on all of them, which gives their values as the service's arguments."""
+        # FastAPI reads the parameters of a dependency from its signature, and these are known only here.
+        names = [f"default_{name}" for name in self.defaults]
+        needed = dict(zip(names, self.defaults.values(), strict=True))
+        if self.scope is not None:
+            needed["scope"] = self.scope
+
+        async def bounds(**values: Any) -> dict[str, Any]:
+            made = {name: values[known] for name, known in zip(self.defaults, names, strict=True)}
+            return {**({"scope": values["scope"]} if self.scope else {}), **({"defaults": made} if made else {})}
+
+        parameters = [
+            Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(each)])
+            for name, each in needed.items()
+        ]
+        vars(bounds)["__signature__"] = Signature(parameters)
+        return bounds
 
 
 def service_provider(
-    get_session: Callable[..., Any], make: Callable[[Any], FileService[ModelT]]
+    get_session: Dependency, make: Callable[..., FileService[ModelT]], bounds: Bounds
 ) -> Callable[..., FileService[ModelT]]:
     """Build the provider from the user's session dependency and what makes a service of a session.
 
@@ -23,9 +63,13 @@ def service_provider(
     one has the scope of the function instead; the outer one is plain, so that routes may depend on it as they like.
     """
 
-    async def unit_of_work(session: Annotated[Any, Depends(get_session)]) -> AsyncIterator[FileService[ModelT]]:
+    async def unit_of_work(
+        # First, so that who is refused costs no session.
+        bounded: Annotated[dict[str, Any], Depends(bounds.dependency())],
+        session: Annotated[Any, Depends(get_session)],
+    ) -> AsyncIterator[FileService[ModelT]]:
         try:
-            async with make(_own(session)).unit_of_work() as service:
+            async with _made(make, _own(session), bounded).unit_of_work() as service:
                 yield service
         except FilestoreError as error:
             raise problem_of(error) from error
@@ -34,6 +78,16 @@ def service_provider(
         return service
 
     return cast("Callable[..., FileService[ModelT]]", provide)
+
+
+def _made(make: Callable[..., FileService[ModelT]], session: Any, bounded: Mapping[str, Any]) -> FileService[ModelT]:
+    service = make(session, **bounded)
+    if "scope" in bounded:
+        # None would be a service of all rows, and so would a subclass that keeps the scope to itself.
+        scope: ColumnElement[bool] = checked_scope(service.model, bounded["scope"])
+        if service.scope is not scope:
+            raise ConfigurationError(f"{type(service).__name__} must pass scope= and defaults= on to FileService.")
+    return service
 
 
 def _own(session: Any) -> Any:

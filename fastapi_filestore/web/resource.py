@@ -1,6 +1,6 @@
 """What the routes of one model share: how its rows are found, shown and described."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 from sqlalchemy import ColumnElement, inspect
 
-from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
 from fastapi_filestore.web.schemas import Schemas
@@ -19,13 +19,17 @@ ModelT = TypeVar("ModelT")
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[ModelT]):
-    """A model behind routes: its file attribute, its schemas, and the limits of its forms."""
+    """A model behind routes: its file attribute, its schemas, and the limits of its forms.
+
+    `reserved` are the attributes that the application gives new rows, which no client sets.
+    """
 
     model: type[ModelT]
     attribute: FileAttribute
     schemas: Schemas
     limits: Callable[[], FormLimits]
     url_seconds: Callable[[], int]
+    reserved: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -49,6 +53,15 @@ class Resource(Generic[ModelT]):
             file.url = f"{base}/{self.segment(row)}/file"
         return self.schemas.read.model_validate(row, from_attributes=True)
 
+    def settable(self, fields: Mapping[str, object]) -> Mapping[str, object]:
+        """Return what a client wants to set; `InvalidFieldsError` if the application sets some of it."""
+        taken = sorted(self.reserved & fields.keys())
+        if taken:
+            raise InvalidFieldsError(
+                [{"loc": (name,), "msg": "The application sets this", "type": "reserved"} for name in taken]
+            )
+        return fields
+
     def segment(self, row: ModelT) -> str:
         """Return the primary key of a row as a segment of a path."""
         return quote(str(to_jsonable_python(inspect(row).identity[0])), safe="")
@@ -61,6 +74,7 @@ def resource_of(
     schemas: Schemas,
     limits: Callable[[], FormLimits],
     url_seconds: Callable[[], int],
+    reserved: frozenset[str] = frozenset(),
 ) -> Resource[ModelT]:
     """Describe a model to the routes; `ConfigurationError` if its file column is not one file."""
     attribute = file_attribute(model, field)
@@ -69,4 +83,4 @@ def resource_of(
             f"{model.__name__}.{attribute.name} holds several files; the router serves a column of one: name it with "
             "field=, or write the route by hand with the service."
         )
-    return Resource(model, attribute, schemas, limits, url_seconds)
+    return Resource(model, attribute, schemas, limits, url_seconds, reserved)

@@ -4,7 +4,7 @@ Each endpoint is a unit of work that ends before its response is made, so that a
 other, and no download holds a connection.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
@@ -59,7 +59,7 @@ def file_router(
     """
     router = APIRouter(route_class=ProblemRoute, dependencies=list(dependencies), tags=[resource.name])
     _add_collection(router, resource, provider)
-    _add_upload_url(router, resource)
+    _add_upload_url(router, resource, provider)
     _add_row(router, resource, provider)
     _add_file(router, resource, provider)
     return router
@@ -75,7 +75,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         response_model=resource.schemas.read,
         name=f"{resource.name}_create",
         summary=f"Upload a file and create its {resource.name}",
-        responses={201: LOCATION_HEADER, **problems(400, 409, 413, 415, 422)},
+        responses={201: LOCATION_HEADER, **problems(400, 403, 409, 411, 413, 415, 422)},
         openapi_extra=form_body(resource, with_fields=True),
     )
     async def create(
@@ -85,7 +85,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         async with service.unit_of_work():
             upload = await receive_upload(request, Accepted(field, resource.limits(), fields_of_row))
             async with service.stored(upload, field=field) as file:
-                row = await service.create({**_values(upload), field: file})
+                row = await service.create({**_values(resource, upload), field: file})
             response.headers["Location"] = f"{base}/{resource.segment(row)}"
             return resource.shown(row, base)
 
@@ -108,11 +108,12 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
             return {"items": [resource.shown(row, base) for row in page.items], "next_cursor": page.next_cursor}
 
 
-def _add_upload_url(router: APIRouter, resource: Resource[ModelT]) -> None:
+def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
     @router.post(
         "/upload-url",
         name=f"{resource.name}_upload_url",
         summary="Sign a URL that a client can store a file at by itself",
+        dependencies=[Depends(provider)],  # whose scope knows who may ask
         responses=problems(422, 501),
     )
     async def upload_url(
@@ -154,13 +155,13 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
         response_model=resource.schemas.read,
         name=f"{resource.name}_update",
         summary=f"Change fields of a {resource.name}",
-        responses=problems(400, 404, 409, 413, 415, 422),
+        responses=problems(400, 403, 404, 409, 411, 413, 415, 422),
         openapi_extra=json_request(resource.schemas.update),
     )
     async def update(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
         async with service.unit_of_work():
             fields = validated_json(resource.schemas.update, await json_body(request, resource.limits().fields_size))
-            row = await service.update(identity, fields.model_dump(exclude_unset=True))
+            row = await service.update(identity, resource.settable(fields.model_dump(exclude_unset=True)))
             return resource.shown(row, _base(request, below=1))
 
     @router.delete(
@@ -209,7 +210,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
         response_model=resource.schemas.read,
         name=f"{resource.name}_replace",
         summary=f"Replace the file of a {resource.name}",
-        responses=problems(400, 404, 409, 413, 415, 422),
+        responses=problems(400, 403, 404, 409, 411, 413, 415, 422),
         openapi_extra=form_body(resource, with_fields=False),
     )
     async def replace(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
@@ -220,8 +221,8 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
             return resource.shown(row, _base(request, below=2))
 
 
-def _values(upload: Upload) -> dict[str, Any]:
-    return {} if upload.values is None else upload.values.model_dump()
+def _values(resource: Resource[ModelT], upload: Upload) -> Mapping[str, object]:
+    return {} if upload.values is None else resource.settable(upload.values.model_dump())
 
 
 def _base(request: Request, *, below: int) -> str:

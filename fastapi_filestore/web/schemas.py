@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from sqlalchemy import Column, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper
 
-from fastapi_filestore.errors import InvalidFieldsError
+from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.stored_object import StoredObject
 
@@ -37,18 +37,28 @@ def derive_schemas(
     read: type[BaseModel] | None = None,
     create: type[BaseModel] | None = None,
     update: type[BaseModel] | None = None,
+    reserved: frozenset[str] = frozenset(),
 ) -> Schemas:
     """Take the user's models, and derive the missing ones from the columns.
 
-    A client may set a column unless it is a file, a primary key with a default, or one that the application or the
-    database fills in: a computed default, a server default, an `onupdate`.
+    A client may set a column unless it is a file, a primary key with a default, one that the application or the
+    database fills in (a computed default, a server default, an `onupdate`), or reserved.
     """
     mapper: Mapper[Any] = inspect(model)
+    for own in filter(None, (create, update)):
+        _refuse_reserved(own, reserved)
     return Schemas(
         read=read or _derive_read(mapper),
-        create=create or _derive_create(mapper),
-        update=update or _derive_update(mapper),
+        create=create or _derive_create(mapper, reserved),
+        update=update or _derive_update(mapper, reserved),
     )
+
+
+def _refuse_reserved(schema: type[BaseModel], reserved: frozenset[str]) -> None:
+    if taken := sorted(reserved & schema.model_fields.keys()):
+        raise ConfigurationError(
+            f"{schema.__name__}.{taken[0]} would let a client set what defaults= gives new rows: leave it out of one."
+        )
 
 
 def validated(schema: type[SchemaT], data: object) -> SchemaT:
@@ -86,19 +96,21 @@ def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
 
 
 @cache
-def _derive_create(mapper: Mapper[Any]) -> type[BaseModel]:
+def _derive_create(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {
         prop.key: (_written_type(column), _create_default(column))
         for prop, column in _settable(mapper, with_primary_key=True)
+        if prop.key not in reserved
     }
     return _model(mapper, "Create", ConfigDict(extra="forbid"), fields)
 
 
 @cache
-def _derive_update(mapper: Mapper[Any]) -> type[BaseModel]:
+def _derive_update(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {
         prop.key: (_written_type(column), Field(default=None, **_constraints(column)))
         for prop, column in _settable(mapper, with_primary_key=False)
+        if prop.key not in reserved
     }
     return _model(mapper, "Update", ConfigDict(extra="forbid"), fields)
 

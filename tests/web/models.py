@@ -99,5 +99,26 @@ class Receipt(Base):
     file: Mapped[FileObject] = mapped_column(StoredObject(backend="web"))
 
 
-FILED = (Document, Ticket, Article, Album, Pair, Receipt)
+class Member(Base):
+    """A user in a team."""
+
+    __tablename__ = "members"
+
+    user: Mapped[str] = mapped_column(String(20), primary_key=True)
+    team: Mapped[str] = mapped_column(String(20), primary_key=True)
+
+
+class Paper(Base):
+    """A row that belongs to a user, and perhaps to a team."""
+
+    __tablename__ = "papers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(20))
+    team: Mapped[str | None] = mapped_column(String(20))
+    title: Mapped[str] = mapped_column(String(40))
+    file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+
+
+FILED = (Document, Ticket, Article, Album, Pair, Receipt, Paper)
 """The models with files."""

@@ -14,6 +14,7 @@ from fastapi_filestore.errors import PendingContentError, UnsupportedContentErro
 from fastapi_filestore.file_object.metadata import Metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
 from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
+from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.content import Content, read_content
 from fastapi_filestore.storage.registry import StorageRegistry, storages
@@ -41,6 +42,7 @@ class FileDescription:
         "_metadata",
         "_registry",
         "_url",
+        "admitted_by",
         "backend",
         "checksum",
         "claim",
@@ -50,6 +52,7 @@ class FileDescription:
         "fresh",
         "last_modified",
         "path",
+        "rules",
         "saving",
         "size",
         "state",
@@ -95,6 +98,8 @@ class FileDescription:
         self._content = None if content is None else read_content(content)
         self.saving: Future[None] | None = None
         self._url: str | None = None
+        self.rules = NO_RULES
+        self.admitted_by: FileRules | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -122,6 +127,11 @@ class FileDescription:
         return self.state is FileState.STORED
 
     @property
+    def is_admitted(self) -> bool:
+        """Whether its bytes are stored, and are what the column that it is in, or on its way to, asks for."""
+        return self.is_stored and (self.rules.is_empty or self.admitted_by is self.rules)
+
+    @property
     def location(self) -> Location:
         """Backend and object key: what makes it the same object as another.
 
@@ -138,10 +148,15 @@ class FileDescription:
         path = self.path or self._key
         return None if path is None else (self.backend, path)
 
-    def assign(self, backend: str | None, registry: StorageRegistry) -> None:
-        """Choose where it will be stored: at the backend it names, else at this one, of this registry."""
+    def assign(self, backend: str | None, registry: StorageRegistry, rules: FileRules = NO_RULES) -> None:
+        """Choose the column it is for: it is stored at the backend it names, else at this one, if the rules take it."""
+        self.rules = rules
         if not self.is_stored:
             self.backend, self._registry = self.backend or backend, registry
+
+    def admit(self, rules: FileRules) -> None:
+        """Note that it is what the rules of its column ask for, or that it was there before."""
+        self.rules = self.admitted_by = rules
 
     def reserve(self, key: str, claim: object) -> None:
         """Store it at a generated key that a ledger knows of."""
@@ -203,8 +218,8 @@ class FileDescription:
         return {name: getattr(self, name) for name in FileDescription.__slots__ if name not in _STAYS_HERE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._registry = storages
-        self._content = self.saving = self.claim = None
+        self._registry, self.rules = storages, NO_RULES
+        self._content = self.saving = self.claim = self.admitted_by = None
         for name, value in state.items():
             setattr(self, name, value)
 
@@ -217,8 +232,8 @@ class FileDescription:
         return json_schema_of(handler)
 
 
-_STAYS_HERE = frozenset({"_content", "_registry", "saving", "claim"})
-"""What can't travel: an open file, live connections, a thread's business, a database."""
+_STAYS_HERE = frozenset({"_content", "_registry", "saving", "claim", "rules", "admitted_by"})
+"""What can't travel: an open file, live connections, a thread's business, a database, a column's validators."""
 
 
 def _register(backend: StorageBackend, registry: StorageRegistry) -> str:

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from copy import copy
 from functools import partial
 from typing import Literal, Self
 
 from fastapi_filestore.errors import FilestoreError, PendingContentError, StorageError, UnsupportedContentError
+from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored
 from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.file_object.turns import one_at_a_time
-from fastapi_filestore.intake.upload import digested
+from fastapi_filestore.intake.upload import incoming
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.blocking import run_blocking
 from fastapi_filestore.storage.cleanup import finish
@@ -36,6 +37,8 @@ class FileObject(FileDescription):
         state: Where the bytes are.
         fresh: Whether this object stored the bytes itself and no committed row points to them yet.
         claim: The ledger that knows of a fresh object's key, if one does.
+        rules: What the column that it is in, or on its way to, asks for.
+        admitted_by: The rules that it was found right by.
 
     Two FileObjects are equal when backend and path are the same.
     """
@@ -63,6 +66,7 @@ class FileObject(FileDescription):
         Raises:
             PendingContentError: There is no content to store.
             ContentConsumedError: The content could be read only once, and was.
+            UploadError: It is not what its column asks for, or what its route did; nothing is left in the store.
             StorageError: The backend could not store it; nothing is left there.
         """
         put = partial(self._put, use_multipart=use_multipart, chunk_size=chunk_size, max_concurrency=max_concurrency)
@@ -90,19 +94,22 @@ class FileObject(FileDescription):
         chunk_size: int | None,
         max_concurrency: int | None,
     ) -> None:
-        stream, size = digested(self._pending_content())
-        info = await self.backend_in_use().put(
-            path,
-            ContentReader(stream, size=size),
-            content_type=self.content_type,
-            metadata=self.metadata,
-            if_absent=if_absent,
-            use_multipart=use_multipart,
-            chunk_size=chunk_size,
-            max_concurrency=max_concurrency,
-        )
+        stream, size = incoming(self._pending_content())
+        async with aclosing(stream):
+            await admit_head(self, stream, size)
+            info = await self.backend_in_use().put(
+                path,
+                ContentReader(self.rules.limited(aiter(stream)), size=size),
+                content_type=self.content_type,
+                metadata=self.metadata,
+                if_absent=if_absent,
+                use_multipart=use_multipart,
+                chunk_size=chunk_size,
+                max_concurrency=max_concurrency,
+            )
         self._record(info)
         self.checksum, self.fresh = stream.hexdigest, True
+        await admit_object(self, stream)
 
     @asynccontextmanager
     async def _undone_on_failure(self, path: str) -> AsyncIterator[None]:
@@ -155,6 +162,16 @@ class FileObject(FileDescription):
             if self._content is not None:
                 return await self.save_async()
             self._record(await self.backend_in_use().head(self.path))
+        return self
+
+    async def admit_async(self) -> Self:
+        """Let the rules of its column judge bytes that were stored before; do nothing if they have.
+
+        Raises:
+            UploadError: It is not what the column asks for.
+        """
+        if self.is_stored and not self.is_admitted:
+            await admit_stored(self)
         return self
 
     async def copy_async(self) -> Self:

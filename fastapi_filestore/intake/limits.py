@@ -1,6 +1,7 @@
 """How much a form may hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 ENVELOPE_BYTES = 64 * 1024
 """Room for boundaries and part headers, beside the files and the fields."""
@@ -14,6 +15,10 @@ class FormLimits:
     fields: int
     field_size: int
     files: int = 1
+
+    def narrowed(self, file_size: int | None) -> Self:
+        """Return the limits of a place that has a file size of its own, if it has one."""
+        return self if file_size is None else replace(self, file_size=file_size)
 
     @property
     def fields_size(self) -> int:

@@ -22,8 +22,39 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidi overrides,
 _NAMELESS = re.compile(r"[.\s]*")  # `.` and `..` would be folders
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument"
+_NEWER_TYPES = {
+    ".7z": "application/x-7z-compressed",
+    ".docx": f"{_OFFICE}.wordprocessingml.document",
+    ".epub": "application/epub+zip",
+    ".flac": "audio/flac",
+    ".m4a": "audio/mp4",
+    ".md": "text/markdown",
+    ".mkv": "video/x-matroska",
+    ".odp": f"{_OPEN_DOCUMENT}.presentation",
+    ".ods": f"{_OPEN_DOCUMENT}.spreadsheet",
+    ".odt": f"{_OPEN_DOCUMENT}.text",
+    ".ogg": "audio/ogg",
+    ".ogv": "video/ogg",
+    ".otf": "font/otf",
+    ".pptx": f"{_OFFICE}.presentationml.presentation",
+    ".rar": "application/vnd.rar",
+    ".rtf": "application/rtf",
+    ".ttf": "font/ttf",
+    ".weba": "audio/webm",
+    ".webp": "image/webp",
+    ".woff": "font/woff",
+    ".woff2": "font/woff2",
+    ".xlsx": f"{_OFFICE}.spreadsheetml.sheet",
+    ".yaml": "application/yaml",
+}
+"""What not every version of Python knows, or knows by these names."""
+
 # The built-in table only: what a machine has in /etc/mime.types must not change what is stored.
 _types = mimetypes.MimeTypes()
+for _ending, _type in _NEWER_TYPES.items():
+    _types.add_type(_type, _ending)
 
 
 def safe_filename(name: str) -> str:

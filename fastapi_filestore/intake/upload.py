@@ -1,16 +1,18 @@
 """A file on its way in: what is known of it, and its bytes, which pass once."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from types import MappingProxyType
 
 from pydantic import BaseModel
 
 from fastapi_filestore.errors import ContentConsumedError
-from fastapi_filestore.intake.digest import NO_DIGESTS, DigestingStream
-from fastapi_filestore.intake.media_types import known_type
+from fastapi_filestore.intake.digest import NO_DIGESTS
+from fastapi_filestore.intake.incoming import IncomingBytes
 from fastapi_filestore.intake.names import safe_filename
-from fastapi_filestore.intake.validators import HEAD_BYTES, Validator
+from fastapi_filestore.intake.rules import NO_RULES, FileRules
+from fastapi_filestore.intake.sniffing import sniff
+from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.content import ContentReader
 
 NO_FIELDS: Mapping[str, str] = MappingProxyType({})
@@ -25,10 +27,12 @@ class Upload:
     Attributes:
         filename: What the client called it, sanitised.
         content_type: The media type that the client declared, which may be nonsense; None if it declared none.
-        sniffed_type: The media type that the first bytes are of; None if nobody looked.
+        sniffed_type: The media type that the first bytes are of: known to the route where it sniffs or has validators,
+            elsewhere once the file is being stored. None without the extra `sniff`.
         fields: The form's text fields, those before the file at first and all of them once the stream has ended.
         values: The fields as the model that the route asked for, once the stream has ended.
         longest: The size that the file can't exceed, in bytes, if the client announced one.
+        rules: What the file must be.
         size: Bytes, once the stream has ended.
     """
 
@@ -40,7 +44,7 @@ class Upload:
         content_type: str | None = None,
         fields: Mapping[str, str] = NO_FIELDS,
         validate: Callable[[Mapping[str, str]], BaseModel] | None = None,
-        validators: Sequence[Validator] = (),
+        rules: FileRules = NO_RULES,
         digests: Mapping[str, bytes] = NO_DIGESTS,
         longest: int | None = None,
     ) -> None:
@@ -52,7 +56,7 @@ class Upload:
             content_type: What the client says it is.
             fields: The other fields of its form.
             validate: What makes `values` of the fields, or raises.
-            validators: Who may refuse it when its first bytes are there.
+            rules: What it must be, as its first bytes and the stored object show.
             digests: What the digests of its bytes must be, by hashlib's name.
             longest: The size that it can't exceed, in bytes, if that is known.
         """
@@ -63,14 +67,18 @@ class Upload:
         self.values: BaseModel | None = None
         self.longest = longest
         self.size: int | None = None
-        self._validate, self._validators = validate, validators
-        self._stream = DigestingStream(chunks, expected=digests)
-        self._taken = False
+        self.rules = rules
+        self._validate = validate
+        self._stream = IncomingBytes(chunks, expected=digests)
+        self._taken = self._examined = False
 
     @property
     def known_type(self) -> str:
-        """The media type that it is kept with: the declared one if it is one, else what the filename suggests."""
-        return known_type(self.content_type, self.filename)
+        """The media type that it is kept with: the declared one if it is one, else what the filename suggests.
+
+        Where types must agree, `application/octet-stream` counts for none, and the first bytes decide last.
+        """
+        return self.rules.kept_type(self.content_type, self.filename, self.sniffed_type)
 
     @property
     def checksum(self) -> str | None:
@@ -82,6 +90,22 @@ class Upload:
         """The SHA-256 of what has passed, in hexadecimal digits."""
         return self._stream.hexdigest
 
+    async def peek(self, size: int) -> bytes:
+        """Return the first bytes, as many as there are up to `size`, before the file is stored."""
+        return await self._stream.peek(size)
+
+    async def examine(self) -> None:
+        """Let the rules judge the first bytes, once; storing the file does so anyway.
+
+        Raises:
+            UploadError: They refuse the file.
+        """
+        if not self._examined:
+            head = await self.peek(HEAD_BYTES)
+            self.sniffed_type = sniff(head)
+            await self.rules.check_head(head, self)
+            self._examined = True
+
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
         if self._taken:
             raise ContentConsumedError(f"{self.filename!r} comes straight from the client and can be read only once.")
@@ -90,32 +114,30 @@ class Upload:
 
     async def _pass(self) -> AsyncGenerator[bytes, None]:
         size = 0
-        async with aclosing(aiter(self._stream)) as chunks:
+        async with aclosing(self._stream), aclosing(aiter(self._stream)) as chunks:
+            await self.examine()
             async for chunk in chunks:
-                if size == 0:
-                    await self._check_head(chunk[:HEAD_BYTES])
                 size += len(chunk)
                 yield chunk
-        if size == 0:
-            await self._check_head(b"")
         if self._validate is not None:
             self.values = self._validate(self.fields)
         self.size = size
 
-    async def _check_head(self, head: bytes) -> None:
-        for validator in self._validators:
-            await validator.validate(head, self)
+    async def aclose(self) -> None:
+        """Let go of the request's body; what was not read can't be stored any more."""
+        self._taken = True
+        await self._stream.aclose()
 
     def __repr__(self) -> str:
         return f"<Upload {self.filename!r} {self.content_type} size={self.size}>"
 
 
-def digested(content: ContentReader) -> "tuple[Upload | DigestingStream, int | None]":
+def incoming(content: ContentReader) -> "tuple[Upload | IncomingBytes, int | None]":
     """Return content as a stream that knows its SHA-256 in the end, and its size, or a bound of it, if known."""
     source = content.source
     if isinstance(source, Upload):
         return source, source.longest
-    return DigestingStream(content.chunks()), content.size
+    return IncomingBytes(content.chunks()), content.size
 
 
 class Uploads:

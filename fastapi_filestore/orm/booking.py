@@ -38,7 +38,7 @@ def store_files(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
     if gone is not None:
         raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")
     try:
-        if not all(file.is_stored for file, _ in claimed):
+        if not all(file.is_admitted for file, _ in claimed):
             await_in_session(store(claimed, room=_room(session, claimed)))
     finally:
         book.store(file for file, _ in claimed if file.is_stored)

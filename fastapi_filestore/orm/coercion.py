@@ -33,7 +33,9 @@ def as_file(value: object) -> FileObject:
     """
     if isinstance(value, FileObject):
         return value
-    if isinstance(value, Upload) or _is_upload(value):
+    if isinstance(value, Upload):
+        return FileObject(filename=value.filename, content_type=value.known_type, content=value)
+    if _is_upload(value):
         declared = value.content_type if value.content_type and is_media_type(value.content_type) else None
         return FileObject(filename=value.filename or FALLBACK_NAME, content_type=declared, content=value)
     raise UnsupportedContentError(

@@ -1,5 +1,6 @@
 """`StoredObject`: the type of a column that holds one file, or a list of them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import JSON, Dialect, event
@@ -8,9 +9,10 @@ from sqlalchemy.ext.mutable import MutableList
 from sqlalchemy.orm import InstrumentedAttribute, Mapper
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from fastapi_filestore.errors import PendingContentError
+from fastapi_filestore.errors import ConfigurationError, PendingContentError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import FileRecord, from_record, to_record
+from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.orm.coercion import as_file, as_files
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
@@ -37,7 +39,16 @@ class StoredObject(TypeDecorator[Any]):
     cache_ok = True
 
     def __init__(
-        self, backend: str | None = None, *, multiple: bool = False, registry: StorageRegistry = storages
+        self,
+        backend: str | None = None,
+        *,
+        multiple: bool = False,
+        registry: StorageRegistry = storages,
+        max_size: int | str | None = None,
+        max_files: int | None = None,
+        content_types: Sequence[str] = (),
+        sniff: bool = False,
+        validators: Sequence[AnyValidator] = (),
     ) -> None:
         """Describe the column.
 
@@ -46,9 +57,25 @@ class StoredObject(TypeDecorator[Any]):
                 when a file is stored, so the backend may be registered later.
             multiple: Hold a list of files.
             registry: Where backends are looked up.
+            max_size: Largest file, in bytes or with a unit (`"10 MiB"`). This and what follows hold for every file that
+                comes into a row, whichever way; not for those that are in one already. Migrations know nothing of it.
+            max_files: Most files of a list.
+            content_types: What a file may be, such as `image/*`; anything if empty. Without `sniff`, its declared type
+                is believed.
+            sniff: Refuse a file whose declared type, name and first bytes contradict each other: `TypesAgree()` before
+                the other validators. Needs the extra `sniff`.
+            validators: Who may refuse a file, by its first bytes (`Validator`) or as it is stored (`ObjectValidator`).
+
+        Raises:
+            ConfigurationError: A size, a type or a validator is none, or the extra `sniff` is missing.
         """
         super().__init__(none_as_null=True)
+        if max_files is not None and not multiple:
+            raise ConfigurationError("A column of one file has no max_files: say multiple=True, or leave it out.")
         self.backend, self.multiple, self.registry = backend, multiple, registry
+        self.rules = file_rules(
+            max_size=max_size, max_files=max_files, content_types=content_types, sniff=sniff, validators=validators
+        )
 
     def __repr__(self) -> str:
         return f"StoredObject(backend={self.backend!r}, multiple={self.multiple!r})"
@@ -67,7 +94,7 @@ class StoredObject(TypeDecorator[Any]):
         if value is None:
             return None
         files = as_files(value) if self.multiple else [as_file(value)]
-        records = [_stored_record(file) for file in files]
+        records = [self._record(file) for file in files]
         return records if self.multiple else records[0]
 
     def process_result_value(self, value: Any, dialect: Dialect) -> FileObject | FileList | None:
@@ -75,8 +102,26 @@ class StoredObject(TypeDecorator[Any]):
         if value is None:
             return None
         if self.multiple:
-            return FileList(from_record(record, registry=self.registry) for record in value)
-        return from_record(value, registry=self.registry)
+            return FileList(self._file(record) for record in value)
+        return self._file(value)
+
+    def _record(self, file: FileObject) -> FileRecord:
+        if not file.is_stored:
+            raise PendingContentError(
+                f"{file.filename!r} can't be written to a row: {file.state.value}. Add the row through a Session, or "
+                "`await file.save_async()` first."
+            )
+        if not self.rules.is_empty and file.admitted_by is not self.rules:
+            raise PendingContentError(
+                f"{file.filename!r} can't be written to a row: nobody held it against the rules of its column. Add the "
+                "row through a Session."
+            )
+        return to_record(file)
+
+    def _file(self, record: Mapping[str, object]) -> FileObject:
+        file = from_record(record, registry=self.registry)
+        file.admit(self.rules)
+        return file
 
     def compare_values(self, x: Any, y: Any) -> bool:
         """Tell whether two values are stored alike, so that changed metadata of the same object is a change."""
@@ -89,22 +134,20 @@ class StoredObject(TypeDecorator[Any]):
         return FileList.coerce("", value) if self.multiple else as_file(value)
 
     def files(self, value: object) -> list[FileObject]:
-        """Return the files of a value of this column, each with its backend chosen."""
+        """Return the files of a value of this column, each with its backend chosen.
+
+        Raises:
+            TooManyFilesError: A list has more than it may have, and there are new ones among them.
+        """
         if value is None:
             return []
         files = as_files(value) if self.multiple else [as_file(value)]
+        # A list that grew before it had a limit can still be read, and shortened.
+        if any(file.fresh or file.admitted_by is not self.rules for file in files):
+            self.rules.check_count(len(files))
         for file in files:
-            file.assign(self.backend, self.registry)
+            file.assign(self.backend, self.registry, self.rules)
         return files
-
-
-def _stored_record(file: FileObject) -> FileRecord:
-    if not file.is_stored:
-        raise PendingContentError(
-            f"{file.filename!r} can't be written to a row: {file.state.value}. Add the row through a Session, or "
-            "`await file.save_async()` first."
-        )
-    return to_record(file)
 
 
 def _comparable(value: object) -> object:

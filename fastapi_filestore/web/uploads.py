@@ -1,7 +1,7 @@
 """A request's body as an `Upload`: a form with files, or a file itself; read no further than the first file's head."""
 
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -12,12 +12,11 @@ from pydantic import BaseModel
 from fastapi_filestore.errors import InvalidFieldsError, MalformedUploadError, MissingFileError, UnsupportedUploadError
 from fastapi_filestore.intake.client_digests import client_digests
 from fastapi_filestore.intake.limits import FormLimits
-from fastapi_filestore.intake.media_types import is_within
 from fastapi_filestore.intake.multipart import FormReader
 from fastapi_filestore.intake.names import FALLBACK_NAME
 from fastapi_filestore.intake.part_head import PartHead, as_text, read_parameters
+from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
-from fastapi_filestore.intake.validators import Validator
 from fastapi_filestore.storage.content import joined
 from fastapi_filestore.web.bodies import JSON, MULTIPART, announced_size, limited_body, media_type
 
@@ -31,37 +30,38 @@ _EXTENDED = re.compile(r"(utf-8|iso-8859-1)'[^']*'(.*)", re.IGNORECASE | re.DOTA
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a route takes: files of these types in this field, so much of everything, and fields that are right.
+    """What a route takes: files that the rules are content with in this field, so much of everything, and right fields.
 
-    `validate` makes values of the fields, or raises; validators see the first bytes of each file.
+    `validate` makes values of the fields, or raises.
     """
 
     field: str
     limits: FormLimits
     validate: Validate | None = None
-    content_types: Sequence[str] = ()
-    validators: Sequence[Validator] = ()
+    rules: FileRules = NO_RULES
 
-    def check_type(self, upload: Upload) -> Upload:
-        """Return an upload; `UnsupportedUploadError` if its type is not one of those accepted."""
-        if self.content_types and not is_within(upload.known_type, self.content_types):
-            raise UnsupportedUploadError(upload.known_type, self.content_types)
+    async def admitted(self, upload: Upload) -> Upload:
+        """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
+        self.rules.check_declared(upload)
+        if self.rules.judges_heads:
+            await upload.examine()
         return upload
 
 
 async def receive_upload(request: Request, accepted: Accepted) -> Upload:
-    """Read a request up to the head of its file; a body that is no form is the file itself.
+    """Read a request up to its file, and its first bytes if rules judge them; any other body is the file itself.
 
     Raises:
         UnsupportedUploadError: The body is neither a form nor a file, or the file is of another type.
+        UploadError: A validator refuses the file.
         MalformedUploadError: It claims to be a form.
         UploadTooLargeError, TooManyFilesError: A limit is passed.
         MissingFileError: The first file is not in the field, or there is none.
         InvalidFieldsError: A body that is no form has none of the fields that are needed.
     """
     if media_type(request.headers) == MULTIPART:
-        return accepted.check_type(await _from_form(request, accepted))
-    return accepted.check_type(_from_body(request, accepted))
+        return await accepted.admitted(await _from_form(request, accepted))
+    return await accepted.admitted(_from_body(request, accepted))
 
 
 async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
@@ -91,7 +91,7 @@ async def _from_form(request: Request, accepted: Accepted) -> Upload:
         content_type=head.content_type if head else None,
         fields=reader.fields,
         validate=accepted.validate,
-        validators=accepted.validators,
+        rules=accepted.rules,
         longest=announced_size(request.headers),
     )
 
@@ -117,9 +117,9 @@ async def _each(reader: FormReader, accepted: Accepted) -> AsyncGenerator[Upload
             filename=_name_in(head, accepted.field),
             content_type=head.content_type if head else None,
             fields=reader.fields,
-            validators=accepted.validators,
+            rules=accepted.rules,
         )
-        yield accepted.check_type(upload)
+        yield await accepted.admitted(upload)
         head = await reader.next_file()
         if head is None:
             return
@@ -136,7 +136,7 @@ def _from_body(request: Request, accepted: Accepted) -> Upload:
         filename=_filename(request.headers.get("content-disposition", "")),
         content_type=request.headers["content-type"],
         validate=accepted.validate,
-        validators=accepted.validators,
+        rules=accepted.rules,
         digests=client_digests(request.headers),
         longest=announced_size(request.headers),
     )

@@ -1,0 +1,74 @@
+"""Whether a file is what its column, and the route that it came by, ask for: before, while and after it is stored."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.file_object.validators import validate_object
+from fastapi_filestore.intake.incoming import IncomingBytes
+from fastapi_filestore.intake.rules import NO_RULES, FileRules
+from fastapi_filestore.intake.sniffing import sniff
+from fastapi_filestore.intake.upload import Upload
+from fastapi_filestore.intake.validators import HEAD_BYTES, Candidate
+from fastapi_filestore.storage.cleanup import finish
+
+if TYPE_CHECKING:
+    from fastapi_filestore.file_object.value import FileObject
+
+
+async def admit_head(file: "FileObject", stream: Upload | IncomingBytes, size: int | None) -> None:
+    """Let the rules judge what is known before anything is stored: the size, the types, the first bytes."""
+    rules = file.rules
+    if isinstance(stream, Upload):
+        await stream.examine()  # for its own rules
+    elif size is not None:
+        rules.check_size(size)
+    if rules.judges_heads:
+        await _judge_head(file, await stream.peek(HEAD_BYTES))
+    else:
+        rules.check_declared(_candidate(file, None))
+
+
+async def _judge_head(file: "FileObject", head: bytes) -> None:
+    candidate = _candidate(file, sniff(head))
+    await file.rules.check_head(head, candidate)
+    file.content_type = candidate.known_type
+
+
+def _candidate(file: "FileObject", sniffed: str | None) -> Candidate:
+    kept = file.rules.kept_type(file.content_type, file.filename, sniffed)
+    return Candidate(file.filename, file.content_type, sniffed, kept)
+
+
+async def admit_object(file: "FileObject", stream: Upload | IncomingBytes) -> None:
+    """Let the rules judge bytes that were just stored, and delete these if they are refused."""
+    try:
+        for rules in (_own_rules(stream), file.rules):
+            await validate_object(file, rules)
+    except BaseException:
+        with suppress(FilestoreError):
+            await finish(file.delete_async())
+        file.undo()
+        raise
+    file.admit(file.rules)
+
+
+def _own_rules(stream: Upload | IncomingBytes) -> FileRules:
+    return stream.rules if isinstance(stream, Upload) else NO_RULES
+
+
+async def admit_stored(file: "FileObject") -> None:
+    """Let the rules judge a file that was stored before it came to its column; whoever stored it deletes it."""
+    rules, info = file.rules, await file.head_async()
+    rules.check_size(info.size)
+    if rules.judges_heads:
+        await _judge_head(file, await _stored_head(file, info.size))
+    else:
+        rules.check_declared(_candidate(file, None))
+    await validate_object(file, rules)
+    file.admit(rules)
+
+
+async def _stored_head(file: "FileObject", size: int) -> bytes:
+    # A store has no range of an empty object.
+    return await (await file.open_async(end=HEAD_BYTES)).read() if size else b""

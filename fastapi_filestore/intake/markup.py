@@ -1,0 +1,73 @@
+"""Markup that a browser may run, found in first bytes as browsers find it; libraries of signatures don't look for it.
+
+The tags are those of the WHATWG MIME Sniffing standard, section 7.1 (https://mimesniff.spec.whatwg.org/
+#identifying-a-resource-with-an-unknown-mime-type), which asks not to add any. It knows no SVG: a browser takes that for
+XML, so here the root element decides. A byte order mark, which the standard takes for plain text, hides nothing.
+"""
+
+import codecs
+import re
+
+HTML, XML, SVG, XHTML = "text/html", "text/xml", "image/svg+xml", "application/xhtml+xml"
+
+_WHITESPACE = " \t\n\f\r"
+_TAGS = "!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|!--"
+_HTML = re.compile(rf"<(?:{_TAGS})[ >]", re.IGNORECASE)
+_ELEMENT = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)[\s/>]")
+_ROOTS = {"svg": SVG, "html": XHTML}
+_ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+
+
+def marked_text(head: bytes) -> tuple[str, bytes] | None:
+    """Return the encoding that a byte order mark tells and the bytes after it; None if there is no mark."""
+    for mark, encoding in _ENCODINGS.items():
+        if head.startswith(mark):
+            return encoding, head[len(mark) :]
+    return None
+
+
+def sniff_markup(head: bytes) -> str | None:
+    """Return the type of the markup that a file begins with: HTML, XHTML, SVG or other XML; None for anything else."""
+    encoding, rest = marked_text(head) or ("latin-1", head)
+    text = rest.decode(encoding, errors="replace").lstrip(_WHITESPACE)
+    if not text.startswith("<"):
+        return None
+    is_xml = text.startswith("<?xml")
+    root = _root(text)
+    if root == "svg" or (is_xml and root in _ROOTS):
+        return _ROOTS[root]
+    if _HTML.match(text):
+        return HTML
+    return XML if is_xml else None
+
+
+def _root(text: str) -> str:
+    """Return the local name of the first element, past comments, instructions and a document type; or nothing."""
+    at = 0
+    while (after := _past_prolog(text, at)) > at:
+        at = after
+        while at < len(text) and text[at] in _WHITESPACE:
+            at += 1
+    match = _ELEMENT.match(text, at)
+    return match[1] if match else ""
+
+
+def _past_prolog(text: str, at: int) -> int:
+    """Return where what stands before the root element ends, or the same place if that is not what stands there."""
+    if text.startswith("<!--", at):
+        return _past(text, "-->", at + 4)
+    if text.startswith("<?", at):
+        return _past(text, "?>", at + 2)
+    if text.startswith("<!", at):
+        end, subset = text.find(">", at), text.find("[", at)
+        return _past(text, ">", _past(text, "]", subset) if -1 < subset < end else at)
+    return at
+
+
+def _past(text: str, mark: str, start: int) -> int:
+    end = text.find(mark, start)
+    return len(text) if end < 0 else end + len(mark)

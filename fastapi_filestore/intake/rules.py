@@ -1,0 +1,97 @@
+"""What a file must be to be taken: by a route, or by a column."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from fastapi_filestore.errors import TooManyFilesError, UnsupportedUploadError, UploadTooLargeError
+from fastapi_filestore.intake.media_types import is_within, known_type, likely_type, says_nothing
+from fastapi_filestore.intake.names import FALLBACK_TYPE
+from fastapi_filestore.intake.validators import Described, TypesAgree, Validator
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileRules:
+    """What a file must be: its size in bytes, its type, and whatever validators make of it.
+
+    `validators` look at the first bytes; `object_validators` at the stored object, which only higher floors know of.
+    `max_files` is for places that hold several.
+    """
+
+    max_size: int | None = None
+    max_files: int | None = None
+    content_types: tuple[str, ...] = ()
+    validators: tuple[Validator, ...] = ()
+    object_validators: tuple[object, ...] = ()
+
+    @property
+    def sniffs(self) -> bool:
+        """Whether the types that the first bytes, the sender and the name tell must agree."""
+        return any(isinstance(each, TypesAgree) for each in self.validators)
+
+    @property
+    def judges_heads(self) -> bool:
+        """Whether the first bytes, and not only what is declared, decide."""
+        return bool(self.validators)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether any file will do."""
+        return self.max_size is None and not (self.content_types or self.validators or self.object_validators)
+
+    def within(self, column: "FileRules") -> "FileRules":
+        """Return these rules of a route as they are known before a file reaches a column with rules of its own.
+
+        The column's validators see it there, but for the agreement of types, by which other rules know a type.
+        """
+        sizes = [each for each in (self.max_size, column.max_size) if each is not None]
+        types = self.content_types or column.content_types
+        agreement = () if self.sniffs else tuple(each for each in column.validators if isinstance(each, TypesAgree))
+        validators = (*agreement, *self.validators)
+        return replace(self, max_size=min(sizes, default=None), content_types=types, validators=validators)
+
+    def kept_type(self, declared: str | None, filename: str, sniffed: str | None) -> str:
+        """Return the media type to keep a file with; where types must agree, the first of them that says anything."""
+        return likely_type(declared, filename, sniffed) if self.sniffs else known_type(declared, filename)
+
+    def check_declared(self, upload: Described) -> None:
+        """Raise `UnsupportedUploadError` for a type that is not taken, as far as it is known without the bytes."""
+        if not (self.sniffs and says_nothing(upload.known_type)):
+            self._check_type(upload)
+
+    async def check_head(self, head: bytes, upload: Described) -> None:
+        """Raise an `UploadError` unless a file with these first bytes is taken."""
+        for validator in self.validators:
+            await validator.validate(head, upload)
+        self._check_type(upload)
+
+    def _check_type(self, upload: Described) -> None:
+        known = upload.known_type
+        if not self.content_types or is_within(known, self.content_types):
+            return
+        # Whoever takes bytes of no known type takes whatever is declared as nothing else.
+        if not (says_nothing(upload.content_type) and is_within(FALLBACK_TYPE, self.content_types)):
+            raise UnsupportedUploadError(known, self.content_types)
+
+    def check_size(self, size: int) -> None:
+        """Raise `UploadTooLargeError` for a file of too many bytes."""
+        if self.max_size is not None and size > self.max_size:
+            raise UploadTooLargeError("file", limit=self.max_size, actual=size)
+
+    def check_count(self, files: int) -> None:
+        """Raise `TooManyFilesError` for a list of too many files."""
+        if self.max_files is not None and files > self.max_files:
+            raise TooManyFilesError(limit=self.max_files, actual=files)
+
+    async def limited(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Pass chunks on until they are too many, which is an `UploadTooLargeError`."""
+        size = 0
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                size += len(chunk)
+                if self.max_size is not None and size > self.max_size:
+                    raise UploadTooLargeError("file", limit=self.max_size)
+                yield chunk
+
+
+NO_RULES = FileRules()

@@ -39,6 +39,7 @@ from fastapi_filestore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
     TooManyFilesError,
+    TypeMismatchError,
     UnknownBackendError,
     UnsupportedContentError,
     UnsupportedStatementError,
@@ -47,9 +48,10 @@ from fastapi_filestore.errors import (
     UploadTooLargeError,
 )
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.file_object.validators import ObjectValidator
 from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.intake.upload import Upload, Uploads
-from fastapi_filestore.intake.validators import Validator
+from fastapi_filestore.intake.validators import TypesAgree, Validator
 from fastapi_filestore.orm.ledger import Ledger, add_ledger
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service import FileService, Page
@@ -96,6 +98,7 @@ __all__ = [
     "ObjectInfo",
     "ObjectNotFoundError",
     "ObjectStream",
+    "ObjectValidator",
     "ObstoreBackend",
     "OutOfScopeError",
     "Page",
@@ -119,6 +122,8 @@ __all__ = [
     "StoredObject",
     "Swept",
     "TooManyFilesError",
+    "TypeMismatchError",
+    "TypesAgree",
     "UnknownBackendError",
     "UnsupportedContentError",
     "UnsupportedStatementError",

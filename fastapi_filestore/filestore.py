@@ -17,9 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.intake.limits import FormLimits
-from fastapi_filestore.intake.media_types import check_ranges
-from fastapi_filestore.intake.validators import Validator
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.audit import DEFAULT_GRACE, Audit
@@ -28,7 +27,6 @@ from fastapi_filestore.service.findings import FindingKind
 from fastapi_filestore.service.schedule import sweeping
 from fastapi_filestore.service.sweep import BATCH, Swept, sweep
 from fastapi_filestore.settings import FilestoreSettings
-from fastapi_filestore.settings.size import parse_size
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.obstore import ObstoreBackend
@@ -200,6 +198,10 @@ class Filestore:
         read: type[BaseModel] | None = None,
         create: type[BaseModel] | None = None,
         update: type[BaseModel] | None = None,
+        max_size: int | str | None = None,
+        content_types: Sequence[str] = (),
+        sniff: bool = False,
+        validators: Sequence[AnyValidator] = (),
     ) -> APIRouter:
         """Return a new router for a model: upload, list, read, download, replace, change, delete, upload URL.
 
@@ -215,6 +217,10 @@ class Filestore:
             read: What a response shows of a row; every column if None.
             create: What a client may set on a new row; derived from the columns if None.
             update: What a client may change; derived from the columns if None.
+            max_size: Largest file, as for `upload`. This and the next three hold beside what the column asks for.
+            content_types: What a file may be, as for `upload`.
+            sniff: Whether types must agree, as for `upload`.
+            validators: Who may refuse a file, as for `upload`.
         """
         self._know(model)
         if service is not None and (scope is not None or defaults):
@@ -228,6 +234,7 @@ class Filestore:
             limits=self._limits,
             url_seconds=lambda: self.settings.url_expiry,
             reserved=reserved,
+            rules=file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators),
         )
         return file_router(resource, provider, dependencies=dependencies)
 
@@ -237,8 +244,9 @@ class Filestore:
         *,
         max_size: int | str | None = None,
         content_types: Sequence[str] = (),
+        sniff: bool = False,
         fields: type[BaseModel] | None = None,
-        validators: Sequence[Validator] = (),
+        validators: Sequence[AnyValidator] = (),
     ) -> UploadDependency:
         """Return a dependency that gives a route the file of its request, on its way: store it with the service.
 
@@ -247,12 +255,14 @@ class Filestore:
         Args:
             field: The form's field that has the file; a body that is no form is the file itself.
             max_size: Largest file, in bytes or with a unit; FILESTORE_MAX_UPLOAD_SIZE if None.
-            content_types: What it may be declared as; anything if empty.
+            content_types: What it may be, such as `image/*`; anything if empty. Without `sniff`, clients are believed.
+            sniff: Refuse a file whose declared type, name and first bytes contradict each other: `TypesAgree()` before
+                the other validators. Needs the extra `sniff`.
             fields: What the other fields must be: `upload.values` once it is stored. Any text if None.
-            validators: Who may refuse it when its first bytes are there.
+            validators: Who may refuse it, by its first bytes (`Validator`) or as it is stored (`ObjectValidator`).
         """
-        size = None if max_size is None else parse_size(max_size)
-        return UploadDependency(field, self._limits, size, check_ranges(content_types), fields, tuple(validators))
+        rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
+        return UploadDependency(field, self._limits, rules, fields)
 
     def uploads(
         self,
@@ -261,8 +271,9 @@ class Filestore:
         max_files: int,
         max_size: int | str | None = None,
         content_types: Sequence[str] = (),
+        sniff: bool = False,
         fields: type[BaseModel] | None = None,
-        validators: Sequence[Validator] = (),
+        validators: Sequence[AnyValidator] = (),
     ) -> UploadsDependency:
         """Return a dependency that gives a route the files of its form, one after the other as they come.
 
@@ -270,7 +281,7 @@ class Filestore:
         field; the other arguments are those of `upload`.
         """
         single = self.upload(
-            field, max_size=max_size, content_types=content_types, fields=fields, validators=validators
+            field, max_size=max_size, content_types=content_types, sniff=sniff, fields=fields, validators=validators
         )
         return UploadsDependency(single, max_files)
 

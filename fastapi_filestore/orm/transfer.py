@@ -36,10 +36,10 @@ _log = logging.getLogger("fastapi_filestore")
 async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> None:
     """Store the bytes of pending files and confirm those that a client stored; the first failure stops the others.
 
-    The ledger learns of every key first, in a transaction of its own; where there is no room for one, only keys that
-    are reserved already are used.
+    What was stored before, but not for this column, is judged by the column's rules now. The ledger learns of every key
+    first, in a transaction of its own; where there is no room for one, only keys that are reserved already are used.
     """
-    waiting = [(file, access) for file, access in claimed if not file.is_stored]
+    waiting = [(file, access) for file, access in claimed if not file.is_admitted]
     await _reserve([one for one in waiting if one[0].state is FileState.PENDING], room)
     async with _renewed(waiting):
         await _store_all([file for file, _ in waiting])
@@ -79,6 +79,7 @@ async def _store_all(files: Sequence[FileObject]) -> None:
 
 async def _store_one(file: FileObject) -> None:
     await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
+    await file.admit_async()
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """Dependencies that give a route the files of its request, still on their way."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -13,8 +13,8 @@ from starlette.routing import BaseRoute
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.intake.upload import Upload, Uploads
-from fastapi_filestore.intake.validators import Validator
 from fastapi_filestore.web.bodies import UNREAD
 from fastapi_filestore.web.openapi import upload_body
 from fastapi_filestore.web.problems import problem_of
@@ -30,32 +30,24 @@ class UploadDependency:
 
     field: str
     limits: Callable[[], FormLimits]
-    max_size: int | None
-    content_types: Sequence[str]
+    rules: FileRules
     fields: type[BaseModel] | None
-    validators: Sequence[Validator]
 
     async def __call__(self, request: Request) -> Upload:
-        """Read the request up to the head of its file."""
+        """Read the request up to its file, and the first bytes of that if rules judge them."""
         request.scope[UNREAD] = True
         return await _explained(receive_upload(request, self.accepted()))
 
     def accepted(self, files: int = 1) -> Accepted:
         """Say what the request may hold."""
-        limits = self.limits()
-        size = limits.file_size if self.max_size is None else self.max_size
-        return Accepted(
-            self.field,
-            replace(limits, file_size=size, files=files),
-            validate=None if self.fields is None else partial(validated, self.fields),
-            content_types=self.content_types,
-            validators=self.validators,
-        )
+        limits = self.limits().narrowed(self.rules.max_size)
+        validate = None if self.fields is None else partial(validated, self.fields)
+        return Accepted(self.field, replace(limits, files=files), validate, self.rules)
 
     @property
     def body(self) -> dict[str, Any]:
         """The request's body, as OpenAPI describes it."""
-        return upload_body(self.field, self.fields, self.content_types, several=False)
+        return upload_body(self.accepted(), self.fields)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +65,7 @@ class UploadsDependency:
     @property
     def body(self) -> dict[str, Any]:
         """The request's body, as OpenAPI describes it."""
-        return upload_body(self.single.field, self.single.fields, self.single.content_types, several=True)
+        return upload_body(self.single.accepted(self.max_files), self.single.fields, several=True)
 
 
 async def _explained(receiving: Awaitable[ReceivedT]) -> ReceivedT:

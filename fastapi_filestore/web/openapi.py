@@ -1,15 +1,18 @@
 """What FastAPI can't know of a route: forms that are read late, problems, files. One table, no pasted texts."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from fastapi_filestore.intake.rules import FileRules
+from fastapi_filestore.settings.size import format_size
 from fastapi_filestore.web.bodies import JSON, MULTIPART
 from fastapi_filestore.web.problems import MEDIA_TYPE
 from fastapi_filestore.web.resource import Resource
 from fastapi_filestore.web.schemas import NoFields
+from fastapi_filestore.web.uploads import Accepted
 
 ModelT = TypeVar("ModelT")
 
@@ -42,6 +45,9 @@ PROBLEM_SCHEMA = {
         "limit": {"type": "integer", "description": "What may be sent, in bytes or files."},
         "actual": {"description": "What was sent, if it is known."},
         "expected": {"type": "array", "items": {"type": "string"}, "description": "Media types that may be sent."},
+        "declared": {"type": "string", "description": "What the file is declared as."},
+        "sniffed": {"type": "string", "description": "What its first bytes are of."},
+        "extension": {"type": "string", "description": "What its name says."},
         "errors": {"type": "array", "items": {"type": "object"}},
     },
 }
@@ -101,24 +107,22 @@ def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any
     """Describe a multipart body with the file and, for a new row, the model's fields."""
     fields = _schema_of(resource.schemas.create if with_fields else NoFields)
     title = f"{resource.model.__name__}{'Form' if with_fields else 'File'}"
-    return {"requestBody": _form(resource.attribute.name, fields, title, _BINARY["schema"])}
+    return {"requestBody": _form(resource.attribute.name, fields, title, _BINARY["schema"], resource.rules)}
 
 
-def upload_body(
-    field: str, fields: type[BaseModel] | None, content_types: Sequence[str], *, several: bool
-) -> dict[str, Any]:
+def upload_body(accepted: Accepted, fields: type[BaseModel] | None, *, several: bool = False) -> dict[str, Any]:
     """Describe a multipart body with one file or several in a field, or the body that is the file itself."""
     properties = {} if fields is None else _schema_of(fields)
-    file = _BINARY["schema"]
-    body = _form(field, properties, "Upload", {"type": "array", "items": file} if several else file, content_types)
+    limits, file = accepted.limits, _BINARY["schema"]
+    rules = replace(accepted.rules, max_size=limits.file_size, max_files=limits.files if several else None)
+    schema = {"type": "array", "items": file, "maxItems": limits.files} if several else file
+    body = _form(accepted.field, properties, "Upload", schema, rules)
     if several:
         body["content"] = {MULTIPART: body["content"][MULTIPART]}
     return body
 
 
-def _form(
-    name: str, fields: dict[str, Any], title: str, file: dict[str, Any], content_types: Sequence[str] = ()
-) -> dict[str, Any]:
+def _form(name: str, fields: dict[str, Any], title: str, file: dict[str, Any], rules: FileRules) -> dict[str, Any]:
     schema = {
         **fields,
         "type": "object",
@@ -127,11 +131,12 @@ def _form(
         "required": [name, *fields.get("required", [])],
     }
     form: dict[str, Any] = {"schema": schema}
-    if content_types:
-        form["encoding"] = {name: {"contentType": ", ".join(content_types)}}
+    if rules.content_types:
+        form["encoding"] = {name: {"contentType": ", ".join(rules.content_types)}}
     # A body that is no form has no fields, so it will do where none is needed.
-    raw = () if fields.get("required") else content_types or ("*/*",)
-    return {"required": True, "content": {MULTIPART: form, **dict.fromkeys(raw, _BINARY)}}
+    raw = () if fields.get("required") else rules.content_types or ("*/*",)
+    said = {"description": text} if (text := _in_words(rules)) else {}
+    return {**said, "required": True, "content": {MULTIPART: form, **dict.fromkeys(raw, _BINARY)}}
 
 
 def _without_null(properties: dict[str, Any]) -> dict[str, Any]:
@@ -142,6 +147,17 @@ def _without_null(properties: dict[str, Any]) -> dict[str, Any]:
         else schema
         for name, schema in properties.items()
     }
+
+
+def _in_words(rules: FileRules) -> str:
+    """Say what files must be, for people."""
+    sentences = {
+        f"At most {rules.max_files} files.": rules.max_files,
+        f"A file has at most {format_size(rules.max_size or 0)}.": rules.max_size,
+        f"It is of type {' or '.join(rules.content_types)}.": rules.content_types,
+        "What it is declared as, what its name says and what its first bytes are of must agree.": rules.sniffs,
+    }
+    return " ".join(sentence for sentence, holds in sentences.items() if holds)
 
 
 def json_request(model: type[BaseModel]) -> dict[str, Any]:

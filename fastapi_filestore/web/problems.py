@@ -65,6 +65,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.LengthRequiredError: Kind(411, "length-required"),
     errors.PreconditionFailedError: Kind(412, "precondition-failed", "The file has changed."),
     errors.UploadTooLargeError: Kind(413, "upload-too-large", members=("limit", "actual")),
+    errors.TypeMismatchError: Kind(415, "type-mismatch", members=("declared", "sniffed", "extension")),
     errors.UnsupportedUploadError: Kind(415, "unsupported-upload", members=("actual", "expected")),
     errors.RangeNotSatisfiableError: Kind(416, "range-not-satisfiable", "The range begins after the end.", ("size",)),
     errors.MissingFileError: Kind(422, "missing-file", members=("field",)),

@@ -11,8 +11,10 @@ from sqlalchemy import ColumnElement, inspect
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
 from fastapi_filestore.web.schemas import Schemas
+from fastapi_filestore.web.uploads import Accepted, Validate
 
 ModelT = TypeVar("ModelT")
 
@@ -30,6 +32,7 @@ class Resource(Generic[ModelT]):
     limits: Callable[[], FormLimits]
     url_seconds: Callable[[], int]
     reserved: frozenset[str] = frozenset()
+    rules: FileRules = NO_RULES
 
     @property
     def name(self) -> str:
@@ -62,6 +65,11 @@ class Resource(Generic[ModelT]):
             )
         return fields
 
+    def accepted(self, validate: Validate) -> Accepted:
+        """Say what a request may hold."""
+        limits = self.limits().narrowed(self.rules.max_size)
+        return Accepted(self.attribute.name, limits, validate, self.rules)
+
     def segment(self, row: ModelT) -> str:
         """Return the primary key of a row as a segment of a path."""
         return quote(str(to_jsonable_python(inspect(row).identity[0])), safe="")
@@ -75,6 +83,7 @@ def resource_of(
     limits: Callable[[], FormLimits],
     url_seconds: Callable[[], int],
     reserved: frozenset[str] = frozenset(),
+    rules: FileRules = NO_RULES,
 ) -> Resource[ModelT]:
     """Describe a model to the routes; `ConfigurationError` if its file column is not one file."""
     attribute = file_attribute(model, field)
@@ -83,4 +92,4 @@ def resource_of(
             f"{model.__name__}.{attribute.name} holds several files; the router serves a column of one: name it with "
             "field=, or write the route by hand with the service."
         )
-    return Resource(model, attribute, schemas, limits, url_seconds, reserved)
+    return Resource(model, attribute, schemas, limits, url_seconds, reserved, rules.within(attribute.type.rules))

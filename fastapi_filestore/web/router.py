@@ -31,7 +31,7 @@ from fastapi_filestore.web.openapi import (
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Resource
 from fastapi_filestore.web.schemas import NoFields, page_schema, validated, validated_json
-from fastapi_filestore.web.uploads import Accepted, receive_upload
+from fastapi_filestore.web.uploads import receive_upload
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., Any]
@@ -83,7 +83,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
     ) -> BaseModel:
         base = _base(request, below=1)
         async with service.unit_of_work():
-            upload = await receive_upload(request, Accepted(field, resource.limits(), fields_of_row))
+            upload = await receive_upload(request, resource.accepted(fields_of_row))
             async with service.stored(upload, field=field) as file:
                 row = await service.create({**_values(resource, upload), field: file})
             response.headers["Location"] = f"{base}/{resource.segment(row)}"
@@ -216,7 +216,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
     async def replace(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
         async with service.unit_of_work():
             await service.require(identity)  # before a gigabyte is read for nothing
-            upload = await receive_upload(request, Accepted(field, resource.limits(), no_fields))
+            upload = await receive_upload(request, resource.accepted(no_fields))
             row = await service.replace(identity, upload, field=field)
             return resource.shown(row, _base(request, below=2))
 

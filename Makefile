@@ -4,6 +4,7 @@
 # make crash   kill a process at every statement and store call of every script, thousands of times
 # make soak    load PostgreSQL and SeaweedFS for a minute (longer: make soak SECONDS=600), killing processes meanwhile
 # make check   style, types, and which module may import which
+# make bench   compare uploads and downloads with other ways, in 25 minutes (a look: QUICK=1; one table: ONLY=refusal)
 # make bench-audit  seconds and memory of an audit of a million objects and rows
 # make format  let ruff rewrite the code's layout
 # make lock    pin the newest dependencies that fit the pins of today
@@ -16,6 +17,7 @@ SECONDS ?= 60
 
 VENV := .venv
 VENV_2_0 := .venv-sqlalchemy-2.0
+VENV_BENCH := .venv-bench
 BIN := $(VENV)/bin
 NODE := tests/servers/node
 NODE_MODULES := $(NODE)/node_modules/.package-lock.json
@@ -28,7 +30,7 @@ INSTALL_ITSELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: run test test-sqlalchemy-2.0 crash soak check format lock clean browser
+.PHONY: run test test-sqlalchemy-2.0 crash soak check bench bench-audit format lock clean browser
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
@@ -36,7 +38,7 @@ run: $(VENV)/.run
 test: $(VENV)/.dev $(NODE_MODULES) browser
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov
 
-test-sqlalchemy-2.0: $(VENV_2_0)/.rows
+test-sqlalchemy-2.0: $(VENV_2_0)/.installed
 	$(VENV_2_0)/bin/python -m pytest -n $(WORKERS) --dist worksteal tests/rows tests/schema
 
 crash: $(VENV)/.dev
@@ -52,6 +54,9 @@ check: $(VENV)/.dev $(NODE_MODULES)
 	$(WITH_NODE) $(NODE)/node_modules/.bin/pyright
 	$(BIN)/lint-imports --no-logo
 
+bench: $(VENV_BENCH)/.installed
+	$(VENV_BENCH)/bin/python -m benchmarks $(if $(QUICK),--scale quick) $(if $(ONLY),--only $(ONLY))
+
 bench-audit: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.audit
 
@@ -65,10 +70,12 @@ lock: $(VENV)/.lock
 	cp requirements/dev.txt requirements/sqlalchemy-2.0.txt # whose versions hold here, too
 	echo "sqlalchemy<2.1" | $(COMPILE) --extra sqlite --extra postgres --extra psycopg --group rows --constraint - \
 		-o requirements/sqlalchemy-2.0.txt pyproject.toml
+	$(COMPILE) --extra sqlite --extra postgres --extra psycopg --extra server --group bench \
+		--constraint requirements/dev.txt -o requirements/bench.txt pyproject.toml
 	cd $(NODE) && $(WITH_NODE) npm install --package-lock-only
 
 clean:
-	rm -rf $(VENV) $(VENV_2_0) $(NODE)/node_modules htmlcov .coverage*
+	rm -rf $(VENV) $(VENV_2_0) $(VENV_BENCH) $(NODE)/node_modules build htmlcov .coverage*
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # -- the environment: a stamp is younger than all it was made from -------------------------------------
@@ -87,11 +94,11 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/pyvenv.cfg
 	$(INSTALL_ITSELF)
 	@touch $@
 
-$(VENV_2_0)/.rows: requirements/sqlalchemy-2.0.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV_2_0)
-	$(VENV_2_0)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --requirement $<
-	$(VENV_2_0)/bin/python -m pip --disable-pip-version-check install --quiet \
-		--no-deps --no-build-isolation --editable .
+# Those beside it, each from the lock file of its name.
+$(VENV)-%/.installed: requirements/%.txt pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --requirement $<
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.lock: | $(VENV)/.dev

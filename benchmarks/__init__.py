@@ -1,1 +1,1 @@
-"""Measurements: each is run by hand, `python -m benchmarks.<name>`."""
+"""Measurements: `make bench` compares uploads and downloads with others', `python -m benchmarks.audit` times audits."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("run.txt", "dev.txt", "sqlalchemy-2.0.txt")
+LOCKS = ("run.txt", "dev.txt", "sqlalchemy-2.0.txt", "bench.txt")
 PIN = re.compile(r"(?P<name>[a-z0-9.-]+)(\[[a-z0-9,-]+\])?==(?P<version>\S+)(?P<rest>.*)")
 
 

@@ -1,0 +1,143 @@
+"""What is done with a contender that has just been started, and what of it is measured."""
+
+from collections.abc import Mapping
+from functools import partial
+from statistics import quantiles
+from typing import Any
+
+from benchmarks.measure import MEBIBYTE, Taken, watching
+from benchmarks.place import SOURCE
+from benchmarks.results import Values
+from benchmarks.server import Server
+
+UPLOAD = "/documents/"
+SMALL = 10 * 1024
+RANGE = 64 * 1024
+CONCURRENCY = (1, 16, 64)
+RANGE_CONCURRENCY = (1, 8)
+WARM_UP = 900_000_000
+"""Number of a file that nothing else has, so that those who overwrite equal names keep it."""
+TOKEN = "a-token-of-the-benchmark"
+
+Measured = dict[str, Values]
+"""Case → metric → value."""
+
+
+class WrongAnswerError(Exception):
+    """A contender did not do what it was asked to."""
+
+
+def _check(result: Mapping[str, Any], expected: int) -> None:
+    statuses = result["statuses"]
+    if wrong := [status for status in statuses if status != expected]:
+        raise WrongAnswerError(f"{len(wrong)} of {len(statuses)} requests were answered {wrong[0]}.")
+
+
+def _taken(taken: Taken, seconds: float, size: int) -> dict[str, float]:
+    return {
+        "seconds": seconds,
+        "speed": size / MEBIBYTE / seconds,
+        "memory": taken.memory,
+        "written": taken.written / size,
+        "cpu": taken.cpu,
+        "ping": taken.ping * 1000,
+    }
+
+
+def _warm(server: Server) -> None:
+    if server.contender.reads_body:
+        server.client("upload", path=UPLOAD, size=SMALL, files=1, first=WARM_UP)
+
+
+def upload(server: Server, *, size: int, files: int = 1) -> Measured:
+    """Upload files at once; a contender that answers before it has stored is waited for."""
+    _warm(server)
+    discards = server.contender.name == "discard"
+    before = server.place.stored_bytes()
+    with watching(server.pid, server.port) as taken:
+        if server.contender.reads_body:
+            result = server.client("upload", path=UPLOAD, size=size, files=files)
+        else:
+            result = server.client("trigger", path=UPLOAD)
+        late = 0.0 if discards else server.wait_until_stored(before + size * files)
+    _check(result, 201)
+    answered = result["seconds"]
+    return {"": {**_taken(taken, answered + late, size * files), "answered": answered, "early": float(late > 0)}}
+
+
+def download(server: Server, *, size: int) -> Measured:
+    """Download a big file."""
+    path = _path_of_big_file(server, size)
+    server.client("ranges", path=path, size=size, length=RANGE, number=4, concurrency=1)
+    with watching(server.pid, server.port) as taken:
+        result = server.client("download", path=path)
+    _check(result, 200)
+    if result["received"] != size:
+        raise WrongAnswerError(f"{result['received']} bytes came instead of {size}.")
+    return {"": _taken(taken, result["seconds"], size)}
+
+
+def ranges(server: Server, *, size: int, number: int) -> Measured:
+    """Read many ranges of a big file."""
+    path = _path_of_big_file(server, size)
+    ask = partial(server.client, "ranges", path=path, size=size, length=RANGE)
+    ask(number=4, concurrency=1)
+    measured: Measured = {}
+    for concurrency in RANGE_CONCURRENCY:
+        with watching(server.pid, server.port) as taken:
+            result = ask(number=number, concurrency=concurrency)
+        _check(result, 206)
+        seconds = result["seconds"]
+        measured[str(concurrency)] = {**_taken(taken, seconds, RANGE * number), "rate": number / seconds}
+    return measured
+
+
+def _path_of_big_file(server: Server, size: int) -> str:
+    if server.contender.name in {"file_response", "obstore_stream"}:
+        return f"/files/{SOURCE}"
+    result = server.client("upload", path=UPLOAD, size=size, files=1)
+    _check(result, 201)
+    server.wait_until_stored(size)
+    return f"{result['location']}/file"
+
+
+def create(server: Server, *, seconds: float) -> Measured:
+    """Upload small files as fast as they are answered."""
+    _warm(server)
+    return {str(concurrency): _create(server, concurrency, seconds) for concurrency in CONCURRENCY}
+
+
+def _create(server: Server, concurrency: int, seconds: float) -> Values:
+    with watching(server.pid, server.port) as taken:
+        result = server.client("create", path=UPLOAD, size=SMALL, concurrency=concurrency, seconds=seconds)
+    latencies = result["latencies"]
+    if len(latencies) < 2:
+        raise WrongAnswerError("Hardly any upload succeeded.")
+    cuts = quantiles(latencies, n=100)
+    return {
+        **_taken(taken, result["seconds"], SMALL * len(latencies)),
+        "rate": len(latencies) / result["seconds"],
+        "p50": cuts[49] * 1000,
+        "p99": cuts[98] * 1000,
+        "errors": len(result["statuses"]) - len(latencies),
+    }
+
+
+def refuse(server: Server, *, size: int) -> Measured:
+    """Send what must be refused: without a token, and with one but over the limit."""
+    return {
+        "unauthenticated": _refuse(server, size, {}),
+        "oversize": _refuse(server, size, {"Authorization": f"Bearer {TOKEN}"}),
+    }
+
+
+def _refuse(server: Server, size: int, headers: dict[str, str]) -> Values:
+    with watching(server.pid, server.port) as taken:
+        result = server.client("refusal", path=UPLOAD, size=size, headers=headers)
+    return {
+        "milliseconds": result["seconds"] * 1000,
+        "read": taken.read / 1e6,
+        "status": result["statuses"][0],
+        "memory": taken.memory,
+        "ping": taken.ping * 1000,
+    }

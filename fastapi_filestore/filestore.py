@@ -35,6 +35,7 @@ from fastapi_filestore.storage.signing import UrlSigner
 from fastapi_filestore.web.dependencies import UploadDependency, UploadsDependency, describe_uploads
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
 from fastapi_filestore.web.provider import Bounds, Dependency, service_provider
+from fastapi_filestore.web.redaction import redacted_access_log
 from fastapi_filestore.web.resource import resource_of
 from fastapi_filestore.web.router import file_router
 from fastapi_filestore.web.schemas import derive_schemas
@@ -105,6 +106,7 @@ class Filestore:
             await stack.enter_async_context(self.backends())
             stack.push_async_callback(_release)
             describe_uploads(app.routes)
+            stack.enter_context(redacted_access_log())
             if self.settings.sweep_every is not None:
                 await self._databases.ledgers()  # what is missing is told at the start
                 await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))

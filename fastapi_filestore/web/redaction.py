@@ -1,0 +1,39 @@
+"""Signed URLs are passwords for as long as they live: kept out of the server's access log."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fastapi_filestore.web.signed import SIGNED_PATH
+
+ACCESS_LOG = "uvicorn.access"
+"""Where uvicorn, also under gunicorn, writes the path of each request."""
+
+_TOKEN = re.compile(rf"({SIGNED_PATH})[^\s?#]+")
+
+
+class RedactSignedURLs(logging.Filter):
+    """Takes the tokens of signed URLs out of what is logged; give it to the access log of any other server."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record, and let it through."""
+        record.msg = _redacted(record.msg)
+        if isinstance(record.args, tuple):
+            record.args = tuple(_redacted(each) for each in record.args)
+        return True
+
+
+def _redacted(value: object) -> object:
+    return _TOKEN.sub(r"\1[redacted]", value) if isinstance(value, str) else value
+
+
+@contextmanager
+def redacted_access_log() -> Iterator[None]:
+    """Keep signed URLs out of the access log while the block runs."""
+    log, redaction = logging.getLogger(ACCESS_LOG), RedactSignedURLs()
+    log.addFilter(redaction)
+    try:
+        yield
+    finally:
+        log.removeFilter(redaction)

@@ -3,6 +3,7 @@
 # make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0, in an environment of its own
 # make crash   kill a process at every statement and store call of every script, thousands of times
 # make soak    load PostgreSQL and SeaweedFS for a minute (longer: make soak SECONDS=600), killing processes meanwhile
+# make fuzz    feed the parsers of forms, ranges and conditions for a minute (longer: make fuzz SECONDS=600)
 # make check   style, types, and which module may import which
 # make bench   compare uploads and downloads with other ways, in 25 minutes (a look: QUICK=1; one table: ONLY=refusal)
 # make bench-audit  seconds and memory of an audit of a million objects and rows
@@ -30,7 +31,7 @@ INSTALL_ITSELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: run test test-sqlalchemy-2.0 crash soak check bench bench-audit format lock clean browser
+.PHONY: run test test-sqlalchemy-2.0 crash soak fuzz check bench bench-audit format lock clean browser
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
@@ -46,6 +47,9 @@ crash: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak $(SECONDS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.security.fuzz $(SECONDS)
 
 check: $(VENV)/.dev $(NODE_MODULES)
 	$(BIN)/ruff check .

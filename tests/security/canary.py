@@ -46,7 +46,7 @@ def run_canary() -> Iterator[Canary]:
         def do_GET(self) -> None:
             status, headers, content = canaries[0].answer(self.path)
             self.send_response(status)
-            for name, value in (headers | {"Content-Length": str(len(content))}).items():
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)

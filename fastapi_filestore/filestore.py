@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.params import Depends
 from pydantic import BaseModel
 from sqlalchemy import Engine
@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.orm.reservations import release_reservations
@@ -27,12 +28,20 @@ from fastapi_filestore.service.findings import FindingKind
 from fastapi_filestore.service.schedule import sweeping
 from fastapi_filestore.service.sweep import BATCH, Swept, sweep
 from fastapi_filestore.settings import FilestoreSettings
+from fastapi_filestore.settings.values import DownloadWay
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.storage.signing import UrlSigner
-from fastapi_filestore.web.dependencies import UploadDependency, UploadsDependency, describe_uploads
+from fastapi_filestore.web.delivery import Delivery, Visibility
+from fastapi_filestore.web.dependencies import (
+    UploadDependency,
+    UploadsDependency,
+    describe_redirects,
+    describe_uploads,
+)
+from fastapi_filestore.web.downloads import download
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
 from fastapi_filestore.web.provider import Bounds, Dependency, service_provider
 from fastapi_filestore.web.redaction import redacted_access_log
@@ -106,6 +115,8 @@ class Filestore:
             await stack.enter_async_context(self.backends())
             stack.push_async_callback(_release)
             describe_uploads(app.routes)
+            if self._redirects:
+                describe_redirects(app.routes)
             stack.enter_context(redacted_access_log())
             if self.settings.sweep_every is not None:
                 await self._databases.ledgers()  # what is missing is told at the start
@@ -200,6 +211,8 @@ class Filestore:
         read: type[BaseModel] | None = None,
         create: type[BaseModel] | None = None,
         update: type[BaseModel] | None = None,
+        downloads: DownloadWay | None = None,
+        visibility: Visibility = "private",
         max_size: int | str | None = None,
         content_types: Sequence[str] = (),
         sniff: bool = False,
@@ -219,6 +232,8 @@ class Filestore:
             read: What a response shows of a row; every column if None.
             create: What a client may set on a new row; derived from the columns if None.
             update: What a client may change; derived from the columns if None.
+            downloads: Which way files reach clients, as for `download`.
+            visibility: Who may keep a copy of a file, as for `download`.
             max_size: Largest file, as for `upload`. This and the next three hold beside what the column asks for.
             content_types: What a file may be, as for `upload`.
             sniff: Whether types must agree, as for `upload`.
@@ -235,6 +250,8 @@ class Filestore:
             schemas=derive_schemas(model, read=read, create=create, update=update, reserved=reserved),
             limits=self._limits,
             url_seconds=lambda: self.settings.url_expiry,
+            download=partial(self.download, downloads=downloads, visibility=visibility),
+            redirects=downloads == "redirect",
             reserved=reserved,
             rules=file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators),
         )
@@ -287,6 +304,39 @@ class Filestore:
         )
         return UploadsDependency(single, max_files)
 
+    async def download(
+        self,
+        request: Request,
+        file: FileObject,
+        *,
+        downloads: DownloadWay | None = None,
+        visibility: Visibility = "private",
+        immutable: bool = False,
+        attachment: bool = False,
+    ) -> Response:
+        """Return the response of a route of your own, to GET or HEAD, that serves a file.
+
+        It answers conditions and ranges, and has the headers that keep a browser safe from what others uploaded.
+
+        Args:
+            request: The request.
+            file: A stored file.
+            downloads: `stream` it, `redirect` to the store, or have nginx do it (`accel`); as set for the backend, or
+                by FILESTORE_DOWNLOADS, if None. What the store has no safe URL for is streamed.
+            visibility: Who may keep a copy: the client alone, or caches that many share (`public`), too.
+            immutable: Say that the request's URL will never mean other bytes, so that nobody need ask again.
+            attachment: Make it a download even if a browser could show it.
+        """
+        settings, own = self.settings, self.settings.backends.get(file.backend_in_use().key)
+        way = downloads or (own and own.downloads) or settings.downloads
+        how = Delivery(way, visibility, immutable, attachment, settings.url_expiry, settings.accel_prefix)
+        return await download(request, file, how)
+
+    @property
+    def _redirects(self) -> bool:
+        settings = self.settings
+        return "redirect" in {settings.downloads, *(each.downloads for each in settings.backends.values())}
+
     # -- maintenance ---------------------------------------------------------------------------------
 
     def _know(self, model: type | None) -> None:
@@ -324,7 +374,7 @@ class Filestore:
 
     def signed_router(self) -> APIRouter:
         """Return the router that honours signed URLs of backends that can't presign; mount it without a prefix."""
-        return signed_router(self.registry, lambda: self.settings.max_upload_size)
+        return signed_router(self.registry, lambda: self.settings.max_upload_size, self.download)
 
     def _limits(self) -> FormLimits:
         return FormLimits(

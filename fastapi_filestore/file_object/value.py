@@ -11,6 +11,7 @@ from fastapi_filestore.errors import FilestoreError, PendingContentError, Storag
 from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored
 from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.file_object.turns import one_at_a_time
+from fastapi_filestore.intake.disposition import disposition_of
 from fastapi_filestore.intake.upload import incoming
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.blocking import run_blocking
@@ -101,6 +102,7 @@ class FileObject(FileDescription):
                 path,
                 ContentReader(self.rules.limited(aiter(stream)), size=size),
                 content_type=self.content_type,
+                content_disposition=disposition_of(self.filename, self.content_type),
                 metadata=self.metadata,
                 if_absent=if_absent,
                 use_multipart=use_multipart,

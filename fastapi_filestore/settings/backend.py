@@ -13,6 +13,7 @@ from fastapi_filestore.settings.values import (
     NETWORK_SCHEMES,
     S3_SCHEMES,
     STORE_SCHEMES,
+    DownloadWay,
     ExistingFile,
     JSONSecret,
     Seconds,
@@ -191,6 +192,7 @@ class LocalOptions(Options):
 
 FAMILIES: tuple[type[Options], ...] = (S3Options, GoogleOptions, AzureOptions, LocalOptions, NetworkOptions)
 RETRY_OPTIONS = ("max_retries", "retry_timeout")
+NOT_OPTIONS = ("url", "downloads")
 CLIENT_OPTIONS = ("proxy_url", "proxy_excludes", "root_certificate", "allow_invalid_certificates")
 
 
@@ -201,13 +203,17 @@ class BackendSettings(NetworkOptions, LocalOptions, AzureOptions, GoogleOptions,
 
     url: StoreURL
     """Where the objects are: s3://bucket/prefix/, gs://…, az://…, file:///folder/ or memory://."""
+    downloads: DownloadWay | None = None
+    """How its files reach clients, if not as FILESTORE_DOWNLOADS says."""
 
     def options(self) -> dict[str, object]:
         """Return the options that are set, as the keywords of `ObstoreBackend`.
 
         Secrets stay wrapped in SecretStr, except a proxy's URL, which the store takes as part of a mapping.
         """
-        options: dict[str, object] = {name: value for name, value in self if name != "url" and value is not None}
+        options: dict[str, object] = {
+            name: value for name, value in self if name not in NOT_OPTIONS and value is not None
+        }
         retries = {name: options.pop(name) for name in RETRY_OPTIONS if name in options}
         client = {name: options.pop(name) for name in CLIENT_OPTIONS if name in options}
         if self.proxy_url is not None:

@@ -9,7 +9,15 @@ from fastapi_filestore.errors import SettingsError
 from fastapi_filestore.settings.backend import BackendSettings
 from fastapi_filestore.settings.problems import describe
 from fastapi_filestore.settings.sources import DELIMITER, PREFIX, SecretFileSource, VariableSource, variables_of
-from fastapi_filestore.settings.values import BackendName, PublicURL, Seconds, SigningKeys, Size
+from fastapi_filestore.settings.values import (
+    BackendName,
+    DownloadWay,
+    InternalPath,
+    PublicURL,
+    Seconds,
+    SigningKeys,
+    Size,
+)
 
 DEFAULT_URL = "file://./data/files"
 LONGEST_EXPIRY = 7 * 24 * 3600
@@ -62,6 +70,11 @@ the first signs, all verify."""
     """Largest of these fields, in bytes or with a unit."""
     url_expiry: Annotated[int, Field(ge=1, le=LONGEST_EXPIRY)] = 3600
     """Life of a signed URL, in seconds."""
+    downloads: DownloadWay = "stream"
+    """How files reach clients: `stream` through the application, `redirect` to a signed URL of the store, or `accel` \
+by nginx in front."""
+    accel_prefix: InternalPath = "/protected/"
+    """Path of the internal locations of nginx, one a backend."""
     sweep_every: Seconds | None = None
     """Time between two sweeps of the ledger by each process, in seconds, more or less; unset for none."""
     secrets_dir: DirectoryPath | None = None

@@ -4,7 +4,7 @@ import json
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -21,6 +21,7 @@ STORE_SCHEMES = (*NETWORK_SCHEMES, *LOCAL_SCHEMES, "memory")
 STORE_URL_REMEDY = "use s3://bucket/, gs://bucket/, az://container/, file:///folder/ or memory://"
 # A secret key may contain a slash, so it is not always in what a parser calls the network location.
 _CREDENTIALS = re.compile(r":.*@|[?#]")
+_INTERNAL_PATH = re.compile(r"/(?:[A-Za-z0-9_-]+/)+")
 _BACKEND_NAME = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 
 
@@ -89,6 +90,12 @@ def _size(value: object) -> object:
         raise ValueError(SIZE_REMEDY) from None
 
 
+def _internal_path(path: str) -> str:
+    if not _INTERNAL_PATH.fullmatch(path):
+        raise ValueError("begin and end it with a slash, as /protected/; letters, digits, - and _ between")
+    return path
+
+
 def _listed(value: object) -> object:
     """Split a text at commas and line ends, or read it as a JSON list."""
     if not isinstance(value, str):
@@ -101,6 +108,8 @@ def _listed(value: object) -> object:
         raise ValueError("the JSON list is malformed; quote each key, or separate them by commas only") from None
 
 
+DownloadWay = Literal["stream", "redirect", "accel"]
+InternalPath = Annotated[str, AfterValidator(_internal_path)]
 BackendName = Annotated[str, AfterValidator(_backend_name)]
 StoreURL = Annotated[str, AfterValidator(_store_url)]
 HTTPURL = Annotated[str, AfterValidator(_http_url)]

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
 
@@ -176,4 +177,29 @@ class UnfinishedUploads(Protocol):
 
     async def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Drop the parts of an upload; it is fine if it has ended."""
+        ...
+
+
+@runtime_checkable
+class DownloadURLs(Protocol):
+    """What a backend may offer besides: URLs to send clients to, whose answers are what they should be."""
+
+    async def sign_download(
+        self, path: str, *, expires_in: int, content_type: str, content_disposition: str
+    ) -> SignedURL:
+        """Presign a URL whose answer is of this type and disposition.
+
+        Raises:
+            SigningUnavailableError: The store has no signed URLs, or can't be held to type and disposition.
+        """
+        ...
+
+
+@runtime_checkable
+class LocalObjects(Protocol):
+    """What a backend may offer besides: the folder of this machine that its objects are files in, if there is one."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder; an object's path in it is its key."""
         ...

@@ -20,10 +20,18 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What tells one state of a representation from another: a strong entity tag, quotes included, and a date."""
+    """What tells one state of a representation from another: a strong entity tag, quotes included, and a date.
+
+    `alias` is another strong tag of that state: the store's own, which its clients know it by.
+    """
 
     etag: str | None = None
     last_modified: datetime | None = None
+    alias: str | None = None
+
+    def has_tag(self, tag: str) -> bool:
+        """Tell whether a strong entity tag is one of this state."""
+        return tag in (self.etag, self.alias)
 
     @property
     def date(self) -> datetime | None:
@@ -52,7 +60,7 @@ def range_applies(headers: Mapping[str, str], validators: Validators) -> bool:
     if condition is None:
         return True
     if _ENTITY_TAG.fullmatch(condition.strip()):
-        return condition.strip() == validators.etag
+        return validators.has_tag(condition.strip())
     date = _date(condition)
     return date is not None and date == validators.date
 
@@ -61,7 +69,7 @@ def _any_match(header: str, validators: Validators, *, weak: bool) -> bool:
     if header.strip() == "*":
         return True
     tags = [(match[1], match[2]) for match in _ENTITY_TAG.finditer(header)]
-    return any(opaque == validators.etag and (weak or prefix is None) for prefix, opaque in tags)
+    return any(validators.has_tag(opaque) and (weak or prefix is None) for prefix, opaque in tags)
 
 
 def _date(text: str | None) -> datetime | None:

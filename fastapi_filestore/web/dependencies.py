@@ -16,7 +16,7 @@ from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.web.bodies import UNREAD
-from fastapi_filestore.web.openapi import upload_body
+from fastapi_filestore.web.openapi import FILE_RESPONSES, REDIRECTS, upload_body
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.schemas import validated
 from fastapi_filestore.web.uploads import Accepted, receive_upload, receive_uploads
@@ -82,6 +82,13 @@ def describe_uploads(routes: Iterable[BaseRoute]) -> None:
             if isinstance(call, UploadDependency | UploadsDependency):
                 said: Mapping[str, Any] = route.openapi_extra or {}
                 route.openapi_extra = {"requestBody": call.body, **said}
+
+
+def describe_redirects(routes: Iterable[BaseRoute]) -> None:
+    """Add to OpenAPI that routes which serve files may redirect."""
+    for route in _api_routes(routes):
+        if route.responses.get(206) is FILE_RESPONSES[206]:
+            route.responses = {**route.responses, **REDIRECTS}
 
 
 def _api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:

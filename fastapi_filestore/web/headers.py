@@ -4,72 +4,32 @@ import re
 from base64 import b64encode
 from datetime import datetime
 from email.utils import format_datetime
-from urllib.parse import quote
 
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.intake.names import FALLBACK_TYPE, is_media_type
-
-INLINE_TYPES = frozenset(
-    {
-        "application/pdf",
-        "audio/mpeg",
-        "audio/ogg",
-        "audio/wav",
-        "audio/webm",
-        "image/avif",
-        "image/bmp",
-        "image/gif",
-        "image/jpeg",
-        "image/png",
-        "image/webp",
-        "text/plain",
-        "video/mp4",
-        "video/ogg",
-        "video/webm",
-    }
-)
-"""What a browser may show in place: formats that run no script. SVG, HTML and XML can, and are downloads."""
+from fastapi_filestore.intake.disposition import disposition_of, served_type
+from fastapi_filestore.web.delivery import PRIVATELY, Delivery
 
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "private, no-cache",
 }
+YEAR = 365 * 24 * 3600
 
-_UNSAFE_QUOTED = str.maketrans(
-    '"\\%?', "'___"
-)  # what browsers read differently in a quoted string (RFC 6266, appendix D)
 _SHA256 = re.compile("[0-9a-f]{64}")
-_ATTR_CHARS = "!#$&+-.^_`|~"  # what RFC 8187 lets stand as it is, beside letters and digits
-
-
-def content_disposition(filename: str, *, inline: bool) -> str:
-    """Return a Content-Disposition (RFC 6266) that every browser reads the name from, in any script."""
-    kind = "inline" if inline else "attachment"
-    plain = filename.encode("ascii", "replace").decode().translate(_UNSAFE_QUOTED)
-    header = f'{kind}; filename="{plain}"'
-    if plain == filename:
-        return header
-    return f"{header}; filename*=UTF-8''{quote(filename, safe=_ATTR_CHARS)}"
-
-
-def is_inline(content_type: str) -> bool:
-    """Tell whether a browser may show the type in place."""
-    return content_type.partition(";")[0].strip().lower() in INLINE_TYPES
-
-
-def served_type(content_type: str) -> str:
-    """Return the media type to serve a file as; one that a header can't carry, or a browser may misread, is bytes.
-
-    Browsers split a Content-Type at commas and believe the last part (Fetch Standard, "extract a MIME type").
-    """
-    return content_type if is_media_type(content_type) and "," not in content_type else FALLBACK_TYPE
 
 
 def entity_tag(file: FileObject) -> str | None:
     """Return the strong entity tag of a file: its checksum, which is the bytes' own, else the store's tag."""
-    tag = file.checksum or (file.etag or "").removeprefix("W/").strip('"')
+    return _quoted(file.checksum) if file.checksum else store_tag(file)
+
+
+def store_tag(file: FileObject) -> str | None:
+    """Return the entity tag that the store gives to clients which are sent to it."""
+    return _quoted((file.etag or "").removeprefix("W/").strip('"'))
+
+
+def _quoted(tag: str) -> str | None:
     return f'"{tag}"' if tag and '"' not in tag and tag.isascii() and tag.isprintable() else None
 
 
@@ -85,14 +45,25 @@ def http_date(moment: datetime) -> str:
     return format_datetime(moment, usegmt=True)
 
 
-def file_headers(file: FileObject) -> dict[str, str]:
+def cache_control(delivery: Delivery) -> str:
+    """Return the Cache-Control of a file: it may have been replaced, unless its URL names a version."""
+    return (
+        f"{delivery.visibility}, max-age={YEAR}, immutable"
+        if delivery.immutable
+        else f"{delivery.visibility}, no-cache"
+    )
+
+
+def file_headers(file: FileObject, delivery: Delivery = PRIVATELY) -> dict[str, str]:
     """Return the headers of a file's download but for its length."""
-    tag, digest, content_type = entity_tag(file), repr_digest(file), served_type(file.content_type)
+    tag, digest = entity_tag(file), repr_digest(file)
     return {
         **SAFE_HEADERS,
+        **({"Cross-Origin-Resource-Policy": "cross-origin"} if delivery.visibility == "public" else {}),
+        "Cache-Control": cache_control(delivery),
         "Accept-Ranges": "bytes",
-        "Content-Type": content_type,
-        "Content-Disposition": content_disposition(file.filename, inline=is_inline(content_type)),
+        "Content-Type": served_type(file.content_type),
+        "Content-Disposition": disposition_of(file.filename, file.content_type, attachment=delivery.attachment),
         **({"ETag": tag} if tag else {}),
         **({"Repr-Digest": digest} if digest else {}),
         **({"Last-Modified": http_date(file.last_modified)} if file.last_modified else {}),

@@ -93,6 +93,12 @@ FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     **_UNCHANGED,
 }
+REDIRECTS: dict[int | str, dict[str, Any]] = {
+    307: {
+        "description": "Where its bytes are: at a URL of the store that soon expires.",
+        "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
+    }
+}
 HEAD_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The headers that GET would send.", "headers": _FILE_HEADERS},
     **_UNCHANGED,

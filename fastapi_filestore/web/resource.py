@@ -1,15 +1,17 @@
 """What the routes of one model share: how its rows are found, shown and described."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
+from fastapi import Request, Response
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 from sqlalchemy import ColumnElement, inspect
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
+from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
@@ -17,6 +19,8 @@ from fastapi_filestore.web.schemas import Schemas
 from fastapi_filestore.web.uploads import Accepted, Validate
 
 ModelT = TypeVar("ModelT")
+Download = Callable[[Request, FileObject], Awaitable[Response]]
+"""Makes the response that serves a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Resource(Generic[ModelT]):
     schemas: Schemas
     limits: Callable[[], FormLimits]
     url_seconds: Callable[[], int]
+    download: Download
+    redirects: bool
     reserved: frozenset[str] = frozenset()
     rules: FileRules = NO_RULES
 
@@ -82,6 +88,8 @@ def resource_of(
     schemas: Schemas,
     limits: Callable[[], FormLimits],
     url_seconds: Callable[[], int],
+    download: Download,
+    redirects: bool,
     reserved: frozenset[str] = frozenset(),
     rules: FileRules = NO_RULES,
 ) -> Resource[ModelT]:
@@ -92,4 +100,14 @@ def resource_of(
             f"{model.__name__}.{attribute.name} holds several files; the router serves a column of one: name it with "
             "field=, or write the route by hand with the service."
         )
-    return Resource(model, attribute, schemas, limits, url_seconds, reserved, rules.within(attribute.type.rules))
+    return Resource(
+        model,
+        attribute,
+        schemas,
+        limits,
+        url_seconds,
+        download,
+        redirects,
+        reserved,
+        rules.within(attribute.type.rules),
+    )

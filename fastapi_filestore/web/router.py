@@ -19,11 +19,11 @@ from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
 from fastapi_filestore.web.bodies import json_body
-from fastapi_filestore.web.downloads import download, download_head
 from fastapi_filestore.web.openapi import (
     FILE_RESPONSES,
     HEAD_RESPONSES,
     LOCATION_HEADER,
+    REDIRECTS,
     form_body,
     json_request,
     problems,
@@ -186,12 +186,12 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
         response_class=Response,
         name=f"{resource.name}_download",
         summary=f"Download the file of a {resource.name}",
-        responses={**FILE_RESPONSES, **problems(404, 412, 416, 422)},
+        responses={**FILE_RESPONSES, **(REDIRECTS if resource.redirects else {}), **problems(404, 412, 416, 422)},
     )
     async def read_file(request: Request, identity: identity_type, service: service_type) -> Response:  # type: ignore[valid-type]
         async with service.unit_of_work():
             file = await service.file(identity, field=field)
-        return await download(request, file)
+        return await resource.download(request, file)
 
     @router.head(
         "/{identity}/file",
@@ -203,7 +203,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
     async def read_file_head(request: Request, identity: identity_type, service: service_type) -> Response:  # type: ignore[valid-type]
         async with service.unit_of_work():
             file = await service.file(identity, field=field)
-        return await download_head(request, file)
+        return await resource.download(request, file)
 
     @router.put(
         "/{identity}/file",

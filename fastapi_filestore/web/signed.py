@@ -10,15 +10,15 @@ from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method, SignedClaims
 from fastapi_filestore.web.bodies import limited_body
-from fastapi_filestore.web.downloads import download, download_head
 from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, problems, raw_request
 from fastapi_filestore.web.problems import ProblemRoute
+from fastapi_filestore.web.resource import Download
 
 SIGNED_PATH = "/filestore/"
 """Where the route lives; a signed URL is this and a token."""
 
 
-def signed_router(registry: StorageRegistry, max_size: Callable[[], int]) -> APIRouter:
+def signed_router(registry: StorageRegistry, max_size: Callable[[], int], download: Download) -> APIRouter:
     """Build the route: GET and HEAD stream the object that a token names, PUT stores it, once."""
     router = APIRouter(route_class=ProblemRoute, tags=["signed URLs"])
 
@@ -38,7 +38,7 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int]) -> API
         responses={**HEAD_RESPONSES, **problems(403, 404, 412, 422)},
     )
     async def signed_download_head(request: Request, token: str) -> Response:
-        return await download_head(request, await _file(registry, token, method="GET"))
+        return await download(request, await _file(registry, token, method="GET"))
 
     @router.put(
         f"{SIGNED_PATH}{{token}}",

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 
 from fastapi_filestore import FileObject, Filestore, ObstoreBackend, storages
 from fastapi_filestore.testing import FaultyBackend
-from fastapi_filestore.web.downloads import download, download_head
+from fastapi_filestore.web.downloads import download
 
 CONTENT = bytes(range(256)) * 40
 TAG = f'"{sha256(CONTENT).hexdigest()}"'
@@ -45,7 +45,7 @@ async def client(file: FileObject) -> AsyncIterator[httpx.AsyncClient]:
 
     @app.head("/file")
     async def read_head(request: Request) -> Response:
-        return await download_head(request, file)
+        return await download(request, file)
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client

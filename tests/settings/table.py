@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from html import escape
+from itertools import chain
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -22,12 +23,18 @@ INTRODUCTION = (
 
 def render() -> str:
     """Return the section between the markers."""
-    url = {"url": BackendSettings.model_fields["url"]}
+    url, downloads = ({name: BackendSettings.model_fields[name]} for name in ("url", "downloads"))
     parts = [
         INTRODUCTION,
         _table("Setting", _rows(_fields_but_backends(), prefix="FILESTORE_")),
         "Each backend has a `<NAME>` of your choice:",
-        _table("Backend", _rows(url, prefix=OF_A_BACKEND, default=f"`{DEFAULT_URL}`, named `DEFAULT`")),
+        _table(
+            "Backend",
+            chain(
+                _rows(url, prefix=OF_A_BACKEND, default=f"`{DEFAULT_URL}`, named `DEFAULT`"),
+                _rows(downloads, prefix=OF_A_BACKEND),
+            ),
+        ),
         f"<details>\n<summary>Options of each store, all behind <code>{escape(OF_A_BACKEND)}</code></summary>",
         *(_table(_title(family), _rows(family.model_fields, prefix="")) for family in FAMILIES),
         "</details>",

@@ -75,8 +75,10 @@ async def test_an_object_that_changed(seaweedfs: Any, prefix: str) -> None:
 async def test_a_store_that_brings_nothing_more(seaweedfs: Any, prefix: str) -> None:
     """Answers that bring no byte are not asked for for ever."""
     async with relayed(seaweedfs.endpoint) as relay:
+        relay.cut = MIB
         stream = aiter(await through(seaweedfs, relay.endpoint, prefix).open("k"))
         await anext(stream)
+        await relay.closed.wait()
         relay.cut = 0
         with pytest.raises(StorageError):
             [chunk async for chunk in stream]

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_filestore import FileObject
+from fastapi_filestore.intake.disposition import content_disposition, is_inline, served_type
 from fastapi_filestore.intake.names import safe_filename
-from fastapi_filestore.web.headers import content_disposition, entity_tag, file_headers, is_inline, served_type
+from fastapi_filestore.web.headers import entity_tag, file_headers
 
 DISPOSITIONS = [
     ("a.txt", 'attachment; filename="a.txt"'),

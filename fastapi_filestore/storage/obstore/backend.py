@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 import obstore
@@ -13,6 +14,7 @@ from fastapi_filestore.errors import (
     InvalidKeyError,
     ObjectNotFoundError,
     RangeNotSatisfiableError,
+    SigningUnavailableError,
     StorageError,
     StoragePermissionError,
     StorageUnavailableError,
@@ -24,13 +26,20 @@ from fastapi_filestore.storage.obstore.delete import delete_all
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import LocalFolder
 from fastapi_filestore.storage.obstore.local_file import FileChunks
-from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, HEADER_RULES, RULES, make_attributes
+from fastapi_filestore.storage.obstore.metadata import (
+    CONTENT_DISPOSITION,
+    CONTENT_TYPE,
+    HEADER_RULES,
+    RULES,
+    make_attributes,
+)
 from fastapi_filestore.storage.obstore.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.obstore.put import Upload
 from fastapi_filestore.storage.obstore.reading import chunks_of, info_of, info_of_listed, nothing, range_options
 from fastapi_filestore.storage.obstore.sign import sign_url
+from fastapi_filestore.storage.obstore.sign_download import bind_answer
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect
 from fastapi_filestore.storage.obstore.unfinished import abort, uploads_of
 
@@ -223,6 +232,27 @@ class ObstoreBackend:
             content_type=content_type,
         )
 
+    async def sign_download(
+        self, path: str, *, expires_in: int, content_type: str, content_disposition: str
+    ) -> SignedURL:
+        """Presign a URL whose answer is of this type and disposition; `SigningUnavailableError` where there is none.
+
+        The signature says so of S3 whose keys are known here, and of Azure with an account key. Elsewhere what was
+        stored with the object must be as safe: the same type and, unless it may be shown in place, an attachment.
+        """
+        signed = await self.sign(path, expires_in=expires_in)
+        bound = await bind_answer(
+            self._use(), path, signed, content_type=content_type, content_disposition=content_disposition
+        )
+        if bound is None:
+            await self._check_stored(path, content_type, content_disposition)
+        return bound or signed
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder that its objects are files in; None for every other store."""
+        return self._location.root
+
     async def probe(self) -> None:
         """Raise the fitting `StorageError` if the bucket can't be reached with the credentials given."""
         store = self._use()
@@ -330,6 +360,20 @@ class ObstoreBackend:
         if self._folder is None and self._location.kind != "memory":
             with suppress(StoragePermissionError):
                 await list_nothing(self._use(), backend=self._key)
+
+    async def _check_stored(self, path: str, content_type: str, content_disposition: str) -> None:
+        attributes = (await self._get(path, {"head": True})).attributes
+        same_type = attributes.get(CONTENT_TYPE, "").lower() == content_type.lower()
+        kinds = [
+            text.partition(";")[0].strip().lower()
+            for text in (attributes.get(CONTENT_DISPOSITION, ""), content_disposition)
+        ]
+        if not same_type or (kinds[0] != "attachment" and kinds[1] != "inline"):
+            raise SigningUnavailableError(
+                f"Backend {self._key!r} can't be held to type and disposition of {path!a} with its credentials.",
+                backend=self._key,
+                key=path,
+            )
 
     def _attributes(
         self,

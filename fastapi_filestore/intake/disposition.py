@@ -1,0 +1,59 @@
+"""What a file is served as: a type that no browser misreads, in place or as a download, under its name."""
+
+from urllib.parse import quote
+
+from fastapi_filestore.intake.names import FALLBACK_TYPE, is_media_type
+
+INLINE_TYPES = frozenset(
+    {
+        "application/pdf",
+        "audio/mpeg",
+        "audio/ogg",
+        "audio/wav",
+        "audio/webm",
+        "image/avif",
+        "image/bmp",
+        "image/gif",
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "text/plain",
+        "video/mp4",
+        "video/ogg",
+        "video/webm",
+    }
+)
+"""What a browser may show in place: formats that run no script. SVG, HTML and XML can, and are downloads."""
+
+_UNSAFE_QUOTED = str.maketrans(
+    '"\\%?', "'___"
+)  # what browsers read differently in a quoted string (RFC 6266, appendix D)
+_ATTR_CHARS = "!#$&+-.^_`|~"  # what RFC 8187 lets stand as it is, beside letters and digits
+
+
+def content_disposition(filename: str, *, inline: bool) -> str:
+    """Return a Content-Disposition (RFC 6266) that every browser reads the name from, in any script."""
+    kind = "inline" if inline else "attachment"
+    plain = filename.encode("ascii", "replace").decode().translate(_UNSAFE_QUOTED)
+    header = f'{kind}; filename="{plain}"'
+    if plain == filename:
+        return header
+    return f"{header}; filename*=UTF-8''{quote(filename, safe=_ATTR_CHARS)}"
+
+
+def is_inline(content_type: str) -> bool:
+    """Tell whether a browser may show the type in place."""
+    return content_type.partition(";")[0].strip().lower() in INLINE_TYPES
+
+
+def served_type(content_type: str) -> str:
+    """Return the media type to serve a file as; one that a header can't carry, or a browser may misread, is bytes.
+
+    Browsers split a Content-Type at commas and believe the last part (Fetch Standard, "extract a MIME type").
+    """
+    return content_type if is_media_type(content_type) and "," not in content_type else FALLBACK_TYPE
+
+
+def disposition_of(filename: str, content_type: str, *, attachment: bool = False) -> str:
+    """Return the Content-Disposition of a file: in place if its type is safe there and no download is asked for."""
+    return content_disposition(filename, inline=not attachment and is_inline(served_type(content_type)))

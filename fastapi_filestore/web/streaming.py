@@ -1,0 +1,82 @@
+"""A response that sends what a store streams: flat memory, and never a short body that looks whole."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Protocol
+
+from anyio import CancelScope
+from fastapi import Response
+from starlette.background import BackgroundTask
+from starlette.types import Message, Receive, Scope, Send
+
+from fastapi_filestore.errors import StorageError
+
+
+class Body(Protocol):
+    """What is sent: an `ObjectStream`, or an asynchronous generator."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate the bytes."""
+        ...
+
+    def aclose(self) -> Awaitable[None]:
+        """Let go of where they come from."""
+        ...
+
+
+class _ClientGoneError(Exception):
+    """The server says that nobody listens any more."""
+
+
+class StreamedResponse(Response):
+    """Sends a body of a known size, one chunk after the other as the client takes them.
+
+    When the client goes, the store's stream is closed at once. When the store fails half-way, the error goes on to
+    the server, which breaks the connection off, so that no client takes a part for the whole.
+    """
+
+    def __init__(self, body: Body, *, size: int, headers: Mapping[str, str], status_code: int = 200) -> None:
+        self.stream, self.size = body, size
+        self.status_code = status_code
+        self.background: BackgroundTask | None = None
+        self.init_headers({**headers, "Content-Length": str(size)})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, as long as the client listens."""
+        life = CancelScope()
+        watching = asyncio.create_task(_watch(receive, life))
+        try:
+            with life:
+                await self._send(send)
+        except _ClientGoneError:
+            pass
+        finally:
+            watching.cancel()
+            with CancelScope(shield=True):
+                await asyncio.gather(watching, return_exceptions=True)
+                await self.stream.aclose()
+        if self.background is not None:
+            await self.background()
+
+    async def _send(self, send: Send) -> None:
+        await _pass_on(send, {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        left = self.size
+        async for chunk in self.stream:
+            left -= len(chunk)
+            await _pass_on(send, {"type": "http.response.body", "body": chunk, "more_body": True})
+        if left:
+            raise StorageError(f"The store gave {left:,} bytes less than it has of a file that is being sent.")
+        await _pass_on(send, {"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _watch(receive: Receive, life: CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    life.cancel()
+
+
+async def _pass_on(send: Send, message: Message) -> None:
+    try:
+        await send(message)
+    except OSError:  # how ASGI 2.4 says so; the store's own errors may be an OSError, too, and must not look like it
+        raise _ClientGoneError from None

@@ -1,0 +1,153 @@
+"""What only real sockets show: slow clients, clients that go, and stores that fail half-way."""
+
+import asyncio
+import json
+import secrets
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from httpx import AsyncClient
+
+from fastapi_filestore import ObstoreBackend
+from tests.servers.process import LOOPBACK, free_ports, running, served
+from tests.servers.seaweedfs import SeaweedFS
+
+MIB = 1024 * 1024
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The application, and the backend that it serves from."""
+
+    port: int
+    log: Path
+    backend: ObstoreBackend
+
+    async def held(self) -> dict[str, int]:
+        """Return peak memory and open files."""
+        async with AsyncClient(base_url=f"http://{LOOPBACK}:{self.port}") as client:
+            answer: dict[str, int] = (await client.get("/held")).json()
+        return answer
+
+
+@contextmanager
+def run_application(folder: Path, url: str, options: Mapping[str, object]) -> Iterator[Served]:
+    """Run the application on a port of its own."""
+    (port,) = free_ports(1)
+    command = (sys.executable, "-m", "uvicorn", "tests.http.sending:app", "--host", LOOPBACK, "--port", str(port))
+    environment = {"PYTHONPATH": str(ROOT), "STORE_URL": url, "STORE_OPTIONS": json.dumps(options)}
+
+    def ready() -> bool:
+        with urlopen(f"http://{LOOPBACK}:{port}/held", timeout=5) as answer:
+            return bool(answer.status == 200)
+
+    with running(command, folder=folder, ready=ready, environment=environment):
+        yield Served(port, folder / "server.log", ObstoreBackend("store", url, **options))
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Served]:
+    """The application on local disk."""
+    with served(lambda: run_application(tmp_path, (tmp_path / "store").as_uri(), {})) as application:
+        yield application
+
+
+@pytest.fixture
+def impatient(tmp_path: Path, seaweedfs: SeaweedFS) -> Iterator[Served]:
+    """The application on S3, where a whole answer of the store may last a second only."""
+    options = {
+        "aws_endpoint": seaweedfs.endpoint,
+        "aws_access_key_id": seaweedfs.access_key,
+        "aws_secret_access_key": seaweedfs.secret_key,
+        "aws_region": seaweedfs.region,
+        "timeout": 1,
+        "client_options": {"timeout": 1},
+    }
+    url = f"s3://{seaweedfs.bucket}/{secrets.token_hex(8)}"
+    with served(lambda: run_application(tmp_path, url, options)) as application:
+        yield application
+
+
+async def ask(port: int, path: str) -> socket.socket:
+    """Send a request on a connection that takes little ahead of its reader, and return it."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, (LOOPBACK, port))
+    await loop.sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+    return client
+
+
+async def read_all(client: socket.socket, *, pause: float = 0) -> tuple[int, bytes]:
+    """Read an answer to its end, with pauses; return the length that it promised, and its body."""
+    loop, answer = asyncio.get_running_loop(), bytearray()
+    while data := await loop.sock_recv(client, 256 * 1024):
+        answer += data
+        await asyncio.sleep(pause * len(data) / (256 * 1024))
+    client.close()
+    head, _, body = bytes(answer).partition(b"\r\n\r\n")
+    (length,) = (line.split(b":")[1] for line in head.lower().splitlines() if line.startswith(b"content-length:"))
+    return int(length), body
+
+
+async def test_a_client_slower_than_any_timeout_gets_every_byte(impatient: Served) -> None:
+    """A download may last several times as long as the store's answer, or its silence, may."""
+    content = secrets.token_bytes(16 * MIB)
+    await impatient.backend.put("k", content)
+    client = await ask(impatient.port, "/whole/k")
+    length, body = await read_all(client, pause=0.08)
+
+    assert (length, sha256(body).digest()) == (len(content), sha256(content).digest())
+
+
+async def test_clients_that_do_not_read_cost_little(local: Served) -> None:
+    """Whoever stops to read holds a few pieces of the file, not the file."""
+    await local.backend.put("k", bytes(64 * MIB))
+    await read_all(await ask(local.port, "/whole/k"))
+    before = await local.held()
+    clients = [await ask(local.port, "/whole/k") for _ in range(16)]
+    await asyncio.sleep(1)
+    after = await local.held()
+    for client in clients:
+        client.close()
+
+    assert after["files"] - before["files"] == 2 * len(clients)  # a file and a connection each
+    assert after["peak"] - before["peak"] < len(clients) * 2 * MIB
+
+
+async def test_a_client_that_goes_leaves_nothing_behind(local: Served) -> None:
+    """When the client goes half-way, the file is closed at once, and nobody is told of an error."""
+    await local.backend.put("k", bytes(64 * MIB))
+    await read_all(await ask(local.port, "/whole/k"))  # what the first request opens for good
+    before = await local.held()
+    for _ in range(5):
+        client = await ask(local.port, "/whole/k")
+        await asyncio.get_running_loop().sock_recv(client, 1000)
+        client.close()
+    async with asyncio.timeout(5):
+        while (await local.held())["files"] > before["files"]:  # noqa: ASYNC110 - another process can't set an event
+            await asyncio.sleep(0.05)
+    log = await asyncio.to_thread(local.log.read_text)
+
+    assert {"ERROR", "Traceback", "Exception"} & set(log.replace(":", " ").split()) == set()
+
+
+@pytest.mark.parametrize("size", [1000, 8 * MIB])
+async def test_a_store_that_fails_half_way_breaks_the_connection(local: Served, size: int) -> None:
+    """A part of a file never looks like a whole one: it is shorter than its Content-Length says."""
+    content = secrets.token_bytes(size)
+    await local.backend.put("k", content)
+    length, body = await read_all(await ask(local.port, "/torn/k"))
+
+    assert length == size
+    assert len(body) < size
+    assert content.startswith(body)

@@ -152,6 +152,12 @@ def _headers(error: errors.FilestoreError) -> dict[str, str]:
     return {}
 
 
+def _for_its_reader(response: Response) -> Response:
+    # Without a word a shared cache may keep a row and give it to others; a download has words of its own.
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
 class ProblemRoute(APIRoute):
     """A route that answers the library's errors, and invalid requests, with problem details.
 
@@ -168,7 +174,7 @@ class ProblemRoute(APIRoute):
 
         async def handle_or_explain(request: Request) -> Response:
             try:
-                return await handle(request)
+                return _for_its_reader(await handle(request))
             except errors.FilestoreError as error:
                 return problem_of(error).response()
             except RequestValidationError as error:

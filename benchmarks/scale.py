@@ -35,7 +35,7 @@ class Scale:
     few_rounds: int
 
 
-FULL = Scale(GIB, 4 * GIB, 256 * MIB, 64, 64 * MIB, 2000, 2.0, 10**9, 3, 1)
+FULL = Scale(GIB, 4 * GIB, 256 * MIB, 64, 64 * MIB, 1000, 2.0, 10**9, 3, 1)
 QUICK = Scale(256 * MIB, 512 * MIB, 64 * MIB, 16, 16 * MIB, 500, 1.0, 10**8, 2, 1)
 TINY = Scale(2 * MIB, 4 * MIB, MIB, 3, MIB, 20, 0.2, 10**6, 1, 1)
 SCALES = {"full": FULL, "quick": QUICK, "tiny": TINY}

@@ -47,7 +47,8 @@ async def _accel(file: FileObject, delivery: Delivery, headers: Mapping[str, str
     if target is None:
         return None
     place = f"{delivery.accel_prefix}{quote(file.backend_in_use().key, safe='')}/"
-    return Response(headers={**headers, "X-Accel-Redirect": place + target})
+    own = {name: value for name, value in headers.items() if name != "Accept-Ranges"}  # nginx says so itself
+    return Response(headers={**own, "X-Accel-Redirect": place + target})
 
 
 def _local_target(file: FileObject) -> str | None:

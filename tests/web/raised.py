@@ -1,0 +1,38 @@
+"""An error of every kind in the table of problems, by the name that the table gives it."""
+
+from fastapi_filestore import FilestoreError, errors
+
+SECRETS = ("secret-backend", "secret-key", "SECRETACCESSKEY", "/srv/secret", "s3://secret")
+"""What the errors of stores say here, and no client may hear."""
+TEXT = " ".join(SECRETS)
+OF_A_STORE = {"backend": "secret-backend", "key": "secret-key"}
+
+RAISED: dict[str, FilestoreError] = {
+    "malformed-upload": errors.MalformedUploadError("The form has no end."),
+    "digest-mismatch": errors.DigestMismatchError("sha-256"),
+    "invalid-signature": errors.InvalidSignatureError(),
+    "out-of-scope": errors.OutOfScopeError("Document"),
+    "row-not-found": errors.RowNotFoundError("Document", 1),
+    "file-not-set": errors.FileNotSetError("Document", "file"),
+    "object-not-found": errors.ObjectNotFoundError(TEXT, **OF_A_STORE),
+    "object-exists": errors.ObjectExistsError(TEXT, **OF_A_STORE),
+    "row-conflict": errors.RowConflictError("Document"),
+    "stale-file": errors.StaleFileError("secret-key"),
+    "length-required": errors.LengthRequiredError(),
+    "precondition-failed": errors.PreconditionFailedError(TEXT, **OF_A_STORE),
+    "upload-too-large": errors.UploadTooLargeError("file", limit=10, actual=11),
+    "unsupported-upload": errors.UnsupportedUploadError("text/css", ["text/plain"]),
+    "type-mismatch": errors.TypeMismatchError(declared="image/png", sniffed="text/html", extension="image/png"),
+    "range-not-satisfiable": errors.RangeNotSatisfiableError(TEXT, size=7, **OF_A_STORE),
+    "missing-file": errors.MissingFileError("file"),
+    "too-many-files": errors.TooManyFilesError(limit=1, actual=2),
+    "invalid-upload": errors.UploadError("It has a virus."),
+    "invalid-cursor": errors.InvalidCursorError(),
+    "invalid-fields": errors.InvalidFieldsError([{"loc": ("title",), "msg": "Too long", "type": "too_long"}]),
+    "unsupported-content": errors.UnsupportedContentError("A number is no file."),
+    "client-disconnected": errors.ClientDisconnectedError(),
+    "signing-unavailable": errors.SigningUnavailableError(TEXT, **OF_A_STORE),
+    "store-unavailable": errors.StorageTimeoutError(TEXT, **OF_A_STORE),
+    "database-unavailable": errors.DatabaseUnavailableError(TEXT),
+    "store-error": errors.StoragePermissionError(TEXT, **OF_A_STORE),
+}

@@ -36,7 +36,9 @@ async def download(request: Request, file: FileObject, delivery: Delivery = PRIV
         return unchanged
     if request.method == "HEAD":
         return Response(headers=headers | {"Content-Length": str((await file.head_async()).size)})
-    if (elsewhere := await handed_over(request, file, delivery, headers)) is not None:
+    # Not every store heeds If-Range, and would send the rest of another file.
+    is_current = range_applies(request.headers, _validators(file))
+    if is_current and (elsewhere := await handed_over(request, file, delivery, headers)) is not None:
         return elsewhere
     ranges = await _ranges(request.headers, file)
     if len(ranges) == 1:

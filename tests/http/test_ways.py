@@ -103,6 +103,13 @@ async def test_the_stores_own_tag_is_known(either: Place) -> None:
     assert answer.status_code == 304
 
 
+async def test_the_rest_of_another_file_is_not_sent(either: Place) -> None:
+    """A client that resumes another state gets the whole file, from here: not every store heeds If-Range."""
+    answer = await either.client.get("/file", headers={"Range": "bytes=5-", "If-Range": '"another"'})
+
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+
+
 async def test_head_is_answered_here(either: Place) -> None:
     """HEAD tells type and length without a way to go: what a store signs is good for GET alone."""
     answer = await either.client.head("/file")

@@ -12,6 +12,9 @@ from fastapi_filestore.errors import DigestMismatchError
 THREAD_FROM = 64 * 1024
 """Bytes from which hashing in a thread (which releases the GIL) beats the hop to it."""
 
+MAX_BEHIND = 2 * 1024 * 1024
+"""Bytes that may wait for the thread while more come in."""
+
 NO_DIGESTS: Mapping[str, bytes] = MappingProxyType({})
 
 
@@ -24,6 +27,9 @@ class DigestingStream:
     def __init__(self, chunks: AsyncGenerator[bytes, None], *, expected: Mapping[str, bytes] = NO_DIGESTS) -> None:
         self._chunks = chunks
         self._expected = expected
+        self._running: asyncio.Future[None] | None = None
+        self._waiting: list[bytes] = []
+        self._behind = 0
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", *expected}}
 
     @property
@@ -32,27 +38,38 @@ class DigestingStream:
         return self._hashes["sha256"].hexdigest()
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        hashed: asyncio.Future[None] | None = None
-        async with aclosing(self._chunks) as chunks:
-            async for chunk in chunks:
-                if hashed is not None:
-                    await hashed
-                hashed = self._update(chunk)
-                yield chunk
-        if hashed is not None:
-            await hashed
+        try:
+            async with aclosing(self._chunks) as chunks:
+                async for chunk in chunks:
+                    while self._running is not None and self._behind >= MAX_BEHIND:
+                        await asyncio.wait({self._running})
+                    self._hash(chunk)
+                    yield chunk
+        finally:
+            while self._running is not None:
+                await asyncio.wait({self._running})
         self._compare()
 
-    def _update(self, chunk: bytes) -> asyncio.Future[None] | None:
-        # A big chunk is hashed while the consumer is busy storing it.
-        if len(chunk) >= THREAD_FROM:
-            return asyncio.get_running_loop().run_in_executor(None, self._update_all, chunk)
-        self._update_all(chunk)
-        return None
+    def _hash(self, chunk: bytes) -> None:
+        if self._running is None and len(chunk) < THREAD_FROM:
+            self._update([chunk])
+            return
+        self._waiting.append(chunk)
+        self._behind += len(chunk)
+        if self._running is None:
+            self._go_on()
 
-    def _update_all(self, chunk: bytes) -> None:
-        for each in self._hashes.values():
-            each.update(chunk)
+    def _go_on(self, _: object = None) -> None:
+        # All that came in while the last batch was hashed is the next one, so that a hop to the thread serves many.
+        batch, self._waiting, self._behind, self._running = self._waiting, [], 0, None
+        if batch:
+            self._running = asyncio.get_running_loop().run_in_executor(None, self._update, batch)
+            self._running.add_done_callback(self._go_on)
+
+    def _update(self, batch: list[bytes]) -> None:
+        for chunk in batch:
+            for each in self._hashes.values():
+                each.update(chunk)
 
     def _compare(self) -> None:
         for name, expected in self._expected.items():

@@ -16,7 +16,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.part_head import PartHead, as_text, read_head, read_parameters
-from fastapi_filestore.storage.content import MAX_PIECES, READ_SIZE
+from fastapi_filestore.storage.content import MAX_PIECES, WORTHWHILE
 
 MAX_HEADERS = 16
 """Headers of one part; three mean something."""
@@ -186,7 +186,7 @@ class _Collector:
             self.events.append(self._joined())
 
     def _is_enough(self) -> bool:
-        return self._pieces_size >= READ_SIZE or len(self._pieces) >= MAX_PIECES
+        return self._pieces_size >= WORTHWHILE or len(self._pieces) >= MAX_PIECES
 
     def _check_size(self, what: str, limit: int) -> None:
         if self._part_size > limit:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
+from contextlib import aclosing
 from functools import partial
 from inspect import iscoroutinefunction
 from io import TextIOBase
@@ -13,6 +14,9 @@ from fastapi_filestore.errors import ContentConsumedError, UnsupportedContentErr
 
 READ_SIZE = 1024 * 1024
 """Bytes read from a file at once: big enough that the hop to a thread costs nothing, small beside a part."""
+
+WORTHWHILE = 64 * 1024
+"""Bytes from which a chunk is passed on as it is: to copy it costs more than what is done for each."""
 
 MAX_PIECES = 1024
 """Pieces joined at once: whoever sends single bytes must not cost an object for each of a million."""
@@ -185,19 +189,26 @@ async def _read_iterator(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
         yield cast("bytes", chunk)
 
 
-async def joined(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Join chunks that are short, so that what is done for each does not dominate."""
-    pending: list[bytes] = []
-    size = 0
+async def gathered(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[list[bytes], None]:
+    """Gather chunks until they have so many bytes together, so that what is done for each does not dominate."""
+    batch: list[bytes] = []
+    gathered_size = 0
     try:
         async for chunk in chunks:
-            pending.append(chunk)
-            size += len(chunk)
-            if size >= READ_SIZE or len(pending) >= MAX_PIECES:
-                yield b"".join(pending)
-                pending, size = [], 0
-        if pending:
-            yield b"".join(pending)
+            batch.append(chunk)
+            gathered_size += len(chunk)
+            if gathered_size >= size or len(batch) >= MAX_PIECES:
+                yield batch
+                batch, gathered_size = [], 0
+        if batch:
+            yield batch
     finally:
         if isinstance(chunks, AsyncGenerator):
             await chunks.aclose()
+
+
+async def joined(chunks: AsyncIterator[bytes], size: int = READ_SIZE) -> AsyncGenerator[bytes, None]:
+    """Join chunks that are shorter, where each has a price of its own."""
+    async with aclosing(gathered(chunks, size)) as batches:
+        async for batch in batches:
+            yield b"".join(batch)

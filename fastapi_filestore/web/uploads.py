@@ -17,7 +17,7 @@ from fastapi_filestore.intake.names import FALLBACK_NAME
 from fastapi_filestore.intake.part_head import PartHead, as_text, read_parameters
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
-from fastapi_filestore.storage.content import joined
+from fastapi_filestore.storage.content import WORTHWHILE, joined
 from fastapi_filestore.web.bodies import JSON, MULTIPART, announced_size, limited_body, media_type
 
 Validate = Callable[[Mapping[str, str]], BaseModel]
@@ -132,7 +132,7 @@ def _from_body(request: Request, accepted: Accepted) -> Upload:
     _refuse_fragments(request.headers)
     _check_no_fields(declared, accepted.validate)
     return Upload(
-        joined(limited_body(request, accepted.limits.file_size)),
+        joined(limited_body(request, accepted.limits.file_size), WORTHWHILE),
         filename=_filename(request.headers.get("content-disposition", "")),
         content_type=request.headers["content-type"],
         validate=accepted.validate,

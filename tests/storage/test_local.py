@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import resource
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,11 @@ def root(tmp_path: Path) -> Path:
 
 def _outside(root: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in (root.parent / "outside").iterdir()}
+
+
+def _files(root: Path) -> list[str]:
+    """Return the names of all files below a folder."""
+    return [path.name for path in root.rglob("*") if path.is_file()]
 
 
 def _held(root: Path) -> int:
@@ -136,6 +143,35 @@ async def test_unfinished_uploads_are_not_listed(local: ObstoreBackend, root: Pa
     _write(root / "k#1")
 
     assert [info.path async for info in local.list()] == ["k"]
+
+
+async def test_a_file_in_its_place_is_complete(local: ObstoreBackend, root: Path) -> None:
+    """While content comes in, nobody sees it; then it is in its place, and only there."""
+    seen: list[list[str]] = []
+
+    async def content() -> AsyncIterator[bytes]:
+        for _ in range(8):
+            yield b"x" * 1024 * 1024
+            seen.append([info.path async for info in local.list()])
+
+    await local.put("a/k", content())
+
+    assert seen == [[]] * 8
+    assert _files(root) == ["k"]
+
+
+@pytest.mark.parametrize("size", [10, 8 * 1024 * 1024])
+async def test_a_full_disk(local: ObstoreBackend, root: Path, size: int) -> None:
+    """Bytes that the disk does not take are an error, and what was written of them is removed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+    try:
+        with pytest.raises(StorageError):
+            await local.put("k", b"x" * size)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert _files(root) == []
 
 
 async def test_names_that_are_not_text(local: ObstoreBackend, root: Path) -> None:

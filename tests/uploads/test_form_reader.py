@@ -189,4 +189,4 @@ async def test_a_file_comes_in_large_chunks() -> None:
     sizes = [len(chunk) async for chunk in reader.file_chunks()]
 
     assert sum(sizes) == size
-    assert all(size >= 1024 * 1024 for size in sizes[:-1])
+    assert all(size >= 64 * 1024 for size in sizes[:-1])

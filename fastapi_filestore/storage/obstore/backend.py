@@ -26,6 +26,7 @@ from fastapi_filestore.storage.obstore.delete import delete_all
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import LocalFolder
 from fastapi_filestore.storage.obstore.local_file import FileChunks
+from fastapi_filestore.storage.obstore.local_write import LocalUpload
 from fastapi_filestore.storage.obstore.metadata import (
     CONTENT_DISPOSITION,
     CONTENT_TYPE,
@@ -40,6 +41,7 @@ from fastapi_filestore.storage.obstore.put import Upload
 from fastapi_filestore.storage.obstore.reading import chunks_of, info_of, info_of_listed, nothing, range_options
 from fastapi_filestore.storage.obstore.sign import sign_url
 from fastapi_filestore.storage.obstore.sign_download import bind_answer
+from fastapi_filestore.storage.obstore.staged_file import StagedFile
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect
 from fastapi_filestore.storage.obstore.unfinished import abort, uploads_of
 
@@ -130,8 +132,12 @@ class ObstoreBackend:
         attributes = self._attributes(
             path, content_type=content_type, content_disposition=content_disposition, metadata=metadata
         )
-        upload = Upload(self._use(plan=plan), self._key, path, attributes, plan, if_absent)
-        stored = await upload.run(reader.chunks())
+        if self._folder is not None:
+            file = StagedFile(self._folder.root / path, if_absent=if_absent)
+            stored = await LocalUpload(self._key, path, file).run(reader.chunks())
+        else:
+            upload = Upload(self._use(plan=plan), self._key, path, attributes, plan, if_absent)
+            stored = await upload.run(reader.chunks())
         return ObjectInfo(
             path=path,
             size=stored.size,

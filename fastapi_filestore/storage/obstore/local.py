@@ -40,8 +40,7 @@ class LocalFolder:
     async def open(self, path: str) -> tuple[ObjectInfo, LocalFile]:
         """Open an object; `ObjectNotFoundError` if it is missing, or if links lead out of the root."""
         with translated(self.backend, path):
-            staged = STAGED_NAME.fullmatch(path.rpartition("/")[2])
-            file = None if staged else await asyncio.to_thread(open_inside, self.root, path)
+            file = None if is_staged(path) else await asyncio.to_thread(open_inside, self.root, path)
         if file is None:
             raise ObjectNotFoundError(
                 f"Backend {self.backend!r} has no object {path!a}.", backend=self.backend, key=path
@@ -92,6 +91,11 @@ class LocalFolder:
                     yield info
 
 
+def is_staged(path: str) -> bool:
+    """Tell whether a name is one that only an unfinished upload has."""
+    return STAGED_NAME.fullmatch(path.rpartition("/")[2]) is not None
+
+
 def _sorted_entries(folder: Path) -> list[tuple[str, "os.DirEntry[str]"]]:
     try:
         with os.scandir(folder) as entries:
@@ -127,10 +131,11 @@ def _info_of(key: str, status: os.stat_result) -> ObjectInfo:
         path=key,
         size=status.st_size,
         last_modified=datetime.fromtimestamp(status.st_mtime, UTC),
-        etag=_etag(status),
+        etag=etag_of(status),
     )
 
 
-def _etag(status: os.stat_result) -> str:
+def etag_of(status: os.stat_result) -> str:
+    """Return the entity tag of a file."""
     # As obstore makes it, so that a listing and a head agree.
     return f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'

@@ -1,0 +1,77 @@
+"""A file that is written beside its place, under a name that no listing shows, and put there once it is complete."""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from secrets import randbits
+from typing import BinaryIO
+
+from fastapi_filestore.storage.obstore.local import STAGED
+
+NUMBER_BITS = 40
+"""Of the number in the name: two uploads to one key at once must not meet."""
+
+
+class StagedFile:
+    """An object of a local folder while it is uploaded; every method blocks.
+
+    It is named as obstore names its own, so that what a killed process leaves is found in the same way.
+    """
+
+    def __init__(self, target: Path, *, if_absent: bool) -> None:
+        """Prepare a file for `target`; with `if_absent` it may only go where nothing is."""
+        self._target, self._if_absent = target, if_absent
+        self._staged = target.with_name(f"{target.name}{STAGED}{randbits(NUMBER_BITS)}")
+        self._file: BinaryIO | None = None
+        self._is_placed = False
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Append bytes."""
+        file = self._opened()
+        for piece in pieces:
+            file.write(piece)
+
+    def complete(self, rest: Iterable[bytes]) -> os.stat_result:
+        """Append the last bytes, put the file in its place, and return its status.
+
+        Raises:
+            FileExistsError: Something is there, and the file may only go where nothing is.
+        """
+        self.write(rest)
+        with self._opened() as file:
+            file.flush()
+            status = os.fstat(file.fileno())
+        self._place()
+        return status
+
+    def discard(self) -> None:
+        """Remove what was written; a file in its place stays if it may have replaced another one."""
+        if self._file is None:
+            return
+        with suppress(OSError):  # the disk is full, perhaps, and takes no last bytes
+            self._file.close()
+        self._staged.unlink(missing_ok=True)
+        if self._is_placed and self._if_absent:
+            self._target.unlink(missing_ok=True)
+
+    def _opened(self) -> BinaryIO:
+        if self._file is None:
+            self._file = self._create()
+        return self._file
+
+    def _create(self) -> BinaryIO:
+        try:
+            return self._staged.open("xb")
+        except FileNotFoundError:
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            return self._staged.open("xb")
+
+    def _place(self) -> None:
+        if self._if_absent:
+            os.link(self._staged, self._target)
+            self._is_placed = True
+            self._staged.unlink()
+        else:
+            self._staged.replace(self._target)
+            self._is_placed = True

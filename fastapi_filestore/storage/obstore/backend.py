@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -17,7 +18,6 @@ from fastapi_filestore.errors import (
     SigningUnavailableError,
     StorageError,
     StoragePermissionError,
-    StorageUnavailableError,
 )
 from fastapi_filestore.storage.backend import NO_METADATA, ObjectInfo, ObjectStream, SignedURL, UnfinishedUpload
 from fastapi_filestore.storage.content import Content, read_content
@@ -38,7 +38,7 @@ from fastapi_filestore.storage.obstore.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.obstore.put import Upload
-from fastapi_filestore.storage.obstore.reading import chunks_of, info_of, info_of_listed, nothing, range_options
+from fastapi_filestore.storage.obstore.reading import info_of, info_of_listed, nothing, range_options, resumed
 from fastapi_filestore.storage.obstore.sign import sign_url
 from fastapi_filestore.storage.obstore.sign_download import bind_answer
 from fastapi_filestore.storage.obstore.staged_file import StagedFile
@@ -167,7 +167,9 @@ class ObstoreBackend:
                 raise self._bad_range(path, start, (await self.head(path)).size) from None
             return await self._open_empty(path, start)
         first, last = result.range
-        return ObjectStream(info_of(path, result), first, last, self._chunks(path, result))
+        return ObjectStream(
+            info_of(path, result), first, last, resumed(partial(self._get, path), result, backend=self._key, path=path)
+        )
 
     async def head(self, path: str) -> ObjectInfo:
         """Return what the store knows of an object; `ObjectNotFoundError` if it is missing."""
@@ -332,34 +334,6 @@ class ObstoreBackend:
             backend=self._key,
             key=path,
         )
-
-    async def _chunks(self, path: str, result: "GetResult") -> AsyncIterator[bytes]:
-        """Iterate the bytes of an answer; one that breaks off is asked for the rest, as long as each brings some.
-
-        A client may take longer than the store, or what is between, lets an answer last.
-        """
-        position, end = result.range
-        while position < end:
-            begin = position
-            try:
-                with translated(self._key, path):
-                    async for chunk in chunks_of(result):
-                        position += len(chunk)
-                        yield chunk
-                self._check_ended(path, position, end)
-            except StorageError:
-                etag = result.meta["e_tag"]
-                if position == end:
-                    return  # it broke behind the last byte
-                if position == begin or etag is None:
-                    raise
-                result = await self._get(path, {"range": (position, end), "if_match": etag})
-
-    def _check_ended(self, path: str, position: int, end: int) -> None:
-        if position < end:
-            raise StorageUnavailableError(
-                f"Backend {self._key!r} ended {path!a} {end - position:,} bytes early.", backend=self._key, key=path
-            )
 
     async def _check_bucket(self) -> None:
         # The answer to HEAD has no body that could tell a missing bucket from a missing object.

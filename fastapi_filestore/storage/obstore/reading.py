@@ -1,9 +1,11 @@
 """What a store's answers say, in our own values."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from fastapi_filestore.errors import StorageError, StorageUnavailableError
 from fastapi_filestore.storage.backend import ObjectInfo
+from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, read_metadata
 
 if TYPE_CHECKING:
@@ -52,6 +54,32 @@ async def chunks_of(result: "GetResult") -> AsyncIterator[bytes]:
         # The memory store hands out an object as one piece.
         for start in range(0, len(chunk), MAX_READ_CHUNK):
             yield chunk[start : start + MAX_READ_CHUNK]
+
+
+async def resumed(
+    get: "Callable[[GetOptions], Awaitable[GetResult]]", result: "GetResult", *, backend: str, path: str
+) -> AsyncIterator[bytes]:
+    """Iterate the bytes of an answer; one that breaks off is asked for the rest, as long as each brings some.
+
+    A client may take longer than the store, or what is between, lets an answer last.
+    """
+    position, end = result.range
+    while position < end:
+        begin = position
+        try:
+            with translated(backend, path):
+                async for chunk in chunks_of(result):
+                    position += len(chunk)
+                    yield chunk
+            if position < end:
+                raise StorageUnavailableError(f"Backend {backend!r} ended {path!a} early.", backend=backend, key=path)
+        except StorageError:
+            etag = result.meta["e_tag"]
+            if position == end:
+                return  # it broke behind the last byte
+            if position == begin or etag is None:
+                raise
+            result = await get({"range": (position, end), "if_match": etag})
 
 
 async def nothing() -> AsyncIterator[bytes]:

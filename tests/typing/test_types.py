@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import assert_type
 
 from fastapi import APIRouter, FastAPI
+from sqlalchemy import ColumnElement, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -96,3 +97,13 @@ def test_backends() -> None:
     assert_type(storages, StorageRegistry)
     assert_type(list(storages), list[StorageBackend])
     assert faulty.key == backend.key
+
+
+def test_scoped_providers() -> None:
+    """A scope and defaults leave the types as they are."""
+
+    def scope() -> ColumnElement[bool]:
+        return true()
+
+    assert_type(files.service(Document, scope=scope, defaults={"title": str}), Callable[..., FileService[Document]])
+    assert_type(files.service(DocumentService, scope=scope), Callable[..., DocumentService])

@@ -4,8 +4,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Request
+from starlette.middleware.gzip import GZipMiddleware
 
+from fastapi_filestore import Filestore
 from tests.web.conftest import Serve
+from tests.web.models import Document
 from tests.web.site import Site, problem_in
 
 MULTIPART = "multipart/form-data; boundary=b"
@@ -267,3 +271,24 @@ async def test_a_type_is_kept_only_if_it_is_one(site: Site, sent: bytes, stored:
     assert created.json()["file"]["content_type"] == stored
     assert download.headers["content-disposition"].startswith(disposition)
     assert download.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_middleware_hears_a_refusal(serve: Serve) -> None:
+    """Middleware that wraps requests and answers passes a refusal of an unread body on, compressed or not."""
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.router(Document), prefix="/documents")
+        app.add_middleware(GZipMiddleware, minimum_size=1)
+
+        @app.middleware("http")
+        async def stamp(request: Request, call_next: Any) -> Any:
+            response = await call_next(request)
+            response.headers["X-Stamp"] = "yes"
+            return response
+
+    async with serve(build=build) as site:
+        headers = {"content-type": "text/css; not=a form", "content-length": "200000"}
+        response = await site.client.put("/documents/9/file", content=b"x" * 200_000, headers=headers)
+
+        problem_in(response, 404, "row-not-found")
+        assert response.headers["x-stamp"] == "yes"

@@ -29,6 +29,7 @@ _NEWER_TYPES = {
     ".docx": f"{_OFFICE}.wordprocessingml.document",
     ".epub": "application/epub+zip",
     ".flac": "audio/flac",
+    ".jar": "application/java-archive",
     ".m4a": "audio/mp4",
     ".md": "text/markdown",
     ".mkv": "video/x-matroska",

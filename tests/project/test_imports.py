@@ -21,6 +21,7 @@ VIOLATIONS = [
     pytest.param("intake/planted.py", "import sqlalchemy.orm", "SQLAlchemy only", id="sqlalchemy"),
     pytest.param("storage/registry.py", "import obstore.store", "obstore only", id="obstore"),
     pytest.param("web/planted.py", "import python_multipart", "python-multipart only", id="python-multipart"),
+    pytest.param("web/planted.py", "import filetype", "filetype only", id="filetype"),
     pytest.param("storage/keys.py", "import pydantic_settings", "pydantic-settings only", id="pydantic-settings"),
 ]
 

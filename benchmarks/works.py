@@ -98,8 +98,8 @@ def _downloads(scale: Scale) -> list[Work]:
     def reading(
         name: str, title: str, who: tuple[str, ...], action: Callable[[Server], Measured], store: StoreKind
     ) -> Work:
-        columns = SENDING if action is whole else ("rate", *SENDING[2:])
-        return Work(name, title, who, action, scale.rounds, columns, store=store, source=big, space=4 * big)
+        columns, rounds = (SENDING, scale.rounds) if action is whole else (("rate", *SENDING[2:]), scale.few_rounds)
+        return Work(name, title, who, action, rounds, columns, store=store, source=big, space=4 * big)
 
     from_disk, from_store = ("file_response", "obstore_stream", "ours"), ("obstore_stream", "ours")
     connections = f"Read ranges of 64 KiB of {_name(big)}, on 1 and on 8 connections,"

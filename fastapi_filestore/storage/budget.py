@@ -2,14 +2,33 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from threading import Lock
 
 DEFAULT_LIMIT = 64 * 1024 * 1024
 PATIENCE = 10.0
 """Seconds that an upload waits for its turn; then it goes on with the least, since slow clients may hold the rest."""
+
+
+class Share:
+    """What an upload holds of a budget.
+
+    Attributes:
+        size: In bytes.
+    """
+
+    def __init__(self, budget: "MemoryBudget", size: int) -> None:
+        self.size = size
+        self._budget = budget
+
+    async def give_way(self) -> None:
+        """Let those who wait go first, if there are any; whoever calls this must hold nothing meanwhile."""
+        if self._budget.is_wanted:
+            size, self.size = self.size, 0
+            self._budget.give_back(size)
+            self.size = await self._budget.take(size, size)
 
 
 class MemoryBudget:
@@ -32,19 +51,36 @@ class MemoryBudget:
         """The bytes that are shared out."""
         return self._held
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for a share."""
+        return bool(self._waiting)
+
     @asynccontextmanager
-    async def share(self, *, least: int, most: int) -> AsyncIterator[int]:
+    async def share(self, *, least: int, most: int) -> AsyncIterator[Share]:
         """Hold a share of `least` to `most` bytes while the block runs."""
-        share = await self._take(least, most)
+        share = Share(self, await self.take(least, most))
         try:
             yield share
         finally:
-            self._give_back(share)
+            self.give_back(share.size)
 
-    async def _take(self, least: int, most: int) -> int:
+    @contextmanager
+    def share_at_once(self, *, least: int, most: int) -> Iterator[Share]:
+        """Hold a share without waiting, of `least` bytes if there is nothing left: for those who need little."""
+        with self._lock:
+            share = Share(self, self._portion(least, most))
+            self._held += share.size
+        try:
+            yield share
+        finally:
+            self.give_back(share.size)
+
+    async def take(self, least: int, most: int) -> int:
+        """Hold so many bytes from now on, and return how many."""
         with self._lock:
             if not self._waiting and self._fits(least):
-                share = max(least, min(most, (self.limit - self._held) // 2))
+                share = self._portion(least, most)
                 self._held += share
                 return share
             turn = Future[None]()
@@ -69,15 +105,19 @@ class MemoryBudget:
             had_it = turn.done()
             if not had_it:
                 self._waiting.remove((least, turn))
-        self._give_back(least if had_it else 0)  # whoever waits behind may fit
+        self.give_back(least if had_it else 0)  # whoever waits behind may fit
 
-    def _give_back(self, share: int) -> None:
+    def give_back(self, share: int) -> None:
+        """Hold bytes no longer, and let those go on who have waited for them."""
         with self._lock:
             self._held -= share
             while self._waiting and self._fits(self._waiting[0][0]):
                 least, turn = self._waiting.popleft()
                 self._held += least
                 turn.set_result(None)
+
+    def _portion(self, least: int, most: int) -> int:
+        return max(least, min(most, (self.limit - self._held) // 2))
 
     def _fits(self, least: int) -> bool:
         # One upload always goes on, however small the budget.

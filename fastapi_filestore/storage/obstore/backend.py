@@ -116,7 +116,7 @@ class ObstoreBackend:
     ) -> ObjectInfo:
         """Store content at a key, in bounded memory, and return what the store knows of it.
 
-        Content shorter than a part (8 MiB) is one request. Longer content with `if_absent` first takes the key with
+        Content shorter than a part (5 MiB) is one request. Longer content with `if_absent` first takes the key with
         an empty object. With `if_absent`, an upload that is cancelled too late to be stopped is deleted again;
         without, it may have replaced an object, so it stays.
         """

@@ -20,9 +20,9 @@ from fastapi_filestore.storage.obstore.staged_file import StagedFile
 T = TypeVar("T")
 
 BATCH = 1024 * 1024
-"""Bytes written by one hop to a thread; one batch is written while the next waits and the one after it is gathered."""
+"""Bytes written by one hop to a thread, at the most: as many may come in meanwhile."""
 LEAST_BATCH = 256 * 1024
-BATCHES = 3
+"""Bytes that are worth a hop."""
 
 
 @dataclass(slots=True)
@@ -45,20 +45,24 @@ class LocalUpload:
             raise
 
     async def _store(self, chunks: AsyncIterator[bytes]) -> Stored:
-        size, waiting = 0, list[bytes]()
-        async with (
-            upload_memory.share(least=BATCHES * LEAST_BATCH, most=BATCHES * BATCH) as share,
-            aclosing(gathered(chunks, share // BATCHES)) as batches,
-        ):
-            async for batch in batches:
-                if waiting:
-                    await self._begin_write(waiting)
-                size += sum(map(len, batch))
-                waiting = batch
-        await self._end_write()
+        size, waiting, waiting_size = 0, list[bytes](), 0
+        with upload_memory.share_at_once(least=2 * LEAST_BATCH, most=2 * BATCH) as share:
+            async with aclosing(gathered(chunks, LEAST_BATCH)) as batches:
+                async for batch in batches:
+                    if waiting and (self._is_idle or waiting_size >= share.size // 2):
+                        await self._begin_write(waiting)
+                        waiting, waiting_size = [], 0
+                    waiting += batch
+                    waiting_size += sum(map(len, batch))
+                    size += sum(map(len, batch))
+            await self._end_write()
         # One hop for the last bytes and the place of the whole: a short file needs no other.
         status = await self._run(partial(self.file.complete, waiting))
         return Stored(size, etag=etag_of(status), version_id=None)
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._job is None or self._job.done()
 
     async def _begin_write(self, batch: list[bytes]) -> None:
         await self._end_write()

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.obstore.location import Kind
 
-PART_SIZE = 8 * 1024 * 1024
+PART_SIZE = 5 * 1024 * 1024
 MAX_CONCURRENCY = 2
-"""Enough to keep the line busy while the next part is read; 16 MiB for each upload in all."""
+"""Enough to keep the line busy while the next part is read; 10 MiB for each upload in all."""
 
 MIN_PART_SIZE = 5 * 1024 * 1024
 """Of S3 and GCS, for every part but the last; they complain only at the end of the upload."""

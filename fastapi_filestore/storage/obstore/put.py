@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 import obstore
 from anyio import CancelScope
 
-from fastapi_filestore.storage.budget import upload_memory
-from fastapi_filestore.storage.content import READ_SIZE, joined
+from fastapi_filestore.storage.budget import Share, upload_memory
+from fastapi_filestore.storage.content import joined
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.parts import PartPlan
 from fastapi_filestore.storage.obstore.stores import Store
 
 if TYPE_CHECKING:
     from obstore import PutResult
+
+PIECE = 256 * 1024
+"""Bytes handed to obstore at once: as many as servers read at once, so that they are seldom copied."""
+
+PROBE = 1024
+"""Bytes of a part that are handed over first: more are asked for only when the part before has arrived."""
 
 logger = logging.getLogger("fastapi_filestore")
 
@@ -41,18 +47,19 @@ class Upload:
     attributes: Mapping[str, str] | None
     plan: PartPlan
     if_absent: bool
+    share: Share | None = None
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
-        async with aclosing(joined(chunks)) as pieces:
+        async with aclosing(joined(chunks, PIECE)) as pieces:
             start = [piece] if (piece := await anext(pieces, None)) is not None else []
-            if self.plan.in_flight is None or sum(map(len, start)) < READ_SIZE:
-                return await self.run_planned(start, pieces)
+            if self.plan.in_flight is None or sum(map(len, start)) < PIECE:
+                return await self.send(start, pieces)
             # Only now, so that a client whose bytes are not there yet takes no share.
             async with upload_memory.share(least=self.plan.least, most=self.plan.in_flight) as share:
-                return await replace(self, plan=self.plan.within(share)).run_planned(start, pieces)
+                return await replace(self, plan=self.plan.within(share.size), share=share).send(start, pieces)
 
-    async def run_planned(self, start: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
+    async def send(self, start: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
         """Store chunks that were read already and the rest, as planned."""
         head, complete = await take(rest, self.plan.single_limit, start)
         if not complete:
@@ -75,7 +82,9 @@ class Upload:
         if self.if_absent:
             # A multipart upload overwrites what it finds, so an empty object takes the key first.
             await self._put_single(b"")
-        handoff = Handoff()
+        # With several parts on their way at once, nobody can tell when all are done.
+        gives_way = self.share is not None and self.plan.concurrency == 1
+        handoff = Handoff(self.plan.size, between=self.share.give_way if gives_way and self.share else None)
         future = self._request(handoff, create=False, parts=True)
         future.add_done_callback(handoff.release)
         try:
@@ -117,21 +126,25 @@ class UploadAbortedError(Exception):
 class Handoff:
     """Passes chunks from the caller's task, which reads the content, to obstore, which pulls them as it sends."""
 
-    def __init__(self) -> None:
+    def __init__(self, part: int, *, between: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Pass on chunks of which obstore makes parts of so many bytes.
+
+        With `between`, each part has arrived before the next one is begun, and `between` is awaited before it is.
+        """
+        self._part, self._between = part, between
         self._slot: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
+        self._hungry = asyncio.Event()
         self._aborted = self._released = False
 
     async def feed(self, head: list[bytes], rest: AsyncIterator[bytes]) -> int:
         """Pass all chunks on, as long as somebody pulls, and return their size in bytes."""
         size = 0
         while head:
-            size += len(head[0])
-            await self._pass(head.pop(0))
+            size = await self._pass_after(size, head.pop(0))
         async for chunk in rest:
             if self._released:
                 break
-            size += len(chunk)
-            await self._pass(chunk)
+            size = await self._pass_after(size, chunk)
         await self._pass(None)
         return size
 
@@ -144,12 +157,32 @@ class Handoff:
     def release(self, _: object = None) -> None:
         """Let `feed` go on without anybody who pulls."""
         self._released = True
+        self._hungry.set()
         self._empty()
+
+    async def _pass_after(self, size: int, chunk: bytes) -> int:
+        """Pass a chunk after so many bytes, and return the bytes passed in all."""
+        room = -size % self._part if size else self._part  # 0 where a part has just been filled
+        if self._between is None or len(chunk) <= room:
+            await self._pass(chunk)
+            return size + len(chunk)
+        begun = room + PROBE
+        await self._pass(chunk[:room])
+        await self._pass(chunk[room:begun])
+        await self._pulled()
+        await self._between()
+        return await self._pass_after(size + len(chunk[:begun]), chunk[begun:])
 
     async def _pass(self, chunk: bytes | None) -> None:
         # Who waits here when the upload ends is let go by the emptying, and must not wait again.
-        if not self._released:
+        if not self._released and chunk != b"":
             await self._slot.put(chunk)
+
+    async def _pulled(self) -> None:
+        """Wait until all that was passed has been pulled, and more is asked for."""
+        while not (self._released or (self._slot.empty() and self._hungry.is_set())):
+            self._hungry.clear()
+            await self._hungry.wait()
 
     def _empty(self) -> None:
         while not self._slot.empty():
@@ -159,7 +192,9 @@ class Handoff:
         return self
 
     async def __anext__(self) -> bytes:
+        self._hungry.set()
         chunk = await self._slot.get()
+        self._hungry.clear()
         if self._aborted:
             raise UploadAbortedError
         if chunk is None:

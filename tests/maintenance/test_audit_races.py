@@ -7,13 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import DBAPIError
 
-from fastapi_filestore import FileObject, Finding, RowNotFoundError, audit
+from fastapi_filestore import DatabaseUnavailableError, FileObject, Finding, RowNotFoundError, audit
 from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.service import audit as auditing
 from fastapi_filestore.service import inventory
-from fastapi_filestore.service.contention import is_contention
 from fastapi_filestore.service.inventory import Inventory
 from tests.maintenance.conftest import Site, pending
 from tests.maintenance.models import Report
@@ -144,11 +142,8 @@ class Users:
         while not self.stopped:
             try:
                 await self.random.choice([self.create, self.create, self.replace, self.delete])()
-            except RowNotFoundError:
+            except (DatabaseUnavailableError, RowNotFoundError):
                 continue
-            except DBAPIError as error:
-                if not is_contention(error):
-                    raise
             await asyncio.sleep(0)
 
     async def create(self) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PIECE = 256 * 1024
 """Bytes handed to obstore at once: as many as servers read at once, so that they are seldom copied."""
+BIG_PIECE = 512 * 1024
+"""The same where memory allows for it: the way over the event loop costs more than a copy."""
 
 PROBE = 1024
 """Bytes of a part that are handed over first: more are asked for only when the part before has arrived."""
@@ -57,7 +59,9 @@ class Upload:
                 return await self.send(start, pieces)
             # Only now, so that a client whose bytes are not there yet takes no share.
             async with upload_memory.share(least=self.plan.least, most=self.plan.in_flight) as share:
-                return await replace(self, plan=self.plan.within(share.size), share=share).send(start, pieces)
+                planned = replace(self, plan=self.plan.within(share.size), share=share)
+                is_wide = planned.plan.concurrency > 1
+                return await planned.send(start, joined(pieces, BIG_PIECE) if is_wide else pieces)
 
     async def send(self, start: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
         """Store chunks that were read already and the rest, as planned."""

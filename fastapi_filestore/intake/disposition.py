@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+from fastapi_filestore.intake.media_types import essence
 from fastapi_filestore.intake.names import FALLBACK_TYPE, is_media_type
 
 INLINE_TYPES = frozenset(
@@ -25,6 +26,28 @@ INLINE_TYPES = frozenset(
 )
 """What a browser may show in place: formats that run no script. SVG, HTML and XML can, and are downloads."""
 
+SCRIPT_TYPES = frozenset(
+    {
+        "application/ecmascript",
+        "application/javascript",
+        "application/x-ecmascript",
+        "application/x-javascript",
+        "text/ecmascript",
+        "text/javascript",
+        "text/javascript1.0",
+        "text/javascript1.1",
+        "text/javascript1.2",
+        "text/javascript1.3",
+        "text/javascript1.4",
+        "text/javascript1.5",
+        "text/jscript",
+        "text/livescript",
+        "text/x-ecmascript",
+        "text/x-javascript",
+    }
+)
+"""What `<script src>` runs in spite of `nosniff` (MIME Sniffing Standard, "JavaScript MIME type")."""
+
 _UNSAFE_QUOTED = str.maketrans(
     '"\\%?', "'___"
 )  # what browsers read differently in a quoted string (RFC 6266, appendix D)
@@ -43,15 +66,16 @@ def content_disposition(filename: str, *, inline: bool) -> str:
 
 def is_inline(content_type: str) -> bool:
     """Tell whether a browser may show the type in place."""
-    return content_type.partition(";")[0].strip().lower() in INLINE_TYPES
+    return essence(content_type) in INLINE_TYPES
 
 
 def served_type(content_type: str) -> str:
-    """Return the media type to serve a file as; one that a header can't carry, or a browser may misread, is bytes.
+    """Return the media type to serve a file as: bytes if it is a script's, or a header can't carry it safely.
 
     Browsers split a Content-Type at commas and believe the last part (Fetch Standard, "extract a MIME type").
     """
-    return content_type if is_media_type(content_type) and "," not in content_type else FALLBACK_TYPE
+    safe = is_media_type(content_type) and "," not in content_type and essence(content_type) not in SCRIPT_TYPES
+    return content_type if safe else FALLBACK_TYPE
 
 
 def disposition_of(filename: str, content_type: str, *, attachment: bool = False) -> str:

@@ -97,6 +97,7 @@ FILES: Mapping[str, Hostile] = {
     "mail": Hostile("a.eml", "message/rfc822", mhtml),
     "gif": Hostile("a.gif", "image/gif", gif),
     "javascript": Hostile("a.js", "text/javascript", javascript),
+    "javascript-by-an-old-name": Hostile("a.js", "Text/JScript; charset=utf-8", javascript),
     "javascript-as-text": Hostile("a.js", "text/plain", javascript),
     "javascript-as-json": Hostile("a.json", "application/json", javascript),
 }

@@ -101,9 +101,8 @@ async def test_a_page_elsewhere_runs_nothing(tabs: BrowserContext, canary: Canar
 async def test_a_page_of_the_application_runs_nothing(
     tabs: BrowserContext, canary: Canary, uploaded: dict[str, str]
 ) -> None:
-    """Nor do frames, objects, pictures and styles of the same origin's page, nor scripts that are no JavaScript."""
-    harmless = [url for name, url in uploaded.items() if name != "javascript"]
-    content = page_of(list(uploaded.values()), EMBEDDED) + page_of(harmless, LOADED)
+    """Nor do frames, objects, pictures, styles and scripts of a page that would run scripts of its own origin."""
+    content = page_of(list(uploaded.values()), EMBEDDED + LOADED)
     url = uploaded["html"] + "/page"
     await tabs.route(url, lambda route: route.fulfill(content_type="text/html", body=content))
     titles = await opened(await tabs.new_page(), url)

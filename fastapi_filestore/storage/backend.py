@@ -31,12 +31,12 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class SignedURL:
-    """A URL that lets whoever holds it do one thing until it expires.
+    """A URL that lets whoever holds it do one thing until it expires, so that it is not in the `repr`.
 
     The client must send `method` with exactly these `headers`.
     """
 
-    url: str
+    url: str = field(repr=False)
     method: Literal["GET", "PUT"]
     expires_at: datetime
     headers: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)

@@ -64,6 +64,14 @@ def test_settings_show_no_credential() -> None:
     assert SIGNING_KEY not in shown
 
 
+def test_a_signed_url_is_not_shown() -> None:
+    """Who reads a log may not do what the holder of the URL may."""
+    signed = UrlSigner([SIGNING_KEY], base_url="/filestore/").sign("web", "key", method="GET", expires_in=60)
+
+    assert "/filestore/" in signed.url
+    assert "/filestore/" not in repr(signed)
+
+
 def test_signed_urls_are_not_in_the_access_log(server: Server) -> None:
     """The server logs each request; of a signed URL the log has the place but not the token, whatever came of it."""
     created = server.client.post("/covers/", files={"cover": ("a.txt", b"x")}).json()

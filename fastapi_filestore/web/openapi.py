@@ -121,7 +121,7 @@ def upload_body(accepted: Accepted, fields: type[BaseModel] | None, *, several: 
     properties = {} if fields is None else _schema_of(fields)
     limits, file = accepted.limits, _BINARY["schema"]
     rules = replace(accepted.rules, max_size=limits.file_size, max_files=limits.files if several else None)
-    schema = {"type": "array", "items": file, "maxItems": limits.files} if several else file
+    schema = {"type": "array", "items": file, "minItems": 1, "maxItems": limits.files} if several else file
     body = _form(accepted.field, properties, "Upload", schema, rules)
     if several:
         body["content"] = {MULTIPART: body["content"][MULTIPART]}

@@ -44,7 +44,8 @@ FilestoreError
 ├── OutOfScopeError                    (PermissionError)
 ├── RowNotFoundError                   (LookupError)
 ├── FileNotSetError                    (LookupError)
-└── RowConflictError                   (ValueError)
+├── RowConflictError                   (ValueError)
+└── StaleRowError                      (RuntimeError)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -369,3 +370,11 @@ class RowConflictError(FilestoreError, ValueError):
     def __init__(self, model: str) -> None:
         self.model = model
         super().__init__(f"The {model} conflicts with another row or misses a value that the database requires.")
+
+
+class StaleRowError(FilestoreError, RuntimeError):
+    """Another transaction changed or deleted the row since it was read."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(f"The {model} was changed or deleted meanwhile: read it again, then try again.")

@@ -1,11 +1,12 @@
-"""Which errors of a database mean that a value is not one that the column can hold."""
+"""Which errors of a database, or of SQLAlchemy, mean that a row can't be written as it is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
 
-from fastapi_filestore.errors import FilestoreError, InvalidFieldsError, RowConflictError
+from fastapi_filestore.errors import FilestoreError, InvalidFieldsError, RowConflictError, StaleRowError
 
 DATA_EXCEPTIONS = "22"
 """The class of SQL states of values that are too long, out of range or not text."""
@@ -24,13 +25,15 @@ def refused_values(refusal: FilestoreError) -> Iterator[None]:
 
 @contextmanager
 def refused_rows(name: str) -> Iterator[None]:
-    """Raise `RowConflictError` or `InvalidFieldsError` if the database refuses what the block writes."""
+    """Raise `RowConflictError`, `InvalidFieldsError` or `StaleRowError` if what the block writes is refused."""
     unfit = {"loc": (name,), "msg": "A value is too long, out of range, or no text for the database", "type": "value"}
     try:
         with refused_values(InvalidFieldsError([unfit])):
             yield
     except IntegrityError as error:
         raise RowConflictError(name) from error
+    except StaleDataError as error:
+        raise StaleRowError(name) from error
 
 
 def _is_of_a_value(error: DBAPIError | OverflowError) -> bool:

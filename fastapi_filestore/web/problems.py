@@ -61,6 +61,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.ObjectNotFoundError: Kind(404, "object-not-found", "The file's bytes are not in the store."),
     errors.ObjectExistsError: Kind(409, "object-exists", "There is a file here already; it can't be overwritten."),
     errors.RowConflictError: Kind(409, "row-conflict"),
+    errors.StaleRowError: Kind(409, "stale-row"),
     errors.StaleFileError: Kind(409, "stale-file", "The file was replaced or deleted meanwhile."),
     errors.LengthRequiredError: Kind(411, "length-required"),
     errors.PreconditionFailedError: Kind(412, "precondition-failed", "The file has changed."),

@@ -18,6 +18,7 @@ from fastapi_filestore import (
     RowConflictError,
     RowNotFoundError,
     SigningUnavailableError,
+    StaleRowError,
     StorageUnavailableError,
     UnsupportedContentError,
     storages,
@@ -150,6 +151,42 @@ async def test_an_unknown_row_is_an_error_before_bytes_move(place: Site, identit
             with pytest.raises(RowNotFoundError):
                 await call()
             await service.rollback()
+
+    await place.check_empty()
+
+
+@pytest.mark.parametrize("values", [{"title": "u"}, {"file": b"new"}, {"title": "u", "file": b"new"}])
+async def test_a_row_that_goes_meanwhile_is_a_conflict(place: Site, values: dict[str, Any]) -> None:
+    """A row that another session deletes after it was read can't be changed; the new bytes go, too."""
+    async with documents(place) as service, documents(place) as other:
+        async with service.unit_of_work():
+            identity = (await service.create({"title": "t", "file": file()})).id
+        row = await service.get(identity)
+        async with other.unit_of_work():
+            await other.delete(identity)
+        with pytest.raises(StaleRowError, match="changed or deleted"):
+            async with service.unit_of_work():
+                await service.update(row.id, {name: file(x) if name == "file" else x for name, x in values.items()})
+
+    await place.check_empty()
+
+
+async def test_a_row_that_goes_while_bytes_move_is_missing(place: Site) -> None:
+    """A row that is deleted during the upload of its new file is not found, and the bytes go."""
+    async with documents(place) as service, documents(place) as other:
+        async with service.unit_of_work():
+            identity = (await service.create({"title": "t", "file": file()})).id
+
+        class Racing(FaultyBackend):
+            async def put(self, *arguments: Any, **options: Any) -> Any:
+                async with other.unit_of_work():
+                    await other.delete(identity)
+                return await super().put(*arguments, **options)
+
+        storages.register_backend(Racing(place.backend, lambda *_: False), replace=True)
+        with pytest.raises(RowNotFoundError):
+            async with service.unit_of_work():
+                await service.replace(identity, file(b"new"))
 
     await place.check_empty()
 

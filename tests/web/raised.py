@@ -17,6 +17,7 @@ RAISED: dict[str, FilestoreError] = {
     "object-not-found": errors.ObjectNotFoundError(TEXT, **OF_A_STORE),
     "object-exists": errors.ObjectExistsError(TEXT, **OF_A_STORE),
     "row-conflict": errors.RowConflictError("Document"),
+    "stale-row": errors.StaleRowError("Document"),
     "stale-file": errors.StaleFileError("secret-key"),
     "length-required": errors.LengthRequiredError(),
     "precondition-failed": errors.PreconditionFailedError(TEXT, **OF_A_STORE),

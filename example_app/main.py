@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, UploadFile
+from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from example_app.database import get_session, tables
 from example_app.models import Document
-from fastapi_filestore import FileObject, FileService, Filestore
+from fastapi_filestore import FileObject, FileService, Filestore, Upload
 
 PAGE = Path(__file__).with_name("page")
 PAGE_HEADERS = {
@@ -71,12 +71,11 @@ class DocumentRead(BaseModel):
 
 @app.post("/reports", status_code=201, response_model=DocumentRead, tags=["by hand"])
 async def upload_report(
-    file: UploadFile,
+    upload: Annotated[Upload, Depends(files.upload())],
     service: Annotated[FileService[Document], Depends(get_document_service)],
 ) -> Document:
     """Keep a report: a route of one's own with the same service."""
-    name = file.filename or "untitled"
-    return await service.create({"title": name, "file": FileObject(filename=name, content=file)})
+    return await service.create({"title": upload.filename, "file": upload})
 
 
 @app.get("/health", tags=["operations"])

@@ -114,7 +114,7 @@ class Filestore:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.backends())
             stack.push_async_callback(_release)
-            describe_uploads(app.routes)
+            describe_uploads(app.routes, refusals=Problem in app.exception_handlers)
             if self._redirects:
                 describe_redirects(app.routes)
             stack.enter_context(redacted_access_log())

@@ -16,10 +16,13 @@ from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.web.bodies import UNREAD
-from fastapi_filestore.web.openapi import FILE_RESPONSES, REDIRECTS, upload_body
+from fastapi_filestore.web.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.schemas import validated
 from fastapi_filestore.web.uploads import Accepted, receive_upload, receive_uploads
+
+REFUSALS = (400, 411, 413, 415, 422)
+"""What a body can be refused with before any code of the route has run."""
 
 ReceivedT = TypeVar("ReceivedT", Upload, Uploads)
 
@@ -75,13 +78,17 @@ async def _explained(receiving: Awaitable[ReceivedT]) -> ReceivedT:
         raise problem_of(error) from error
 
 
-def describe_uploads(routes: Iterable[BaseRoute]) -> None:
-    """Add to OpenAPI what routes with these dependencies take: FastAPI can't know of a body that it does not read."""
+def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
+    """Add to OpenAPI what routes with these dependencies take: FastAPI can't know of a body that it does not read.
+
+    `refusals` adds the problems that the dependencies answer with.
+    """
     for route in _api_routes(routes):
         for call in _calls(route.dependant):
             if isinstance(call, UploadDependency | UploadsDependency):
                 said: Mapping[str, Any] = route.openapi_extra or {}
                 route.openapi_extra = {"requestBody": call.body, **said}
+                route.responses = {**(problems(*REFUSALS) if refusals else {}), **route.responses}
 
 
 def describe_redirects(routes: Iterable[BaseRoute]) -> None:

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from fastapi_filestore import ConfigurationError, Filestore
 from tests.uploads.routes import SEEN, build
@@ -164,6 +165,23 @@ async def test_the_body_is_described(reports: Site) -> None:
     assert form["properties"]["title"]["maxLength"] == 10
     assert album["multipart/form-data"]["schema"]["properties"]["photos"]["type"] == "array"
     assert list(album) == ["multipart/form-data"]
+
+
+async def test_refusals_are_described_where_they_are_problems(serve: Serve) -> None:
+    """An application with the library's handlers says in OpenAPI what its own routes refuse; one without does not."""
+
+    def build_with_handlers(app: FastAPI, files: Filestore) -> None:
+        build(app, files)
+        for error, handler in files.exception_handlers.items():
+            app.add_exception_handler(error, handler)
+
+    described: list[set[str]] = []
+    for building in (build, build_with_handlers):
+        async with serve(build=building) as site:
+            paths = (await site.client.get("/openapi.json")).json()["paths"]
+            described.append(set(paths["/reports"]["post"]["responses"]))
+
+    assert described == [{"201"}, {"201", "400", "411", "413", "415", "422", "500", "503"}]
 
 
 @pytest.mark.parametrize("wrong", [{"content_types": ["pdf"]}, {"content_types": ["*/pdf"]}, {"max_size": "2 G"}])

@@ -13,7 +13,14 @@ from tests.crash.scripts import LITTER, Script
 EXPECTED_ERRORS: Final[Mapping[Fault, frozenset[str | None]]] = {
     "none": frozenset({None}),
     "error": frozenset(
-        {None, "StorageUnavailableError", "OperationalError", "ProgrammingError", "ConnectionResetError"}
+        {
+            None,
+            "ConnectionResetError",
+            "DatabaseUnavailableError",
+            "OperationalError",
+            "ProgrammingError",
+            "StorageUnavailableError",
+        }
     ),
     "hang": frozenset({None, "CancelledError"}),
     "sweep": frozenset({None, "IntentLostError"}),

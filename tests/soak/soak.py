@@ -31,6 +31,7 @@ EXPECTED_ERRORS: Final = {
     "error TimeoutError",
     "error StaleDataError",
     "error StaleFileError",
+    "error StaleRowError",
     "error IntentLostError after its time",
 }
 """A row that another task deleted meanwhile is gone or stale; an operation slower than the ledger allows is refused."""

@@ -31,12 +31,12 @@ INSTALL_ITSELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: run test test-sqlalchemy-2.0 crash soak fuzz check bench bench-audit format lock clean browser
+.PHONY: run test test-sqlalchemy-2.0 crash soak fuzz check bench bench-audit format lock clean programs
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
 
-test: $(VENV)/.dev $(NODE_MODULES) browser
+test: $(VENV)/.dev $(NODE_MODULES) programs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov
 
 test-sqlalchemy-2.0: $(VENV_2_0)/.installed
@@ -113,8 +113,16 @@ $(NODE_MODULES): $(NODE)/package-lock.json | $(VENV)/.dev
 	cd $(NODE) && $(WITH_NODE) npm ci
 	@touch $@
 
-# Where it can't be installed, the tests that need it say so themselves.
+# Where they can't be installed, the tests that need them say so themselves. Of nginx the program is enough, and no
+# server of the system's own is started.
 APT_GET := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
-browser:
+programs: | $(VENV)/pyvenv.cfg
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 		|| { $(APT_GET) update && $(APT_GET) install --yes --no-install-recommends chromium; } || true
+	@PATH="$(BIN):$$PATH:/usr/sbin"; command -v nginx >/dev/null || $(MAKE) --no-print-directory $(BIN)/nginx || true
+
+$(BIN)/nginx: | $(VENV)/pyvenv.cfg
+	$(APT_GET) update
+	rm -rf $(VENV)/nginx && mkdir $(VENV)/nginx
+	cd $(VENV)/nginx && apt-get download nginx && dpkg --extract nginx_*.deb .
+	cp $(VENV)/nginx/usr/sbin/nginx $@

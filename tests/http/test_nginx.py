@@ -1,8 +1,10 @@
 """Downloads by nginx in front, set up with the README's own words."""
 
+import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +15,11 @@ import pytest
 from httpx import AsyncClient
 
 from tests.http.test_sending import run_application
-from tests.servers.process import LOOPBACK, free_ports, running, served
+from tests.servers.process import LOOPBACK, MissingServerError, free_ports, running, served
 from tests.servers.seaweedfs import SeaweedFS
 
-NGINX = shutil.which("nginx")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is missing: apt-get install nginx-light")
+MISSING = "nginx is missing: `make test` fetches it, or `apt-get install nginx-light`."
+PLACES = os.pathsep.join((str(Path(sys.executable).parent), *os.get_exec_path(), "/usr/sbin"))
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 LOCAL, REMOTE = re.findall(r"^location .*?^}$", README, re.DOTALL | re.MULTILINE)
@@ -40,6 +42,9 @@ http {{
 @contextmanager
 def run_nginx(folder: Path, behind: int, location: str) -> Any:
     """Run nginx before an application, with one internal location."""
+    nginx = shutil.which("nginx", path=PLACES)
+    if nginx is None:
+        raise MissingServerError(MISSING)
     (port,) = free_ports(1)
     folder.mkdir()
     words = {"folder": folder, "host": LOOPBACK, "port": port, "behind": behind, "location": location}
@@ -49,7 +54,7 @@ def run_nginx(folder: Path, behind: int, location: str) -> Any:
         with urlopen(f"http://{LOOPBACK}:{port}/held", timeout=5) as answer:
             return bool(answer.status == 200)
 
-    command = (str(NGINX), "-c", folder / "nginx.conf", "-p", folder)
+    command = (nginx, "-c", folder / "nginx.conf", "-p", folder, "-e", folder / "error.log")
     with running(command, folder=folder, ready=ready):
         yield port
 

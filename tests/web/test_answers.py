@@ -18,7 +18,7 @@ import pytest
 
 from fastapi_filestore import errors
 from fastapi_filestore.web.problems import KINDS, PREFIX, Kind
-from tests.servers.process import LOOPBACK, free_ports, running, served
+from tests.servers.process import LOOPBACK, free_ports, running, served, unavailable
 from tests.web.raised import RAISED, SECRETS
 from tests.web.site import SIGNING_KEY
 
@@ -363,7 +363,7 @@ def test_curl_hears_the_answer(server: Running, big_file: Path, path: str, statu
     """Curl shows the status and the body, and no error of its own."""
     curl = shutil.which("curl")
     if curl is None:
-        pytest.skip("curl is missing: install it from the system's packages.")
+        unavailable("curl is missing: install it from the system's packages.")
     url = f"http://{LOOPBACK}:{server.port}{path}"
     command = [curl, "-sS", "-H", expect, "-F", "title=t", "-F", f"file=@{big_file}", "-w", "%{http_code}", url]
     run = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)

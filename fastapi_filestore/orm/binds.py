@@ -1,5 +1,6 @@
 """Where a session's writes go: one that reads from replicas knows by the kind of statement which engine to take."""
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, update
@@ -16,6 +17,7 @@ def writing_connection(session: Session, mapper: Mapper[Any]) -> Connection:
     return session.connection(bind_arguments=_write_of(mapper))
 
 
+@cache
 def _write_of(mapper: Mapper[Any]) -> dict[str, Any]:
     # The documented recipe for replicas looks for an Update or a Delete among the arguments of get_bind.
     table = mapper.local_table

@@ -95,9 +95,12 @@ def open_book(session: Session) -> Book | None:
 
 
 def whole_book(session: Session) -> Book:
-    """Return everything that the open transactions of a session did, as if it were to be committed now."""
+    """Return everything that the open transactions of a session did, as if it were to be committed now; to read."""
+    books = _books(session)
+    if len(books) == 1:
+        return next(iter(books.values()))
     whole = Book()
-    for book in _books(session).values():
+    for book in books.values():
         whole.absorb(book)
     return whole
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
 from sqlalchemy.orm import Session, SessionTransaction
@@ -76,7 +76,7 @@ def honour_end(session: Session, transaction: SessionTransaction) -> None:
     if book.committed and transaction.nested:
         enclosing_book(session, transaction).absorb(book)
     elif book.committed:
-        await_in_session(finish(_follow_commit(book), patience=PATIENCE))
+        _follow_commit(book)
     elif is_doubtful(session, transaction):
         _leave(book)
     elif transaction.nested:
@@ -101,15 +101,20 @@ def _leave(book: Book) -> None:
         file.undo()
 
 
-async def _follow_commit(book: Book) -> None:
-    unreferenced, kept = book.unreferenced(), book.kept()
+def _follow_commit(book: Book) -> None:
+    unreferenced = book.unreferenced()
     try:
-        gone = await discard(await _doomed(book, unreferenced))
+        if unreferenced or book.forgettable:
+            await_in_session(finish(_clear_away(book, unreferenced), patience=PATIENCE))
     finally:
         for file in unreferenced:
             file.undo()
-        for file in kept:
+        for file in book.kept():
             file.settle()
+
+
+async def _clear_away(book: Book, unreferenced: Collection[FileObject]) -> None:
+    gone = await discard(await _doomed(book, unreferenced))
     await _forget({at: book.intended.get(at) for at in gone} | book.forgettable)
 
 
@@ -152,4 +157,5 @@ async def abandon(files: Iterable[FileObject]) -> None:
     """Delete files that were stored for a row which will never be written, and their intents."""
     book = Book()
     book.store(files)
-    await finish(_follow_rollback(book), patience=PATIENCE)
+    if book.fresh:
+        await finish(_follow_rollback(book), patience=PATIENCE)

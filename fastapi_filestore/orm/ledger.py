@@ -8,12 +8,14 @@ with the change that made it so, and removed once the object is gone. Both fall 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Delete,
     Engine,
     Float,
     Integer,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     delete,
     insert,
     select,
@@ -98,8 +101,17 @@ class Ledger:
     def settle(self, connection: Connection, locations: Iterable[Location]) -> bool:
         """Remove upload intents; False if any of them was gone, so that a sweeper may have the object."""
         wanted = set(locations)
-        mine = self.table.c.kind == UPLOAD
-        return sum(self._remove(connection, wanted, mine)) == len(wanted)
+        if len(wanted) == 1:
+            [(backend, path)] = wanted
+            return connection.execute(self._settling, {"backend": backend, "path": path}).rowcount == 1
+        return sum(self._remove(connection, wanted, self.table.c.kind == UPLOAD)) == len(wanted)
+
+    @cached_property
+    def _settling(self) -> Delete:
+        # What every upload of one file executes is built once.
+        columns = self.table.c
+        mine = (columns.backend == bindparam("backend"), columns.path == bindparam("path"), columns.kind == UPLOAD)
+        return delete(self.table).where(*mine)
 
     def intend(self, connection: Connection, locations: Iterable[Location]) -> None:
         """Write deletion intents; one that is there already is fine."""

@@ -86,18 +86,40 @@ async def _store_one(file: FileObject) -> None:
 async def _renewed(waiting: Sequence[Claimed]) -> AsyncIterator[None]:
     """Keep the claims of uploads in flight from falling due while the block runs."""
     accesses = {access for file, access in waiting if access is not None and file.claim is not None}
-    tasks = [asyncio.create_task(_renew(access, [file for file, _ in waiting])) for access in accesses]
+    renewals = [Renewal(access, [file for file, _ in waiting]) for access in accesses]
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        for renewal in renewals:
+            renewal.stop()
 
 
-async def _renew(access: LedgerAccess, files: Sequence[FileObject]) -> None:
-    while True:
-        await asyncio.sleep(access.ledger.min_age / RENEWALS_PER_AGE)
-        locations = [at for file in files if file.claim == access and (at := file.destination) is not None]
+class Renewal:
+    """Renews the claims of files again and again; a timer until then, since hardly any upload takes so long."""
+
+    def __init__(self, access: LedgerAccess, files: Sequence[FileObject]) -> None:
+        self._access, self._files = access, files
+        self._pause = access.ledger.min_age / RENEWALS_PER_AGE
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(self._pause, self._begin)
+
+    def stop(self) -> None:
+        """Renew no more."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        while True:
+            await self._renew()
+            await asyncio.sleep(self._pause)
+
+    async def _renew(self) -> None:
+        access = self._access
+        locations = [at for file in self._files if file.claim == access and (at := file.destination) is not None]
         try:
             await run_on_engine(access.engine, partial(access.ledger.renew, locations=locations))
         except _DATABASE_FAILURES as error:

@@ -201,7 +201,8 @@ class FileService(Generic[ModelT]):
 
     async def commit(self) -> None:
         """Make everything durable; files that rows no longer point to are deleted then."""
-        await self._run(rows.commit, self.model.__name__)
+        if plain_session(self.session).in_transaction():
+            await self._run(rows.commit, self.model.__name__)
 
     async def rollback(self) -> None:
         """Undo everything since the last commit, stored bytes included."""
@@ -247,6 +248,9 @@ class FileService(Generic[ModelT]):
     async def _stored(self, files: Iterable[FileObject]) -> AsyncIterator[None]:
         """Store files before the block writes their rows; what no transaction came to know is deleted again."""
         waiting = [file for file in files if not file.is_stored]
+        if not waiting:
+            yield
+            return
         access = access_of(plain_session(self.session), inspect(self.model))
         try:
             await store([(file, access) for file in waiting])

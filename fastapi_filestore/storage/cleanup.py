@@ -1,15 +1,15 @@
 """Work that must reach its end, such as deleting what a cancelled request stored."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from anyio import CancelScope
 
 T = TypeVar("T")
 
 
-async def finish(work: Coroutine[Any, Any, T], *, patience: float | None = None) -> T:
+async def finish(work: Awaitable[T], *, patience: float | None = None) -> T:
     """Run work to its end, whoever cancels meanwhile; a cancellation is raised after it, never lost.
 
     Once cancelled, work that takes longer than `patience`, in seconds, is cancelled in its turn.

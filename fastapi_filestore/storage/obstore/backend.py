@@ -132,12 +132,12 @@ class ObstoreBackend:
         attributes = self._attributes(
             path, content_type=content_type, content_disposition=content_disposition, metadata=metadata
         )
-        if self._folder is not None:
-            file = StagedFile(self._folder.root / path, if_absent=if_absent)
-            stored = await LocalUpload(self._key, path, file).run(reader.chunks())
-        else:
-            upload = Upload(self._use(plan=plan), self._key, path, attributes, plan, if_absent)
+        upload = Upload(self._use(plan=plan), self._key, path, attributes, plan, if_absent)
+        if self._folder is None:
             stored = await upload.run(reader.chunks())
+        else:
+            file = StagedFile(self._folder.root / path, if_absent=if_absent)
+            stored = await LocalUpload(upload, file).run(reader.chunks())
         return ObjectInfo(
             path=path,
             size=stored.size,

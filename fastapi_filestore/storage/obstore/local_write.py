@@ -1,4 +1,8 @@
-"""Writing an object of a local folder as the file that it is: each byte is copied once, from its chunk to the disk."""
+"""Writing an object of a local folder as the file that it is: each byte is copied once, from its chunk to the disk.
+
+Short ones obstore writes. Each system call of a Python thread ends with a wait for the interpreter's lock, which on a
+busy event loop takes longer than the writing, while obstore's threads need it only to say that they are done.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,7 +18,8 @@ from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import gathered
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import etag_of, is_staged
-from fastapi_filestore.storage.obstore.put import Stored
+from fastapi_filestore.storage.obstore.put import Stored, Upload
+from fastapi_filestore.storage.obstore.reading import nothing
 from fastapi_filestore.storage.obstore.staged_file import StagedFile
 
 T = TypeVar("T")
@@ -27,36 +32,43 @@ LEAST_BATCH = 256 * 1024
 
 @dataclass(slots=True)
 class LocalUpload:
-    """Where content goes; run it with the content's chunks."""
+    """Where content goes; run it with the content's chunks.
 
-    backend: str
-    path: str
+    Attributes:
+        short: Stores content that is short.
+        file: Takes content that is long.
+    """
+
+    short: Upload
     file: StagedFile
     _job: "asyncio.Future[None] | None" = field(default=None, init=False)
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
-        if is_staged(self.path):
+        if is_staged(self.short.path):
             raise self._bad_name()
-        try:
-            return await self._store(chunks)
-        except BaseException:
-            await finish(self._undo())
-            raise
+        async with aclosing(gathered(chunks, LEAST_BATCH)) as batches:
+            first, second = await anext(batches, list[bytes]()), await anext(batches, None)
+            if second is None:
+                return await self.short.send(first, nothing())
+            try:
+                return await self._store([*first, *second], batches)
+            except BaseException:
+                await finish(self._undo())
+                raise
 
-    async def _store(self, chunks: AsyncIterator[bytes]) -> Stored:
-        size, waiting, waiting_size = 0, list[bytes](), 0
+    async def _store(self, waiting: list[bytes], batches: AsyncIterator[list[bytes]]) -> Stored:
+        size = waiting_size = sum(map(len, waiting))
         with upload_memory.share_at_once(least=2 * LEAST_BATCH, most=2 * BATCH) as share:
-            async with aclosing(gathered(chunks, LEAST_BATCH)) as batches:
-                async for batch in batches:
-                    if waiting and (self._is_idle or waiting_size >= share.size // 2):
-                        await self._begin_write(waiting)
-                        waiting, waiting_size = [], 0
-                    waiting += batch
-                    waiting_size += sum(map(len, batch))
-                    size += sum(map(len, batch))
+            async for batch in batches:
+                if waiting and (self._is_idle or waiting_size >= share.size // 2):
+                    await self._begin_write(waiting)
+                    waiting, waiting_size = [], 0
+                waiting += batch
+                waiting_size += sum(map(len, batch))
+                size += sum(map(len, batch))
             await self._end_write()
-        # One hop for the last bytes and the place of the whole: a short file needs no other.
+        # One hop for the last bytes and the place of the whole.
         status = await self._run(partial(self.file.complete, waiting))
         return Stored(size, etag=etag_of(status), version_id=None)
 
@@ -75,7 +87,7 @@ class LocalUpload:
 
     async def _run(self, work: Callable[[], T]) -> T:
         with self._translated():
-            return await finish(asyncio.to_thread(work))
+            return await finish(asyncio.get_running_loop().run_in_executor(None, work))
 
     async def _undo(self) -> None:
         if self._job is not None:
@@ -85,7 +97,7 @@ class LocalUpload:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        with translated(self.backend, self.path):
+        with translated(self.short.backend, self.short.path):
             try:
                 yield
             except OSError as error:
@@ -94,6 +106,5 @@ class LocalUpload:
                 raise
 
     def _bad_name(self) -> InvalidKeyError:
-        return InvalidKeyError(
-            f"Backend {self.backend!r} can't hold an object named {self.path!a}.", backend=self.backend, key=self.path
-        )
+        backend, path = self.short.backend, self.short.path
+        return InvalidKeyError(f"Backend {backend!r} can't hold an object named {path!a}.", backend=backend, key=path)

@@ -1,7 +1,6 @@
 """`Filestore`: binds settings, session and routers once for an application."""
 
 import logging
-from asyncio import gather
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -29,11 +28,8 @@ from fastapi_filestore.service.schedule import sweeping
 from fastapi_filestore.service.sweep import BATCH, Swept, sweep
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.settings.values import DownloadWay
-from fastapi_filestore.storage.backend import StorageBackend
-from fastapi_filestore.storage.budget import upload_memory
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.configured import configured_backends
 from fastapi_filestore.storage.registry import StorageRegistry, storages
-from fastapi_filestore.storage.signing import UrlSigner
 from fastapi_filestore.web.delivery import Delivery, Visibility
 from fastapi_filestore.web.dependencies import (
     UploadDependency,
@@ -51,21 +47,11 @@ from fastapi_filestore.web.schemas import derive_schemas
 from fastapi_filestore.web.signed import SIGNED_PATH, signed_router
 
 ModelT = TypeVar("ModelT")
+ServiceT = TypeVar("ServiceT", bound=FileService[Any])
 
 NO_DEFAULTS: Mapping[str, Dependency] = MappingProxyType({})
 
 _log = logging.getLogger("fastapi_filestore")
-
-
-async def _problem_of(backend: StorageBackend) -> str | None:
-    try:
-        await backend.probe()
-    except FilestoreError as error:
-        return f"- {backend.key}: {error}"
-    return None
-
-
-ServiceT = TypeVar("ServiceT", bound=FileService[Any])
 
 
 class Filestore:
@@ -126,39 +112,9 @@ class Filestore:
     @asynccontextmanager
     async def backends(self) -> AsyncIterator[None]:
         """Register the settings' backends while the block runs: what a script needs of the lifespan."""
-        async with AsyncExitStack() as stack:
-            for backend in self._configured():
-                self.registry.register_backend(backend)
-                stack.push_async_callback(backend.aclose)
-                stack.callback(self.registry.unregister_backend, backend.key)
-            self._choose_default()
-            upload_memory.limit = self.settings.upload_memory
-            if signer := self._signer():
-                stack.callback(setattr, self.registry, "signer", self.registry.signer)
-                self.registry.signer = signer
-            if self.settings.probe:
-                await self._probe()
+        base_url = self.settings.public_url + SIGNED_PATH
+        async with configured_backends(self.settings, self.registry, base_url=base_url):
             yield
-
-    def _configured(self) -> list[ObstoreBackend]:
-        # The folder that stands in for missing settings must not join backends registered by hand.
-        if "backends" not in self.settings.model_fields_set and len(self.registry):
-            return []
-        return [ObstoreBackend(key, fs=one.url, **one.options()) for key, one in self.settings.backends.items()]
-
-    def _choose_default(self) -> None:
-        name = self.settings.default_backend
-        if name is not None and name in self.registry:
-            self.registry.default_key = name
-
-    def _signer(self) -> UrlSigner | None:
-        keys = [key.get_secret_value() for key in self.settings.signing_keys]
-        return UrlSigner(keys, base_url=self.settings.public_url + SIGNED_PATH) if keys else None
-
-    async def _probe(self) -> None:
-        problems = [each for each in await gather(*map(_problem_of, self.registry)) if each is not None]
-        if problems:
-            raise ConfigurationError("\n".join(["Backends that can't be used as they are set up:", *problems]))
 
     @overload
     def service(

@@ -27,20 +27,21 @@ from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import LocalFolder
 from fastapi_filestore.storage.obstore.local_file import FileChunks
 from fastapi_filestore.storage.obstore.local_write import LocalUpload
-from fastapi_filestore.storage.obstore.metadata import (
-    CONTENT_DISPOSITION,
-    CONTENT_TYPE,
-    HEADER_RULES,
-    RULES,
-    make_attributes,
-)
+from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, attributes_for
 from fastapi_filestore.storage.obstore.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.obstore.put import Upload
-from fastapi_filestore.storage.obstore.reading import info_of, info_of_listed, nothing, range_options, resumed
+from fastapi_filestore.storage.obstore.reading import (
+    bad_range,
+    info_of,
+    info_of_listed,
+    nothing,
+    range_options,
+    resumed,
+)
 from fastapi_filestore.storage.obstore.sign import sign_url
-from fastapi_filestore.storage.obstore.sign_download import bind_answer
+from fastapi_filestore.storage.obstore.sign_download import bind_answer, is_stored_so
 from fastapi_filestore.storage.obstore.staged_file import StagedFile
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect
 from fastapi_filestore.storage.obstore.unfinished import abort, uploads_of
@@ -129,9 +130,13 @@ class ObstoreBackend:
             chunk_size=chunk_size,
             max_concurrency=max_concurrency,
         )
-        attributes = self._attributes(
-            path, content_type=content_type, content_disposition=content_disposition, metadata=metadata
-        )
+        with translated(self._key, path):
+            attributes = attributes_for(
+                self._location.kind,
+                content_type=content_type,
+                content_disposition=content_disposition,
+                metadata=metadata or NO_METADATA,
+            )
         upload = Upload(self._use(plan=plan), self._key, path, attributes, plan, if_absent)
         if self._folder is None:
             stored = await upload.run(reader.chunks())
@@ -155,7 +160,7 @@ class ObstoreBackend:
         object, any other range at or after the end raises `RangeNotSatisfiableError`.
         """
         if start < 0 or (end is not None and end < start):
-            raise self._bad_range(path, start)
+            raise bad_range(self._key, path, start)
         if end == start:
             return await self._open_empty(path, start)
         if self._folder is not None:
@@ -164,7 +169,7 @@ class ObstoreBackend:
             result = await self._get(path, range_options(start, end))
         except RangeNotSatisfiableError:
             if start > 0:
-                raise self._bad_range(path, start, (await self.head(path)).size) from None
+                raise bad_range(self._key, path, start, size=(await self.head(path)).size) from None
             return await self._open_empty(path, start)
         first, last = result.range
         return ObjectStream(
@@ -316,24 +321,15 @@ class ObstoreBackend:
         self._use()
         info, file = await folder.open(check_key(path))
         if start and start >= info.size:
-            raise self._bad_range(path, start, info.size)
+            raise bad_range(self._key, path, start, size=info.size)
         last = info.size if end is None else min(end, info.size)
         return ObjectStream(info, start, last, FileChunks(self._key, path, file, start, last))
 
     async def _open_empty(self, path: str, start: int) -> ObjectStream:
         info = await self.head(path)
         if start > info.size:
-            raise self._bad_range(path, start, info.size)
+            raise bad_range(self._key, path, start, size=info.size)
         return ObjectStream(info, start, start, nothing())
-
-    def _bad_range(self, path: str, start: int, size: int | None = None) -> RangeNotSatisfiableError:
-        actual = "" if size is None else f": it has {size:,} bytes"
-        return RangeNotSatisfiableError(
-            f"Backend {self._key!r} has no range at {start:,} of {path!a}{actual}.",
-            size=size,
-            backend=self._key,
-            key=path,
-        )
 
     async def _check_bucket(self) -> None:
         # The answer to HEAD has no body that could tell a missing bucket from a missing object.
@@ -343,32 +339,9 @@ class ObstoreBackend:
 
     async def _check_stored(self, path: str, content_type: str, content_disposition: str) -> None:
         attributes = (await self._get(path, {"head": True})).attributes
-        same_type = attributes.get(CONTENT_TYPE, "").lower() == content_type.lower()
-        kinds = [
-            text.partition(";")[0].strip().lower()
-            for text in (attributes.get(CONTENT_DISPOSITION, ""), content_disposition)
-        ]
-        if not same_type or (kinds[0] != "attachment" and kinds[1] != "inline"):
+        if not is_stored_so(attributes, content_type=content_type, content_disposition=content_disposition):
             raise SigningUnavailableError(
                 f"Backend {self._key!r} can't be held to type and disposition of {path!a} with its credentials.",
                 backend=self._key,
                 key=path,
             )
-
-    def _attributes(
-        self,
-        path: str,
-        *,
-        content_type: str | None,
-        content_disposition: str | None,
-        metadata: Mapping[str, str] | None,
-    ) -> dict[str, str] | None:
-        rules = RULES.get(self._location.kind)
-        with translated(self._key, path):
-            attributes = make_attributes(
-                content_type=content_type,
-                content_disposition=content_disposition,
-                metadata=metadata or NO_METADATA,
-                rules=rules or HEADER_RULES,
-            )
-        return attributes if rules else None

@@ -48,6 +48,22 @@ RULES: Mapping[Kind, MetadataRules] = {"s3": HEADER_RULES, "gs": GCS_RULES, "az"
 """A local folder is missing: it holds nothing but bytes."""
 
 
+def attributes_for(
+    kind: Kind, *, content_type: str | None, content_disposition: str | None, metadata: Mapping[str, str]
+) -> dict[str, str] | None:
+    """Return what obstore is to send with an object; None to a store that holds nothing but bytes.
+
+    What no header can hold is a `ContentError` there, too, so that all stores take the same.
+    """
+    attributes = make_attributes(
+        content_type=content_type,
+        content_disposition=content_disposition,
+        metadata=metadata,
+        rules=RULES.get(kind, HEADER_RULES),
+    )
+    return attributes if kind in RULES else None
+
+
 def make_attributes(
     *,
     content_type: str | None,

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from fastapi_filestore.errors import StorageError, StorageUnavailableError
+from fastapi_filestore.errors import RangeNotSatisfiableError, StorageError, StorageUnavailableError
 from fastapi_filestore.storage.backend import ObjectInfo
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, read_metadata
@@ -21,6 +21,14 @@ def range_options(start: int, end: int | None) -> "GetOptions | None":
     if end is not None:
         return {"range": (start, end)}
     return {"range": {"offset": start}} if start else None
+
+
+def bad_range(backend: str, path: str, start: int, *, size: int | None = None) -> RangeNotSatisfiableError:
+    """Return the error for a range that an object does not have; `size` is the object's, if it is known."""
+    actual = "" if size is None else f": it has {size:,} bytes"
+    return RangeNotSatisfiableError(
+        f"Backend {backend!r} has no range at {start:,} of {path!a}{actual}.", size=size, backend=backend, key=path
+    )
 
 
 def info_of(path: str, result: "GetResult") -> ObjectInfo:

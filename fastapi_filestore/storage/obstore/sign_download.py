@@ -14,6 +14,7 @@ from obstore.store import AzureStore, S3Store
 
 from fastapi_filestore.storage.backend import SignedURL
 from fastapi_filestore.storage.obstore.azure_sas import sign_blob
+from fastapi_filestore.storage.obstore.metadata import CONTENT_DISPOSITION, CONTENT_TYPE
 from fastapi_filestore.storage.obstore.stores import Store
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -41,6 +42,16 @@ async def bind_answer(
         said = {"rscd": content_disposition, "rsct": content_type}
         url = sign_blob(store, path, method="GET", expires_in=max(lifetime, timedelta(seconds=1)), answer=said)
     return None if url is None else SignedURL(url, "GET", signed.expires_at)
+
+
+def is_stored_so(attributes: Mapping[str, str], *, content_type: str, content_disposition: str) -> bool:
+    """Tell whether what was stored with an object is as safe as this type and disposition."""
+    stored, wanted = (
+        text.partition(";")[0].strip().lower()
+        for text in (attributes.get(CONTENT_DISPOSITION, ""), content_disposition)
+    )
+    same_type = attributes.get(CONTENT_TYPE, "").lower() == content_type.lower()
+    return same_type and (stored == "attachment" or wanted == "inline")
 
 
 async def _keys_of(store: S3Store) -> Keys | None:

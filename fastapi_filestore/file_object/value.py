@@ -98,9 +98,10 @@ class FileObject(FileDescription):
         stream, size = incoming(self._pending_content())
         async with aclosing(stream):
             await admit_head(self, stream, size)
+            chunks = aiter(stream)
             info = await self.backend_in_use().put(
                 path,
-                ContentReader(self.rules.limited(aiter(stream)), size=size),
+                ContentReader(chunks if self.rules.max_size is None else self.rules.limited(chunks), size=size),
                 content_type=self.content_type,
                 content_disposition=disposition_of(self.filename, self.content_type),
                 metadata=self.metadata,

@@ -1,6 +1,6 @@
 """What each (nested) transaction of a session did to files, so that its end can be honoured."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,8 +77,10 @@ class Book:
         return [file for at, file in self.fresh.items() if self.holders(at) > 0]
 
 
-def _books(session: Session) -> dict[SessionTransaction | None, Book]:
-    books: dict[SessionTransaction | None, Book] = session.info.setdefault(_BOOKS, {})
+def _books(session: Session) -> defaultdict[SessionTransaction | None, Book]:
+    if _BOOKS not in session.info:
+        session.info[_BOOKS] = defaultdict(Book)
+    books: defaultdict[SessionTransaction | None, Book] = session.info[_BOOKS]
     return books
 
 
@@ -86,7 +88,7 @@ def current_book(session: Session) -> Book:
     """Return the book of the innermost transaction of a session."""
     transaction = session.get_nested_transaction() or session.get_transaction()
     assert transaction is not None, "files are booked inside a transaction only"
-    return _books(session).setdefault(transaction, Book())
+    return _books(session)[transaction]
 
 
 def open_book(session: Session) -> Book | None:
@@ -131,7 +133,7 @@ def unended(session: Session) -> list[SessionTransaction]:
 def enclosing_book(session: Session, transaction: SessionTransaction) -> Book:
     """Return the book of the transaction around a savepoint."""
     outer = next(one for one in _chain(transaction.parent) if one.nested or one.parent is None)
-    return _books(session).setdefault(outer, Book())
+    return _books(session)[outer]
 
 
 def _chain(transaction: SessionTransaction | None) -> Iterator[SessionTransaction]:

@@ -155,7 +155,7 @@ def _by_access(intents: Intents) -> Iterable[tuple[LedgerAccess, list[Location]]
 
 async def abandon(files: Iterable[FileObject]) -> None:
     """Delete files that were stored for a row which will never be written, and their intents."""
-    book = Book()
-    book.store(files)
-    if book.fresh:
+    if fresh := [file for file in files if file.fresh]:
+        book = Book()
+        book.store(fresh)
         await finish(_follow_rollback(book), patience=PATIENCE)

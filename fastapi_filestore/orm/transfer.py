@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 
@@ -41,7 +41,7 @@ async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> N
     """
     waiting = [(file, access) for file, access in claimed if not file.is_admitted]
     await _reserve([one for one in waiting if one[0].state is FileState.PENDING], room)
-    async with _renewed(waiting):
+    with _renewed(waiting):
         await _store_all([file for file, _ in waiting])
 
 
@@ -82,8 +82,8 @@ async def _store_one(file: FileObject) -> None:
     await file.admit_async()
 
 
-@asynccontextmanager
-async def _renewed(waiting: Sequence[Claimed]) -> AsyncIterator[None]:
+@contextmanager
+def _renewed(waiting: Sequence[Claimed]) -> Iterator[None]:
     """Keep the claims of uploads in flight from falling due while the block runs."""
     accesses = {access for file, access in waiting if access is not None and file.claim is not None}
     renewals = [Renewal(access, [file for file, _ in waiting]) for access in accesses]

@@ -1,17 +1,18 @@
 """`FileService`: what a route calls to keep rows and their files."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from types import MappingProxyType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, get_args, get_origin
 
 from anyio import CancelScope
-from sqlalchemy import ColumnElement, inspect
+from sqlalchemy import ColumnElement, Engine, inspect
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.upload import Uploads
+from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
 from fastapi_filestore.orm.ending import abandon
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes
@@ -22,6 +23,7 @@ from fastapi_filestore.orm.unit_of_work import unbooked
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, Order, Page
 from fastapi_filestore.service.scopes import checked_scope
+from fastapi_filestore.service.turns import turn_at
 from fastapi_filestore.storage.backend import ObjectStream
 
 ModelT = TypeVar("ModelT")
@@ -96,7 +98,7 @@ class FileService(Generic[ModelT]):
         """
         async with AsyncExitStack() as stack:
             row = await self._built(data, stack) if isinstance(data, Mapping) else self._completed(data)
-            await stack.enter_async_context(self._stored(_files_of(row)))
+            await self._store(_files_of(row), stack)
             await self._run(self._rows.add, row)
         return row
 
@@ -132,7 +134,7 @@ class FileService(Generic[ModelT]):
             files = [file for each in self._attributes() for file in each.type.files(values.get(each.name))]
             if any(not file.is_stored for file in files):
                 await self.require(identity)
-            await stack.enter_async_context(self._stored(files))
+            await self._store(files, stack)
             return await self._run(self._rows.change, identity, values)
 
     async def replace(self, identity: object, file: object, *, field: str | None = None) -> ModelT:
@@ -151,7 +153,8 @@ class FileService(Generic[ModelT]):
         """
         column = file_attribute(self.model, field).type
         (waiting,) = column.files([file] if column.multiple else file)
-        async with self._stored([waiting]):
+        async with AsyncExitStack() as stack:
+            await self._store([waiting], stack)
             yield waiting
 
     @asynccontextmanager
@@ -199,6 +202,14 @@ class FileService(Generic[ModelT]):
                 await self.rollback()
             raise
 
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a turn at writing rows, for a block that writes and commits at once: it is faster and fairer so."""
+        session = plain_session(self.session)
+        engine = writing_bind(session, inspect(self.model))
+        if session.in_transaction() or not isinstance(engine, Engine):
+            return nullcontext()
+        return turn_at(engine)
+
     async def commit(self) -> None:
         """Make everything durable; files that rows no longer point to are deleted then."""
         if plain_session(self.session).in_transaction():
@@ -244,19 +255,15 @@ class FileService(Generic[ModelT]):
                 values[attribute.name] = attribute.type.coerce(values[attribute.name])
         return values
 
-    @asynccontextmanager
-    async def _stored(self, files: Iterable[FileObject]) -> AsyncIterator[None]:
-        """Store files before the block writes their rows; what no transaction came to know is deleted again."""
-        waiting = [file for file in files if not file.is_stored]
-        if not waiting:
-            yield
-            return
-        access = access_of(plain_session(self.session), inspect(self.model))
-        try:
+    async def _store(self, files: Iterable[FileObject], stack: AsyncExitStack) -> None:
+        """Store files whose rows are written before the stack ends; what no transaction knows of then is deleted."""
+        if waiting := [file for file in files if not file.is_stored]:
+            access = access_of(plain_session(self.session), inspect(self.model))
+            stack.push_async_callback(self._abandon, waiting)
             await store([(file, access) for file in waiting])
-            yield
-        finally:
-            await abandon(unbooked(plain_session(self.session), waiting))
+
+    async def _abandon(self, files: Iterable[FileObject]) -> None:
+        await abandon(unbooked(plain_session(self.session), files))
 
 
 def _files_of(row: object) -> list[FileObject]:

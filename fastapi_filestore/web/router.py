@@ -84,10 +84,12 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         base = _base(request, below=1)
         async with service.unit_of_work():
             upload = await receive_upload(request, resource.accepted(fields_of_row))
-            async with service.stored(upload, field=field) as file:
+            async with service.stored(upload, field=field) as file, service.turn():
                 row = await service.create({**_values(resource, upload), field: file})
-            response.headers["Location"] = f"{base}/{resource.segment(row)}"
-            return resource.shown(row, base)
+                response.headers["Location"] = f"{base}/{resource.segment(row)}"
+                shown = resource.shown(row, base)
+                await service.commit()
+            return shown
 
     @router.get(
         "/",

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice, takewhile
+from itertools import accumulate, islice
 from pathlib import Path
 
 from fastapi_filestore.errors import BucketNotFoundError, ObjectNotFoundError, StoragePermissionError
@@ -79,7 +79,8 @@ class LocalFolder:
             )
 
     def _has_links(self, target: Path) -> bool:
-        return any(map(os.path.islink, takewhile(lambda each: each != self.root, (target, *target.parents))))
+        steps = accumulate(target.relative_to(self.root).parts, os.path.join, initial=str(self.root))
+        return any(map(os.path.islink, islice(steps, 1, None)))
 
     def _is_inside(self, target: Path) -> bool:
         return Path(os.path.realpath(target)).is_relative_to(os.path.realpath(self.root))

@@ -125,8 +125,10 @@ def root_transaction(session: Session) -> SessionTransaction | None:
 
 def unended(session: Session) -> list[SessionTransaction]:
     """Return the booked transactions, inner ones first, of whose end SQLAlchemy did not tell."""
+    if not (books := _books(session)):
+        return []
     open_ones = set(_chain(session.get_nested_transaction() or session.get_transaction()))
-    stale = [one for one in _books(session) if one is not None and one not in open_ones]
+    stale = [one for one in books if one is not None and one not in open_ones]
     return sorted(stale, key=lambda one: not one.nested)
 
 

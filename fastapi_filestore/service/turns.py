@@ -49,6 +49,8 @@ def _room(engine: Engine) -> int:
 
 
 async def _waited(line: asyncio.Semaphore) -> bool:
+    if not line.locked():
+        return await line.acquire()
     try:
         async with asyncio.timeout(PATIENCE):
             return await line.acquire()

@@ -42,7 +42,6 @@ from fastapi_filestore.storage.obstore.reading import (
 )
 from fastapi_filestore.storage.obstore.sign import sign_url
 from fastapi_filestore.storage.obstore.sign_download import bind_answer, is_stored_so
-from fastapi_filestore.storage.obstore.staged_file import StagedFile
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect
 from fastapi_filestore.storage.obstore.unfinished import abort, uploads_of
 
@@ -141,8 +140,7 @@ class ObstoreBackend:
         if self._folder is None:
             stored = await upload.run(reader.chunks())
         else:
-            file = StagedFile(self._folder.root / path, if_absent=if_absent)
-            stored = await LocalUpload(upload, file).run(reader.chunks())
+            stored = await LocalUpload(upload, self._folder.root).run(reader.chunks())
         return ObjectInfo(
             path=path,
             size=stored.size,

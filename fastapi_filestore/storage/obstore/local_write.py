@@ -10,6 +10,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from errno import ENAMETOOLONG
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from fastapi_filestore.errors import InvalidKeyError
@@ -36,11 +37,13 @@ class LocalUpload:
 
     Attributes:
         short: Stores content that is short.
+        root: The folder of the backend.
         file: Takes content that is long.
     """
 
     short: Upload
-    file: StagedFile
+    root: Path
+    file: StagedFile = field(init=False)
     _job: "asyncio.Future[None] | None" = field(default=None, init=False)
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
@@ -51,6 +54,7 @@ class LocalUpload:
             first, second = await anext(batches, list[bytes]()), await anext(batches, None)
             if second is None:
                 return await self.short.send(first, nothing())
+            self.file = StagedFile(self.root / self.short.path, if_absent=self.short.if_absent)
             try:
                 return await self._store([*first, *second], batches)
             except BaseException:

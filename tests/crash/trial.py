@@ -109,7 +109,7 @@ class Trial:
             return []
         if outcome.report is None:
             return [f"the process ended without a report: {outcome.output}"]
-        if not outcome.report.struck and not self.script.concurrent:
+        if not outcome.report.struck and not self._timing_varies:
             return ["the point was never reached"]
         if self.fault == "kill" or self._is_locked(outcome.report):
             return []
@@ -117,6 +117,11 @@ class Trial:
         doubtful = self.script.concurrent and self.fault == "hang"
         litter = [] if doubtful else _litter(verdict, label)
         return [*_complaints(outcome.report, self.fault), *litter]
+
+    @property
+    def _timing_varies(self) -> bool:
+        # Units of work at once, or parts that wait for the store or do not: no two runs have the same awaits.
+        return self.script.concurrent or (self.script.in_parts and self.fault in {"cancel", "scope"})
 
     def _is_locked(self, report: Report | None) -> bool:
         # aiosqlite's connection, closed in the middle of a statement, keeps its lock as long as the process lives.

@@ -42,20 +42,29 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 class CountingBodies:
-    """Counts the bytes of bodies that the application asked the server for."""
+    """Counts the bytes of bodies that the application asked the server for before it answered.
+
+    What it reads and throws away afterwards depends on how soon a client heeds the answer.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app, self.received = app, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on."""
+        answered = False
 
         async def counting() -> Message:
             message = await receive()
-            self.received += len(message.get("body", b""))
+            self.received += 0 if answered else len(message.get("body", b""))
             return message
 
-        await self.app(scope, counting, send)
+        async def watching(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        await self.app(scope, counting, watching)
 
 
 api = FastAPI(lifespan=lifespan)

@@ -207,7 +207,7 @@ async def gathered(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[li
             await chunks.aclose()
 
 
-async def joined(chunks: AsyncIterator[bytes], size: int = READ_SIZE) -> AsyncGenerator[bytes, None]:
+async def joined(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[bytes, None]:
     """Join chunks that are shorter, where each has a price of its own."""
     async with aclosing(gathered(chunks, size)) as batches:
         async for batch in batches:

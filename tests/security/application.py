@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI
@@ -10,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from fastapi_filestore import FileService, Filestore, Upload, Uploads
 from tests.web.models import Album, Article, Base, Document, Ticket
+from tests.web.opening import lifespan_with
 
 engine = create_async_engine(os.environ["DATABASE_URL"])
 sessions = async_sessionmaker(engine)
@@ -25,16 +25,7 @@ files = Filestore(get_session)
 get_albums = files.service(Album)
 photo = files.upload(max_size="100 KB", content_types=["image/*"])
 photos = files.uploads("photos", max_files=3, content_types=["image/*"])
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Make the tables, then open the file store."""
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    async with files.lifespan(app):
-        yield
-    await engine.dispose()
+lifespan = lifespan_with(files, engine, Base.metadata)
 
 
 app = FastAPI(title="Models", lifespan=lifespan, exception_handlers=files.exception_handlers)

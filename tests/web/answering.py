@@ -6,7 +6,6 @@ It counts the bytes that the server reads from its sockets, bodies that no appli
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import uvicorn
@@ -19,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from fastapi_filestore import Filestore, Upload, Uploads
 from tests.servers.process import LOOPBACK
 from tests.web.models import Base, Document, Paper
+from tests.web.opening import lifespan_with
 from tests.web.raised import RAISED
 
 engine = create_async_engine(os.environ["DATABASE_URL"])
@@ -47,16 +47,7 @@ async def everything(user: Annotated[str, Depends(current_user)]) -> ColumnEleme
 
 
 files = Filestore(get_session)
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Make the tables, then open the file store."""
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    async with files.lifespan(app):
-        yield
-    await engine.dispose()
+lifespan = lifespan_with(files, engine, Base.metadata)
 
 
 app = FastAPI(lifespan=lifespan, exception_handlers=files.exception_handlers)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, HTTPException
@@ -11,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_filestore import Filestore
 from tests.web.models import Base, Document
+from tests.web.opening import lifespan_with
 
 engine = create_async_engine(os.environ["DATABASE_URL"])
 sessions = async_sessionmaker(engine)
@@ -29,16 +29,7 @@ async def authorize(authorization: Annotated[str, Header()] = "") -> None:
 
 
 files = Filestore(get_session)
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Make the tables, then open the file store."""
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    async with files.lifespan(app):
-        yield
-    await engine.dispose()
+lifespan = lifespan_with(files, engine, Base.metadata)
 
 
 class CountingBodies:

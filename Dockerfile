@@ -3,7 +3,7 @@ FROM python:3.13-slim
 
 WORKDIR /app
 COPY requirements/run.txt requirements/run.txt
-RUN pip install --no-cache-dir --require-hashes --requirement requirements/run.txt
+RUN pip install --no-cache-dir --no-deps --require-hashes --requirement requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY fastapi_filestore fastapi_filestore
 COPY example_app example_app

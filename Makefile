@@ -27,6 +27,8 @@ CODE := $(wildcard fastapi_filestore example_app tests benchmarks)
 # Node's programs look for `node` on the path; the environment brings one.
 WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Lock files are whole: pip, asked to resolve them once more, stumbles over an extra of which a newer release is out.
+LOCKED := --no-deps --require-hashes --requirement
 INSTALL_ITSELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
@@ -89,19 +91,19 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/pyvenv.cfg
-	$(INSTALL) --require-hashes --requirement requirements/run.txt
+	$(INSTALL) $(LOCKED) requirements/run.txt
 	$(INSTALL_ITSELF)
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/pyvenv.cfg
-	$(INSTALL) --require-hashes --requirement requirements/dev.txt
+	$(INSTALL) $(LOCKED) requirements/dev.txt
 	$(INSTALL_ITSELF)
 	@touch $@
 
 # Those beside it, each from the lock file of its name.
 $(VENV)-%/.installed: requirements/%.txt pyproject.toml
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --requirement $<
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet $(LOCKED) $<
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -96,7 +96,7 @@ class FileDescription:
         self.claim: object | None = None
         self._key: str | None = None
         self._content = None if content is None else read_content(content)
-        self.saving: Future[None] | None = None
+        self.saving: list[Future[None]] | None = None
         self._url: str | None = None
         self.rules = NO_RULES
         self.admitted_by: FileRules | None = None

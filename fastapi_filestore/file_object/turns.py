@@ -12,26 +12,35 @@ _guard = threading.Lock()
 
 
 class Savable(Protocol):
-    """What is saved by one caller at a time; `saving` ends with that caller's turn."""
+    """What is saved by one caller at a time; `saving` are those who wait for the end of a caller's turn."""
 
-    saving: Future[None] | None
+    saving: list[Future[None]] | None
 
 
 @asynccontextmanager
 async def one_at_a_time(file: Savable) -> AsyncIterator[None]:
     """Run the block when nobody else runs it for this file."""
-    mine = Future[None]()
-    mine.set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel the turn itself
-    while (other := _take_turn(file, mine)) is not mine:
-        await asyncio.wrap_future(other)
+    while (end_of_turn := _take_turn(file)) is not None:
+        await asyncio.wrap_future(end_of_turn)
     try:
         yield
     finally:
-        file.saving = None
-        mine.set_result(None)
+        _end_turn(file)
 
 
-def _take_turn(file: Savable, mine: Future[None]) -> Future[None]:
+def _take_turn(file: Savable) -> Future[None] | None:
     with _guard:
-        file.saving = file.saving or mine
-        return file.saving
+        if file.saving is None:
+            file.saving = []
+            return None
+        end_of_turn = Future[None]()
+        end_of_turn.set_running_or_notify_cancel()  # a waiter that is cancelled is told all the same, and hears nothing
+        file.saving.append(end_of_turn)
+        return end_of_turn
+
+
+def _end_turn(file: Savable) -> None:
+    with _guard:
+        waiting, file.saving = file.saving or [], None
+    for end_of_turn in waiting:
+        end_of_turn.set_result(None)

@@ -29,15 +29,14 @@ class IncomingBytes:
         return b"".join(self._seen)[:size]
 
     async def _all(self) -> AsyncGenerator[bytes, None]:
-        while self._seen:
-            yield self._seen.popleft()
-        async for chunk in self._chunks:
-            yield chunk
-
-    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self), aclosing(aiter(self._stream)) as chunks:
-            async for chunk in chunks:
+        async with aclosing(self):
+            while self._seen:
+                yield self._seen.popleft()
+            async for chunk in self._chunks:
                 yield chunk
+
+    def __aiter__(self) -> AsyncGenerator[bytes, None]:  # noqa: PYI058 - whoever iterates it closes it
+        return self._stream.__aiter__()
 
     async def aclose(self) -> None:
         """Let go of the source, however far it was read: a file must not stay open."""

@@ -61,9 +61,13 @@ for _ending, _type in _NEWER_TYPES.items():
 def safe_filename(name: str) -> str:
     """Return a client's filename without folders, hidden characters or excess length; `file` if nothing is left."""
     base = name.replace("\\", "/").rsplit("/", 1)[-1]
-    visible = "".join(char for char in base if unicodedata.category(char) not in _HIDDEN)
-    short = _shorten(visible.strip()).strip()
+    short = _shorten(_visible(base).strip()).strip()
     return FALLBACK_NAME if _NAMELESS.fullmatch(short) else short
+
+
+def _visible(name: str) -> str:
+    # What is hidden is never printable, and hardly any name holds it.
+    return name if name.isprintable() else "".join(char for char in name if unicodedata.category(char) not in _HIDDEN)
 
 
 def _shorten(name: str) -> str:

@@ -31,15 +31,19 @@ def await_in_session(work: Coroutine[Any, Any, T]) -> T:
 
 def plain_session(session: AnySession) -> Session:
     """Return the plain session inside a session of any kind."""
-    own = session() if isinstance(session, scoped_session | async_scoped_session) else session
+    own = _in_scope(session)
     return own.sync_session if isinstance(own, AsyncSession) else own
+
+
+def _in_scope(session: AnySession) -> AsyncSession | Session:
+    return session() if isinstance(session, (scoped_session, async_scoped_session)) else session
 
 
 async def run_in_session(
     session: AnySession, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
     """Run a function of a Session without blocking the event loop, whichever kind of session it is."""
-    own = session() if isinstance(session, scoped_session | async_scoped_session) else session
+    own = _in_scope(session)
     if isinstance(own, AsyncSession):
         return await own.run_sync(work, *args, **kwargs)
     # A session in a transaction must not queue for a thread behind sessions that wait for its connection.

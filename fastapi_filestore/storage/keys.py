@@ -8,6 +8,7 @@ from fastapi_filestore.errors import InvalidKeyError
 MAX_KEY_BYTES = 1024
 """What S3, GCS and Azure take, in bytes of UTF-8."""
 SHOWN_LENGTH = 80
+_NO_PART = frozenset({"", ".", ".."})
 UNLISTABLE = frozenset("\ufffe\uffff")
 """No XML can hold these, and listings are XML."""
 
@@ -39,7 +40,7 @@ def _problem(path: str) -> str | None:
         return "is empty"
     if path.startswith("/") or path.endswith("/"):
         return "begins or ends with a slash: stores would drop it"
-    if any(part in ("", ".", "..") for part in path.split("/")):
+    if not _NO_PART.isdisjoint(path.split("/")):
         return "has a part that is empty, '.' or '..'"
     return _character_problem(path) or _length_problem(path)
 
@@ -47,6 +48,8 @@ def _problem(path: str) -> str | None:
 def _character_problem(path: str) -> str | None:
     if "\\" in path:
         return "holds a backslash: some stores read it as a slash"
+    if path.isprintable():  # as every generated key is
+        return None
     if any(unicodedata.category(character) == "Cc" for character in path):
         return "holds a control character"
     if not UNLISTABLE.isdisjoint(path):

@@ -34,24 +34,15 @@ class Bounds:
         if unknown:
             raise ConfigurationError(f"{model.__name__} has no attribute {unknown[0]!r} to give a default to.")
 
-    def dependency(self) -> Callable[..., Any]:
-        """Return one dependency on all of them, which gives their values as the service's arguments."""
-        # FastAPI reads the parameters of a dependency from its signature, and these are known only here.
-        names = [f"default_{name}" for name in self.defaults]
-        needed = dict(zip(names, self.defaults.values(), strict=True))
-        if self.scope is not None:
-            needed["scope"] = self.scope
+    def dependencies(self) -> dict[str, Dependency]:
+        """Return all of them by the names of the parameters that take their values."""
+        needed = {f"default_{name}": each for name, each in self.defaults.items()}
+        return needed if self.scope is None else {**needed, "scope": self.scope}
 
-        async def bounds(**values: Any) -> dict[str, Any]:
-            made = {name: values[known] for name, known in zip(self.defaults, names, strict=True)}
-            return {**({"scope": values["scope"]} if self.scope else {}), **({"defaults": made} if made else {})}
-
-        parameters = [
-            Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(each)])
-            for name, each in needed.items()
-        ]
-        vars(bounds)["__signature__"] = Signature(parameters)
-        return bounds
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the service's arguments that the values of the dependencies are."""
+        made = {name: values[f"default_{name}"] for name in self.defaults}
+        return {**({"scope": values["scope"]} if self.scope else {}), **({"defaults": made} if made else {})}
 
 
 def service_provider(
@@ -63,21 +54,29 @@ def service_provider(
     one has the scope of the function instead; the outer one is plain, so that routes may depend on it as they like.
     """
 
-    async def unit_of_work(
-        # First, so that who is refused costs no session.
-        bounded: Annotated[dict[str, Any], Depends(bounds.dependency())],
-        session: Annotated[Any, Depends(get_session)],
-    ) -> AsyncIterator[FileService[ModelT]]:
+    async def unit_of_work(*, session: Any, **bounded: Any) -> AsyncIterator[FileService[ModelT]]:
         try:
-            async with _made(make, _own(session), bounded).unit_of_work() as service:
+            async with _made(make, _own(session), bounds.arguments(bounded)).unit_of_work() as service:
                 yield service
         except FilestoreError as error:
             raise problem_of(error) from error
+
+    # FastAPI reads the parameters from the signature. The bounds come first, so that who is refused costs no session.
+    vars(unit_of_work)["__signature__"] = _signature({**bounds.dependencies(), "session": get_session})
 
     async def provide(service: Annotated[Any, Depends(unit_of_work, scope="function")]) -> Any:
         return service
 
     return cast("Callable[..., FileService[ModelT]]", provide)
+
+
+def _signature(dependencies: Mapping[str, Dependency]) -> Signature:
+    return Signature(
+        [
+            Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(each)])
+            for name, each in dependencies.items()
+        ]
+    )
 
 
 def _made(make: Callable[..., FileService[ModelT]], session: Any, bounded: Mapping[str, Any]) -> FileService[ModelT]:

@@ -230,6 +230,9 @@ def _values(resource: Resource[ModelT], upload: Upload) -> Mapping[str, object]:
 def _base(request: Request, *, below: int) -> str:
     """Return the path that clients reach the collection at, so many segments above the request's."""
     # A proxy that strips a prefix says so in the root path, which the request's own path then lacks.
-    path, root = request.scope["path"], request.base_url.path.rstrip("/")
+    path, root = (
+        request.scope["path"],
+        request.scope.get("app_root_path", request.scope.get("root_path", "")).rstrip("/"),
+    )
     whole = path if path.startswith(f"{root}/") else root + path
     return quote(whole.rsplit("/", below)[0])

@@ -30,6 +30,7 @@ CONTENDERS = {
         Contender("ours", "**fastapi-filestore**: prebuilt router, ledger, SHA-256"),
         Contender("by_hand", "by hand: UploadFile, obstore put, INSERT"),
         Contender("by_hand_read", "by hand with `await file.read()`"),
+        Contender("by_hand_ledger", "floor: by hand with a ledger and SHA-256"),
         Contender("advanced_alchemy", "advanced-alchemy, documented route", "advanced-alchemy"),
         Contender("sqlalchemy_file", "sqlalchemy-file", "sqlalchemy-file"),
         Contender("fastapi_storages", "fastapi-storages", "fastapi-storages"),

@@ -84,7 +84,8 @@ _reservations: dict[tuple[int, LedgerAccess, str], Reservations] = {}
 
 def reservations_of(access: LedgerAccess, backend: str) -> Reservations:
     """Return the reservations of a backend; a forked process never takes its parent's keys."""
-    return _reservations.setdefault((os.getpid(), access, backend), Reservations(access, backend))
+    place = os.getpid(), access, backend
+    return _reservations.get(place) or _reservations.setdefault(place, Reservations(access, backend))
 
 
 def drop_reservations(access: LedgerAccess) -> None:

@@ -205,9 +205,10 @@ class FileService(Generic[ModelT]):
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Wait for a turn at writing rows, for a block that writes and commits at once: it is faster and fairer so."""
         session = plain_session(self.session)
-        bind = writing_bind(session, inspect(self.model))
-        alone = bind.dialect.name == "sqlite" and not session.in_transaction()
-        return turn_at(bind) if alone and isinstance(bind, Engine) else nullcontext()
+        engine = writing_bind(session, inspect(self.model))
+        if session.in_transaction() or not isinstance(engine, Engine):
+            return nullcontext()
+        return turn_at(engine)
 
     async def commit(self) -> None:
         """Make everything durable; files that rows no longer point to are deleted then."""

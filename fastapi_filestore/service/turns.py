@@ -1,6 +1,8 @@
-"""Taking turns at writing rows of SQLite, which has one writer: the others sleep and try again, until some give up.
+"""Taking turns at writing: no more rows at a time than there is room for in the database.
 
-To wait in line is faster, and fair. Nothing relies on it: who has waited long, or cannot wait, writes all the same.
+A pool that overflows opens a connection for one row and closes it again, which takes ten times as long as to write it.
+On SQLite, which has one writer, those who wait sleep and try again, some of them until they give up. To wait in line is
+faster and fair. Nothing relies on it: who has waited long, or cannot wait, writes all the same.
 """
 
 import asyncio
@@ -10,31 +12,44 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine
+from sqlalchemy.pool import QueuePool
 
 PATIENCE: Final = 2.0
 """Seconds in line, before the database is left to say who waits."""
 
-_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakKeyDictionary[Engine, asyncio.Lock]] = WeakKeyDictionary()
+Lines = dict[Engine, asyncio.Semaphore]
+
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Lines] = WeakKeyDictionary()
 
 
 @asynccontextmanager
 async def turn_at(engine: Engine) -> AsyncIterator[None]:
     """Run a block that writes and commits in turn; whoever holds a connection already must not wait here."""
     line = _line(engine)
-    had_it = await _waited(line)
+    had_it = line is not None and await _waited(line)
     try:
         yield
     finally:
-        if had_it:
+        if line is not None and had_it:
             line.release()
 
 
-def _line(engine: Engine) -> asyncio.Lock:
-    lines = _lines.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
-    return lines.setdefault(engine, asyncio.Lock())
+def _line(engine: Engine) -> asyncio.Semaphore | None:
+    lines = _lines.setdefault(asyncio.get_running_loop(), {})
+    line = lines.get(engine)
+    if line is None and (room := _room(engine)):
+        line = lines[engine] = asyncio.Semaphore(room)
+    return line
 
 
-async def _waited(line: asyncio.Lock) -> bool:
+def _room(engine: Engine) -> int:
+    """Return how many may write at once, 0 for any number."""
+    if engine.dialect.name == "sqlite":
+        return 1
+    return engine.pool.size() if isinstance(engine.pool, QueuePool) else 0
+
+
+async def _waited(line: asyncio.Semaphore) -> bool:
     if not line.locked():
         return await line.acquire()
     try:

@@ -1,4 +1,4 @@
-"""Taking turns at writing on SQLite: nobody overtakes, nobody waits for ever, and who holds a connection does not wait."""
+"""Taking turns at writing: nobody overtakes, nobody waits for ever, and who holds a connection does not wait."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool, QueuePool
 
 from fastapi_filestore import FileService
 from fastapi_filestore.service import turns
@@ -41,12 +42,14 @@ async def test_one_writes_at_a_time_on_sqlite(sqlite: Engine) -> None:
     assert await _most_at_once(sqlite, 4) == 1
 
 
-async def test_nobody_waits_for_a_database_of_many_writers() -> None:
-    """PostgreSQL writes any number of rows at once, so nobody waits there for another's turn."""
-    service = FileService(Session(create_engine("postgresql+psycopg://nowhere")), model=Document)
+@pytest.mark.parametrize(
+    ("pool", "most"), [({"poolclass": QueuePool, "pool_size": 2}, 2), ({"poolclass": NullPool}, 4)]
+)
+async def test_as_many_write_as_the_pool_keeps(pool: dict[str, object], most: int) -> None:
+    """As many blocks run as the pool keeps connections; one that keeps none sets no bound."""
+    engine = create_engine("postgresql+psycopg://nowhere", **pool)
 
-    async with service.turn(), asyncio.timeout(1), service.turn():
-        pass
+    assert await _most_at_once(engine, 4) == most
 
 
 async def test_patience_ends(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,4 +211,6 @@ async def joined(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[byte
     """Join chunks that are shorter, where each has a price of its own."""
     async with aclosing(gathered(chunks, size)) as batches:
         async for batch in batches:
-            yield b"".join(batch)
+            # Whoever waits here for memory, or for the store, must not be waited for with every byte held twice.
+            batch[:] = [b"".join(batch)]
+            yield batch.pop()

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Mapping
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from fastapi_filestore.errors import (
@@ -50,16 +49,19 @@ async def limited_body(request: Request, limit: int) -> AsyncGenerator[bytes, No
     announced = announced_size(request.headers)
     if announced is not None and announced > limit:
         raise UploadTooLargeError("request body", limit=limit, actual=announced)
-    received = 0
-    try:
-        async for chunk in request.stream():
-            received += len(chunk)
-            if received > limit:
-                raise UploadTooLargeError("request body", limit=limit)
-            yield chunk
-        request.scope[UNREAD] = False
-    except ClientDisconnect:
-        raise ClientDisconnectedError from None
+    received, more = 0, True
+    while more:
+        # Not Request.stream, which holds each chunk until the next one is asked for.
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnectedError
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise UploadTooLargeError("request body", limit=limit)
+        more = message.get("more_body", False)
+        if message.get("body"):
+            yield message.pop("body")
+    request.scope[UNREAD] = False
 
 
 async def json_body(request: Request, limit: int) -> bytes:

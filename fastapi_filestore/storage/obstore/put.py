@@ -11,7 +11,7 @@ import obstore
 from anyio import CancelScope
 
 from fastapi_filestore.storage.budget import Share, upload_memory
-from fastapi_filestore.storage.content import joined
+from fastapi_filestore.storage.content import WORTHWHILE, joined
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.parts import PartPlan
 from fastapi_filestore.storage.obstore.stores import Store
@@ -53,15 +53,14 @@ class Upload:
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
-        async with aclosing(joined(chunks, PIECE)) as pieces:
-            start = [piece] if (piece := await anext(pieces, None)) is not None else []
-            if self.plan.in_flight is None or sum(map(len, start)) < PIECE:
-                return await self.send(start, pieces)
-            # Only now, so that a client whose bytes are not there yet takes no share.
+        async with aclosing(joined(chunks, WORTHWHILE)) as pieces:
+            start = await _first_of(pieces)
+            if self.plan.in_flight is None or sum(map(len, start)) < WORTHWHILE:
+                return await self.send(start, joined(pieces, PIECE))
+            # Only now, so that a client whose bytes are not there yet takes no share, and who waits holds little.
             async with upload_memory.share(least=self.plan.least, most=self.plan.in_flight) as share:
                 planned = replace(self, plan=self.plan.within(share.size), share=share)
-                is_wide = planned.plan.concurrency > 1
-                return await planned.send(start, joined(pieces, BIG_PIECE) if is_wide else pieces)
+                return await planned.send(start, joined(pieces, BIG_PIECE if planned.plan.concurrency > 1 else PIECE))
 
     async def send(self, start: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
         """Store chunks that were read already and the rest, as planned."""
@@ -204,6 +203,12 @@ class Handoff:
         if chunk is None:
             raise StopAsyncIteration
         return chunk
+
+
+async def _first_of(chunks: AsyncIterator[bytes]) -> list[bytes]:
+    async for chunk in chunks:
+        return [chunk]
+    return []
 
 
 async def take(chunks: AsyncIterator[bytes], limit: int | None, taken: list[bytes]) -> tuple[list[bytes], bool]:

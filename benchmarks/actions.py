@@ -5,6 +5,7 @@ from functools import partial
 from statistics import quantiles
 from typing import Any
 
+from benchmarks.machine import touch_memory
 from benchmarks.measure import MEBIBYTE, Taken, watching
 from benchmarks.place import SOURCE
 from benchmarks.results import Values
@@ -54,6 +55,7 @@ def upload(server: Server, *, size: int, files: int = 1) -> Measured:
     _warm(server)
     discards = server.contender.name == "discard"
     before = server.place.stored_bytes()
+    touch_memory(2 * size * files)  # what comes in, and its copy
     with watching(server.pid, server.port) as taken:
         if server.contender.reads_body:
             result = server.client("upload", path=UPLOAD, size=size, files=files)

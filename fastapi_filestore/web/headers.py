@@ -6,14 +6,13 @@ from datetime import datetime
 from email.utils import format_datetime
 
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.intake.disposition import disposition_of, served_type
+from fastapi_filestore.intake.disposition import disposition_of, is_inline, served_type
 from fastapi_filestore.web.delivery import PRIVATELY, Delivery
 
-SAFE_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "sandbox; default-src 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+SANDBOX = "sandbox; default-src 'none'"
+PLAYER = "default-src 'none'; media-src 'self'"
+"""For audio and video that is opened: the page that a browser makes for it fetches it again, as only its origin may."""
 YEAR = 365 * 24 * 3600
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -54,15 +53,22 @@ def cache_control(delivery: Delivery) -> str:
     )
 
 
+def content_security_policy(content_type: str) -> str:
+    """Return the Content-Security-Policy of a file that is served as a type: none allows a script."""
+    return PLAYER if is_inline(content_type) and content_type.startswith(("audio/", "video/")) else SANDBOX
+
+
 def file_headers(file: FileObject, delivery: Delivery = PRIVATELY) -> dict[str, str]:
     """Return the headers of a file's download but for its length."""
     tag, digest = entity_tag(file), repr_digest(file)
+    content_type = served_type(file.content_type)
     return {
         **SAFE_HEADERS,
         **({"Cross-Origin-Resource-Policy": "cross-origin"} if delivery.visibility == "public" else {}),
         "Cache-Control": cache_control(delivery),
         "Accept-Ranges": "bytes",
-        "Content-Type": served_type(file.content_type),
+        "Content-Security-Policy": content_security_policy(content_type),
+        "Content-Type": content_type,
         "Content-Disposition": disposition_of(file.filename, file.content_type, attachment=delivery.attachment),
         **({"ETag": tag} if tag else {}),
         **({"Repr-Digest": digest} if digest else {}),

@@ -100,4 +100,6 @@ FILES: Mapping[str, Hostile] = {
     "javascript-by-an-old-name": Hostile("a.js", "Text/JScript; charset=utf-8", javascript),
     "javascript-as-text": Hostile("a.js", "text/plain", javascript),
     "javascript-as-json": Hostile("a.json", "application/json", javascript),
+    "html-as-a-video": Hostile("a.mp4", "video/mp4", html),
+    "svg-as-a-sound": Hostile("a.wav", "audio/wav", svg),
 }

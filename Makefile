@@ -6,6 +6,7 @@
 # make fuzz    feed the parsers of forms, ranges and conditions for a minute (longer: make fuzz SECONDS=600)
 # make check   style, types, and which module may import which
 # make bench   compare uploads and downloads with other ways, in 25 minutes (a look: QUICK=1; one table: ONLY=refusal)
+# make bench-layers  where the time of a small upload goes
 # make bench-audit  seconds and memory of an audit of a million objects and rows
 # make format  let ruff rewrite the code's layout
 # make lock    pin the newest dependencies that fit the pins of today
@@ -33,7 +34,7 @@ INSTALL_ITSELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: run test test-sqlalchemy-2.0 crash soak fuzz check bench bench-audit format lock clean programs
+.PHONY: run test test-sqlalchemy-2.0 crash soak fuzz check bench bench-layers bench-audit format lock clean programs
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
@@ -62,6 +63,9 @@ check: $(VENV)/.dev $(NODE_MODULES)
 
 bench: $(VENV_BENCH)/.installed
 	$(VENV_BENCH)/bin/python -m benchmarks $(if $(QUICK),--scale quick) $(if $(ONLY),--only $(ONLY))
+
+bench-layers: $(VENV_BENCH)/.installed
+	$(VENV_BENCH)/bin/python -m benchmarks.layers
 
 bench-audit: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.audit

@@ -33,7 +33,7 @@ def upload(*, port: int, path: str, size: int, files: int, first: int = 0) -> Re
     memory = _memory(min(size, BLOCK))
 
     def send(number: int) -> Answer:
-        head, tail = _form(number, path, size, {})
+        head, tail = form(number, path, size, {})
         with Connection(port) as connection:
             connection.send(head)
             connection.send_file(memory, size, block=BLOCK)
@@ -63,7 +63,7 @@ def create(*, port: int, path: str, size: int, concurrency: int, seconds: float)
         taken = []
         with Connection(port) as connection:
             while (started := time.perf_counter()) < deadline:
-                head, tail = _form(next(numbers), path, size, {})
+                head, tail = form(next(numbers), path, size, {})
                 connection.send(head + content + tail)
                 taken.append((connection.answer().status, time.perf_counter() - started))
         return taken
@@ -104,7 +104,7 @@ def ranges(*, port: int, path: str, size: int, length: int, number: int, concurr
 
 def refusal(*, port: int, path: str, size: int, headers: dict[str, str]) -> Result:
     """Send a big file until the server answers, as a client does that does not wait for leave to send."""
-    head, tail = _form(0, path, size, headers)
+    head, tail = form(0, path, size, headers)
     started = time.perf_counter()
     with Connection(port) as connection:
         connection.send(head)
@@ -140,7 +140,7 @@ def _memory(size: int) -> int:
     return descriptor
 
 
-def _form(number: int, path: str, size: int, headers: dict[str, str]) -> tuple[bytes, bytes]:
+def form(number: int, path: str, size: int, headers: dict[str, str]) -> tuple[bytes, bytes]:
     """Return what comes before and after the file's bytes in a request."""
     start = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="title"\r\n\r\nA file\r\n'

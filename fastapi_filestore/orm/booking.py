@@ -32,6 +32,13 @@ def booked(session: Session) -> Book:
 
 def store_files(session: Session, files: Mapping[Mapper[Any], Sequence[FileObject]]) -> None:
     """Store the pending files that rows are to hold, and settle the intents of all of them."""
+    store_bytes(session, files)
+    for mapper, some in files.items():
+        settle_intents(session, mapper, some)
+
+
+def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObject]]) -> None:
+    """Store the pending files that rows are to hold."""
     book = booked(session)
     claimed = [(file, access_of(session, mapper)) for mapper, some in files.items() for file in some]
     gone = next((file for file, _ in claimed if file.state is FileState.GONE), None)
@@ -42,8 +49,6 @@ def store_files(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
             await_in_session(store(claimed, room=_room(session, claimed)))
     finally:
         book.store(file for file, _ in claimed if file.is_stored)
-    for mapper, some in files.items():
-        _settle_intents(session, mapper, some)
 
 
 def _room(session: Session, claimed: Iterable[Claimed]) -> Room:
@@ -54,7 +59,8 @@ def _room(session: Session, claimed: Iterable[Claimed]) -> Room:
     return Room.NONE if sqlite else Room.BESIDE_POOL
 
 
-def _settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileObject]) -> None:
+def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileObject]) -> None:
+    """Remove the upload intents of files that rows come to hold; `IntentLostError` if a sweeper was faster."""
     settled = whole_book(session).settled
     claims = {file.location: file for file in files if file.claim is not None and file.location not in settled}
     if not claims:

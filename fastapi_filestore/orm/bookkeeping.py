@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,6 +106,20 @@ def whole_book(session: Session) -> Book:
     for book in books.values():
         whole.absorb(book)
     return whole
+
+
+@contextmanager
+def undone_on_failure(session: Session) -> Iterator[None]:
+    """Forget what the block booked if it raises, but for the bytes that it stored."""
+    transaction = session.get_nested_transaction() or session.get_transaction()
+    kept = Book()
+    kept.absorb(current_book(session))
+    try:
+        yield
+    except BaseException:
+        kept.fresh.update(current_book(session).fresh)
+        _books(session)[transaction] = kept
+        raise
 
 
 def is_booked(session: Session, file: FileObject) -> bool:

@@ -5,41 +5,60 @@ the rows hold after it, so that any expression is understood.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Delete, Insert, Result, Update, select
-from sqlalchemy.orm import Mapper, ORMExecuteState
+from sqlalchemy import BindParameter, Connection, Delete, Insert, Result, Update, event, select
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 from sqlalchemy.sql.visitors import iterate
 
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_connection
-from fastapi_filestore.orm.booking import book_changes, store_files
-from fastapi_filestore.orm.file_attributes import file_attributes, stored_files
+from fastapi_filestore.orm.booking import book_changes, settle_intents, store_bytes
+from fastapi_filestore.orm.bookkeeping import undone_on_failure
+from fastapi_filestore.orm.file_attributes import file_attributes_below, mapper_of_table, stored_files, take_write_lock
 from fastapi_filestore.orm.stored_object import StoredObject
 
+PLAIN_INSERT, INSERTS = "INSERT INTO ", ("INSERT ", "REPLACE ")
 UPSERTS = ("on_conflict", "on_duplicate")
 """How the clauses of the dialects that know upserts are called."""
 
 
 def track_bulk(state: ORMExecuteState) -> Result[Any] | None:
     """Run a bulk statement on rows with files, its bytes and bookkeeping around it; None for any other statement."""
-    mapper = state.bind_mapper
-    if mapper is None or not file_attributes(mapper):
+    if not (state.is_insert or state.is_update or state.is_delete):
         return None
-    if state.is_insert:
-        return _insert(state, mapper)
-    return _change(state, mapper) if state.is_update or state.is_delete else None
+    statement = cast("Insert | Update | Delete", state.statement)
+    mapper = state.bind_mapper or mapper_of_table(statement.table)
+    if mapper is None or not file_attributes_below(mapper):
+        return None
+    if isinstance(statement, Insert):
+        return _insert(state, statement, mapper)
+    return _change(state, statement, mapper)
 
 
-def _insert(state: ORMExecuteState, mapper: Mapper[Any]) -> Result[Any]:
-    statement = cast("Insert", state.statement)
+def _insert(state: ORMExecuteState, statement: Insert, mapper: Mapper[Any]) -> Result[Any] | None:
     _refuse_untracked(statement, mapper)
     files = list(_given_files(state, mapper))
-    if files:
-        store_files(state.session, {mapper: files})
+    if not files:
+        return None
+    store_bytes(state.session, {mapper: files})
+    with _all_or_nothing(state.session, mapper):
+        settle_intents(state.session, mapper, files)
         book_changes(state.session, mapper, [([], [file]) for file in files])
-    return state.invoke_statement()
+        with _refused_alternatives(writing_connection(state.session, mapper), mapper):
+            return _completed(state, statement)
+
+
+@contextmanager
+def _all_or_nothing(session: Session, mapper: Mapper[Any]) -> Iterator[None]:
+    """Undo what the block wrote and booked if it raises: whoever catches the error may commit what else there is."""
+    connection = writing_connection(session, mapper)
+    if connection.dialect.name == "sqlite":
+        take_write_lock(connection, mapper)  # a savepoint outside of a transaction would be one itself
+    with undone_on_failure(session), connection.begin_nested():
+        yield
 
 
 def _refuse_untracked(statement: Insert, mapper: Mapper[Any]) -> None:
@@ -50,43 +69,63 @@ def _refuse_untracked(statement: Insert, mapper: Mapper[Any]) -> None:
             "`await file.copy_async()`."
         )
     if any(element.__visit_name__.startswith(UPSERTS) for element in iterate(statement)):
-        raise UnsupportedStatementError(
-            f"insert({name}) with ON CONFLICT doesn't tell which files it replaces or leaves out: look the row up and "
-            "add or change it through the session."
-        )
+        raise UnsupportedStatementError(_upsert_refusal(mapper))
+
+
+@contextmanager
+def _refused_alternatives(connection: Connection, mapper: Mapper[Any]) -> Iterator[None]:
+    # INSERT OR REPLACE, INSERT IGNORE: a prefix is seen in the text alone.
+    def refuse(*call: Any) -> None:
+        if call[2].startswith(INSERTS) and not call[2].startswith(PLAIN_INSERT):
+            raise UnsupportedStatementError(_upsert_refusal(mapper))
+
+    event.listen(connection, "before_cursor_execute", refuse)
+    try:
+        yield
+    finally:
+        event.remove(connection, "before_cursor_execute", refuse)
+
+
+def _upsert_refusal(mapper: Mapper[Any]) -> str:
+    return (
+        f"insert({mapper.class_.__name__}) with ON CONFLICT, OR REPLACE or IGNORE doesn't tell which files it replaces "
+        "or leaves out: look the row up and add or change it through the session."
+    )
 
 
 def _selects_files(query: Any) -> bool:
     return any(isinstance(column.type, StoredObject) for column in query.selected_columns)
 
 
-def _change(state: ORMExecuteState, mapper: Mapper[Any]) -> Result[Any]:
-    session, statement = state.session, cast("Update | Delete", state.statement)
-    if state.is_update and (files := list(_given_files(state, mapper))):
-        store_files(session, {mapper: files})
-    before = stored_files(session, mapper, _identities(state, statement, mapper))
-    result = _complete(state.invoke_statement())
-    after = stored_files(session, mapper, list(before))
-    if state.is_update and before.keys() != after.keys():
-        raise UnsupportedStatementError(
-            f"update({mapper.class_.__name__}) changed primary keys of rows that hold files: change them one by one."
-        )
-    book_changes(
-        session,
-        mapper,
-        [
+def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> Result[Any]:
+    session, attributes = state.session, file_attributes_below(mapper)
+    files = list(_given_files(state, mapper)) if state.is_update else []
+    if files:
+        store_bytes(session, {mapper: files})
+    identities = _identities(state, statement, mapper)
+    with _all_or_nothing(session, mapper):
+        settle_intents(session, mapper, files)
+        before = stored_files(session, mapper, identities, attributes)
+        result = _completed(state, statement)
+        after = stored_files(session, mapper, list(before), attributes)
+        if state.is_update and before.keys() != after.keys():
+            name = mapper.class_.__name__
+            raise UnsupportedStatementError(
+                f"update({name}) would change primary keys of rows that hold files: change them one by one."
+            )
+        changes = [
             (files, after.get(identity, {}).get(name, []))
             for identity, held in before.items()
             for name, files in held.items()
-        ],
-    )
+        ]
+        book_changes(session, mapper, changes)
     return result
 
 
 def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> list[tuple[Any, ...]]:
     """Return the primary keys of the rows that a statement is about."""
     keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-    if isinstance(state.parameters, list):
+    if isinstance(state.parameters, list) and statement.whereclause is None:
         return [tuple(row[key] for key in keys) for row in state.parameters]
     query = select(*(getattr(mapper.class_, key) for key in keys))
     if statement.whereclause is not None:
@@ -94,8 +133,8 @@ def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapp
     if state.session.autoflush:
         state.session.flush()
     # Over the connection of the statement itself: a session may read from a replica, which lags behind.
-    rows = writing_connection(state.session, mapper).execute(query, state.parameters)
-    return [tuple(row) for row in rows]
+    connection = writing_connection(state.session, mapper)
+    return [tuple(row) for parameters in _rows(state.parameters) for row in connection.execute(query, parameters)]
 
 
 def _given_files(state: ORMExecuteState, mapper: Mapper[Any]) -> Iterator[FileObject]:
@@ -104,8 +143,8 @@ def _given_files(state: ORMExecuteState, mapper: Mapper[Any]) -> Iterator[FileOb
         if isinstance(bind.type, StoredObject) and bind.value is not None:
             yield from bind.type.files(bind.value)
     for row in _rows(state.parameters):
-        for attribute in file_attributes(mapper):
-            yield from attribute.type.files(row.get(attribute.name))
+        for attribute in file_attributes_below(mapper):
+            yield from attribute.type.files(row.get(attribute.name, row.get(str(attribute.column.key))))
 
 
 def _literals(state: ORMExecuteState) -> Iterable[BindParameter[Any]]:
@@ -121,6 +160,7 @@ def _rows(parameters: Any) -> Iterable[Mapping[str, Any]]:
     return parameters if isinstance(parameters, list) else [parameters or {}]
 
 
-def _complete(result: Result[Any]) -> Result[Any]:
+def _completed(state: ORMExecuteState, statement: Insert | Update | Delete) -> Result[Any]:
     # What RETURNING yields is read before the next statement goes over the same connection.
-    return result.freeze()() if getattr(result, "returns_rows", True) else result
+    result = state.invoke_statement()
+    return result.freeze()() if len(statement.exported_columns) else result

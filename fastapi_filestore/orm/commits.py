@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session, SessionTransaction
 from fastapi_filestore.orm.bookkeeping import root_transaction
 
 _COMMITS = "fastapi_filestore.commits"
+_CONNECTIONS = "fastapi_filestore.connections"
+"""What a session's transaction runs over, in the session's info."""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ _of_connections: WeakKeyDictionary[Connection, Commits] = WeakKeyDictionary()
 
 def watch_commits(session: Session, connection: Connection) -> None:
     """Count the COMMITs that the open transaction of a session sends over a connection."""
+    session.info[_CONNECTIONS] = [*session.info.get(_CONNECTIONS, ()), connection]
     root = root_transaction(session)
     if session.info.get(_COMMITS, (None,))[0] is not root:
         session.info[_COMMITS] = root, Commits()
@@ -64,3 +67,13 @@ def _note_refused(context: ExceptionContext) -> None:
     answered = context.sqlalchemy_exception is not None and not context.is_disconnect
     if commits and answered and context.statement is None:
         commits.refused = min(commits.refused + 1, commits.sent)
+
+
+def is_inside_another(session: Session) -> bool:
+    """Tell whether a transaction that has ended was part of one that somebody else began on the connection."""
+    return any(not each.closed and each.in_transaction() for each in session.info.get(_CONNECTIONS, ()))
+
+
+def forget_connections(session: Session) -> None:
+    """Note that a session's outermost transaction has ended."""
+    session.info.pop(_CONNECTIONS, None)

@@ -3,17 +3,19 @@
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy import Connection, Table, inspect
+from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
 from fastapi_filestore.errors import ObjectNotFoundError, SharedFileError, StaleFileError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.bookkeeping import Book, close_book, enclosing_book, open_book, unended, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
-from fastapi_filestore.orm.commits import is_doubtful
-from fastapi_filestore.orm.file_attributes import holders_in_database
+from fastapi_filestore.orm.commits import is_doubtful, is_inside_another
+from fastapi_filestore.orm.file_attributes import file_mappers, holders_in_database
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of
 from fastapi_filestore.orm.transfer import discard, forget, known
 from fastapi_filestore.storage.cleanup import finish
@@ -32,17 +34,37 @@ def refuse_shared_files(session: Session) -> None:
     Raises:
         StaleFileError: A file that the session took for a row's own is another transaction's garbage.
     """
-    session.flush()
     if open_book(session) is None:
         return
     book = whole_book(session)
-    known = {mapper for changed in book.mappers for mapper in changed.registry.mappers}
     for file in book.shared():
         # A file that no row held before, as one that a client stored by itself, is told apart by looking.
-        if file.location in book.fresh or holders_in_database(session, known, file) > 1:
+        if file.location in book.fresh or holders_in_database(session, _neighbours(session, book), file) > 1:
             raise SharedFileError(file.filename)
         if _is_garbage(session, book, file):
             raise StaleFileError(file.filename)
+
+
+def _neighbours(session: Session, book: Book) -> list[Mapper[Any]]:
+    """Return the classes with files that may hold one of the transaction: of its bases, or in its databases."""
+    written = {writing_connection(session, mapper) for mapper in book.mappers}
+    known = {mapper for changed in book.mappers for mapper in changed.registry.mappers}
+    return [
+        mapper
+        for mapper in file_mappers()
+        if (connection := _connection_to(session, mapper)) is not None and (mapper in known or connection in written)
+    ]
+
+
+def _connection_to(session: Session, mapper: Mapper[Any]) -> Connection | None:
+    """Return the connection to a class's table, if there is one and the table is there."""
+    try:
+        connection = writing_connection(session, mapper)
+    except UnboundExecutionError:
+        return None
+    table = mapper.local_table
+    is_there = not isinstance(table, Table) or inspect(connection).has_table(table.name, schema=table.schema)
+    return connection if is_there else None
 
 
 def _is_garbage(session: Session, book: Book, file: FileObject) -> bool:
@@ -75,6 +97,8 @@ def honour_end(session: Session, transaction: SessionTransaction) -> None:
         return
     if book.committed and transaction.nested:
         enclosing_book(session, transaction).absorb(book)
+    elif book.committed and is_inside_another(session):
+        _wait_for_another(book)
     elif book.committed:
         _follow_commit(book)
     elif is_doubtful(session, transaction):
@@ -99,6 +123,12 @@ def _leave(book: Book) -> None:
     _log.warning("fastapi_filestore.commit_in_doubt", extra={"paths": paths})
     for file in book.fresh.values():
         file.undo()
+
+
+def _wait_for_another(book: Book) -> None:
+    """Delete nothing: whoever began the connection's transaction may roll it back. An audit finds what is left."""
+    for file in book.kept():
+        file.settle()
 
 
 def _follow_commit(book: Book) -> None:

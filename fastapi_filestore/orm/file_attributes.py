@@ -1,11 +1,13 @@
 """Which attributes of a model hold files, and what the database says they hold."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import Any, TypeAlias, cast
+from weakref import WeakSet
 
 from sqlalchemy import ColumnElement, Connection, String, Table, false, inspect, or_, select, tuple_, update
 from sqlalchemy import cast as cast_sql
@@ -43,6 +45,13 @@ def file_attributes(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
     )
 
 
+@cache
+def file_attributes_below(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
+    """Return those of a mapped class and of all that inherit from it, whose rows are rows of its own, too."""
+    found = {each.column: each for below in mapper.self_and_descendants for each in file_attributes(below)}
+    return tuple(found.values())
+
+
 def file_attribute(model: type, name: str | None = None) -> FileAttribute:
     """Return one attribute of a model: the named one, or the only one.
 
@@ -60,19 +69,53 @@ def file_attribute(model: type, name: str | None = None) -> FileAttribute:
     return known[name]
 
 
+_mappers: WeakSet[Mapper[Any]] = WeakSet()
+
+
+def note_mapper(mapper: Mapper[Any]) -> None:
+    """Remember a mapped class that holds files."""
+    _mappers.add(mapper)
+
+
+def file_mappers() -> list[Mapper[Any]]:
+    """Return the mapped classes of this process that hold files."""
+    return list(_mappers)
+
+
+def mapper_of_table(table: object) -> Mapper[Any] | None:
+    """Return the class whose rows are in a table, the first one of those that share it; None if no file is there."""
+    mapper = next((each for each in _mappers if each.local_table is table), None)
+    if mapper is None:
+        return None
+    return mapper.base_mapper if mapper.base_mapper.local_table is table else mapper
+
+
 Held: TypeAlias = dict[str, list[FileObject]]
 """The files of a row, by attribute."""
 
 
-def stored_files(session: Session, mapper: Mapper[Any], identities: Sequence[Any]) -> dict[Any, Held]:
+def stored_files(
+    session: Session, mapper: Mapper[Any], identities: Sequence[Any], attributes: Sequence[FileAttribute] | None = None
+) -> dict[Any, Held]:
     """Return, by primary key, the files that rows hold in the database now, and lock the rows.
 
-    What a session has in memory may be stale, expired or never loaded; what is replaced is what the database says.
+    What a session has in memory may be stale, expired or never loaded; what is replaced is what the database says. A
+    row of a class that inherits has rows in several tables, and may have lost one of them: each is asked.
     """
-    found: dict[Any, Held] = {}
-    for batch in _batches(identities):
-        found.update(_locked_rows(session, mapper, batch))
-    return found
+    by_table: dict[Any, list[FileAttribute]] = defaultdict(list)
+    for attribute in file_attributes(mapper) if attributes is None else attributes:
+        by_table[_table_of(mapper, attribute)].append(attribute)
+    found: dict[Any, Held] = defaultdict(dict)
+    for table, some in by_table.items():
+        for batch in _batches(identities):
+            for identity, held in _locked_rows(session, mapper, table, some, batch):
+                found[identity] |= held
+    return dict(found)
+
+
+def _table_of(mapper: Mapper[Any], attribute: FileAttribute) -> Any:
+    table = getattr(attribute.column, "table", None)
+    return table if isinstance(table, Table) and len(table.primary_key) == len(mapper.primary_key) else None
 
 
 def holders_in_database(session: Session, mappers: Iterable[Mapper[Any]], file: FileObject) -> int:
@@ -97,20 +140,27 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def _locked_rows(session: Session, mapper: Mapper[Any], identities: list[Any]) -> dict[Any, Held]:
-    key, attributes = mapper.primary_key, file_attributes(mapper)
+def _locked_rows(
+    session: Session,
+    mapper: Mapper[Any],
+    table: Table | None,
+    attributes: Sequence[FileAttribute],
+    identities: list[Any],
+) -> Iterator[tuple[Any, Held]]:
+    # The key of a table that inherits has the columns of the first one's, in their order.
+    key = mapper.primary_key if table is None else tuple(table.primary_key)
     condition = key[0].in_([one for (one,) in identities]) if len(key) == 1 else tuple_(*key).in_(identities)
     statement = (
         select(*key, *(attribute.column for attribute in attributes))
-        .select_from(mapper.persist_selectable)
+        .select_from(mapper.persist_selectable if table is None else table)
         .where(condition)
         .with_for_update()
     )
     connection = writing_connection(session, mapper)
     if connection.dialect.name == "sqlite":
         take_write_lock(connection, mapper)
-    rows = connection.execute(statement)
-    return {tuple(row[: len(key)]): _files_in(row[len(key) :], attributes) for row in rows}
+    for row in connection.execute(statement).all():
+        yield tuple(row[: len(key)]), _files_in(row[len(key) :], attributes)
 
 
 def take_write_lock(connection: Connection, mapper: Mapper[Any]) -> None:

@@ -1,39 +1,125 @@
 """A flush: which rows change which files, in memory and in the database."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Mapper, Session
 
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.booking import Change, book_changes, store_files
+from fastapi_filestore.orm.booking import Change, book_changes, booked, store_files
 from fastapi_filestore.orm.file_attributes import Held, file_attributes, stored_files
 from fastapi_filestore.orm.tracking import watch_metadata
 
-States = Sequence[InstanceState[Any]]
+Identity = tuple[Any, ...]
 Rows = dict[InstanceState[Any], Held]
+Switched = Mapping[InstanceState[Any], InstanceState[Any]]
+"""New rows, each with the deleted one whose key and place it has."""
+
+NOTHING_SWITCHED: Switched = MappingProxyType({})
+_FLUSH = "fastapi_filestore.flush"
 
 
-def prepare_flush(session: Session) -> set[InstanceState[Any]]:
-    """Store the files of changed rows, book what is replaced and deleted, and return the rows that are deleted."""
-    changed, deleted = _changed(session), _deleted(session)
+@dataclass(slots=True)
+class Flush:
+    """What was booked for a flush before it wrote: the rows it deletes, and what the others held and come to hold."""
+
+    deleted: set[InstanceState[Any]] = field(default_factory=set)
+    old: Rows = field(default_factory=dict)
+    new: Rows = field(default_factory=dict)
+
+
+def prepare_flush(session: Session) -> None:
+    """Store the files of changed rows, and book what is replaced and deleted."""
+    changed, switched = _changed(session), _switched(session)
+    replaced = set(switched.values())
+    deleted = [state for state in _deleted(session) if state not in replaced]
     _watch(changed)
     if changed:
         store_files(session, _by_mapper(changed))
-    book_rows(session, changed, deleted)
-    return set(deleted)
+    old = book_rows(session, changed, deleted, switched)
+    session.info[_FLUSH] = Flush(set(deleted), old, changed)
 
 
-def book_rows(session: Session, changed: Rows, deleted: States) -> None:
+def book_rows(
+    session: Session, changed: Rows, deleted: Sequence[InstanceState[Any]], switched: Switched = NOTHING_SWITCHED
+) -> Rows:
     """Book what rows come to hold and cease to hold; what they held is what the database says, not the memory."""
-    changes: dict[Mapper[Any], list[Change]] = defaultdict(list)
-    in_database = _in_database(session, [*changed, *deleted])
-    for state in [*changed, *deleted]:
-        old, new = in_database.get(state, {}), changed.get(state, {})
-        changes[state.mapper] += [(old.get(name, []), new.get(name, [])) for name in new or old]
-    for mapper, some in changes.items():
+    in_database = _in_database(session, [*changed, *deleted], switched)
+    changes = [(state, in_database.get(state, {}), changed.get(state, {})) for state in [*changed, *deleted]]
+    _book(
+        session, [(state, old.get(name, []), new.get(name, [])) for state, old, new in changes for name in new or old]
+    )
+    return in_database
+
+
+def book_deleted(session: Session, state: InstanceState[Any]) -> None:
+    """Book a row that nobody knew to be deleted before the flush, as an orphan."""
+    if state not in _flush_of(session).deleted:
+        book_rows(session, {}, [state])
+
+
+def book_switched(session: Session, state: InstanceState[Any]) -> None:
+    """Book a new row whose key, another row's, was not known before the flush, and is that of a row it replaces."""
+    flush = _flush_of(session)
+    replaced = _replaced(session, state)
+    if replaced is None or state in flush.old:
+        return
+    held = flush.old.get(replaced) or _in_database(session, [replaced], NOTHING_SWITCHED).get(replaced, {})
+    new = flush.new.get(state, {})
+    flush.old[state] = held
+    if replaced in flush.deleted:
+        _book(session, [(state, [], files) for name, files in held.items() if name not in new])
+    else:
+        _book(session, [(state, files, []) for name, files in held.items() if name in new])
+
+
+def book_late_changes(session: Session) -> None:
+    """Book what mapper events changed while rows were written; only what a row held then is not known for sure."""
+    flush: Flush = session.info.pop(_FLUSH, None) or Flush()
+    late = [
+        (state, *change)
+        for state in _states(session.new | session.dirty)
+        if file_attributes(state.mapper) and state not in flush.deleted
+        for change in _late_changes(flush, state)
+    ]
+    if late:
+        booked(session).store(file for _, _, files in late for file in files)
+        _book(session, late)
+
+
+def _flush_of(session: Session) -> Flush:
+    flush: Flush = session.info.setdefault(_FLUSH, Flush())
+    return flush
+
+
+def _late_changes(flush: Flush, state: InstanceState[Any]) -> Iterator[Change]:
+    planned, written = flush.new.get(state, {}), _new_files(state)
+    for name in planned | written:
+        if name not in planned:
+            yield _files_before(state, name), written[name]
+        elif name not in written:  # and so the row holds what it held
+            yield planned[name], flush.old.get(state, {}).get(name, [])
+        elif [file.location for file in planned[name]] != [file.location for file in written[name]]:
+            yield planned[name], written[name]
+
+
+def _files_before(state: InstanceState[Any], name: str) -> list[FileObject]:
+    attribute = next(each for each in file_attributes(state.mapper) if each.name == name)
+    before = state.attrs[name].history.deleted
+    return attribute.type.files(before[0]) if before else []
+
+
+def _book(
+    session: Session, changes: Sequence[tuple[InstanceState[Any], Sequence[FileObject], Sequence[FileObject]]]
+) -> None:
+    by_mapper: dict[Mapper[Any], list[Change]] = defaultdict(list)
+    for state, before, after in changes:
+        by_mapper[state.mapper].append((before, after))
+    for mapper, some in by_mapper.items():
         book_changes(session, mapper, some)
 
 
@@ -54,6 +140,19 @@ def _deleted(session: Session) -> list[InstanceState[Any]]:
     return [state for state in _states(session.deleted) if file_attributes(state.mapper)]
 
 
+def _switched(session: Session) -> Switched:
+    """Find new rows with the keys of deleted ones: SQLAlchemy updates these rows, and writes what is set alone."""
+    new = [state for state in _states(session.new) if file_attributes(state.mapper)]
+    return {state: replaced for state in new if (replaced := _replaced(session, state)) is not None}
+
+
+def _replaced(session: Session, state: InstanceState[Any]) -> InstanceState[Any] | None:
+    if len(session.identity_map) == 0:
+        return None
+    row = session.identity_map.get(state.mapper.identity_key_from_instance(state.obj()))
+    return None if row is None else inspect(row)
+
+
 def _states(rows: Any) -> Iterator[InstanceState[Any]]:
     return (inspect(row) for row in rows)
 
@@ -71,13 +170,23 @@ def _by_mapper(changed: Rows) -> dict[Mapper[Any], list[FileObject]]:
     return files
 
 
-def _in_database(session: Session, states: States) -> Rows:
-    by_mapper: dict[Mapper[Any], dict[Any, InstanceState[Any]]] = defaultdict(dict)
+def _in_database(session: Session, states: Sequence[InstanceState[Any]], switched: Switched) -> Rows:
+    by_mapper: dict[Mapper[Any], dict[Identity, InstanceState[Any]]] = defaultdict(dict)
     for state in states:
-        if state.identity is not None:
-            by_mapper[state.mapper][tuple(state.identity)] = state
-    return {
-        rows[identity]: held
-        for mapper, rows in by_mapper.items()
-        for identity, held in stored_files(session, mapper, list(rows)).items()
-    }
+        identity = switched.get(state, state).identity
+        if identity is not None:
+            by_mapper[state.mapper][tuple(identity)] = state
+    found: Rows = {}
+    for mapper, rows in by_mapper.items():
+        for identity, held in _found(session, mapper, list(rows)):
+            found[rows[identity]] = held
+    return found
+
+
+def _found(session: Session, mapper: Mapper[Any], identities: Sequence[Identity]) -> Iterator[tuple[Identity, Held]]:
+    found, asked = stored_files(session, mapper, identities), set(identities)
+    yield from ((identity, held) for identity, held in found.items() if identity in asked)
+    if found.keys() - asked:
+        # The database spells keys its own way: with blanks, in capitals. One at a time, none is taken for another.
+        for identity in asked - found.keys():
+            yield from ((identity, held) for held in stored_files(session, mapper, [identity]).values())

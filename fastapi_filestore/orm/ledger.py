@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
+    Dialect,
     Engine,
     Float,
     Integer,
@@ -218,12 +219,27 @@ def ledger_of(metadata: MetaData) -> Ledger | None:
     return ledger
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LedgerAccess:
-    """A ledger in one database, and the engine for transactions of its own."""
+    """A ledger in one database, and the engine for transactions of its own.
+
+    Engines that differ in options alone, as one made for each request, are one if their tables are the same.
+    """
 
     ledger: Ledger
     engine: Engine
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LedgerAccess) and self._place == other._place
+
+    def __hash__(self) -> int:
+        return hash(self._place)
+
+    @property
+    def _place(self) -> tuple[Ledger, Dialect, frozenset[tuple[Any, Any]]]:
+        # The dialect object is the one thing that they share all their life; a pool is replaced by dispose().
+        schemas = self.engine.get_execution_options().get("schema_translate_map") or {}
+        return self.ledger, self.engine.dialect, frozenset(schemas.items())
 
 
 def access_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:

@@ -39,7 +39,9 @@ async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> N
     What was stored before, but not for this column, is judged by the column's rules now. The ledger learns of every key
     first, in a transaction of its own; where there is no room for one, only keys that are reserved already are used.
     """
-    waiting = [(file, access) for file, access in claimed if not file.is_admitted]
+    # One that is in two places of a row is stored once.
+    once = {id(file): (file, access) for file, access in claimed if not file.is_admitted}
+    waiting = list(once.values())
     await _reserve([one for one in waiting if one[0].state is FileState.PENDING], room)
     with _renewed(waiting):
         await _store_all([file for file, _ in waiting])

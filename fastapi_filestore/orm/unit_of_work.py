@@ -7,19 +7,30 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Result, event, inspect
-from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm import (
+    InstanceState,
+    Mapper,
+    ORMExecuteState,
+    Session,
+    SessionTransaction,
+    SessionTransactionOrigin,
+    UOWTransaction,
+)
 
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.booking import CONNECTED, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
-from fastapi_filestore.orm.commits import watch_commits
+from fastapi_filestore.orm.commits import forget_connections, watch_commits
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
-from fastapi_filestore.orm.file_attributes import file_attributes
-from fastapi_filestore.orm.flushing import book_rows, prepare_flush
+from fastapi_filestore.orm.file_attributes import file_attributes, note_mapper
+from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, prepare_flush
 from fastapi_filestore.orm.tracking import watch_metadata
 
-_DELETED = "fastapi_filestore.deleted"
+_COMMITTING = "fastapi_filestore.committing"
+"""Set in a session's info from the check before a COMMIT to its end."""
+_BEGUN = "fastapi_filestore.begun"
+"""Set in a session's info from the beginning of a flush to its transaction."""
 
 
 @event.listens_for(Session, "after_begin")
@@ -30,9 +41,31 @@ def _note_connection(session: Session, transaction: SessionTransaction, connecti
 
 
 @event.listens_for(Session, "before_flush")
-def _store_before_rows(session: Session, context: UOWTransaction, instances: object) -> None:
+def _begin_flush(session: Session, context: UOWTransaction, instances: object) -> None:
     honour_unended(session)
-    session.info[_DELETED] = prepare_flush(session)
+    session.info[_BEGUN] = True
+
+
+@event.listens_for(Session, "after_transaction_create")
+def _store_before_rows(session: Session, transaction: SessionTransaction) -> None:
+    # A flush begins this one when all that listens to its beginning has had its say, and may have changed rows.
+    if transaction.origin is SessionTransactionOrigin.SUBTRANSACTION and session.info.pop(_BEGUN, False):
+        prepare_flush(session)
+
+
+@event.listens_for(Session, "after_flush")
+def _check_after_rows(session: Session, context: UOWTransaction) -> None:
+    book_late_changes(session)
+    if session.info.get(_COMMITTING):
+        refuse_shared_files(session)
+        spare_moved_files(session)
+
+
+@event.listens_for(Mapper, "before_insert")
+def _book_switched_row(mapper: Mapper[Any], connection: Connection, row: object) -> None:
+    state = inspect(row)
+    if state.session is not None and file_attributes(mapper):
+        book_switched(state.session, state)
 
 
 @event.listens_for(Mapper, "before_delete")
@@ -40,8 +73,8 @@ def _book_cascaded_delete(mapper: Mapper[Any], connection: Connection, row: obje
     # An orphan found during the flush was not in session.deleted before it.
     state = inspect(row)
     session = state.session
-    if session is not None and file_attributes(mapper) and state not in session.info[_DELETED]:
-        book_rows(session, {}, [state])
+    if session is not None and file_attributes(mapper):
+        book_deleted(session, state)
 
 
 @event.listens_for(Session, "do_orm_execute")
@@ -52,6 +85,7 @@ def _track_bulk(state: ORMExecuteState) -> Result[Any] | None:
 @event.listens_for(Mapper, "mapper_configured")
 def _watch_rows(mapper: Mapper[Any], class_: type) -> None:
     if file_attributes(mapper):
+        note_mapper(mapper)
         event.listen(class_, "load", _watch_loaded, raw=True)
         event.listen(class_, "refresh", _watch_loaded, raw=True)
 
@@ -66,8 +100,10 @@ def _watch_loaded(state: InstanceState[Any], context: object, names: object = No
 def _check_sharing(session: Session) -> None:
     # Fires for a savepoint, too, where a file may still be on its way from one row to another.
     if session.get_nested_transaction() is None:
+        session.flush()
         refuse_shared_files(session)
         spare_moved_files(session)
+        session.info[_COMMITTING] = True  # others who listen may still change rows
 
 
 @event.listens_for(Session, "after_commit")
@@ -79,7 +115,10 @@ def _mark_committed(session: Session) -> None:
 def _honour_end(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
         session.info.pop(CONNECTED, None)
+        session.info.pop(_COMMITTING, None)
     honour_end(session, transaction)
+    if transaction.parent is None:
+        forget_connections(session)
 
 
 def unbooked(session: Session, files: Iterable[FileObject]) -> list[FileObject]:

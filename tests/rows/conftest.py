@@ -24,7 +24,7 @@ from fastapi_filestore.orm.triggers import watch_tables
 from fastapi_filestore.orm.triggers.description import LedgerTarget
 from fastapi_filestore.service.sweep import Swept, sweep
 from fastapi_filestore.testing import assert_no_orphans, referenced_paths
-from tests.rows.models import LEDGER, Base, Document, Note
+from tests.rows.models import FILED, LEDGER, Base, Document
 
 T = TypeVar("T")
 
@@ -109,8 +109,8 @@ class Rows:
     async def check(self) -> None:
         """Assert the invariants: rows and objects agree."""
         async with self.work() as work:
-            await assert_no_orphans(work.session, self.backend, Document, Note)
-            live = set(await work.do(lambda s: referenced_paths(s, (Document, Note), "rows")))
+            await assert_no_orphans(work.session, self.backend, *FILED)
+            live = set(await work.do(lambda s: referenced_paths(s, FILED, "rows")))
         assert not live & await self.intents(), "intents of files that rows point to"
 
     @property

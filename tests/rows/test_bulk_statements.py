@@ -192,4 +192,4 @@ async def test_bulk_statements_count_their_sql(rows: Rows) -> None:
             await work.commit()
 
     assert await rows.keys() == set()
-    assert len(statements) <= (13 if rows.has_triggers else 11), statements
+    assert len(statements) <= (16 if rows.has_triggers else 14), statements

@@ -129,4 +129,4 @@ async def test_a_hundred_rows_cost_no_more_statements_than_a_few(rows: Rows) -> 
     assert (created.store_calls, created.commits) == (["put"] * 100, 2)
     assert created.statements <= 3
     assert (deleted.store_calls, deleted.commits) == (["delete"], 2)
-    assert deleted.statements <= 10
+    assert deleted.statements <= 12  # in a savepoint, since it may fail

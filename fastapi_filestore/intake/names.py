@@ -14,6 +14,8 @@ FALLBACK_NAME = "file"
 FALLBACK_TYPE = "application/octet-stream"
 
 _NAME = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
+MAX_MEDIA_TYPE = 255
+"""Characters of a media type, parameters included: each download has them in a header."""
 MEDIA_TYPE = rf"^{_NAME}/{_NAME}(?: *;[\x20-\x7e]*)?$"
 """How RFC 6838, section 4.2, spells a media type; a regular expression of Python's and of JSON Schema's."""
 _MEDIA_TYPE = re.compile(MEDIA_TYPE)
@@ -91,4 +93,4 @@ def guess_content_type(filename: str) -> str:
 
 def is_media_type(text: str) -> bool:
     """Tell whether a text is a media type as RFC 6838 spells it, parameters included."""
-    return _MEDIA_TYPE.fullmatch(text) is not None
+    return len(text) <= MAX_MEDIA_TYPE and _MEDIA_TYPE.fullmatch(text) is not None

@@ -179,6 +179,22 @@ class FileService(Generic[ModelT]):
             raise FileNotSetError(self.model.__name__, attribute.name)
         return files[0]
 
+    async def seen(self, identity: object, *, field: str | None = None) -> FileObject | None:
+        """Return the file of a row, None if the column is empty; no connection is held for it afterwards."""
+        files = await self._run(self._rows.seen, identity, file_attribute(self.model, field))
+        return files[0] if files else None
+
+    async def held(self, identity: object, *, field: str | None = None) -> FileObject | None:
+        """Return the file that a row holds in the database now, and keep others from changing it until the end.
+
+        The end is that of the transaction, so a decision that depends on the file holds for what is written next.
+
+        Raises:
+            RowNotFoundError: There is no such row in the scope.
+        """
+        files = await self._run(self._rows.held, identity, file_attribute(self.model, field))
+        return files[0] if files else None
+
     async def open(
         self, identity: object, *, field: str | None = None, start: int = 0, end: int | None = None
     ) -> ObjectStream:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm.exc import StaleDataError
 
 from fastapi_filestore.errors import FilestoreError, InvalidFieldsError, RowConflictError, StaleRowError
@@ -17,7 +17,7 @@ def refused_values(refusal: FilestoreError) -> Iterator[None]:
     """Raise `refusal` if the database can't take a value of the block's statements."""
     try:
         yield
-    except (DBAPIError, OverflowError) as error:
+    except (StatementError, OverflowError) as error:
         if not _is_of_a_value(error):
             raise
         raise refusal from error
@@ -36,9 +36,11 @@ def refused_rows(name: str) -> Iterator[None]:
         raise StaleRowError(name) from error
 
 
-def _is_of_a_value(error: DBAPIError | OverflowError) -> bool:
+def _is_of_a_value(error: StatementError | OverflowError) -> bool:
     if isinstance(error, DataError | OverflowError):  # pysqlite overflows by itself
         return True
+    if not isinstance(error, DBAPIError):
+        return isinstance(error.orig, OverflowError)  # and so do types of SQLAlchemy's
     # asyncpg has no class of its own for these: a SQL state if PostgreSQL refused, a ValueError if the driver did.
     state = getattr(error.orig, "sqlstate", None) or ""
     return state.startswith(DATA_EXCEPTIONS) or isinstance(getattr(error.orig, "__cause__", None), ValueError)

@@ -1,6 +1,7 @@
 """Rows of one model through a plain `Session`: the part of the service that SQLAlchemy runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -8,8 +9,9 @@ from sqlalchemy import ColumnElement, and_, inspect, select
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import InvalidFieldsError, OutOfScopeError, RowNotFoundError
+from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_connection
-from fastapi_filestore.orm.file_attributes import take_write_lock
+from fastapi_filestore.orm.file_attributes import FileAttribute, stored_files, take_write_lock
 from fastapi_filestore.service.refusals import refused_rows, refused_values
 
 ModelT = TypeVar("ModelT")
@@ -38,12 +40,22 @@ class Rows(Generic[ModelT]):
 
     def require(self, session: Session, identity: object) -> None:
         """Raise `RowNotFoundError` if there is no such row, and give the connection back: bytes move next."""
-        outside = not session.in_transaction()
-        try:
+        with in_passing(session):
             self.fetch(session, identity)
-        finally:
-            if outside:
-                session.rollback()
+
+    def seen(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
+        """Return the files of a row, `RowNotFoundError` if there is none, and give the connection back."""
+        with in_passing(session):
+            return attribute.files(self.fetch(session, identity))
+
+    def held(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
+        """Return the files that a row holds in the database now, and lock it; `RowNotFoundError` if there is none."""
+        state = inspect(self._locked(session, identity))
+        found = stored_files(session, inspect(self.model), [state.identity])
+        if not found:  # it went before it was locked
+            raise RowNotFoundError(self.model.__name__, identity)
+        (files,) = found.values()
+        return files.get(attribute.name, [])
 
     def change(self, session: Session, identity: object, values: Mapping[str, object]) -> ModelT:
         """Set attributes of a row."""
@@ -106,6 +118,17 @@ def _values(identity: object, keys: Sequence[ColumnElement[Any]]) -> Sequence[ob
     if isinstance(identity, Mapping):
         return [identity[cast("Any", key).key] for key in keys]
     return identity if isinstance(identity, tuple | list) else (identity,)
+
+
+@contextmanager
+def in_passing(session: Session) -> Iterator[None]:
+    """Give the connection of a block back at its end, unless a transaction is under way that has it anyway."""
+    outside = not session.in_transaction()
+    try:
+        yield
+    finally:
+        if outside:
+            session.rollback()
 
 
 def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:

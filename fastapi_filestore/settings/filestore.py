@@ -61,7 +61,7 @@ the first signs, all verify."""
     probe: bool = False
     """Check at start that every backend can be reached."""
     max_upload_size: Size = 1024**3
-    """Largest file, in bytes or with a unit (50 MB, 2 GiB)."""
+    """Largest file, in bytes or with a unit (50 MB, 2 GiB). FastAPI's own `UploadFile` is not limited by it."""
     upload_memory: Size = 64 * 1024**2
     """Memory that the uploads of a process share for what is on its way to the stores, in bytes or with a unit."""
     max_form_fields: Annotated[int, Field(ge=0)] = 100

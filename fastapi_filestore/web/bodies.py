@@ -55,13 +55,13 @@ async def limited_body(request: Request, limit: int) -> AsyncGenerator[bytes, No
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnectedError
+        # Before anybody looks at it: whoever refuses the last chunk has nothing left to read.
+        more = request.scope[UNREAD] = message.get("more_body", False)
         received += len(message.get("body", b""))
         if received > limit:
             raise UploadTooLargeError("request body", limit=limit)
-        more = message.get("more_body", False)
         if message.get("body"):
             yield message.pop("body")
-    request.scope[UNREAD] = False
 
 
 async def json_body(request: Request, limit: int) -> bytes:

@@ -7,6 +7,7 @@ from email.utils import format_datetime
 
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.disposition import disposition_of, is_inline, served_type
+from fastapi_filestore.web.conditions import Validators
 from fastapi_filestore.web.delivery import PRIVATELY, Delivery
 
 SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
@@ -30,6 +31,11 @@ def store_tag(file: FileObject) -> str | None:
 
 def _quoted(tag: str) -> str | None:
     return f'"{tag}"' if tag and '"' not in tag and tag.isascii() and tag.isprintable() else None
+
+
+def validators_of(file: FileObject) -> Validators:
+    """Return what tells the present state of a file from another."""
+    return Validators(entity_tag(file), file.last_modified, store_tag(file))
 
 
 def repr_digest(file: FileObject) -> str | None:

@@ -48,7 +48,9 @@ class Exchange:
         headers = Headers(scope=scope)
         announced = announced_size(headers)
         self._waits = headers.get("expect", "").lower() == "100-continue"
-        self._unread = has_body(scope) and (announced is None or announced > SMALL_BYTES)
+        # A client that was never told to go on may send its body all the same, or not: nobody could tell.
+        is_long = announced is None or announced > SMALL_BYTES or self._waits
+        self._unread = has_body(scope) and is_long
         self._lingers = False
 
     async def receive(self) -> Message:

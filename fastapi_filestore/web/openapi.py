@@ -22,7 +22,7 @@ PROBLEM_TEXTS = {
     404: "There is no such row or file.",
     409: "It conflicts with what is there.",
     411: "There is no body.",
-    412: "The file is not in the state that the request names.",
+    412: "It is not in the state that the request names.",
     413: "The body, the file or a field is larger than its limit.",
     415: "The body is of another type.",
     416: "Every range begins after the end.",

@@ -64,7 +64,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.StaleRowError: Kind(409, "stale-row"),
     errors.StaleFileError: Kind(409, "stale-file", "The file was replaced or deleted meanwhile."),
     errors.LengthRequiredError: Kind(411, "length-required"),
-    errors.PreconditionFailedError: Kind(412, "precondition-failed", "The file has changed."),
+    errors.PreconditionFailedError: Kind(412, "precondition-failed", "It is not in the state that the request names."),
     errors.UploadTooLargeError: Kind(413, "upload-too-large", members=("limit", "actual")),
     errors.TypeMismatchError: Kind(415, "type-mismatch", members=("declared", "sniffed", "extension")),
     errors.UnsupportedUploadError: Kind(415, "unsupported-upload", members=("actual", "expected")),
@@ -101,7 +101,8 @@ class Problem(HTTPException):
     def response(self) -> Response:
         """Return the response that carries it."""
         # ASCII, since what it quotes of a request may hold half a surrogate pair.
-        return ProblemResponse(json.dumps(self.body), self.status_code, self.headers, media_type=MEDIA_TYPE)
+        headers = {**(self.headers or {}), "Cache-Control": "no-store"}  # a shared cache may keep a 404 by itself
+        return ProblemResponse(json.dumps(self.body), self.status_code, headers, media_type=MEDIA_TYPE)
 
 
 class ProblemResponse(Response):

@@ -28,6 +28,7 @@ from fastapi_filestore.web.openapi import (
     json_request,
     problems,
 )
+from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Resource
 from fastapi_filestore.web.schemas import NoFields, page_schema, validated, validated_json
@@ -137,6 +138,13 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Pro
         )
 
 
+async def _require_row(request: Request, identity: object, service: FileService[Any]) -> None:
+    """Raise `RowNotFoundError` or `PreconditionFailedError` if the row is not as a conditional request asks."""
+    if is_conditional(request):
+        await service.require(identity)
+        require_row_state(request)
+
+
 def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
     service_type = Annotated[FileService[Any], Depends(provider)]
     identity_type = resource.identity_type
@@ -157,12 +165,13 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
         response_model=resource.schemas.read,
         name=f"{resource.name}_update",
         summary=f"Change fields of a {resource.name}",
-        responses=problems(400, 403, 404, 409, 411, 413, 415, 422),
+        responses=problems(400, 403, 404, 409, 411, 412, 413, 415, 422),
         openapi_extra=json_request(resource.schemas.update),
     )
     async def update(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
         async with service.unit_of_work():
             fields = validated_json(resource.schemas.update, await json_body(request, resource.limits().fields_size))
+            await _require_row(request, identity, service)
             row = await service.update(identity, resource.settable(fields.model_dump(exclude_unset=True)))
             return resource.shown(row, _base(request, below=1))
 
@@ -171,10 +180,11 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
         status_code=204,
         name=f"{resource.name}_delete",
         summary=f"Delete a {resource.name} and its file",
-        responses=problems(404, 409, 422),
+        responses=problems(404, 409, 412, 422),
     )
-    async def delete(identity: identity_type, service: service_type) -> None:  # type: ignore[valid-type]
+    async def delete(request: Request, identity: identity_type, service: service_type) -> None:  # type: ignore[valid-type]
         async with service.unit_of_work():
+            await _require_row(request, identity, service)
             await service.delete(identity)
 
 
@@ -212,15 +222,30 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
         response_model=resource.schemas.read,
         name=f"{resource.name}_replace",
         summary=f"Replace the file of a {resource.name}",
-        responses=problems(400, 403, 404, 409, 411, 413, 415, 422),
+        responses=problems(400, 403, 404, 409, 411, 412, 413, 415, 422),
         openapi_extra=form_body(resource, with_fields=False),
     )
     async def replace(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
         async with service.unit_of_work():
-            await service.require(identity)  # before a gigabyte is read for nothing
+            # Before a gigabyte is read for nothing.
+            if is_conditional(request):
+                require_file_state(request, await service.seen(identity, field=field))
+            else:
+                await service.require(identity)
             upload = await receive_upload(request, resource.accepted(no_fields))
-            row = await service.replace(identity, upload, field=field)
+            row = await _replaced(request, identity, service, upload, field)
             return resource.shown(row, _base(request, below=2))
+
+
+async def _replaced(
+    request: Request, identity: object, service: FileService[ModelT], upload: Upload, field: str
+) -> ModelT:
+    if not is_conditional(request):
+        return await service.replace(identity, upload, field=field)
+    async with service.stored(upload, field=field) as file:
+        # Once more, now that nobody else can write: the file may have been replaced while this one was on its way.
+        require_file_state(request, await service.held(identity, field=field))
+        return await service.replace(identity, file, field=field)
 
 
 def _values(resource: Resource[ModelT], upload: Upload) -> Mapping[str, object]:

@@ -1,11 +1,12 @@
 """What a model's rows look like in requests and responses, derived from its columns unless the user says otherwise."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, Float, Numeric, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
@@ -14,6 +15,9 @@ from fastapi_filestore.orm.stored_object import StoredObject
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
 """What a key that is text must be to stand in a path: no slash, and not only dots."""
+
+AnyDecimal = Annotated[Decimal, Field(allow_inf_nan=True)]
+"""A number as a database has it: infinity, too, which SQLite makes of one that is too large for it."""
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -148,7 +152,10 @@ def _create_default(column: Column[Any]) -> Any:
 
 
 def _constraints(column: Column[Any]) -> dict[str, Any]:
-    if _python_type(column) not in {str, bytes}:
+    kind = _python_type(column)
+    if kind is Decimal:
+        return _digits(column)
+    if kind not in {str, bytes}:
         return {}
     length = getattr(column.type, "length", None)
     return {
@@ -157,15 +164,29 @@ def _constraints(column: Column[Any]) -> dict[str, Any]:
     }
 
 
+def _digits(column: Column[Any]) -> dict[str, Any]:
+    if not isinstance(column.type, Numeric) or isinstance(column.type, Float) or column.type.precision is None:
+        return {}  # a Float's precision is in binary digits, and a scale alone is no limit to any database
+    precision, scale = column.type.precision, column.type.scale
+    if scale is None:  # a database rounds what is after the point
+        return {"max_digits": precision}
+    # Beyond these a scale moves the point out of the digits, which pydantic has no word for.
+    return {"max_digits": precision, "decimal_places": scale} if 0 <= scale <= precision else {}
+
+
 def _read_type(column: Column[Any]) -> Any:
     if isinstance(column.type, StoredObject):
         kind: Any = list[FileObject] if column.type.multiple else FileObject
-        return kind | None if _nullable(column) else kind
-    return _written_type(column)
+    else:
+        kind = _python_type(column)
+    return _or_none(AnyDecimal if kind is Decimal else kind, column)
 
 
 def _written_type(column: Column[Any]) -> Any:
-    kind = _python_type(column)
+    return _or_none(_python_type(column), column)
+
+
+def _or_none(kind: Any, column: Column[Any]) -> Any:
     return kind | None if _nullable(column) and kind is not Any else kind
 
 

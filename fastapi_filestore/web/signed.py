@@ -6,13 +6,17 @@ from fastapi import APIRouter, Request, Response
 
 from fastapi_filestore.errors import InvalidSignatureError, UnsupportedUploadError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.client_digests import client_digests
+from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method, SignedClaims
 from fastapi_filestore.web.bodies import limited_body
+from fastapi_filestore.web.fields import combined
 from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, problems, raw_request
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Download
+from fastapi_filestore.web.uploads import refuse_fragments
 
 SIGNED_PATH = "/filestore/"
 """Where the route lives; a signed URL is this and a token."""
@@ -44,14 +48,16 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int], downlo
         f"{SIGNED_PATH}{{token}}",
         response_class=Response,
         summary="Store the body with a signed URL",
-        responses=problems(400, 403, 409, 413, 415, 422),
+        responses=problems(400, 403, 409, 411, 413, 415, 422),
         openapi_extra=raw_request(),
     )
     async def signed_upload(token: str, request: Request) -> Response:
         claims = _claims(registry, token, method="PUT")
         _check_type(request, claims)
+        refuse_fragments(request.headers)
+        body = DigestingStream(limited_body(request, max_size()), expected=client_digests(combined(request.headers)))
         info = await registry.get_backend(claims.backend).put(
-            claims.path, limited_body(request, max_size()), content_type=claims.content_type, if_absent=True
+            claims.path, body, content_type=claims.content_type, if_absent=True
         )
         return Response(headers={"ETag": f'"{(info.etag or "").strip(chr(34))}"'} if info.etag else None)
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from fastapi_filestore.errors import InvalidFieldsError, MalformedUploadError, MissingFileError, UnsupportedUploadError
 from fastapi_filestore.intake.client_digests import client_digests
+from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.multipart import FormReader
 from fastapi_filestore.intake.names import FALLBACK_NAME
@@ -19,6 +20,7 @@ from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
 from fastapi_filestore.storage.content import WORTHWHILE, joined
 from fastapi_filestore.web.bodies import JSON, MULTIPART, announced_size, limited_body, media_type
+from fastapi_filestore.web.fields import combined
 
 Validate = Callable[[Mapping[str, str]], BaseModel]
 
@@ -78,7 +80,9 @@ async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
 
 
 def _reader(request: Request, accepted: Accepted) -> FormReader:
-    body = limited_body(request, accepted.limits.body_size)
+    body, digests = limited_body(request, accepted.limits.body_size), client_digests(combined(request.headers))
+    if digests:  # of all that is sent, boundaries and fields included (RFC 9530, section 2)
+        body = DigestingStream(body, expected=digests).__aiter__()
     return FormReader(body, content_type=request.headers["content-type"], limits=accepted.limits)
 
 
@@ -129,7 +133,7 @@ def _from_body(request: Request, accepted: Accepted) -> Upload:
     declared = media_type(request.headers)
     if not declared or declared.startswith("multipart/") or declared == URLENCODED:
         raise UnsupportedUploadError(declared, [MULTIPART])
-    _refuse_fragments(request.headers)
+    refuse_fragments(request.headers)
     _check_no_fields(declared, accepted.validate)
     return Upload(
         joined(limited_body(request, accepted.limits.file_size), WORTHWHILE),
@@ -137,7 +141,7 @@ def _from_body(request: Request, accepted: Accepted) -> Upload:
         content_type=request.headers["content-type"],
         validate=accepted.validate,
         rules=accepted.rules,
-        digests=client_digests(request.headers),
+        digests=client_digests(combined(request.headers)),
         longest=announced_size(request.headers),
     )
 
@@ -154,7 +158,7 @@ def _check_no_fields(declared: str, validate: Validate | None) -> None:
         raise
 
 
-def _refuse_fragments(headers: Mapping[str, str]) -> None:
+def refuse_fragments(headers: Mapping[str, str]) -> None:
     """Refuse a body that is not the file's own bytes, or not all of them."""
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":

@@ -130,6 +130,25 @@ async def test_a_range_of_another_state_is_sent_whole(client: httpx.AsyncClient,
     assert answer.status_code == status
 
 
+async def test_a_date_resumes_nothing(client: httpx.AsyncClient) -> None:
+    """If-Range with the file's own date restarts it: the date says nothing about the second that it names."""
+    date = (await client.get("/file")).headers["last-modified"]
+    answer = await client.get("/file", headers={"Range": "bytes=0-9", "If-Range": date})
+
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+async def test_lines_of_a_condition_are_one_list(client: httpx.AsyncClient, name: str) -> None:
+    """A tag in the first line counts as one in the last, for GET and HEAD (RFC 9110, section 5.3)."""
+    found = {"If-Match": 200, "If-None-Match": 304}[name]
+    for lines in ([TAG, '"x"'], ['"x"', TAG]):
+        for method in ("GET", "HEAD"):
+            answer = await client.request(method, "/file", headers=[(name, line) for line in lines])
+
+            assert answer.status_code == found
+
+
 async def test_a_download_asks_the_store_once(client: httpx.AsyncClient, backend: FaultyBackend) -> None:
     """Whole or in one range, a file costs one request to the store."""
     await client.get("/file")

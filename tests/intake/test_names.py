@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_filestore.intake.names import MAX_FILENAME_BYTES, guess_content_type, is_media_type, safe_filename
+from fastapi_filestore.intake.names import (
+    MAX_FILENAME_BYTES,
+    MAX_MEDIA_TYPE,
+    guess_content_type,
+    is_media_type,
+    safe_filename,
+)
 
 HOSTILE = st.text(
     st.one_of(st.sampled_from("./\\ \x00\n\u202e\u200b\u00a0\u3000\ud800\u2028é😀"), st.characters()), max_size=400
@@ -142,7 +148,14 @@ def test_guessing_is_independent_of_the_machine(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["text/plain", "image/svg+xml", "application/vnd.oasis.opendocument.text", "text/plain; charset=utf-8", "a/b;c=d"],
+    [
+        "text/plain",
+        "image/svg+xml",
+        "application/vnd.oasis.opendocument.text",
+        "text/plain; charset=utf-8",
+        "a/b;c=d",
+        "a/b;".ljust(MAX_MEDIA_TYPE, "c"),
+    ],
 )
 def test_media_types(text: str) -> None:
     """A media type as the RFC spells it is one, with parameters as well."""
@@ -151,7 +164,20 @@ def test_media_types(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "text", "text/", "/plain", "a/b/c", "a b/c", "a/b\n", "a/b;\r\nX: y", "a/b; é", "*/*;\x7f", "a" * 128 + "/b"],
+    [
+        "",
+        "text",
+        "text/",
+        "/plain",
+        "a/b/c",
+        "a b/c",
+        "a/b\n",
+        "a/b;\r\nX: y",
+        "a/b; é",
+        "*/*;\x7f",
+        "a" * 128 + "/b",
+        "a/b;".ljust(MAX_MEDIA_TYPE + 1, "c"),
+    ],
 )
 def test_no_media_types(text: str) -> None:
     """Anything else is none, above all what would begin a new header."""

@@ -3,11 +3,15 @@
 import re
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from fastapi_filestore import FileObject, UploadError
 from tests.servers.process import free_ports
 
 README = Path(__file__).parents[2] / "README.md"
@@ -21,26 +25,87 @@ def _blocks(language: str) -> list[str]:
 def application(tmp_path: Path) -> str:
     """The README's application and its hand-written routes, pasted into a file."""
     application, route, stream = _blocks("python")[:3]
-    (tmp_path / "app.py").write_text(f"{application}\n{route}\n{stream}", encoding="utf-8")
+    (download,) = (block for block in _blocks("python") if "files.download(" in block)
+    (tmp_path / "app.py").write_text(f"{application}\n{route}\n{stream}\n{download}", encoding="utf-8")
     return application
 
 
-def test_the_pasted_application_keeps_a_file(application: str, tmp_path: Path) -> None:
-    """The application on the page runs as it stands, and what is uploaded comes back."""
+@pytest.fixture
+def client(application: str, tmp_path: Path) -> Iterator[httpx.Client]:
+    """A client of it, served as the page says, that waits for its start."""
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--log-level", "warning"]
+    transport = httpx.HTTPTransport(retries=8)
     with subprocess.Popen(command, cwd=tmp_path) as server:
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=8)) as client:
-                created = client.post("/documents/", data={"title": "Report"}, files={"file": ("r.pdf", b"%PDF-1.7")})
-                down = client.get(created.json()["file"]["url"])
-                by_hand = client.post("/reports", files={"file": ("r.pdf", b"%PDF-1.7")})
-                streamed = client.post("/streams", files={"file": ("r.pdf", b"%PDF-1.7")})
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=transport, timeout=60) as client:
+                yield client
         finally:
             server.terminate()
 
-    assert (created.status_code, down.content) == (201, b"%PDF-1.7")
+
+def test_the_pasted_application_keeps_a_file(client: httpx.Client) -> None:
+    """The application on the page runs as it stands, and what is uploaded comes back."""
+    created = client.post("/documents/", data={"title": "Report"}, files={"file": ("r.pdf", b"%PDF-1.7")})
+    url = created.json()["file"]["url"]
+    by_hand = client.post("/reports", files={"file": ("r.pdf", b"%PDF-1.7")})
+    streamed = client.post("/streams", files={"file": ("r.pdf", b"%PDF-1.7")})
+    hand_written = url.replace("documents", "reports")
+
+    assert (created.status_code, client.get(url).content) == (201, b"%PDF-1.7")
     assert (by_hand.status_code, streamed.status_code) == (201, 201)
+    assert client.get(hand_written).content == b"%PDF-1.7"
+    assert client.head(hand_written).headers["content-length"] == "8"
+    assert {"get", "head"} <= client.get("/openapi.json").json()["paths"]["/reports/{id}/file"].keys()
+
+
+def test_its_first_requests_may_come_at_once(client: httpx.Client) -> None:
+    """Tables are made before a request is served, not by requests that get in each other's way."""
+    client.get("/openapi.json")  # which needs no table
+    with ThreadPoolExecutor() as threads:
+        sent = [
+            threads.submit(client.post, "/documents/", data={"title": f"{number}"}, files={"file": b"a"})
+            for number in range(8)
+        ]
+
+    assert [each.result().status_code for each in sent] == [201] * 8
+
+
+def test_its_document_has_no_name_twice(application: str, tmp_path: Path) -> None:
+    """FastAPI, which warns of operations of one name, has nothing to say of the page's routes."""
+    command = [sys.executable, "-W", "error::UserWarning", "-c", "import app; app.app.openapi()"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("cut", range(40))
+async def test_its_virus_is_found_wherever_it_lies(cut: int) -> None:
+    """The validator on the page sees a signature across the border of two chunks, and lets other bytes through."""
+    names: dict[str, Any] = {"FileObject": FileObject}
+    exec(next(block for block in _blocks("python") if "class NoVirus" in block).partition("class Photo")[0], names)  # noqa: S102 - ours
+    content = b"abc" + names["EICAR"] + b"xyz"
+
+    await names["NoVirus"]().validate_object(_Chunks([content[:20], b"", content[21:]]))
+    with pytest.raises(UploadError):
+        await names["NoVirus"]().validate_object(_Chunks([content[:cut], content[cut:]]))
+
+
+class _Chunks:
+    """A file that comes in these chunks."""
+
+    filename = "a.txt"
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self._chunks = chunks
+
+    async def open_async(self) -> AsyncIterator[bytes]:
+        """Open it."""
+        return self._iterate()
+
+    async def _iterate(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            yield chunk
 
 
 def test_the_application_is_short(application: str) -> None:

@@ -106,6 +106,24 @@ async def test_a_digest_is_verified(site: Site, url: str, case: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ([("content-digest", f"sha-256=:{of('sha256')}:"), ("content-digest", f"sha-512=:{of('sha512')}:")], 200),
+        ([("content-digest", f"sha-256=:{of('sha256')}:"), ("content-digest", f"sha-512=:{of('sha512', b'')}:")], 400),
+        ([("content-digest", f"sha-256=:{of('sha256', b'')}:"), ("content-digest", f"sha-512=:{of('sha512')}:")], 400),
+        ([("content-md5", of("md5")), ("content-md5", of("md5"))], 400),  # which is no list
+        ([("content-md5", of("md5")), ("content-md5", of("md5", b""))], 400),
+    ],
+)
+async def test_every_line_of_a_digest_counts(site: Site, url: str, lines: list[tuple[str, str]], status: int) -> None:
+    """Lines of one name are one list: what any of them says is verified."""
+    response = await site.client.put(url, content=BODY, headers=[("content-type", "application/pdf"), *lines])
+
+    assert response.status_code == status, response.text
+    assert len(await site.keys()) == 1
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         {"content-digest": "sha-256"},
@@ -122,6 +140,17 @@ def test_a_digest_that_is_none_is_refused(headers: dict[str, str]) -> None:
     """What a client vouches for must be readable, and one thing."""
     with pytest.raises(MalformedUploadError):
         client_digests(headers)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "kept"), [("a/" + "b" * 100 + ";c=" + "d" * 150, True), ("a/b;c=" + "d" * 250, False)]
+)
+async def test_a_type_without_end_counts_as_none(site: Site, url: str, content_type: str, kept: bool) -> None:
+    """A media type of more than 255 characters is not kept: the filename says what the file is."""
+    headers = {"content-type": content_type, "content-disposition": 'attachment; filename="r.pdf"'}
+    response = await site.client.put(url, content=BODY, headers=headers)
+
+    assert response.json()["file"]["content_type"] == (content_type if kept else "application/pdf")
 
 
 async def test_no_temporary_file_is_made(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

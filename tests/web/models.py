@@ -1,10 +1,11 @@
 """The tables that the web suite serves: a key of every type, and columns of every kind."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, ForeignKey, String, func
+from sqlalchemy import DateTime, Float, ForeignKey, Numeric, String, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from fastapi_filestore import FileObject, StoredObject
@@ -120,5 +121,21 @@ class Paper(Base):
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
 
 
-FILED = (Document, Ticket, Article, Album, Pair, Receipt, Paper)
+class Measurement(Base):
+    """A row of numbers, which a database rounds, refuses or takes for infinite."""
+
+    __tablename__ = "measurements"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    price: Mapped[Decimal | None] = mapped_column(Numeric(6, 2))
+    digits: Mapped[Decimal | None] = mapped_column(Numeric(4))
+    scaled: Mapped[Decimal | None] = mapped_column(Numeric(scale=2))
+    number: Mapped[Decimal | None] = mapped_column(Numeric)
+    binary: Mapped[Decimal | None] = mapped_column(Float(53, asdecimal=True))
+    plain: Mapped[float | None] = mapped_column(Numeric(6, 2, asdecimal=False))
+    lasted: Mapped[timedelta | None]
+    file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+
+
+FILED = (Document, Ticket, Article, Album, Pair, Receipt, Paper, Measurement)
 """The models with files."""

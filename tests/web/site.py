@@ -160,6 +160,7 @@ async def _sync_sessions(url: str, options: dict[str, Any]) -> tuple[Any, Any]:
 def problem_in(response: Response, status: int, name: str) -> dict[str, Any]:
     """Return the problem in a response, which must be of this status and kind and tell nothing internal."""
     assert (response.status_code, response.headers["content-type"]) == (status, PROBLEM), response.text
+    assert response.headers["cache-control"] == "no-store"
     body: dict[str, Any] = response.json()
     assert body["type"] == f"urn:fastapi-filestore:{name}"
     assert body["status"] == status

@@ -108,6 +108,7 @@ def check_problem(response: httpx.Response, name: str) -> dict[str, Any]:
     kind = next(kind for kind in KINDS.values() if kind.name == name)
     body: dict[str, Any] = response.json()
     assert (response.status_code, response.headers["content-type"]) == (kind.status, PROBLEM), response.text
+    assert response.headers["cache-control"] == "no-store"
     assert (body["type"], body["title"], body["status"]) == (PREFIX + name, kind.title, kind.status)
     assert body["detail"]
     return body
@@ -336,6 +337,24 @@ def test_who_asks_before_sending_is_answered_instead(server: Running, path: str,
     assert time.monotonic() - started < 4  # the connection ends with the answer
 
 
+@pytest.mark.parametrize("length", [0, 1, 1000])
+@pytest.mark.parametrize(
+    ("path", "content_type", "status"),
+    [("/private/", FORM, 401), ("/by-hand", "image/png", 415), ("/filestore/forged.token", FORM, 403)],
+)
+def test_who_asks_before_sending_little_is_answered_for_good(
+    server: Running, path: str, content_type: str, status: int, length: int
+) -> None:
+    """A client that was told no may send its body or not, and nobody could tell it from the next request: it ends."""
+    with server.connect() as connection:
+        connection.sendall(head(path, length, "Expect: 100-continue").replace(FORM.encode(), content_type.encode()))
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
+    assert b"connection: close" in answer.lower()
+    assert answer.count(b"HTTP/1.1") == 1
+
+
 def test_who_asks_before_sending_may_send(server: Running) -> None:
     """With Expect: 100-continue and nothing against it the server says 100, then the answer."""
     with server.connect() as connection:
@@ -400,6 +419,36 @@ def test_a_small_body_costs_no_connection(client: httpx.Client) -> None:
 
     assert refused.status_code == 401
     assert "connection" not in refused.headers
+
+
+TWICE = FILE + b"x" * 200_000 + b"\r\n" + 2 * (TITLE % b"t") + END[2:]
+ONE_TOO_MUCH = FILE + b"x" * (MB + 1) + END
+
+
+@pytest.mark.parametrize("path", ["/documents/", "/by-hand"])
+@pytest.mark.parametrize(("form", "status"), [(TWICE, 422), (ONE_TOO_MUCH, 413)], ids=["a field twice", "too large"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_is_wrong_at_the_very_end_costs_no_connection(
+    server: Running, path: str, form: bytes, status: int, chunked: bool
+) -> None:
+    """A body that was read to its end leaves nothing to wait for, even if its last bytes are what is refused."""
+    with server.connect() as connection:
+        end = b"0\r\n\r\n" if chunked else b""
+        connection.sendall(head(path, None if chunked else len(form)) + framed(form, chunked) + end)
+        refused = read_answer(connection)
+        connection.sendall(b"GET /received HTTP/1.1\r\nHost: a\r\n\r\n")
+        after = read_answer(connection)
+
+    assert (refused.status, refused.getheader("Connection")) == (status, None)
+    assert after.status == 200
+
+
+def read_answer(connection: socket.socket) -> http.client.HTTPResponse:
+    """Read one answer of several on a connection."""
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer
 
 
 # -- stores that are down ------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """The application's own signed URLs: what they allow, and that nothing else is allowed."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +120,34 @@ async def test_an_upload_past_the_limit_is_refused(site: Site, chunked: bool) ->
 
     problem_in(response, 413, "upload-too-large")
     assert await site.keys() == set()
+
+
+RIGHT, WRONG = (f"sha-256=:{b64encode(sha256(content).digest()).decode()}:" for content in (b"whole", b"damaged"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "name"),
+    [
+        ([("Content-Digest", WRONG)], 400, "digest-mismatch"),
+        ([("Repr-Digest", WRONG)], 400, "digest-mismatch"),
+        ([("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")], 400, "digest-mismatch"),
+        ([("Content-Digest", RIGHT), ("Content-Digest", WRONG)], 400, "malformed-upload"),
+        ([("Content-Digest", "nonsense")], 400, "malformed-upload"),
+        ([("Content-Range", "bytes 0-4/10")], 400, "malformed-upload"),
+        ([("Content-Encoding", "gzip")], 415, "unsupported-upload"),
+    ],
+)
+async def test_an_upload_that_is_not_the_whole_file_is_refused(
+    site: Site, headers: list[tuple[str, str]], status: int, name: str
+) -> None:
+    """Damaged bytes, a part of a file and coded bytes leave nothing, and the URL is still good for the file."""
+    ticket = await FileObject("web", "a.txt").signed_url_async(method="PUT")
+    send = partial(site.client.put, ticket.url, content=b"whole")
+    refused = await send(headers=[*ticket.headers.items(), *headers])
+
+    problem_in(refused, status, name)
+    assert await site.keys() == set()
+    assert (await send(headers={**ticket.headers, "Content-Digest": RIGHT})).status_code == 200
 
 
 async def test_a_url_for_one_purpose_serves_no_other(site: Site) -> None:

@@ -4,7 +4,7 @@ What an update replaces, and what a delete takes along, is read under a lock bef
 the rows hold after it, so that any expression is understood.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -54,6 +54,8 @@ def _insert(state: ORMExecuteState, statement: Insert, mapper: Mapper[Any]) -> R
 @contextmanager
 def _all_or_nothing(session: Session, mapper: Mapper[Any]) -> Iterator[None]:
     """Undo what the block wrote and booked if it raises: whoever catches the error may commit what else there is."""
+    if session.autoflush:  # as the statement would, but what is flushed must stay
+        session.flush()
     connection = writing_connection(session, mapper)
     if connection.dialect.name == "sqlite":
         take_write_lock(connection, mapper)  # a savepoint outside of a transaction would be one itself
@@ -125,8 +127,8 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
 def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> list[tuple[Any, ...]]:
     """Return the primary keys of the rows that a statement is about."""
     keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-    if isinstance(state.parameters, list) and statement.whereclause is None:
-        return [tuple(row[key] for key in keys) for row in state.parameters]
+    if statement.whereclause is None and _name_their_rows(state.parameters, keys):
+        return [tuple(row[key] for key in keys) for row in _rows(state.parameters)]
     query = select(*(getattr(mapper.class_, key) for key in keys))
     if statement.whereclause is not None:
         query = query.where(statement.whereclause)
@@ -135,6 +137,11 @@ def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapp
     # Over the connection of the statement itself: a session may read from a replica, which lags behind.
     connection = writing_connection(state.session, mapper)
     return [tuple(row) for parameters in _rows(state.parameters) for row in connection.execute(query, parameters)]
+
+
+def _name_their_rows(parameters: Any, keys: Sequence[str]) -> bool:
+    """Tell whether parameters are rows to be updated by primary key."""
+    return isinstance(parameters, list) and all(key in row for row in parameters for key in keys)
 
 
 def _given_files(state: ORMExecuteState, mapper: Mapper[Any]) -> Iterator[FileObject]:

@@ -73,8 +73,9 @@ _mappers: WeakSet[Mapper[Any]] = WeakSet()
 
 
 def note_mapper(mapper: Mapper[Any]) -> None:
-    """Remember a mapped class that holds files."""
+    """Remember a mapped class that holds files, which may inherit from one that was looked at before."""
     _mappers.add(mapper)
+    file_attributes_below.cache_clear()
 
 
 def file_mappers() -> list[Mapper[Any]]:

@@ -99,12 +99,11 @@ def _flush_of(session: Session) -> Flush:
 def _late_changes(flush: Flush, state: InstanceState[Any]) -> Iterator[Change]:
     planned, written = flush.new.get(state, {}), _new_files(state)
     for name in planned | written:
-        if name not in planned:
-            yield _files_before(state, name), written[name]
-        elif name not in written:  # and so the row holds what it held
-            yield planned[name], flush.old.get(state, {}).get(name, [])
-        elif [file.location for file in planned[name]] != [file.location for file in written[name]]:
-            yield planned[name], written[name]
+        # What is not written stays as it was; what was not planned was seen by nobody but the row itself.
+        before = planned[name] if name in planned else _files_before(state, name)
+        after = written[name] if name in written else flush.old.get(state, {}).get(name, [])
+        if [file.location for file in before] != [file.location for file in after]:
+            yield before, after
 
 
 def _files_before(state: InstanceState[Any], name: str) -> list[FileObject]:

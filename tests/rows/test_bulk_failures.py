@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -58,6 +58,24 @@ async def test_an_insert_that_breaks_a_constraint_stores_nothing(rows: Rows) -> 
 
     await _fails(rows, insert(Document), values, IntegrityError)
 
+    assert len(await rows.keys()) == 2
+
+
+async def test_what_was_pending_before_a_statement_that_fails_is_written(rows: Rows) -> None:
+    """Rows that are flushed for the statement are none of its own."""
+    await rows.add(title="a", file=pending(b"a"))
+
+    def catch(session: Session) -> None:
+        session.add(Document(title="pending", file=pending(b"pending")))
+        with pytest.raises(IntegrityError):
+            session.execute(insert(Document), [{"title": "a", "file": pending(b"again")}])
+
+    async with rows.work() as work:
+        await work.do(catch)
+        await work.commit()
+        titles = await work.do(lambda s: s.scalars(select(Document.title).order_by(Document.title)).all())
+
+    assert titles == ["a", "pending"]
     assert len(await rows.keys()) == 2
 
 

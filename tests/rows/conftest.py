@@ -170,7 +170,7 @@ async def rows(
     engine = _engine(request, tmp_path)
     sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     if sync.dialect.name == "sqlite":
-        _begin_sqlite_properly(sync)
+        begin_sqlite_properly(sync)
     await _create_tables(engine)
     rows = Rows(engine, backend)
     yield rows
@@ -197,7 +197,7 @@ def _add_triggers(monkeypatch: pytest.MonkeyPatch) -> None:
     watch_tables(Base.metadata, LedgerTarget(LEDGER.table.name, LEDGER.table.schema, DELETION_GRACE))
 
 
-def _begin_sqlite_properly(engine: Engine) -> None:
+def begin_sqlite_properly(engine: Engine) -> None:
     """Let SAVEPOINT work: SQLAlchemy's documented recipe for pysqlite."""
 
     @event.listens_for(engine, "connect")

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import FileObject, ObstoreBackend, SharedFileError, StoredObject, add_ledger
 from fastapi_filestore.orm.ledger import LedgerAccess, ledger_of
-from tests.rows.conftest import pending
+from tests.rows.conftest import begin_sqlite_properly, pending
 from tests.rows.models import Base, Document
 
 
@@ -43,15 +42,7 @@ class Elsewhere(OtherBase):
 def engine(tmp_path: Path, backend: ObstoreBackend) -> Iterator[Engine]:
     """A database with the tables of both."""
     engine = create_engine(f"sqlite:///{tmp_path}/rows.db")
-
-    @event.listens_for(engine, "connect")
-    def leave_begin_to_us(connection: Any, record: object) -> None:
-        connection.isolation_level = None
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN")
-
+    begin_sqlite_properly(engine)
     Base.metadata.create_all(engine)
     tables = OtherBase.metadata.tables
     OtherBase.metadata.create_all(engine, tables=[tables["others"], tables["other_intents"]])

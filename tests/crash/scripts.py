@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import insert
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -432,6 +433,49 @@ async def violate_constraint(application: Application) -> None:
         await work.rollback()
         await work.do(lambda session: session.add(Document(title="new", file=pending("new"))))
         await work.commit()
+
+
+# -- statements, and rows in the place of others ---------------------------------------------------------
+
+
+@script(-1)
+async def bulk_statements(application: Application) -> None:
+    """Insert two rows, replace a file, take another away, and delete rows with files, each by one statement."""
+
+    def change(session: Session) -> None:
+        values = [{"title": f"inserted {number}", "file": pending("inserted")} for number in range(2)]
+        session.execute(insert(Document), values)
+        session.execute(update(Document).where(Document.title == "one").values(file=pending("replaced")))
+        session.execute(update(Document).where(Document.title == "two").values(file=None))
+        session.execute(delete_rows(Note))
+
+    await unit(change)(application)
+
+
+@script(1)
+async def bulk_statement_fails(application: Application) -> None:
+    """A statement fails half-way; whoever catches the error commits what else there is."""
+
+    def change(session: Session) -> None:
+        session.add(Document(title="beside", file=pending("beside")))
+        session.flush()
+        taken = [{"title": title, "file": pending("refused")} for title in ("new", "one")]
+        with suppress(IntegrityError):
+            session.execute(insert(Document), taken)
+
+    await unit(change)(application)
+
+
+@script(-3)
+async def row_in_the_place_of_another(application: Application) -> None:
+    """A row is deleted and another one written with its key: what it does not set stays."""
+
+    def change(session: Session) -> None:
+        document = named(session, "one")
+        session.delete(document)
+        session.add(Document(id=document.id, title="new", pages=None))
+
+    await unit(change)(application)
 
 
 # -- the service -----------------------------------------------------------------------------------------

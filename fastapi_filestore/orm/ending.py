@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, inspect
+from sqlalchemy import Connection, Inspector, Table, inspect
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
@@ -17,6 +17,7 @@ from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.commits import is_doubtful, is_inside_another
 from fastapi_filestore.orm.file_attributes import file_mappers, holders_in_database
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of
+from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.transfer import discard, forget, known
 from fastapi_filestore.storage.cleanup import finish
 
@@ -49,22 +50,37 @@ def _neighbours(session: Session, book: Book) -> list[Mapper[Any]]:
     """Return the classes with files that may hold one of the transaction: of its bases, or in its databases."""
     written = {writing_connection(session, mapper) for mapper in book.mappers}
     known = {mapper for changed in book.mappers for mapper in changed.registry.mappers}
+    tables: dict[tuple[str | None, str], Table] = {}
     return [
         mapper
-        for mapper in file_mappers()
-        if (connection := _connection_to(session, mapper)) is not None and (mapper in known or connection in written)
+        for mapper in sorted(file_mappers(), key=lambda mapper: mapper not in known)
+        if (connection := _connection_to(session, mapper)) is not None
+        and (mapper in known or connection in written)
+        and _is_first(mapper, tables)
     ]
 
 
+def _is_first(mapper: Mapper[Any], tables: dict[tuple[str | None, str], Table]) -> bool:
+    # Two bases may describe one table, whose rows are not to be counted twice.
+    table = mapper.local_table
+    return not isinstance(table, Table) or tables.setdefault((table.schema, table.name), table) is table
+
+
 def _connection_to(session: Session, mapper: Mapper[Any]) -> Connection | None:
-    """Return the connection to a class's table, if there is one and the table is there."""
+    """Return the connection to a class's table, if there is one and the table is there with its file columns."""
     try:
         connection = writing_connection(session, mapper)
     except UnboundExecutionError:
         return None
     table = mapper.local_table
-    is_there = not isinstance(table, Table) or inspect(connection).has_table(table.name, schema=table.schema)
-    return connection if is_there else None
+    return connection if not isinstance(table, Table) or _is_there(inspect(connection), table) else None
+
+
+def _is_there(database: Inspector, table: Table) -> bool:
+    if not database.has_table(table.name, schema=table.schema):
+        return False
+    columns = {column["name"] for column in database.get_columns(table.name, schema=table.schema)}
+    return columns.issuperset(column.name for column in table.columns if isinstance(column.type, StoredObject))
 
 
 def _is_garbage(session: Session, book: Book, file: FileObject) -> bool:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import FileObject, ObstoreBackend, SharedFileError, StoredObject, add_ledger
 from fastapi_filestore.orm.ledger import LedgerAccess, ledger_of
+from fastapi_filestore.storage.blocking import run_blocking
 from tests.rows.conftest import begin_sqlite_properly, pending
 from tests.rows.models import Base, Document
 
@@ -36,6 +37,27 @@ class Elsewhere(OtherBase):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="rows"))
+
+
+class OlderBase(DeclarativeBase):
+    """A base that describes tables of the others as they once were."""
+
+
+class OlderDocument(OlderBase):
+    """The row of another class, with a column that is gone."""
+
+    __tablename__ = "documents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scan: Mapped[FileObject | None] = mapped_column(StoredObject(backend="rows"))
+
+
+class SameDocument(OlderBase):
+    """The row of another class."""
+
+    __table__ = Table(
+        "documents", MetaData(), Column("id", Integer, primary_key=True), Column("file", StoredObject("rows"))
+    )
 
 
 @pytest.fixture
@@ -75,6 +97,17 @@ def test_a_file_is_not_shared_with_a_row_of_another_base(engine: Engine, documen
             session.commit()
 
     assert _content(engine, document) == b"old"
+
+
+def test_two_classes_of_one_table_are_one_place(engine: Engine, document: int, backend: ObstoreBackend) -> None:
+    """A row is one place, however many classes describe it, and whatever else they think it has."""
+    client = FileObject("rows", "a.txt", path="from/client")
+    run_blocking(backend.put("from/client", b"client"))
+    with Session(engine) as session:
+        session.get_one(Document, document).file = client
+        session.commit()
+
+    assert _content(engine, document) == b"client"
 
 
 def test_a_commit_inside_another_transaction_deletes_nothing(engine: Engine, document: int) -> None:

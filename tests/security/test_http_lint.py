@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -18,11 +20,12 @@ def urls(server: Server) -> dict[str, str]:
     """URLs of every kind of answer: downloads, rows and problems."""
     text = stored_file(server, "/tickets/", "a.txt", b"some text " * 1000, "text/plain", title="a")
     answer = server.client.post("/covers/", files={"cover": ("a.bin", bytes(20_000))}).raise_for_status()
-    return {
+    empty = stored_file(server, "/tickets/", "a", b"", "application/octet-stream", title="d")
+    urls = {
         "inline": text,
         "picture": stored_file(server, "/tickets/", "a.png", b"\x89PNG\r\n\x1a\n" * 1000, "image/png", title="b"),
         "attachment": stored_file(server, "/tickets/", "größe.html", b"<html>" * 1000, "text/html", title="c"),
-        "empty": stored_file(server, "/tickets/", "a", b"", "application/octet-stream", title="d"),
+        "empty": empty,
         "signed": server.url + server.client.get(f"/signed/{answer.json()['id']}").json(),
         "row": text.removesuffix("/file"),
         "page": f"{server.url}/tickets/?limit=2",
@@ -32,6 +35,18 @@ def urls(server: Server) -> dict[str, str]:
         "invalid cursor": f"{server.url}/tickets/?after=nonsense",
         "invalid signature": f"{server.url}/filestore/nonsense",
     }
+    for each in (text, empty, urls["picture"], urls["attachment"]):
+        _let_time_pass(server, each)
+    return urls
+
+
+def _let_time_pass(server: Server, url: str) -> None:
+    """Wait until the server's Date, for which uvicorn looks at the clock once a second, is after the file's."""
+    while True:
+        headers = server.client.head(url).headers
+        if parsedate_to_datetime(headers["date"]) > parsedate_to_datetime(headers["last-modified"]):
+            return
+        time.sleep(0.1)
 
 
 def test_redbot_has_nothing_to_warn_of(urls: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool
 PATIENCE: Final = 2.0
 """Seconds in line, before the database is left to say who waits."""
 
-Lines = dict[Engine, asyncio.Semaphore]
+Lines = WeakKeyDictionary[Engine, asyncio.Semaphore]
 
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Lines] = WeakKeyDictionary()
 
@@ -35,7 +35,10 @@ async def turn_at(engine: Engine) -> AsyncIterator[None]:
 
 
 def _line(engine: Engine) -> asyncio.Semaphore | None:
-    lines = _lines.setdefault(asyncio.get_running_loop(), {})
+    loop = asyncio.get_running_loop()
+    lines = _lines.get(loop)
+    if lines is None:
+        lines = _lines[loop] = WeakKeyDictionary()
     line = lines.get(engine)
     if line is None and (room := _room(engine)):
         line = lines[engine] = asyncio.Semaphore(room)

@@ -104,10 +104,9 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
     files = list(_given_files(state, mapper)) if state.is_update else []
     if files:
         store_bytes(session, {mapper: files})
-    identities = _identities(state, statement, mapper)
     with _all_or_nothing(session, mapper):
         settle_intents(session, mapper, files)
-        before = stored_files(session, mapper, identities, attributes)
+        before = stored_files(session, mapper, _identities(state, statement, mapper), attributes)
         result = _completed(state, statement)
         after = stored_files(session, mapper, list(before), attributes)
         if state.is_update and before.keys() != after.keys():
@@ -132,8 +131,6 @@ def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapp
     query = select(*(getattr(mapper.class_, key) for key in keys))
     if statement.whereclause is not None:
         query = query.where(statement.whereclause)
-    if state.session.autoflush:
-        state.session.flush()
     # Over the connection of the statement itself: a session may read from a replica, which lags behind.
     connection = writing_connection(state.session, mapper)
     return [tuple(row) for parameters in _rows(state.parameters) for row in connection.execute(query, parameters)]

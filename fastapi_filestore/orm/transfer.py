@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import groupby
 
@@ -102,22 +102,23 @@ class Renewal:
     def __init__(self, access: LedgerAccess, files: Sequence[FileObject]) -> None:
         self._access, self._files = access, files
         self._pause = access.ledger.min_age / RENEWALS_PER_AGE
+        self._over = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(self._pause, self._begin)
 
     def stop(self) -> None:
-        """Renew no more."""
+        """Renew no more; a statement on its way ends by itself, since a driver cut off may lose its connection."""
         self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        self._over.set()
 
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._go_on())
 
     async def _go_on(self) -> None:
-        while True:
+        while not self._over.is_set():
             await self._renew()
-            await asyncio.sleep(self._pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), self._pause)
 
     async def _renew(self) -> None:
         access = self._access

@@ -7,6 +7,7 @@ from email.utils import format_datetime
 
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.disposition import disposition_of, is_inline, served_type
+from fastapi_filestore.intake.media_types import essence
 from fastapi_filestore.web.conditions import Validators
 from fastapi_filestore.web.delivery import PRIVATELY, Delivery
 
@@ -61,7 +62,8 @@ def cache_control(delivery: Delivery) -> str:
 
 def content_security_policy(content_type: str) -> str:
     """Return the Content-Security-Policy of a file that is served as a type: none allows a script."""
-    return PLAYER if is_inline(content_type) and content_type.startswith(("audio/", "video/")) else SANDBOX
+    is_recording = essence(content_type).startswith(("audio/", "video/"))
+    return PLAYER if is_inline(content_type) and is_recording else SANDBOX
 
 
 def file_headers(file: FileObject, delivery: Delivery = PRIVATELY) -> dict[str, str]:

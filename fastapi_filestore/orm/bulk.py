@@ -4,6 +4,7 @@ What an update replaces, and what a delete takes along, is read under a lock bef
 the rows hold after it, so that any expression is understood.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -14,15 +15,19 @@ from sqlalchemy.sql.visitors import iterate
 
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.binds import writing_connection
+from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.booking import book_changes, settle_intents, store_bytes
 from fastapi_filestore.orm.bookkeeping import undone_on_failure
 from fastapi_filestore.orm.file_attributes import file_attributes_below, mapper_of_table, stored_files, take_write_lock
 from fastapi_filestore.orm.stored_object import StoredObject
 
-PLAIN_INSERT, INSERTS = "INSERT INTO ", ("INSERT ", "REPLACE ")
+ALTERNATIVES = re.compile("REPLACE |INSERT (?!INTO )")
+"""How a statement begins that may leave rows out or replace them, as INSERT OR IGNORE does."""
+REPLACING = re.compile("REPLACE |INSERT OR REPLACE ")
+"""How one begins that may replace rows, files and all, also without a file among its values."""
 UPSERTS = ("on_conflict", "on_duplicate")
 """How the clauses of the dialects that know upserts are called."""
+ON_CONFLICT_DO_NOTHING = "on_conflict_do_nothing"
 
 
 def track_bulk(state: ORMExecuteState) -> Result[Any] | None:
@@ -39,15 +44,16 @@ def track_bulk(state: ORMExecuteState) -> Result[Any] | None:
 
 
 def _insert(state: ORMExecuteState, statement: Insert, mapper: Mapper[Any]) -> Result[Any] | None:
-    _refuse_untracked(statement, mapper)
     files = list(_given_files(state, mapper))
+    _refuse_untracked(statement, mapper, has_files=bool(files))
     if not files:
-        return None
+        with _refused_alternatives(writing_connection(state.session, mapper), mapper, REPLACING):
+            return _completed(state, statement)
     store_bytes(state.session, {mapper: files})
     with _all_or_nothing(state.session, mapper):
         settle_intents(state.session, mapper, files)
         book_changes(state.session, mapper, [([], [file]) for file in files])
-        with _refused_alternatives(writing_connection(state.session, mapper), mapper):
+        with _refused_alternatives(writing_connection(state.session, mapper), mapper, ALTERNATIVES):
             return _completed(state, statement)
 
 
@@ -63,22 +69,35 @@ def _all_or_nothing(session: Session, mapper: Mapper[Any]) -> Iterator[None]:
         yield
 
 
-def _refuse_untracked(statement: Insert, mapper: Mapper[Any]) -> None:
+def _refuse_untracked(statement: Insert, mapper: Mapper[Any], *, has_files: bool) -> None:
     name = mapper.class_.__name__
     if statement.select is not None and _selects_files(statement.select):
         raise UnsupportedStatementError(
             f"insert({name}).from_select() would put stored files into second rows: read the rows, give each new one "
             "`await file.copy_async()`."
         )
-    if any(element.__visit_name__.startswith(UPSERTS) for element in iterate(statement)):
+    if any(has_files or _sets_files(clause, mapper) for clause in _upserts(statement)):
         raise UnsupportedStatementError(_upsert_refusal(mapper))
 
 
+def _upserts(statement: Insert) -> Iterator[Any]:
+    return (element for element in iterate(statement) if element.__visit_name__.startswith(UPSERTS))
+
+
+def _sets_files(clause: Any, mapper: Mapper[Any]) -> bool:
+    """Tell whether an upsert's clause sets a file column, or says what it sets in a way that is not known here."""
+    if clause.__visit_name__ == ON_CONFLICT_DO_NOTHING:
+        return False
+    names = {name for each in file_attributes_below(mapper) for name in (each.name, each.column.key)}
+    values = getattr(clause, "update_values_to_set", None)
+    return values is None or any(getattr(column, "key", column) in names for column in dict(values))
+
+
 @contextmanager
-def _refused_alternatives(connection: Connection, mapper: Mapper[Any]) -> Iterator[None]:
-    # INSERT OR REPLACE, INSERT IGNORE: a prefix is seen in the text alone.
+def _refused_alternatives(connection: Connection, mapper: Mapper[Any], refused: "re.Pattern[str]") -> Iterator[None]:
+    # A prefix is seen in the text alone.
     def refuse(*call: Any) -> None:
-        if call[2].startswith(INSERTS) and not call[2].startswith(PLAIN_INSERT):
+        if refused.match(call[2]):
             raise UnsupportedStatementError(_upsert_refusal(mapper))
 
     event.listen(connection, "before_cursor_execute", refuse)
@@ -115,9 +134,9 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
                 f"update({name}) would change primary keys of rows that hold files: change them one by one."
             )
         changes = [
-            (files, after.get(identity, {}).get(name, []))
+            (files, after.get(identity, {}).get(attribute, []))
             for identity, held in before.items()
-            for name, files in held.items()
+            for attribute, files in held.items()
         ]
         book_changes(session, mapper, changes)
     return result
@@ -143,7 +162,7 @@ def _name_their_rows(parameters: Any, keys: Sequence[str]) -> bool:
 
 def _given_files(state: ORMExecuteState, mapper: Mapper[Any]) -> Iterator[FileObject]:
     """Yield the files among a statement's values, each with its backend chosen."""
-    for bind in _literals(state):
+    for bind in _literals(state, mapper):
         if isinstance(bind.type, StoredObject) and bind.value is not None:
             yield from bind.type.files(bind.value)
     for row in _rows(state.parameters):
@@ -151,12 +170,13 @@ def _given_files(state: ORMExecuteState, mapper: Mapper[Any]) -> Iterator[FileOb
             yield from attribute.type.files(row.get(attribute.name, row.get(str(attribute.column.key))))
 
 
-def _literals(state: ORMExecuteState) -> Iterable[BindParameter[Any]]:
+def _literals(state: ORMExecuteState, mapper: Mapper[Any]) -> Iterable[BindParameter[Any]]:
     statement: Any = state.statement
     if state.parameters:
         # Compiled only with the parameters it comes with; its own values can be walked.
         return (element for element in iterate(statement) if isinstance(element, BindParameter))
-    binds: Mapping[BindParameter[Any], str] = statement.compile().bind_names
+    dialect = writing_bind(state.session, mapper).dialect
+    binds: Mapping[BindParameter[Any], str] = statement.compile(dialect=dialect).bind_names
     return binds
 
 

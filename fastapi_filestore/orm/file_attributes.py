@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 from weakref import WeakSet
 
-from sqlalchemy import ColumnElement, Connection, String, Table, false, inspect, or_, select, tuple_, update
+from sqlalchemy import Column, ColumnElement, Connection, String, Table, false, inspect, or_, select, tuple_, update
 from sqlalchemy import cast as cast_sql
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, configure_mappers
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
@@ -41,8 +41,13 @@ def file_attributes(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
     return tuple(
         FileAttribute(prop.key, prop.columns[0], prop.columns[0].type)
         for prop in mapper.column_attrs
-        if isinstance(prop.columns[0].type, StoredObject)
+        if isinstance(prop.columns[0].type, StoredObject) and _is_own(mapper, prop.columns[0])
     )
+
+
+def _is_own(mapper: Mapper[Any], column: ColumnElement[Any]) -> bool:
+    # An expression, such as a subquery for the newest file of another table, shows what that table's rows hold.
+    return isinstance(column, Column) and column.table in mapper.tables
 
 
 @cache
@@ -85,14 +90,15 @@ def file_mappers() -> list[Mapper[Any]]:
 
 def mapper_of_table(table: object) -> Mapper[Any] | None:
     """Return the class whose rows are in a table, the first one of those that share it; None if no file is there."""
+    configure_mappers()  # this may be the first that a process does
     mapper = next((each for each in _mappers if each.local_table is table), None)
     if mapper is None:
         return None
     return mapper.base_mapper if mapper.base_mapper.local_table is table else mapper
 
 
-Held: TypeAlias = dict[str, list[FileObject]]
-"""The files of a row, by attribute."""
+Held: TypeAlias = dict[FileAttribute, list[FileObject]]
+"""The files of a row, by attribute: two classes that inherit from one may give two columns the same name."""
 
 
 def stored_files(
@@ -167,9 +173,11 @@ def _locked_rows(
 def take_write_lock(connection: Connection, mapper: Mapper[Any]) -> None:
     """Make what is read next stay true on SQLite, which has no FOR UPDATE."""
     # A read before the first write is not part of a transaction there; an update of no row begins one all the same.
-    table = cast("Table", mapper.base_mapper.local_table)
-    connection.execute(update(table).values({key.name: key for key in table.primary_key}).where(false()))
+    table = next(each for each in mapper.base_mapper.tables if isinstance(each, Table))
+    # What has an `onupdate` would be computed, too, for nothing.
+    columns = [column for column in table.columns if column.primary_key or column.onupdate is not None]
+    connection.execute(update(table).values({column: column for column in columns}).where(false()))
 
 
 def _files_in(values: Sequence[Any], attributes: Sequence[FileAttribute]) -> Held:
-    return {attribute.name: attribute.type.files(value) for attribute, value in zip(attributes, values, strict=True)}
+    return {attribute: attribute.type.files(value) for attribute, value in zip(attributes, values, strict=True)}

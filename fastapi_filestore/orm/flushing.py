@@ -11,8 +11,8 @@ from sqlalchemy.orm import InstanceState, Mapper, Session
 
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.booking import Change, book_changes, booked, store_files
-from fastapi_filestore.orm.file_attributes import Held, file_attributes, stored_files
-from fastapi_filestore.orm.tracking import watch_metadata
+from fastapi_filestore.orm.file_attributes import FileAttribute, Held, file_attributes, stored_files
+from fastapi_filestore.orm.tracking import adopt, watch_metadata
 
 Identity = tuple[Any, ...]
 Rows = dict[InstanceState[Any], Held]
@@ -50,9 +50,7 @@ def book_rows(
     """Book what rows come to hold and cease to hold; what they held is what the database says, not the memory."""
     in_database = _in_database(session, [*changed, *deleted], switched)
     changes = [(state, in_database.get(state, {}), changed.get(state, {})) for state in [*changed, *deleted]]
-    _book(
-        session, [(state, old.get(name, []), new.get(name, [])) for state, old, new in changes for name in new or old]
-    )
+    _book(session, [(state, old.get(at, []), new.get(at, [])) for state, old, new in changes for at in new or old])
     return in_database
 
 
@@ -72,9 +70,9 @@ def book_switched(session: Session, state: InstanceState[Any]) -> None:
     new = flush.new.get(state, {})
     flush.old[state] = held
     if replaced in flush.deleted:
-        _book(session, [(state, [], files) for name, files in held.items() if name not in new])
+        _book(session, [(state, [], files) for attribute, files in held.items() if attribute not in new])
     else:
-        _book(session, [(state, files, []) for name, files in held.items() if name in new])
+        _book(session, [(state, files, []) for attribute, files in held.items() if attribute in new])
 
 
 def book_late_changes(session: Session) -> None:
@@ -98,17 +96,16 @@ def _flush_of(session: Session) -> Flush:
 
 def _late_changes(flush: Flush, state: InstanceState[Any]) -> Iterator[Change]:
     planned, written = flush.new.get(state, {}), _new_files(state)
-    for name in planned | written:
+    for attribute in planned | written:
         # What is not written stays as it was; what was not planned was seen by nobody but the row itself.
-        before = planned[name] if name in planned else _files_before(state, name)
-        after = written[name] if name in written else flush.old.get(state, {}).get(name, [])
+        before = planned[attribute] if attribute in planned else _files_before(state, attribute)
+        after = written[attribute] if attribute in written else flush.old.get(state, {}).get(attribute, [])
         if [file.location for file in before] != [file.location for file in after]:
             yield before, after
 
 
-def _files_before(state: InstanceState[Any], name: str) -> list[FileObject]:
-    attribute = next(each for each in file_attributes(state.mapper) if each.name == name)
-    before = state.attrs[name].history.deleted
+def _files_before(state: InstanceState[Any], attribute: FileAttribute) -> list[FileObject]:
+    before = state.attrs[attribute.name].history.deleted
     return attribute.type.files(before[0]) if before else []
 
 
@@ -128,8 +125,11 @@ def _changed(session: Session) -> Rows:
 
 
 def _new_files(state: InstanceState[Any]) -> Held:
+    for attribute in file_attributes(state.mapper):
+        if attribute.name in state.dict:
+            adopt(state, attribute)
     return {
-        attribute.name: attribute.files(state.obj())
+        attribute: attribute.files(state.obj())
         for attribute in file_attributes(state.mapper)
         if attribute.name in state.dict and (state.key is None or state.attrs[attribute.name].history.has_changes())
     }
@@ -158,8 +158,8 @@ def _states(rows: Any) -> Iterator[InstanceState[Any]]:
 
 def _watch(changed: Rows) -> None:
     for state, held in changed.items():
-        for name, files in held.items():
-            watch_metadata(state, name, files)
+        for attribute, files in held.items():
+            watch_metadata(state, attribute.name, files)
 
 
 def _by_mapper(changed: Rows) -> dict[Mapper[Any], list[FileObject]]:

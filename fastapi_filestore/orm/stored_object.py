@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import ref
 
 from sqlalchemy import JSON, Dialect, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.mutable import MutableList
-from sqlalchemy.orm import InstrumentedAttribute, Mapper
+from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Mapper
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from fastapi_filestore.errors import ConfigurationError, PendingContentError
@@ -18,7 +19,30 @@ from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 
 class FileList(MutableList[FileObject]):
-    """The files of one row: a list whose changes in place the session sees."""
+    """The files of one row: a list whose changes in place the session sees.
+
+    `row` is the row that it was loaded with, weakly referenced.
+    """
+
+    row: "ref[Any] | None" = None
+
+    def belong(self, state: InstanceState[Any], name: str) -> None:
+        """Note the row that holds it, where no event told."""
+        self._parents[state] = name
+
+    def changed(self) -> None:
+        """Tell the row.
+
+        Raises:
+            PendingContentError: There is nobody to tell: what is added would never be stored.
+        """
+        is_lost = self.row is not None and self.row() is None
+        if is_lost or any(state.dict.get(name, self) is not self for state, name in self._parents.items()):
+            raise PendingContentError(
+                "The row of this list is gone, or has loaded another one since: keep the row in a name while you "
+                "change its files, or change a list of your own, list(files)."
+            )
+        super().changed()
 
     @classmethod
     def coerce(cls, key: str, value: object) -> "FileList | None":
@@ -170,7 +194,30 @@ def _watch(attribute: InstrumentedAttribute[Any], column_type: StoredObject) -> 
 @event.listens_for(Mapper, "mapper_configured")
 def _watch_file_attributes(mapper: Mapper[Any], class_: type) -> None:
     for prop in mapper.column_attrs:
-        column_type = prop.columns[0].type
+        column = prop.columns[0]
         inherited = mapper.inherits is not None and prop.key in mapper.inherits.column_attrs
-        if isinstance(column_type, StoredObject) and not inherited:
-            _watch(getattr(class_, prop.key), column_type)
+        if inherited:
+            continue
+        if isinstance(column.type, StoredObject):
+            _refuse_default(column)
+            _watch(getattr(class_, prop.key), column.type)
+        elif isinstance(getattr(column.type, "impl_instance", None), StoredObject):
+            raise ConfigurationError(
+                f"{column}: nobody would track the files of a {type(column.type).__name__}, which only wraps "
+                "StoredObject: inherit from StoredObject instead."
+            )
+
+
+def _refuse_default(column: Any) -> None:
+    """Refuse a default that may be a file: all rows that get it would share one object."""
+    for name in ("default", "onupdate", "server_default", "server_onupdate"):
+        if not _is_empty(getattr(column, name, None)):
+            raise ConfigurationError(
+                f"{column} has a {name}, which may be a file that many rows would share: give each row its own file "
+                "where the row is made. Nothing but NULL and, of a list, default=list can be a default."
+            )
+
+
+def _is_empty(default: Any) -> bool:
+    value = getattr(default, "arg", None)  # SQLAlchemy wraps a function that takes no context
+    return value is None or getattr(value, "__wrapped__", value) is list or str(value).strip("'") in {"[]", "NULL"}

@@ -17,6 +17,7 @@ from sqlalchemy.orm import (
     UOWTransaction,
 )
 
+from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.booking import CONNECTED, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
@@ -25,7 +26,7 @@ from fastapi_filestore.orm.commits import forget_connections, watch_commits
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
 from fastapi_filestore.orm.file_attributes import file_attributes, note_mapper
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, prepare_flush
-from fastapi_filestore.orm.tracking import watch_metadata
+from fastapi_filestore.orm.tracking import watch_loaded
 
 _COMMITTING = "fastapi_filestore.committing"
 """Set in a session's info from the check before a COMMIT to its end."""
@@ -42,8 +43,16 @@ def _note_connection(session: Session, transaction: SessionTransaction, connecti
 
 @event.listens_for(Session, "before_flush")
 def _begin_flush(session: Session, context: UOWTransaction, instances: object) -> None:
+    if instances is not None:
+        _refuse_partial_flush(session)
     honour_unended(session)
     session.info[_BEGUN] = True
+
+
+def _refuse_partial_flush(session: Session) -> None:
+    # What is booked for a flush is all that changed; whose row is not written now may never be.
+    if any(file_attributes(inspect(row).mapper) for row in [*session.new, *session.dirty, *session.deleted]):
+        raise UnsupportedStatementError("flush(objects) would write some of the rows that hold files: flush() all.")
 
 
 @event.listens_for(Session, "after_transaction_create")
@@ -93,7 +102,7 @@ def _watch_rows(mapper: Mapper[Any], class_: type) -> None:
 def _watch_loaded(state: InstanceState[Any], context: object, names: object = None) -> None:
     for attribute in file_attributes(state.mapper):
         if attribute.name in state.dict:
-            watch_metadata(state, attribute.name, attribute.type.files(state.dict[attribute.name]))
+            watch_loaded(state, attribute)
 
 
 @event.listens_for(Session, "before_commit")

@@ -55,7 +55,7 @@ class Rows(Generic[ModelT]):
         if not found:  # it went before it was locked
             raise RowNotFoundError(self.model.__name__, identity)
         (files,) = found.values()
-        return files.get(attribute.name, [])
+        return files.get(attribute, [])
 
     def change(self, session: Session, identity: object, values: Mapping[str, object]) -> ModelT:
         """Set attributes of a row."""

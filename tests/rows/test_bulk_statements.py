@@ -169,6 +169,31 @@ async def test_an_upsert_is_refused(rows: Rows) -> None:
             await _run(work, upsert)
 
 
+async def test_an_upsert_that_leaves_files_alone_is_one(rows: Rows) -> None:
+    """A statement that neither gives nor sets a file replaces none."""
+    identity = await rows.add(title="a", file=pending(b"kept"))
+    dialect = postgresql if rows.engine.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(Document).values(title="a")
+    renaming = statement.on_conflict_do_update(index_elements=["title"], set_={"title": "b"})
+    async with rows.work() as work:
+        await _run(work, statement.on_conflict_do_nothing())
+        await _run(work, renaming)
+        await work.commit()
+        assert (await work.do(lambda s: s.get_one(Document, identity))).title == "b"
+
+    assert await rows.content(identity) == b"kept"
+
+
+async def test_an_upsert_that_sets_a_file_is_refused_without_one(rows: Rows) -> None:
+    """To set a file column to NULL replaces a file, too."""
+    await rows.add(title="a", file=pending(b"kept"))
+    dialect = postgresql if rows.engine.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(Document).values(title="a")
+    async with rows.work() as work:
+        with pytest.raises(UnsupportedStatementError, match="look the row up"):
+            await _run(work, statement.on_conflict_do_update(index_elements=["title"], set_={Document.file: None}))
+
+
 async def test_legacy_bulk_methods_refuse_pending_files(rows: Rows) -> None:
     """Session.bulk_insert_mappings, which tells nobody, refuses a file that nobody stored."""
 

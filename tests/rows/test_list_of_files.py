@@ -1,12 +1,14 @@
 """Several files in a column: what counts is the set of objects before and after."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fastapi_filestore import FileObject, SharedFileError, UnsupportedContentError
+from fastapi_filestore import FileObject, PendingContentError, SharedFileError, UnsupportedContentError
 from tests.rows.conftest import Rows, pending
 from tests.rows.models import Document
 
@@ -157,3 +159,41 @@ async def test_a_file_moves_between_columns(rows: Rows) -> None:
         await work.commit()
 
     assert len(await rows.keys()) == 1
+
+
+async def test_a_list_whose_row_is_gone_can_be_told_nothing(rows: Rows) -> None:
+    """Pages that nobody would store are an error, whether the row is gone or has another list by now."""
+    identity = await rows.add(title="a", pages=_named("a"))
+
+    def append_to_lost(session: Session) -> None:
+        pages: Any = session.get_one(Document, identity).pages
+        gc.collect()
+        pages.append(pending())
+
+    def append_to_old(session: Session) -> None:
+        document = session.get_one(Document, identity)
+        pages: Any = document.pages
+        session.refresh(document)
+        pages.append(pending())
+
+    async with rows.work() as work:
+        for append in (append_to_lost, append_to_old):
+            with pytest.raises(PendingContentError, match="keep the row in a name"):
+                await work.do(append)
+
+
+async def test_a_list_that_was_replaced_is_anybodys(rows: Rows) -> None:
+    """What a row held before, and a list that was read without its row, may be changed."""
+    identity = await rows.add(title="a", pages=_named("a", "b"))
+
+    def take_out(session: Session) -> None:
+        document = session.get_one(Document, identity)
+        pages: Any = document.pages
+        document.pages = None
+        pages.pop()
+        alone: Any = session.scalars(select(Document.pages).where(Document.id == identity)).one()
+        assert alone is None
+
+    async with rows.work() as work:
+        await work.do(take_out)
+        await work.commit()

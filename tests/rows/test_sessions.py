@@ -15,7 +15,14 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session, defer, make_transient, scoped_session, sessionmaker
 
-from fastapi_filestore import FileObject, IntentLostError, SharedFileError, StorageUnavailableError, storages
+from fastapi_filestore import (
+    FileObject,
+    IntentLostError,
+    SharedFileError,
+    StorageUnavailableError,
+    UnsupportedStatementError,
+    storages,
+)
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import Rows, Work, pending
@@ -305,3 +312,13 @@ async def test_a_process_that_slept_too_long_loses_one_upload(rows: Rows) -> Non
         await work.commit()
 
     assert len(await rows.keys()) == 3
+
+
+@pytest.mark.filterwarnings("ignore:The `objects` parameter:sqlalchemy.exc.SADeprecationWarning")
+async def test_a_flush_of_some_rows_is_refused(rows: Rows) -> None:
+    """What is booked for a flush is all that changed, so all of it is to be written."""
+    async with rows.work() as work:
+        first, second = Document(title="a", file=pending()), Document(title="b", file=pending())
+        await work.do(lambda s: s.add_all([first, second]))
+        with pytest.raises(UnsupportedStatementError, match=r"flush\(\) all"):
+            await work.do(lambda s: s.flush([first]))

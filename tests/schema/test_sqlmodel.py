@@ -1,10 +1,11 @@
 """With SQLModel a file is a field like any other, for rows, for responses, and never for requests."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, UploadFile
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -115,6 +116,20 @@ async def test_rows_in_a_session(engine: Engine, backend: ObstoreBackend) -> Non
         session.delete(row)
         session.commit()
     assert await contents(backend) == set()
+
+
+async def test_what_is_assigned_is_what_the_column_holds(engine: Engine, backend: ObstoreBackend) -> None:
+    """A list that was assigned is watched from its flush on, and an upload becomes a file."""
+    with Session(engine, expire_on_commit=False) as session:
+        row = Letter(title="t")
+        session.add(row)
+        row.pages = [letter(b"1")]
+        row.file = UploadFile(BytesIO(b"upload"), filename="a.txt")  # type: ignore[assignment]
+        session.commit()
+        row.pages.append(letter(b"2"))
+        session.commit()
+
+    assert await contents(backend) == {b"1", b"2", b"upload"}
 
 
 async def test_rows_in_a_service(tmp_path: Path, engine: Engine, backend: ObstoreBackend) -> None:

@@ -1,0 +1,226 @@
+"""Mappings that are seldom: expressions, columns under other names, classes that share a table, defaults, views."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Column, Engine, ForeignKey, Integer, MetaData, Table, create_engine, delete, select, text, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column, registry
+from sqlalchemy.types import TypeDecorator
+
+from fastapi_filestore import ConfigurationError, FileObject, ObstoreBackend, StoredObject, add_ledger, audit
+from fastapi_filestore.storage.blocking import run_blocking
+from tests.rows.conftest import begin_sqlite_properly, pending
+
+_computed: list[int] = []
+
+
+def _counted() -> int:
+    _computed.append(1)
+    return len(_computed)
+
+
+class Base(DeclarativeBase):
+    """The tables of this file."""
+
+
+add_ledger(Base.metadata, name="intents_of_mappings")
+
+
+class Child(Base):
+    """A row with a file."""
+
+    __tablename__ = "children"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("parents.id", ondelete="SET NULL"))
+    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+
+class Parent(Base):
+    """A row without one that shows the newest of its children's."""
+
+    __tablename__ = "parents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+Parent.latest = column_property(
+    select(Child.file).where(Child.parent_id == Parent.id).order_by(Child.id.desc()).limit(1).scalar_subquery()
+)
+
+
+class Asset(Base):
+    """Rows of several classes in one table, each with a column of its own under one name."""
+
+    __tablename__ = "mapped_assets"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "asset"}  # noqa: RUF012 - SQLAlchemy reads it
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+
+
+class Picture(Asset):
+    """One of them."""
+
+    __mapper_args__ = {"polymorphic_identity": "picture"}  # noqa: RUF012 - as above
+
+    file: Mapped[FileObject | None] = mapped_column("picture_file", StoredObject("rows"))
+
+
+class Video(Asset):
+    """Another one."""
+
+    __mapper_args__ = {"polymorphic_identity": "video"}  # noqa: RUF012 - as above
+
+    file: Mapped[FileObject | None] = mapped_column("video_file", StoredObject("rows"))
+
+
+class Renamed(Base):
+    """A row whose columns have other keys than names, and one that is computed at each update."""
+
+    __tablename__ = "renamed"
+
+    id: Mapped[int] = mapped_column("db_id", key="ident", primary_key=True)
+    changes: Mapped[int] = mapped_column(default=0, onupdate=_counted)
+    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+
+class ChildView(Base):
+    """Rows of a view of another table."""
+
+    __table__ = Table(
+        "children_view", MetaData(), Column("id", Integer, primary_key=True), Column("file", StoredObject())
+    )
+    file: Mapped[FileObject]
+
+
+@pytest.fixture
+def engine(tmp_path: Path, backend: ObstoreBackend) -> Iterator[Engine]:
+    """A database with the tables, and the view."""
+    engine = create_engine(f"sqlite:///{tmp_path}/rows.db")
+    begin_sqlite_properly(engine)
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE VIEW children_view AS SELECT id, file FROM children"))
+    yield engine
+    engine.dispose()
+
+
+def _findings(engine: Engine) -> list[str]:
+    async def found() -> list[str]:
+        return [one.kind.value async for one in audit(engine, Child, grace=timedelta(seconds=-9))]
+
+    return run_blocking(found())
+
+
+def _add(engine: Engine, *rows: object) -> None:
+    with Session(engine) as session:
+        session.add_all(rows)
+        session.commit()
+
+
+def test_a_row_that_shows_the_file_of_another_does_not_hold_it(engine: Engine) -> None:
+    """An expression over another table holds nothing: whoever shows a file may go without it."""
+    _add(engine, Parent(id=1), Child(id=1, parent_id=1, file=pending(b"child")))
+    with Session(engine) as session:
+        parent = session.get_one(Parent, 1)
+        assert parent.latest is not None  # type: ignore[attr-defined]
+        session.delete(parent)
+        session.commit()
+
+    assert _findings(engine) == []
+
+
+def test_bulk_statements_tell_columns_of_one_name_apart(engine: Engine) -> None:
+    """Classes that share a table may call two columns the same; each row's own file is replaced and deleted."""
+    _add(engine, Picture(id=1, file=pending(b"1")), Video(id=2, file=pending(b"2")), Picture(id=3, file=pending(b"3")))
+    table: Any = Asset.__table__
+    with Session(engine) as session:
+        session.execute(update(table).where(table.c.id == 1).values(picture_file=pending(b"new")))
+        session.execute(delete(Asset).where(Asset.id == 3))
+        session.commit()
+        assert (session.get_one(Picture, 1).file or pending()).get_content() == b"new"
+
+    assert _findings(engine) == []
+
+
+def test_a_column_may_have_another_key_than_its_name(engine: Engine) -> None:
+    """Files of such a row are replaced and deleted like any other's, and nothing is computed but for real updates."""
+    _add(engine, Renamed(id=1, file=pending(b"old")))
+    _computed.clear()
+    with Session(engine) as session:
+        row = session.get_one(Renamed, 1)
+        row.file = pending(b"new")
+        session.commit()
+        assert len(_computed) == 1
+        session.delete(row)
+        session.commit()
+
+    assert _findings(engine) == []
+
+
+def test_a_view_is_no_second_place(engine: Engine, backend: ObstoreBackend) -> None:
+    """A file that a client stored comes into a table of which a class maps a view."""
+    run_blocking(backend.put("from/client", b"client"))
+    _add(engine, Child(file=FileObject("rows", "a.txt", path="from/client")))
+    with Session(engine) as session:
+        shown = session.scalars(select(ChildView)).one()
+        assert shown.file.get_content() == b"client"
+
+
+@pytest.mark.parametrize(
+    "default",
+    [
+        {"default": pending},
+        {"default": lambda: FileObject("rows", path="avatar.png")},
+        {"onupdate": pending},
+        {"server_default": '{"backend": "rows", "path": "avatar.png", "filename": "avatar.png"}'},
+    ],
+)
+def test_a_file_as_a_default_is_refused(default: dict[str, Any]) -> None:
+    """Rows that get a default would share one object, and lose it with the first of them."""
+    with pytest.raises(ConfigurationError, match=r"users\.avatar has a .*default|users\.avatar has a onupdate"):
+        _map(StoredObject("rows"), default)
+
+
+@pytest.mark.parametrize(
+    "default",
+    [
+        {},
+        {"default": None},
+        {"default": list},
+        {"default": []},
+        {"server_default": "[]"},
+        {"server_default": text("'[]'")},
+        {"server_default": text("NULL")},
+    ],
+)
+def test_no_files_are_a_fine_default(default: dict[str, Any]) -> None:
+    """An empty list is nothing to share."""
+    _map(StoredObject("rows", multiple=True), default)
+
+
+def test_a_type_that_wraps_ours_is_refused() -> None:
+    """Nobody would see its files; a subclass is the way."""
+
+    class Pdf(TypeDecorator[Any]):
+        impl = StoredObject
+        cache_ok = True
+
+    with pytest.raises(ConfigurationError, match=r"users\.avatar: nobody would track .* Pdf"):
+        _map(Pdf("rows"), {})
+
+
+def _map(column_type: Any, default: dict[str, Any]) -> None:
+    mappers = registry()
+    table = Table(
+        "users", mappers.metadata, Column("id", Integer, primary_key=True), Column("avatar", column_type, **default)
+    )
+    try:
+        mappers.map_imperatively(type("User", (), {}), table)
+        mappers.configure()
+    finally:
+        mappers.dispose()

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from datetime import datetime
 from enum import Enum
 from typing import Any, Self, TypeAlias
+from weakref import ref
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -56,6 +57,7 @@ class FileDescription:
         "saving",
         "size",
         "state",
+        "unit",
         "version_id",
     )
 
@@ -94,6 +96,7 @@ class FileDescription:
         self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
         self.fresh = False
         self.claim: object | None = None
+        self.unit: ref[Any] | None = None
         self._key: str | None = None
         self._content = None if content is None else read_content(content)
         self.saving: list[Future[None]] | None = None
@@ -148,6 +151,11 @@ class FileDescription:
         path = self.path or self._key
         return None if path is None else (self.backend, path)
 
+    @property
+    def has_own_key(self) -> bool:
+        """Whether its object key was given, and not generated, so that another object may have had it before."""
+        return self._chosen_path is not None
+
     def assign(self, backend: str | None, registry: StorageRegistry, rules: FileRules = NO_RULES) -> None:
         """Choose the column it is for: it is stored at the backend it names, else at this one, if the rules take it."""
         self.rules = rules
@@ -169,7 +177,7 @@ class FileDescription:
 
     def settle(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
-        self.fresh, self.claim, self._content = False, None, None
+        self.fresh, self.claim, self._content, self.unit = False, None, None, None
 
     def undo(self) -> None:
         """Note that the bytes are deleted since no row came to point to them; content that can be stored again is."""
@@ -178,7 +186,7 @@ class FileDescription:
         else:
             self.state, self.path = FileState.PENDING, self._chosen_path
             self._forget()
-        self.fresh, self.claim = False, None
+        self.fresh, self.claim, self.unit = False, None, None
 
     # -- being a value -----------------------------------------------------------------------------
 
@@ -204,7 +212,8 @@ class FileDescription:
             setattr(twin, name, getattr(self, name))
         twin._metadata = Metadata(self._metadata)
         # A reserved key is good for one upload, and this one is not under way.
-        twin._key = twin.saving = None
+        twin._key = twin.saving = twin.unit = None
+        twin.fresh = False  # the bytes go with the file that stored them
         twin.claim = self.claim if self.is_stored else None
         return twin
 
@@ -219,7 +228,8 @@ class FileDescription:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._registry, self.rules = storages, NO_RULES
-        self._content = self.saving = self.claim = self.admitted_by = None
+        self._content = self.saving = self.claim = self.admitted_by = self.unit = None
+        self.fresh = False
         for name, value in state.items():
             setattr(self, name, value)
 
@@ -232,8 +242,11 @@ class FileDescription:
         return json_schema_of(handler)
 
 
-_STAYS_HERE = frozenset({"_content", "_registry", "saving", "claim", "rules", "admitted_by"})
-"""What can't travel: an open file, live connections, a thread's business, a database, a column's validators."""
+_STAYS_HERE = frozenset({"_content", "_registry", "saving", "claim", "rules", "admitted_by", "fresh", "unit"})
+"""What can't travel: an open file, live connections, a thread's business, a database, a column's validators.
+
+Nor does the right to delete the bytes: a job that is run twice must not undo what a row of the first run holds.
+"""
 
 
 def _register(backend: StorageBackend, registry: StorageRegistry) -> str:

@@ -38,6 +38,7 @@ class FileObject(FileDescription):
         state: Where the bytes are.
         fresh: Whether this object stored the bytes itself and no committed row points to them yet.
         claim: The ledger that knows of a fresh object's key, if one does.
+        unit: The session, weakly referenced, whose open transaction writes it to a row.
         rules: What the column that it is in, or on its way to, asks for.
         admitted_by: The rules that it was found right by.
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapper, Session
 from fastapi_filestore.errors import IntentLostError, PendingContentError, StaleFileError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.binds import writing_connection
-from fastapi_filestore.orm.bookkeeping import Book, current_book, whole_book
+from fastapi_filestore.orm.bookkeeping import Book, current_book, disown, own, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room
 from fastapi_filestore.orm.ledger import access_of, ledger_of
@@ -41,6 +41,7 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
     """Store the pending files that rows are to hold."""
     book = booked(session)
     claimed = [(file, access_of(session, mapper)) for mapper, some in files.items() for file in some]
+    own(session, [file for file, _ in claimed if file.fresh or not file.is_stored])
     gone = next((file for file, _ in claimed if file.state is FileState.GONE), None)
     if gone is not None:
         raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")
@@ -49,6 +50,7 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
             await_in_session(store(claimed, room=_room(session, claimed)))
     finally:
         book.store(file for file, _ in claimed if file.is_stored)
+        disown(file for file, _ in claimed if not file.is_stored)
 
 
 def _room(session: Session, claimed: Iterable[Claimed]) -> Room:
@@ -95,7 +97,8 @@ def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change
 def _refuse_garbage(session: Session, mapper: Mapper[Any], gained: Mapping[Location, FileObject]) -> None:
     # At once, since a trigger may take the intent back; at the commit again, for other sessions may commit till then.
     access, whole = access_of(session, mapper), whole_book(session)
-    strange = gained.keys() - whole.fresh.keys() - whole.intended.keys()
+    # A key that was generated is new; one that was given may be of an object that is still to be deleted.
+    strange = {at for at, file in gained.items() if file.has_own_key or at not in whole.fresh} - whole.intended.keys()
     if access is None or not strange:
         return
     if known := access.ledger.known(writing_connection(session, mapper), strange):

@@ -1,17 +1,21 @@
 """What each (nested) transaction of a session did to files, so that its end can be honoured."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
+from weakref import ref
 
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
+from fastapi_filestore.errors import SharedFileError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger import LedgerAccess
 
 _BOOKS = "fastapi_filestore.books"
+_owning = Lock()
 
 
 @dataclass(slots=True)
@@ -120,6 +124,27 @@ def undone_on_failure(session: Session) -> Iterator[None]:
         kept.fresh.update(current_book(session).fresh)
         _books(session)[transaction] = kept
         raise
+
+
+def own(session: Session, files: Sequence[FileObject]) -> None:
+    """Note that files are on their way to rows of this session, which deletes their bytes if it is rolled back.
+
+    Raises:
+        SharedFileError: Another session, whose transaction is open, is about to write one of them to a row of its own.
+    """
+    with _owning:
+        for file in files:
+            owner = None if file.unit is None else file.unit()
+            if owner is not None and owner is not session:
+                raise SharedFileError(file.filename)
+        for file in files:
+            file.unit = ref(session)
+
+
+def disown(files: Iterable[FileObject]) -> None:
+    """Note that files are no session's any more."""
+    for file in files:
+        file.unit = None
 
 
 def is_booked(session: Session, file: FileObject) -> bool:

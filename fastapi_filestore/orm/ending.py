@@ -12,7 +12,16 @@ from sqlalchemy.orm import Mapper, Session, SessionTransaction
 from fastapi_filestore.errors import ObjectNotFoundError, SharedFileError, StaleFileError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.binds import writing_connection
-from fastapi_filestore.orm.bookkeeping import Book, close_book, enclosing_book, open_book, unended, whole_book
+from fastapi_filestore.orm.bookkeeping import (
+    Book,
+    close_book,
+    current_book,
+    disown,
+    enclosing_book,
+    open_book,
+    unended,
+    whole_book,
+)
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.commits import is_doubtful, is_inside_another
 from fastapi_filestore.orm.file_attributes import file_mappers, holders_in_database
@@ -77,10 +86,15 @@ def _connection_to(session: Session, mapper: Mapper[Any]) -> Connection | None:
 
 
 def _is_there(database: Inspector, table: Table) -> bool:
-    if not database.has_table(table.name, schema=table.schema):
+    if not database.has_table(table.name, schema=table.schema) or _is_view(database, table):
         return False
     columns = {column["name"] for column in database.get_columns(table.name, schema=table.schema)}
     return columns.issuperset(column.name for column in table.columns if isinstance(column.type, StoredObject))
+
+
+def _is_view(database: Inspector, table: Table) -> bool:
+    # It shows rows of other tables, which are not to be counted twice.
+    return table.name in database.get_view_names(schema=table.schema)
 
 
 def _is_garbage(session: Session, book: Book, file: FileObject) -> bool:
@@ -113,7 +127,15 @@ def honour_end(session: Session, transaction: SessionTransaction) -> None:
         return
     if book.committed and transaction.nested:
         enclosing_book(session, transaction).absorb(book)
-    elif book.committed and is_inside_another(session):
+        return
+    try:
+        _honour(session, transaction, book)
+    finally:
+        disown(book.fresh.values())
+
+
+def _honour(session: Session, transaction: SessionTransaction, book: Book) -> None:
+    if book.committed and is_inside_another(session):
         _wait_for_another(book)
     elif book.committed:
         _follow_commit(book)
@@ -122,7 +144,7 @@ def honour_end(session: Session, transaction: SessionTransaction) -> None:
     elif transaction.nested:
         # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
         gone = await_in_session(finish(_undo(book), patience=PATIENCE))
-        enclosing_book(session, transaction).forgettable.update(gone)
+        enclosing_book(session, transaction).forgettable.update(gone | book.forgettable)
     else:
         await_in_session(finish(_follow_rollback(book), patience=PATIENCE))
 
@@ -199,9 +221,14 @@ def _by_access(intents: Intents) -> Iterable[tuple[LedgerAccess, list[Location]]
     return groups.items()
 
 
-async def abandon(files: Iterable[FileObject]) -> None:
+async def abandon(session: Session, files: Iterable[FileObject]) -> None:
     """Delete files that were stored for a row which will never be written, and their intents."""
     if fresh := [file for file in files if file.fresh]:
         book = Book()
         book.store(fresh)
-        await finish(_follow_rollback(book), patience=PATIENCE)
+        gone = await finish(_undo(book), patience=PATIENCE)
+        if session.in_transaction():
+            # It may hold the lock of SQLite's one writer: intents are forgotten once it has ended.
+            current_book(session).forgettable.update(gone)
+        else:
+            await finish(_forget(gone), patience=PATIENCE)

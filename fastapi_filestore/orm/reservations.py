@@ -4,13 +4,15 @@ import asyncio
 import os
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakKeyDictionary
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess, explain_missing
 from fastapi_filestore.storage.keys import generate_key
@@ -24,11 +26,15 @@ USABLE_PART = 0.25
 
 @dataclass(slots=True)
 class Reservations:
-    """The unused keys of one backend, in one ledger, of this process; each with the moment it is too old."""
+    """The unused keys of one backend, in one ledger, of this process; each with the moment it is too old.
+
+    `refused` are those that were taken for content which was refused: their intents go with the next block's coming.
+    """
 
     access: LedgerAccess
     backend: str
     keys: deque[tuple[float, str]] = field(default_factory=deque)
+    refused: list[str] = field(default_factory=list)
     size: int = 1
     taken: int = 0
     refilling: WeakKeyDictionary[asyncio.AbstractEventLoop, Locks] = field(default_factory=WeakKeyDictionary)
@@ -53,6 +59,10 @@ class Reservations:
             ready += self.take_ready(count - len(ready))
         return ready
 
+    def give_back(self, key: str) -> None:
+        """Let the intent of a key go that was taken, and at which nothing was stored."""
+        self.refused.append(key)
+
     async def _refill(self, missing: int, room: Room) -> None:
         # As many as were used of the last block, twice over: a quiet application reserves one key at a time.
         self.size = max(1, missing, min(self.access.ledger.block, 2 * self.taken))
@@ -63,20 +73,29 @@ class Reservations:
         self.keys.extend((deadline, key) for key in keys)
 
     async def _write(self, keys: Sequence[str], room: Room) -> None:
-        ledger = self.access.ledger
+        ledger, refused = self.access.ledger, list(self.refused)
         try:
-            await run_on_engine(self.access.engine, partial(ledger.reserve, backend=self.backend, paths=keys), room)
+            await run_on_engine(self.access.engine, partial(self._exchange, refused=refused, keys=keys), room)
         except (OperationalError, ProgrammingError) as error:
             explain_missing(error, ledger)
             raise
+        del self.refused[: len(refused)]
+
+    def _exchange(self, connection: Connection, *, refused: Sequence[str], keys: Sequence[str]) -> None:
+        self.access.ledger.forget(connection, self._locations(refused))
+        self.access.ledger.reserve(connection, self.backend, keys)
+
+    def _locations(self, keys: Iterable[str]) -> list[Location]:
+        return [(self.backend, key) for key in keys]
 
     async def release(self) -> None:
         """Give unused keys back, so that no sweeper has to look for their objects."""
-        unused = [key for _, key in self.keys]
+        unused = [*self.refused, *(key for _, key in self.keys)]
         self.keys.clear()
+        self.refused.clear()
         if unused:
-            locations = [(self.backend, key) for key in unused]
-            await run_on_engine(self.access.engine, partial(self.access.ledger.forget, locations=locations))
+            forget = partial(self.access.ledger.forget, locations=self._locations(unused))
+            await run_on_engine(self.access.engine, forget)
 
 
 _reservations: dict[tuple[int, LedgerAccess, str], Reservations] = {}

@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import groupby
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.errors import FilestoreError, StorageError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess
@@ -23,6 +23,9 @@ UPLOADS_AT_ONCE = 8
 
 RENEWALS_PER_AGE = 4
 """How often the intents of a long upload are renewed before they would fall due."""
+
+LAST_RENEWAL = 1.0
+"""Seconds that a renewal on its way gets to end."""
 
 Claimed = tuple[FileObject, LedgerAccess | None]
 """A file to be stored, and the ledger that is to know of it first."""
@@ -43,7 +46,7 @@ async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> N
     once = {id(file): (file, access) for file, access in claimed if not file.is_admitted}
     waiting = list(once.values())
     await _reserve([one for one in waiting if one[0].state is FileState.PENDING], room)
-    with _renewed(waiting):
+    async with _renewed(waiting):
         await _store_all([file for file, _ in waiting])
 
 
@@ -80,12 +83,26 @@ async def _store_all(files: Sequence[FileObject]) -> None:
 
 
 async def _store_one(file: FileObject) -> None:
-    await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
+    at = file.destination
+    try:
+        await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
+    except Exception as error:
+        if at is not None and isinstance(file.claim, LedgerAccess) and not file.is_stored:
+            _give_up(file, file.claim, at, is_certain=not isinstance(error, StorageError))
+        raise
     await file.admit_async()
 
 
-@contextmanager
-def _renewed(waiting: Sequence[Claimed]) -> Iterator[None]:
+def _give_up(file: FileObject, access: LedgerAccess, at: Location, *, is_certain: bool) -> None:
+    """Let the ledger forget a key if nothing is there: content was refused, or failed before the store had it all."""
+    file.claim = None
+    if is_certain:
+        backend, key = at
+        reservations_of(access, backend or "").give_back(key)
+
+
+@asynccontextmanager
+async def _renewed(waiting: Sequence[Claimed]) -> AsyncIterator[None]:
     """Keep the claims of uploads in flight from falling due while the block runs."""
     accesses = {access for file, access in waiting if access is not None and file.claim is not None}
     renewals = [Renewal(access, [file for file, _ in waiting]) for access in accesses]
@@ -93,7 +110,7 @@ def _renewed(waiting: Sequence[Claimed]) -> Iterator[None]:
         yield
     finally:
         for renewal in renewals:
-            renewal.stop()
+            await renewal.stop()
 
 
 class Renewal:
@@ -106,10 +123,14 @@ class Renewal:
         self._task: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(self._pause, self._begin)
 
-    def stop(self) -> None:
-        """Renew no more; a statement on its way ends by itself, since a driver cut off may lose its connection."""
+    async def stop(self) -> None:
+        """Renew no more; a statement on its way may end, since a driver that is cut off may lose its connection."""
         self._timer.cancel()
         self._over.set()
+        if self._task is not None:
+            # On SQLite it may wait for the transaction that waits here.
+            await asyncio.wait({self._task}, timeout=LAST_RENEWAL)
+            self._task.cancel()
 
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._go_on())

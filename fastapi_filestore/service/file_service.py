@@ -279,7 +279,8 @@ class FileService(Generic[ModelT]):
             await store([(file, access) for file in waiting])
 
     async def _abandon(self, files: Iterable[FileObject]) -> None:
-        await abandon(unbooked(plain_session(self.session), files))
+        session = plain_session(self.session)
+        await abandon(session, unbooked(session, files))
 
 
 def _files_of(row: object) -> list[FileObject]:

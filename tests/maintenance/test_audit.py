@@ -80,6 +80,16 @@ async def test_orphans_are_deleted_on_demand(site: Site) -> None:
     assert site.objects() == {row.file.path, row.pages[0].path, "ab/young"}
 
 
+async def test_a_copy_whose_row_is_not_committed_yet(site: Site) -> None:
+    """A copy of an old file is young, and stays until its row is committed."""
+    row = await site.add()
+    site.place(row.file.path, b"content")
+    twin = await row.file.copy_async()
+    await site.audit(fix=["orphan"])
+
+    assert site.objects() == {row.file.path, twin.path}
+
+
 async def test_what_the_ledger_knows_is_no_orphan(site: Site) -> None:
     """An object with an intent, to be uploaded or deleted, is the sweeper's."""
     upload, deletion = keys(2)

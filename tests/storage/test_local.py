@@ -4,6 +4,8 @@ import asyncio
 import os
 import resource
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from errno import EXDEV
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ from fastapi_filestore.errors import (
     StorageError,
     StoragePermissionError,
 )
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore import ObstoreBackend, local_copy
+from fastapi_filestore.storage.obstore.local_copy import PIECE
 from fastapi_filestore.storage.obstore.local_file import READ_SIZE, open_inside
 
 
@@ -205,6 +208,78 @@ async def test_copy_to_a_name_that_a_disk_cannot_hold(local: ObstoreBackend) -> 
         await local.copy("k", "Invoice #12")
 
     assert caught.value.key == "Invoice #12"
+
+
+async def test_a_copy_is_as_old_as_itself(local: ObstoreBackend, root: Path) -> None:
+    """A copy is a file of its own, made now: what is found by its age must not take it for an old one."""
+    await local.put("k", b"x")
+    await asyncio.to_thread(os.utime, root / "k", (0, 0))
+    await local.copy("k", "a/copied")
+    source, copied = await local.head("k"), await local.head("a/copied")
+
+    assert source.last_modified.timestamp() == 0
+    assert datetime.now(UTC) - copied.last_modified < timedelta(minutes=1)
+    assert _files(root) == ["k", "copied"]
+
+
+async def test_a_copy_onto_its_source(local: ObstoreBackend, root: Path) -> None:
+    """A copy to the very key of its source leaves one file of the same bytes, and nothing beside it."""
+    await local.put("k", b"x")
+    await local.copy("k", "k")
+
+    assert _files(root) == ["k"]
+    assert await (await local.open("k")).read() == b"x"
+
+
+@pytest.mark.parametrize("in_kernel", [True, False])
+async def test_a_copy_of_many_bytes(root: Path, monkeypatch: pytest.MonkeyPatch, in_kernel: bool) -> None:
+    """A copy longer than one step has every byte, whether or not the kernel copies between the two files."""
+    if not in_kernel:
+        monkeypatch.setattr(os, "copy_file_range", _refuse, raising=False)
+    monkeypatch.setattr(local_copy, "STEP", 3 * PIECE)
+    local, body = ObstoreBackend("local", root), os.urandom(7 * PIECE + 1)
+    await local.put("k", body)
+    await local.copy("k", "copied")
+
+    assert await (await local.open("copied")).read() == body
+
+
+def _refuse(*_: object) -> int:
+    raise OSError(EXDEV, "no copy from one disk to another")
+
+
+async def test_a_copy_that_is_cancelled(local: ObstoreBackend, root: Path) -> None:
+    """While it is copied nobody sees an object, other work goes on, and once cancelled nothing is left."""
+    await local.put("k", b"x")
+    await asyncio.to_thread(os.truncate, root / "k", 64 * 1024**3)
+    copying = asyncio.create_task(local.copy("k", "copied"))
+    while len(_files(root)) == 1:  # noqa: ASYNC110 - the disk sends no event
+        await asyncio.sleep(0.001)
+    seen = [info.path async for info in local.list()]
+    copying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+
+    assert seen == ["k"]
+    assert _files(root) == ["k"]
+    assert _held(root) == 0
+
+
+@pytest.mark.parametrize("size", [10, 8 * 1024 * 1024])
+async def test_a_copy_to_a_full_disk(local: ObstoreBackend, root: Path, size: int) -> None:
+    """Bytes that the disk does not take are an error, what was copied is removed, and what was there stays."""
+    await local.put("k", b"x" * size)
+    await local.put("old", b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+    try:
+        with pytest.raises(StorageError):
+            await local.copy("k", "old")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert sorted(_files(root)) == ["k", "old"]
+    assert await (await local.open("old")).read() == b"old"
 
 
 async def test_a_link_that_changes_while_it_is_opened(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

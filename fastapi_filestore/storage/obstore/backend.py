@@ -25,6 +25,7 @@ from fastapi_filestore.storage.keys import check_key
 from fastapi_filestore.storage.obstore.delete import delete_all
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import LocalFolder
+from fastapi_filestore.storage.obstore.local_copy import copy_file
 from fastapi_filestore.storage.obstore.local_file import FileChunks
 from fastapi_filestore.storage.obstore.local_write import LocalUpload
 from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, attributes_for
@@ -183,17 +184,17 @@ class ObstoreBackend:
             raise
 
     async def copy(self, source: str, target: str) -> None:
-        """Copy an object within the store, content type and metadata included; its bytes stay there."""
+        """Copy an object within the store, content type and metadata included; its bytes stay there.
+
+        It is an object of its own, as old as the copy; what was at the target is replaced.
+        """
         store = await self._use_at(source)
         await self._use_at(target, parent=True)
-        try:
-            with translated(self._key, source):
-                await obstore.copy_async(store, source, target)
-        except InvalidKeyError as exc:
-            await self.head(source)
-            raise InvalidKeyError(
-                str(exc).replace(ascii(source), ascii(target)), backend=self._key, key=target
-            ) from None
+        if self._folder is not None:
+            await copy_file(self._folder, source, target)
+            return
+        with translated(self._key, source):
+            await obstore.copy_async(store, source, target)
 
     async def delete(self, *paths: str) -> None:
         """Delete objects, several at a time; a missing one is fine."""

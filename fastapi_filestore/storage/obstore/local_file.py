@@ -33,6 +33,10 @@ class LocalFile:
         self._file.seek(start)
         return self._file.read(size) or b""
 
+    def fileno(self) -> int:
+        """Return its number in this process."""
+        return self._file.fileno()
+
     def close(self) -> None:
         """Close it; it may be closed already."""
         self._file.close()

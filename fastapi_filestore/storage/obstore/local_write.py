@@ -5,23 +5,20 @@ busy event loop takes longer than the writing, while obstore's threads need it o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field
-from errno import ENAMETOOLONG
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from fastapi_filestore.errors import InvalidKeyError
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import gathered
-from fastapi_filestore.storage.obstore.errors import translated
-from fastapi_filestore.storage.obstore.local import etag_of, is_staged
+from fastapi_filestore.storage.obstore.local import etag_of
 from fastapi_filestore.storage.obstore.put import Stored, Upload
 from fastapi_filestore.storage.obstore.reading import nothing
-from fastapi_filestore.storage.obstore.staged_file import StagedFile
+from fastapi_filestore.storage.obstore.staged_file import StagedFile, check_name, written
 
 T = TypeVar("T")
 
@@ -48,8 +45,7 @@ class LocalUpload:
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
-        if is_staged(self.short.path):
-            raise self._bad_name()
+        check_name(self.short.backend, self.short.path)
         async with aclosing(gathered(chunks, LEAST_BATCH)) as batches:
             first, second = await anext(batches, list[bytes]()), await anext(batches, None)
             if second is None:
@@ -86,11 +82,11 @@ class LocalUpload:
 
     async def _end_write(self) -> None:
         if self._job is not None:
-            with self._translated():
+            with self._written():
                 await asyncio.shield(self._job)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        with self._translated():
+        with self._written():
             return await finish(asyncio.get_running_loop().run_in_executor(None, work))
 
     async def _undo(self) -> None:
@@ -99,16 +95,5 @@ class LocalUpload:
             self._job.exception()  # it was raised already, or something else was
         await asyncio.to_thread(self.file.discard)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        with translated(self.short.backend, self.short.path):
-            try:
-                yield
-            except OSError as error:
-                if isinstance(error, NotADirectoryError | IsADirectoryError) or error.errno == ENAMETOOLONG:
-                    raise self._bad_name() from None
-                raise
-
-    def _bad_name(self) -> InvalidKeyError:
-        backend, path = self.short.backend, self.short.path
-        return InvalidKeyError(f"Backend {backend!r} can't hold an object named {path!a}.", backend=backend, key=path)
+    def _written(self) -> AbstractContextManager[None]:
+        return written(self.short.backend, self.short.path)

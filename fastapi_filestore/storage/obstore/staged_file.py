@@ -1,13 +1,17 @@
 """A file that is written beside its place, under a name that no listing shows, and put there once it is complete."""
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from errno import ENAMETOOLONG
 from pathlib import Path
 from secrets import randbits
 from typing import BinaryIO
 
-from fastapi_filestore.storage.obstore.local import STAGED
+from fastapi_filestore.errors import InvalidKeyError
+from fastapi_filestore.storage.obstore.errors import translated
+from fastapi_filestore.storage.obstore.local import STAGED, is_staged
 
 NUMBER_BITS = 40
 """Of the number in the name: two uploads to one key at once must not meet."""
@@ -31,6 +35,18 @@ class StagedFile:
         file = self._opened()
         for piece in pieces:
             file.write(piece)
+
+    def take(self, source: int, start: int, size: int) -> int:
+        """Append bytes of another open file, which the disk may share between the two, and return how many.
+
+        0 says that there are no more, or that the kernel does not copy between these files.
+        """
+        file = self._opened()
+        file.flush()
+        if sys.platform == "linux":
+            with suppress(OSError):  # a disk that is full says so again when the bytes are written
+                return os.copy_file_range(source, file.fileno(), size, start)
+        return 0
 
     def complete(self, rest: Iterable[bytes]) -> os.stat_result:
         """Append the last bytes, put the file in its place, and return its status.
@@ -75,3 +91,30 @@ class StagedFile:
         else:
             self._staged.replace(self._target)
             self._is_placed = True
+
+
+@contextmanager
+def written(backend: str, path: str) -> Iterator[None]:
+    """Turn what the disk raises of a file that is written inside into our errors.
+
+    Raises:
+        InvalidKeyError: The disk can't hold an object of that name.
+    """
+    check_name(backend, path)
+    with translated(backend, path):
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, NotADirectoryError | IsADirectoryError) or error.errno == ENAMETOOLONG:
+                raise _bad_name(backend, path) from None
+            raise
+
+
+def check_name(backend: str, path: str) -> None:
+    """Raise `InvalidKeyError` if a name is one that only an unfinished upload has."""
+    if is_staged(path):
+        raise _bad_name(backend, path)
+
+
+def _bad_name(backend: str, path: str) -> InvalidKeyError:
+    return InvalidKeyError(f"Backend {backend!r} can't hold an object named {path!a}.", backend=backend, key=path)

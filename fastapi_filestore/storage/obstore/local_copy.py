@@ -1,0 +1,86 @@
+"""Copying an object of a local folder to a file of its own: obstore's copy is a link, which is as old as its source."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from fastapi_filestore.storage.cleanup import finish
+from fastapi_filestore.storage.obstore.local import LocalFolder
+from fastapi_filestore.storage.obstore.local_file import LocalFile
+from fastapi_filestore.storage.obstore.staged_file import StagedFile, written
+
+STEP = 64 * 1024 * 1024
+"""Bytes that the kernel copies at once: a copy that is cancelled goes on for no longer."""
+PIECE = 1024 * 1024
+"""Bytes copied at once where the kernel does not do it, so that memory stays flat."""
+
+
+async def copy_file(folder: LocalFolder, source: str, target: str) -> None:
+    """Copy an object; readers of the target see what was there before, or the whole.
+
+    Raises:
+        ObjectNotFoundError: There is no source, or links lead out of the root.
+        InvalidKeyError: The disk can't hold an object of the target's name.
+    """
+    _, file = await folder.open(source)
+    try:
+        with written(folder.backend, target):
+            await _run(LocalCopy(file, StagedFile(folder.root / target, if_absent=False)))
+    finally:
+        file.close()
+
+
+async def _run(copy: "LocalCopy") -> None:
+    job = asyncio.get_running_loop().run_in_executor(None, copy.run)
+    try:
+        await asyncio.wait({job})
+    except asyncio.CancelledError:
+        copy.is_stopped = True
+        with suppress(Exception):  # whatever it says, it left nothing, and nobody waits for it any more
+            await finish(job)
+        raise
+    await job
+
+
+class CopyStoppedError(Exception):
+    """Ends the thread of a copy that nobody waits for."""
+
+
+@dataclass(slots=True)
+class LocalCopy:
+    """One copy under way, in a thread.
+
+    Attributes:
+        source: Where the bytes come from.
+        target: Where they go.
+        is_stopped: Set by another thread to end it.
+    """
+
+    source: LocalFile
+    target: StagedFile
+    is_stopped: bool = False
+    _copied: int = field(default=0, init=False)
+
+    def run(self) -> None:
+        """Copy, blocking; one that fails or is stopped leaves nothing."""
+        try:
+            while self._step():
+                self._check()
+            self.target.complete(())
+        except BaseException:
+            self.target.discard()
+            raise
+
+    def _step(self) -> int:
+        size = self.target.take(self.source.fileno(), self._copied, STEP) or self._step_in_memory()
+        self._copied += size
+        return size
+
+    def _step_in_memory(self) -> int:
+        piece = self.source.read(self._copied, PIECE)
+        self.target.write([piece])
+        return len(piece)
+
+    def _check(self) -> None:
+        if self.is_stopped:
+            raise CopyStoppedError

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol, TypeAlias, TypeGuard, cast
 
 from fastapi_filestore.errors import ContentConsumedError, UnsupportedContentError
+from fastapi_filestore.storage.sources import Source, source_of
 
 READ_SIZE = 1024 * 1024
 """Bytes read from a file at once: big enough that the hop to a thread costs nothing, small beside a part."""
@@ -52,13 +53,16 @@ Content: TypeAlias = (
 class ContentReader:
     """Content as chunks of bytes; it is content itself.
 
-    `size` is known in advance for bytes and paths. `replayable` content can be read again from its start.
+    `size` is known in advance for bytes and paths. `replayable` content can be read again from its start. `shared` is
+    what others may read from as well.
     """
 
-    __slots__ = ("_content", "_taken", "replayable", "size")
+    __slots__ = ("_content", "_shared", "_taken", "replayable", "size")
 
-    def __init__(self, content: Content, *, size: int | None = None, replayable: bool = False) -> None:
-        self._content = content
+    def __init__(
+        self, content: Content, *, size: int | None = None, replayable: bool = False, shared: Source | None = None
+    ) -> None:
+        self._content, self._shared = content, shared
         self._taken = False
         self.size = size
         self.replayable = replayable
@@ -72,7 +76,8 @@ class ContentReader:
         """Read the content from its start: an open file from where it stands, an UploadFile rewound.
 
         Raises:
-            ContentConsumedError: It was read already and can't be read again.
+            ContentConsumedError: It was read already and can't be read again, by this reader or, as the first chunk
+                is asked for, by another one of the same file or iterator.
         """
         if self._taken and not self.replayable:
             raise ContentConsumedError(
@@ -80,7 +85,10 @@ class ContentReader:
                 "(bytes and paths can be read any number of times)."
             )
         self._taken = True
-        return _checked(_read(self._content))
+        chunks = _checked(_read(self._content))
+        if self._shared is None:
+            return chunks
+        return self._shared.read_again(chunks) if self.replayable else self._shared.read_on(self._content, chunks)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks()
@@ -100,7 +108,9 @@ def read_content(content: object) -> ContentReader:
     if isinstance(content, os.PathLike):
         return ContentReader(content, size=Path(content).stat().st_size, replayable=True)
     if _is_stream(content):
-        return ContentReader(content, replayable=_is_async_file(content) or isinstance(content, list | tuple))
+        replayable = _is_async_file(content) or isinstance(content, list | tuple)
+        shared = source_of(content) if _moves(content) else None
+        return ContentReader(content, replayable=replayable, shared=shared)
     raise UnsupportedContentError(_refusal(content))
 
 
@@ -112,6 +122,13 @@ def _is_stream(content: object) -> TypeGuard[IO[bytes] | AsyncBinaryFile | Itera
     if isinstance(content, str | dict | set | frozenset | TextIOBase):
         return False
     return hasattr(content, "read") or isinstance(content, AsyncIterable | Iterable)
+
+
+def _moves(content: object) -> bool:
+    """Tell whether reading content moves it on, for everybody; other iterables begin anew for each reader."""
+    if isinstance(content, AsyncIterator | Iterator) or _is_async_file(content):
+        return True
+    return hasattr(content, "read") and not isinstance(content, AsyncIterable)
 
 
 def _refusal(content: object) -> str:

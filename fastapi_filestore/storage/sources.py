@@ -1,0 +1,104 @@
+"""What content is read from: by one reader at a time, and never the rest of it, or nothing, for the whole."""
+
+import asyncio
+import threading
+import weakref
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future
+from contextlib import aclosing, suppress
+from typing import IO, cast
+
+from fastapi_filestore.errors import ContentConsumedError
+from fastapi_filestore.storage.turns import one_at_a_time
+
+NOWHERE = -1
+"""Before every position."""
+
+
+class Source:
+    """An open file or an iterator, as all who were given it know it: it may be the content of several files."""
+
+    __slots__ = ("__weakref__", "_broken_after", "_left_at", "_passed", "saving")
+
+    def __init__(self) -> None:
+        self.saving: list[Future[None]] | None = None
+        self._passed = 0
+        self._left_at: int | None = None
+        self._broken_after: int | None = None
+
+    async def read_again(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield chunks that start where the source starts, once nobody else reads it."""
+        async with one_at_a_time(self), aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+
+    async def read_on(self, content: object, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield chunks that start where the source stands, once nobody else reads it.
+
+        Raises:
+            ContentConsumedError: It stands where another reader left it: in the middle, or where nothing follows.
+        """
+        async with one_at_a_time(self), aclosing(chunks):
+            began = self._begin(content)
+            is_empty = True
+            try:
+                async for chunk in chunks:
+                    self._passed += len(chunk)
+                    is_empty = False
+                    yield chunk
+            except asyncio.CancelledError:
+                # The thread that reads may go on for a while, and move the file under the next reader.
+                self._broken_after = NOWHERE
+                raise
+            self._end(content, began, is_empty=is_empty)
+
+    def _begin(self, content: object) -> int:
+        position = self._position(content)
+        # Reading only goes forward: who stands further back was taken there on purpose.
+        if self._broken_after is not None and position > self._broken_after:
+            raise _consumed(content)
+        self._passed += 1  # an iterator that was asked may have lost what it had
+        self._broken_after = position
+        return position
+
+    def _end(self, content: object, began: int, *, is_empty: bool) -> None:
+        self._broken_after = None
+        if not is_empty:
+            self._left_at = self._position(content)
+        elif began == self._left_at:
+            raise _consumed(content)
+
+    def _position(self, content: object) -> int:
+        try:
+            return cast("IO[bytes]", content).tell()
+        except (AttributeError, OSError, ValueError):
+            return self._passed
+
+
+_sources = weakref.WeakValueDictionary[int, Source]()
+_guard = threading.Lock()
+"""Held for a look-up only."""
+
+
+def source_of(content: object) -> Source:
+    """Return what is known of a source; those who read it later, or at once, are given the same."""
+    with _guard:
+        source = _sources.get(id(content))
+        if source is None:
+            source = _sources[id(content)] = Source()
+            # What takes no weak reference is known as long as somebody who is to read it holds it.
+            with suppress(TypeError):
+                weakref.finalize(content, _let_go, source).atexit = False
+        return source
+
+
+def _let_go(source: Source) -> None:
+    """Do nothing: a source that waits for this call lives as long as what it is about."""
+
+
+def _consumed(content: object) -> ContentConsumedError:
+    return ContentConsumedError(
+        f"This {type(content).__name__} was read for another file and stands where that left it: give new content, or "
+        "rewind an open file with seek(0) before the next FileObject reads it "
+        "(bytes and paths can be read any number of times)."
+    )

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -34,9 +35,19 @@ class _BackgroundLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="fastapi-filestore", daemon=True)
+                self._thread = threading.Thread(
+                    target=_run_forever, args=(self._loop,), name="fastapi-filestore", daemon=True
+                )
                 self._thread.start()
             return self._loop
+
+
+def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
+    # asyncio lets these out of a loop as well as into the future that a caller waits for, to end the program; here
+    # they would end the loop of everybody else, and the caller, whose they are, would never hear of them.
+    while True:
+        with suppress(KeyboardInterrupt, SystemExit):
+            loop.run_forever()
 
 
 _background = _BackgroundLoop()

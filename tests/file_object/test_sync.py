@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -41,6 +42,19 @@ def test_errors(registry: StorageRegistry) -> None:
     """An error is raised as it is."""
     with pytest.raises(PendingContentError):
         FileObject("memory", "a.txt", registry=registry).save()
+
+
+def test_content_that_ends_the_program(registry: StorageRegistry) -> None:
+    """SystemExit out of content reaches the caller, and the next file is stored."""
+
+    def chunks() -> Iterator[bytes]:
+        yield b"half"
+        sys.exit(1)
+
+    with pytest.raises(SystemExit):
+        FileObject("memory", "a.txt", content=chunks(), registry=registry).save()
+
+    assert pending(registry).save().get_content() == b"hello"
 
 
 async def test_inside_a_running_loop(registry: StorageRegistry) -> None:

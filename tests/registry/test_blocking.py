@@ -29,6 +29,37 @@ def test_error() -> None:
         run_blocking(fail())
 
 
+@pytest.mark.parametrize("depth", [0, 1, 3])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_what_ends_a_program(kind: type[BaseException], depth: int) -> None:
+    """What asyncio lets out of a loop, even out of an inner task, reaches the caller, and the loop lives on."""
+
+    async def leave(depth: int) -> None:
+        if depth == 0:
+            raise kind
+        await asyncio.create_task(leave(depth - 1))
+
+    for _ in range(2):
+        with pytest.raises(kind):
+            run_blocking(leave(depth))
+
+    assert run_blocking(_twice(21)) == 42
+
+
+def test_others_go_on_when_one_ends() -> None:
+    """Callers of other threads get their results though one of their neighbours raises SystemExit."""
+
+    async def leave() -> int:
+        raise SystemExit(1)
+
+    with ThreadPoolExecutor(16) as pool:
+        results = [pool.submit(run_blocking, leave() if number % 4 == 0 else _twice(number)) for number in range(64)]
+
+    assert [result.result() for result in results if result.exception() is None] == [
+        2 * number for number in range(64) if number % 4
+    ]
+
+
 async def test_inside_a_loop() -> None:
     """It runs on another loop than the caller's, so it works inside one."""
 

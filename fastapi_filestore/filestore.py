@@ -36,6 +36,7 @@ from fastapi_filestore.web.dependencies import (
     UploadsDependency,
     describe_redirects,
     describe_uploads,
+    require_one_reader,
 )
 from fastapi_filestore.web.downloads import download
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
@@ -97,6 +98,7 @@ class Filestore:
 
         With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, reserved keys that are unused are given back.
         """
+        require_one_reader(app.routes)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.backends())
             stack.push_async_callback(_release)

@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from fastapi_filestore.errors import (
     ClientDisconnectedError,
+    ConfigurationError,
     LengthRequiredError,
     UnsupportedUploadError,
     UploadTooLargeError,
@@ -16,6 +17,8 @@ MULTIPART = "multipart/form-data"
 JSON = "application/json"
 UNREAD = "fastapi_filestore.unread"
 """Set in the scope of a request while its body is to be read here and is not read to its end."""
+_PIECE = 256 * 1024
+"""Bytes that a body which is in memory already is handed on in."""
 
 
 def media_type(headers: Mapping[str, str]) -> str:
@@ -35,6 +38,12 @@ def has_body(scope: Scope) -> bool:
     return not scope["http_version"].startswith("1") or not names.isdisjoint({b"content-length", b"transfer-encoding"})
 
 
+def expect_body(request: Request) -> None:
+    """Note that a request's body is to be read here, unless it is in memory or spent already."""
+    state = vars(request)  # Starlette tells it nowhere else
+    request.scope.setdefault(UNREAD, "_body" not in state and not state.get("_stream_consumed"))
+
+
 async def limited_body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a body.
 
@@ -42,13 +51,18 @@ async def limited_body(request: Request, limit: int) -> AsyncGenerator[bytes, No
         UploadTooLargeError: It is, or says it is, longer than `limit` bytes.
         LengthRequiredError: There is none.
         ClientDisconnectedError: The client went away before its end.
+        ConfigurationError: Something else has read it and kept none of it.
     """
-    request.scope[UNREAD] = True
+    expect_body(request)
     if not has_body(request.scope):
         raise LengthRequiredError
-    announced = announced_size(request.headers)
-    if announced is not None and announced > limit:
-        raise UploadTooLargeError("request body", limit=limit, actual=announced)
+    whole = _taken(request)
+    _check_size(announced_size(request.headers) if whole is None else len(whole), limit)
+    if whole is not None:
+        request.scope[UNREAD] = False
+        for start in range(0, len(whole), _PIECE):
+            yield whole[start : start + _PIECE]
+        return
     received, more = 0, True
     while more:
         # Not Request.stream, which holds each chunk until the next one is asked for.
@@ -62,6 +76,26 @@ async def limited_body(request: Request, limit: int) -> AsyncGenerator[bytes, No
             raise UploadTooLargeError("request body", limit=limit)
         if message.get("body"):
             yield message.pop("body")
+
+
+def _check_size(size: int | None, limit: int) -> None:
+    if size is not None and size > limit:
+        raise UploadTooLargeError("request body", limit=limit, actual=size)
+
+
+def _taken(request: Request) -> bytes | None:
+    """Take the right to read a body; return all of it if `Request.body` has read it already."""
+    state = vars(request)
+    whole: bytes | None = state.get("_body")
+    if whole is None and state.get("_stream_consumed"):
+        # There is nothing to come, and a server would let us wait for it for ever.
+        raise ConfigurationError(
+            f"The body of {request.method} {request.url.path} was read before its upload: take form fields with "
+            "`fields=`, several files with `files.uploads(...)`, and let a dependency that must see the body read all "
+            "of it with `await request.body()`."
+        )
+    state["_stream_consumed"] = True  # who asks for it from now on hears so at once
+    return whole
 
 
 async def json_body(request: Request, limit: int) -> bytes:

@@ -1,9 +1,10 @@
 """Dependencies that give a route the files of its request, still on their way."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -11,11 +12,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
-from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.intake.upload import Upload, Uploads
-from fastapi_filestore.web.bodies import UNREAD
+from fastapi_filestore.web.bodies import UNREAD, expect_body
 from fastapi_filestore.web.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.schemas import validated
@@ -23,8 +24,6 @@ from fastapi_filestore.web.uploads import Accepted, receive_upload, receive_uplo
 
 REFUSALS = (400, 411, 413, 415, 422)
 """What a body can be refused with before any code of the route has run."""
-
-ReceivedT = TypeVar("ReceivedT", Upload, Uploads)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +37,9 @@ class UploadDependency:
 
     async def __call__(self, request: Request) -> Upload:
         """Read the request up to its file, and the first bytes of that if rules judge them."""
-        request.scope[UNREAD] = True
-        return await _explained(receive_upload(request, self.accepted()))
+        with _explained():
+            _begin(request)
+            return await receive_upload(request, self.accepted())
 
     def accepted(self, files: int = 1) -> Accepted:
         """Say what the request may hold."""
@@ -62,8 +62,9 @@ class UploadsDependency:
 
     async def __call__(self, request: Request) -> Uploads:
         """Read nothing yet."""
-        request.scope[UNREAD] = True
-        return await _explained(receive_uploads(request, self.single.accepted(self.max_files)))
+        with _explained():
+            _begin(request)
+            return await receive_uploads(request, self.single.accepted(self.max_files))
 
     @property
     def body(self) -> dict[str, Any]:
@@ -71,11 +72,39 @@ class UploadsDependency:
         return upload_body(self.single.accepted(self.max_files), self.single.fields, several=True)
 
 
-async def _explained(receiving: Awaitable[ReceivedT]) -> ReceivedT:
+def _begin(request: Request) -> None:
+    """Say that a request's body is to be read, or `ConfigurationError` if something else of the route reads it."""
+    route = request.scope.get("route")
+    # All that a request need look at; an application with the lifespan has looked at all routes at its start.
+    if isinstance(route, APIRoute) and (route.body_field or UNREAD in request.scope):
+        raise _two_readers(route)
+    expect_body(request)
+
+
+def _two_readers(route: APIRoute) -> ConfigurationError:
+    what = "body parameters beside an upload" if route.body_field else "two uploads"
+    methods = ", ".join(sorted(route.methods or ()))
+    return ConfigurationError(
+        f"The route {route.name!r} ({methods} {route.path}) has {what}, and a request has one body: take form fields "
+        "with `fields=` and a model instead of Form(), File() or Body(), and several files with one "
+        "`files.uploads(...)`."
+    )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
     try:
-        return await receiving
+        yield
     except FilestoreError as error:
         raise problem_of(error) from error
+
+
+def require_one_reader(routes: Iterable[BaseRoute]) -> None:
+    """Raise `ConfigurationError` for a route whose upload would wait for a body that something else has read."""
+    for route in _api_routes(routes):
+        uploads = _uploads(route)
+        if len(uploads) > 1 or (uploads and route.body_field):
+            raise _two_readers(route)
 
 
 def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
@@ -84,11 +113,10 @@ def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
     `refusals` adds the problems that the dependencies answer with.
     """
     for route in _api_routes(routes):
-        for call in _calls(route.dependant):
-            if isinstance(call, UploadDependency | UploadsDependency):
-                said: Mapping[str, Any] = route.openapi_extra or {}
-                route.openapi_extra = {"requestBody": call.body, **said}
-                route.responses = {**(problems(*REFUSALS) if refusals else {}), **route.responses}
+        for upload in _uploads(route):
+            said: Mapping[str, Any] = route.openapi_extra or {}
+            route.openapi_extra = {"requestBody": upload.body, **said}
+            route.responses = {**(problems(*REFUSALS) if refusals else {}), **route.responses}
 
 
 def describe_redirects(routes: Iterable[BaseRoute]) -> None:
@@ -106,6 +134,11 @@ def _api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
         inner = getattr(route, "original_router", route)
         if not isinstance(route, APIRoute):
             yield from _api_routes(getattr(inner, "routes", None) or ())
+
+
+def _uploads(route: APIRoute) -> set[UploadDependency | UploadsDependency]:
+    # A set, since FastAPI calls one that several dependencies share once.
+    return {call for call in _calls(route.dependant) if isinstance(call, UploadDependency | UploadsDependency)}
 
 
 def _calls(dependant: Dependant) -> Iterator[object]:

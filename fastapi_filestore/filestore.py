@@ -98,18 +98,28 @@ class Filestore:
 
         With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, reserved keys that are unused are given back.
         """
-        require_one_reader(app.routes)
+        self.describe(app)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.backends())
             stack.push_async_callback(_release)
-            describe_uploads(app.routes, refusals=Problem in app.exception_handlers)
-            if self._redirects:
-                describe_redirects(app.routes)
             stack.enter_context(redacted_access_log())
             if self.settings.sweep_every is not None:
                 await self._databases.ledgers()  # what is missing is told at the start
                 await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))
             yield
+
+    def describe(self, app: FastAPI) -> None:
+        """Add to OpenAPI what routes with uploads take, as the lifespan does at its start.
+
+        For a script that never starts the application; before its first `app.openapi()`, which FastAPI remembers.
+
+        Raises:
+            ConfigurationError: A route has something else that reads the body of its upload.
+        """
+        require_one_reader(app.routes)
+        describe_uploads(app.routes, refusals=Problem in app.exception_handlers)
+        if self._redirects:
+            describe_redirects(app.routes)
 
     @asynccontextmanager
     async def backends(self) -> AsyncIterator[None]:

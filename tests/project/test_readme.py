@@ -1,5 +1,6 @@
 """The README's own words, run."""
 
+import json
 import re
 import subprocess
 import sys
@@ -77,6 +78,17 @@ def test_its_document_has_no_name_twice(application: str, tmp_path: Path) -> Non
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_its_export_has_the_bodies_of_uploads(application: str, tmp_path: Path) -> None:
+    """The script on the page writes, without a start, the document that a started application serves."""
+    (export,) = (block for block in _blocks("python") if "files.describe(" in block)
+    command = [sys.executable, "-c", export]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    operation = json.loads(run.stdout)["paths"]["/streams"]["post"]
+
+    assert operation["requestBody"]["content"].keys() == {"multipart/form-data", "application/pdf", "image/*"}
+    assert {"413", "415"} <= operation["responses"].keys()
 
 
 @pytest.mark.parametrize("cut", range(40))

@@ -12,6 +12,7 @@ from tests.uploads.routes import SEEN, build
 from tests.web.conftest import Serve
 from tests.web.models import Album, Document
 from tests.web.site import Site
+from tests.web.test_filestore import nothing
 
 PNG = ("a.png", b"\x89PNG", "image/png")
 
@@ -182,6 +183,18 @@ async def test_refusals_are_described_where_they_are_problems(serve: Serve) -> N
             described.append(set(paths["/reports"]["post"]["responses"]))
 
     assert described == [{"201"}, {"201", "400", "411", "413", "415", "422", "500", "503"}]
+
+
+def test_a_body_is_described_without_a_start() -> None:
+    """`describe` alone makes the document that a started application has, however often it is called."""
+    files, app = Filestore(nothing), FastAPI()
+    build(app, files)
+    files.describe(app)
+    files.describe(app)
+    paths = app.openapi()["paths"]
+
+    assert list(paths["/albums"]["post"]["requestBody"]["content"]) == ["multipart/form-data"]
+    assert {"multipart/form-data", "application/pdf"} < paths["/reports"]["post"]["requestBody"]["content"].keys()
 
 
 @pytest.mark.parametrize("wrong", [{"content_types": ["pdf"]}, {"content_types": ["*/pdf"]}, {"max_size": "2 G"}])

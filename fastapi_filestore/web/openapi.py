@@ -104,6 +104,10 @@ HEAD_RESPONSES: dict[int | str, dict[str, Any]] = {
     **_UNCHANGED,
 }
 
+STORED: dict[str, Any] = {
+    "description": "It is stored.",
+    "headers": {"ETag": {"schema": {"type": "string"}, "description": "The store's own, if it has one."}},
+}
 LOCATION_HEADER: dict[str, Any] = {
     "headers": {"Location": {"schema": {"type": "string"}, "description": "The path of the new row."}},
 }

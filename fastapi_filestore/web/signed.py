@@ -4,7 +4,12 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
-from fastapi_filestore.errors import InvalidSignatureError, UnsupportedUploadError
+from fastapi_filestore.errors import (
+    InvalidSignatureError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    UnsupportedUploadError,
+)
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.client_digests import client_digests
 from fastapi_filestore.intake.digest import DigestingStream
@@ -13,7 +18,8 @@ from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method, SignedClaims
 from fastapi_filestore.web.bodies import limited_body
 from fastapi_filestore.web.fields import combined
-from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, problems, raw_request
+from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, STORED, problems, raw_request
+from fastapi_filestore.web.preconditions import is_conditional, require_file_state
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Download
 from fastapi_filestore.web.uploads import refuse_fragments
@@ -46,9 +52,10 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int], downlo
 
     @router.put(
         f"{SIGNED_PATH}{{token}}",
+        status_code=201,
         response_class=Response,
         summary="Store the body with a signed URL",
-        responses=problems(400, 403, 409, 411, 413, 415, 422),
+        responses={201: STORED, **problems(400, 403, 409, 411, 412, 413, 415, 422)},
         openapi_extra=raw_request(),
     )
     async def signed_upload(token: str, request: Request) -> Response:
@@ -56,10 +63,15 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int], downlo
         _check_type(request, claims)
         refuse_fragments(request.headers)
         body = DigestingStream(limited_body(request, max_size()), expected=client_digests(combined(request.headers)))
-        info = await registry.get_backend(claims.backend).put(
-            claims.path, body, content_type=claims.content_type, if_absent=True
-        )
-        return Response(headers={"ETag": f'"{(info.etag or "").strip(chr(34))}"'} if info.etag else None)
+        await _require_state(registry, request, claims)
+        try:
+            info = await registry.get_backend(claims.backend).put(
+                claims.path, body, content_type=claims.content_type, if_absent=True
+            )
+        except ObjectExistsError:
+            await _require_state(registry, request, claims)  # another client was faster
+            raise
+        return Response(status_code=201, headers={"ETag": f'"{info.etag.strip(chr(34))}"'} if info.etag else None)
 
     return router
 
@@ -71,7 +83,20 @@ def _claims(registry: StorageRegistry, token: str, *, method: Method) -> SignedC
 
 
 async def _file(registry: StorageRegistry, token: str, *, method: Method) -> FileObject:
-    claims = _claims(registry, token, method=method)
+    return await _stored(registry, _claims(registry, token, method=method))
+
+
+async def _require_state(registry: StorageRegistry, request: Request, claims: SignedClaims) -> None:
+    """Raise `PreconditionFailedError` if a request asks for another state than that of the object, or of none."""
+    if not is_conditional(request):
+        return
+    try:
+        require_file_state(request, await _stored(registry, claims))
+    except ObjectNotFoundError:
+        require_file_state(request, None)
+
+
+async def _stored(registry: StorageRegistry, claims: SignedClaims) -> FileObject:
     file = FileObject(
         claims.backend,
         claims.filename or FALLBACK_NAME,

@@ -209,7 +209,7 @@ def test_a_signed_upload_overwrites_nothing(client: httpx.Client) -> None:
     signed = client.post("/documents/upload-url?filename=a.txt&content_type=text/plain").json()
     first, second = [client.put(signed["upload_url"], content=b"a", headers=signed["headers"]) for _ in range(2)]
 
-    assert first.status_code == 200
+    assert first.status_code == 201
     check_problem(second, "object-exists")
 
 

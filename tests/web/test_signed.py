@@ -82,9 +82,48 @@ async def test_a_signed_url_uploads_once(site: Site) -> None:
     first = await site.client.put(ticket.url, content=b"first", headers=dict(ticket.headers))
     second = await site.client.put(ticket.url, content=b"second", headers=dict(ticket.headers))
 
-    assert first.status_code == 200
+    assert first.status_code == 201
     problem_in(second, 409, "object-exists")
     assert await (await file.confirm_async()).get_content_async() == b"first"
+
+
+@pytest.mark.parametrize(
+    ("headers", "absent", "present"),
+    [
+        ({"If-Match": '"x"'}, 412, 412),
+        ({"If-Match": "*"}, 412, 409),
+        ({"If-None-Match": "*"}, 201, 412),
+        ({"If-None-Match": '"x"'}, 201, 409),
+        ({"If-Unmodified-Since": "Sun, 22 Nov 1998 12:00:00 GMT"}, 201, 412),
+    ],
+)
+async def test_an_upload_heeds_conditions(site: Site, headers: dict[str, str], absent: int, present: int) -> None:
+    """A state that is not the one asked for is a 412, before anything is stored and where there is a file already."""
+    ticket = await FileObject("web", "a.txt").signed_url_async(method="PUT")
+    send = partial(site.client.put, ticket.url, content=b"bytes")
+    first = await send(headers={**ticket.headers, **headers})
+    assert len(await site.keys()) == (absent == 201)
+    await send(headers=dict(ticket.headers))
+    second = await send(headers={**ticket.headers, **headers})
+
+    assert (first.status_code, second.status_code) == (absent, present)
+    if present == 412:
+        problem_in(second, 412, "precondition-failed")
+
+
+async def test_an_upload_that_must_be_the_first_loses_a_race(site: Site) -> None:
+    """With `If-None-Match: *` it is a 412, too, if another client stores the file while this one is on its way."""
+    file = FileObject("web", "a.txt")
+    ticket = await file.signed_url_async(method="PUT")
+
+    async def slow() -> AsyncIterator[bytes]:
+        await site.client.put(ticket.url, content=b"fast", headers=dict(ticket.headers))
+        yield b"slow"
+
+    response = await site.client.put(ticket.url, content=slow(), headers={**ticket.headers, "If-None-Match": "*"})
+
+    problem_in(response, 412, "precondition-failed")
+    assert await (await file.confirm_async()).get_content_async() == b"fast"
 
 
 async def test_an_upload_may_be_empty(site: Site) -> None:
@@ -92,7 +131,7 @@ async def test_an_upload_may_be_empty(site: Site) -> None:
     file = FileObject("web", "a.txt")
     ticket = await file.signed_url_async(method="PUT")
 
-    assert (await site.client.put(ticket.url, content=b"", headers=dict(ticket.headers))).status_code == 200
+    assert (await site.client.put(ticket.url, content=b"", headers=dict(ticket.headers))).status_code == 201
     assert (await file.confirm_async()).size == 0
 
 
@@ -147,7 +186,7 @@ async def test_an_upload_that_is_not_the_whole_file_is_refused(
 
     problem_in(refused, status, name)
     assert await site.keys() == set()
-    assert (await send(headers={**ticket.headers, "Content-Digest": RIGHT})).status_code == 200
+    assert (await send(headers={**ticket.headers, "Content-Digest": RIGHT})).status_code == 201
 
 
 async def test_a_url_for_one_purpose_serves_no_other(site: Site) -> None:
@@ -223,7 +262,7 @@ async def test_an_upload_url_stores_a_file(site: Site) -> None:
     (path,) = await site.keys()
     file = await FileObject("web", answer["filename"], path=path).confirm_async()
 
-    assert (sent.status_code, file.size, file.state.name) == (200, 5, "STORED")
+    assert (sent.status_code, file.size, file.state.name) == (201, 5, "STORED")
     assert (answer["filename"], answer["expires_in"], answer["method"]) == ("big.bin", 3600, "PUT")
     assert answer["headers"] == {"Content-Type": "application/x-big"}
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 
 from fastapi import Request
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from fastapi_filestore.errors import (
@@ -12,6 +13,7 @@ from fastapi_filestore.errors import (
     UnsupportedUploadError,
     UploadTooLargeError,
 )
+from fastapi_filestore.web.fields import combined
 
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
@@ -30,6 +32,13 @@ def announced_size(headers: Mapping[str, str]) -> int | None:
     """Return the bytes that a body is announced to have, if it is."""
     length = headers.get("content-length", "")
     return int(length) if length.isdecimal() else None
+
+
+def refuse_codings(headers: Headers) -> None:
+    """Raise `UnsupportedUploadError` for a body that is compressed: what comes is stored and parsed as it is."""
+    encoding = combined(headers).get("content-encoding", "")
+    if not {each.strip().lower() for each in encoding.split(",")} <= {"", "identity"}:
+        raise UnsupportedUploadError(f"{media_type(headers)}, encoded as {encoding}", ["it without Content-Encoding"])
 
 
 def has_body(scope: Scope) -> bool:
@@ -99,8 +108,9 @@ def _taken(request: Request) -> bytes | None:
 
 
 async def json_body(request: Request, limit: int) -> bytes:
-    """Read fields that come as JSON, unparsed; `UnsupportedUploadError` if the body is declared as something else."""
+    """Read fields that come as JSON, unparsed; `UnsupportedUploadError` if the body is anything else."""
     declared = media_type(request.headers)
     if declared != JSON:
         raise UnsupportedUploadError(declared, [JSON])
+    refuse_codings(request.headers)
     return b"".join([chunk async for chunk in limited_body(request, limit)])

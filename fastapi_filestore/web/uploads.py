@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from fastapi import Request
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 
 from fastapi_filestore.errors import InvalidFieldsError, MalformedUploadError, MissingFileError, UnsupportedUploadError
 from fastapi_filestore.intake.client_digests import client_digests
@@ -19,7 +20,7 @@ from fastapi_filestore.intake.part_head import PartHead, as_text, read_parameter
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
 from fastapi_filestore.storage.content import WORTHWHILE, joined
-from fastapi_filestore.web.bodies import JSON, MULTIPART, announced_size, limited_body, media_type
+from fastapi_filestore.web.bodies import JSON, MULTIPART, announced_size, limited_body, media_type, refuse_codings
 from fastapi_filestore.web.fields import combined
 
 Validate = Callable[[Mapping[str, str]], BaseModel]
@@ -54,7 +55,7 @@ async def receive_upload(request: Request, accepted: Accepted) -> Upload:
     """Read a request up to its file, and its first bytes if rules judge them; any other body is the file itself.
 
     Raises:
-        UnsupportedUploadError: The body is neither a form nor a file, or the file is of another type.
+        UnsupportedUploadError: The body is neither a form nor a file, or compressed, or the file is of another type.
         UploadError: A validator refuses the file.
         MalformedUploadError: It claims to be a form.
         UploadTooLargeError, TooManyFilesError: A limit is passed.
@@ -70,7 +71,7 @@ async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
     """Read a form file by file, as the answer is iterated; nothing is read before.
 
     Raises:
-        UnsupportedUploadError: The body is no form.
+        UnsupportedUploadError: The body is no form, or compressed.
         MalformedUploadError: It has no boundary.
     """
     if media_type(request.headers) != MULTIPART:
@@ -80,6 +81,7 @@ async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
 
 
 def _reader(request: Request, accepted: Accepted) -> FormReader:
+    refuse_codings(request.headers)
     body, digests = limited_body(request, accepted.limits.body_size), client_digests(combined(request.headers))
     if digests:  # of all that is sent, boundaries and fields included (RFC 9530, section 2)
         body = DigestingStream(body, expected=digests).__aiter__()
@@ -158,11 +160,9 @@ def _check_no_fields(declared: str, validate: Validate | None) -> None:
         raise
 
 
-def refuse_fragments(headers: Mapping[str, str]) -> None:
+def refuse_fragments(headers: Headers) -> None:
     """Refuse a body that is not the file's own bytes, or not all of them."""
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise UnsupportedUploadError(f"{media_type(headers)}, encoded as {encoding}", ["it without Content-Encoding"])
+    refuse_codings(headers)
     if "content-range" in headers:  # RFC 9110, section 14.5
         raise MalformedUploadError("A part of a file can't be stored: send all of it, without Content-Range.")
 

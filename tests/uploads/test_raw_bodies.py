@@ -83,6 +83,32 @@ async def test_what_is_not_the_whole_file_is_refused(
     assert (await site.client.get(url)).content == b"old"
 
 
+@pytest.mark.parametrize(
+    ("codings", "status"),
+    [
+        (["gzip"], 415),
+        (["identity", "gzip"], 415),  # two lines are one list
+        (["identity, BR"], 415),
+        (["identity"], 200),
+        (["Identity", "identity"], 200),
+        ([""], 200),
+    ],
+)
+async def test_a_compressed_body_is_refused(site: Site, url: str, codings: list[str], status: int) -> None:
+    """A file, a form and JSON: none is read with its coding left on, whichever line of the header names it."""
+    lines = [("content-encoding", coding) for coding in codings]
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nx\r\n--b--\r\n'
+    bodies = {"text/plain": b"x", "multipart/form-data; boundary=b": form}
+    for kind, body in bodies.items():
+        response = await site.client.put(url, content=body, headers=[("content-type", kind), *lines])
+        assert response.status_code == status, response.text
+    headers = [("content-type", "application/json"), *lines]
+    changed = await site.client.patch(url.removesuffix("/file"), content=b'{"title": "new"}', headers=headers)
+
+    assert changed.status_code == status
+    assert (await site.client.get(url)).content == (b"x" if status == 200 else b"old")
+
+
 DIGESTS = {
     "content-digest": ("content-digest", f"sha-256=:{of('sha256')}:"),
     "repr-digest": ("repr-digest", f"sha-512=:{of('sha512')}:"),

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +11,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from fastapi_filestore import errors
@@ -85,6 +86,11 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
 """The most specific class in an error's family decides."""
 
 
+METHOD_NOT_ALLOWED = Kind(405, "method-not-allowed")
+"""What no code of ours raises: the router finds no route for the method."""
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+
 class Problem(HTTPException):
     """A problem detail on its way to the client."""
 
@@ -142,6 +148,19 @@ def validation_problem(error: RequestValidationError) -> Problem:
     return Problem(kind, "The request is not as it should be.", {"errors": _field_problems(error.errors())}, {})
 
 
+def _method_problem(scope: Scope, methods: Collection[str]) -> Problem:
+    """Return the problem of a path that is there and a method that is not; `methods` are those of one of its routes."""
+    # All routes of the path, and not that one alone, as Starlette does (RFC 9110, section 10.2.1).
+    allowed = ", ".join(each for each in _METHODS if _is_served(scope, each)) or ", ".join(sorted(methods))
+    detail = f"There is no {scope['method']} here; there is {allowed}."
+    return Problem(METHOD_NOT_ALLOWED, detail, {}, {"Allow": allowed})
+
+
+def _is_served(scope: Scope, method: str) -> bool:
+    asked = {**scope, "method": method}
+    return any(route.matches(asked)[0] is Match.FULL for route in scope["app"].routes)
+
+
 def _field_problems(problems: Any) -> Any:
     return jsonable_encoder([{name: problem[name] for name in ("loc", "msg", "type")} for problem in problems])
 
@@ -154,7 +173,9 @@ def _headers(error: errors.FilestoreError) -> dict[str, str]:
     return {}
 
 
-def _for_its_reader(response: Response) -> Response:
+def _for_its_reader(response: Response, method: str) -> Response:
+    if method == "HEAD":
+        response.body = b""  # the headers stay those of GET
     # Without a word a shared cache may keep a row and give it to others; a download has words of its own.
     response.headers.setdefault("Cache-Control", "no-store")
     return response
@@ -168,7 +189,9 @@ class ProblemRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request; all that it held is released before the rest of a body is read."""
-        await linger(super().handle, scope, receive, send)
+        methods = self.methods or ()
+        is_served = scope["method"] in methods
+        await linger(super().handle if is_served else _method_problem(scope, methods).response(), scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler, watched."""
@@ -176,7 +199,7 @@ class ProblemRoute(APIRoute):
 
         async def handle_or_explain(request: Request) -> Response:
             try:
-                return _for_its_reader(await handle(request))
+                return _for_its_reader(await handle(request), request.method)
             except errors.FilestoreError as error:
                 return problem_of(error).response()
             except RequestValidationError as error:

@@ -92,6 +92,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
                 await service.commit()
             return shown
 
+    @router.head("/", response_model=page_type, name=f"{resource.name}_list_head", include_in_schema=False)
     @router.get(
         "/",
         response_model=page_type,
@@ -149,6 +150,12 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
     service_type = Annotated[FileService[Any], Depends(provider)]
     identity_type = resource.identity_type
 
+    @router.head(
+        "/{identity}",
+        response_model=resource.schemas.read,
+        name=f"{resource.name}_read_head",
+        include_in_schema=False,
+    )
     @router.get(
         "/{identity}",
         response_model=resource.schemas.read,

@@ -100,8 +100,10 @@ FORM: dict[str, Any] = {"files": {"file": ("b.txt", b"new")}}
 VERBS = {
     ("POST", "/"): Verb(201, FORM | {"data": {"title": "t"}}, of_a_row=False),
     ("GET", "/"): Verb(200, {}, of_a_row=False),
+    ("HEAD", "/"): Verb(200, {}, of_a_row=False),
     ("POST", "/upload-url"): Verb(200, {"params": {"filename": "a"}}, of_a_row=False),
     ("GET", "/{identity}"): Verb(200, {}),
+    ("HEAD", "/{identity}"): Verb(200, {}),
     ("PATCH", "/{identity}"): Verb(200, {"json": {"title": "new"}}),
     ("DELETE", "/{identity}"): Verb(204, {}),
     ("GET", "/{identity}/file"): Verb(200, {}),

@@ -214,9 +214,16 @@ class FileObject(FileDescription):
     # -- signing -----------------------------------------------------------------------------------
 
     async def signed_url_async(
-        self, *, expires_in: int = SIGNED_URL_SECONDS, method: Literal["GET", "PUT"] = "GET"
+        self,
+        *,
+        expires_in: int = SIGNED_URL_SECONDS,
+        method: Literal["GET", "PUT"] = "GET",
+        max_size: int | None = None,
     ) -> SignedURL:
         """Sign a URL for `expires_in` seconds; the answer holds the headers that the client must send with it.
+
+        An upload of more than `max_size` bytes is refused with a URL of the application's; a store's own takes it, and
+        the column refuses it when it comes into a row.
 
         Raises:
             PendingContentError: To download a file that is not stored, or to upload to one that is.
@@ -230,6 +237,7 @@ class FileObject(FileDescription):
             expires_in=expires_in,
             content_type=self.content_type,
             filename=self.filename,
+            max_size=max_size,
         )
         if method == "PUT":
             self.path, self.state = path, FileState.RESERVED

@@ -77,8 +77,11 @@ class StorageRegistry:
         expires_in: int,
         content_type: str | None = None,
         filename: str | None = None,
+        max_size: int | None = None,
     ) -> SignedURL:
         """Sign a URL with the store's own signature, or with the application's where the store has none.
+
+        `max_size` is the most bytes that may be stored with it; a store's own signature knows of none.
 
         Raises:
             SigningUnavailableError: The store has none and no signing key is configured.
@@ -97,6 +100,7 @@ class StorageRegistry:
                 expires_in=expires_in,
                 content_type=content_type,
                 filename=filename,
+                max_size=max_size,
             )
 
     def __iter__(self) -> Iterator[StorageBackend]:

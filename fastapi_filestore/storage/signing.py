@@ -25,13 +25,17 @@ MIN_KEY_CHARACTERS = 32
 
 @dataclass(frozen=True, slots=True)
 class SignedClaims:
-    """What a signed URL allows: one method on one object, with this type and filename, until it expires."""
+    """What a signed URL allows: one method on one object, with this type and filename, until it expires.
+
+    `max_size` is the most bytes that may be stored, if the limit of the application is not the only one.
+    """
 
     backend: str
     path: str
     expires: int
     content_type: str | None = None
     filename: str | None = None
+    max_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,12 @@ class UrlSigner:
         expires_in: int,
         content_type: str | None = None,
         filename: str | None = None,
+        max_size: int | None = None,
     ) -> SignedURL:
         """Make a URL that allows `method` on one object for `expires_in` seconds."""
-        claims = SignedClaims(backend, path, int(self.clock()) + expires_in, content_type, filename)
-        payload = json.dumps(asdict(claims), separators=(",", ":")).encode()
+        claims = SignedClaims(backend, path, int(self.clock()) + expires_in, content_type, filename, max_size)
+        said = {name: value for name, value in asdict(claims).items() if value is not None}
+        payload = json.dumps(said, separators=(",", ":")).encode()
         token = f"{_encode(payload)}.{_encode(_mac(self.keys[0], method, payload))}"
         return SignedURL(
             url=self.base_url + token,

@@ -14,6 +14,7 @@ from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
+from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
 from fastapi_filestore.web.schemas import Schemas
 from fastapi_filestore.web.uploads import Accepted, Validate
@@ -75,6 +76,12 @@ class Resource(Generic[ModelT]):
         """Say what a request may hold."""
         limits = self.limits().narrowed(self.rules.max_size)
         return Accepted(self.attribute.name, limits, validate, self.rules)
+
+    def check_type(self, file: FileObject) -> None:
+        """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""
+        for rules in (self.rules, self.attribute.type.rules):
+            kept = rules.kept_type(file.content_type, file.filename, None)
+            rules.check_declared(Candidate(file.filename, file.content_type, None, kept))
 
     def segment(self, row: ModelT) -> str:
         """Return the primary key of a row as a segment of a path."""

@@ -118,7 +118,7 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Pro
         name=f"{resource.name}_upload_url",
         summary="Sign a URL that a client can store a file at by itself",
         dependencies=[Depends(provider)],  # whose scope knows who may ask
-        responses=problems(422, 501),
+        responses=problems(415, 422, 501),
     )
     async def upload_url(
         filename: Annotated[str, Query(min_length=1, max_length=1024)],
@@ -128,8 +128,9 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Pro
     ) -> UploadURL:
         column = resource.attribute.type
         file = FileObject(column.backend, filename, content_type=content_type, registry=column.registry)
+        resource.check_type(file)
         seconds = resource.url_seconds()
-        signed = await file.signed_url_async(expires_in=seconds, method="PUT")
+        signed = await file.signed_url_async(expires_in=seconds, method="PUT", max_size=resource.rules.max_size)
         return UploadURL(
             upload_url=signed.url,
             method=signed.method,

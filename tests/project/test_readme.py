@@ -1,11 +1,13 @@
 """The README's own words, run."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from fastapi_filestore import FileObject, UploadError
 from tests.servers.process import free_ports
+from tests.web.site import SIGNING_KEY
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -27,7 +30,9 @@ def application(tmp_path: Path) -> str:
     """The README's application and its hand-written routes, pasted into a file."""
     application, route, stream = _blocks("python")[:3]
     (download,) = (block for block in _blocks("python") if "files.download(" in block)
-    (tmp_path / "app.py").write_text(f"{application}\n{route}\n{stream}\n{download}", encoding="utf-8")
+    (confirmed,) = (block for block in _blocks("python") if "files.signed_router(" in block)
+    blocks = (application, route, stream, download, confirmed)
+    (tmp_path / "app.py").write_text("\n".join(blocks), encoding="utf-8")
     return application
 
 
@@ -37,7 +42,8 @@ def client(application: str, tmp_path: Path) -> Iterator[httpx.Client]:
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--log-level", "warning"]
     transport = httpx.HTTPTransport(retries=8)
-    with subprocess.Popen(command, cwd=tmp_path) as server:
+    environment = {**os.environ, "FILESTORE_SIGNING_KEYS": SIGNING_KEY}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment) as server:
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=transport, timeout=60) as client:
                 yield client
@@ -58,6 +64,18 @@ def test_the_pasted_application_keeps_a_file(client: httpx.Client) -> None:
     assert client.get(hand_written).content == b"%PDF-1.7"
     assert client.head(hand_written).headers["content-length"] == "8"
     assert {"get", "head"} <= client.get("/openapi.json").json()["paths"]["/reports/{id}/file"].keys()
+
+
+def test_a_file_that_the_client_stored_comes_into_a_row(client: httpx.Client) -> None:
+    """The page's two routes sign and confirm: a 404 before the client has stored the file, its row afterwards."""
+    answer = client.post("/reservations", params={"filename": "r.pdf"}).json()
+    confirm = partial(client.post, f"/reservations/{answer['id']}", params={"filename": "r.pdf"})
+    early = confirm()
+    stored = client.put(answer["url"], content=b"%PDF-1.7", headers=answer["headers"])
+    confirmed = confirm()
+
+    assert (early.status_code, stored.status_code, confirmed.status_code) == (404, 201, 201)
+    assert client.get(f"/documents/{confirmed.json()['id']}/file").content == b"%PDF-1.7"
 
 
 def test_its_first_requests_may_come_at_once(client: httpx.Client) -> None:

@@ -42,16 +42,20 @@ def is_refused(signer: UrlSigner, token: str, *, method: Method = "GET") -> bool
     path=st.text(min_size=1),
     content_type=st.none() | st.text(),
     filename=st.none() | st.text(),
+    max_size=st.none() | st.integers(min_value=0),
     method=st.sampled_from(["GET", "PUT"]),
 )
-def test_what_is_signed_is_verified(path: str, content_type: str | None, filename: str | None, method: Method) -> None:
+def test_what_is_signed_is_verified(
+    path: str, content_type: str | None, filename: str | None, max_size: int | None, method: Method
+) -> None:
     """Every claim comes back as it was signed, whatever text it is."""
     clock = FrozenClock()
     signer = make(clock)
-    signed = signer.sign("local", path, method=method, expires_in=60, content_type=content_type, filename=filename)
+    said: dict[str, Any] = {"content_type": content_type, "filename": filename, "max_size": max_size}
+    signed = signer.sign("local", path, method=method, expires_in=60, **said)
     claims = signer.verify(signed.url.removeprefix(BASE), method=method)
 
-    assert claims == SignedClaims("local", path, int(clock.now) + 60, content_type, filename)
+    assert claims == SignedClaims("local", path, int(clock.now) + 60, **said)
 
 
 def test_what_signing_returns() -> None:

@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient, Response
+from httpx import Response
 
-from fastapi_filestore import FileObject, Filestore, ObstoreBackend, StorageBackend, storages
+from fastapi_filestore import FileObject, Filestore, ObstoreBackend, storages
 from fastapi_filestore.storage.signing import UrlSigner
-from tests.servers.seaweedfs import SeaweedFS
-from tests.storage.stores import QUICK_RETRIES
 from tests.web.conftest import Serve
 from tests.web.models import Document
 from tests.web.site import SIGNING_KEY, Site, problem_in
@@ -247,83 +245,3 @@ async def test_keys_rotate(serve: Serve) -> None:
         await refused(await site.client.get(url))
     async with serve(build=signed) as site:
         await refused(await site.client.get(newer))
-
-
-# -- POST /upload-url ----------------------------------------------------------------------------------
-
-
-async def test_an_upload_url_stores_a_file(site: Site) -> None:
-    """URL, method and headers of the answer are all that a client needs; the file is confirmed by its path."""
-    query = {"filename": "big.bin", "content_type": "application/x-big"}
-    answer = (await site.client.post("/documents/upload-url", params=query)).json()
-    sent = await site.client.request(
-        answer["method"], answer["upload_url"], content=b"bytes", headers=answer["headers"]
-    )
-    (path,) = await site.keys()
-    file = await FileObject("web", answer["filename"], path=path).confirm_async()
-
-    assert (sent.status_code, file.size, file.state.name) == (201, 5, "STORED")
-    assert (answer["filename"], answer["expires_in"], answer["method"]) == ("big.bin", 3600, "PUT")
-    assert answer["headers"] == {"Content-Type": "application/x-big"}
-
-
-async def test_a_confirmed_file_goes_into_a_row(site: Site) -> None:
-    """A row takes what a client stored by itself, and refuses what nobody stored."""
-    answer = (await site.client.post("/documents/upload-url", params={"filename": "a.txt"})).json()
-    await site.client.put(answer["upload_url"], content=b"bytes", headers=answer["headers"])
-    (path,) = await site.keys()
-    async with site.session() as session:
-        session.add(Document(title="t", file=FileObject("web", "a.txt", path=path)))
-        await session.commit()
-
-    assert (await site.client.get("/documents/1/file")).content == b"bytes"
-    await site.check()
-
-
-async def test_an_upload_url_needs_a_signing_key(serve: Serve) -> None:
-    """Without one, a store that can't presign is a 501 that says so."""
-    async with serve() as site:
-        response = await site.client.post("/documents/upload-url", params={"filename": "a"})
-
-        assert "signed URLs" in problem_in(response, 501, "signing-unavailable")["detail"]
-
-
-@pytest.mark.parametrize(
-    ("query", "name"),
-    [
-        ({}, "invalid-fields"),
-        ({"filename": ""}, "invalid-fields"),
-        ({"filename": "x" * 1025}, "invalid-fields"),
-        ({"filename": "a", "content_type": "nonsense"}, "unsupported-content"),
-        ({"filename": "a", "content_type": "text/html\r\nX: y"}, "unsupported-content"),
-        ({"filename": "a", "content_type": "x" * 256}, "invalid-fields"),
-    ],
-)
-async def test_a_bad_request_for_an_upload_url_is_a_problem(site: Site, query: dict[str, str], name: str) -> None:
-    """The name must be there, and the type must be one."""
-    problem_in(await site.client.post("/documents/upload-url", params=query), 422, name)
-
-
-async def test_an_upload_url_of_s3_is_s3s_own(serve: Serve, seaweedfs: SeaweedFS, backend: StorageBackend) -> None:
-    """A store that presigns does so: the client talks to it directly, and only as the URL says."""
-    options: dict[str, Any] = {
-        "aws_endpoint": seaweedfs.endpoint,
-        "aws_access_key_id": seaweedfs.access_key,
-        "aws_secret_access_key": seaweedfs.secret_key,
-        "aws_region": seaweedfs.region,
-        "retry_config": QUICK_RETRIES,
-    }
-    s3 = ObstoreBackend(key="web", fs=f"s3://{seaweedfs.bucket}/upload-url-{id(options)}", **options)
-    async with serve(backend=s3, build=signed) as site:
-        storages.register_backend(s3, replace=True)
-        answer = (await site.client.post("/documents/upload-url", params={"filename": "ä.png"})).json()
-        async with AsyncClient() as client:
-            sent = await client.put(answer["upload_url"], content=b"bytes", headers=answer["headers"])
-            tampered = await client.put(answer["upload_url"] + "0", content=b"evil", headers=answer["headers"])
-        (path,) = await site.keys()
-
-        assert (sent.status_code, tampered.status_code) == (200, 403)
-        assert answer["upload_url"].startswith(seaweedfs.endpoint)
-        assert (await FileObject("web", "a", path=path).confirm_async()).size == 5
-        await s3.delete(path)
-        storages.register_backend(backend, replace=True)

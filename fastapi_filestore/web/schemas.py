@@ -1,11 +1,21 @@
 """What a model's rows look like in requests and responses, derived from its columns unless the user says otherwise."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from math import ceil
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
 from sqlalchemy import Column, Float, Numeric, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper
 
@@ -46,7 +56,8 @@ def derive_schemas(
     """Take the user's models, and derive the missing ones from the columns.
 
     A client may set a column unless it is a file, a primary key with a default, one that the application or the
-    database fills in (a computed default, a server default, an `onupdate`), or reserved.
+    database fills in (a computed default, a server default, an `onupdate`), or reserved. Bytes are base64 in JSON and
+    in forms, both ways.
     """
     mapper: Mapper[Any] = inspect(model)
     for own in filter(None, (create, update)):
@@ -106,7 +117,7 @@ def _derive_create(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseMo
         for prop, column in _settable(mapper, with_primary_key=True)
         if prop.key not in reserved
     }
-    return _model(mapper, "Create", ConfigDict(extra="forbid"), fields)
+    return _model(mapper, "Create", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
 
 
 @cache
@@ -116,7 +127,7 @@ def _derive_update(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseMo
         for prop, column in _settable(mapper, with_primary_key=False)
         if prop.key not in reserved
     }
-    return _model(mapper, "Update", ConfigDict(extra="forbid"), fields)
+    return _model(mapper, "Update", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
 
 
 def _model(mapper: Mapper[Any], suffix: str, config: ConfigDict, fields: dict[str, Any]) -> type[BaseModel]:
@@ -155,13 +166,16 @@ def _constraints(column: Column[Any]) -> dict[str, Any]:
     kind = _python_type(column)
     if kind is Decimal:
         return _digits(column)
-    if kind not in {str, bytes}:
-        return {}
-    length = getattr(column.type, "length", None)
+    length = _length(column)
     return {
-        **({"max_length": length} if isinstance(length, int) else {}),
-        **({"pattern": PATH_SEGMENT} if column.primary_key else {}),
+        **({"max_length": length} if kind is str and length is not None else {}),
+        **({"pattern": PATH_SEGMENT} if kind in {str, bytes} and column.primary_key else {}),
     }
+
+
+def _length(column: Column[Any]) -> int | None:
+    length = getattr(column.type, "length", None)
+    return length if isinstance(length, int) else None
 
 
 def _digits(column: Column[Any]) -> dict[str, Any]:
@@ -179,11 +193,23 @@ def _read_type(column: Column[Any]) -> Any:
         kind: Any = list[FileObject] if column.type.multiple else FileObject
     else:
         kind = _python_type(column)
-    return _or_none(AnyDecimal if kind is Decimal else kind, column)
+    shown: dict[Any, Any] = {Decimal: AnyDecimal, bytes: _base64()}
+    return _or_none(shown.get(kind, kind), column)
 
 
 def _written_type(column: Column[Any]) -> Any:
-    return _or_none(_python_type(column), column)
+    kind = _python_type(column)
+    return _or_none(_base64(_length(column)) if kind is bytes else kind, column)
+
+
+def _base64(length: int | None = None) -> Any:
+    characters = {} if length is None else {"maxLength": 4 * ceil(length / 3)}
+    said = WithJsonSchema({"type": "string", "contentEncoding": "base64", **characters})
+    return Annotated[bytes, Field(max_length=length), PlainSerializer(_in_base64, when_used="json"), said]
+
+
+def _in_base64(value: bytes) -> str:
+    return b64encode(value).decode()
 
 
 def _or_none(kind: Any, column: Column[Any]) -> Any:

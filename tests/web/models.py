@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import Enum
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, Float, ForeignKey, Numeric, String, func
+from sqlalchemy import DateTime, Float, ForeignKey, LargeBinary, Numeric, String, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from fastapi_filestore import FileObject, StoredObject
@@ -137,5 +137,16 @@ class Measurement(Base):
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
 
 
-FILED = (Document, Ticket, Article, Album, Pair, Receipt, Paper, Measurement)
+class Specimen(Base):
+    """A row of values that JSON or forms have no word of their own for."""
+
+    __tablename__ = "specimens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    blob: Mapped[bytes | None]
+    stamp: Mapped[bytes | None] = mapped_column(LargeBinary(4))
+    file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+
+
+FILED = (Document, Ticket, Article, Album, Pair, Receipt, Paper, Measurement, Specimen)
 """The models with files."""

@@ -1,0 +1,89 @@
+"""Values that JSON and forms have no word of their own for."""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import Response
+
+from fastapi_filestore import Filestore
+from tests.web.conftest import Serve
+from tests.web.models import Specimen
+from tests.web.site import Site, problem_in
+
+BYTES = b"\xff\xfe\xfb\x00"
+TEXT = b64encode(BYTES).decode()
+
+
+def specimens(app: FastAPI, files: Filestore) -> None:
+    """Mount the specimens."""
+    app.include_router(files.router(Specimen), prefix="/specimens")
+
+
+@pytest.fixture
+async def site(serve: Serve) -> AsyncIterator[Site]:
+    """Specimens on SQLite."""
+    async with serve(build=specimens) as site:
+        yield site
+        await site.check()
+
+
+async def post(site: Site, **values: str) -> Response:
+    """Upload a file with values."""
+    return await site.client.post("/specimens/", files={"file": b"content"}, data=values)
+
+
+async def form_and_change(site: Site) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what OpenAPI says of the fields of a new row, and of those of a change."""
+    paths = (await site.client.get("/openapi.json")).json()["paths"]
+    form = paths["/specimens/"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    change = paths["/specimens/{identity}"]["patch"]["requestBody"]["content"]["application/json"]["schema"]
+    return form["properties"], change["properties"]
+
+
+# -- bytes ---------------------------------------------------------------------------------------------
+
+
+async def test_bytes_are_base64_in_forms_and_in_json(site: Site) -> None:
+    """What a client writes as base64 is bytes in the row, and is read as the same base64, listings included."""
+    created = await post(site, blob=TEXT)
+    changed = await site.client.patch("/specimens/1", json={"stamp": TEXT})
+    read, listed = await site.client.get("/specimens/1"), await site.client.get("/specimens/")
+    async with site.session() as session:
+        row = await session.get(Specimen, 1)
+
+    assert (created.status_code, created.json()["blob"]) == (201, TEXT)
+    assert changed.json() == read.json() == listed.json()["items"][0]
+    assert read.json()["stamp"] == TEXT
+    assert row.blob == row.stamp == BYTES
+
+
+async def test_bytes_that_somebody_else_wrote_can_be_read(site: Site) -> None:
+    """Bytes that are no text, and more than the column asks for, hide neither their row nor the list."""
+    async with site.session() as session:
+        session.add(Specimen(blob=bytes(range(256)), stamp=b"\xff" * 5))
+        await session.commit()
+    read, listed = await site.client.get("/specimens/1"), await site.client.get("/specimens/")
+
+    assert (read.status_code, listed.status_code) == (200, 200)
+    assert read.json()["blob"] == b64encode(bytes(range(256))).decode()
+
+
+@pytest.mark.parametrize("text", ["a", "\u00fc", "AAAAAAA="])
+async def test_what_is_no_base64_or_too_long_is_refused(site: Site, text: str) -> None:
+    """Text that is none, or has more bytes than the column, is a 422 in a form and in JSON."""
+    created = await post(site, stamp=text)
+    await post(site)
+    changed = await site.client.patch("/specimens/1", json={"stamp": text})
+
+    problem_in(created, 422, "invalid-fields")
+    problem_in(changed, 422, "invalid-fields")
+
+
+async def test_the_document_says_base64(site: Site) -> None:
+    """OpenAPI has the encoding, and the length of the text rather than that of its bytes."""
+    for fields in await form_and_change(site):
+        assert fields["blob"]["anyOf"][0] == {"type": "string", "contentEncoding": "base64"}
+        assert fields["stamp"]["anyOf"][0] == {"type": "string", "contentEncoding": "base64", "maxLength": 8}

@@ -6,10 +6,11 @@ The method is the "seek method" of Markus Winand (use-the-index-luke.com, "no of
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, DateTime, String, and_, asc, desc, inspect, literal, or_, select, type_coerce
 from sqlalchemy.orm import QueryableAttribute, Session
 
@@ -21,6 +22,11 @@ ModelT = TypeVar("ModelT")
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 """Rows on one page: enough for any screen, little enough for any memory."""
+
+AS_TEXT = ConfigDict(ser_json_inf_nan="strings", ser_json_bytes="base64", val_json_bytes="base64")
+"""How a cursor writes what JSON has no word for."""
+AnyDecimal = Annotated[Decimal, Field(allow_inf_nan=True)]
+"""A number as a database has it: infinity, too, which SQLite makes of one that is too large for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +102,14 @@ def _terms(keys: Sequence[QueryableAttribute[Any]], dialect: str) -> list[Any]:
 
 
 class _Cursor:
-    """Values of the last row on a page as text, of the types given and nothing else."""
+    """Values of the last row on a page as text, of the types given and nothing else.
+
+    Whatever a database may hold is a value: numbers that are none, and bytes that are no text, too.
+    """
 
     def __init__(self, types: tuple[type, ...]) -> None:
-        self._values: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[types])  # type: ignore[valid-type]
+        held: Any = tuple.__class_getitem__(tuple(AnyDecimal if each is Decimal else each for each in types))
+        self._values: TypeAdapter[tuple[Any, ...]] = TypeAdapter(held, config=AS_TEXT)
 
     def encode(self, values: Sequence[Any]) -> str:
         return urlsafe_b64encode(self._values.dump_json(tuple(values))).rstrip(b"=").decode()

@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FiniteFloat,
     PlainSerializer,
     ValidationError,
     WithJsonSchema,
@@ -22,12 +23,10 @@ from sqlalchemy.orm import ColumnProperty, Mapper
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.stored_object import StoredObject
+from fastapi_filestore.service.pages import AnyDecimal
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
 """What a key that is text must be to stand in a path: no slash, and not only dots."""
-
-AnyDecimal = Annotated[Decimal, Field(allow_inf_nan=True)]
-"""A number as a database has it: infinity, too, which SQLite makes of one that is too large for it."""
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -199,7 +198,8 @@ def _read_type(column: Column[Any]) -> Any:
 
 def _written_type(column: Column[Any]) -> Any:
     kind = _python_type(column)
-    return _or_none(_base64(_length(column)) if kind is bytes else kind, column)
+    written: dict[Any, Any] = {float: FiniteFloat, bytes: _base64(_length(column))}
+    return _or_none(written.get(kind, kind), column)
 
 
 def _base64(length: int | None = None) -> Any:

@@ -145,6 +145,9 @@ class Specimen(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     blob: Mapped[bytes | None]
     stamp: Mapped[bytes | None] = mapped_column(LargeBinary(4))
+    ratio: Mapped[float] = mapped_column(default=0.5)
+    weight: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(1))
+    mark: Mapped[bytes] = mapped_column(default=b"")
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from httpx import AsyncClient
 from fastapi_filestore import FileService, Filestore
 from tests.servers.postgres import Postgres
 from tests.web.conftest import Serve
-from tests.web.models import Article, Document, Ticket
+from tests.web.models import Article, Document, Specimen, Ticket
 from tests.web.site import Site, problem_in
 
 
@@ -113,6 +114,40 @@ async def test_keys_of_other_types_are_paged(serve: Serve, model: Any) -> None:
 
         assert keys == sorted(keys, reverse=True)
         assert len(set(keys)) == 5
+
+
+# In ascending order; SQLite has no NaN.
+ODD: dict[str, list[Any]] = {
+    "ratio": [float("-inf"), 0.5, float("inf"), float("nan")],
+    "weight": [Decimal("-Infinity"), Decimal(1), Decimal("Infinity"), Decimal("NaN")],
+    "mark": [b"\x00\xff", b"a", b"\xfe", b"\xff\xfe"],
+}
+
+
+@pytest.mark.parametrize("driver", ["sqlite+aiosqlite", "postgresql+asyncpg"])
+@pytest.mark.parametrize("order", [f"{sign}{name}" for name in ODD for sign in ("", "-")])
+async def test_values_that_json_has_no_word_for_are_paged(
+    serve: Serve, order: str, driver: str, request: pytest.FixtureRequest
+) -> None:
+    """A cursor leads on from numbers that are none, and from bytes that are no text, which others wrote into rows."""
+    url = request.getfixturevalue("postgres_database").url(driver) if "postgres" in driver else None
+    name = order.lstrip("-")
+    values = ODD[name][: 4 if url or name == "mark" else 3]
+
+    class Ordered(FileService[Specimen]):
+        order_by = order
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.router(Specimen, service=files.service(Ordered)), prefix="/specimens")
+
+    async with serve(url, build=build) as site:
+        async with site.session() as session:
+            session.add_all([Specimen(**{name: value}) for value in reversed(values)])
+            await session.commit()
+        found = [row["id"] for row in await walk(site.client, "/specimens/", limit=1)]
+
+    assert found == sorted(found, reverse=not order.startswith("-"))
+    assert len(found) == len(values)
 
 
 async def test_an_empty_listing_is_one_empty_page(site: Site) -> None:

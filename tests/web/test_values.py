@@ -87,3 +87,20 @@ async def test_the_document_says_base64(site: Site) -> None:
     for fields in await form_and_change(site):
         assert fields["blob"]["anyOf"][0] == {"type": "string", "contentEncoding": "base64"}
         assert fields["stamp"]["anyOf"][0] == {"type": "string", "contentEncoding": "base64", "maxLength": 8}
+
+
+# -- numbers that are none -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["inf", "-Infinity", "NaN", "1e400"])
+async def test_a_client_writes_no_number_that_is_none(site: Site, value: str) -> None:
+    """Infinity, NaN and what is too large for a float are a 422 in a form, in JSON and in JSON's text."""
+    created = await post(site, ratio=value)
+    await post(site)
+    said, written = f'{{"ratio": "{value}"}}', f'{{"ratio": {value}}}'
+    headers = {"content-type": "application/json"}
+    changes = [await site.client.patch("/specimens/1", content=body, headers=headers) for body in (said, written)]
+
+    for answer in (created, *changes):
+        problem_in(answer, 422, "invalid-fields")
+    assert (await site.client.get("/specimens/1")).json()["ratio"] == 0.5

@@ -178,7 +178,9 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
     )
     async def update(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
         async with service.unit_of_work():
-            fields = validated_json(resource.schemas.update, await json_body(request, resource.limits().fields_size))
+            limits = resource.limits()
+            body = await json_body(request, limits.fields_size)
+            fields = validated_json(resource.schemas.update, body, field_size=limits.field_size)
             await _require_row(request, identity, service)
             row = await service.update(identity, resource.settable(fields.model_dump(exclude_unset=True)))
             return resource.shown(row, _base(request, below=1))

@@ -17,10 +17,11 @@ from pydantic import (
     WithJsonSchema,
     create_model,
 )
+from pydantic_core import from_json, to_json
 from sqlalchemy import Column, Float, Numeric, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper
 
-from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
+from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, UploadTooLargeError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
@@ -83,12 +84,28 @@ def validated(schema: type[SchemaT], data: object) -> SchemaT:
         raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
 
 
-def validated_json(schema: type[SchemaT], body: bytes) -> SchemaT:
-    """Validate fields that came as JSON; `InvalidFieldsError` says which are wrong."""
+def validated_json(schema: type[SchemaT], body: bytes, *, field_size: int) -> SchemaT:
+    """Validate fields that came as JSON; `InvalidFieldsError` says which are wrong.
+
+    Raises:
+        UploadTooLargeError: A value has more than `field_size` bytes: as text, or as JSON if it is something else.
+    """
+    _check_sizes(body, field_size)
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
         raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
+
+
+def _check_sizes(body: bytes, limit: int) -> None:
+    try:
+        fields = from_json(body)
+    except ValueError:  # whoever validates it says what is wrong
+        return
+    for name, value in fields.items() if isinstance(fields, dict) else ():
+        size = len(value.encode() if isinstance(value, str) else to_json(value))
+        if size > limit:
+            raise UploadTooLargeError(f"field {name!r}", limit=limit, actual=size)
 
 
 @cache

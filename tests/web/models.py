@@ -3,9 +3,10 @@
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, Float, ForeignKey, LargeBinary, Numeric, String, func
+from sqlalchemy import JSON, DateTime, Float, ForeignKey, LargeBinary, Numeric, String, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from fastapi_filestore import FileObject, StoredObject
@@ -148,6 +149,8 @@ class Specimen(Base):
     ratio: Mapped[float] = mapped_column(default=0.5)
     weight: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(1))
     mark: Mapped[bytes] = mapped_column(default=b"")
+    note: Mapped[str | None]
+    meta: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
 
 

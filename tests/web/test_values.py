@@ -1,5 +1,6 @@
 """Values that JSON and forms have no word of their own for."""
 
+import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
@@ -104,3 +105,42 @@ async def test_a_client_writes_no_number_that_is_none(site: Site, value: str) ->
     for answer in (created, *changes):
         problem_in(answer, 422, "invalid-fields")
     assert (await site.client.get("/specimens/1")).json()["ratio"] == 0.5
+
+
+# -- size ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "actual"),
+    [
+        ("note", "t" * 2001, 2001),
+        ("note", "\u00fc" * 1001, 2002),
+        ("blob", "A" * 2004, 2004),
+        ("meta", {"key": "t" * 2000}, 2010),
+        ("meta", [1] * 1001, 2003),
+        ("no_such_column", "t" * 2001, 2001),
+    ],
+)
+async def test_a_change_has_the_limit_of_a_form(serve: Serve, name: str, value: Any, actual: int) -> None:
+    """A value in JSON, whole if it is nested, is a 413 beyond the limit of a field, as it is in a form."""
+    async with serve(build=specimens, max_field_size=2000) as site:
+        await post(site)
+        before = (await site.client.get("/specimens/1")).json()
+        created = await post(site, **{name: value if isinstance(value, str) else json.dumps(value)})
+        changed = await site.client.patch("/specimens/1", json={name: value})
+        problem = problem_in(changed, 413, "upload-too-large")
+
+        problem_in(created, 413, "upload-too-large")
+        assert (problem["limit"], problem["actual"]) == (2000, actual)
+        assert repr(name) in problem["detail"]
+        assert (await site.client.get("/specimens/1")).json() == before
+
+
+@pytest.mark.parametrize("value", ["t" * 2000, "\u00fc" * 1000])
+async def test_a_change_at_the_limit_is_accepted(serve: Serve, value: str) -> None:
+    """The limit is of UTF-8, and the largest value that is accepted."""
+    async with serve(build=specimens, max_field_size=2000) as site:
+        await post(site)
+        changed = await site.client.patch("/specimens/1", json={"note": value})
+
+        assert (changed.status_code, changed.json()["note"]) == (200, value)

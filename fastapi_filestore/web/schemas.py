@@ -12,13 +12,14 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    Json,
     PlainSerializer,
     ValidationError,
     WithJsonSchema,
     create_model,
 )
 from pydantic_core import from_json, to_json
-from sqlalchemy import Column, Float, Numeric, inspect
+from sqlalchemy import JSON, Column, Float, Numeric, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, UploadTooLargeError
@@ -57,7 +58,7 @@ def derive_schemas(
 
     A client may set a column unless it is a file, a primary key with a default, one that the application or the
     database fills in (a computed default, a server default, an `onupdate`), or reserved. Bytes are base64 in JSON and
-    in forms, both ways.
+    in forms, both ways; a column of JSON is JSON's text in forms, which is what new rows come as.
     """
     mapper: Mapper[Any] = inspect(model)
     for own in filter(None, (create, update)):
@@ -129,7 +130,7 @@ def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
 @cache
 def _derive_create(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {
-        prop.key: (_written_type(column), _create_default(column))
+        prop.key: (_form_type(column), _create_default(column))
         for prop, column in _settable(mapper, with_primary_key=True)
         if prop.key not in reserved
     }
@@ -219,6 +220,10 @@ def _written_type(column: Column[Any]) -> Any:
     return _or_none(written.get(kind, kind), column)
 
 
+def _form_type(column: Column[Any]) -> Any:
+    return _or_none(Json, column) if isinstance(column.type, JSON) else _written_type(column)
+
+
 def _base64(length: int | None = None) -> Any:
     characters = {} if length is None else {"maxLength": 4 * ceil(length / 3)}
     said = WithJsonSchema({"type": "string", "contentEncoding": "base64", **characters})
@@ -238,6 +243,8 @@ def _nullable(column: Column[Any]) -> bool:
 
 
 def _python_type(column: Column[Any]) -> Any:
+    if isinstance(column.type, JSON):  # SQLAlchemy 2.0 has it for a dict, whatever it holds
+        return Any
     try:
         return column.type.python_type
     except NotImplementedError:  # SQLAlchemy's word for a type that says nothing

@@ -144,3 +144,36 @@ async def test_a_change_at_the_limit_is_accepted(serve: Serve, value: str) -> No
         changed = await site.client.patch("/specimens/1", json={"note": value})
 
         assert (changed.status_code, changed.json()["note"]) == (200, value)
+
+
+# -- JSON in a form ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [1, "b"], "text", 0.5, True, None])
+async def test_a_column_of_json_takes_its_text_from_a_form(site: Site, value: Any) -> None:
+    """A form's text is read as JSON, so that the same value is in the row as a change by JSON puts there."""
+    created = await post(site, meta=json.dumps(value))
+    await post(site)
+    changed = await site.client.patch("/specimens/2", json={"meta": value})
+
+    assert (created.status_code, changed.status_code) == (201, 200)
+    assert created.json()["meta"] == changed.json()["meta"] == value
+
+
+@pytest.mark.parametrize("text", ["{", "text", "", "{'a': 1}", "[" * 1000])
+async def test_text_that_is_no_json_is_refused(site: Site, text: str) -> None:
+    """It is a 422 that names the field, and nothing is kept."""
+    problem = problem_in(await post(site, meta=text), 422, "invalid-fields")
+
+    assert problem["errors"][0]["loc"][0] == "meta"
+    assert (await site.rows(Specimen), await site.keys()) == (0, set())
+
+
+async def test_the_document_says_json_text(site: Site) -> None:
+    """OpenAPI has JSON's text in the form, and any JSON in a change."""
+    form, change = await form_and_change(site)
+
+    assert form["meta"]["anyOf"][0] == {
+        "type": "string", "contentMediaType": "application/json", "contentSchema": {},
+    }  # fmt: skip
+    assert "contentMediaType" not in json.dumps(change["meta"])

@@ -1,6 +1,7 @@
 """A response that sends what a store streams: flat memory, and never a short body that looks whole."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from starlette.background import BackgroundTask
 from starlette.types import Message, Receive, Scope, Send
 
 from fastapi_filestore.errors import StorageError
+
+_log = logging.getLogger("fastapi_filestore")
 
 
 class Body(Protocol):
@@ -31,8 +34,8 @@ class _ClientGoneError(Exception):
 class StreamedResponse(Response):
     """Sends a body of a known size, one chunk after the other as the client takes them.
 
-    When the client goes, the store's stream is closed at once. When the store fails half-way, the error goes on to
-    the server, which breaks the connection off, so that no client takes a part for the whole.
+    When the client goes, the store's stream is closed at once. When the store fails half-way, the log has a line of it
+    and the answer has no end, so that the server breaks the connection off and no client takes a part for the whole.
     """
 
     def __init__(self, body: Body, *, size: int, headers: Mapping[str, str], status_code: int = 200) -> None:
@@ -50,6 +53,9 @@ class StreamedResponse(Response):
                 await self._send(send)
         except _ClientGoneError:
             pass
+        except StorageError as error:
+            self._tell_operators(error)
+            return
         finally:
             watching.cancel()
             with CancelScope(shield=True):
@@ -57,6 +63,11 @@ class StreamedResponse(Response):
                 await self.stream.aclose()
         if self.background is not None:
             await self.background()
+
+    def _tell_operators(self, error: StorageError) -> None:
+        # What a store does is no place in our code, and a handler of errors could not answer any more.
+        facts = {"status": self.status_code, "size": self.size}
+        _log.error("fastapi_filestore.broken_off", extra=facts, exc_info=(type(error), error, None))
 
     async def _send(self, send: Send) -> None:
         await _pass_on(send, {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -76,14 +76,15 @@ def impatient(tmp_path: Path, seaweedfs: SeaweedFS) -> Iterator[Served]:
         yield application
 
 
-async def ask(port: int, path: str) -> socket.socket:
+async def ask(port: int, path: str, *headers: str) -> socket.socket:
     """Send a request on a connection that takes little ahead of its reader, and return it."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
     client.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(client, (LOOPBACK, port))
-    await loop.sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+    lines = (f"GET {path} HTTP/1.1", "Host: a", "Connection: close", *headers)
+    await loop.sock_sendall(client, "\r\n".join([*lines, "\r\n"]).encode())
     return client
 
 
@@ -151,3 +152,33 @@ async def test_a_store_that_fails_half_way_breaks_the_connection(local: Served, 
     assert length == size
     assert len(body) < size
     assert content.startswith(body)
+    assert "Traceback" not in await asyncio.to_thread(local.log.read_text)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"other"], ids=["deleted", "emptied", "replaced"])
+async def test_a_file_that_goes_between_two_ranges_breaks_the_connection(local: Served, content: bytes | None) -> None:
+    """The ranges that were sent are right, those that can't be are missing, and the log has one line of it."""
+    whole = secrets.token_bytes(64 * MIB)
+    await local.backend.put("k", whole)
+    ranges = f"Range: bytes=0-{48 * MIB},{50 * MIB}-{60 * MIB}"
+    client = await ask(local.port, "/whole/k", ranges, "Accept-Encoding: gzip")
+    await asyncio.get_running_loop().sock_recv(client, 1000)
+    path = local.log.parent / "store" / "k"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    client_read = await _rest(client)
+    log = await asyncio.to_thread(local.log.read_text)
+
+    assert whole[40 * MIB : 48 * MIB] in client_read
+    assert whole[50 * MIB : 51 * MIB] not in client_read
+    assert log.count("fastapi_filestore.broken_off") == 1
+    assert "Traceback" not in log
+
+
+async def _rest(client: socket.socket) -> bytes:
+    loop, rest = asyncio.get_running_loop(), bytearray()
+    while data := await loop.sock_recv(client, 256 * 1024):
+        rest += data
+    client.close()
+    return bytes(rest)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.background import BackgroundTask
 
-from fastapi_filestore import StorageError, StorageUnavailableError
+from fastapi_filestore import StorageUnavailableError
 from fastapi_filestore.web.streaming import StreamedResponse
 
 SCOPE = {"type": "http", "method": "GET"}
@@ -92,16 +92,30 @@ async def test_a_disconnect_that_is_received() -> None:
 
 
 @pytest.mark.parametrize("end", [(), (StorageUnavailableError("gone"),)])
-async def test_a_body_that_ends_early_is_an_error(end: tuple[Exception, ...]) -> None:
-    """Bytes that are missing, and an error of the store, reach the server: it never hears of an end."""
+async def test_a_body_that_ends_early_has_no_end(end: tuple[Exception, ...], caplog: pytest.LogCaptureFixture) -> None:
+    """Bytes that are missing, and an error of the store, are a line in the log: the server never hears of an end."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    source = Source(b"ab", *end)
-    with pytest.raises(StorageError):
-        await StreamedResponse(source, size=3, headers={})(SCOPE, never, send)
+    source, ran = Source(b"ab", *end), list[int]()
+    response = StreamedResponse(source, size=3, headers={})
+    response.background = BackgroundTask(ran.append, 1)
+    await response(SCOPE, never, send)
+    (record,) = caplog.records
 
-    assert source.closed
+    assert (source.closed, ran) == (True, [])
     assert all(message.get("more_body", True) for message in sent)
+    assert (record.message, record.levelname) == ("fastapi_filestore.broken_off", "ERROR")
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_body_that_fails_by_itself_is_an_error() -> None:
+    """What is no error of the store is a fault of the code, and goes on to the server."""
+
+    async def send(message: Any) -> None:
+        pass
+
+    with pytest.raises(ZeroDivisionError):
+        await StreamedResponse(Source(b"ab", ZeroDivisionError()), size=3, headers={})(SCOPE, never, send)

@@ -39,6 +39,8 @@ class FileDescription:
     __slots__ = (
         "_chosen_path",
         "_content",
+        "_content_type",
+        "_filename",
         "_key",
         "_metadata",
         "_registry",
@@ -47,9 +49,7 @@ class FileDescription:
         "backend",
         "checksum",
         "claim",
-        "content_type",
         "etag",
-        "filename",
         "fresh",
         "last_modified",
         "path",
@@ -89,8 +89,8 @@ class FileDescription:
         """
         self._registry = registry
         self.backend = backend if backend is None or isinstance(backend, str) else _register(backend, registry)
-        self.filename = safe_filename(filename)
-        self.content_type = guess_content_type(self.filename) if content_type is None else _checked_type(content_type)
+        self._filename = safe_filename(filename)
+        self._content_type = guess_content_type(self._filename) if content_type is None else _checked_type(content_type)
         self._metadata = Metadata(_checked_metadata(metadata or {}))
         self.path = self._chosen_path = path
         self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
@@ -112,6 +112,28 @@ class FileDescription:
         self.etag: str | None = None
         self.last_modified: datetime | None = None
         self.version_id: str | None = None
+
+    # -- what a row that holds it keeps, and watches -----------------------------------------------
+
+    @property
+    def filename(self) -> str:
+        """What the client called it; one that is set is sanitised."""
+        return self._filename
+
+    @filename.setter
+    def filename(self, filename: str) -> None:
+        self._filename = safe_filename(filename)
+        self._metadata.tell()
+
+    @property
+    def content_type(self) -> str:
+        """Media type; `UnsupportedContentError` if one that is set is none."""
+        return self._content_type
+
+    @content_type.setter
+    def content_type(self, content_type: str) -> None:
+        self._content_type = _checked_type(content_type)
+        self._metadata.tell()
 
     @property
     def metadata(self) -> Metadata:

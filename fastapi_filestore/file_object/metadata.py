@@ -24,17 +24,18 @@ class Metadata(dict[str, str]):
             super().clear()
             self.update(kept)
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Tell whoever watches that the file changed: its metadata here, its name or its type."""
         for changed in tuple(self._watchers.values()):
             changed()
 
     def __setitem__(self, name: str, value: str) -> None:
         super().__setitem__(name, value)
-        self._tell()
+        self.tell()
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
-        self._tell()
+        self.tell()
 
     def __ior__(self, values: Any) -> Self:  # type: ignore[override, misc]
         self.update(values)
@@ -47,27 +48,27 @@ class Metadata(dict[str, str]):
     def update(self, *args: Any, **kwargs: str) -> None:
         """Add values, as dict does."""
         super().update(*args, **kwargs)
-        self._tell()
+        self.tell()
 
     def clear(self) -> None:
         """Remove all values, as dict does."""
         super().clear()
-        self._tell()
+        self.tell()
 
     def pop(self, name: str, *default: Any) -> Any:
         """Remove a value and return it, as dict does."""
         value = super().pop(name, *default)
-        self._tell()
+        self.tell()
         return value
 
     def popitem(self) -> tuple[str, str]:
         """Remove the last value, as dict does."""
         item = super().popitem()
-        self._tell()
+        self.tell()
         return item
 
     def setdefault(self, name: str, default: str = "") -> str:
         """Add a value unless there is one, as dict does."""
         value = super().setdefault(name, default)
-        self._tell()
+        self.tell()
         return value

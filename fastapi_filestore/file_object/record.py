@@ -46,9 +46,10 @@ def from_record(data: Mapping[str, object], *, registry: StorageRegistry = stora
     """Return the stored file that a row's JSON describes; keys it does not know are ignored."""
     record = cast("FileRecord", data)
     name = record.get("filename") or record.get("path") or FALLBACK_NAME
-    file = FileObject(record.get("backend"), name, path=record.get("path") or name, registry=registry)
-    content_type = record.get("content_type") or FALLBACK_TYPE
-    file.content_type = content_type if is_media_type(content_type) else FALLBACK_TYPE
+    declared = record.get("content_type") or FALLBACK_TYPE
+    kept = declared if is_media_type(declared) else FALLBACK_TYPE
+    path = record.get("path") or name
+    file = FileObject(record.get("backend"), name, content_type=kept, path=path, registry=registry)
     file.metadata = {key: _text(value) for key, value in (record.get("metadata") or {}).items()}
     file.size, file.checksum = record.get("size"), record.get("checksum")
     file.etag, file.version_id = record.get("etag"), record.get("version_id")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_filestore import FileObject
+from fastapi_filestore import FileObject, UnsupportedContentError
 from fastapi_filestore.file_object.metadata import Metadata
 
 
@@ -72,4 +72,17 @@ def test_a_file_keeps_its_metadata_object() -> None:
 
     assert file.metadata == {"b": "2", "c": "3"}
     assert given == {"b": "2"}
+    assert told == ["changed", "changed"]
+
+
+def test_a_name_and_a_type_are_told_and_checked() -> None:
+    """A name or a type that is set is what the constructor would make of it, and whoever watches is told."""
+    file, told = FileObject(filename="a.txt"), list[str]()
+    file.metadata.watch("row", lambda: told.append("changed"))
+    file.filename = "../b/renamed.pdf"
+    file.content_type = "application/pdf"
+    with pytest.raises(UnsupportedContentError, match="write it like 'application/pdf'"):
+        file.content_type = "text/html\r\nX: y"
+
+    assert (file.filename, file.content_type) == ("renamed.pdf", "application/pdf")
     assert told == ["changed", "changed"]

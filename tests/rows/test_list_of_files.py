@@ -102,6 +102,30 @@ async def test_changed_metadata_of_a_file_is_a_change(rows: Rows) -> None:
     assert (document.file.metadata, document.pages[1].metadata) == ({"k": "v"}, {"n": "1"})
 
 
+async def test_a_renamed_file_is_a_change(rows: Rows) -> None:
+    """Name and type set in place are written with the next commit, and the bytes stay where they are."""
+    identity = await rows.add(title="t", file=pending(), pages=_named("a", "b"))
+    keys = await rows.keys()
+
+    def rename(session: Session) -> None:
+        document = session.get_one(Document, identity)
+        assert document.file is not None
+        assert document.pages is not None
+        document.file.filename = "renamed.txt"
+        document.pages[1].content_type = "application/pdf"
+
+    async with rows.work() as work:
+        await work.do(rename)
+        await work.commit()
+    async with rows.work() as work:
+        document = await work.do(lambda s: s.get_one(Document, identity))
+
+    assert document.file is not None
+    assert document.pages is not None
+    assert (document.file.filename, document.pages[1].content_type) == ("renamed.txt", "application/pdf")
+    assert await rows.keys() == keys
+
+
 async def test_metadata_changed_again_after_a_commit_is_a_change(rows: Rows) -> None:
     """A file that was new in this session is watched after its commit, too."""
     async with rows.work(expire_on_commit=False) as work:

@@ -77,11 +77,10 @@ def test_a_type_is_served_only_if_no_browser_can_misread_it(content_type: str, s
     assert is_inline(served_type(content_type)) is inline
 
 
-@pytest.mark.parametrize("content_type", ["text/html", "image/png", "video/mp4", "Audio/WAV", "audio/x-html", "x", ""])
+@pytest.mark.parametrize("content_type", ["text/html", "image/png", "video/mp4", "Audio/WAV", "audio/x-html"])
 def test_no_policy_allows_a_script(content_type: str) -> None:
     """A file may load nothing, and is in a sandbox; a recording that is played may load recordings."""
-    file = FileObject(filename="a")
-    file.content_type = content_type
+    file = FileObject(filename="a", content_type=content_type)
     sandbox, *allowed = file_headers(file)["Content-Security-Policy"].split("; ")
 
     if content_type in {"video/mp4", "Audio/WAV"}:

@@ -10,7 +10,6 @@ from typing import Literal, Self
 from fastapi_filestore.errors import FilestoreError, PendingContentError, StorageError, UnsupportedContentError
 from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored
 from fastapi_filestore.file_object.description import FileDescription, FileState
-from fastapi_filestore.file_object.turns import one_at_a_time
 from fastapi_filestore.intake.disposition import disposition_of
 from fastapi_filestore.intake.upload import incoming
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
@@ -18,6 +17,7 @@ from fastapi_filestore.storage.blocking import run_blocking
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import Content, ContentReader, read_content
 from fastapi_filestore.storage.keys import generate_key
+from fastapi_filestore.storage.turns import one_at_a_time
 
 SIGNED_URL_SECONDS = 3600
 """How long a signed URL lives unless the caller says otherwise."""

@@ -14,7 +14,7 @@ from fastapi_filestore.orm.stored_object import FileList
 
 
 def watch_metadata(state: InstanceState[Any], name: str, files: list[FileObject]) -> None:
-    """Make a change of the metadata of these files a change of the row's attribute."""
+    """Make a change of the name, type or metadata of these files a change of the row's attribute."""
     for file in files:
         file.metadata.watch((id(state), name), _flagging(state, name))
 

@@ -176,7 +176,10 @@ def _backend(file: FileObject) -> str:
 
 
 async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:
-    """Remove the intents of objects that are gone; left behind, they cost a sweeper one look."""
+    """Remove the intents of objects that are gone; left behind, they cost a sweeper one look.
+
+    Till then a key of one's own can't be used again: the sweeper would take the new object for the old one.
+    """
     try:
         await run_on_engine(access.engine, partial(access.ledger.forget, locations=locations))
     except _DATABASE_FAILURES as error:

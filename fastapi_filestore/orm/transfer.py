@@ -25,7 +25,7 @@ RENEWALS_PER_AGE = 4
 """How often the intents of a long upload are renewed before they would fall due."""
 
 LAST_RENEWAL = 1.0
-"""Seconds that a renewal on its way gets to end."""
+"""Seconds to wait for the end of a renewal that is on its way."""
 
 Claimed = tuple[FileObject, LedgerAccess | None]
 """A file to be stored, and the ledger that is to know of it first."""
@@ -124,13 +124,12 @@ class Renewal:
         self._timer = asyncio.get_running_loop().call_later(self._pause, self._begin)
 
     async def stop(self) -> None:
-        """Renew no more; a statement on its way may end, since a driver that is cut off may lose its connection."""
+        """Renew no more; a statement on its way ends, since a driver that is cut off may lose its connection."""
         self._timer.cancel()
         self._over.set()
         if self._task is not None:
-            # On SQLite it may wait for the transaction that waits here.
+            # Not for ever: on SQLite it may wait for the transaction that waits here.
             await asyncio.wait({self._task}, timeout=LAST_RENEWAL)
-            self._task.cancel()
 
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._go_on())

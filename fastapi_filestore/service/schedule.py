@@ -4,38 +4,50 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from fastapi_filestore.service.sweep import Swept
 from fastapi_filestore.storage.cleanup import finish
+
+PATIENCE = 5.0
+"""Seconds that a sweep under way gets to end by itself."""
 
 _log = logging.getLogger("fastapi_filestore")
 
 
 @asynccontextmanager
 async def sweeping(sweep: Callable[[], AsyncIterator[Swept]], *, every: timedelta) -> AsyncIterator[None]:
-    """Sweep again and again while the block runs; a sweep under way at its end is cut short."""
-    task = asyncio.create_task(_sweep_regularly(sweep, every), name="fastapi-filestore-sweeper")
+    """Sweep again and again while the block runs; one under way at its end gets a while to end, too."""
+    over = asyncio.Event()
+    task = asyncio.create_task(_sweep_regularly(sweep, every, over), name="fastapi-filestore-sweeper")
     try:
         yield
     finally:
-        task.cancel()
+        over.set()
         await finish(_ended(task))
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:
+    # A driver that is cut off in a statement may lose its connection.
+    await asyncio.wait({task}, timeout=PATIENCE)
+    task.cancel()
     await asyncio.wait({task})
 
 
-async def _sweep_regularly(sweep: Callable[[], AsyncIterator[Swept]], every: timedelta) -> None:
-    while True:
-        # Workers that were started together must not all sweep at the same moment.
-        await asyncio.sleep(every.total_seconds() * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+async def _sweep_regularly(sweep: Callable[[], AsyncIterator[Swept]], every: timedelta, over: asyncio.Event) -> None:
+    # Workers that were started together must not all sweep at the same moment.
+    while not await _comes_within(over, every.total_seconds() * random.uniform(0.5, 1.5)):  # noqa: S311 - no secret
         try:
             await _sweep_once(sweep)
         except Exception:  # noqa: BLE001 - whatever went wrong, the next sweep serves better than none
             _log.exception("fastapi_filestore.sweep_failed")
+
+
+async def _comes_within(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 async def _sweep_once(sweep: Callable[[], AsyncIterator[Swept]]) -> None:

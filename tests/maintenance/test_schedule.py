@@ -14,6 +14,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from fastapi_filestore import ConfigurationError, FileService, Filestore, FilestoreSettings, Swept
+from fastapi_filestore.service import schedule
 from fastapi_filestore.service.databases import Databases
 from fastapi_filestore.service.schedule import sweeping
 from fastapi_filestore.storage.registry import StorageRegistry
@@ -70,8 +71,9 @@ async def test_failing_intents_are_logged(caplog: pytest.LogCaptureFixture) -> N
     )
 
 
-async def test_it_ends_with_the_block() -> None:
-    """A sweep that is under way at the end is cut short, and no task is left."""
+async def test_it_ends_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep that does not end by itself is cut short at last, and no task is left."""
+    monkeypatch.setattr(schedule, "PATIENCE", 0.05)
     begun = asyncio.Event()
 
     async def endless() -> AsyncIterator[Swept]:
@@ -84,6 +86,22 @@ async def test_it_ends_with_the_block() -> None:
         await asyncio.wait_for(begun.wait(), 10)
 
     assert asyncio.all_tasks() == before
+
+
+async def test_a_sweep_under_way_ends() -> None:
+    """What a sweep has begun it ends, so that no connection is cut off in a statement."""
+    begun, ended = asyncio.Event(), list[str]()
+
+    async def slow() -> AsyncIterator[Swept]:
+        begun.set()
+        await asyncio.sleep(0.1)
+        ended.append("slow")
+        yield Swept("shelf", "ab/c", 1)
+
+    async with sweeping(slow, every=EVERY):
+        await asyncio.wait_for(begun.wait(), 10)
+
+    assert ended == ["slow"]
 
 
 async def test_workers_do_not_march_in_step() -> None:

@@ -75,5 +75,6 @@ def is_inside_another(session: Session) -> bool:
 
 
 def forget_connections(session: Session) -> None:
-    """Note that a session's outermost transaction has ended."""
+    """Note that a session's outermost transaction has ended: a session that holds it is a cycle, freed late."""
     session.info.pop(_CONNECTIONS, None)
+    session.info.pop(_COMMITS, None)

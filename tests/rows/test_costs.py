@@ -1,12 +1,16 @@
 """What crash safety costs, counted: SQL statements, commits and store calls of each kind of work."""
 
+import gc
+from collections.abc import Iterator
 from dataclasses import dataclass
+from weakref import ref
 
 import pytest
 from sqlalchemy import Engine, delete, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore import storages
+from fastapi_filestore.orm.bridge import plain_session
 from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import Rows, Work, pending
 from tests.rows.models import Document
@@ -130,3 +134,24 @@ async def test_a_hundred_rows_cost_no_more_statements_than_a_few(rows: Rows) -> 
     assert created.statements <= 3
     assert (deleted.store_calls, deleted.commits) == (["delete"], 2)
     assert deleted.statements <= 12  # in a savepoint, since it may fail
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """No garbage collector."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@LEDGERED
+@pytest.mark.usefixtures("uncollected")
+async def test_a_session_is_freed_at_once(rows: Rows) -> None:
+    """A session that wrote a file is freed with the last that holds it: no collector has to look for it."""
+    async with rows.work() as work:
+        await _create(work, "t")
+        session = ref(plain_session(work.session))
+    del work
+
+    assert session() is None

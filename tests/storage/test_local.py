@@ -3,7 +3,7 @@
 import asyncio
 import os
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from errno import EXDEV
 from pathlib import Path
@@ -175,6 +175,27 @@ async def test_a_full_disk(local: ObstoreBackend, root: Path, size: int) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     assert _files(root) == []
+
+
+@pytest.mark.parametrize("piece", [200_000, 1000])
+async def test_a_disk_that_takes_little_at_a_time(
+    local: ObstoreBackend, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    """Bytes of which the disk takes only a part arrive all the same, each once and in order."""
+    content, write = os.urandom(3_000_000), os.writev
+
+    def take_little(file: int, pieces: Sequence[bytes]) -> int:
+        return write(file, [bytes(pieces[0])[:70_000]])
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), piece):
+            yield content[start : start + piece]
+
+    monkeypatch.setattr(os, "writev", take_little)
+    info = await local.put("k", pieces())
+
+    assert info.size == len(content)
+    assert await (await local.open("k")).read() == content
 
 
 async def test_names_that_are_not_text(local: ObstoreBackend, root: Path) -> None:

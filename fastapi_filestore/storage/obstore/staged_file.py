@@ -2,12 +2,14 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from errno import ENAMETOOLONG
+from io import FileIO
+from itertools import islice
 from pathlib import Path
 from secrets import randbits
-from typing import BinaryIO
 
 from fastapi_filestore.errors import InvalidKeyError
 from fastapi_filestore.storage.obstore.errors import translated
@@ -15,6 +17,8 @@ from fastapi_filestore.storage.obstore.local import STAGED, is_staged
 
 NUMBER_BITS = 40
 """Of the number in the name: two uploads to one key at once must not meet."""
+MOST_PIECES = 1024
+"""Written by one system call: the most that any platform takes (POSIX's IOV_MAX on Linux and macOS)."""
 
 
 class StagedFile:
@@ -27,14 +31,14 @@ class StagedFile:
         """Prepare a file for `target`; with `if_absent` it may only go where nothing is."""
         self._target, self._if_absent = target, if_absent
         self._staged = target.with_name(f"{target.name}{STAGED}{randbits(NUMBER_BITS)}")
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._is_placed = False
 
     def write(self, pieces: Iterable[bytes]) -> None:
-        """Append bytes."""
-        file = self._opened()
-        for piece in pieces:
-            file.write(piece)
+        """Append bytes, with as few system calls as can be: after each, a thread waits for the interpreter's lock."""
+        file, waiting = self._opened(), deque([memoryview(piece) for piece in pieces])
+        while waiting:
+            _drop(waiting, _write_some(file, list(islice(waiting, MOST_PIECES))))
 
     def take(self, source: int, start: int, size: int) -> int:
         """Append bytes of another open file, which the disk may share between the two, and return how many.
@@ -42,7 +46,6 @@ class StagedFile:
         0 says that there are no more, or that the kernel does not copy between these files.
         """
         file = self._opened()
-        file.flush()
         if sys.platform == "linux":
             with suppress(OSError):  # a disk that is full says so again when the bytes are written
                 return os.copy_file_range(source, file.fileno(), size, start)
@@ -56,7 +59,6 @@ class StagedFile:
         """
         self.write(rest)
         with self._opened() as file:
-            file.flush()
             status = os.fstat(file.fileno())
         self._place()
         return status
@@ -65,23 +67,23 @@ class StagedFile:
         """Remove what was written; a file in its place stays if it may have replaced another one."""
         if self._file is None:
             return
-        with suppress(OSError):  # the disk is full, perhaps, and takes no last bytes
+        with suppress(OSError):  # a disk in a network may say only now that it is full
             self._file.close()
         self._staged.unlink(missing_ok=True)
         if self._is_placed and self._if_absent:
             self._target.unlink(missing_ok=True)
 
-    def _opened(self) -> BinaryIO:
+    def _opened(self) -> FileIO:
         if self._file is None:
             self._file = self._create()
         return self._file
 
-    def _create(self) -> BinaryIO:
+    def _create(self) -> FileIO:
         try:
-            return self._staged.open("xb")
+            return FileIO(self._staged, "xb")
         except FileNotFoundError:
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            return self._staged.open("xb")
+            return FileIO(self._staged, "xb")
 
     def _place(self) -> None:
         if self._if_absent:
@@ -91,6 +93,20 @@ class StagedFile:
         else:
             self._staged.replace(self._target)
             self._is_placed = True
+
+
+def _write_some(file: FileIO, pieces: Sequence[memoryview]) -> int:
+    if sys.platform == "win32":
+        return file.write(pieces[0])
+    return os.writev(file.fileno(), pieces)
+
+
+def _drop(pieces: deque[memoryview], written: int) -> None:
+    """Drop so many bytes, which may end within a piece, off the front."""
+    while pieces and written >= len(pieces[0]):
+        written -= len(pieces.popleft())
+    if written:
+        pieces[0] = pieces[0][written:]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.file_object.validators import validate_object
-from fastapi_filestore.intake.incoming import IncomingBytes
+from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.sniffing import sniff
 from fastapi_filestore.intake.upload import Upload
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastapi_filestore.file_object.value import FileObject
 
 
-async def admit_head(file: "FileObject", stream: Upload | IncomingBytes, size: int | None) -> None:
+async def admit_head(file: "FileObject", stream: Upload | DigestingStream, size: int | None) -> None:
     """Let the rules judge what is known before anything is stored: the size, the types, the first bytes."""
     rules = file.rules
     if isinstance(stream, Upload):
@@ -40,7 +40,7 @@ def _candidate(file: "FileObject", sniffed: str | None) -> Candidate:
     return Candidate(file.filename, file.content_type, sniffed, kept)
 
 
-async def admit_object(file: "FileObject", stream: Upload | IncomingBytes) -> None:
+async def admit_object(file: "FileObject", stream: Upload | DigestingStream) -> None:
     """Let the rules judge bytes that were just stored, and delete these if they are refused."""
     try:
         for rules in (_own_rules(stream), file.rules):
@@ -53,7 +53,7 @@ async def admit_object(file: "FileObject", stream: Upload | IncomingBytes) -> No
     file.admit(file.rules)
 
 
-def _own_rules(stream: Upload | IncomingBytes) -> FileRules:
+def _own_rules(stream: Upload | DigestingStream) -> FileRules:
     return stream.rules if isinstance(stream, Upload) else NO_RULES
 
 

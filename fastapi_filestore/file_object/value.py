@@ -1,8 +1,8 @@
 """`FileObject`: what can be done with a file, each way once asynchronous and once blocking."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
 from copy import copy
 from functools import partial
 from typing import Literal, Self
@@ -82,8 +82,7 @@ class FileObject(FileDescription):
     async def _store_new(self, put: Callable[[str], Awaitable[None]]) -> None:
         self._key = self._key or generate_key()
         try:
-            async with self._undone_on_failure(self._key):
-                await put(self._key)
+            await self._or_undone(self._key, put(self._key))
         finally:
             self._key = None
 
@@ -115,10 +114,9 @@ class FileObject(FileDescription):
         self.checksum, self.fresh = stream.hexdigest, True
         await admit_object(self, stream)
 
-    @asynccontextmanager
-    async def _undone_on_failure(self, path: str) -> AsyncIterator[None]:
+    async def _or_undone(self, path: str, storing: Awaitable[object]) -> None:
         try:
-            yield
+            await storing
         except (asyncio.CancelledError, StorageError):
             # The store may have it all the same. Nobody else can have used the key, so it is safe to delete.
             with suppress(FilestoreError):
@@ -182,9 +180,9 @@ class FileObject(FileDescription):
         """Return a new file with the same bytes at a key of its own, copied inside the store."""
         source, twin = self._stored_path(), copy(self)
         twin.become_new(path := generate_key())
-        async with self._undone_on_failure(path):
-            await self.backend_in_use().copy(source, path)
-            return await twin.confirm_async()
+        await self._or_undone(path, self.backend_in_use().copy(source, path))
+        await self._or_undone(path, twin.confirm_async())
+        return twin
 
     async def delete_async(self) -> None:
         """Delete the bytes; it is fine if they are missing."""

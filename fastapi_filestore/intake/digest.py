@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from types import MappingProxyType
@@ -19,14 +20,16 @@ NO_DIGESTS: Mapping[str, bytes] = MappingProxyType({})
 
 
 class DigestingStream:
-    """A stream of chunks that hashes what passes; `hexdigest` is that of all bytes once it has ended.
+    """A stream of chunks that hashes what passes, once; `hexdigest` is that of all bytes when it has ended.
 
-    It ends with a `DigestMismatchError` if the bytes are not those that `expected`, digests by hashlib's name, is of.
+    Its beginning can be seen before it passes. It ends with a `DigestMismatchError` if the bytes are not those that
+    `expected`, digests by hashlib's name, is of.
     """
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], *, expected: Mapping[str, bytes] = NO_DIGESTS) -> None:
         self._chunks = chunks
         self._expected = expected
+        self._seen: deque[bytes] = deque()
         self._running: asyncio.Future[None] | None = None
         self._waiting: list[bytes] = []
         self._behind = 0
@@ -37,10 +40,22 @@ class DigestingStream:
         """The SHA-256 of what has passed, in lower-case hexadecimal digits."""
         return self._hashes["sha256"].hexdigest()
 
+    async def peek(self, size: int) -> bytes:
+        """Return the first bytes, as many as there are up to `size`; they still pass."""
+        missing = size - sum(map(len, self._seen))
+        while missing > 0 and (chunk := await anext(self._chunks, None)) is not None:
+            self._seen.append(chunk)
+            missing -= len(chunk)
+        return b"".join(self._seen)[:size]
+
+    async def aclose(self) -> None:
+        """Let go of the source, however far it was read: a file must not stay open."""
+        await self._chunks.aclose()
+
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         try:
-            async with aclosing(self._chunks) as chunks:
-                async for chunk in chunks:
+            async with aclosing(self):
+                while (chunk := await self._next()) is not None:
                     while self._running is not None and self._behind >= MAX_BEHIND:
                         await asyncio.wait({self._running})
                     self._hash(chunk)
@@ -49,6 +64,9 @@ class DigestingStream:
             while self._running is not None:
                 await asyncio.wait({self._running})
         self._compare()
+
+    async def _next(self) -> bytes | None:
+        return self._seen.popleft() if self._seen else await anext(self._chunks, None)
 
     def _hash(self, chunk: bytes) -> None:
         if self._running is None and len(chunk) < THREAD_FROM:

@@ -83,10 +83,15 @@ class FormReader:
                 return event
         return None
 
-    async def file_chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the bytes of the file whose head was read last; raises what `next_file` does."""
+    async def file_chunks(self, *, is_last: bool = False) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of the file whose head was read last; raises what `next_file` does.
+
+        After the last file the form is read to its end: there may be fields, and there must be an end.
+        """
         while isinstance(event := await self._next(), bytes):
             yield event
+        if is_last:
+            await self.next_file()
 
     async def _next(self) -> "PartHead | bytes | _Mark":
         while not self._collector.events:

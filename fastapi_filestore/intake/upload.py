@@ -7,8 +7,7 @@ from types import MappingProxyType
 from pydantic import BaseModel
 
 from fastapi_filestore.errors import ContentConsumedError
-from fastapi_filestore.intake.digest import NO_DIGESTS
-from fastapi_filestore.intake.incoming import IncomingBytes
+from fastapi_filestore.intake.digest import NO_DIGESTS, DigestingStream
 from fastapi_filestore.intake.names import safe_filename
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.sniffing import sniff
@@ -69,7 +68,7 @@ class Upload:
         self.size: int | None = None
         self.rules = rules
         self._validate = validate
-        self._stream = IncomingBytes(chunks, expected=digests)
+        self._stream = DigestingStream(chunks, expected=digests)
         self._taken = self._examined = False
 
     @property
@@ -132,12 +131,12 @@ class Upload:
         return f"<Upload {self.filename!r} {self.content_type} size={self.size}>"
 
 
-def incoming(content: ContentReader) -> "tuple[Upload | IncomingBytes, int | None]":
+def incoming(content: ContentReader) -> "tuple[Upload | DigestingStream, int | None]":
     """Return content as a stream that knows its SHA-256 in the end, and its size, or a bound of it, if known."""
     source = content.source
     if isinstance(source, Upload):
         return source, source.longest
-    return IncomingBytes(content.chunks()), content.size
+    return DigestingStream(content.chunks()), content.size
 
 
 class Uploads:

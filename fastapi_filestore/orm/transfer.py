@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import groupby
 
@@ -46,8 +46,12 @@ async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> N
     once = {id(file): (file, access) for file, access in claimed if not file.is_admitted}
     waiting = list(once.values())
     await _reserve([one for one in waiting if one[0].state is FileState.PENDING], room)
-    async with _renewed(waiting):
+    renewals = _renewals(waiting)
+    try:
         await _store_all([file for file, _ in waiting])
+    finally:
+        for renewal in renewals:
+            await renewal.stop()
 
 
 async def _reserve(waiting: Iterable[Claimed], room: Room) -> None:
@@ -101,16 +105,10 @@ def _give_up(file: FileObject, access: LedgerAccess, at: Location, *, is_certain
         reservations_of(access, backend or "").give_back(key)
 
 
-@asynccontextmanager
-async def _renewed(waiting: Sequence[Claimed]) -> AsyncIterator[None]:
-    """Keep the claims of uploads in flight from falling due while the block runs."""
+def _renewals(waiting: Sequence[Claimed]) -> "list[Renewal]":
+    """Begin to keep the claims of uploads in flight from falling due."""
     accesses = {access for file, access in waiting if access is not None and file.claim is not None}
-    renewals = [Renewal(access, [file for file, _ in waiting]) for access in accesses]
-    try:
-        yield
-    finally:
-        for renewal in renewals:
-            await renewal.stop()
+    return [Renewal(access, [file for file, _ in waiting]) for access in accesses]
 
 
 class Renewal:

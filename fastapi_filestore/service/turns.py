@@ -6,8 +6,6 @@ faster and fair. Nothing relies on it: who has waited long, or cannot wait, writ
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -22,16 +20,19 @@ Lines = WeakKeyDictionary[Engine, asyncio.Semaphore]
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Lines] = WeakKeyDictionary()
 
 
-@asynccontextmanager
-async def turn_at(engine: Engine) -> AsyncIterator[None]:
-    """Run a block that writes and commits in turn; whoever holds a connection already must not wait here."""
-    line = _line(engine)
-    had_it = line is not None and await _waited(line)
-    try:
-        yield
-    finally:
-        if line is not None and had_it:
-            line.release()
+class turn_at:  # noqa: N801 - contextlib's own read like this, too
+    """Runs a block that writes and commits in turn; whoever holds a connection already must not wait here."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._line = _line(engine)
+        self._has_it = False
+
+    async def __aenter__(self) -> None:
+        self._has_it = self._line is not None and await _waited(self._line)
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._line is not None and self._has_it:
+            self._line.release()
 
 
 def _line(engine: Engine) -> asyncio.Semaphore | None:

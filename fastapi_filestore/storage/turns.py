@@ -2,9 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 _guard = threading.Lock()
@@ -17,15 +16,18 @@ class Savable(Protocol):
     saving: list[Future[None]] | None
 
 
-@asynccontextmanager
-async def one_at_a_time(subject: Savable) -> AsyncIterator[None]:
-    """Run the block when nobody else runs it for this subject."""
-    while (end_of_turn := _take_turn(subject)) is not None:
-        await asyncio.wrap_future(end_of_turn)
-    try:
-        yield
-    finally:
-        _end_turn(subject)
+@dataclass(frozen=True, slots=True)
+class one_at_a_time:  # noqa: N801 - contextlib's own read like this, too
+    """Runs a block when nobody else runs it for this subject."""
+
+    subject: Savable
+
+    async def __aenter__(self) -> None:
+        while (end_of_turn := _take_turn(self.subject)) is not None:
+            await asyncio.wrap_future(end_of_turn)
+
+    async def __aexit__(self, *error: object) -> None:
+        _end_turn(self.subject)
 
 
 def _take_turn(subject: Savable) -> Future[None] | None:

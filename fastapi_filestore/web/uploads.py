@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -92,7 +91,7 @@ async def _from_form(request: Request, accepted: Accepted) -> Upload:
     reader = _reader(request, accepted)
     head = await reader.next_file()
     return Upload(
-        _to_the_end(reader),
+        reader.file_chunks(is_last=True),
         filename=_name_in(head, accepted.field),
         content_type=head.content_type if head else None,
         fields=reader.fields,
@@ -106,13 +105,6 @@ def _name_in(head: PartHead | None, field: str) -> str:
     if head is None or head.name != field or not head.filename:
         raise MissingFileError(field)
     return head.filename
-
-
-async def _to_the_end(reader: FormReader) -> AsyncGenerator[bytes, None]:
-    async with aclosing(reader.file_chunks()) as chunks:
-        async for chunk in chunks:
-            yield chunk
-    await reader.next_file()  # there is none, but there may be fields, and there must be an end
 
 
 async def _each(reader: FormReader, accepted: Accepted) -> AsyncGenerator[Upload, None]:

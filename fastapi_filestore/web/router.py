@@ -83,13 +83,14 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         request: Request, response: Response, service: Annotated[FileService[Any], Depends(provider)]
     ) -> BaseModel:
         base = _base(request, below=1)
-        upload = await receive_upload(request, resource.accepted(fields_of_row))
-        async with service.stored(upload, field=field) as file, service.turn():
-            row = await service.create({**_values(resource, upload), field: file})
-            response.headers["Location"] = f"{base}/{resource.segment(row)}"
-            shown = resource.shown(row, base)
-            await service.commit()
-        return shown
+        async with service.unit_of_work():
+            upload = await receive_upload(request, resource.accepted(fields_of_row))
+            async with service.stored(upload, field=field) as file, service.turn():
+                row = await service.create({**_values(resource, upload), field: file})
+                response.headers["Location"] = f"{base}/{resource.segment(row)}"
+                shown = resource.shown(row, base)
+                await service.commit()
+            return shown
 
     @router.head("/", response_model=page_type, name=f"{resource.name}_list_head", include_in_schema=False)
     @router.get(

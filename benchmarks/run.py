@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from obstore.exceptions import BaseError as StoreError
+
 from benchmarks.actions import TOKEN, Measured, WrongAnswerError
 from benchmarks.contenders import CONTENDERS
 from benchmarks.machine import facts
@@ -19,8 +21,8 @@ from tests.servers.postgres import Postgres, run_postgres
 from tests.servers.process import ServerStartError
 
 Say = Callable[[str], None]
-FAILURES = (WrongAnswerError, ServerStartError, TimeoutError, subprocess.CalledProcessError)
-"""What a contender can do wrong; the others go on."""
+FAILURES = (WrongAnswerError, ServerStartError, TimeoutError, subprocess.CalledProcessError, StoreError)
+"""What a contender, or the store that it was too much for, can do wrong; the others go on."""
 
 
 class NoSpaceError(Exception):

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 PIECE = 256 * 1024
 """Bytes handed to obstore at once: as many as servers read at once, so that they are seldom copied."""
-BIG_PIECE = 1024 * 1024
-"""The same where memory allows for it: the way over the event loop costs more than a copy of four of them."""
+BIG_PIECE = 512 * 1024
+"""The same where memory allows for it: the way over the event loop costs more than a copy."""
 
 PROBE = 1024
 """Bytes of a part that are handed over first: more are asked for only when the part before has arrived."""

@@ -45,9 +45,7 @@ def core_schema_of(file_class: type) -> CoreSchema:
     """Return the schema: an instance in Python, never from JSON, and a `FileRead` when written to JSON."""
     return core_schema.is_instance_schema(
         file_class,
-        serialization=core_schema.plain_serializer_function_ser_schema(
-            _present, return_schema=FileRead.__pydantic_core_schema__, when_used="json"
-        ),
+        serialization=core_schema.plain_serializer_function_ser_schema(_present, when_used="json"),
     )
 
 
@@ -56,9 +54,8 @@ def json_schema_of(handler: GetJsonSchemaHandler) -> JsonSchemaValue:
     return {**handler(FileRead.__pydantic_core_schema__), "title": "File", "readOnly": True}
 
 
-def _present(file: Presentable) -> FileRead:
-    # As it is: what a column holds was checked on its way there.
-    return FileRead.model_construct(
+def _present(file: Presentable) -> object:
+    shown = FileRead(
         filename=file.filename,
         content_type=file.content_type,
         size=file.size,
@@ -67,3 +64,4 @@ def _present(file: Presentable) -> FileRead:
         metadata=dict(file.metadata),
         url=file.url,
     )
+    return shown.model_dump(mode="json")  # whole, whatever the response leaves out of itself

@@ -4,7 +4,7 @@ A database that answers with an error has not committed. A connection that break
 the answer came leaves nobody knowing: then nothing may be deleted, and the ledger's sweeper or an audit decides later.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -14,9 +14,8 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from fastapi_filestore.orm.bookkeeping import root_transaction
 
-_COMMITS = "fastapi_filestore.commits"
-_CONNECTIONS = "fastapi_filestore.connections"
-"""What a session's transaction runs over, in the session's info."""
+_WATCH = "fastapi_filestore.watch"
+"""What is seen of a session's transaction, in the session's info."""
 
 
 @dataclass(slots=True)
@@ -32,17 +31,26 @@ class Commits:
         return self.sent > self.refused
 
 
+@dataclass(slots=True)
+class Watch:
+    """What is seen of one outermost transaction: the connections that it runs over, and the COMMITs that it sends."""
+
+    transaction: SessionTransaction | None
+    connections: list[Connection] = field(default_factory=list[Connection])
+    commits: Commits = field(default_factory=Commits)
+
+
 _watched: WeakSet[Engine] = WeakSet()
 _of_connections: WeakKeyDictionary[Connection, Commits] = WeakKeyDictionary()
 
 
 def watch_commits(session: Session, connection: Connection) -> None:
     """Count the COMMITs that the open transaction of a session sends over a connection."""
-    session.info[_CONNECTIONS] = [*session.info.get(_CONNECTIONS, ()), connection]
     root = root_transaction(session)
-    if session.info.get(_COMMITS, (None,))[0] is not root:
-        session.info[_COMMITS] = root, Commits()
-    _of_connections[connection] = session.info[_COMMITS][1]
+    watch = _watch_of(session, root) or Watch(root)
+    session.info[_WATCH] = watch
+    watch.connections.append(connection)
+    _of_connections[connection] = watch.commits
     if connection.engine not in _watched:
         _watched.add(connection.engine)
         event.listen(connection.engine, "commit", _note_sent)
@@ -50,10 +58,15 @@ def watch_commits(session: Session, connection: Connection) -> None:
         event.listen(connection.engine, "handle_error", _note_refused)
 
 
+def _watch_of(session: Session, transaction: SessionTransaction | None) -> Watch | None:
+    watch: Watch | None = session.info.get(_WATCH)
+    return watch if watch is not None and watch.transaction is transaction else None
+
+
 def is_doubtful(session: Session, transaction: SessionTransaction) -> bool:
     """Tell whether nobody knows if an outermost transaction, which did not end with a commit, was committed."""
-    root, commits = session.info.get(_COMMITS, (None, Commits()))
-    return root is transaction and commits.doubtful
+    watch = _watch_of(session, transaction)
+    return watch is not None and watch.commits.doubtful
 
 
 def _note_sent(connection: Connection, *rest: Any) -> None:
@@ -69,12 +82,16 @@ def _note_refused(context: ExceptionContext) -> None:
         commits.refused = min(commits.refused + 1, commits.sent)
 
 
-def is_inside_another(session: Session) -> bool:
-    """Tell whether a transaction that has ended was part of one that somebody else began on the connection."""
-    return any(not each.closed and each.in_transaction() for each in session.info.get(_CONNECTIONS, ()))
+def is_inside_another(session: Session, transaction: SessionTransaction) -> bool:
+    """Tell whether an outermost transaction that has ended was part of one that somebody else began."""
+    watch = _watch_of(session, transaction)
+    return watch is not None and any(not each.closed and each.in_transaction() for each in watch.connections)
 
 
-def forget_connections(session: Session) -> None:
-    """Note that a session's outermost transaction has ended: a session that holds it is a cycle, freed late."""
-    session.info.pop(_CONNECTIONS, None)
-    session.info.pop(_COMMITS, None)
+def forget_commits(session: Session, transaction: SessionTransaction) -> None:
+    """Note that an outermost transaction is over and done with: a session that held it would be freed late, as a cycle.
+
+    One whose end was cut short is remembered beyond the next, which may be over before anything asks.
+    """
+    if _watch_of(session, transaction) is not None:
+        del session.info[_WATCH]

@@ -135,7 +135,7 @@ def honour_end(session: Session, transaction: SessionTransaction) -> None:
 
 
 def _honour(session: Session, transaction: SessionTransaction, book: Book) -> None:
-    if book.committed and is_inside_another(session):
+    if book.committed and is_inside_another(session, transaction):
         _wait_for_another(book)
     elif book.committed:
         _follow_commit(book)

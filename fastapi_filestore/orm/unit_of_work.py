@@ -22,7 +22,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.booking import CONNECTED, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
-from fastapi_filestore.orm.commits import forget_connections, watch_commits
+from fastapi_filestore.orm.commits import forget_commits, watch_commits
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
 from fastapi_filestore.orm.file_attributes import file_attributes, note_mapper
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, prepare_flush
@@ -127,7 +127,7 @@ def _honour_end(session: Session, transaction: SessionTransaction) -> None:
         session.info.pop(_COMMITTING, None)
     honour_end(session, transaction)
     if transaction.parent is None:
-        forget_connections(session)
+        forget_commits(session, transaction)
 
 
 def unbooked(session: Session, files: Iterable[FileObject]) -> list[FileObject]:

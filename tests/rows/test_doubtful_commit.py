@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
@@ -140,3 +140,28 @@ async def test_an_end_cut_short_is_made_good_when_the_session_goes_on(rows: Rows
         await work.rollback()
 
     assert await rows.keys() == set()
+
+
+async def test_a_doubt_is_kept_until_it_is_honoured(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled during COMMIT and as its connection goes back, a row keeps its file, whatever comes in between."""
+    give_back = Connection.close
+
+    def be_cut_short(connection: Connection) -> None:
+        give_back(connection)
+        raise LostError
+
+    async with rows.work() as work:
+        await work.do(lambda s: s.add(Document(title="t", file=pending(b"kept"))))
+        await work.do(lambda s: s.flush())
+        _break_once(rows, "do_commit", _lose_answer)
+        with pytest.raises(LostError):
+            await work.commit()
+        monkeypatch.setattr(Connection, "close", be_cut_short)
+        with pytest.raises(LostError):
+            await work.rollback()
+        monkeypatch.setattr(Connection, "close", give_back)
+        await work.do(lambda s: s.begin())
+        await work.rollback()
+        identity = await work.do(lambda s: s.query(Document.id).scalar())
+
+    assert await rows.content(identity) == b"kept"

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore import storages
 from fastapi_filestore.testing import FaultyBackend
-from tests.rows.conftest import Rows, pending
+from tests.rows.conftest import Rows, Work, pending
 from tests.rows.models import Document
 
 
@@ -58,14 +58,19 @@ def _refuse(engine: Engine, connection: Any, work: Callable[[Any], None]) -> Non
     raise engine.dialect.loaded_dbapi.OperationalError("no, as the test wants it")
 
 
+async def _leave_in_doubt(rows: Rows, work: Work, document: Document) -> None:
+    """Write a row and lose the answer to its COMMIT, which happens all the same."""
+    await work.do(lambda s: s.add(document))
+    await work.do(lambda s: s.flush())
+    _break_once(rows, "do_commit", _lose_answer)
+    with pytest.raises(LostError):
+        await work.commit()
+
+
 async def test_a_commit_whose_answer_is_lost_keeps_the_bytes(rows: Rows) -> None:
     """Cancelled during COMMIT, which happens all the same, a row keeps its file."""
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="t", file=pending(b"kept"))))
-        await work.do(lambda s: s.flush())
-        _break_once(rows, "do_commit", _lose_answer)
-        with pytest.raises(LostError):
-            await work.commit()
+        await _leave_in_doubt(rows, work, Document(title="t", file=pending(b"kept")))
         await work.rollback()
 
     async with rows.work() as work:
@@ -76,11 +81,7 @@ async def test_a_row_whose_commit_was_in_doubt_is_added_again_with_bytes_of_its_
     """Whoever tries again after a lost answer gets a second object, never the first row's."""
     async with rows.work() as work:
         document = Document(title="t", file=pending(b"kept"))
-        await work.do(lambda s: s.add(document))
-        await work.do(lambda s: s.flush())
-        _break_once(rows, "do_commit", _lose_answer)
-        with pytest.raises(LostError):
-            await work.commit()
+        await _leave_in_doubt(rows, work, document)
         await work.rollback()
         document.title, document.id = "u", None  # type: ignore[assignment]
         await work.do(lambda s: s.add(document))
@@ -151,11 +152,7 @@ async def test_a_doubt_is_kept_until_it_is_honoured(rows: Rows, monkeypatch: pyt
         raise LostError
 
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="t", file=pending(b"kept"))))
-        await work.do(lambda s: s.flush())
-        _break_once(rows, "do_commit", _lose_answer)
-        with pytest.raises(LostError):
-            await work.commit()
+        await _leave_in_doubt(rows, work, Document(title="t", file=pending(b"kept")))
         monkeypatch.setattr(Connection, "close", be_cut_short)
         with pytest.raises(LostError):
             await work.rollback()

@@ -12,7 +12,13 @@ from fastapi import Depends, FastAPI, HTTPException, UploadFile
 from httpx import ASGITransport, AsyncClient
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import create_engine
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from fastapi_filestore import FileObject, FileService, Filestore, FilestoreSettings, ObstoreBackend
@@ -180,6 +186,15 @@ async def test_the_provider_can_be_overridden(site: Site) -> None:
 
 request_id: ContextVar[object] = ContextVar("request_id", default=None)
 early_sync, early_async = sessionmaker(), async_sessionmaker()
+async_engines: list[AsyncEngine] = []
+
+
+@pytest.fixture(autouse=True)
+async def disposed() -> AsyncIterator[None]:
+    """Close the connections of a test with it: the collector would complain of them in any later one."""
+    yield
+    while async_engines:
+        await async_engines.pop().dispose()
 
 
 def _scoped(folder: Path) -> Callable[..., Any]:
@@ -235,8 +250,9 @@ def _engine(folder: Path) -> Any:
     return create_engine(f"sqlite:///{folder}/s.db", connect_args={"check_same_thread": False})
 
 
-def _async_engine(folder: Path) -> Any:
-    return create_async_engine(f"sqlite+aiosqlite:///{folder}/s.db")
+def _async_engine(folder: Path) -> AsyncEngine:
+    async_engines.append(create_async_engine(f"sqlite+aiosqlite:///{folder}/s.db"))
+    return async_engines[-1]
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.bookkeeping import Book, current_book, disown, own, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room
-from fastapi_filestore.orm.ledger import access_of, ledger_of
+from fastapi_filestore.orm.ledger import LedgerAccess, access_of, ledger_of
 from fastapi_filestore.orm.reservations import drop_reservations
 from fastapi_filestore.orm.transfer import Claimed, store
 
@@ -90,25 +90,23 @@ def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change
         book.lost.update(dict.fromkeys(held - holds, mapper))
         touched |= held | holds
         gained.update((file.location, file) for file in after if file.location not in held)
-    _refuse_garbage(session, mapper, gained)
-    _intend_deletions(session, mapper, touched)
+    if (access := access_of(session, mapper)) is not None:
+        _refuse_garbage(session, mapper, access, gained)
+        _intend_deletions(session, mapper, access, touched)
 
 
-def _refuse_garbage(session: Session, mapper: Mapper[Any], gained: Mapping[Location, FileObject]) -> None:
+def _refuse_garbage(
+    session: Session, mapper: Mapper[Any], access: LedgerAccess, gained: Mapping[Location, FileObject]
+) -> None:
     # At once, since a trigger may take the intent back; at the commit again, for other sessions may commit till then.
-    access, whole = access_of(session, mapper), whole_book(session)
+    whole = whole_book(session)
     # A key that was generated is new; one that was given may be of an object that is still to be deleted.
     strange = {at for at, file in gained.items() if file.has_own_key or at not in whole.fresh} - whole.intended.keys()
-    if access is None or not strange:
-        return
-    if known := access.ledger.known(writing_connection(session, mapper), strange):
+    if strange and (known := access.ledger.known(writing_connection(session, mapper), strange)):
         raise StaleFileError(gained[known.pop()].filename)
 
 
-def _intend_deletions(session: Session, mapper: Mapper[Any], locations: set[Location]) -> None:
-    access = access_of(session, mapper)
-    if access is None:
-        return
+def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAccess, locations: set[Location]) -> None:
     book, whole = current_book(session), whole_book(session)
     intended = {at for at in locations if whole.intended.get(at) is not None}
     doomed = {at for at in locations if whole.holders(at) <= 0}

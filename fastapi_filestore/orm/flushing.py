@@ -1,13 +1,13 @@
 """A flush: which rows change which files, in memory and in the database."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.booking import Change, book_changes, booked, store_files
@@ -34,9 +34,10 @@ class Flush:
 
 def prepare_flush(session: Session) -> None:
     """Store the files of changed rows, and book what is replaced and deleted."""
-    changed, switched = _changed(session), _switched(session)
+    new = _filed(session.new)
+    changed, switched = _changed([*new, *_filed(session.dirty)]), _switched(session, new)
     replaced = set(switched.values())
-    deleted = [state for state in _deleted(session) if state not in replaced]
+    deleted = [state for state in _filed(session.deleted) if state not in replaced]
     _watch(changed)
     if changed:
         store_files(session, _by_mapper(changed))
@@ -80,8 +81,8 @@ def book_late_changes(session: Session) -> None:
     flush: Flush = session.info.pop(_FLUSH, None) or Flush()
     late = [
         (state, *change)
-        for state in _states(session.new | session.dirty)
-        if file_attributes(state.mapper) and state not in flush.deleted
+        for state in [*_filed(session.new), *_filed(session.dirty)]
+        if state not in flush.deleted
         for change in _late_changes(flush, state)
     ]
     if late:
@@ -119,9 +120,13 @@ def _book(
         book_changes(session, mapper, some)
 
 
-def _changed(session: Session) -> Rows:
-    changes = {state: _new_files(state) for state in _states(session.new | session.dirty)}
-    return {state: held for state, held in changes.items() if held}
+def _filed(rows: Iterable[object]) -> list[InstanceState[Any]]:
+    """Return those of some rows whose classes have file columns."""
+    return [state for state in map(instance_state, rows) if file_attributes(state.mapper)]
+
+
+def _changed(states: Iterable[InstanceState[Any]]) -> Rows:
+    return {state: held for state in states if (held := _new_files(state))}
 
 
 def _new_files(state: InstanceState[Any]) -> Held:
@@ -135,13 +140,8 @@ def _new_files(state: InstanceState[Any]) -> Held:
     }
 
 
-def _deleted(session: Session) -> list[InstanceState[Any]]:
-    return [state for state in _states(session.deleted) if file_attributes(state.mapper)]
-
-
-def _switched(session: Session) -> Switched:
+def _switched(session: Session, new: Iterable[InstanceState[Any]]) -> Switched:
     """Find new rows with the keys of deleted ones: SQLAlchemy updates these rows, and writes what is set alone."""
-    new = [state for state in _states(session.new) if file_attributes(state.mapper)]
     return {state: replaced for state in new if (replaced := _replaced(session, state)) is not None}
 
 
@@ -149,11 +149,7 @@ def _replaced(session: Session, state: InstanceState[Any]) -> InstanceState[Any]
     if len(session.identity_map) == 0:
         return None
     row = session.identity_map.get(state.mapper.identity_key_from_instance(state.obj()))
-    return None if row is None else inspect(row)
-
-
-def _states(rows: Any) -> Iterator[InstanceState[Any]]:
-    return (inspect(row) for row in rows)
+    return None if row is None else instance_state(row)
 
 
 def _watch(changed: Rows) -> None:

@@ -167,7 +167,7 @@ class StoredObject(TypeDecorator[Any]):
             return []
         files = as_files(value) if self.multiple else [as_file(value)]
         # A list that grew before it had a limit can still be read, and shortened.
-        if any(file.fresh or file.admitted_by is not self.rules for file in files):
+        if self.multiple and any(file.fresh or file.admitted_by is not self.rules for file in files):
             self.rules.check_count(len(files))
         for file in files:
             file.assign(self.backend, self.registry, self.rules)

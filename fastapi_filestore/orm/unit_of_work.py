@@ -6,7 +6,7 @@ It listens to SQLAlchemy's `Session` class, so it works with any session, howeve
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Result, event, inspect
+from sqlalchemy import Connection, Result, event
 from sqlalchemy.orm import (
     InstanceState,
     Mapper,
@@ -16,13 +16,14 @@ from sqlalchemy.orm import (
     SessionTransactionOrigin,
     UOWTransaction,
 )
+from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.booking import CONNECTED, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
-from fastapi_filestore.orm.commits import forget_commits, watch_commits
+from fastapi_filestore.orm.commits import expect_commits, forget_commits, watch_commits
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
 from fastapi_filestore.orm.file_attributes import file_attributes, note_mapper
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, prepare_flush
@@ -51,7 +52,7 @@ def _begin_flush(session: Session, context: UOWTransaction, instances: object) -
 
 def _refuse_partial_flush(session: Session) -> None:
     # What is booked for a flush is all that changed; whose row is not written now may never be.
-    if any(file_attributes(inspect(row).mapper) for row in [*session.new, *session.dirty, *session.deleted]):
+    if any(file_attributes(instance_state(row).mapper) for row in [*session.new, *session.dirty, *session.deleted]):
         raise UnsupportedStatementError("flush(objects) would write some of the rows that hold files: flush() all.")
 
 
@@ -72,7 +73,7 @@ def _check_after_rows(session: Session, context: UOWTransaction) -> None:
 
 @event.listens_for(Mapper, "before_insert")
 def _book_switched_row(mapper: Mapper[Any], connection: Connection, row: object) -> None:
-    state = inspect(row)
+    state = instance_state(row)
     if state.session is not None and file_attributes(mapper):
         book_switched(state.session, state)
 
@@ -80,7 +81,7 @@ def _book_switched_row(mapper: Mapper[Any], connection: Connection, row: object)
 @event.listens_for(Mapper, "before_delete")
 def _book_cascaded_delete(mapper: Mapper[Any], connection: Connection, row: object) -> None:
     # An orphan found during the flush was not in session.deleted before it.
-    state = inspect(row)
+    state = instance_state(row)
     session = state.session
     if session is not None and file_attributes(mapper):
         book_deleted(session, state)
@@ -112,6 +113,7 @@ def _check_sharing(session: Session) -> None:
         session.flush()
         refuse_shared_files(session)
         spare_moved_files(session)
+        expect_commits(session)
         session.info[_COMMITTING] = True  # others who listen may still change rows
 
 

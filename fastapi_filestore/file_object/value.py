@@ -15,7 +15,7 @@ from fastapi_filestore.intake.upload import incoming
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.blocking import run_blocking
 from fastapi_filestore.storage.cleanup import finish
-from fastapi_filestore.storage.content import Content, ContentReader, read_content
+from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader, read_content
 from fastapi_filestore.storage.keys import generate_key
 from fastapi_filestore.storage.turns import one_at_a_time
 
@@ -101,7 +101,7 @@ class FileObject(FileDescription):
             chunks = aiter(stream)
             info = await self.backend_in_use().put(
                 path,
-                ContentReader(chunks if self.rules.max_size is None else self.rules.limited(chunks), size=size),
+                CheckedContent(chunks if self.rules.max_size is None else self.rules.limited(chunks), size=size),
                 content_type=self.content_type,
                 content_disposition=disposition_of(self.filename, self.content_type),
                 metadata=self.metadata,

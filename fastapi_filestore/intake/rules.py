@@ -27,7 +27,7 @@ class FileRules:
     @property
     def sniffs(self) -> bool:
         """Whether the types that the first bytes, the sender and the name tell must agree."""
-        return any(isinstance(each, TypesAgree) for each in self.validators)
+        return bool(self.validators) and any(isinstance(each, TypesAgree) for each in self.validators)
 
     @property
     def judges_heads(self) -> bool:
@@ -66,8 +66,7 @@ class FileRules:
         self._check_type(upload)
 
     def _check_type(self, upload: Described) -> None:
-        known = upload.known_type
-        if not self.content_types or is_within(known, self.content_types):
+        if not self.content_types or is_within(known := upload.known_type, self.content_types):
             return
         # Whoever takes bytes of no known type takes whatever is declared as nothing else.
         if not (says_nothing(upload.content_type) and is_within(FALLBACK_TYPE, self.content_types)):

@@ -85,13 +85,29 @@ class ContentReader:
                 "(bytes and paths can be read any number of times)."
             )
         self._taken = True
-        chunks = _checked(_read(self._content))
+        chunks = self._opened()
         if self._shared is None:
             return chunks
         return self._shared.read_again(chunks) if self.replayable else self._shared.read_on(self._content, chunks)
 
+    def _opened(self) -> AsyncGenerator[bytes, None]:
+        return _checked(_read(self._content))
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks()
+
+
+class CheckedContent(ContentReader):
+    """Chunks on their way from one step to the next; whoever read them first has made sure that they are bytes."""
+
+    __slots__ = ("_chunks",)
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], *, size: int | None) -> None:
+        super().__init__(chunks, size=size)
+        self._chunks = chunks
+
+    def _opened(self) -> AsyncGenerator[bytes, None]:
+        return self._chunks
 
 
 def read_content(content: object) -> ContentReader:

@@ -17,7 +17,6 @@ from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import gathered
 from fastapi_filestore.storage.obstore.local import etag_of
 from fastapi_filestore.storage.obstore.put import Stored, Upload
-from fastapi_filestore.storage.obstore.reading import nothing
 from fastapi_filestore.storage.obstore.staged_file import StagedFile, check_name, written
 
 T = TypeVar("T")
@@ -49,7 +48,7 @@ class LocalUpload:
         async with aclosing(gathered(chunks, LEAST_BATCH)) as batches:
             first, second = await anext(batches, list[bytes]()), await anext(batches, None)
             if second is None:
-                return await self.short.send(first, nothing())
+                return await self.short.send_whole(first)
             self.file = StagedFile(self.root / self.short.path, if_absent=self.short.if_absent)
             try:
                 return await self._store([*first, *second], batches)

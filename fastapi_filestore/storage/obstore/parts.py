@@ -72,7 +72,9 @@ def plan_parts(
             "out, or pass use_multipart=False."
         )
     needed = -(-(size or 0) // MAX_PARTS)
-    plan = PartPlan(max(part, needed), concurrency, use_multipart)
-    if chunk_size is not None or max_concurrency is not None:  # what was asked for is not narrowed
-        return replace(plan, least=plan.size * concurrency)
-    return replace(plan, least=max(needed, MIN_PART_SIZE if kind in ("s3", "gs") else MIN_OTHER_PART_SIZE))
+    part = max(part, needed)
+    if chunk_size is not None or max_concurrency is not None:
+        least = part * concurrency  # what was asked for is not narrowed
+    else:
+        least = max(needed, MIN_PART_SIZE if kind in ("s3", "gs") else MIN_OTHER_PART_SIZE)
+    return PartPlan(part, concurrency, use_multipart, least)

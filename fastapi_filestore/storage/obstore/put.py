@@ -65,9 +65,11 @@ class Upload:
     async def send(self, start: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
         """Store chunks that were read already and the rest, as planned."""
         head, complete = await take(rest, self.plan.single_limit, start)
-        if not complete:
-            return await self._put_parts(head, rest)
-        body = b"".join(head)
+        return await self.send_whole(head) if complete else await self._put_parts(head, rest)
+
+    async def send_whole(self, chunks: list[bytes]) -> Stored:
+        """Store chunks as one request."""
+        body = b"".join(chunks)
         return _stored(len(body), await self._put_single(body))
 
     async def _put_single(self, body: bytes) -> "PutResult":

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, get_args, get_origin
 
 from anyio import CancelScope
 from sqlalchemy import ColumnElement, Engine, inspect
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError
 from fastapi_filestore.file_object import FileObject
@@ -221,7 +222,7 @@ class FileService(Generic[ModelT]):
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Wait for a turn at writing rows, for a block that writes and commits at once: it is faster and fairer so."""
         session = plain_session(self.session)
-        engine = writing_bind(session, inspect(self.model))
+        engine = writing_bind(session, self._mapper)
         if session.in_transaction() or not isinstance(engine, Engine):
             return nullcontext()
         return turn_at(engine)
@@ -236,6 +237,11 @@ class FileService(Generic[ModelT]):
         await self._run(rows.rollback)
 
     # -- inside --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _mapper(self) -> Mapper[Any]:
+        mapper: Mapper[Any] = inspect(self.model)
+        return mapper
 
     @property
     def _rows(self) -> rows.Rows[ModelT]:
@@ -255,7 +261,7 @@ class FileService(Generic[ModelT]):
         return row
 
     def _attributes(self) -> Iterable[FileAttribute]:
-        return file_attributes(inspect(self.model))
+        return file_attributes(self._mapper)
 
     async def _with_uploads(self, data: Mapping[str, object], stack: AsyncExitStack) -> dict[str, object]:
         values = dict(data)
@@ -274,7 +280,7 @@ class FileService(Generic[ModelT]):
     async def _store(self, files: Iterable[FileObject], stack: AsyncExitStack) -> None:
         """Store files whose rows are written before the stack ends; what no transaction knows of then is deleted."""
         if waiting := [file for file in files if not file.is_stored]:
-            access = access_of(plain_session(self.session), inspect(self.model))
+            access = access_of(plain_session(self.session), self._mapper)
             stack.push_async_callback(self._abandon, waiting)
             await store([(file, access) for file in waiting])
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Mapping
 
 from fastapi import Request
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from fastapi_filestore.errors import (
@@ -34,11 +33,11 @@ def announced_size(headers: Mapping[str, str]) -> int | None:
     return int(length) if length.isdecimal() else None
 
 
-def refuse_codings(headers: Headers) -> None:
+def refuse_codings(fields: Mapping[str, str]) -> None:
     """Raise `UnsupportedUploadError` for a body that is compressed: what comes is stored and parsed as it is."""
-    encoding = combined(headers).get("content-encoding", "")
+    encoding = fields.get("content-encoding", "")
     if not {each.strip().lower() for each in encoding.split(",")} <= {"", "identity"}:
-        raise UnsupportedUploadError(f"{media_type(headers)}, encoded as {encoding}", ["it without Content-Encoding"])
+        raise UnsupportedUploadError(f"{media_type(fields)}, encoded as {encoding}", ["it without Content-Encoding"])
 
 
 def has_body(scope: Scope) -> bool:
@@ -112,5 +111,5 @@ async def json_body(request: Request, limit: int) -> bytes:
     declared = media_type(request.headers)
     if declared != JSON:
         raise UnsupportedUploadError(declared, [JSON])
-    refuse_codings(request.headers)
+    refuse_codings(combined(request.headers))
     return b"".join([chunk async for chunk in limited_body(request, limit)])

@@ -59,8 +59,12 @@ class Resource(Generic[ModelT]):
 
     def shown(self, row: ModelT, base: str) -> BaseModel:
         """Return a row as a response shows it; `base` is the path that the collection is mounted at."""
+        return self.shown_at(self.path(row, base), row)
+
+    def shown_at(self, path: str, row: ModelT) -> BaseModel:
+        """Return a row as a response shows it that is reached at this path."""
         for file in self.attribute.files(row):
-            file.url = f"{base}/{self.segment(row)}/file"
+            file.url = f"{path}/file"
         return self.schemas.read.model_validate(row, from_attributes=True)
 
     def settable(self, fields: Mapping[str, object]) -> Mapping[str, object]:
@@ -83,9 +87,9 @@ class Resource(Generic[ModelT]):
             kept = rules.kept_type(file.content_type, file.filename, None)
             rules.check_declared(Candidate(file.filename, file.content_type, None, kept))
 
-    def segment(self, row: ModelT) -> str:
-        """Return the primary key of a row as a segment of a path."""
-        return quote(str(to_jsonable_python(inspect(row).identity[0])), safe="")
+    def path(self, row: ModelT, base: str) -> str:
+        """Return the path of a row, whose last segment is its primary key."""
+        return f"{base}/{quote(str(to_jsonable_python(inspect(row).identity[0])), safe='')}"
 
 
 def resource_of(

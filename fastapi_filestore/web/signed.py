@@ -61,9 +61,10 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int], downlo
     async def signed_upload(token: str, request: Request) -> Response:
         claims = _claims(registry, token, method="PUT")
         _check_type(request, claims)
-        refuse_fragments(request.headers)
+        said = combined(request.headers)
+        refuse_fragments(said)
         limit = max_size() if claims.max_size is None else min(max_size(), claims.max_size)
-        body = DigestingStream(limited_body(request, limit), expected=client_digests(combined(request.headers)))
+        body = DigestingStream(limited_body(request, limit), expected=client_digests(said))
         await _require_state(registry, request, claims)
         try:
             info = await registry.get_backend(claims.backend).put(

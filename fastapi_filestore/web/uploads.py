@@ -7,7 +7,6 @@ from urllib.parse import unquote
 
 from fastapi import Request
 from pydantic import BaseModel
-from starlette.datastructures import Headers
 
 from fastapi_filestore.errors import InvalidFieldsError, MalformedUploadError, MissingFileError, UnsupportedUploadError
 from fastapi_filestore.intake.client_digests import client_digests
@@ -80,8 +79,9 @@ async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
 
 
 def _reader(request: Request, accepted: Accepted) -> FormReader:
-    refuse_codings(request.headers)
-    body, digests = limited_body(request, accepted.limits.body_size), client_digests(combined(request.headers))
+    said = combined(request.headers)
+    refuse_codings(said)
+    body, digests = limited_body(request, accepted.limits.body_size), client_digests(said)
     if digests:  # of all that is sent, boundaries and fields included (RFC 9530, section 2)
         body = DigestingStream(body, expected=digests).__aiter__()
     return FormReader(body, content_type=request.headers["content-type"], limits=accepted.limits)
@@ -127,7 +127,8 @@ def _from_body(request: Request, accepted: Accepted) -> Upload:
     declared = media_type(request.headers)
     if not declared or declared.startswith("multipart/") or declared == URLENCODED:
         raise UnsupportedUploadError(declared, [MULTIPART])
-    refuse_fragments(request.headers)
+    said = combined(request.headers)
+    refuse_fragments(said)
     _check_no_fields(declared, accepted.validate)
     return Upload(
         joined(limited_body(request, accepted.limits.file_size), WORTHWHILE),
@@ -135,7 +136,7 @@ def _from_body(request: Request, accepted: Accepted) -> Upload:
         content_type=request.headers["content-type"],
         validate=accepted.validate,
         rules=accepted.rules,
-        digests=client_digests(combined(request.headers)),
+        digests=client_digests(said),
         longest=announced_size(request.headers),
     )
 
@@ -152,10 +153,10 @@ def _check_no_fields(declared: str, validate: Validate | None) -> None:
         raise
 
 
-def refuse_fragments(headers: Headers) -> None:
+def refuse_fragments(said: Mapping[str, str]) -> None:
     """Refuse a body that is not the file's own bytes, or not all of them."""
-    refuse_codings(headers)
-    if "content-range" in headers:  # RFC 9110, section 14.5
+    refuse_codings(said)
+    if "content-range" in said:  # RFC 9110, section 14.5
         raise MalformedUploadError("A part of a file can't be stored: send all of it, without Content-Range.")
 
 

@@ -55,5 +55,13 @@ def json_schema_of(handler: GetJsonSchemaHandler) -> JsonSchemaValue:
 
 
 def _present(file: Presentable) -> object:
-    # No model, so that it is whole, whatever the response leaves out of itself.
-    return {**{name: getattr(file, name) for name in FileRead.model_fields}, "metadata": dict(file.metadata)}
+    shown = FileRead(
+        filename=file.filename,
+        content_type=file.content_type,
+        size=file.size,
+        checksum=file.checksum,
+        last_modified=file.last_modified,
+        metadata=dict(file.metadata),
+        url=file.url,
+    )
+    return shown.model_dump(mode="json")  # whole, whatever the response leaves out of itself

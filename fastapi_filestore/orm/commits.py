@@ -33,16 +33,11 @@ class Commits:
 
 @dataclass(slots=True)
 class Watch:
-    """What is seen of one outermost transaction: the connections that it runs over, and the COMMITs that it sends.
-
-    Attributes:
-        ending: Whether it is about to send them.
-    """
+    """What is seen of one outermost transaction: the connections that it runs over, and the COMMITs that it sends."""
 
     transaction: SessionTransaction | None
     connections: list[Connection] = field(default_factory=list[Connection])
     commits: Commits = field(default_factory=Commits)
-    ending: bool = False
 
 
 _watched: WeakSet[Engine] = WeakSet()
@@ -50,7 +45,7 @@ _of_connections: WeakKeyDictionary[Connection, Commits] = WeakKeyDictionary()
 
 
 def watch_commits(session: Session, connection: Connection) -> None:
-    """Note that the open transaction of a session will send a COMMIT over a connection."""
+    """Count the COMMITs that the open transaction of a session sends over a connection."""
     root = root_transaction(session)
     watch = _watch_of(session, root) or Watch(root)
     session.info[_WATCH] = watch
@@ -58,24 +53,9 @@ def watch_commits(session: Session, connection: Connection) -> None:
     _of_connections[connection] = watch.commits
     if connection.engine not in _watched:
         _watched.add(connection.engine)
+        event.listen(connection.engine, "commit", _note_sent)
+        event.listen(connection.engine, "commit_twophase", _note_sent)
         event.listen(connection.engine, "handle_error", _note_refused)
-    if watch.ending:
-        _listen(session, connection)
-
-
-def expect_commits(session: Session) -> None:
-    """Count the COMMITs that the open transaction of a session is about to send.
-
-    Not before: whoever listens to an engine or a connection makes every statement slower, this library's or not.
-    """
-    if watch := _watch_of(session, root_transaction(session)):
-        watch.ending = True
-        for connection in watch.connections:
-            _listen(session, connection)
-
-
-def _listen(session: Session, connection: Connection) -> None:
-    event.listen(connection, "commit_twophase" if session.twophase else "commit", _note_sent)
 
 
 def _watch_of(session: Session, transaction: SessionTransaction | None) -> Watch | None:

@@ -23,7 +23,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.booking import CONNECTED, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
-from fastapi_filestore.orm.commits import expect_commits, forget_commits, watch_commits
+from fastapi_filestore.orm.commits import forget_commits, watch_commits
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
 from fastapi_filestore.orm.file_attributes import file_attributes, note_mapper
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, prepare_flush
@@ -113,7 +113,6 @@ def _check_sharing(session: Session) -> None:
         session.flush()
         refuse_shared_files(session)
         spare_moved_files(session)
-        expect_commits(session)
         session.info[_COMMITTING] = True  # others who listen may still change rows
 
 

@@ -59,12 +59,8 @@ class Resource(Generic[ModelT]):
 
     def shown(self, row: ModelT, base: str) -> BaseModel:
         """Return a row as a response shows it; `base` is the path that the collection is mounted at."""
-        return self.shown_at(self.path(row, base), row)
-
-    def shown_at(self, path: str, row: ModelT) -> BaseModel:
-        """Return a row as a response shows it that is reached at this path."""
         for file in self.attribute.files(row):
-            file.url = f"{path}/file"
+            file.url = f"{self.path(row, base)}/file"
         return self.schemas.read.model_validate(row, from_attributes=True)
 
     def settable(self, fields: Mapping[str, object]) -> Mapping[str, object]:

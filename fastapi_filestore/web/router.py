@@ -87,8 +87,8 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
             upload = await receive_upload(request, resource.accepted(fields_of_row))
             async with service.stored(upload, field=field) as file, service.turn():
                 row = await service.create({**_values(resource, upload), field: file})
-                response.headers["Location"] = path = resource.path(row, base)
-                shown = resource.shown_at(path, row)
+                response.headers["Location"] = resource.path(row, base)
+                shown = resource.shown(row, base)
                 await service.commit()
             return shown
 

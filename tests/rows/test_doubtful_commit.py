@@ -77,6 +77,25 @@ async def test_a_commit_whose_answer_is_lost_keeps_the_bytes(rows: Rows) -> None
         assert await rows.content(await work.do(lambda s: s.query(Document.id).scalar())) == b"kept"
 
 
+async def test_a_savepoint_that_is_left_open_hides_no_doubt(rows: Rows) -> None:
+    """A block that commits with a savepoint still open, and never hears of it, keeps the file of its row."""
+
+    def write(session: Session) -> None:
+        with session.begin():
+            session.add(Document(title="t", file=pending(b"kept")))
+            session.flush()
+            session.begin_nested()
+            _break_once(rows, "do_commit", _lose_answer)
+
+    async with rows.work() as work:
+        with pytest.raises(LostError):
+            await work.do(write)
+        await work.rollback()
+        identity = await work.do(lambda s: s.query(Document.id).scalar())
+
+    assert await rows.content(identity) == b"kept"
+
+
 async def test_a_row_whose_commit_was_in_doubt_is_added_again_with_bytes_of_its_own(rows: Rows) -> None:
     """Whoever tries again after a lost answer gets a second object, never the first row's."""
     async with rows.work() as work:

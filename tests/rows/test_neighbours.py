@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm.session import JoinTransactionMode
 
 from fastapi_filestore import FileObject, ObstoreBackend, SharedFileError, StoredObject, add_ledger
 from fastapi_filestore.orm.ledger import LedgerAccess, ledger_of
@@ -120,6 +122,32 @@ def test_a_commit_inside_another_transaction_deletes_nothing(engine: Engine, doc
         outer.rollback()
 
     assert _content(engine, document) == b"old"
+
+
+@pytest.mark.parametrize("mode", get_args(JoinTransactionMode))
+def test_a_row_that_somebody_else_commits_keeps_its_file(engine: Engine, mode: JoinTransactionMode) -> None:
+    """A session that flushes into another transaction, and is closed after that was committed, deletes nothing."""
+    with engine.begin() as connection:
+        session = Session(connection, join_transaction_mode=mode)
+        session.add(document := Document(title="t", file=pending(b"kept")))
+        session.flush()
+        identity = document.id
+        if mode == "create_savepoint":
+            session.commit()
+    session.close()
+
+    assert _content(engine, identity) == b"kept"
+
+
+def test_a_row_whose_connection_is_committed_keeps_its_file(engine: Engine) -> None:
+    """Whoever commits a session's connection, and not the session, has committed its rows."""
+    with Session(engine) as session:
+        session.add(document := Document(title="t", file=pending(b"kept")))
+        session.flush()
+        identity = document.id
+        session.connection().commit()
+
+    assert _content(engine, identity) == b"kept"
 
 
 def test_a_rollback_inside_another_transaction_undoes_the_bytes(

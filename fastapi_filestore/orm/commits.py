@@ -52,6 +52,7 @@ def watch_commits(session: Session, connection: Connection) -> None:
     watch.connections.append(connection)
     _of_connections[connection] = watch.commits
     if connection.engine not in _watched:
+        # From now on, and not as the session commits: whoever owns its connection may, and rows are committed with it.
         _watched.add(connection.engine)
         event.listen(connection.engine, "commit", _note_sent)
         event.listen(connection.engine, "commit_twophase", _note_sent)

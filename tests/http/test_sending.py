@@ -121,7 +121,8 @@ async def test_clients_that_do_not_read_cost_little(local: Served) -> None:
     for client in clients:
         client.close()
 
-    assert after["files"] - before["files"] == 2 * len(clients)  # a file and a connection each
+    # A file and a connection each, and hardly anything that the server opened for itself meanwhile.
+    assert 0 <= after["files"] - before["files"] - 2 * len(clients) < len(clients) // 4
     assert after["peak"] - before["peak"] < len(clients) * 2 * MIB
 
 

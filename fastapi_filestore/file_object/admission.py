@@ -25,7 +25,7 @@ async def admit_head(file: "FileObject", stream: Upload | DigestingStream, size:
         rules.check_size(size)
     if rules.judges_heads:
         await _judge_head(file, await stream.peek(HEAD_BYTES))
-    elif rules.content_types:
+    else:
         rules.check_declared(_candidate(file, None))
 
 

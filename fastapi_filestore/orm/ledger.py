@@ -230,10 +230,7 @@ class LedgerAccess:
     engine: Engine
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, LedgerAccess):
-            return False
-        same = self.ledger is other.ledger and self.engine is other.engine
-        return same or self._place == other._place
+        return isinstance(other, LedgerAccess) and self._place == other._place
 
     def __hash__(self) -> int:
         return hash(self._place)

@@ -26,17 +26,14 @@ def refused_values(refusal: FilestoreError) -> Iterator[None]:
 @contextmanager
 def refused_rows(name: str) -> Iterator[None]:
     """Raise `RowConflictError`, `InvalidFieldsError` or `StaleRowError` if what the block writes is refused."""
+    unfit = {"loc": (name,), "msg": "A value is too long, out of range, or no text for the database", "type": "value"}
     try:
-        yield
+        with refused_values(InvalidFieldsError([unfit])):
+            yield
     except IntegrityError as error:
         raise RowConflictError(name) from error
     except StaleDataError as error:
         raise StaleRowError(name) from error
-    except (StatementError, OverflowError) as error:
-        if not _is_of_a_value(error):
-            raise
-        problem = "A value is too long, out of range, or no text for the database"
-        raise InvalidFieldsError([{"loc": (name,), "msg": problem, "type": "value"}]) from error
 
 
 def _is_of_a_value(error: StatementError | OverflowError) -> bool:

@@ -86,7 +86,7 @@ class Rows(Generic[ModelT]):
 
     def _write(self, session: Session, row: ModelT) -> None:
         flush(session, row)
-        if self.scope is None or self._holds(session, inspect(row).mapper.primary_key_from_instance(row)):
+        if self._holds(session, inspect(row).mapper.primary_key_from_instance(row)):
             return
         # Whoever catches the error and commits must not commit the row.
         transaction = session.get_nested_transaction() or session.get_transaction()

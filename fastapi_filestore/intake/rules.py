@@ -27,7 +27,7 @@ class FileRules:
     @property
     def sniffs(self) -> bool:
         """Whether the types that the first bytes, the sender and the name tell must agree."""
-        return bool(self.validators) and any(isinstance(each, TypesAgree) for each in self.validators)
+        return any(isinstance(each, TypesAgree) for each in self.validators)
 
     @property
     def judges_heads(self) -> bool:

@@ -34,10 +34,10 @@ class Flush:
 
 def prepare_flush(session: Session) -> None:
     """Store the files of changed rows, and book what is replaced and deleted."""
-    new = _filed(session.new)
-    changed, switched = _changed([*new, *_filed(session.dirty)]), _switched(session, new)
+    new = filed(session.new)
+    changed, switched = _changed([*new, *filed(session.dirty)]), _switched(session, new)
     replaced = set(switched.values())
-    deleted = [state for state in _filed(session.deleted) if state not in replaced]
+    deleted = [state for state in filed(session.deleted) if state not in replaced]
     _watch(changed)
     if changed:
         store_files(session, _by_mapper(changed))
@@ -81,7 +81,7 @@ def book_late_changes(session: Session) -> None:
     flush: Flush = session.info.pop(_FLUSH, None) or Flush()
     late = [
         (state, *change)
-        for state in [*_filed(session.new), *_filed(session.dirty)]
+        for state in [*filed(session.new), *filed(session.dirty)]
         if state not in flush.deleted
         for change in _late_changes(flush, state)
     ]
@@ -120,7 +120,7 @@ def _book(
         book_changes(session, mapper, some)
 
 
-def _filed(rows: Iterable[object]) -> list[InstanceState[Any]]:
+def filed(rows: Iterable[object]) -> list[InstanceState[Any]]:
     """Return those of some rows whose classes have file columns."""
     return [state for state in map(instance_state, rows) if file_attributes(state.mapper)]
 

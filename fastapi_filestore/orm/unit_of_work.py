@@ -26,7 +26,7 @@ from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.commits import forget_commits, watch_commits
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
 from fastapi_filestore.orm.file_attributes import file_attributes, note_mapper
-from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, prepare_flush
+from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, filed, prepare_flush
 from fastapi_filestore.orm.tracking import watch_loaded
 
 _COMMITTING = "fastapi_filestore.committing"
@@ -52,7 +52,7 @@ def _begin_flush(session: Session, context: UOWTransaction, instances: object) -
 
 def _refuse_partial_flush(session: Session) -> None:
     # What is booked for a flush is all that changed; whose row is not written now may never be.
-    if any(file_attributes(instance_state(row).mapper) for row in [*session.new, *session.dirty, *session.deleted]):
+    if filed([*session.new, *session.dirty, *session.deleted]):
         raise UnsupportedStatementError("flush(objects) would write some of the rows that hold files: flush() all.")
 
 

@@ -135,7 +135,7 @@ async def test_a_client_that_goes_leaves_nothing_behind(local: Served) -> None:
         await asyncio.get_running_loop().sock_recv(client, 1000)
         client.close()
     async with asyncio.timeout(5):
-        while (await local.held())["files"] > before["files"]:  # noqa: ASYNC110 - another process can't set an event
+        while (await local.held())["served"] > before["served"]:  # noqa: ASYNC110 - another process can't set an event
             await asyncio.sleep(0.05)
     log = await asyncio.to_thread(local.log.read_text)
 

@@ -32,7 +32,7 @@ class Served:
     backend: ObstoreBackend
 
     async def held(self) -> dict[str, int]:
-        """Return peak memory and open files, those for clients apart."""
+        """Return peak memory and files that are open for clients."""
         async with AsyncClient(base_url=f"http://{LOOPBACK}:{self.port}") as client:
             answer: dict[str, int] = (await client.get("/held")).json()
         return answer
@@ -121,7 +121,7 @@ async def test_clients_that_do_not_read_cost_little(local: Served) -> None:
     for client in clients:
         client.close()
 
-    assert after["served"] - before["served"] == 2 * len(clients)  # a file and a connection each
+    assert after["files"] - before["files"] == 2 * len(clients)  # a file and a connection each
     assert after["peak"] - before["peak"] < len(clients) * 2 * MIB
 
 
@@ -135,7 +135,7 @@ async def test_a_client_that_goes_leaves_nothing_behind(local: Served) -> None:
         await asyncio.get_running_loop().sock_recv(client, 1000)
         client.close()
     async with asyncio.timeout(5):
-        while (await local.held())["served"] > before["served"]:  # noqa: ASYNC110 - another process can't set an event
+        while (await local.held())["files"] > before["files"]:  # noqa: ASYNC110 - another process can't set an event
             await asyncio.sleep(0.05)
     log = await asyncio.to_thread(local.log.read_text)
 

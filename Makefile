@@ -1,5 +1,7 @@
 # make run     serve the example application on http://127.0.0.1:8000 (another port: make run PORT=9000)
 # make test    run everything, against real servers
+# make test-busy  the same beside two busy loops, in random order
+# make coverage  which lines the tests run, on Python 3.12 or newer: make coverage PYTHON=python3.13 (a part: TESTS=tests/rows)
 # make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0, in an environment of its own
 # make crash   kill a process at every statement and store call of every script, thousands of times
 # make soak    load PostgreSQL and SeaweedFS for a minute (longer: make soak SECONDS=600), killing processes meanwhile
@@ -16,10 +18,13 @@ PYTHON ?= python3
 PORT ?= 8000
 WORKERS ?= 2
 SECONDS ?= 60
+TESTS ?=
 
 VENV := .venv
 VENV_2_0 := .venv-sqlalchemy-2.0
 VENV_BENCH := .venv-bench
+VENV_COVERAGE = $(VENV)-coverage-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+COVERAGE_OF_BRANCHES = $(shell $(PYTHON) -c 'import sys; print("--cov-branch" if sys.version_info >= (3, 14) else "")')
 BIN := $(VENV)/bin
 NODE := tests/servers/node
 NODE_MODULES := $(NODE)/node_modules/.package-lock.json
@@ -34,13 +39,26 @@ INSTALL_ITSELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: run test test-sqlalchemy-2.0 crash soak fuzz check bench bench-layers bench-audit format lock clean programs
+# A test that hangs where no signal is heard, and a run that hangs anywhere, end and print all stacks.
+LIMITED = -m tests.run $(1) -- $(2)/bin/python -m pytest -n $(WORKERS) --dist worksteal \
+	-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+
+.PHONY: run test test-busy coverage test-sqlalchemy-2.0 crash soak fuzz check bench bench-layers bench-audit format lock clean programs
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
 
 test: $(VENV)/.dev $(NODE_MODULES) programs
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov
+	$(BIN)/python $(call LIMITED,,$(VENV)) $(TESTS)
+
+test-busy: $(VENV)/.dev $(NODE_MODULES) programs
+	$(BIN)/python $(call LIMITED,--busy 2 --seconds 7200,$(VENV)) --shuffle random $(TESTS)
+
+# Tests run without a tracer, which can hang an interpreter: Python itself tells of lines from 3.12, of branches from 3.14.
+coverage: $(NODE_MODULES) programs
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12) and "Python 3.12 or newer: make coverage PYTHON=python3.13")'
+	$(MAKE) --no-print-directory $(VENV_COVERAGE)/.installed
+	$(WITH_NODE) $(VENV_COVERAGE)/bin/python $(call LIMITED,,$(VENV_COVERAGE)) --cov=fastapi_filestore $(COVERAGE_OF_BRANCHES) $(TESTS)
 
 test-sqlalchemy-2.0: $(VENV_2_0)/.installed
 	$(VENV_2_0)/bin/python -m pytest -n $(WORKERS) --dist worksteal tests/rows tests/schema
@@ -85,7 +103,7 @@ lock: $(VENV)/.lock
 	cd $(NODE) && $(WITH_NODE) npm install --package-lock-only
 
 clean:
-	rm -rf $(VENV) $(VENV_2_0) $(VENV_BENCH) $(NODE)/node_modules build htmlcov .coverage*
+	rm -rf $(VENV) $(VENV_2_0) $(VENV_BENCH) $(VENV)-coverage-* $(NODE)/node_modules build htmlcov .coverage*
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # -- the environment: a stamp is younger than all it was made from -------------------------------------
@@ -104,12 +122,19 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/pyvenv.cfg
 	$(INSTALL_ITSELF)
 	@touch $@
 
-# Those beside it, each from the lock file of its name.
-$(VENV)-%/.installed: requirements/%.txt pyproject.toml
+# Those beside it, each from the lock file of its name, or for another version of Python.
+define INSTALL_BESIDE
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet $(LOCKED) $<
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+endef
+
+$(VENV)-%/.installed: requirements/%.txt pyproject.toml
+	$(INSTALL_BESIDE)
+
+$(VENV)-coverage-%/.installed: requirements/dev.txt pyproject.toml
+	$(INSTALL_BESIDE)
 
 $(VENV)/.lock: | $(VENV)/.dev
 	$(INSTALL) uv

@@ -3,7 +3,7 @@
 import pytest
 
 pytest_plugins = (
-    "tests.crash.summary",
+    "tests.order",
     "tests.crash.summary",
     "tests.servers.environment",
     "tests.servers.seaweedfs",

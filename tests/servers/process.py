@@ -129,11 +129,12 @@ def _spawn(
             extra_groups=None if user is None else [],
             cwd="/",
             start_new_session=True,
-            preexec_fn=lambda: _die_with_parent(stop_signal),  # noqa: PLW1509 - the kernel knows no other place
+            preexec_fn=lambda: die_with_parent(stop_signal),  # noqa: PLW1509 - the kernel knows no other place
         )
 
 
-def _die_with_parent(stop_signal: signal.Signals) -> None:
+def die_with_parent(stop_signal: signal.Signals) -> None:
+    """Let the kernel send this process, just forked off, a signal when its parent ends."""
     if _LIBC is not None:  # nothing may be imported or looked up between fork and exec
         _LIBC.prctl(PR_SET_PDEATHSIG, int(stop_signal))
 

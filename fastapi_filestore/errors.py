@@ -35,6 +35,7 @@ FilestoreError
 │   ├── LengthRequiredError
 │   ├── MalformedUploadError
 │   ├── MissingFileError
+│   │   └── NoFileChosenError
 │   ├── TooManyFilesError
 │   ├── UnsupportedUploadError
 │   │   └── TypeMismatchError
@@ -269,11 +270,22 @@ class DigestMismatchError(UploadError):
 
 
 class MissingFileError(UploadError):
-    """The form lacks the file field."""
+    """The form lacks the file field, or no file was chosen in it."""
 
     def __init__(self, field: str) -> None:
-        self.field = field
+        self.field: str | None = field
         super().__init__(f"The form has no file in the field {field!r}: send one as multipart/form-data.")
+
+
+class NoFileChosenError(MissingFileError):
+    """A form's file input was left empty, so there is nothing to store; `field` is None where it is not known."""
+
+    def __init__(self, field: str | None = None) -> None:
+        self.field = field
+        where = "" if field is None else f" in the field {field!r}"
+        UploadError.__init__(
+            self, f"No file was chosen{where}: send one. (Code gives None, not an empty upload, to store no file.)"
+        )
 
 
 class TooManyFilesError(UploadError):

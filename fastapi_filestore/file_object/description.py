@@ -14,10 +14,11 @@ from pydantic_core import CoreSchema
 from fastapi_filestore.errors import PendingContentError, UnsupportedContentError
 from fastapi_filestore.file_object.metadata import Metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
+from fastapi_filestore.intake.choice import chosen_content
 from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.storage.backend import StorageBackend
-from fastapi_filestore.storage.content import Content, read_content
+from fastapi_filestore.storage.content import Content
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 Location: TypeAlias = tuple[str | None, str]
@@ -86,6 +87,7 @@ class FileDescription:
         Raises:
             UnsupportedContentError: The content yields no bytes, the content type is not a media type, or the
                 metadata is not text.
+            NoFileChosenError: The content is the upload of an input that was left empty.
         """
         self._registry = registry
         self.backend = backend if backend is None or isinstance(backend, str) else _register(backend, registry)
@@ -98,7 +100,7 @@ class FileDescription:
         self.claim: object | None = None
         self.unit: ref[Any] | None = None
         self._key: str | None = None
-        self._content = None if content is None else read_content(content)
+        self._content = None if content is None else chosen_content(content)
         self.saving: list[Future[None]] | None = None
         self._url: str | None = None
         self.rules = NO_RULES
@@ -210,6 +212,15 @@ class FileDescription:
             self._forget()
         self.fresh, self.claim, self.unit = False, None, None
 
+    def _not_stored(self, what: str) -> PendingContentError:
+        """Return the error that says why this can't be done to a file that is pending, and what to do."""
+        if self._content is not None:
+            return PendingContentError(f"{self.filename!r} can't be {what}: {self.state.value}. Save it first.")
+        return PendingContentError(
+            f"{self.filename!r} can't be {what}: it has no content, and nothing says which stored object it is, for a "
+            "filename names none. Pass path= to FileObject for an object that is stored, content= for a new one."
+        )
+
     # -- being a value -----------------------------------------------------------------------------
 
     def __eq__(self, other: object) -> bool:
@@ -245,7 +256,7 @@ class FileDescription:
 
     def __getstate__(self) -> dict[str, Any]:
         if self.state is FileState.PENDING:
-            raise PendingContentError(f"{self.filename!r} can't be pickled: {self.state.value}. Save it first.")
+            raise self._not_stored("pickled")
         return {name: getattr(self, name) for name in FileDescription.__slots__ if name not in _STAYS_HERE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

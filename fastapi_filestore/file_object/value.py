@@ -10,12 +10,13 @@ from typing import Literal, Self
 from fastapi_filestore.errors import FilestoreError, PendingContentError, StorageError, UnsupportedContentError
 from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored
 from fastapi_filestore.file_object.description import FileDescription, FileState
+from fastapi_filestore.intake.choice import chosen_content
 from fastapi_filestore.intake.disposition import disposition_of
 from fastapi_filestore.intake.upload import incoming
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.blocking import run_blocking
 from fastapi_filestore.storage.cleanup import finish
-from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader, read_content
+from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader
 from fastapi_filestore.storage.keys import generate_key
 from fastapi_filestore.storage.turns import one_at_a_time
 
@@ -96,9 +97,9 @@ class FileObject(FileDescription):
         max_concurrency: int | None,
     ) -> None:
         stream, size = incoming(self._pending_content())
+        chunks = aiter(stream)  # refuses what somebody else reads, before a rule could judge what that leaves
         async with aclosing(stream):
             await admit_head(self, stream, size)
-            chunks = aiter(stream)
             info = await self.backend_in_use().put(
                 path,
                 CheckedContent(chunks if self.rules.max_size is None else self.rules.limited(chunks), size=size),
@@ -129,7 +130,7 @@ class FileObject(FileDescription):
                 f"{self.filename!r} is stored already, and stored bytes never change: make a new FileObject."
             )
         self._refuse_gone()
-        self._content, self.state = read_content(data), FileState.PENDING
+        self._content, self.state = chosen_content(data), FileState.PENDING
 
     def _refuse_gone(self) -> None:
         if self.state is FileState.GONE:
@@ -139,7 +140,8 @@ class FileObject(FileDescription):
         self._refuse_gone()
         if self._content is None:
             raise PendingContentError(
-                f"{self.filename!r} can't be stored: it has no content. Pass content= to FileObject, or data to save."
+                f"{self.filename!r} can't be stored: it has no content. Pass content= to FileObject, or data to save; "
+                "path= if it is stored already, for a filename names no stored object."
             )
         return self._content
 
@@ -178,14 +180,22 @@ class FileObject(FileDescription):
 
     async def copy_async(self) -> Self:
         """Return a new file with the same bytes at a key of its own, copied inside the store."""
-        source, twin = self._stored_path(), copy(self)
+        source, twin = self._stored_path("copied"), copy(self)
         twin.become_new(path := generate_key())
         await self._or_undone(path, self.backend_in_use().copy(source, path))
         await self._or_undone(path, twin.confirm_async())
         return twin
 
     async def delete_async(self) -> None:
-        """Delete the bytes; it is fine if they are missing."""
+        """Delete the bytes; it is fine if they are missing. One with content to store has none yet, and keeps that.
+
+        Raises:
+            PendingContentError: It has neither content nor a path, so nothing says what to delete.
+        """
+        if self.state is FileState.PENDING:
+            if self._content is None:
+                raise self._not_stored("deleted")
+            return
         if self.path is not None:
             await self.backend_in_use().delete(self.path)
         self.state, self.fresh = FileState.GONE, False
@@ -204,9 +214,9 @@ class FileObject(FileDescription):
         """Return what the store says of the object now."""
         return await self.backend_in_use().head(self._stored_path())
 
-    def _stored_path(self) -> str:
+    def _stored_path(self, what: str = "read") -> str:
         if self.path is None or self.state is FileState.PENDING:
-            raise PendingContentError(f"{self.filename!r} can't be read: {self.state.value}. Save it first.")
+            raise self._not_stored(what)
         return self.path
 
     # -- signing -----------------------------------------------------------------------------------
@@ -227,7 +237,7 @@ class FileObject(FileDescription):
             PendingContentError: To download a file that is not stored, or to upload to one that is.
             SigningUnavailableError: The backend can't sign and no signing key is configured.
         """
-        path = self._writable_path() if method == "PUT" else self._stored_path()
+        path = self._writable_path() if method == "PUT" else self._stored_path("signed")
         signed = await self._registry.sign(
             self.backend_in_use().key,
             path,

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from types import MappingProxyType
 
-from fastapi_filestore.errors import DigestMismatchError
+from fastapi_filestore.errors import ContentConsumedError, DigestMismatchError
 
 THREAD_FROM = 64 * 1024
 """Bytes from which hashing in a thread (which releases the GIL) beats the hop to it."""
@@ -30,6 +30,7 @@ class DigestingStream:
         self._chunks = chunks
         self._expected = expected
         self._seen: deque[bytes] = deque()
+        self._is_begun = self._is_broken = False
         self._running: asyncio.Future[None] | None = None
         self._waiting: list[bytes] = []
         self._behind = 0
@@ -41,18 +42,26 @@ class DigestingStream:
         return self._hashes["sha256"].hexdigest()
 
     async def peek(self, size: int) -> bytes:
-        """Return the first bytes, as many as there are up to `size`; they still pass."""
+        """Return the first bytes, as many as there are up to `size`; they still pass.
+
+        Raises:
+            ContentConsumedError: They have passed, or will never come.
+        """
+        if self._is_begun:
+            raise ContentConsumedError("The first bytes have passed already: look at them before they are read.")
         missing = size - sum(map(len, self._seen))
-        while missing > 0 and (chunk := await anext(self._chunks, None)) is not None:
+        while missing > 0 and (chunk := await self._pull()) is not None:
             self._seen.append(chunk)
             missing -= len(chunk)
         return b"".join(self._seen)[:size]
 
     async def aclose(self) -> None:
         """Let go of the source, however far it was read: a file must not stay open."""
+        self._is_begun = True
         await self._chunks.aclose()
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        self._is_begun = True
         try:
             async with aclosing(self):
                 while (chunk := await self._next()) is not None:
@@ -66,7 +75,18 @@ class DigestingStream:
         self._compare()
 
     async def _next(self) -> bytes | None:
-        return self._seen.popleft() if self._seen else await anext(self._chunks, None)
+        return self._seen.popleft() if self._seen else await self._pull()
+
+    async def _pull(self) -> bytes | None:
+        # A source that failed, or was cancelled, looks to whoever asks again like one that has ended.
+        if self._is_broken:
+            raise ContentConsumedError(
+                "The reading of this content was broken off, and its rest is lost: give new content."
+            )
+        self._is_broken = True
+        chunk = await anext(self._chunks, None)
+        self._is_broken = False
+        return chunk
 
     def _hash(self, chunk: bytes) -> None:
         if self._running is None and len(chunk) < THREAD_FROM:

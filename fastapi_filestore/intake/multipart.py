@@ -9,6 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
 from fastapi_filestore.errors import (
+    ContentConsumedError,
     InvalidFieldsError,
     MalformedUploadError,
     TooManyFilesError,
@@ -48,6 +49,7 @@ class FormReader:
         """
         boundary, charset = _parameters(content_type)
         self._body = body
+        self._turn = 0
         self._collector = _Collector(limits, charset)
         self._parser = MultipartParser(
             boundary.encode("ascii"),
@@ -73,25 +75,42 @@ class FormReader:
     async def next_file(self) -> PartHead | None:
         """Read on to the head of the next file; None at the end of the form, which is the end of the body.
 
+        What was not read of the file before is passed over, for good.
+
         Raises:
             MalformedUploadError: The body is no form, or ends before its last boundary.
             UploadTooLargeError, TooManyFilesError: A limit is passed.
             InvalidFieldsError: A field comes twice.
         """
+        self._turn += 1
         while (event := await self._next()) is not _Mark.FORM_ENDS:
             if isinstance(event, PartHead):
                 return event
         return None
 
-    async def file_chunks(self, *, is_last: bool = False) -> AsyncGenerator[bytes, None]:
-        """Yield the bytes of the file whose head was read last; raises what `next_file` does.
+    def file_chunks(self, *, is_last: bool = False) -> AsyncGenerator[bytes, None]:
+        """Return the bytes of the file whose head was read last; to read them raises what `next_file` does.
 
         After the last file the form is read to its end: there may be fields, and there must be an end.
+
+        Raises:
+            ContentConsumedError: As they are read: the form was read on to another file, or to its end.
         """
-        while isinstance(event := await self._next(), bytes):
+        return self._chunks_in(self._turn, is_last=is_last)
+
+    async def _chunks_in(self, turn: int, *, is_last: bool) -> AsyncGenerator[bytes, None]:
+        while isinstance(event := await self._next_in(turn), bytes):
             yield event
         if is_last:
             await self.next_file()
+
+    async def _next_in(self, turn: int) -> "PartHead | bytes | _Mark":
+        # What comes from here on is of another file, or nothing: neither may pass for the rest of this one.
+        if turn != self._turn:
+            raise ContentConsumedError(
+                "This file of a form was passed over: store each file before you ask for the next one."
+            )
+        return await self._next()
 
     async def _next(self) -> "PartHead | bytes | _Mark":
         while not self._collector.events:
@@ -210,7 +229,8 @@ class _Collector:
             self._add_field(head.name, as_text(data, self._charset))
         elif head.filename:
             self.events.extend([data, _Mark.FILE_ENDS] if data else [_Mark.FILE_ENDS])
-        # else: a browser's file input without a choice
+        elif data:  # without bytes it is a browser's file input without a choice
+            raise MalformedUploadError(f"The file in the field {head.name!r} has no name: send it with a filename.")
 
     def _add_field(self, name: str, value: str) -> None:
         if name in self.fields:

@@ -90,7 +90,11 @@ class Upload:
         return self._stream.hexdigest
 
     async def peek(self, size: int) -> bytes:
-        """Return the first bytes, as many as there are up to `size`, before the file is stored."""
+        """Return the first bytes, as many as there are up to `size`, before the file is stored.
+
+        Raises:
+            ContentConsumedError: They have passed already, or will never come.
+        """
         return await self._stream.peek(size)
 
     async def examine(self) -> None:
@@ -107,9 +111,16 @@ class Upload:
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
         if self._taken:
-            raise ContentConsumedError(f"{self.filename!r} comes straight from the client and can be read only once.")
+            raise ContentConsumedError(
+                f"{self.filename!r} comes straight from the client and can be read only once: it was read already, or "
+                "passed over. Store each file before you ask for the next one."
+            )
         self._taken = True
         return self._pass()
+
+    def pass_over(self) -> None:
+        """Note that its form was read on: what was not stored by now can't be stored any more."""
+        self._taken = True
 
     async def _pass(self) -> AsyncGenerator[bytes, None]:
         size = 0
@@ -142,7 +153,8 @@ def incoming(content: ContentReader) -> "tuple[Upload | DigestingStream, int | N
 class Uploads:
     """The files of one form, each an `Upload` that is to be stored before the next one comes.
 
-    Iterate it once; a file that is not read is skipped. All fields are known once it has ended.
+    Iterate it once; a file that is not read is skipped, and can't be stored later. All fields are known once it has
+    ended.
 
     Attributes:
         fields: The form's text fields that were read so far.
@@ -171,5 +183,6 @@ class Uploads:
         async with aclosing(self._uploads) as uploads:
             async for upload in uploads:
                 yield upload
+                upload.pass_over()
         if self._validate is not None:
             self.values = self._validate(self.fields)

@@ -91,7 +91,7 @@ class ContentReader:
         return self._shared.read_again(chunks) if self.replayable else self._shared.read_on(self._content, chunks)
 
     def _opened(self) -> AsyncGenerator[bytes, None]:
-        return _checked(_read(self._content))
+        return _checked(self._content)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks()
@@ -147,6 +147,11 @@ def _moves(content: object) -> bool:
     return hasattr(content, "read") and not isinstance(content, AsyncIterable)
 
 
+def _is_closed(content: object) -> bool:
+    files = (content, getattr(content, "file", None))  # an UploadFile keeps its file in there
+    return any(getattr(file, "closed", None) is True for file in files)
+
+
 def _refusal(content: object) -> str:
     if isinstance(content, str):
         return "Content can't be a str: pass text.encode() to store the text, or pathlib.Path(...) to store a file."
@@ -172,7 +177,8 @@ def _read(content: Content) -> AsyncIterator[bytes]:
     return _read_file(cast("BinaryFile", content))
 
 
-async def _checked(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _checked(content: Content) -> AsyncGenerator[bytes, None]:
+    chunks = _read(content)
     try:
         async for chunk in chunks:
             if not isinstance(chunk, bytes | bytearray | memoryview):
@@ -181,6 +187,13 @@ async def _checked(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
                 )
             if chunk:
                 yield bytes(chunk)
+    except ValueError as error:
+        if _is_closed(content):
+            raise ContentConsumedError(
+                f"This {type(content).__name__} is closed, so it can't be read any more: store it before it is closed "
+                "(FastAPI closes the files of a form when its request has ended)."
+            ) from error
+        raise
     finally:
         # An upload that fails half-way must not keep a file open until the garbage collector comes.
         if isinstance(chunks, AsyncGenerator):

@@ -1,15 +1,20 @@
 """What content is read from: by one reader at a time, and never the rest of it, or nothing, for the whole."""
 
 import asyncio
+import inspect
 import threading
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Future
 from contextlib import aclosing, suppress
+from types import AsyncGeneratorType
 from typing import IO, cast
 
 from fastapi_filestore.errors import ContentConsumedError
 from fastapi_filestore.storage.turns import one_at_a_time
+
+_ITERATORS: tuple[type, ...] = (type(iter([])), type(iter(())))
+"""Iterators that tell how far they are: when they are to be pickled."""
 
 NOWHERE = -1
 """Before every position."""
@@ -39,6 +44,7 @@ class Source:
             ContentConsumedError: It stands where another reader left it: in the middle, or where nothing follows.
         """
         async with one_at_a_time(self), aclosing(chunks):
+            is_begun = _is_begun(content)
             began = self._begin(content)
             is_empty = True
             try:
@@ -50,6 +56,8 @@ class Source:
                 # The thread that reads may go on for a while, and move the file under the next reader.
                 self._broken_after = NOWHERE
                 raise
+            if is_empty and is_begun:
+                raise _consumed(content)
             self._end(content, began, is_empty=is_empty)
 
     def _begin(self, content: object) -> int:
@@ -96,9 +104,23 @@ def _let_go(source: Source) -> None:
     """Do nothing: a source that waits for this call lives as long as what it is about."""
 
 
+def _is_begun(content: object) -> bool:
+    """Tell whether somebody has read from a source, or written to it, so that it is not at its start any more."""
+    if isinstance(content, Generator):
+        return inspect.getgeneratorstate(content) != inspect.GEN_CREATED
+    if isinstance(content, AsyncGeneratorType):
+        return content.ag_frame is None or getattr(content, "ag_suspended", False)
+    if isinstance(content, _ITERATORS):
+        return cast("tuple[object, ...]", content.__reduce__())[2:] != (0,)
+    try:
+        return cast("IO[bytes]", content).tell() > 0
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
 def _consumed(content: object) -> ContentConsumedError:
     return ContentConsumedError(
-        f"This {type(content).__name__} was read for another file and stands where that left it: give new content, or "
-        "rewind an open file with seek(0) before the next FileObject reads it "
+        f"This {type(content).__name__} was read or written before and stands where that left it: give new content, or "
+        "rewind an open file with seek(0) before a FileObject reads it "
         "(bytes and paths can be read any number of times)."
     )

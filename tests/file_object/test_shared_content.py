@@ -244,3 +244,87 @@ async def test_a_source_that_is_gone_is_forgotten(memory: ObstoreBackend) -> Non
         await memory.put("a", _chunks())
 
     assert await (await memory.open("a")).read() == BODY
+
+
+def _read(content: Any) -> Any:
+    content.read()
+    return content
+
+
+def _exhausted(content: Any) -> Any:
+    assert list(content)
+    return content
+
+
+def _asked_for_all(content: Any) -> Any:
+    for _ in range(2):
+        next(content)
+    return content
+
+
+async def _exhausted_async(content: Any) -> Any:
+    assert [chunk async for chunk in content]
+    return content
+
+
+def _written() -> io.BytesIO:
+    content = io.BytesIO()
+    content.write(BODY)
+    return content
+
+
+DRAINED: dict[str, Callable[[], Any]] = {
+    "file": lambda: _read(io.BytesIO(BODY)),
+    "file that was written": _written,
+    "generator": lambda: _exhausted(_chunks()),
+    "generator at its last chunk": lambda: _asked_for_all(_chunks()),
+    "list's iterator": lambda: _exhausted(iter([BODY])),
+    "list's iterator at its last item": lambda: _asked_for_all(iter([BODY, BODY])),
+    "tuple's iterator": lambda: _exhausted(iter((BODY,))),
+}
+
+
+@pytest.mark.parametrize("form", DRAINED)
+async def test_what_somebody_else_has_drained(registry: StorageRegistry, memory: ObstoreBackend, form: str) -> None:
+    """A source that was read, or written, to its end before it was given is no empty file."""
+    with pytest.raises(ContentConsumedError, match="new content"):
+        await pending(registry, DRAINED[form]()).save_async()
+
+    assert await keys(memory) == set()
+
+
+async def test_an_async_generator_that_somebody_else_has_drained(registry: StorageRegistry) -> None:
+    """The same holds for an async generator."""
+    with pytest.raises(ContentConsumedError, match="new content"):
+        await pending(registry, await _exhausted_async(_async_chunks())).save_async()
+
+
+@pytest.mark.parametrize("make_empty", [lambda: iter([]), lambda: iter(()), lambda: (b"" for _ in ()), io.BytesIO])
+async def test_a_source_that_is_empty(registry: StorageRegistry, make_empty: Callable[[], Any]) -> None:
+    """A source of no bytes that nobody has touched is an empty file."""
+    file = await pending(registry, make_empty()).save_async()
+
+    assert file.size == 0
+
+
+@pytest.mark.parametrize("form", ["file", "BytesIO"])
+async def test_a_file_that_is_closed(
+    registry: StorageRegistry, memory: ObstoreBackend, make: Callable[[str], Any], form: str
+) -> None:
+    """A file that was closed is refused in words."""
+    content = make(form)
+    file = pending(registry, content)
+    content.close()
+    with pytest.raises(ContentConsumedError, match="is closed"):
+        await file.save_async()
+
+    assert await keys(memory) == set()
+
+
+async def test_an_upload_that_is_closed(registry: StorageRegistry, memory: ObstoreBackend, upload: UploadFile) -> None:
+    """An UploadFile whose request has ended is refused in words."""
+    await upload.close()
+    with pytest.raises(ContentConsumedError, match="is closed"):
+        await pending(registry, upload).save_async()
+
+    assert await keys(memory) == set()

@@ -1,5 +1,7 @@
 """Where the bytes of a file are, as a table: every operation in every state."""
 
+import asyncio
+import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -83,7 +85,7 @@ TABLE: dict[str, dict[str, FileState | type[Exception]]] = {
         "sign": PendingContentError,
         "sign for upload": RESERVED,
         "confirm": PENDING,
-        "delete": GONE,
+        "delete": PendingContentError,
     },
     "pending": {
         "save": STORED,
@@ -91,7 +93,7 @@ TABLE: dict[str, dict[str, FileState | type[Exception]]] = {
         "sign": PendingContentError,
         "sign for upload": RESERVED,
         "confirm": PENDING,
-        "delete": GONE,
+        "delete": PENDING,
     },
     "reserved": {
         "save": PendingContentError,
@@ -227,3 +229,50 @@ async def test_assign_leaves_a_stored_file_alone(registry: StorageRegistry) -> N
 
     assert file.backend == "memory"
     assert await file.get_content_async() == b"x"
+
+
+NAMELESS: dict[str, Callable[[FileObject], Awaitable[Any]]] = {
+    **{name: OPERATIONS[name] for name in ("delete", "read", "sign", "save")},
+    "delete, blocking": lambda file: asyncio.to_thread(file.delete),
+    "read, blocking": lambda file: asyncio.to_thread(file.get_content),
+    "sign, blocking": lambda file: asyncio.to_thread(file.sign),
+    "save, blocking": lambda file: asyncio.to_thread(file.save),
+    "open": lambda file: file.open_async(),
+    "head": lambda file: file.head_async(),
+    "copy": lambda file: file.copy_async(),
+    "pickle": lambda file: asyncio.to_thread(pickle.dumps, file),
+}
+"""What can't be done to a file that says neither what its bytes are nor where."""
+
+
+@pytest.mark.parametrize("operation", NAMELESS)
+async def test_a_filename_is_no_path(registry: StorageRegistry, memory: ObstoreBackend, operation: str) -> None:
+    """A file that is known by its filename only is refused by a sentence that names `path=`, and none is harmed."""
+    await memory.put("a.txt", b"stored")
+    with pytest.raises(PendingContentError, match="path="):
+        await NAMELESS[operation](await _empty(registry))
+
+    assert await keys(memory) == {"a.txt"}
+
+
+async def test_a_path_names_a_stored_object(registry: StorageRegistry, memory: ObstoreBackend) -> None:
+    """What the sentence says works: with `path=` the object is deleted."""
+    await memory.put("a.txt", b"stored")
+    await FileObject("memory", path="a.txt", registry=registry).delete_async()
+
+    assert await keys(memory) == set()
+
+
+@pytest.mark.parametrize("path", [None, "mine"])
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a_pending_file_survives_its_deletion(
+    registry: StorageRegistry, memory: ObstoreBackend, path: str | None, blocking: bool
+) -> None:
+    """Deleting a file that has content to store does nothing, to it or to what lies at its path; it can be saved."""
+    await memory.put("other", b"other")
+    file = FileObject("memory", "a.txt", content=b"x", path=path, registry=registry)
+    await (asyncio.to_thread(file.delete) if blocking else file.delete_async())
+    await file.save_async()
+
+    assert await file.get_content_async() == b"x"
+    assert await keys(memory) == {"other", file.path}

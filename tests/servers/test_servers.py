@@ -14,10 +14,11 @@ import psycopg
 import pytest
 from obstore.exceptions import AlreadyExistsError, GenericError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, S3Store
+from sqlalchemy import Connection, text
 
 from tests.servers.azurite import Azurite, run_azurite
 from tests.servers.gcs import GCS, run_gcs
-from tests.servers.postgres import Postgres, run_postgres
+from tests.servers.postgres import Databases, Postgres, run_postgres
 from tests.servers.process import served, temporary_folder
 from tests.servers.seaweedfs import SeaweedFS, run_seaweedfs
 
@@ -158,6 +159,22 @@ def test_each_postgres_database_is_new(postgres: Postgres, postgres_database: Po
 
     assert tables == []
     assert postgres_database.database != postgres.database
+
+
+def test_a_copy_of_a_template_has_its_tables_and_no_rows(postgres_databases: Databases) -> None:
+    """What a test writes into its copy is in no other one."""
+    created = []
+
+    def create(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE things (id integer)"))
+        created.append(connection)
+
+    for _ in range(2):
+        with psycopg.connect(postgres_databases.copy("things", create).url("postgresql")) as connection:
+            assert connection.execute("SELECT count(*) FROM things").fetchone() == (0,)
+            connection.execute("INSERT INTO things VALUES (1)")
+
+    assert len(created) == 1
 
 
 def test_postgres_refuses_another_password(postgres: Postgres) -> None:

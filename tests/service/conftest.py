@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from fastapi_filestore import ObstoreBackend, StorageBackend, storages
+from tests.web.conftest import postgres_database
 from tests.web.site import Site, open_site
+
+__all__ = ["postgres_database"]
 
 
 @pytest.fixture

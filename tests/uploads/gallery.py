@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import FileObject, StorageBackend, StoredObject, UploadError, add_ledger
+from fastapi_filestore.orm.engines import run_on_engine
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service.sweep import sweep
 from fastapi_filestore.testing import assert_no_orphans
 from tests.rows.conftest import Work
+from tests.servers.postgres import Databases
 
 VIRUS = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 
@@ -176,17 +178,15 @@ def make_engine(kind: str, request: pytest.FixtureRequest, folder: Path) -> Engi
         case "sqlite-async":
             return create_async_engine(f"sqlite+aiosqlite:///{folder}/gallery.db")
         case _:
-            return create_async_engine(request.getfixturevalue("postgres_database").url("postgresql+asyncpg"))
+            databases: Databases = request.getfixturevalue("postgres_databases")
+            return create_async_engine(databases.copy("gallery", Base.metadata.create_all).url("postgresql+asyncpg"))
 
 
 @asynccontextmanager
 async def open_gallery(engine: Engine | AsyncEngine, backend: StorageBackend) -> AsyncIterator[Gallery]:
     """Run a gallery, and check at its end that nothing is left behind."""
-    if isinstance(engine, AsyncEngine):
-        async with engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
-    else:
-        await asyncio.to_thread(Base.metadata.create_all, engine)
+    if engine.dialect.name == "sqlite":
+        await run_on_engine(engine.sync_engine if isinstance(engine, AsyncEngine) else engine, Base.metadata.create_all)
     gallery = Gallery(engine, backend)
     yield gallery
     await gallery.check()

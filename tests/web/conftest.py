@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import pytest
 
 from fastapi_filestore import ObstoreBackend, StorageBackend, storages
+from tests.servers.postgres import Databases, Postgres
+from tests.web.models import Base
 from tests.web.site import Site, open_site
 
 
@@ -26,6 +28,12 @@ def backend() -> Iterator[ObstoreBackend]:
     storages.register_backend(backend)
     yield backend
     storages.unregister_backend("web")
+
+
+@pytest.fixture
+def postgres_database(postgres_databases: Databases) -> Postgres:
+    """A database with the suite's tables."""
+    return postgres_databases.copy("web", Base.metadata.create_all)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
-from sqlalchemy import URL, create_engine, func, make_url, select
+from sqlalchemy import create_engine, func, make_url, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
@@ -92,8 +92,12 @@ async def open_site(
     session: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Site]:
-    """Run an application on a database whose URL says whether its sessions are asynchronous."""
-    await asyncio.to_thread(_make_tables, make_url(url))
+    """Run an application on a database whose URL says whether its sessions are asynchronous.
+
+    One of PostgreSQL has its tables already.
+    """
+    if url.startswith("sqlite"):
+        await asyncio.to_thread(_make_tables, Path(make_url(url).database or ""))
     sessions, end = await (_async_sessions if "+a" in url else _sync_sessions)(url, dict(session or {}))
     files = Filestore(session_dependency(sessions), settings=FilestoreSettings(_env_file=None, **settings))
     application = FastAPI(**(app or {}))
@@ -131,15 +135,9 @@ def _tables() -> bytes:
     return content
 
 
-def _make_tables(url: URL) -> None:
-    if url.get_backend_name() == "sqlite":
-        path = Path(str(url.database))
-        if not path.exists():
-            path.write_bytes(_tables())
-        return
-    engine = create_engine(url.set(drivername="postgresql+psycopg"))
-    Base.metadata.create_all(engine)
-    engine.dispose()
+def _make_tables(path: Path) -> None:
+    if not path.exists():
+        path.write_bytes(_tables())
 
 
 async def _async_sessions(url: str, options: dict[str, Any]) -> tuple[Any, Any]:

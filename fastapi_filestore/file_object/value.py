@@ -13,7 +13,7 @@ from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.intake.choice import chosen_content
 from fastapi_filestore.intake.disposition import disposition_of
 from fastapi_filestore.intake.upload import incoming
-from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
+from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.blocking import run_blocking
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader
@@ -159,6 +159,20 @@ class FileObject(FileDescription):
     async def confirm_async(self) -> Self:
         """Fill in what the store says of bytes that somebody else stored, with an upload URL; store own content.
 
+        The bytes outlast a power cut then, and a row may point to them.
+
+        Raises:
+            ObjectNotFoundError: Nobody stored them.
+        """
+        if self.state is FileState.RESERVED and self.path is not None and self._content is None:
+            backend = self.backend_in_use()
+            if isinstance(backend, SettledObjects):
+                await backend.settle(self.path)
+        return await self.look_async()
+
+    async def look_async(self) -> Self:
+        """Do as `confirm_async` does, for those who only read: no row may point to the bytes yet.
+
         Raises:
             ObjectNotFoundError: Nobody stored them.
         """
@@ -183,7 +197,7 @@ class FileObject(FileDescription):
         source, twin = self._stored_path("copied"), copy(self)
         twin.become_new(path := generate_key())
         await self._or_undone(path, self.backend_in_use().copy(source, path))
-        await self._or_undone(path, twin.confirm_async())
+        await self._or_undone(path, twin.look_async())
         return twin
 
     async def delete_async(self) -> None:

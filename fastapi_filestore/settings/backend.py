@@ -188,6 +188,8 @@ class LocalOptions(Options):
 
     mkdir: bool | None = None
     """Whether to create a missing folder, as is done unless set; false for a mount that must be there."""
+    durable: bool | None = None
+    """Whether files outlast a power cut once their row is committed, as they do unless set to false."""
 
 
 FAMILIES: tuple[type[Options], ...] = (S3Options, GoogleOptions, AzureOptions, LocalOptions, NetworkOptions)

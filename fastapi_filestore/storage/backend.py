@@ -181,6 +181,19 @@ class UnfinishedUploads(Protocol):
 
 
 @runtime_checkable
+class SettledObjects(Protocol):
+    """What a backend may offer besides: objects that somebody else put there, made to outlast a power cut."""
+
+    async def settle(self, path: str) -> None:
+        """Return once an object outlasts a power cut: its row is about to be committed.
+
+        Raises:
+            ObjectNotFoundError: It is missing.
+        """
+        ...
+
+
+@runtime_checkable
 class DownloadURLs(Protocol):
     """What a backend may offer besides: URLs to send clients to, whose answers are what they should be."""
 

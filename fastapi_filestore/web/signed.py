@@ -106,7 +106,7 @@ async def _stored(registry: StorageRegistry, claims: SignedClaims) -> FileObject
         path=claims.path,
         registry=registry,
     )
-    return await file.confirm_async()
+    return await file.look_async()
 
 
 def _check_type(request: Request, claims: SignedClaims) -> None:

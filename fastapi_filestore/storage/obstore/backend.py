@@ -23,6 +23,7 @@ from fastapi_filestore.storage.backend import NO_METADATA, ObjectInfo, ObjectStr
 from fastapi_filestore.storage.content import Content, read_content
 from fastapi_filestore.storage.keys import check_key
 from fastapi_filestore.storage.obstore.delete import delete_all
+from fastapi_filestore.storage.obstore.durability import Durability
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import LocalFolder
 from fastapi_filestore.storage.obstore.local_copy import copy_file
@@ -64,7 +65,9 @@ class ObstoreBackend:
             path (created when missing), `memory://`, or a store of obstore.
         options: What the store needs, as `aws_access_key_id`, `google_service_account` or
             `azure_storage_connection_string`. All networked stores take `allow_http`, `timeout` (the longest wait for
-            the store's next bytes, in seconds), `connect_timeout`, `client_options` and `retry_config`.
+            the store's next bytes, in seconds), `connect_timeout`, `client_options` and `retry_config`. A local
+            folder takes `mkdir` and `durable`: what is stored, copied and deleted there outlasts a power cut unless
+            that is False.
 
     Raises:
         ConfigurationError: The URL or the options can't work; the message says what to change.
@@ -81,7 +84,7 @@ class ObstoreBackend:
         self._connection: Connection | None = connection
         self._location = connection.location
         root = self._location.root
-        self._folder = None if root is None else LocalFolder(key, root)
+        self._folder = None if root is None else LocalFolder(key, root, _durability(key, root, connection))
 
     @property
     def key(self) -> str:
@@ -137,11 +140,11 @@ class ObstoreBackend:
                 content_disposition=content_disposition,
                 metadata=metadata or NO_METADATA,
             )
-        upload = Upload(self._use(plan=plan), self._key, path, attributes, plan, if_absent)
         if self._folder is None:
+            upload = Upload(self._use(plan=plan), self._key, path, attributes, plan, if_absent)
             stored = await upload.run(reader.chunks())
         else:
-            stored = await LocalUpload(upload, self._folder.root).run(reader.chunks())
+            stored = await LocalUpload(self._folder, path, if_absent).run(reader.chunks())
         return ObjectInfo(
             path=path,
             size=stored.size,
@@ -196,14 +199,22 @@ class ObstoreBackend:
         with translated(self._key, source):
             await obstore.copy_async(store, source, target)
 
+    async def settle(self, path: str) -> None:
+        """Make an object that somebody else put into a local folder outlast a power cut; elsewhere it does."""
+        self._use()
+        if self._folder is not None:
+            await self._folder.settle(check_key(path))
+
     async def delete(self, *paths: str) -> None:
-        """Delete objects, several at a time; a missing one is fine."""
+        """Delete objects, several at a time; a missing one is fine. In a local folder, a power cut undoes nothing."""
         store = self._use()
         for path in paths:
             check_key(path)
         inside = paths if self._folder is None else await self._folder.inside(paths)
         if inside:
             await delete_all(store, self._location.kind, inside, backend=self._key)
+            if self._folder is not None:
+                await self._folder.sync_removals(inside)
 
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         """Iterate the objects below a prefix, those after a key only if given, with flat memory.
@@ -289,7 +300,7 @@ class ObstoreBackend:
 
     async def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Drop the parts of an upload; it is fine if it has ended."""
-        await abort(self._use(), self._location.root, upload, backend=self._key)
+        await abort(self._use(), self._folder, upload, backend=self._key)
 
     # -- one step of the above -------------------------------------------------------------------------
 
@@ -344,3 +355,7 @@ class ObstoreBackend:
                 backend=self._key,
                 key=path,
             )
+
+
+def _durability(backend: str, root: Path, connection: Connection) -> Durability:
+    return Durability(backend, root, is_on=connection.is_durable, believes=not connection.removes_folders)

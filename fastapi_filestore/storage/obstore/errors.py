@@ -5,10 +5,12 @@ them. So its text is read here for facts and never passed on: what we raise is o
 store's error code.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import errorcode
 from http import HTTPStatus
 
 from obstore import exceptions as obstore_errors
@@ -25,6 +27,7 @@ from fastapi_filestore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
 )
+from fastapi_filestore.storage.obstore.durability import SyncError
 
 STATUS = re.compile(r"status code: (\d{3})")
 CODE = re.compile(r"<Code>(\w{1,64})</Code>|\(code: (\w{1,64})\)")
@@ -61,11 +64,12 @@ class Report:
     text: str
     status: int | None
     code: str | None
+    reason: str | None = None
 
     @property
     def suffix(self) -> str:
-        """Status and code in brackets, to end a message with."""
-        facts = " ".join(str(fact) for fact in (self.status, self.code) if fact)
+        """Status and code, or what the system says, in brackets, to end a message with."""
+        facts = " ".join(str(fact) for fact in (self.status, self.code, self.reason) if fact)
         return f" ({facts})" if facts else ""
 
 
@@ -81,8 +85,18 @@ def translated(backend: str, key: str | None = None) -> Iterator[None]:
         error = translate(exc, backend=backend, key=key)
         if error is None:
             raise
-        # The cause's text may hold a signed URL, and a traceback would print it.
-        raise error from None
+        # The text of obstore's may hold a signed URL, and a traceback would print it.
+        raise error from (exc if _is_of_system(exc) else None)
+
+
+def _unsynced(exc: SyncError, backend: str, key: str | None) -> StorageError:
+    shown = "what was removed from it" if key is None else ascii(key)
+    return StorageError(
+        f"The disk of backend {backend!r} did not confirm {shown} ({_in_words(exc)}), so a power cut might undo it: "
+        "look after the disk before you trust it again.",
+        backend=backend,
+        key=key,
+    )
 
 
 def translate(exc: BaseException, *, backend: str, key: str | None = None) -> StorageError | None:
@@ -91,6 +105,8 @@ def translate(exc: BaseException, *, backend: str, key: str | None = None) -> St
         return StorageError(
             f"The store of backend {backend!r} failed inside its driver; please report this.", backend=backend, key=key
         )
+    if isinstance(exc, SyncError):
+        return _unsynced(exc, backend, key)
     if not isinstance(exc, obstore_errors.BaseError | OSError | NotImplementedError | ValueError):
         return None
     report = _read(exc, key)
@@ -100,11 +116,24 @@ def translate(exc: BaseException, *, backend: str, key: str | None = None) -> St
     return kind(_message(kind, backend, key, report), backend=backend, key=key)
 
 
+def _in_words(error: OSError) -> str:
+    """Return what the system says of a failure: `No space left on device, ENOSPC`."""
+    number = error.errno or 0
+    return f"{os.strerror(number)}, {errorcode.get(number, number)}"
+
+
+def _is_of_system(exc: BaseException) -> bool:
+    # obstore raises a few of these as well, without a number.
+    return isinstance(exc, OSError) and exc.errno is not None
+
+
 def _is_panic(exc: BaseException) -> bool:
     return (type(exc).__module__, type(exc).__name__) in PANICS
 
 
 def _read(exc: BaseException, key: str | None) -> Report:
+    if isinstance(exc, OSError) and exc.errno is not None:
+        return Report(text="", status=None, code=None, reason=_in_words(exc))
     summary, _, details = str(exc).partition(DETAILS)
     for phrase in KEY_PHRASES if key else ():
         # A key that looks like an error must not be read as one.

@@ -6,18 +6,24 @@ import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
 
 from fastapi_filestore.errors import BucketNotFoundError, ObjectNotFoundError, StoragePermissionError
 from fastapi_filestore.storage.backend import ObjectInfo
+from fastapi_filestore.storage.cleanup import finish
+from fastapi_filestore.storage.obstore.durability import DISK_THREADS, Durability
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local_file import LocalFile, open_inside
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 STAGED = "#"
 """Before the number that ends the name of an upload which obstore has not finished."""
-STAGED_NAME = re.compile(r"[^#/]*#[0-9]+", re.ASCII)
+DIGITS = 13
+"""Of our own numbers, unless a long name has no room for them: two uploads to one key at once must not meet."""
+STAGED_NAME = re.compile(rf"(?s:[^#]*#[0-9]+|.*#[0-9]{{{DIGITS}}})")
+"""obstore's own and ours; a name such as `Invoice #1 #2` is neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class LocalFolder:
 
     backend: str
     root: Path
+    durability: Durability
 
     async def check_inside(self, path: str, *, parent: bool = False) -> None:
         """Raise `ObjectNotFoundError` if links lead an object, or only the folder it is in, out of the root."""
@@ -51,6 +58,35 @@ class LocalFolder:
     async def inside(self, paths: Sequence[str]) -> list[str]:
         """Return those of the paths whose folder no link leads out of the root."""
         return await asyncio.to_thread(lambda: [path for path in paths if self._is_inside((self.root / path).parent)])
+
+    async def settle(self, path: str) -> None:
+        """Make an object that somebody else put here outlast a power cut.
+
+        Raises:
+            ObjectNotFoundError: It is missing, or links lead out of the root.
+            StorageError: The disk did not confirm it.
+        """
+        if self.durability.is_on:
+            _, file = await self.open(path)
+            try:
+                with translated(self.backend, path):
+                    await finish(DISK_THREADS.submit(partial(self._settle, file, path)))
+            finally:
+                file.close()
+
+    def _settle(self, file: LocalFile, path: str) -> None:
+        self.durability.sync_file(file.fileno())
+        self.durability.sync_names((self.root / path).parent)
+
+    async def sync_removals(self, paths: Sequence[str]) -> None:
+        """Return once objects that were removed will not come back after a power cut.
+
+        What is missing may have been removed by a process that was killed before it came to this.
+        """
+        if self.durability.is_on:
+            folders = [(self.root / path).parent for path in paths]
+            with translated(self.backend, paths[0] if len(paths) == 1 else None):
+                await finish(DISK_THREADS.submit(partial(self.durability.sync_removals, folders)))
 
     async def list(self, prefix: str, *, after: str | None, page: int) -> AsyncIterator[ObjectInfo]:
         """Iterate what is in a folder in the order of keys, which obstore does not keep; links are left out."""
@@ -121,8 +157,7 @@ def _sort_name(entry: "os.DirEntry[str]") -> str:
 
 
 def _info(key: str, entry: "os.DirEntry[str]") -> ObjectInfo | None:
-    stem, hash_sign, number = key.rpartition(STAGED)
-    if hash_sign and number.isdigit() and stem:
+    if is_staged(key):
         return None
     try:
         status = entry.stat(follow_symlinks=False)

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fastapi_filestore.storage.cleanup import finish
+from fastapi_filestore.storage.obstore.durability import DISK_THREADS, SYNC_STEP
 from fastapi_filestore.storage.obstore.local import LocalFolder
 from fastapi_filestore.storage.obstore.local_file import LocalFile
 from fastapi_filestore.storage.obstore.staged_file import StagedFile, written
@@ -25,13 +26,13 @@ async def copy_file(folder: LocalFolder, source: str, target: str) -> None:
     _, file = await folder.open(source)
     try:
         with written(folder.backend, target):
-            await _run(LocalCopy(file, StagedFile(folder.root / target, if_absent=False)))
+            await _run(LocalCopy(file, StagedFile(folder.root / target, folder.durability, if_absent=False)))
     finally:
         file.close()
 
 
 async def _run(copy: "LocalCopy") -> None:
-    job = asyncio.get_running_loop().run_in_executor(None, copy.run)
+    job = DISK_THREADS.submit(copy.run)
     try:
         await asyncio.wait({job})
     except asyncio.CancelledError:
@@ -60,12 +61,14 @@ class LocalCopy:
     target: StagedFile
     is_stopped: bool = False
     _copied: int = field(default=0, init=False)
+    _synced: int = field(default=0, init=False)
 
     def run(self) -> None:
         """Copy, blocking; one that fails or is stopped leaves nothing."""
         try:
             while self._step():
                 self._check()
+                self._sync_some()
             self.target.complete(())
         except BaseException:
             self.target.discard()
@@ -80,6 +83,11 @@ class LocalCopy:
         piece = self.source.read(self._copied, PIECE)
         self.target.write([piece])
         return len(piece)
+
+    def _sync_some(self) -> None:
+        if self._copied - self._synced >= SYNC_STEP:
+            self.target.sync()
+            self._synced = self._copied
 
     def _check(self) -> None:
         if self.is_stopped:

@@ -1,7 +1,7 @@
 """Writing an object of a local folder as the file that it is: each byte is copied once, from its chunk to the disk.
 
-Short ones obstore writes. Each system call of a Python thread ends with a wait for the interpreter's lock, which on a
-busy event loop takes longer than the writing, while obstore's threads need it only to say that they are done.
+Each system call of a Python thread ends with a wait for the interpreter's lock, which on a busy event loop takes longer
+than the call: so there are as few as can be, and what is short goes with one hop to a thread.
 """
 
 import asyncio
@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import gathered
-from fastapi_filestore.storage.obstore.local import etag_of
-from fastapi_filestore.storage.obstore.put import Stored, Upload
+from fastapi_filestore.storage.obstore.durability import DISK_THREADS, SYNC_STEP
+from fastapi_filestore.storage.obstore.local import LocalFolder, etag_of
+from fastapi_filestore.storage.obstore.put import Stored
 from fastapi_filestore.storage.obstore.staged_file import StagedFile, check_name, written
 
 T = TypeVar("T")
@@ -25,6 +25,8 @@ BATCH = 1024 * 1024
 """Bytes written by one hop to a thread, at the most: as many may come in meanwhile."""
 LEAST_BATCH = 256 * 1024
 """Bytes that are worth a hop."""
+MOST_UNSYNCED = 4 * SYNC_STEP
+"""Bytes that a slow disk may be behind before it is waited for: else all of them would be waited for at the end."""
 
 
 @dataclass(slots=True)
@@ -32,26 +34,27 @@ class LocalUpload:
     """Where content goes; run it with the content's chunks.
 
     Attributes:
-        short: Stores content that is short.
-        root: The folder of the backend.
-        file: Takes content that is long.
+        folder: The folder of the backend.
+        path: The object's key.
+        if_absent: Whether it may only go where nothing is.
     """
 
-    short: Upload
-    root: Path
+    folder: LocalFolder
+    path: str
+    if_absent: bool
     file: StagedFile = field(init=False)
-    _job: "asyncio.Future[None] | None" = field(default=None, init=False)
+    _writing: "asyncio.Future[None] | None" = field(default=None, init=False)
+    _syncing: "asyncio.Future[None] | None" = field(default=None, init=False)
+    _unsynced: int = field(default=0, init=False)
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
-        check_name(self.short.backend, self.short.path)
+        check_name(self.folder.backend, self.path)
+        self.file = StagedFile(self.folder.root / self.path, self.folder.durability, if_absent=self.if_absent)
         async with aclosing(gathered(chunks, LEAST_BATCH)) as batches:
-            first, second = await anext(batches, list[bytes]()), await anext(batches, None)
-            if second is None:
-                return await self.short.send_whole(first)
-            self.file = StagedFile(self.root / self.short.path, if_absent=self.short.if_absent)
             try:
-                return await self._store([*first, *second], batches)
+                first, second = await anext(batches, list[bytes]()), await anext(batches, None)
+                return await (self._complete(first) if second is None else self._store([*first, *second], batches))
             except BaseException:
                 await finish(self._undo())
                 raise
@@ -61,38 +64,54 @@ class LocalUpload:
         with upload_memory.share_at_once(least=2 * LEAST_BATCH, most=2 * BATCH) as share:
             async for batch in batches:
                 if waiting and (self._is_idle or waiting_size >= share.size // 2):
-                    await self._begin_write(waiting)
+                    await self._begin_write(waiting, waiting_size)
                     waiting, waiting_size = [], 0
                 waiting += batch
                 waiting_size += sum(map(len, batch))
                 size += sum(map(len, batch))
-            await self._end_write()
-        # One hop for the last bytes and the place of the whole.
-        status = await self._run(partial(self.file.complete, waiting))
+            await self._end(self._writing)
+        await self._end(self._syncing)
+        return await self._complete(waiting, size=size)
+
+    async def _complete(self, rest: list[bytes], *, size: int | None = None) -> Stored:
+        """Write the last bytes and put the whole in its place, with one hop."""
+        size = sum(map(len, rest)) if size is None else size
+        status = await self._run(partial(self.file.complete, rest))
         return Stored(size, etag=etag_of(status), version_id=None)
 
     @property
     def _is_idle(self) -> bool:
-        return self._job is None or self._job.done()
+        return self._writing is None or self._writing.done()
 
-    async def _begin_write(self, batch: list[bytes]) -> None:
-        await self._end_write()
-        self._job = asyncio.get_running_loop().run_in_executor(None, self.file.write, batch)
+    async def _begin_write(self, batch: list[bytes], size: int) -> None:
+        await self._end(self._writing)
+        if self.folder.durability.is_on and self._unsynced >= SYNC_STEP:
+            await self._sync_some()
+        self._writing = DISK_THREADS.submit(partial(self.file.write, batch))
+        self._unsynced += size
 
-    async def _end_write(self) -> None:
-        if self._job is not None:
+    async def _sync_some(self) -> None:
+        """Have the disk take what was written while more comes in, unless it is at that already."""
+        if self._syncing is None or self._syncing.done() or self._unsynced >= MOST_UNSYNCED:
+            await self._end(self._syncing)
+            self._syncing = DISK_THREADS.submit(self.file.sync)
+            self._unsynced = 0
+
+    async def _end(self, job: "asyncio.Future[None] | None") -> None:
+        if job is not None:
             with self._written():
-                await asyncio.shield(self._job)
+                await asyncio.shield(job)
 
     async def _run(self, work: Callable[[], T]) -> T:
         with self._written():
-            return await finish(asyncio.get_running_loop().run_in_executor(None, work))
+            return await finish(DISK_THREADS.submit(work))
 
     async def _undo(self) -> None:
-        if self._job is not None:
-            await asyncio.wait({self._job})
-            self._job.exception()  # it was raised already, or something else was
-        await asyncio.to_thread(self.file.discard)
+        for job in (self._writing, self._syncing):
+            if job is not None:
+                await asyncio.wait({job})
+                job.exception()  # it was raised already, or something else was
+        await DISK_THREADS.submit(self.file.discard)
 
     def _written(self) -> AbstractContextManager[None]:
-        return written(self.short.backend, self.short.path)
+        return written(self.folder.backend, self.path)

@@ -9,14 +9,17 @@ from errno import ENAMETOOLONG
 from io import FileIO
 from itertools import islice
 from pathlib import Path
-from secrets import randbits
+from secrets import randbelow
 
 from fastapi_filestore.errors import InvalidKeyError
+from fastapi_filestore.storage.obstore.durability import Durability
 from fastapi_filestore.storage.obstore.errors import translated
-from fastapi_filestore.storage.obstore.local import STAGED, is_staged
+from fastapi_filestore.storage.obstore.local import DIGITS, STAGED, is_staged
 
-NUMBER_BITS = 40
-"""Of the number in the name: two uploads to one key at once must not meet."""
+LONGEST_NAME = 255
+"""Bytes of a name that most disks can hold."""
+MOST_TRIES = 10
+"""Names that are tried, and folders that are made anew, before an upload fails: others may take and remove them."""
 MOST_PIECES = 1024
 """Written by one system call: the most that any platform takes (POSIX's IOV_MAX on Linux and macOS)."""
 
@@ -27,10 +30,10 @@ class StagedFile:
     It is named as obstore names its own, so that what a killed process leaves is found in the same way.
     """
 
-    def __init__(self, target: Path, *, if_absent: bool) -> None:
+    def __init__(self, target: Path, durability: Durability, *, if_absent: bool) -> None:
         """Prepare a file for `target`; with `if_absent` it may only go where nothing is."""
-        self._target, self._if_absent = target, if_absent
-        self._staged = target.with_name(f"{target.name}{STAGED}{randbits(NUMBER_BITS)}")
+        self._target, self._durability, self._if_absent = target, durability, if_absent
+        self._staged = target
         self._file: FileIO | None = None
         self._is_placed = False
 
@@ -51,16 +54,27 @@ class StagedFile:
                 return os.copy_file_range(source, file.fileno(), size, start)
         return 0
 
+    def sync(self) -> None:
+        """Return once what was written before is on the disk; another thread may write more meanwhile.
+
+        Raises:
+            SyncError: It is not, and never will be: the file is to be discarded.
+        """
+        self._durability.sync_file(self._opened().fileno())
+
     def complete(self, rest: Iterable[bytes]) -> os.stat_result:
-        """Append the last bytes, put the file in its place, and return its status.
+        """Append the last bytes, put the file in its place, and return its status; a power cut leaves it there.
 
         Raises:
             FileExistsError: Something is there, and the file may only go where nothing is.
+            SyncError: The disk did not confirm it.
         """
         self.write(rest)
+        self.sync()
         with self._opened() as file:
             status = os.fstat(file.fileno())
         self._place()
+        self._durability.sync_names(self._target.parent)
         return status
 
     def discard(self) -> None:
@@ -75,15 +89,20 @@ class StagedFile:
 
     def _opened(self) -> FileIO:
         if self._file is None:
-            self._file = self._create()
+            self._file = self._created()
         return self._file
 
-    def _create(self) -> FileIO:
-        try:
-            return FileIO(self._staged, "xb")
-        except FileNotFoundError:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            return FileIO(self._staged, "xb")
+    def _created(self) -> FileIO:
+        for _ in range(MOST_TRIES):
+            self._staged = self._target.with_name(_staged_name(self._target.name))
+            try:
+                return FileIO(self._staged, "xb")
+            except FileNotFoundError:
+                self._durability.forget(self._target.parent)
+                self._target.parent.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                continue
+        return FileIO(self._staged, "xb")
 
     def _place(self) -> None:
         if self._if_absent:
@@ -93,6 +112,14 @@ class StagedFile:
         else:
             self._staged.replace(self._target)
             self._is_placed = True
+
+
+def _staged_name(name: str) -> str:
+    """Return a name that no other upload to the same key has; for a long name, one that is likely not taken."""
+    room = LONGEST_NAME - len(os.fsencode(name)) - len(STAGED)
+    digits = DIGITS if STAGED in name else min(max(room, 1), DIGITS)
+    least = 10 ** (digits - 1)
+    return f"{name}{STAGED}{least + randbelow(9 * least)}"
 
 
 def _write_some(file: FileIO, pieces: Sequence[memoryview]) -> int:
@@ -115,6 +142,7 @@ def written(backend: str, path: str) -> Iterator[None]:
 
     Raises:
         InvalidKeyError: The disk can't hold an object of that name.
+        StorageError: The disk did not take it, or did not confirm that it is there.
     """
     check_name(backend, path)
     with translated(backend, path):

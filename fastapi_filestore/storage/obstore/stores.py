@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
@@ -23,10 +24,19 @@ Store = S3Store | GCSStore | AzureStore | LocalStore | MemoryStore
 
 @dataclass(slots=True)
 class Connection:
-    """A store, where it is, and one like it that bears with long uploads, made when it is first needed."""
+    """A store, where it is, and one like it that bears with long uploads, made when it is first needed.
+
+    Attributes:
+        location: Where its objects are.
+        store: The store.
+        is_durable: Whether a local folder's files are to outlast a power cut.
+        removes_folders: Whether it removes a local folder's empty folders.
+    """
 
     location: Location
     store: Store
+    is_durable: bool = True
+    removes_folders: bool = False
     _make_patient: Callable[[], Store] | None = field(default=None, repr=False)
     _patient: Store | None = None
 
@@ -47,6 +57,8 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
     """
     if isinstance(fs, str | os.PathLike):
         return _connect(parse_location(fs), options)
+    if isinstance(fs, LocalStore) and options.keys() <= {"durable"}:
+        return _local_connection(_locate(fs), fs, {**options, **_options_of(fs)})
     if options:
         raise ConfigurationError(
             f"Options ({', '.join(sorted(options))}) go with a URL; a store that is made already has its own."
@@ -56,12 +68,32 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
 
 def _connect(location: Location, options: Mapping[str, object]) -> Connection:
     settings = read_options(location.kind, options)
+    if location.kind == "file":
+        return _local_connection(location, _build_local(location, settings), settings)
     build, takes_patience = BUILDERS[location.kind], location.kind in NETWORKED and not has_read_timeout(settings)
 
     def make_patient() -> Store:
         return build(location, {**settings, "read_timeout": PATIENCE})
 
-    return Connection(location, build(location, dict(settings)), make_patient if takes_patience else None)
+    return Connection(location, build(location, dict(settings)), _make_patient=make_patient if takes_patience else None)
+
+
+def _local_connection(location: Location, store: Store, options: Mapping[str, object]) -> Connection:
+    def is_set(name: str, *, unless_given: bool) -> bool:
+        return as_bool(name, options.get(name, unless_given))
+
+    return Connection(
+        location,
+        store,
+        is_durable=is_set("durable", unless_given=True),
+        removes_folders=is_set("automatic_cleanup", unless_given=False),
+    )
+
+
+def _options_of(store: LocalStore) -> dict[str, object]:
+    # Only its pickle tells of them.
+    pickled: Any = store
+    return dict(pickled.__getnewargs_ex__()[1])
 
 
 def _locate(store: Store) -> Location:
@@ -83,7 +115,7 @@ def _locate(store: Store) -> Location:
 
 
 def _build_local(location: Location, options: dict[str, object]) -> Store:
-    flags = {name: as_bool(name, value) for name, value in options.items()}
+    flags = {name: as_bool(name, value) for name, value in options.items() if name != "durable"}
     flags.setdefault("mkdir", True)
     if location.root is not None and location.root.exists() and not location.root.is_dir():
         raise ConfigurationError(f"The folder of a local backend is a file: {str(location.root)!r}.")
@@ -104,6 +136,6 @@ BUILDERS: Mapping[Kind, Callable[[Location, dict[str, object]], Store]] = {
     "s3": build_s3,
     "gs": build_gcs,
     "az": build_azure,
-    "file": _build_local,
     "memory": _build_memory,
 }
+"""But for a local folder, which has more to tell."""

@@ -22,7 +22,7 @@ from fastapi_filestore.errors import (
     StorageUnavailableError,
 )
 from fastapi_filestore.storage.backend import UnfinishedUpload
-from fastapi_filestore.storage.obstore.local import STAGED
+from fastapi_filestore.storage.obstore.local import STAGED, LocalFolder, is_staged
 
 PAGE = 1000
 BOTO_MISSING = (
@@ -43,12 +43,13 @@ async def uploads_of(store: object, root: Path | None, *, backend: str) -> Async
         yield upload
 
 
-async def abort(store: object, root: Path | None, upload: UnfinishedUpload, *, backend: str) -> None:
+async def abort(store: object, folder: LocalFolder | None, upload: UnfinishedUpload, *, backend: str) -> None:
     """Drop the parts of an upload."""
     if isinstance(store, S3Store):
         await _abort_in_bucket(store, upload, backend)
-    elif root is not None:
-        await asyncio.to_thread((root / upload.upload_id).unlink, missing_ok=True)
+    elif folder is not None:
+        await asyncio.to_thread((folder.root / upload.upload_id).unlink, missing_ok=True)
+        await folder.sync_removals([upload.upload_id])
 
 
 # -- S3 ------------------------------------------------------------------------------------------------------
@@ -145,14 +146,14 @@ def _staged(root: Path) -> Iterator[UnfinishedUpload]:
     # obstore writes to such files and renames them once they are complete.
     for folder, _, names in os.walk(root):
         for name in names:
-            stem, mark, number = name.rpartition(STAGED)
-            if mark and stem and number.isdigit():
+            if is_staged(name):
                 file = Path(folder) / name
                 # One that is gone was completed meanwhile.
                 with suppress(FileNotFoundError):
                     started = datetime.fromtimestamp(file.lstat().st_mtime, UTC)
                     place = file.relative_to(root)
-                    yield UnfinishedUpload(place.with_name(stem).as_posix(), place.as_posix(), started)
+                    target = place.as_posix().rpartition(STAGED)[0]
+                    yield UnfinishedUpload(target, place.as_posix(), started)
 
 
 async def _in_thread(items: Iterable[Any]) -> AsyncIterator[Any]:

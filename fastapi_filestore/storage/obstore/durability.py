@@ -1,0 +1,179 @@
+"""Making files outlast a power cut: what the disk has confirmed is kept, and what it has not may be gone.
+
+The bytes of a file are kept once the file is synced, and its name once its folder is. A folder is a name in the folder
+above it, and so on.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from errno import EACCES, EBADF, EINVAL, EISDIR, ENOSYS, ENOTSUP, ENOTTY, EPERM
+from pathlib import Path
+from typing import NoReturn
+
+from fastapi_filestore.storage.threads import WorkThreads
+
+if sys.platform != "win32":
+    import fcntl
+
+DISK_THREADS = WorkThreads("fastapi-filestore-disk", most=32)
+"""Do whatever waits for a local disk: one that hangs keeps nothing else of the process waiting."""
+
+SYNC_STEP = 16 * 1024 * 1024
+"""Bytes of a long file that are synced at once, while more come in: its end is then as quick as that of a short one."""
+MOST_KNOWN = 10_000
+"""Folders that are remembered; after so many, all are looked at once more."""
+
+_NO_FOLDER_SYNC = frozenset({EACCES, EBADF, EINVAL, EISDIR, ENOSYS, ENOTSUP, EPERM})
+"""What is said of a folder that can't be opened, or synced, at all; PostgreSQL goes on after these, too."""
+_NO_FULL_SYNC = frozenset({EINVAL, ENOTSUP, ENOTTY})
+
+_log = logging.getLogger("fastapi_filestore")
+
+_Identity = tuple[int, int]
+
+
+class SyncError(OSError):
+    """A disk did not confirm what was written to it.
+
+    To ask it again is no use: the kernel has dropped what it could not write, and would say that all is well.
+    """
+
+
+@dataclass(slots=True)
+class Durability:
+    """Makes what is put into a local folder, or removed from it, outlast a power cut; every method blocks.
+
+    Attributes:
+        backend: The key of the folder's backend.
+        root: The folder.
+        is_on: Whether anything is synced.
+        believes: Whether a folder that was durable once is taken to be so; not where empty folders are removed.
+    """
+
+    backend: str
+    root: Path
+    is_on: bool = True
+    believes: bool = True
+    _top: Path = field(init=False)
+    _known: dict[Path, _Identity] = field(default_factory=dict[Path, _Identity], init=False)
+    _is_told: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        """Look for the top of the disk that the root is on: whoever made the root may have made those above it, too."""
+        self._top = self.root.parent
+        while not os.path.ismount(self._top) and self._top != self._top.parent:
+            self._top = self._top.parent
+
+    def sync_file(self, file: int) -> None:
+        """Return once the bytes of an open file are on the disk."""
+        if self.is_on:
+            try:
+                _sync_bytes(file)
+            except OSError as error:
+                _refuse(error)
+
+    def sync_names(self, folder: Path) -> None:
+        """Return once all names in a folder below the root are on the disk, and so is the folder itself.
+
+        Each folder above it is synced, too, up to the one that the root is in and on to the top of its disk, but for
+        those that this process has synced before and that have been there ever since.
+        """
+        if not self.is_on:
+            return
+        fresh: dict[Path, _Identity] = {}
+        identity = self._sync_folder(folder)
+        while folder != self._top and self._known.get(folder) != identity:
+            fresh[folder] = identity
+            folder = folder.parent
+            identity = self._sync_folder(folder)
+        self._remember(fresh)
+
+    def sync_removals(self, folders: Iterable[Path]) -> None:
+        """Return once what was removed from folders below the root will not come back; some may be gone themselves."""
+        for folder in dict.fromkeys(folders) if self.is_on else ():
+            self._sync_removal(folder)
+
+    def forget(self, folder: Path) -> None:
+        """Take a folder for new: it is gone, or was a moment ago."""
+        for known in [*self._known]:
+            if known.is_relative_to(folder):
+                self._known.pop(known, None)
+
+    def _sync_removal(self, folder: Path) -> None:
+        for place in (folder, *folder.parents):
+            try:
+                self._sync_folder(place)
+            except (FileNotFoundError, NotADirectoryError):
+                self.forget(place)
+            else:
+                return
+
+    def _remember(self, fresh: dict[Path, _Identity]) -> None:
+        if self.believes:
+            if len(self._known) > MOST_KNOWN:
+                self._known.clear()
+            self._known.update(fresh)
+
+    def _sync_folder(self, folder: Path) -> _Identity:
+        try:
+            file = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        except OSError as error:
+            self._go_on(folder, error)
+            return 0, 0
+        try:
+            status = os.fstat(file)
+            self._sync_open(folder, file)
+        finally:
+            os.close(file)
+        return status.st_dev, status.st_ino
+
+    def _sync_open(self, folder: Path, file: int) -> None:
+        try:
+            _sync_bytes(file, data_only=False)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                _refuse(error)
+            self._go_on(folder, error)
+
+    def _go_on(self, folder: Path, error: OSError) -> None:
+        """Say once that folders can't be synced here; raise anything else that went wrong."""
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise error
+        if not self._is_told and folder.is_relative_to(self.root.parent):
+            self._is_told = True
+            _log.warning(
+                "fastapi_filestore.folder_not_synced backend=%s folder=%s reason=%r: names of new files may be lost in "
+                "a power cut",
+                self.backend,
+                folder,
+                error.strerror,
+                extra={"backend": self.backend, "folder": str(folder), "error": repr(error)},
+            )
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise SyncError(error.errno, error.strerror) from error
+
+
+def _sync_bytes(file: int, *, data_only: bool = True) -> None:
+    if sys.platform == "darwin":
+        _sync_drive(file)
+    elif data_only and sys.platform != "win32":
+        os.fdatasync(file)
+    else:
+        os.fsync(file)
+
+
+if sys.platform == "darwin":
+
+    def _sync_drive(file: int) -> None:
+        # Its fsync leaves bytes in the drive's own memory. Disks in a network know nothing else.
+        try:
+            fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+        except OSError as error:
+            if error.errno not in _NO_FULL_SYNC:
+                raise
+            os.fsync(file)

@@ -1,0 +1,77 @@
+"""Threads for work that waits for a disk, apart from those that everything else in the process shares."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Job = tuple["Future[Any]", Callable[[], Any]]
+
+
+class WorkThreads:
+    """Threads that begin when there is work for them, and wait for more.
+
+    They end with the process, and work until then: a thread of the application's that outlives the main one can still
+    store a file, which the standard library's pools refuse.
+    """
+
+    def __init__(self, name: str, *, most: int) -> None:
+        """Work in up to `most` threads of this name."""
+        self._name, self._most = name, most
+        self._forget_parent()
+        if sys.platform != "win32":
+            os.register_at_fork(after_in_child=self._forget_parent)
+
+    def submit(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        """Have a thread do work that blocks, and return what the running loop can wait for.
+
+        Cancelled, work that waits for a thread is not begun, and work that was begun goes on.
+        """
+        job: Future[T] = Future()
+        self._jobs.put((job, work))
+        self._have_thread()
+        return asyncio.wrap_future(job)
+
+    def _have_thread(self) -> None:
+        if self._idle.acquire(blocking=False):
+            return
+        with self._lock:
+            if self._number == self._most:
+                return
+            self._number += 1
+        threading.Thread(target=self._work, args=(self._jobs, self._idle), name=self._name, daemon=True).start()
+
+    def _forget_parent(self) -> None:
+        # A forked process has none of its parent's threads.
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._idle, self._lock, self._number = threading.Semaphore(0), threading.Lock(), 0
+
+    @staticmethod
+    def _work(jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> None:
+        while True:
+            try:
+                job = jobs.get_nowait()
+            except Empty:
+                idle.release()
+                job = jobs.get()
+            _do(*job)
+            del job  # nothing is kept alive by a thread that waits
+
+
+def _do(job: "Future[T]", work: Callable[[], T]) -> None:
+    if not job.set_running_or_notify_cancel():
+        return
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
+        job.set_exception(error)
+    else:
+        job.set_result(result)
+    finally:
+        del job, work  # an error would hold this frame, and the frame the error

@@ -149,6 +149,11 @@ class FileDescription:
     # -- where its bytes are -----------------------------------------------------------------------
 
     @property
+    def registry(self) -> StorageRegistry:
+        """Where its backend is looked up."""
+        return self._registry
+
+    @property
     def is_stored(self) -> bool:
         """Whether its bytes are complete at its object key."""
         return self.state is FileState.STORED

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapper, Session
 from fastapi_filestore.errors import IntentLostError, PendingContentError, StaleFileError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.binds import writing_connection
-from fastapi_filestore.orm.bookkeeping import Book, current_book, disown, own, whole_book
+from fastapi_filestore.orm.bookkeeping import Book, current_book, disown, note_stored, own, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of, ledger_of
@@ -39,7 +39,7 @@ def store_files(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
 
 def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObject]]) -> None:
     """Store the pending files that rows are to hold."""
-    book = booked(session)
+    booked(session)
     claimed = [(file, access_of(session, mapper)) for mapper, some in files.items() for file in some]
     own(session, [file for file, _ in claimed if file.fresh or not file.is_stored])
     gone = next((file for file, _ in claimed if file.state is FileState.GONE), None)
@@ -49,7 +49,7 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
         if not all(file.is_admitted for file, _ in claimed):
             await_in_session(store(claimed, room=_room(session, claimed)))
     finally:
-        book.store(file for file, _ in claimed if file.is_stored)
+        note_stored(session, [file for file, _ in claimed if file.is_stored])
         disown(file for file, _ in claimed if not file.is_stored)
 
 

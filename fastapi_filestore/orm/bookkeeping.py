@@ -39,10 +39,6 @@ class Book:
     lost: dict[Location, Mapper[Any]] = field(default_factory=dict)
     committed: bool = False
 
-    def store(self, files: Iterable[FileObject]) -> None:
-        """Note files whose bytes go if the transaction is rolled back."""
-        self.fresh.update((file.location, file) for file in files if file.fresh)
-
     def replace(self, old: Iterable[FileObject], new: Iterable[FileObject]) -> None:
         """Note that a place in a row that held the old files holds the new ones."""
         before, after = {file.location: file for file in old}, {file.location: file for file in new}
@@ -65,9 +61,9 @@ class Book:
         """Return how many places in rows hold a file: a file stored here had none before, any other had one."""
         return self.references[at] + (at not in self.fresh)
 
-    def unreferenced(self) -> list[FileObject]:
+    def unreferenced(self) -> dict[Location, FileObject]:
         """Return the files that no row points to once this transaction is committed."""
-        return [file for at, file in (self.files | self.fresh).items() if self.holders(at) <= 0]
+        return {at: file for at, file in (self.files | self.fresh).items() if self.holders(at) <= 0}
 
     def shared(self) -> list[FileObject]:
         """Return the files that more than one place would hold."""
@@ -145,6 +141,15 @@ def disown(files: Iterable[FileObject]) -> None:
     """Note that files are no session's any more."""
     for file in files:
         file.unit = None
+
+
+def note_stored(session: Session, files: Iterable[FileObject]) -> None:
+    """Note files whose bytes go if the innermost transaction is rolled back.
+
+    What a transaction around it stored is left to that one: a savepoint may touch its rows, and is rolled back alone.
+    """
+    new = {file.location: file for file in files if file.fresh and not is_booked(session, file)}
+    current_book(session).fresh.update(new)
 
 
 def is_booked(session: Session, file: FileObject) -> bool:

@@ -18,7 +18,14 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.booking import book_changes, settle_intents, store_bytes
 from fastapi_filestore.orm.bookkeeping import undone_on_failure
-from fastapi_filestore.orm.file_attributes import file_attributes_below, mapper_of_table, stored_files, take_write_lock
+from fastapi_filestore.orm.file_attributes import (
+    columns_in_database,
+    file_attributes_below,
+    has_file_columns,
+    mapper_of_table,
+    stored_files,
+    take_write_lock,
+)
 from fastapi_filestore.orm.stored_object import StoredObject
 
 ALTERNATIVES = re.compile("REPLACE |INSERT (?!INTO )")
@@ -36,7 +43,7 @@ def track_bulk(state: ORMExecuteState) -> Result[Any] | None:
         return None
     statement = cast("Insert | Update | Delete", state.statement)
     mapper = state.bind_mapper or mapper_of_table(statement.table)
-    if mapper is None or not file_attributes_below(mapper):
+    if mapper is None or not (has_file_columns(mapper) if state.is_delete else file_attributes_below(mapper)):
         return None
     if isinstance(statement, Insert):
         return _insert(state, statement, mapper)
@@ -119,7 +126,8 @@ def _selects_files(query: Any) -> bool:
 
 
 def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> Result[Any]:
-    session, attributes = state.session, file_attributes_below(mapper)
+    session = state.session
+    attributes = columns_in_database(session, mapper) if state.is_delete else file_attributes_below(mapper)
     files = list(_given_files(state, mapper)) if state.is_update else []
     if files:
         store_bytes(session, {mapper: files})

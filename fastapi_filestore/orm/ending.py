@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from sqlalchemy import Connection, Inspector, Table, inspect
@@ -143,7 +143,7 @@ def _honour(session: Session, transaction: SessionTransaction, book: Book) -> No
         _leave(book)
     elif transaction.nested:
         # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
-        gone = await_in_session(finish(_undo(book), patience=PATIENCE))
+        gone = await_in_session(finish(_undo(book.fresh), patience=PATIENCE))
         enclosing_book(session, transaction).forgettable.update(gone | book.forgettable)
     else:
         await_in_session(finish(_follow_rollback(book), patience=PATIENCE))
@@ -175,35 +175,35 @@ def _follow_commit(book: Book) -> None:
         if unreferenced or book.forgettable:
             await_in_session(finish(_clear_away(book, unreferenced), patience=PATIENCE))
     finally:
-        for file in unreferenced:
+        for file in unreferenced.values():
             file.undo()
         for file in book.kept():
             file.settle()
 
 
-async def _clear_away(book: Book, unreferenced: Collection[FileObject]) -> None:
+async def _clear_away(book: Book, unreferenced: Mapping[Location, FileObject]) -> None:
     gone = await discard(await _doomed(book, unreferenced))
     await _forget({at: book.intended.get(at) for at in gone} | book.forgettable)
 
 
-async def _doomed(book: Book, unreferenced: Iterable[FileObject]) -> list[FileObject]:
+async def _doomed(book: Book, unreferenced: Mapping[Location, FileObject]) -> dict[Location, FileObject]:
     """Return what is to be deleted: not what a trigger saw raw SQL put into another row of the same transaction."""
     watched = {at: access for at, access in book.intended.items() if access is not None and access.ledger.triggers}
     spared = set(watched) - {at for access, some in _by_access(watched) for at in await known(access, some)}
-    return [file for file in unreferenced if file.location not in spared]
+    return {at: file for at, file in unreferenced.items() if at not in spared}
 
 
 async def _follow_rollback(book: Book) -> None:
-    await _forget({**await _undo(book), **book.forgettable})
+    await _forget({**await _undo(book.fresh), **book.forgettable})
 
 
-async def _undo(book: Book) -> dict[Location, LedgerAccess | None]:
-    claims = {at: cast("LedgerAccess | None", file.claim) for at, file in book.fresh.items()}
+async def _undo(fresh: Mapping[Location, FileObject]) -> dict[Location, LedgerAccess | None]:
+    claims = {at: cast("LedgerAccess | None", file.claim) for at, file in fresh.items()}
     try:
-        gone = await discard(book.fresh.values())
+        gone = await discard(fresh)
     finally:
         # Whoever adds the row again must never meet the old object, deleted or about to be.
-        for file in book.fresh.values():
+        for file in fresh.values():
             file.undo()
     return {at: claims[at] for at in gone}
 
@@ -223,10 +223,8 @@ def _by_access(intents: Intents) -> Iterable[tuple[LedgerAccess, list[Location]]
 
 async def abandon(session: Session, files: Iterable[FileObject]) -> None:
     """Delete files that were stored for a row which will never be written, and their intents."""
-    if fresh := [file for file in files if file.fresh]:
-        book = Book()
-        book.store(fresh)
-        gone = await finish(_undo(book), patience=PATIENCE)
+    if fresh := {file.location: file for file in files if file.fresh}:
+        gone = await finish(_undo(fresh), patience=PATIENCE)
         if session.in_transaction():
             # It may hold the lock of SQLite's one writer: intents are forgotten once it has ended.
             current_book(session).forgettable.update(gone)

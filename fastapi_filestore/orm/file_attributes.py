@@ -74,13 +74,60 @@ def file_attribute(model: type, name: str | None = None) -> FileAttribute:
     return known[name]
 
 
+@cache
+def file_columns(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
+    """Return the file columns of a class's tables, of all that inherit from it as well, whether it maps them or not.
+
+    A class may map some of its table's columns only, and a row may be loaded as the class that others inherit from.
+    """
+    found = {attribute.column: attribute for attribute in file_attributes_below(mapper)}
+    for table in (table for below in mapper.self_and_descendants for table in below.tables):
+        for column in table.columns if isinstance(table, Table) else ():
+            if isinstance(column.type, StoredObject):
+                found.setdefault(column, FileAttribute(column.key, column, column.type))
+    return tuple(found.values())
+
+
+@cache
+def _namesakes(mapper: Mapper[Any]) -> tuple[Table, ...]:
+    """Return the descriptions with file columns that other classes have of tables which this one describes without."""
+    bare = {(table.schema, table.name) for table in mapper.tables if isinstance(table, Table) and not _has_files(table)}
+    others = {table for other in _mappers for table in other.tables if isinstance(table, Table) and _has_files(table)}
+    return tuple(table for table in others if (table.schema, table.name) in bare)
+
+
+def _has_files(table: Table) -> bool:
+    return any(isinstance(column.type, StoredObject) for column in table.columns)
+
+
+def has_file_columns(mapper: Mapper[Any]) -> bool:
+    """Tell whether rows of a class may hold files, in columns that it maps, or does not even know of."""
+    return bool(file_columns(mapper) or _namesakes(mapper))
+
+
+def columns_in_database(session: Session, mapper: Mapper[Any]) -> Sequence[FileAttribute]:
+    """Return the file columns that rows of a class have in the database, whether the class knows of them or not."""
+    if not (namesakes := _namesakes(mapper)):
+        return file_columns(mapper)
+    database = inspect(writing_connection(session, mapper))
+    found: dict[tuple[str | None, str, str], FileAttribute] = {}
+    for table in namesakes:
+        there = {column["name"] for column in database.get_columns(table.name, schema=table.schema)}
+        for column in table.columns:
+            if isinstance(column.type, StoredObject) and column.name in there:
+                place = (table.schema, table.name, column.name)
+                found.setdefault(place, FileAttribute(column.key, column, column.type))
+    return [*file_columns(mapper), *found.values()]
+
+
 _mappers: WeakSet[Mapper[Any]] = WeakSet()
 
 
 def note_mapper(mapper: Mapper[Any]) -> None:
     """Remember a mapped class that holds files, which may inherit from one that was looked at before."""
     _mappers.add(mapper)
-    file_attributes_below.cache_clear()
+    for known in (file_attributes_below, file_columns, _namesakes):
+        known.cache_clear()
 
 
 def file_mappers() -> list[Mapper[Any]]:
@@ -102,7 +149,7 @@ Held: TypeAlias = dict[FileAttribute, list[FileObject]]
 
 
 def stored_files(
-    session: Session, mapper: Mapper[Any], identities: Sequence[Any], attributes: Sequence[FileAttribute] | None = None
+    session: Session, mapper: Mapper[Any], identities: Sequence[Any], attributes: Iterable[FileAttribute]
 ) -> dict[Any, Held]:
     """Return, by primary key, the files that rows hold in the database now, and lock the rows.
 
@@ -110,7 +157,7 @@ def stored_files(
     row of a class that inherits has rows in several tables, and may have lost one of them: each is asked.
     """
     by_table: dict[Any, list[FileAttribute]] = defaultdict(list)
-    for attribute in file_attributes(mapper) if attributes is None else attributes:
+    for attribute in attributes:
         by_table[_table_of(mapper, attribute)].append(attribute)
     found: dict[Any, Held] = defaultdict(dict)
     for table, some in by_table.items():

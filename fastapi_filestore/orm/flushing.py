@@ -9,9 +9,17 @@ from typing import Any
 from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
 
-from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.booking import Change, book_changes, booked, store_files
-from fastapi_filestore.orm.file_attributes import FileAttribute, Held, file_attributes, stored_files
+from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.orm.booking import Change, book_changes, settle_intents, store_files
+from fastapi_filestore.orm.bookkeeping import note_stored
+from fastapi_filestore.orm.file_attributes import (
+    FileAttribute,
+    Held,
+    columns_in_database,
+    file_attributes,
+    has_file_columns,
+    stored_files,
+)
 from fastapi_filestore.orm.tracking import adopt, watch_metadata
 
 Identity = tuple[Any, ...]
@@ -25,11 +33,15 @@ _FLUSH = "fastapi_filestore.flush"
 
 @dataclass(slots=True)
 class Flush:
-    """What was booked for a flush before it wrote: the rows it deletes, and what the others held and come to hold."""
+    """What is booked for a flush.
 
+    `was` is what the database says that rows held before it, `holds` what is booked that they come to hold: a deleted
+    row holds nothing, and so does one whose place in the table a new row takes.
+    """
+
+    was: Rows = field(default_factory=dict)
+    holds: Rows = field(default_factory=dict)
     deleted: set[InstanceState[Any]] = field(default_factory=set)
-    old: Rows = field(default_factory=dict)
-    new: Rows = field(default_factory=dict)
 
 
 def prepare_flush(session: Session) -> None:
@@ -37,72 +49,86 @@ def prepare_flush(session: Session) -> None:
     new = filed(session.new)
     changed, switched = _changed([*new, *filed(session.dirty)]), _switched(session, new)
     replaced = set(switched.values())
-    deleted = [state for state in filed(session.deleted) if state not in replaced]
+    deleted = [state for state in _with_file_columns(session.deleted) if state not in replaced]
     _watch(changed)
     if changed:
         store_files(session, _by_mapper(changed))
-    old = book_rows(session, changed, deleted, switched)
-    session.info[_FLUSH] = Flush(set(deleted), old, changed)
+    flush = session.info[_FLUSH] = Flush(_in_database(session, [*changed, *deleted], switched), deleted=set(deleted))
+    after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
+    _rebook(session, flush, after | {state: {} for state in deleted})
 
 
-def book_rows(
-    session: Session, changed: Rows, deleted: Sequence[InstanceState[Any]], switched: Switched = NOTHING_SWITCHED
-) -> Rows:
-    """Book what rows come to hold and cease to hold; what they held is what the database says, not the memory."""
-    in_database = _in_database(session, [*changed, *deleted], switched)
-    changes = [(state, in_database.get(state, {}), changed.get(state, {})) for state in [*changed, *deleted]]
-    _book(session, [(state, old.get(at, []), new.get(at, [])) for state, old, new in changes for at in new or old])
-    return in_database
+def _rebook(session: Session, flush: Flush, after: Rows) -> None:
+    """Book what rows come to hold, in place of what was booked of them before."""
+    changes: list[tuple[InstanceState[Any], Sequence[FileObject], Sequence[FileObject]]] = []
+    for state, new in after.items():
+        old = flush.holds.get(state, flush.was.get(state, {}))
+        changes += [
+            (state, old.get(attribute, []), new.get(attribute, []))
+            for attribute in old | new
+            if old.get(attribute) is not new.get(attribute)
+        ]
+        flush.holds[state] = new
+    _book(session, changes)
 
 
 def book_deleted(session: Session, state: InstanceState[Any]) -> None:
-    """Book a row that nobody knew to be deleted before the flush, as an orphan."""
-    if state not in _flush_of(session).deleted:
-        book_rows(session, {}, [state])
+    """Book a row that nobody knew to be deleted before the flush, as an orphan, which may be changed as well."""
+    flush = _flush_of(session)
+    if state not in flush.deleted:
+        flush.deleted.add(state)
+        if state not in flush.was:
+            flush.was |= _in_database(session, [state], NOTHING_SWITCHED)
+        _rebook(session, flush, {state: {}})
 
 
 def book_switched(session: Session, state: InstanceState[Any]) -> None:
     """Book a new row whose key, another row's, was not known before the flush, and is that of a row it replaces."""
-    flush = _flush_of(session)
-    replaced = _replaced(session, state)
-    if replaced is None or state in flush.old:
+    flush, replaced = _flush_of(session), _replaced(session, state)
+    if replaced is None or state in flush.was:
         return
-    held = flush.old.get(replaced) or _in_database(session, [replaced], NOTHING_SWITCHED).get(replaced, {})
-    new = flush.new.get(state, {})
-    flush.old[state] = held
-    if replaced in flush.deleted:
-        _book(session, [(state, [], files) for attribute, files in held.items() if attribute not in new])
-    else:
-        _book(session, [(state, files, []) for attribute, files in held.items() if attribute in new])
+    if replaced not in flush.was:
+        flush.was |= _in_database(session, [replaced], NOTHING_SWITCHED)
+    flush.deleted.add(replaced)
+    # SQLAlchemy updates the row with what is set alone; whatever was planned for the other one is not written.
+    held = flush.was.get(replaced, {})
+    _rebook(session, flush, {replaced: {}, state: held | flush.holds.get(state, {})})
+    flush.was[state] = held
 
 
 def book_late_changes(session: Session) -> None:
     """Book what mapper events changed while rows were written; only what a row held then is not known for sure."""
     flush: Flush = session.info.pop(_FLUSH, None) or Flush()
-    late = [
-        (state, *change)
+    late = {
+        state: after
         for state in [*filed(session.new), *filed(session.dirty)]
-        if state not in flush.deleted
-        for change in _late_changes(flush, state)
-    ]
+        if state not in flush.deleted and (after := _late_files(flush, state)) is not None
+    }
     if late:
-        booked(session).store(file for _, _, files in late for file in files)
-        _book(session, late)
+        files = _by_mapper(late)
+        note_stored(session, [file for some in files.values() for file in some])
+        for mapper, some in files.items():
+            settle_intents(session, mapper, some)
+        _rebook(session, flush, late)
+
+
+def _late_files(flush: Flush, state: InstanceState[Any]) -> Held | None:
+    """Return what a row holds once it is written, if that is not what was booked."""
+    written = _new_files(state)
+    if state not in flush.holds:
+        # Nobody saw it but the row itself.
+        flush.was[state] = {attribute: _files_before(state, attribute) for attribute in written}
+    after, booked = flush.was.get(state, {}) | written, flush.holds.get(state, flush.was.get(state, {}))
+    return after if any(_places(after.get(at)) != _places(booked.get(at)) for at in after | booked) else None
+
+
+def _places(files: Sequence[FileObject] | None) -> list[Location]:
+    return [file.location for file in files or ()]
 
 
 def _flush_of(session: Session) -> Flush:
     flush: Flush = session.info.setdefault(_FLUSH, Flush())
     return flush
-
-
-def _late_changes(flush: Flush, state: InstanceState[Any]) -> Iterator[Change]:
-    planned, written = flush.new.get(state, {}), _new_files(state)
-    for attribute in planned | written:
-        # What is not written stays as it was; what was not planned was seen by nobody but the row itself.
-        before = planned[attribute] if attribute in planned else _files_before(state, attribute)
-        after = written[attribute] if attribute in written else flush.old.get(state, {}).get(attribute, [])
-        if [file.location for file in before] != [file.location for file in after]:
-            yield before, after
 
 
 def _files_before(state: InstanceState[Any], attribute: FileAttribute) -> list[FileObject]:
@@ -118,6 +144,10 @@ def _book(
         by_mapper[state.mapper].append((before, after))
     for mapper, some in by_mapper.items():
         book_changes(session, mapper, some)
+
+
+def _with_file_columns(rows: Iterable[object]) -> list[InstanceState[Any]]:
+    return [state for state in map(instance_state, rows) if has_file_columns(state.mapper)]
 
 
 def filed(rows: Iterable[object]) -> list[InstanceState[Any]]:
@@ -179,9 +209,10 @@ def _in_database(session: Session, states: Sequence[InstanceState[Any]], switche
 
 
 def _found(session: Session, mapper: Mapper[Any], identities: Sequence[Identity]) -> Iterator[tuple[Identity, Held]]:
-    found, asked = stored_files(session, mapper, identities), set(identities)
+    columns = columns_in_database(session, mapper)
+    found, asked = stored_files(session, mapper, identities, columns), set(identities)
     yield from ((identity, held) for identity, held in found.items() if identity in asked)
     if found.keys() - asked:
         # The database spells keys its own way: with blanks, in capitals. One at a time, none is taken for another.
         for identity in asked - found.keys():
-            yield from ((identity, held) for held in stored_files(session, mapper, [identity]).values())
+            yield from ((identity, held) for held in stored_files(session, mapper, [identity], columns).values())

@@ -3,20 +3,20 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import groupby
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from fastapi_filestore.errors import FilestoreError, StorageError
+from fastapi_filestore.errors import StorageError, StorageUnavailableError, UnknownBackendError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.orm.outages import outages_told
 from fastapi_filestore.orm.reservations import reservations_of
 from fastapi_filestore.storage.cleanup import finish
+from fastapi_filestore.storage.registry import StorageRegistry
 
 UPLOADS_AT_ONCE = 8
 """Files of one flush on their way at once; each takes the memory of its parts in flight."""
@@ -147,29 +147,29 @@ class Renewal:
             _log.warning("fastapi_filestore.renewal_failed", extra={"error": repr(error)})
 
 
-async def discard(files: Iterable[FileObject]) -> list[Location]:
-    """Delete the bytes of files that no row points to and return where they were.
+async def discard(doomed: Mapping[Location, FileObject]) -> list[Location]:
+    """Delete the bytes of files that no row points to, and return where they were.
 
     A failure is logged, for the transaction is over: the ledger's sweeper tries again.
     """
-    gone: list[Location] = []
-    for backend, batch in groupby(sorted(files, key=_backend), key=_backend):
-        group = list(batch)
-        locations = [file.location for file in group]
-        try:
-            await group[0].backend_in_use().delete(*(path for _, path in locations))
-        except FilestoreError as error:
-            _log.warning(
-                "fastapi_filestore.discard_failed",
-                extra={"backend": backend, "paths": [path for _, path in locations], "error": repr(error)},
-            )
-        else:
-            gone += locations
-    return gone
+    groups: dict[tuple[StorageRegistry, str | None], list[Location]] = defaultdict(list)
+    for at, file in doomed.items():
+        groups[file.registry, at[0]].append(at)
+    return [at for (registry, _), group in groups.items() for at in await _delete(registry, group)]
 
 
-def _backend(file: FileObject) -> str:
-    return file.backend or ""
+async def _delete(registry: StorageRegistry, group: list[Location]) -> list[Location]:
+    backend, paths = group[0][0], [path for _, path in group]
+    try:
+        await registry.get_backend(backend).delete(*paths)
+    except Exception as error:  # noqa: BLE001 - whatever a backend raises, what else is to be done goes on
+        if len(group) > 1 and not isinstance(error, StorageUnavailableError | UnknownBackendError):
+            # One that can't be deleted must not keep the others: each is tried alone.
+            return [at for one in group for at in await _delete(registry, [one])]
+        extra = {"backend": backend, "paths": paths, "error": repr(error)}
+        _log.warning("fastapi_filestore.discard_failed", extra=extra)
+        return []
+    return group
 
 
 async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:

@@ -25,7 +25,7 @@ from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.commits import forget_commits, watch_commits
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
-from fastapi_filestore.orm.file_attributes import file_attributes, note_mapper
+from fastapi_filestore.orm.file_attributes import file_attributes, has_file_columns, note_mapper
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, filed, prepare_flush
 from fastapi_filestore.orm.tracking import watch_loaded
 
@@ -83,7 +83,7 @@ def _book_cascaded_delete(mapper: Mapper[Any], connection: Connection, row: obje
     # An orphan found during the flush was not in session.deleted before it.
     state = instance_state(row)
     session = state.session
-    if session is not None and file_attributes(mapper):
+    if session is not None and has_file_columns(mapper):
         book_deleted(session, state)
 
 

@@ -51,7 +51,7 @@ class Rows(Generic[ModelT]):
     def held(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files that a row holds in the database now, and lock it; `RowNotFoundError` if there is none."""
         state = inspect(self._locked(session, identity))
-        found = stored_files(session, inspect(self.model), [state.identity])
+        found = stored_files(session, inspect(self.model), [state.identity], [attribute])
         if not found:  # it went before it was locked
             raise RowNotFoundError(self.model.__name__, identity)
         (files,) = found.values()

@@ -56,6 +56,7 @@ from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.intake.validators import TypesAgree, Validator
 from fastapi_filestore.orm.ledger import Ledger, add_ledger
 from fastapi_filestore.orm.stored_object import StoredObject
+from fastapi_filestore.orm.triggers.installed import install_triggers
 from fastapi_filestore.service import FileService, Page
 from fastapi_filestore.service.audit import Audit, audit
 from fastapi_filestore.service.findings import Finding, FindingKind, RowIdentity
@@ -139,6 +140,7 @@ __all__ = [
     "Validator",
     "add_ledger",
     "audit",
+    "install_triggers",
     "storages",
     "sweep",
 ]

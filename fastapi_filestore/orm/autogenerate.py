@@ -1,6 +1,5 @@
 """What Alembic's autogenerate learns of file columns: the import of their type, and the triggers of their tables."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -9,30 +8,15 @@ from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.util import PriorityDispatchResult
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from fastapi_filestore.orm.migrations import CreateFileTriggers, DropFileTriggers, FileTriggersOperation, render
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.triggers import triggers_of
-from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, read_mark
-from fastapi_filestore.orm.triggers.postgresql import PURPOSES as POSTGRESQL_PURPOSES
-from fastapi_filestore.orm.triggers.sqlite import PURPOSES as SQLITE_PURPOSES
+from fastapi_filestore.orm.triggers.description import FileTriggers
+from fastapi_filestore.orm.triggers.installed import COMPLETE, Place, installed_triggers, is_same
 
 RenderItem: TypeAlias = Callable[[str, object, AutogenContext], str | Literal[False]]
-Place: TypeAlias = tuple[str | None, str]
-"""Schema and name of a table; None for the default schema."""
-
-_QUERIES = {
-    "postgresql": (
-        "SELECT namespace.nspname, class.relname, proc.prosrc FROM pg_catalog.pg_trigger AS trig "
-        "JOIN pg_catalog.pg_class AS class ON class.oid = trig.tgrelid "
-        "JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace "
-        "JOIN pg_catalog.pg_proc AS proc ON proc.oid = trig.tgfoid "
-        "WHERE NOT trig.tgisinternal AND strpos(proc.prosrc, :mark) > 0"
-    ),
-    "sqlite": "SELECT NULL, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' AND instr(sql, :mark) > 0",
-}
-_COMPLETE = {"postgresql": len(POSTGRESQL_PURPOSES), "sqlite": len(SQLITE_PURPOSES)}
 
 
 @renderers.dispatch_for(FileTriggersOperation)
@@ -45,7 +29,7 @@ def compare(context: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispatc
     theirs = context.opts.get("render_item")
     if not isinstance(theirs, _ItemRenderer):
         context.opts["render_item"] = _ItemRenderer(theirs)
-    if context.connection is not None and context.connection.dialect.name in _QUERIES:
+    if context.connection is not None and context.connection.dialect.name in COMPLETE:
         before, after = _differences(context, context.connection, upgrade)
         upgrade.ops[:0] = before
         upgrade.ops += after
@@ -76,21 +60,18 @@ def _differences(
 ) -> tuple[list[DropFileTriggers], list[CreateFileTriggers]]:
     """Return what to drop before anything else in a migration, and what to create after everything else."""
     default = connection.dialect.default_schema_name
-    known, wanted, touched = _in_database(connection), _in_metadata(context, default), _touched(upgrade.ops)
+    known, wanted, touched = installed_triggers(connection), _in_metadata(context, default), _touched(upgrade.ops)
+    dialect = connection.dialect.name
     drops, creations = list[DropFileTriggers](), list[CreateFileTriggers]()
     for place in sorted(wanted.keys() | (known.keys() & touched), key=str):
         old, new = known.get(place), wanted.get(place)
-        if _mark(old) == _mark(new) and not (connection.dialect.name == "sqlite" and _rebuilt(place, new, touched)):
+        if is_same(old, new, dialect) and not (dialect == "sqlite" and _rebuilt(place, new, touched)):
             continue
         if old is not None:
             drops.append(DropFileTriggers(old))
         if new is not None:
             creations.append(CreateFileTriggers(new))
     return drops, creations
-
-
-def _mark(triggers: FileTriggers | None) -> str | None:
-    return None if triggers is None else triggers.mark
 
 
 def _rebuilt(place: Place, triggers: FileTriggers | None, touched: set[Place]) -> bool:
@@ -103,20 +84,6 @@ def _in_metadata(context: AutogenContext, default: str | None) -> dict[Place, Fi
         (None if table.schema == default else table.schema, table.name): triggers_of(table)
         for table in context.sorted_tables
         if context.run_object_filters(table, table.name, "table", False, None)  # noqa: FBT003 - Alembic's signature
-    }
-
-
-def _in_database(connection: Connection) -> dict[Place, FileTriggers]:
-    """Return the triggers of ours that are complete; what is not is as good as missing, and is created again."""
-    name, default = connection.dialect.name, connection.dialect.default_schema_name
-    texts: dict[Place, list[str]] = defaultdict(list)
-    for schema, table, source in connection.execute(text(_QUERIES[name]), {"mark": MARK}):
-        texts[None if schema == default else schema, table].append(source)
-    found = {place: read_mark(place[1], place[0], some[0]) for place, some in texts.items()}
-    return {
-        place: triggers
-        for place, triggers in found.items()
-        if triggers is not None and len(texts[place]) == _COMPLETE[name]
     }
 
 

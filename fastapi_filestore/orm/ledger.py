@@ -41,15 +41,12 @@ from fastapi_filestore.errors import LedgerMissingError
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.triggers import watch_tables
-from fastapi_filestore.orm.triggers.description import LedgerTarget
+from fastapi_filestore.orm.triggers.description import DEFAULT_NAME, DELETION_GRACE, LedgerTarget
 
-DEFAULT_NAME = "filestore_intents"
 DEFAULT_MIN_AGE = 3600.0
 """Seconds before an upload intent falls due: longer than any transaction should be open."""
 DEFAULT_BLOCK = 64
 """Keys reserved in one transaction at the most."""
-DELETION_GRACE = 60.0
-"""Seconds before a sweeper takes a deletion intent: the process that wrote it deletes the object itself at once."""
 
 UPLOAD: Final = "upload"
 DELETION: Final = "delete"

@@ -4,13 +4,12 @@ They name everything that the triggers are made from, so that a migration needs 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
+from sqlalchemy import Connection, Dialect
 
-from fastapi_filestore.orm.ledger import DEFAULT_NAME, DELETION_GRACE
 from fastapi_filestore.orm.triggers import create_triggers, drop_triggers
-from fastapi_filestore.orm.triggers.description import FileTriggers, LedgerTarget
+from fastapi_filestore.orm.triggers.description import DEFAULT_NAME, DELETION_GRACE, FileTriggers, LedgerTarget
 
 
 class FileTriggersOperation(MigrateOperation):
@@ -76,29 +75,24 @@ class DropFileTriggers(FileTriggersOperation):
 
 @Operations.implementation_for(CreateFileTriggers)
 def _create(operations: Operations, operation: CreateFileTriggers) -> None:
-    dialect = operations.get_context().dialect
-    for statement in [*drop_triggers(operation.triggers, dialect), *create_triggers(operation.triggers, dialect)]:
+    _drop(operations, operation)
+    for statement in create_triggers(operation.triggers, *_asked(operations)):
         operations.execute(statement)
 
 
 @Operations.implementation_for(DropFileTriggers)
-def _drop(operations: Operations, operation: DropFileTriggers) -> None:
-    for statement in drop_triggers(operation.triggers, operations.get_context().dialect):
+def _drop(operations: Operations, operation: FileTriggersOperation) -> None:
+    for statement in drop_triggers(operation.triggers, *_asked(operations)):
         operations.execute(statement)
+
+
+def _asked(operations: Operations) -> tuple[Dialect, Connection | None]:
+    # A migration that is written down as SQL asks nobody.
+    context = operations.get_context()
+    return context.dialect, None if context.as_sql else context.connection
 
 
 def render(operation: FileTriggersOperation, prefix: str) -> str:
     """Return the call of a directive as a migration writes it."""
-    triggers, ledger = operation.triggers, operation.triggers.ledger
-    options: dict[str, Any] = {"key": list(triggers.key)}
-    if triggers.schema is not None:
-        options["schema"] = triggers.schema
-    if ledger.name != DEFAULT_NAME:
-        options["ledger"] = ledger.name
-    if ledger.schema is not None:
-        options["ledger_schema"] = ledger.schema
-    if ledger.grace != DELETION_GRACE:
-        options["grace"] = ledger.grace
     directive = "create_file_triggers" if isinstance(operation, CreateFileTriggers) else "drop_file_triggers"
-    values = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    return f"{prefix}{directive}({str(triggers.table)!r}, {dict(triggers.columns)!r}, {values})"
+    return f"{prefix}{directive}({operation.triggers.arguments})"

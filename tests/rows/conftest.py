@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 from fastapi_filestore import FileObject, ObstoreBackend, StorageBackend, storages
 from fastapi_filestore.orm.bridge import run_in_session
 from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.orm.ledger import DELETION_GRACE, ledger_of
+from fastapi_filestore.orm.ledger import ledger_of
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.orm.triggers import watch_tables
-from fastapi_filestore.orm.triggers.description import LedgerTarget
+from fastapi_filestore.orm.triggers.description import DELETION_GRACE, LedgerTarget
 from fastapi_filestore.service.sweep import Swept, sweep
 from fastapi_filestore.testing import assert_no_orphans, referenced_paths
 from tests.rows.models import FILED, LEDGER, Base, Document

@@ -28,8 +28,6 @@ class _Texts(Protocol):
 
     def drop(self, triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]: ...
 
-    def drop_with_table(self, triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]: ...
-
 
 _TEXTS: dict[str, _Texts] = {"postgresql": postgresql, "sqlite": sqlite}
 
@@ -46,14 +44,30 @@ def _as_it_is(element: TriggerStatement, compiler: Any, **options: Any) -> str:
     return element.sql
 
 
-def create_triggers(triggers: FileTriggers, dialect: Dialect) -> list[TriggerStatement]:
-    """Return the statements that create the triggers of a table that has none."""
-    return _statements(_texts(dialect).create(triggers, dialect.identifier_preparer))
+def create_triggers(
+    triggers: FileTriggers, dialect: Dialect, connection: Connection | None = None
+) -> list[TriggerStatement]:
+    """Return the statements that create the triggers of a table that has none.
+
+    On SQLite the connection is asked for the names that are free: a table that was renamed keeps those of its triggers.
+    """
+    texts = _texts(dialect)
+    if connection is not None and dialect.name == "sqlite":
+        triggers = sqlite.with_free_names(triggers, connection)
+    return _statements(texts.create(triggers, dialect.identifier_preparer))
 
 
-def drop_triggers(triggers: FileTriggers, dialect: Dialect) -> list[TriggerStatement]:
-    """Return the statements that drop the triggers of a table that lives on; it is fine if it has none."""
-    return _statements(_texts(dialect).drop(triggers, dialect.identifier_preparer))
+def drop_triggers(
+    triggers: FileTriggers, dialect: Dialect, connection: Connection | None = None
+) -> list[TriggerStatement]:
+    """Return the statements that drop the triggers of a table that lives on; it is fine if it has none.
+
+    On SQLite the connection is asked for their names; without one they are those that they are made with.
+    """
+    texts, preparer = _texts(dialect), dialect.identifier_preparer
+    if connection is not None and dialect.name == "sqlite":
+        return _statements(sqlite.drop_found(triggers, preparer, connection))
+    return _statements(texts.drop(triggers, preparer))
 
 
 def _statements(texts: Iterator[str]) -> list[TriggerStatement]:
@@ -86,19 +100,21 @@ def triggers_of(table: Table) -> FileTriggers | None:
 @event.listens_for(Table, "after_create")
 def _create_with_table(table: Table, connection: Connection | MockConnection, **options: Any) -> None:
     if (triggers := triggers_of(table)) is not None:
-        for statement in create_triggers(_translated(triggers, connection), connection.dialect):
+        asked = connection if isinstance(connection, Connection) else None
+        for statement in create_triggers(translated(triggers, connection), connection.dialect, asked):
             connection.execute(statement)
 
 
-@event.listens_for(Table, "after_drop")
+@event.listens_for(Table, "before_drop")
 def _drop_with_table(table: Table, connection: Connection | MockConnection, **options: Any) -> None:
-    if (triggers := triggers_of(table)) is not None:
-        texts, preparer = _texts(connection.dialect), connection.dialect.identifier_preparer
-        for statement in _statements(texts.drop_with_table(_translated(triggers, connection), preparer)):
+    # Those of SQLite go with their table; the functions of PostgreSQL would stay.
+    if connection.dialect.name != "sqlite" and (triggers := triggers_of(table)) is not None:
+        for statement in drop_triggers(translated(triggers, connection), connection.dialect):
             connection.execute(statement)
 
 
-def _translated(triggers: FileTriggers, connection: Connection | MockConnection) -> FileTriggers:
+def translated(triggers: FileTriggers, connection: Connection | MockConnection) -> FileTriggers:
+    """Return triggers in the schemas that a connection translates theirs to."""
     # A mock engine, which only prints what it is given, has no options.
     options = connection.get_execution_options() if isinstance(connection, Connection) else {}
     return triggers.translated(options.get("schema_translate_map", {}))

@@ -12,10 +12,14 @@ from sqlalchemy.sql.compiler import IdentifierPreparer
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.stored_object import StoredObject
 
-VERSION = 1
+VERSION = 2
 """Of the triggers' text: Alembic replaces those of another version."""
 LONGEST_NAME = 63
 """Bytes in a name on PostgreSQL."""
+
+DEFAULT_NAME = "filestore_intents"
+DELETION_GRACE = 60.0
+"""Seconds before a sweeper takes a deletion intent: the process that wrote it deletes the object itself at once."""
 
 MARK = "-- fastapi_filestore "
 """Begins the line of a trigger's text that holds the facts."""
@@ -25,9 +29,9 @@ MARK = "-- fastapi_filestore "
 class LedgerTarget:
     """The table that triggers write to, and the seconds before what they write falls due."""
 
-    name: str
-    schema: str | None
-    grace: float
+    name: str = DEFAULT_NAME
+    schema: str | None = None
+    grace: float = DELETION_GRACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,10 @@ class FileTriggers:
     Attributes:
         table: The table's name.
         schema: Its schema.
-        columns: Its file columns, and of each whether it holds a list.
+        columns: Its file columns, and of each whether it holds a list, which the text does not depend on.
         key: Its primary key's columns.
         ledger: Where they write.
+        ending: What their names end with, where a table that was renamed has taken the usual ones along.
     """
 
     table: str
@@ -47,6 +52,7 @@ class FileTriggers:
     columns: Mapping[str, bool]
     key: Sequence[str]
     ledger: LedgerTarget
+    ending: str = ""
 
     def translated(self, schemas: Mapping[str | None, str | None]) -> Self:
         """Return the same triggers in the schemas that a connection's `schema_translate_map` says."""
@@ -55,10 +61,25 @@ class FileTriggers:
 
     def name(self, purpose: str) -> str:
         """Return the name of one of the triggers, or of a function of theirs."""
-        name = f"filestore_{self.table}_{purpose}"
+        name = f"filestore_{self.table}_{purpose}{self.ending}"
         if len(name.encode()) <= LONGEST_NAME:
             return name
         return f"filestore_{sha256(self.table.encode()).hexdigest()[:16]}_{purpose}"
+
+    @property
+    def arguments(self) -> str:
+        """The arguments of Alembic's directives for these triggers."""
+        options: dict[str, object] = {"key": list(self.key)}
+        if self.schema is not None:
+            options["schema"] = self.schema
+        if self.ledger.name != DEFAULT_NAME:
+            options["ledger"] = self.ledger.name
+        if self.ledger.schema is not None:
+            options["ledger_schema"] = self.ledger.schema
+        if self.ledger.grace != DELETION_GRACE:
+            options["grace"] = self.ledger.grace
+        values = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        return f"{str(self.table)!r}, {dict(self.columns)!r}, {values}"
 
     @property
     def mark(self) -> str:

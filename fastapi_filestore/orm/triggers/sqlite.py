@@ -7,11 +7,13 @@ for the commit: the sweeper asks the rows before it believes an intent here.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from sqlalchemy import Connection, text
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.orm.triggers.description import FileTriggers, qualified
+from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, qualified
 
 PURPOSES = ("delete", "update", "insert")
 
@@ -39,9 +41,26 @@ def drop(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:
         yield f"DROP TRIGGER IF EXISTS {qualified(preparer, triggers.name(purpose), triggers.schema)}"
 
 
-def drop_with_table(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:
-    """Return the statements that drop what is left once the table is dropped: nothing."""
-    return iter(())
+def drop_found(triggers: FileTriggers, preparer: IdentifierPreparer, connection: Connection) -> Iterator[str]:
+    """Return the statements that drop those that a table has, whatever it was called when they were made."""
+    for name, table, is_ours in _triggers_in(connection, triggers.schema):
+        if is_ours and table.lower() == triggers.table.lower():
+            yield f"DROP TRIGGER {qualified(preparer, name, triggers.schema)}"
+
+
+def with_free_names(triggers: FileTriggers, connection: Connection) -> FileTriggers:
+    """Return triggers with names that those of no other table have: a table that is renamed keeps its triggers'."""
+    taken = {name.lower() for name, _, _ in _triggers_in(connection, triggers.schema)}
+    endings = ("", *(f"_{number}" for number in range(2, len(taken) + 3)))
+    candidates = (replace(triggers, ending=ending) for ending in endings)
+    return next(each for each in candidates if not taken & {each.name(purpose).lower() for purpose in PURPOSES})
+
+
+def _triggers_in(connection: Connection, schema: str | None) -> list[tuple[str, str, bool]]:
+    """Return the triggers of a database file: the name of each, its table's, and whether it is one of ours."""
+    master = qualified(connection.dialect.identifier_preparer, "sqlite_master", schema)
+    query = text(f"SELECT name, tbl_name, instr(sql, :mark) > 0 FROM {master} WHERE type = 'trigger'")
+    return [(name, table, bool(is_ours)) for name, table, is_ours in connection.execute(query, {"mark": MARK})]
 
 
 def _condition(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) -> str:
@@ -75,10 +94,7 @@ def _body(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) ->
 
 def _held(triggers: FileTriggers, preparer: IdentifierPreparer, row: str) -> str:
     """Return a query for the backend and path of each file that a row holds, distinct; bad JSON holds none."""
-    files = "\n    UNION ALL ".join(
-        _elements(row, preparer.quote(column)) if multiple else _single(row, preparer.quote(column))
-        for column, multiple in triggers.columns.items()
-    )
+    files = "\n    UNION ALL ".join(_elements(f"{row}.{preparer.quote(column)}") for column in triggers.columns)
     return (
         "SELECT DISTINCT json_extract(file, '$.backend') AS backend,\n"
         "    coalesce(nullif(json_extract(file, '$.path'), ''), json_extract(file, '$.filename')) AS path\n"
@@ -87,12 +103,9 @@ def _held(triggers: FileTriggers, preparer: IdentifierPreparer, row: str) -> str
     )
 
 
-def _single(row: str, column: str) -> str:
-    return f"SELECT CASE WHEN json_valid({row}.{column}) THEN {row}.{column} END AS file"
-
-
-def _elements(row: str, column: str) -> str:
+def _elements(value: str) -> str:
+    # A column may hold one file or a list of them.
     return (
-        "SELECT CASE WHEN type = 'object' THEN value END AS file "
-        f"FROM json_each(CASE WHEN json_valid({row}.{column}) THEN {row}.{column} END)"
+        f"SELECT CASE WHEN type = 'object' THEN value END AS file FROM json_each(CASE WHEN json_valid({value}) THEN\n"
+        f"      CASE json_type({value}) WHEN 'array' THEN {value} ELSE json_array(json({value})) END END)"
     )

@@ -1,0 +1,137 @@
+"""Which triggers a database has, and putting there those that it lacks."""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from sqlalchemy import Connection, MetaData, Table, inspect, text
+
+from fastapi_filestore.orm.triggers import create_triggers, drop_triggers, postgresql, sqlite, translated, triggers_of
+from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, qualified, read_mark
+
+Place: TypeAlias = tuple[str | None, str]
+"""Schema and name of a table; None for the default schema."""
+
+COMPLETE = {"postgresql": len(postgresql.PURPOSES), "sqlite": len(sqlite.PURPOSES)}
+"""How many triggers a table has where there are triggers."""
+
+_ON_POSTGRESQL = """
+SELECT namespace.nspname, class.relname, proc.prosrc, (trig.tgtype & 4) <> 0, ARRAY(
+  SELECT attribute.attname::text FROM pg_catalog.pg_depend AS named JOIN pg_catalog.pg_attribute AS attribute
+    ON attribute.attrelid = named.refobjid AND attribute.attnum = named.refobjsubid
+  WHERE named.classid = 'pg_catalog.pg_trigger'::regclass AND named.objid = trig.oid
+    AND named.refclassid = 'pg_catalog.pg_class'::regclass AND named.refobjid = trig.tgrelid AND named.refobjsubid > 0)
+FROM pg_catalog.pg_trigger AS trig
+JOIN pg_catalog.pg_class AS class ON class.oid = trig.tgrelid
+JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
+JOIN pg_catalog.pg_proc AS proc ON proc.oid = trig.tgfoid
+WHERE NOT trig.tgisinternal AND trig.tgparentid = 0 AND trig.tgenabled <> 'D' AND strpos(proc.prosrc, :mark) > 0
+"""
+_ON_SQLITE = "SELECT tbl_name, sql FROM {master} WHERE type = 'trigger' AND instr(sql, :mark) > 0"
+
+_WATCHED = re.compile(r'\b(?:OLD|NEW)\.("(?:[^"]|"")+"|\w+) IS NOT NULL')
+"""A column in the condition of a trigger on SQLite, which rewrites it when the column is renamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One trigger of ours in a database.
+
+    Attributes:
+        text: Where its mark is.
+        columns: The columns that its condition names now.
+        is_of_new_rows: Whether it is the one for new rows, whose condition names file columns alone.
+    """
+
+    text: str
+    columns: Sequence[str]
+    is_of_new_rows: bool
+
+
+def installed_triggers(
+    connection: Connection, *, schemas: Collection[str | None] = (None,)
+) -> dict[Place, FileTriggers]:
+    """Return the triggers of ours that are complete, of the version that is made now, and not switched off.
+
+    Columns are called what they are called now. On SQLite, `schemas` are the attached files to look into.
+    """
+    found: dict[Place, list[Installed]] = defaultdict(list)
+    read = {"postgresql": _read_postgresql, "sqlite": _read_sqlite}.get(connection.dialect.name)
+    for place, trigger in read(connection, schemas) if read else ():
+        found[place].append(trigger)
+    described = ((place, _described(place, some)) for place, some in found.items())
+    complete = COMPLETE.get(connection.dialect.name)
+    return {at: triggers for at, triggers in described if triggers is not None and len(found[at]) == complete}
+
+
+def _read_postgresql(connection: Connection, schemas: Collection[str | None]) -> Iterable[tuple[Place, Installed]]:
+    default = connection.dialect.default_schema_name
+    for schema, table, source, is_of_new_rows, columns in connection.execute(text(_ON_POSTGRESQL), {"mark": MARK}):
+        yield (None if schema == default else schema, table), Installed(source, columns, is_of_new_rows)
+
+
+def _read_sqlite(connection: Connection, schemas: Collection[str | None]) -> Iterable[tuple[Place, Installed]]:
+    for schema in schemas:
+        master = qualified(connection.dialect.identifier_preparer, "sqlite_master", schema)
+        for table, sql in connection.execute(text(_ON_SQLITE.format(master=master)), {"mark": MARK}):
+            condition = sql.partition(MARK)[0]
+            columns = [_unquoted(name) for name in _WATCHED.findall(condition)]
+            yield (schema, table), Installed(sql, columns, is_of_new_rows="AFTER INSERT" in condition)
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def _described(place: Place, found: Sequence[Installed]) -> FileTriggers | None:
+    marked = read_mark(place[1], place[0], found[0].text)
+    if marked is None:
+        return None
+    files = [name for trigger in found if trigger.is_of_new_rows for name in trigger.columns]
+    others = {name for trigger in found for name in trigger.columns} - set(files)
+    # On SQLite no condition names the primary key, for nothing there looks a row up.
+    return replace(marked, columns={name: marked.columns.get(name, False) for name in files}, key=sorted(others))
+
+
+def is_same(found: FileTriggers | None, wanted: FileTriggers | None, dialect: str) -> bool:
+    """Tell whether the triggers found do what those wanted would."""
+    if found is None or wanted is None:
+        return found is wanted
+    same_key = dialect == "sqlite" or set(found.key) == set(wanted.key)
+    return same_key and found.columns.keys() == wanted.columns.keys() and found.ledger == wanted.ledger
+
+
+def lacking_triggers(connection: Connection, tables: Iterable[Table]) -> list[FileTriggers]:
+    """Return the triggers that tables are to have and that the database lacks; a table that is not there lacks none."""
+    wanted = [translated(triggers, connection) for table in tables if (triggers := triggers_of(table)) is not None]
+    installed = installed_triggers(connection, schemas={triggers.schema for triggers in wanted})
+    default, dialect = connection.dialect.default_schema_name, connection.dialect.name
+    lacking = [
+        triggers
+        for triggers in wanted
+        if not is_same(installed.get((_unless(triggers.schema, default), triggers.table)), triggers, dialect)
+    ]
+    there = {schema: set(inspect(connection).get_table_names(schema)) for schema in {each.schema for each in lacking}}
+    return [triggers for triggers in lacking if triggers.table in there[triggers.schema]]
+
+
+def _unless(schema: str | None, default: str | None) -> str | None:
+    return None if schema == default else schema
+
+
+def install_triggers(connection: Connection, metadata: MetaData) -> list[str]:
+    """Give the tables of a metadata that are in a database the triggers that they lack, and return their names.
+
+    `create_all` makes triggers only with the tables that it makes itself. It is fine to call this again and again;
+    commit afterwards. With an asynchronous engine: `await connection.run_sync(install_triggers, Base.metadata)`.
+    """
+    lacking = lacking_triggers(connection, metadata.sorted_tables)
+    for triggers in lacking:
+        statements = drop_triggers(triggers, connection.dialect, connection)
+        for statement in statements:
+            connection.execute(statement)
+        for statement in create_triggers(triggers, connection.dialect, connection):
+            connection.execute(statement)
+    return [triggers.table for triggers in lacking]

@@ -25,6 +25,7 @@ from fastapi_filestore.service.audit import DEFAULT_GRACE, Audit
 from fastapi_filestore.service.databases import Databases
 from fastapi_filestore.service.findings import FindingKind
 from fastapi_filestore.service.schedule import sweeping
+from fastapi_filestore.service.start import check_databases
 from fastapi_filestore.service.sweep import BATCH, Swept, sweep
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.settings.values import DownloadWay
@@ -96,6 +97,7 @@ class Filestore:
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Register the settings' backends while the application runs; a lifespan of your own may call it, too.
 
+        It logs tables that lack their triggers (with FILESTORE_PROBE it refuses to start) and commits that don't last.
         With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, reserved keys that are unused are given back.
         """
         self.describe(app)
@@ -103,6 +105,7 @@ class Filestore:
             await stack.enter_async_context(self.backends())
             stack.push_async_callback(_release)
             stack.enter_context(redacted_access_log())
+            await check_databases(self._databases, probe=self.settings.probe)
             if self.settings.sweep_every is not None:
                 await self._databases.ledgers()  # what is missing is told at the start
                 await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 T = TypeVar("T")
 
@@ -17,6 +18,11 @@ class Room(Enum):
     IN_POOL = "the caller holds no connection and may wait for one"
     BESIDE_POOL = "the caller holds a connection; waiting for a second one of the same pool could be for ever"
     NONE = "the caller's transaction must end first"
+
+
+def has_room(engine: Engine) -> bool:
+    """Tell whether an engine can have a transaction of the library's own beside others: its pool has more than one."""
+    return not isinstance(engine.pool, StaticPool | SingletonThreadPool)
 
 
 async def run_on_engine(engine: Engine, work: Callable[[Connection], T], room: Room = Room.IN_POOL) -> T:

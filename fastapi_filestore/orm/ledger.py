@@ -34,12 +34,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapper, Session
-from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.errors import LedgerMissingError
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.binds import writing_bind
+from fastapi_filestore.orm.engines import has_room
 from fastapi_filestore.orm.triggers import watch_tables
 from fastapi_filestore.orm.triggers.description import DEFAULT_NAME, DELETION_GRACE, LedgerTarget
 
@@ -249,9 +249,7 @@ def access_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
     if ledger is None:
         return None
     bind = writing_bind(session, mapper)
-    if not isinstance(bind, Engine) or isinstance(bind.pool, StaticPool | SingletonThreadPool):
-        return None
-    return LedgerAccess(ledger, bind)
+    return LedgerAccess(ledger, bind) if isinstance(bind, Engine) and has_room(bind) else None
 
 
 def explain_missing(error: OperationalError | ProgrammingError, ledger: Ledger) -> None:

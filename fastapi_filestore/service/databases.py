@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, registry, scoped_session
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.bridge import plain_session
-from fastapi_filestore.orm.ledger import LedgerAccess
+from fastapi_filestore.orm.ledger import LedgerAccess, ledger_of
 from fastapi_filestore.service.audit import metadata_of
 from fastapi_filestore.service.references import Database, database, file_tables
 from fastapi_filestore.storage.registry import StorageRegistry
@@ -35,6 +35,12 @@ class Databases:
         self._models, self._registry = models, registry
         self._engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
         self._get_session = get_session
+
+    @property
+    def are_known(self) -> bool:
+        """Whether there is an engine, or a ledger, that somebody gave for a reason."""
+        metadatas = (metadata_of(model) for model in self._models)
+        return bool(self._models) and (self._engine is not None or any(ledger_of(one) for one in metadatas))
 
     async def find(self) -> list[Database]:
         """Return the databases.

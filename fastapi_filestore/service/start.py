@@ -1,0 +1,97 @@
+"""What an application asks its databases once, as it starts: whether triggers are missing, and whether commits last."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy import Connection, text
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.orm.engines import has_room, run_on_engine
+from fastapi_filestore.orm.triggers.installed import COMPLETE, lacking_triggers
+from fastapi_filestore.service.databases import Databases
+from fastapi_filestore.service.references import Database
+
+PATIENCE = 5.0
+"""Seconds that all databases may take to answer: an application starts without them, too."""
+FULL = 2
+"""`PRAGMA synchronous` from which on every commit is on the disk."""
+SYNCHRONOUS = ("OFF", "NORMAL")
+
+_log = logging.getLogger("fastapi_filestore")
+
+
+async def check_databases(databases: Databases, *, probe: bool) -> None:
+    """Log what puts the files of rows at risk in the databases of an application; one that doesn't answer is left out.
+
+    Raises:
+        ConfigurationError: With `probe`, there are tables without the triggers that they are to have.
+    """
+    lacking = list[str]()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            for database in await databases.find() if databases.are_known else ():
+                if has_room(database.engine):
+                    lacking += await run_on_engine(database.engine, partial(_check, database=database))
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from being asked must not keep it from starting
+        _log.info("fastapi_filestore.databases_not_checked: %r", error, extra={"error": repr(error)})
+    if lacking and probe:
+        raise ConfigurationError(_explain(lacking))
+    if lacking:
+        _log.error("fastapi_filestore.triggers_missing: %s", _explain(lacking), extra={"tables": lacking})
+
+
+def _check(connection: Connection, database: Database) -> list[str]:
+    """Warn of a commit that does not last, and return the names of tables without their triggers."""
+    if (setting := weak_setting(connection)) is not None:
+        _log.warning(
+            "fastapi_filestore.commits_not_durable: with %s the database %r may lose its last commits when the power "
+            "fails, and rows come back whose files are deleted. Change the setting, or keep deleted files for a while: "
+            "add_ledger(..., keep_deleted=timedelta(days=7)).",
+            setting,
+            connection.engine.url.database,
+            extra={"database": connection.engine.url.database, "setting": setting},
+        )
+    if connection.dialect.name not in COMPLETE:
+        return []
+    return [triggers.table for triggers in lacking_triggers(connection, [one.table for one in database.tables])]
+
+
+def _explain(tables: Sequence[str]) -> str:
+    return (
+        f"The triggers of add_ledger(triggers=True) are missing, or out of date, on {', '.join(sorted(tables))}: what "
+        "raw SQL takes out of rows there leaves its objects behind. create_all makes triggers only with new tables: "
+        "run an Alembic migration (alembic revision --autogenerate), or install_triggers(connection, Base.metadata)."
+    )
+
+
+def weak_setting(connection: Connection) -> str | None:
+    """Return the setting by which a database may lose commits that it acknowledged; None if it loses none."""
+    match connection.dialect.name:
+        case "sqlite":
+            return _weak_on_sqlite(connection)
+        case "postgresql":
+            return _weak_on_postgresql(connection)
+        case "mysql" | "mariadb":
+            level = connection.scalar(text("SELECT @@innodb_flush_log_at_trx_commit"))
+            return None if level == 1 else f"innodb_flush_log_at_trx_commit={level}"
+        case _:
+            return None
+
+
+def _weak_on_sqlite(connection: Connection) -> str | None:
+    if not any(name == "main" and file for _, name, file in connection.execute(text("PRAGMA database_list"))):
+        return None  # in memory nothing lasts, and nobody expects it to
+    level = connection.scalar(text("PRAGMA synchronous"))
+    is_wal = connection.scalar(text("PRAGMA journal_mode")) == "wal"
+    if level >= FULL or (level and not is_wal):
+        return None
+    return f"PRAGMA synchronous={SYNCHRONOUS[level]}{' in WAL mode' if is_wal else ''}"
+
+
+def _weak_on_postgresql(connection: Connection) -> str | None:
+    query = text(
+        "SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off' ORDER BY 1"
+    )
+    return " and ".join(f"{name}=off" for name in connection.scalars(query)) or None

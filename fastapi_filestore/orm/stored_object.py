@@ -15,6 +15,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import FileRecord, from_record, to_record
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.orm.coercion import as_file, as_files
+from fastapi_filestore.orm.comparison import FileComparator
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 
@@ -61,6 +62,7 @@ class StoredObject(TypeDecorator[Any]):
 
     impl = JSON
     cache_ok = True
+    comparator_factory: Any = FileComparator
 
     def __init__(
         self,

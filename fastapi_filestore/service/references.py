@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.orm.comparison import backend_of_file, path_of_file
 from fastapi_filestore.orm.ledger import Ledger, ledger_of
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service.findings import RowIdentity
@@ -158,8 +159,7 @@ class FileTable:
         for one in self.columns:
             assert isinstance(one.type, StoredObject), "these are the columns that hold files"
             file = self._element(connection, one) if one.type.multiple else _json(one)
-            path = func.coalesce(func.nullif(_text(file, "path"), ""), _text(file, "filename"))
-            backend = func.coalesce(func.nullif(_text(file, "backend"), ""), self.backend_of(one))
+            path, backend = path_of_file(file), backend_of_file(file, self.backend_of(one))
             yield select(backend.label("backend"), path.label("path")).select_from(self.table).where(path.in_(paths))
 
     def _element(self, connection: Connection, one: Column[Any]) -> ColumnElement[Any]:
@@ -196,10 +196,6 @@ class FileTable:
 
 def _json(one: Column[Any]) -> ColumnElement[Any]:
     return type_coerce(one, JSON)
-
-
-def _text(file: ColumnElement[Any], member: str) -> ColumnElement[Any]:
-    return file[member].as_string()  # type: ignore[no-any-return]  # a member of JSON, whatever its column's type
 
 
 def files_of(value: Any) -> list[JSONFile]:

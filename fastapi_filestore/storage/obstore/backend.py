@@ -29,6 +29,7 @@ from fastapi_filestore.storage.obstore.local import LocalFolder
 from fastapi_filestore.storage.obstore.local_copy import copy_file
 from fastapi_filestore.storage.obstore.local_file import FileChunks
 from fastapi_filestore.storage.obstore.local_write import LocalUpload
+from fastapi_filestore.storage.obstore.long_copy import COPY_LIMIT, copy_through
 from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, attributes_for
 from fastapi_filestore.storage.obstore.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
@@ -189,15 +190,18 @@ class ObstoreBackend:
     async def copy(self, source: str, target: str) -> None:
         """Copy an object within the store, content type and metadata included; its bytes stay there.
 
-        It is an object of its own, as old as the copy; what was at the target is replaced.
+        It is an object of its own, as old as the copy; what was at the target is replaced. S3 copies no object above
+        5 GiB: its bytes pass through here, in bounded memory.
         """
-        store = await self._use_at(source)
+        store, kind = await self._use_at(source), self._location.kind
         await self._use_at(target, parent=True)
         if self._folder is not None:
             await copy_file(self._folder, source, target)
-            return
-        with translated(self._key, source):
-            await obstore.copy_async(store, source, target)
+        elif kind == "s3" and (await self.head(source)).size > COPY_LIMIT:
+            await copy_through(self._get, self._use, kind=kind, backend=self._key, source=source, target=target)
+        else:
+            with translated(self._key, source):
+                await obstore.copy_async(store, source, target)
 
     async def settle(self, path: str) -> None:
         """Make an object that somebody else put into a local folder outlast a power cut; elsewhere it does."""

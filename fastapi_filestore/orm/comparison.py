@@ -1,0 +1,154 @@
+"""Comparing file columns in SQL: by place, as two `FileObject`s are compared, not by all that a row says of a file."""
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import eq, ne
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from sqlalchemy import JSON, BinaryExpression, ColumnElement, and_, false, func, not_, or_, true
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.operators import (
+    in_op,
+    is_distinct_from,
+    is_not_distinct_from,
+    json_getitem_op,
+    json_path_getitem_op,
+    not_in_op,
+)
+from sqlalchemy.types import TypeDecorator
+
+from fastapi_filestore.errors import PendingContentError, UnsupportedStatementError
+from fastapi_filestore.file_object import FileObject
+
+if TYPE_CHECKING:
+    from fastapi_filestore.orm.stored_object import StoredObject
+
+Condition = ColumnElement[bool]
+
+
+def path_of_file(file: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the object key of a file in SQL; rows of advanced-alchemy have none but the filename."""
+    return func.coalesce(func.nullif(_member(file, "path"), ""), _member(file, "filename"))
+
+
+def backend_of_file(file: ColumnElement[Any], default: str | None) -> ColumnElement[Any]:
+    """Return the key of the backend of a file in SQL, a default for one that names none."""
+    named = func.nullif(_member(file, "backend"), "")
+    return named if default is None else func.coalesce(named, default)
+
+
+def _member(file: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+    # A member of JSON, whatever its column's type says.
+    return cast("ColumnElement[Any]", cast("Any", file)[name].as_string())
+
+
+class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
+    """What `Document.file == file`, `!=` and `in_` mean, and the members of its JSON (`Document.file["filename"]`)."""
+
+    def operate(self, op: Callable[..., Any], *other: Any, **options: Any) -> ColumnElement[Any]:
+        """Compare by place where files are compared; do what JSON does everywhere else.
+
+        Raises:
+            UnsupportedStatementError: The comparison would not be by place: of lists, or by order.
+            PendingContentError: A file has no place before it is stored.
+        """
+        value = _column_of(other[0]) if other else None
+        if op in (in_op, not_in_op):
+            if (found := self._among(op, value)) is not None:
+                return found
+        elif isinstance(value, FileObject):
+            return self._compare(op, value)
+        elif not self._is_member and (_is_file_column(value) or _has_files(value)):
+            return self._compare_columns(op, value)
+        return super().operate(op, *other, **options)
+
+    @property
+    def _is_member(self) -> bool:
+        # Of a file's JSON, or one file of a list.
+        return _is_member(self.expr)
+
+    @property
+    def _column_type(self) -> "StoredObject":
+        return cast("StoredObject", self.expr.type)
+
+    def _compare(self, op: Callable[..., Any], file: FileObject) -> Condition:
+        if self._column_type.multiple is not self._is_member:
+            self._refuse(op)
+        there, missing = self._is_at([file]), self.expr.is_(None)
+        comparisons: Mapping[Callable[..., Any], Condition] = {
+            eq: there,
+            ne: not_(there),
+            is_distinct_from: or_(missing, not_(there)),
+            is_not_distinct_from: and_(not_(missing), there),
+        }
+        return comparisons[op] if op in comparisons else self._refuse(op)
+
+    def _compare_columns(self, op: Callable[..., Any], other: Any) -> Condition:
+        lists = self._column_type.multiple or not _is_file_column(other) or other.type.multiple
+        if lists or op not in (eq, ne):
+            self._refuse(op)
+        default, another = _default_of(self._column_type), _default_of(other.type)
+        same = and_(
+            backend_of_file(self.expr, default) == backend_of_file(other, another),
+            path_of_file(self.expr) == path_of_file(other),
+        )
+        return same if op is eq else not_(same)
+
+    def _among(self, op: Callable[..., Any], values: Any) -> Condition | None:
+        """Return whether a file is one of several; None if these are no files, as the members of a file's JSON."""
+        if self._is_member and not _has_files(values):
+            return None
+        if isinstance(values, ClauseElement | str) or not isinstance(values, Iterable):
+            self._refuse(op)
+        files = list(values)
+        if self._column_type.multiple is not self._is_member or not all(isinstance(file, FileObject) for file in files):
+            self._refuse(op)
+        if not files:
+            return true() if op is not_in_op else false()
+        return not_(self._is_at(files)) if op is not_in_op else self._is_at(files)
+
+    def _is_at(self, files: Iterable[FileObject]) -> Condition:
+        default = _default_of(self._column_type)
+        paths: dict[str | None, list[str]] = {}
+        for file in files:
+            if not file.is_stored and file.path is None:
+                raise PendingContentError(
+                    f"{file.filename!r} can't be compared with {self.expr}: {file.state.value}. It has no place yet: "
+                    "`await file.save_async()` first."
+                )
+            paths.setdefault(file.backend or default, []).append(str(file.path))
+        backend, path = backend_of_file(self.expr, default), path_of_file(self.expr)
+        return or_(
+            *(
+                and_(backend == key, path == some[0] if len(some) == 1 else path.in_(some))
+                for key, some in paths.items()
+            )
+        )
+
+    def _refuse(self, op: Callable[..., Any]) -> NoReturn:
+        what = "holds a list of files" if self._column_type.multiple else "holds a file"
+        raise UnsupportedStatementError(
+            f"{self.expr} {what}, which {op.__name__} does not compare by place: a column of one file has == and != "
+            "with a file or another such column, in_() with files, and is_(None); a list has `column[0] == file`."
+        )
+
+
+def _column_of(value: Any) -> Any:
+    # An attribute of a mapped class stands for its column.
+    return value.__clause_element__() if hasattr(value, "__clause_element__") else value
+
+
+def _is_member(expression: Any) -> bool:
+    operator = expression.operator if isinstance(expression, BinaryExpression) else None
+    return operator in (json_getitem_op, json_path_getitem_op)
+
+
+def _is_file_column(value: Any) -> bool:
+    return isinstance(value, ColumnElement) and isinstance(value.comparator, FileComparator) and not _is_member(value)
+
+
+def _has_files(values: Any) -> bool:
+    return isinstance(values, list | tuple | set | frozenset) and any(isinstance(each, FileObject) for each in values)
+
+
+def _default_of(column_type: "StoredObject") -> str | None:
+    return column_type.backend or column_type.registry.default_key

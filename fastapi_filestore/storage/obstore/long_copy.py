@@ -1,0 +1,45 @@
+"""Copying an object that S3 does not copy by itself: its bytes pass through here, in bounded memory."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fastapi_filestore.storage.obstore.location import Kind
+from fastapi_filestore.storage.obstore.parts import plan_parts
+from fastapi_filestore.storage.obstore.put import Upload
+from fastapi_filestore.storage.obstore.reading import resumed
+from fastapi_filestore.storage.obstore.stores import Store
+
+if TYPE_CHECKING:
+    from obstore import GetResult
+
+COPY_LIMIT = 5 * 1024**3
+"""The longest object in bytes that S3, and what speaks its protocol, copies in one request."""
+
+
+async def copy_through(
+    get: "Callable[..., Awaitable[GetResult]]",
+    use: Callable[..., Store],
+    *,
+    kind: Kind,
+    backend: str,
+    source: str,
+    target: str,
+) -> None:
+    """Read an object and store it at another key as it comes, with everything that is kept beside its bytes.
+
+    One that fails or is cancelled leaves no part behind.
+
+    Args:
+        get: Asks the store for an object, with options of obstore's.
+        use: Gives the store for an upload that is planned.
+        kind: What the store is.
+        backend: The key of the backend.
+        source: The object's key.
+        target: The key of its copy.
+    """
+    result = await get(source, None)
+    plan = plan_parts(kind, size=result.meta["size"], use_multipart=None, chunk_size=None, max_concurrency=None)
+    attributes: dict[str, Any] = dict(result.attributes)
+    upload = Upload(use(plan=plan), backend, target, attributes, plan, if_absent=False)
+    await upload.run(resumed(partial(get, source), result, backend=backend, path=source))

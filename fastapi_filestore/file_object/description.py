@@ -125,7 +125,7 @@ class FileDescription:
     @filename.setter
     def filename(self, filename: str) -> None:
         self._filename = safe_filename(filename)
-        self._metadata.tell()
+        self._metadata.tell(lambda file: setattr(file, "filename", filename))
 
     @property
     def content_type(self) -> str:
@@ -135,7 +135,7 @@ class FileDescription:
     @content_type.setter
     def content_type(self, content_type: str) -> None:
         self._content_type = _checked_type(content_type)
-        self._metadata.tell()
+        self._metadata.tell(lambda file: setattr(file, "content_type", content_type))
 
     @property
     def metadata(self) -> Metadata:

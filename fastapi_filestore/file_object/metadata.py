@@ -1,41 +1,50 @@
 """A file's metadata: a dict of texts that tells whoever watches it that it changed in place."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
+
+Repeat: TypeAlias = Callable[[Any], object]
+"""Makes a change once more, in another description of the same file."""
+Watcher: TypeAlias = "Callable[[Metadata, Repeat], None]"
+"""Is told of the metadata of a file that changed, and how to repeat the change."""
 
 
 class Metadata(dict[str, str]):
     """Any text by name; a row that holds the file watches it, so that a change in place is a change of the row."""
 
-    __slots__ = ("_watchers",)
+    __slots__ = ("__weakref__", "_watchers", "is_unseen")
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         super().__init__(values or {})
-        self._watchers: dict[object, Callable[[], None]] = {}
+        self._watchers: dict[object, Watcher] = {}
+        self.is_unseen = False
 
-    def watch(self, watcher: object, changed: Callable[[], None]) -> None:
-        """Call `changed` after every change from now on, once for each watcher."""
-        self._watchers[watcher] = changed
+    def watch(self, name: object, watcher: Watcher) -> None:
+        """Tell a watcher of every change from now on, in place of the one that had its name before."""
+        self._watchers[name] = watcher
+        self.is_unseen = False
 
     def replace(self, values: Mapping[str, str]) -> None:
         """Hold these values instead."""
         if values is not self:
             kept = dict(values)
             super().clear()
-            self.update(kept)
+            super().update(kept)
+            self.tell(lambda file: file.metadata.replace(kept))
 
-    def tell(self) -> None:
+    def tell(self, repeat: Repeat) -> None:
         """Tell whoever watches that the file changed: its metadata here, its name or its type."""
-        for changed in tuple(self._watchers.values()):
-            changed()
+        self.is_unseen = not self._watchers
+        for watcher in tuple(self._watchers.values()):
+            watcher(self, repeat)
 
     def __setitem__(self, name: str, value: str) -> None:
         super().__setitem__(name, value)
-        self.tell()
+        self.tell(lambda file: file.metadata.update({name: value}))
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
-        self.tell()
+        self.tell(lambda file: file.metadata.pop(name, None))
 
     def __ior__(self, values: Any) -> Self:  # type: ignore[override, misc]
         self.update(values)
@@ -47,28 +56,29 @@ class Metadata(dict[str, str]):
 
     def update(self, *args: Any, **kwargs: str) -> None:
         """Add values, as dict does."""
-        super().update(*args, **kwargs)
-        self.tell()
+        values = dict(*args, **kwargs)
+        super().update(values)
+        self.tell(lambda file: file.metadata.update(values))
 
     def clear(self) -> None:
         """Remove all values, as dict does."""
         super().clear()
-        self.tell()
+        self.tell(lambda file: file.metadata.clear())
 
     def pop(self, name: str, *default: Any) -> Any:
         """Remove a value and return it, as dict does."""
         value = super().pop(name, *default)
-        self.tell()
+        self.tell(lambda file: file.metadata.pop(name, None))
         return value
 
     def popitem(self) -> tuple[str, str]:
         """Remove the last value, as dict does."""
         item = super().popitem()
-        self.tell()
+        self.tell(lambda file: file.metadata.pop(item[0], None))
         return item
 
     def setdefault(self, name: str, default: str = "") -> str:
         """Add a value unless there is one, as dict does."""
         value = super().setdefault(name, default)
-        self.tell()
+        self.tell(lambda file: file.metadata.setdefault(name, default))
         return value

@@ -20,7 +20,7 @@ from fastapi_filestore.orm.file_attributes import (
     has_file_columns,
     stored_files,
 )
-from fastapi_filestore.orm.tracking import adopt, watch_metadata
+from fastapi_filestore.orm.tracking import adopt, watch_files
 
 Identity = tuple[Any, ...]
 Rows = dict[InstanceState[Any], Held]
@@ -50,9 +50,9 @@ def prepare_flush(session: Session) -> None:
     changed, switched = _changed([*new, *filed(session.dirty)]), _switched(session, new)
     replaced = set(switched.values())
     deleted = [state for state in _with_file_columns(session.deleted) if state not in replaced]
-    _watch(changed)
     if changed:
         store_files(session, _by_mapper(changed))
+        _watch(changed)
     flush = session.info[_FLUSH] = Flush(_in_database(session, [*changed, *deleted], switched), deleted=set(deleted))
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
     _rebook(session, flush, after | {state: {} for state in deleted})
@@ -185,7 +185,7 @@ def _replaced(session: Session, state: InstanceState[Any]) -> InstanceState[Any]
 def _watch(changed: Rows) -> None:
     for state, held in changed.items():
         for attribute, files in held.items():
-            watch_metadata(state, attribute.name, files)
+            watch_files(state, attribute.name, files)
 
 
 def _by_mapper(changed: Rows) -> dict[Mapper[Any], list[FileObject]]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from weakref import ref
 
 from sqlalchemy import JSON, Dialect, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.mutable import MutableList
 from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Mapper
+from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from fastapi_filestore.errors import ConfigurationError, PendingContentError
@@ -22,28 +22,35 @@ from fastapi_filestore.storage.registry import StorageRegistry, storages
 class FileList(MutableList[FileObject]):
     """The files of one row: a list whose changes in place the session sees.
 
-    `row` is the row that it was loaded with, weakly referenced.
+    `is_held` says whether a row came to hold it, and was not given another one in its place.
     """
 
-    row: "ref[Any] | None" = None
+    is_held: bool = False
 
     def belong(self, state: InstanceState[Any], name: str) -> None:
         """Note the row that holds it, where no event told."""
         self._parents[state] = name
+        self.is_held = True
+
+    def let_go(self) -> None:
+        """Note that a row was given another list in its place."""
+        self.is_held = len(self._parents) > 0
 
     def changed(self) -> None:
-        """Tell the row.
+        """Tell the rows that hold it: one, or one and its copies in other sessions.
 
         Raises:
             PendingContentError: There is nobody to tell: what is added would never be stored.
         """
-        is_lost = self.row is not None and self.row() is None
-        if is_lost or any(state.dict.get(name, self) is not self for state, name in self._parents.items()):
+        rows = [(state.obj(), name) for state, name in self._parents.items() if state.dict.get(name) is self]
+        holders = [(row, name) for row, name in rows if row is not None]
+        if self.is_held and not holders:
             raise PendingContentError(
                 "The row of this list is gone, or has loaded another one since: keep the row in a name while you "
                 "change its files, or change a list of your own, list(files)."
             )
-        super().changed()
+        for row, name in holders:
+            flag_modified(row, name)
 
     @classmethod
     def coerce(cls, key: str, value: object) -> "FileList | None":

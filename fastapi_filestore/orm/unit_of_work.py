@@ -27,7 +27,7 @@ from fastapi_filestore.orm.commits import forget_commits, watch_commits
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
 from fastapi_filestore.orm.file_attributes import file_attributes, has_file_columns, note_mapper
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, filed, prepare_flush
-from fastapi_filestore.orm.tracking import watch_loaded
+from fastapi_filestore.orm.tracking import find_edits, forget_edits, watch_added, watch_assigned, watch_row
 
 _COMMITTING = "fastapi_filestore.committing"
 """Set in a session's info from the check before a COMMIT to its end."""
@@ -47,6 +47,7 @@ def _begin_flush(session: Session, context: UOWTransaction, instances: object) -
     if instances is not None:
         _refuse_partial_flush(session)
     honour_unended(session)
+    find_edits(session)
     session.info[_BEGUN] = True
 
 
@@ -96,18 +97,27 @@ def _track_bulk(state: ORMExecuteState) -> Result[Any] | None:
 def _watch_rows(mapper: Mapper[Any], class_: type) -> None:
     if file_attributes(mapper):
         note_mapper(mapper)
-        event.listen(class_, "load", _watch_loaded, raw=True)
-        event.listen(class_, "refresh", _watch_loaded, raw=True)
+        for moment in ("load", "refresh"):
+            event.listen(class_, moment, _watch_row, raw=True)
+        for attribute in file_attributes(mapper):
+            if mapper.inherits is None or attribute.name not in mapper.inherits.column_attrs:
+                event.listen(getattr(class_, attribute.name), "set", watch_assigned, raw=True, propagate=True)
 
 
-def _watch_loaded(state: InstanceState[Any], context: object, names: object = None) -> None:
-    for attribute in file_attributes(state.mapper):
-        if attribute.name in state.dict:
-            watch_loaded(state, attribute)
+def _watch_row(state: InstanceState[Any], *rest: object) -> None:
+    watch_row(state)
+
+
+@event.listens_for(Session, "detached_to_persistent")
+def _watch_added(session: Session, row: object) -> None:
+    state = instance_state(row)
+    if file_attributes(state.mapper):
+        watch_added(state)
 
 
 @event.listens_for(Session, "before_commit")
 def _check_sharing(session: Session) -> None:
+    find_edits(session)
     # Fires for a savepoint, too, where a file may still be on its way from one row to another.
     if session.get_nested_transaction() is None:
         session.flush()
@@ -129,6 +139,7 @@ def _honour_end(session: Session, transaction: SessionTransaction) -> None:
     honour_end(session, transaction)
     if transaction.parent is None:
         forget_commits(session, transaction)
+        forget_edits(session)
 
 
 def unbooked(session: Session, files: Iterable[FileObject]) -> list[FileObject]:

@@ -33,7 +33,7 @@ CHANGES: dict[str, tuple[Callable[[Metadata], Any], dict[str, str]]] = {
 def test_a_change_is_told(change: str) -> None:
     """Every way to change a dict in place changes it as dict does, and is told."""
     metadata, told = Metadata({"a": "1"}), list[str]()
-    metadata.watch("row", lambda: told.append("changed"))
+    metadata.watch("row", lambda *_: told.append("changed"))
     make, expected = CHANGES[change]
     make(metadata)
 
@@ -45,7 +45,7 @@ def test_a_watcher_is_told_once() -> None:
     """A row that watches twice is told once."""
     metadata, told = Metadata(), list[str]()
     for _ in range(2):
-        metadata.watch("row", lambda: told.append("changed"))
+        metadata.watch("row", lambda *_: told.append("changed"))
     metadata["a"] = "1"
 
     assert told == ["changed"]
@@ -55,7 +55,7 @@ def test_a_watcher_is_told_once() -> None:
 def test_a_copy_is_not_watched(duplicate: Callable[[Metadata], Metadata]) -> None:
     """A copy and a pickle have the values and no watcher."""
     metadata, told = Metadata({"a": "1"}), list[str]()
-    metadata.watch("row", lambda: told.append("changed"))
+    metadata.watch("row", lambda *_: told.append("changed"))
     twin = duplicate(metadata)
     twin["a"] = "2"
 
@@ -65,7 +65,7 @@ def test_a_copy_is_not_watched(duplicate: Callable[[Metadata], Metadata]) -> Non
 def test_a_file_keeps_its_metadata_object() -> None:
     """Giving a file other metadata changes what is watched in place, and leaves what was given alone."""
     file, told = FileObject(filename="a.txt", metadata={"a": "1"}), list[str]()
-    file.metadata.watch("row", lambda: told.append("changed"))
+    file.metadata.watch("row", lambda *_: told.append("changed"))
     given = {"b": "2"}
     file.metadata = given
     file.metadata["c"] = "3"
@@ -78,7 +78,7 @@ def test_a_file_keeps_its_metadata_object() -> None:
 def test_a_name_and_a_type_are_told_and_checked() -> None:
     """A name or a type that is set is what the constructor would make of it, and whoever watches is told."""
     file, told = FileObject(filename="a.txt"), list[str]()
-    file.metadata.watch("row", lambda: told.append("changed"))
+    file.metadata.watch("row", lambda *_: told.append("changed"))
     file.filename = "../b/renamed.pdf"
     file.content_type = "application/pdf"
     with pytest.raises(UnsupportedContentError, match="write it like 'application/pdf'"):

@@ -45,6 +45,8 @@ FilestoreError
 ├── OutOfScopeError                    (PermissionError)
 ├── RowNotFoundError                   (LookupError)
 ├── FileNotSetError                    (LookupError)
+├── NeverAwaitedError                  (RuntimeError)
+├── UnitOfWorkEndedError               (RuntimeError)
 ├── RowConflictError                   (ValueError)
 └── StaleRowError                      (RuntimeError)
 """
@@ -374,6 +376,31 @@ class FileNotSetError(FilestoreError, LookupError):
     def __init__(self, model: str, field: str) -> None:
         self.model, self.field = model, field
         super().__init__(f"This {model} has no {field}.")
+
+
+class NeverAwaitedError(FilestoreError, RuntimeError):
+    """A unit of work called coroutine methods and awaited none of them, so what they were to do was not done."""
+
+    def __init__(self, calls: Sequence[str]) -> None:
+        self.calls = tuple(calls)
+        super().__init__(
+            f"{', '.join(self.calls)}: called and never awaited, so nothing was done, and the unit of work is rolled "
+            "back. In an `async def` endpoint write `await` before the call. In a `def` endpoint, which can't await, "
+            "use `service.wait(service.create(...))`, and of a file its blocking twin, such as `file.save()`."
+        )
+
+
+class UnitOfWorkEndedError(FilestoreError, RuntimeError):
+    """A service was to write after its unit of work had ended: nobody would commit that."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(
+            f"This unit of work of {model} has ended, so nobody would commit what is written now: that of a request "
+            "ends before its response is sent, so before background tasks and streams. Open one of your own, with "
+            f"your sessionmaker: `async with Session() as session, FileService(session, model={model}).unit_of_work() "
+            "as service: await service.create(...)`."
+        )
 
 
 class RowConflictError(FilestoreError, ValueError):

@@ -13,6 +13,7 @@ from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.intake.choice import chosen_content
 from fastapi_filestore.intake.disposition import disposition_of
 from fastapi_filestore.intake.upload import incoming
+from fastapi_filestore.storage.awaited import noted
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.blocking import run_blocking
 from fastapi_filestore.storage.cleanup import finish
@@ -50,6 +51,7 @@ class FileObject(FileDescription):
 
     # -- storing -----------------------------------------------------------------------------------
 
+    @noted
     async def save_async(
         self,
         data: Content | None = None,
@@ -156,6 +158,7 @@ class FileObject(FileDescription):
         self.last_modified, self.version_id = info.last_modified, info.version_id
         self.state = FileState.STORED
 
+    @noted
     async def confirm_async(self) -> Self:
         """Fill in what the store says of bytes that somebody else stored, with an upload URL; store own content.
 
@@ -170,6 +173,7 @@ class FileObject(FileDescription):
                 await backend.settle(self.path)
         return await self.look_async()
 
+    @noted
     async def look_async(self) -> Self:
         """Do as `confirm_async` does, for those who only read: no row may point to the bytes yet.
 
@@ -182,6 +186,7 @@ class FileObject(FileDescription):
             self._record(await self.backend_in_use().head(self.path))
         return self
 
+    @noted
     async def admit_async(self) -> Self:
         """Let the rules of its column judge bytes that were stored before; do nothing if they have.
 
@@ -192,6 +197,7 @@ class FileObject(FileDescription):
             await admit_stored(self)
         return self
 
+    @noted
     async def copy_async(self) -> Self:
         """Return a new file with the same bytes at a key of its own, copied inside the store."""
         source, twin = self._stored_path("copied"), copy(self)
@@ -200,6 +206,7 @@ class FileObject(FileDescription):
         await self._or_undone(path, twin.look_async())
         return twin
 
+    @noted
     async def delete_async(self) -> None:
         """Delete the bytes; it is fine if they are missing. One with content to store has none yet, and keeps that.
 
@@ -216,14 +223,17 @@ class FileObject(FileDescription):
 
     # -- reading -----------------------------------------------------------------------------------
 
+    @noted
     async def open_async(self, *, start: int = 0, end: int | None = None) -> ObjectStream:
         """Open the bytes, or those from `start` up to but without `end`, for streaming."""
         return await self.backend_in_use().open(self._stored_path(), start=start, end=end)
 
+    @noted
     async def get_content_async(self) -> bytes:
         """Return all of the bytes."""
         return await (await self.open_async()).read()
 
+    @noted
     async def head_async(self) -> ObjectInfo:
         """Return what the store says of the object now."""
         return await self.backend_in_use().head(self._stored_path())
@@ -235,6 +245,7 @@ class FileObject(FileDescription):
 
     # -- signing -----------------------------------------------------------------------------------
 
+    @noted
     async def signed_url_async(
         self,
         *,
@@ -270,6 +281,7 @@ class FileObject(FileDescription):
             raise PendingContentError(f"{self.filename!r} can't be uploaded to: {self.state.value}.")
         return self.path or generate_key()
 
+    @noted
     async def sign_async(self, *, expires_in: int = SIGNED_URL_SECONDS, for_upload: bool = False) -> str:
         """Sign a URL to download the file or, with `for_upload`, to store it; `expires_in` is in seconds."""
         return (await self.signed_url_async(expires_in=expires_in, method="PUT" if for_upload else "GET")).url

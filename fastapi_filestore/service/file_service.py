@@ -1,30 +1,27 @@
 """`FileService`: what a route calls to keep rows and their files."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from functools import cached_property
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, get_args, get_origin
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
-from anyio import CancelScope
-from sqlalchemy import ColumnElement, Engine, inspect
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy import ColumnElement, inspect
 
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.upload import Uploads
-from fastapi_filestore.orm.binds import writing_bind
-from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
+from fastapi_filestore.orm.bridge import AnySession, plain_session
 from fastapi_filestore.orm.ending import abandon
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes
 from fastapi_filestore.orm.ledger import access_of
-from fastapi_filestore.orm.outages import outages_told
 from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.orm.unit_of_work import unbooked
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, Order, Page
 from fastapi_filestore.service.scopes import checked_scope
-from fastapi_filestore.service.turns import turn_at
+from fastapi_filestore.service.transactional import Transactional
+from fastapi_filestore.storage.awaited import noted
 from fastapi_filestore.storage.backend import ObjectStream
 
 ModelT = TypeVar("ModelT")
@@ -34,7 +31,7 @@ P = ParamSpec("P")
 NO_DEFAULTS: Mapping[str, object] = MappingProxyType({})
 
 
-class FileService(Generic[ModelT]):
+class FileService(Transactional[ModelT]):
     """Creates, reads, replaces and deletes rows of one model together with their files.
 
     It holds a session, sync or async, and commits nothing on its own: as a dependency it is committed before the
@@ -48,11 +45,13 @@ class FileService(Generic[ModelT]):
         order_by: Column that listings are ordered by, `-` before it for descending; primary key descending if None.
     """
 
-    model: type[ModelT]
     order_by: str | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for name, method in list(vars(cls).items()):
+            if iscoroutinefunction(method) and not name.startswith("_"):
+                setattr(cls, name, noted(method))
         for base in getattr(cls, "__orig_bases__", ()):
             if get_origin(base) is FileService and isinstance(get_args(base)[0], type):
                 cls.model = get_args(base)[0]
@@ -85,6 +84,7 @@ class FileService(Generic[ModelT]):
 
     # -- rows ----------------------------------------------------------------------------------------
 
+    @noted
     async def create(self, data: Mapping[str, object] | ModelT) -> ModelT:
         """Store the files, then write the row.
 
@@ -97,20 +97,24 @@ class FileService(Generic[ModelT]):
             RowConflictError: The database refuses the row.
             StorageError: A file can't be stored.
         """
+        self._refuse_if_ended()
         async with AsyncExitStack() as stack:
             row = await self._built(data, stack) if isinstance(data, Mapping) else self._completed(data)
             await self._store(_files_of(row), stack)
-            await self._run(self._rows.add, row)
+            await self._write(self._rows.add, row)
         return row
 
+    @noted
     async def get(self, identity: object) -> ModelT:
         """Return a row by primary key; `RowNotFoundError` if there is none."""
         return await self._run(self._rows.fetch, identity)
 
+    @noted
     async def require(self, identity: object) -> None:
         """Raise `RowNotFoundError` if there is no such row; no connection is held for it afterwards."""
         await self._run(self._rows.require, identity)
 
+    @noted
     async def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[ModelT]:
         """Return a page of rows; `after` is the cursor that the page before it gave.
 
@@ -120,6 +124,7 @@ class FileService(Generic[ModelT]):
         order = Order(self.model, self.order_by, self.scope)
         return await self._run(order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after)
 
+    @noted
     async def update(self, identity: object, data: Mapping[str, object]) -> ModelT:
         """Set attributes of a row, files included; the files they replace go when this is committed.
 
@@ -127,6 +132,7 @@ class FileService(Generic[ModelT]):
             RowNotFoundError: There is no such row in the scope.
             OutOfScopeError: It would leave the scope; the transaction is rolled back.
         """
+        self._refuse_if_ended()
         rows.check_names(self.model, data)
         if any(isinstance(value, Uploads) for value in data.values()):
             await self.require(identity)
@@ -136,8 +142,9 @@ class FileService(Generic[ModelT]):
             if any(not file.is_stored for file in files):
                 await self.require(identity)
             await self._store(files, stack)
-            return await self._run(self._rows.change, identity, values)
+            return await self._write(self._rows.change, identity, values)
 
+    @noted
     async def replace(self, identity: object, file: object, *, field: str | None = None) -> ModelT:
         """Put another file in a row's file column; `field` names the column if there are several."""
         return await self.update(identity, {file_attribute(self.model, field).name: file})
@@ -166,12 +173,14 @@ class FileService(Generic[ModelT]):
         async with AsyncExitStack() as stack:
             yield [await stack.enter_async_context(self.stored(file, field=field)) async for file in files]
 
+    @noted
     async def delete(self, identity: object) -> None:
         """Delete a row; its files go when this is committed."""
-        await self._run(self._rows.remove, identity)
+        await self._write(self._rows.remove, identity)
 
     # -- files ---------------------------------------------------------------------------------------
 
+    @noted
     async def file(self, identity: object, *, field: str | None = None) -> FileObject:
         """Return the file of a row; `FileNotSetError` if the column is empty."""
         attribute = file_attribute(self.model, field)
@@ -180,11 +189,13 @@ class FileService(Generic[ModelT]):
             raise FileNotSetError(self.model.__name__, attribute.name)
         return files[0]
 
+    @noted
     async def seen(self, identity: object, *, field: str | None = None) -> FileObject | None:
         """Return the file of a row, None if the column is empty; no connection is held for it afterwards."""
         files = await self._run(self._rows.seen, identity, file_attribute(self.model, field))
         return files[0] if files else None
 
+    @noted
     async def held(self, identity: object, *, field: str | None = None) -> FileObject | None:
         """Return the file that a row holds in the database now, and keep others from changing it until the end.
 
@@ -193,63 +204,26 @@ class FileService(Generic[ModelT]):
         Raises:
             RowNotFoundError: There is no such row in the scope.
         """
-        files = await self._run(self._rows.held, identity, file_attribute(self.model, field))
+        files = await self._write(self._rows.held, identity, file_attribute(self.model, field))
         return files[0] if files else None
 
+    @noted
     async def open(
         self, identity: object, *, field: str | None = None, start: int = 0, end: int | None = None
     ) -> ObjectStream:
         """Open the file of a row, or its bytes from `start` up to but without `end`, for streaming."""
         return await (await self.file(identity, field=field)).open_async(start=start, end=end)
 
+    @noted
     async def url(self, identity: object, *, field: str | None = None, expires_in: int = 3600) -> str:
         """Return a signed URL of the file of a row that lives for `expires_in` seconds."""
         return await (await self.file(identity, field=field)).sign_async(expires_in=expires_in)
 
-    # -- the transaction -----------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def unit_of_work(self) -> AsyncIterator[Self]:
-        """Commit at the end of the block, or roll back if it raises."""
-        try:
-            yield self
-            await self.commit()
-        except BaseException:
-            with CancelScope(shield=True):  # in this task still: it may be what a scoped session is of
-                await self.rollback()
-            raise
-
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn at writing rows, for a block that writes and commits at once: it is faster and fairer so."""
-        session = plain_session(self.session)
-        engine = writing_bind(session, self._mapper)
-        if session.in_transaction() or not isinstance(engine, Engine):
-            return nullcontext()
-        return turn_at(engine)
-
-    async def commit(self) -> None:
-        """Make everything durable; files that rows no longer point to are deleted then."""
-        if plain_session(self.session).in_transaction():
-            await self._run(rows.commit, self.model.__name__)
-
-    async def rollback(self) -> None:
-        """Undo everything since the last commit, stored bytes included."""
-        await self._run(rows.rollback)
-
     # -- inside --------------------------------------------------------------------------------------
-
-    @cached_property
-    def _mapper(self) -> Mapper[Any]:
-        mapper: Mapper[Any] = inspect(self.model)
-        return mapper
 
     @property
     def _rows(self) -> rows.Rows[ModelT]:
         return rows.Rows(self.model, self.scope)
-
-    async def _run(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with outages_told():
-            return await run_in_session(self.session, work, *args, **kwargs)
 
     async def _built(self, values: Mapping[str, object], stack: AsyncExitStack) -> ModelT:
         return rows.build(self.model, {**self.defaults, **await self._with_uploads(values, stack)})
@@ -279,6 +253,7 @@ class FileService(Generic[ModelT]):
 
     async def _store(self, files: Iterable[FileObject], stack: AsyncExitStack) -> None:
         """Store files whose rows are written before the stack ends; what no transaction knows of then is deleted."""
+        self._refuse_if_ended()  # before bytes move
         if waiting := [file for file in files if not file.is_stored]:
             access = access_of(plain_session(self.session), self._mapper)
             stack.push_async_callback(self._abandon, waiting)

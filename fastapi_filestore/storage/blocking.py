@@ -8,6 +8,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from anyio import from_thread
+
 T = TypeVar("T")
 
 
@@ -65,3 +67,39 @@ if sys.platform != "win32":
 def run_blocking(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the background loop and wait for it; safe with and without a running loop of one's own."""
     return _background.run(work)
+
+
+def run_blocking_here(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine and wait for it: on the event loop that lent this thread, as for a `def` endpoint, else on ours.
+
+    What belongs to that loop, such as an AsyncSession, can be used by the coroutine.
+
+    Raises:
+        RuntimeError: An event loop runs in this thread: to wait would stop it.
+    """
+    if _runs_a_loop():
+        work.close()
+        raise RuntimeError("A blocking call was made from a running event loop, which would stop: await it instead.")
+    if not _is_lent():
+        return run_blocking(work)
+
+    async def awaited() -> T:
+        return await work
+
+    return from_thread.run(awaited)
+
+
+def _runs_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _is_lent() -> bool:
+    try:
+        from_thread.check_cancelled()
+    except RuntimeError:  # no event loop knows of this thread
+        return False
+    return True

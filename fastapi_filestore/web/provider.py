@@ -1,6 +1,7 @@
 """The provider behind `Depends(get_document_service)`: a service for the request, committed before the response."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from typing import Annotated, Any, TypeVar, cast
@@ -9,6 +10,7 @@ from fastapi import Depends
 from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.orm import Mapper, scoped_session
 from sqlalchemy.util import ThreadLocalRegistry
+from starlette.websockets import WebSocketDisconnect
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.service import FileService
@@ -56,7 +58,7 @@ def service_provider(
 
     async def unit_of_work(*, session: Any, **bounded: Any) -> AsyncIterator[FileService[ModelT]]:
         try:
-            async with _made(make, _own(session), bounds.arguments(bounded)).unit_of_work() as service:
+            async with _request_of(_made(make, _own(session), bounds.arguments(bounded))) as service:
                 yield service
         except FilestoreError as error:
             raise problem_of(error) from error
@@ -68,6 +70,29 @@ def service_provider(
         return service
 
     return cast("Callable[..., FileService[ModelT]]", provide)
+
+
+@asynccontextmanager
+async def _request_of(service: FileService[ModelT]) -> AsyncIterator[FileService[ModelT]]:
+    """Commit when a request has ended, as it does, too, when the client of a WebSocket leaves; refuse writes then."""
+    departure: BaseException | None = None
+    try:
+        async with service.unit_of_work():
+            try:
+                yield service
+            except (WebSocketDisconnect, BaseExceptionGroup) as error:
+                if not _is_departure(error):
+                    raise
+                departure = error  # no failure: what the client was told is to last
+    finally:
+        service.refuse_writes()
+    if departure is not None:
+        raise departure
+
+
+def _is_departure(error: WebSocketDisconnect | BaseExceptionGroup[BaseException]) -> bool:
+    # Tasks of a group that receive and send hear it together.
+    return not isinstance(error, BaseExceptionGroup) or error.split(WebSocketDisconnect)[1] is None
 
 
 def _signature(dependencies: Mapping[str, Dependency]) -> Signature:

@@ -1,0 +1,102 @@
+"""The transaction of a service: begun at its first statement, ended by the block that it is the unit of work of."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import cached_property
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+
+from anyio import CancelScope
+from sqlalchemy import Engine, inspect
+from sqlalchemy.orm import Mapper, Session
+
+from fastapi_filestore.errors import UnitOfWorkEndedError
+from fastapi_filestore.orm.binds import writing_bind
+from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
+from fastapi_filestore.orm.outages import outages_told
+from fastapi_filestore.service import rows
+from fastapi_filestore.service.turns import turn_at
+from fastapi_filestore.storage.awaited import all_awaited, noted
+from fastapi_filestore.storage.blocking import run_blocking_here
+
+ModelT = TypeVar("ModelT")
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Transactional(Generic[ModelT]):
+    """What a service does with its session as a whole."""
+
+    model: type[ModelT]
+    session: AnySession
+    _has_ended = False
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[Self]:
+        """Commit at the end of the block, or roll back if it raises.
+
+        Raises:
+            NeverAwaitedError: A call of the block, of a service or a file, was never awaited.
+        """
+        had_ended, self._has_ended = self._has_ended, False
+        try:
+            async with all_awaited():
+                yield self
+            await self.commit()
+        except BaseException:
+            with CancelScope(shield=True):  # in this task still: it may be what a scoped session is of
+                await self.rollback()
+            raise
+        finally:
+            self._has_ended = had_ended
+
+    def refuse_writes(self) -> None:
+        """Refuse all that is written from now on, but in a new `unit_of_work`: nobody would commit it.
+
+        The dependency does so when it has committed, before the response is sent.
+        """
+        self._has_ended = True
+
+    def wait(self, call: Coroutine[Any, Any, T]) -> T:
+        """Run a call of this service to its end, blocking, where nothing can be awaited: in a `def` endpoint.
+
+        >>> document = service.wait(service.create({"title": "t", "file": file}))
+        """
+        return run_blocking_here(call)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a turn at writing rows, for a block that writes and commits at once: it is faster and fairer so."""
+        session = plain_session(self.session)
+        engine = writing_bind(session, self._mapper)
+        if session.in_transaction() or not isinstance(engine, Engine):
+            return nullcontext()
+        return turn_at(engine)
+
+    @noted
+    async def commit(self) -> None:
+        """Make everything durable; files that rows no longer point to are deleted then."""
+        if plain_session(self.session).in_transaction():
+            await self._run(rows.commit, self.model.__name__)
+
+    @noted
+    async def rollback(self) -> None:
+        """Undo everything since the last commit, stored bytes included."""
+        await self._run(rows.rollback)
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _mapper(self) -> Mapper[Any]:
+        mapper: Mapper[Any] = inspect(self.model)
+        return mapper
+
+    async def _run(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with outages_told():
+            return await run_in_session(self.session, work, *args, **kwargs)
+
+    async def _write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._refuse_if_ended()
+        return await self._run(work, *args, **kwargs)
+
+    def _refuse_if_ended(self) -> None:
+        if self._has_ended:
+            raise UnitOfWorkEndedError(self.model.__name__)

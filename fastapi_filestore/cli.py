@@ -18,7 +18,8 @@ from typing import Any
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.service.audit import DEFAULT_GRACE
-from fastapi_filestore.service.findings import FIXABLE
+from fastapi_filestore.service.coverage import Coverage
+from fastapi_filestore.service.findings import FIXABLE, FindingKind
 
 ALL_IS_WELL, FOUND, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--grace", type=_hours, default=DEFAULT_GRACE, metavar="HOURS", help="age of garbage (24)")
     audit.add_argument("--fix", action="append", default=[], choices=sorted(FIXABLE), help="put this kind right")
     audit.add_argument("--backend", action="append", help="a backend to look for orphans in (those of the columns)")
+    audit.add_argument("--at-most", type=int, metavar="N", help="orphans of a backend that may go (100, or 1 %% of it)")
     audit.add_argument("--after", metavar="CURSOR", help="go on where an audit was cut short")
     return top
 
@@ -94,7 +96,12 @@ async def run_sweep(files: Filestore, given: argparse.Namespace) -> int:
 async def run_audit(files: Filestore, given: argparse.Namespace) -> int:
     """Audit once; 1 if there are findings."""
     audit = files.audit(
-        grace=given.grace, verify=given.verify, fix=given.fix, backends=given.backend, after=given.after
+        grace=given.grace,
+        verify=given.verify,
+        fix=given.fix,
+        backends=given.backend,
+        after=given.after,
+        at_most=given.at_most,
     )
     found = False
     async with files.backends():
@@ -105,7 +112,23 @@ async def run_audit(files: Filestore, given: argparse.Namespace) -> int:
         except asyncio.CancelledError:
             print(f"filestore: go on with --after {audit.cursor or given.after or ''}", file=sys.stderr)
             raise
+    if FindingKind.ORPHAN in given.fix:
+        _print_coverage(audit.coverage, as_json=given.json)
     return FOUND if found else ALL_IS_WELL
+
+
+def _print_coverage(coverage: Coverage, *, as_json: bool) -> None:
+    """Say which tables and backends a deletion of orphans was based on."""
+    if as_json:
+        print(json.dumps({"kind": "coverage", **asdict(coverage)}), flush=True)
+        return
+    print(f"coverage  tables: {_joined(coverage.tables)}  backends: {_joined(coverage.backends)}", flush=True)
+    for backend, reason in coverage.kept.items():
+        print(f"kept  {backend}  no orphan was deleted: {reason}", flush=True)
+
+
+def _joined(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _print(about: Mapping[str, Any], *, as_json: bool) -> None:

@@ -48,7 +48,8 @@ FilestoreError
 ├── NeverAwaitedError                  (RuntimeError)
 ├── UnitOfWorkEndedError               (RuntimeError)
 ├── RowConflictError                   (ValueError)
-└── StaleRowError                      (RuntimeError)
+├── StaleRowError                      (RuntimeError)
+└── UnreadableFileError                (ValueError)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -417,3 +418,26 @@ class StaleRowError(FilestoreError, RuntimeError):
     def __init__(self, model: str) -> None:
         self.model = model
         super().__init__(f"The {model} was changed or deleted meanwhile: read it again, then try again.")
+
+
+class UnreadableFileError(FilestoreError, ValueError):
+    """The row's file column holds something else than a file.
+
+    `problem` says what is wrong; `table`, `column` and `identity` (the primary key) where, as far as it is known.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        table: str | None = None,
+        column: str | None = None,
+        identity: tuple[Any, ...] | None = None,
+    ) -> None:
+        self.problem, self.table, self.column, self.identity = problem, table, column, identity
+        key = ", ".join(map(repr, identity or ()))
+        place = f"{table}.{column} of the row with the key {key}" if table else "A file column"
+        super().__init__(
+            f"{place} can't be read as a file: {problem}. Write what belongs there, or NULL; an audit lists all such "
+            "rows."
+        )

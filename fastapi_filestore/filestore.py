@@ -335,13 +335,14 @@ class Filestore:
         fix: Collection[FindingKind | str] = (),
         backends: Collection[str] | None = None,
         after: str | None = None,
+        at_most: int | None = None,
     ) -> Audit:
         """Compare rows and objects both ways; iterate the answer with `async for` for its findings.
 
-        It reads all tables of the metadata of the models that services and routers were made for. The arguments are
-        those of `fastapi_filestore.audit`.
+        It reads all tables of the metadata of the models that services and routers were made for, and looks at those of
+        all other mapped classes for who holds files. The arguments are those of `fastapi_filestore.audit`.
         """
-        return Audit(self._databases.find, self.registry, grace, verify, fix, backends, after)
+        return Audit(self._databases.find, self.registry, grace, verify, fix, backends, after, at_most)
 
     def signed_router(self) -> APIRouter:
         """Return the router that honours signed URLs of backends that can't presign; mount it without a prefix."""

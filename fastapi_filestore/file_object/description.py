@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, Self, TypeAlias
@@ -11,7 +12,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from fastapi_filestore.errors import PendingContentError, UnsupportedContentError
+from fastapi_filestore.errors import PendingContentError, UnreadableFileError, UnsupportedContentError
 from fastapi_filestore.file_object.metadata import Metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
 from fastapi_filestore.intake.choice import chosen_content
@@ -32,6 +33,27 @@ class FileState(Enum):
     RESERVED = "whoever holds its upload URL may still have to store it"
     STORED = "its bytes are complete at its object key"
     GONE = "its bytes were deleted"
+    UNREADABLE = "its row does not say what it is"
+
+
+@dataclass(slots=True)
+class Unreadable:
+    """A value in a row that can't be read as a file.
+
+    Attributes:
+        value: The JSON of the row.
+        problem: What is wrong with it.
+        place: Table, column and primary key of the row, once that is known.
+    """
+
+    value: object
+    problem: str
+    place: tuple[str, str, tuple[Any, ...]] | None = None
+
+    def error(self) -> UnreadableFileError:
+        """Return the error that tells it."""
+        table, column, identity = self.place or (None, None, None)
+        return UnreadableFileError(self.problem, table=table, column=column, identity=identity)
 
 
 class FileDescription:
@@ -59,6 +81,7 @@ class FileDescription:
         "size",
         "state",
         "unit",
+        "unreadable",
         "version_id",
     )
 
@@ -99,6 +122,7 @@ class FileDescription:
         self.fresh = False
         self.claim: object | None = None
         self.unit: ref[Any] | None = None
+        self.unreadable: Unreadable | None = None
         self._key: str | None = None
         self._content = None if content is None else chosen_content(content)
         self.saving: list[Future[None]] | None = None
@@ -157,6 +181,11 @@ class FileDescription:
     def is_stored(self) -> bool:
         """Whether its bytes are complete at its object key."""
         return self.state is FileState.STORED
+
+    def refuse_unreadable(self) -> None:
+        """Raise `UnreadableFileError` if it only stands for a value in a row that says of no file where it is."""
+        if self.unreadable is not None:
+            raise self.unreadable.error()
 
     @property
     def is_admitted(self) -> bool:
@@ -267,7 +296,7 @@ class FileDescription:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._registry, self.rules = storages, NO_RULES
         self._content = self.saving = self.claim = self.admitted_by = self.unit = None
-        self.fresh = False
+        self.fresh, self.unreadable = False, None
         for name, value in state.items():
             setattr(self, name, value)
 

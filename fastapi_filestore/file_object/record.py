@@ -1,14 +1,28 @@
 """A stored file as JSON in a row: ours, and the one that advanced-alchemy wrote."""
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypedDict, cast
+from typing import Any, TypedDict
 
-from fastapi_filestore.file_object.description import FileState
+from fastapi_filestore.errors import UnreadableFileError
+from fastapi_filestore.file_object.description import FileState, Unreadable
 from fastapi_filestore.file_object.value import FileObject
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE, is_media_type
+from fastapi_filestore.storage.keys import HeldKey
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+
+LONGEST_BACKEND = 255
+"""Characters in the key of a backend: as many as a ledger can hold."""
+
+LARGEST = 2**63 - 1
+"""Bytes in the largest file that a database could say the size of."""
+HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+
+JSONFile = Mapping[str, Any]
+"""One file as a row holds it."""
 
 
 class FileRecord(TypedDict, total=False):
@@ -24,6 +38,13 @@ class FileRecord(TypedDict, total=False):
     last_modified: float | None
     version_id: str | None
     metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class NotJSON:
+    """What a JSON column holds that is no JSON, as SQLite lets anybody write."""
+
+    value: object
 
 
 def to_record(file: FileObject) -> FileRecord:
@@ -42,26 +63,115 @@ def to_record(file: FileObject) -> FileRecord:
     )
 
 
-def from_record(data: Mapping[str, object], *, registry: StorageRegistry = storages) -> FileObject:
-    """Return the stored file that a row's JSON describes; keys it does not know are ignored."""
-    record = cast("FileRecord", data)
-    name = record.get("filename") or record.get("path") or FALLBACK_NAME
-    declared = record.get("content_type") or FALLBACK_TYPE
-    kept = declared if is_media_type(declared) else FALLBACK_TYPE
-    path = record.get("path") or name
-    file = FileObject(record.get("backend"), name, content_type=kept, path=path, registry=registry)
-    file.metadata = {key: _text(value) for key, value in (record.get("metadata") or {}).items()}
-    file.size, file.checksum = record.get("size"), record.get("checksum")
-    file.etag, file.version_id = record.get("etag"), record.get("version_id")
-    file.last_modified = _moment(record.get("last_modified"))
+def files_in(value: object, *, multiple: bool) -> list[JSONFile]:
+    """Return the files in the JSON of a column.
+
+    A list column may hold a lone file and a single column a list of one, from when it was the other kind of column.
+
+    Raises:
+        UnreadableFileError: It is anything else, or says of one of its files no place where the bytes could be.
+    """
+    if value is None:
+        return []
+    files: list[Any] = value if isinstance(value, list) else [value]
+    if not multiple and len(files) != 1:
+        raise UnreadableFileError(f"it is a list of {len(files)} where one file belongs")
+    for file in files:
+        if problem := _problem(file):
+            raise UnreadableFileError(problem)
+    return files
+
+
+def _problem(file: object) -> str | None:
+    if isinstance(file, NotJSON):
+        return "it is not JSON"
+    if not isinstance(file, Mapping):
+        return f"it is {_described(file)} where an object with a backend and a path belongs"
+    named_by = "path" if file.get("path") not in (None, "") else "filename"
+    for member in ("backend", named_by):
+        if not _is_text_or_nothing(file.get(member)):
+            return f"its {member} is {_described(file[member])} that names nothing"
+    if len(file.get("backend") or "") > LONGEST_BACKEND:
+        return f"its backend has more than {LONGEST_BACKEND} characters"
+    return None if file.get(named_by) else "it has neither a path nor a filename"
+
+
+def _described(value: object) -> str:
+    kinds: dict[type, str] = {str: "text", list: "a list", dict: "an object", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def _is_text_or_nothing(value: object) -> bool:
+    if not isinstance(value, str):
+        return value is None
+    # Half a surrogate pair is no character: no store has it in a key, and no database lets it be asked for.
+    return value.isascii() or HALF_A_PAIR.search(value) is None
+
+
+def path_of(file: JSONFile) -> str:
+    """Return the object key of a file in JSON: its path or, in rows of advanced-alchemy, its filename.
+
+    Every store that advanced-alchemy writes to drops a slash at the beginning and one at the end; the row keeps them.
+    """
+    path: str = file.get("path") or file["filename"]
+    kept = path.removeprefix("/").removesuffix("/") or path
+    return HeldKey(kept) if "\\" in kept else kept
+
+
+def spellings(path: str) -> tuple[str, ...]:
+    """Return how rows may spell the key of an object: the opposite of `path_of`."""
+    return path, f"/{path}", f"{path}/", f"/{path}/"
+
+
+def from_record(data: JSONFile, *, registry: StorageRegistry = storages) -> FileObject:
+    """Return the stored file that a row's JSON describes; keys it does not know, and odd values, are ignored."""
+    path = path_of(data)
+    filename, declared = data.get("filename"), data.get("content_type")
+    kept = declared if isinstance(declared, str) and is_media_type(declared) else FALLBACK_TYPE
+    file = FileObject(
+        data.get("backend") or None,
+        filename if isinstance(filename, str) and filename else path,
+        content_type=kept,
+        path=path,
+        registry=registry,
+    )
+    metadata = data.get("metadata")
+    file.metadata = {_text(key): _text(metadata[key]) for key in metadata} if isinstance(metadata, Mapping) else {}
+    file.size, file.checksum, file.etag = size_in(data), text_in(data, "checksum"), text_in(data, "etag")
+    file.version_id, file.last_modified = text_in(data, "version_id"), _moment(data.get("last_modified"))
     file.state = FileState.STORED
+    return file
+
+
+def size_in(file: JSONFile) -> int | None:
+    """Return the size of a file in JSON; None if it says none."""
+    size = file.get("size")
+    return size if type(size) is int and 0 <= size <= LARGEST else None
+
+
+def text_in(file: JSONFile, member: str) -> str | None:
+    """Return a text of a file in JSON; None if it says none."""
+    value = file.get(member)
+    return value if isinstance(value, str) and _is_text_or_nothing(value) else None
+
+
+def unreadable_file(value: object, problem: str, *, registry: StorageRegistry = storages) -> FileObject:
+    """Return what stands in a row for a value that can't be read as a file, and keeps it."""
+    file = FileObject(None, FALLBACK_NAME, registry=registry)
+    file.state, file.unreadable = FileState.UNREADABLE, Unreadable(value, problem)
     return file
 
 
 def _text(value: object) -> str:
     # advanced-alchemy keeps any JSON there.
-    return value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value)
+    return HALF_A_PAIR.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _moment(timestamp: float | None) -> datetime | None:
-    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)
+def _moment(timestamp: object) -> datetime | None:
+    if not isinstance(timestamp, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(timestamp, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

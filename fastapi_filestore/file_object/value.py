@@ -7,7 +7,13 @@ from copy import copy
 from functools import partial
 from typing import Literal, Self
 
-from fastapi_filestore.errors import FilestoreError, PendingContentError, StorageError, UnsupportedContentError
+from fastapi_filestore.errors import (
+    FilestoreError,
+    ObjectNotFoundError,
+    PendingContentError,
+    StorageError,
+    UnsupportedContentError,
+)
 from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored
 from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.intake.choice import chosen_content
@@ -18,7 +24,7 @@ from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledO
 from fastapi_filestore.storage.blocking import run_blocking
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader
-from fastapi_filestore.storage.keys import generate_key
+from fastapi_filestore.storage.keys import can_be_held, generate_key
 from fastapi_filestore.storage.turns import one_at_a_time
 
 SIGNED_URL_SECONDS = 3600
@@ -38,6 +44,7 @@ class FileObject(FileDescription):
         checksum: SHA-256 in hexadecimal digits.
         etag, last_modified, version_id: What the store says of the object.
         state: Where the bytes are.
+        unreadable: The value of its row, if that can't be read as a file.
         fresh: Whether this object stored the bytes itself and no committed row points to them yet.
         claim: The ledger that knows of a fresh object's key, if one does.
         unit: The session, weakly referenced, whose open transaction writes it to a row.
@@ -135,6 +142,7 @@ class FileObject(FileDescription):
         self._content, self.state = chosen_content(data), FileState.PENDING
 
     def _refuse_gone(self) -> None:
+        self.refuse_unreadable()
         if self.state is FileState.GONE:
             raise PendingContentError(f"{self.filename!r} can't be stored: {self.state.value}. Make a new FileObject.")
 
@@ -213,11 +221,12 @@ class FileObject(FileDescription):
         Raises:
             PendingContentError: It has neither content nor a path, so nothing says what to delete.
         """
+        self.refuse_unreadable()
         if self.state is FileState.PENDING:
             if self._content is None:
                 raise self._not_stored("deleted")
             return
-        if self.path is not None:
+        if self.path is not None and can_be_held(self.path):
             await self.backend_in_use().delete(self.path)
         self.state, self.fresh = FileState.GONE, False
 
@@ -239,8 +248,15 @@ class FileObject(FileDescription):
         return await self.backend_in_use().head(self._stored_path())
 
     def _stored_path(self, what: str = "read") -> str:
+        self.refuse_unreadable()
         if self.path is None or self.state is FileState.PENDING:
             raise self._not_stored(what)
+        if self.is_stored and not can_be_held(self.path):
+            raise ObjectNotFoundError(
+                f"The object {self.path!a} can't be there: no store holds an object of such a name.",
+                backend=self.backend,
+                key=self.path,
+            )
         return self.path
 
     # -- signing -----------------------------------------------------------------------------------
@@ -277,6 +293,7 @@ class FileObject(FileDescription):
         return signed
 
     def _writable_path(self) -> str:
+        self.refuse_unreadable()
         if self.state in {FileState.STORED, FileState.GONE}:
             raise PendingContentError(f"{self.filename!r} can't be uploaded to: {self.state.value}.")
         return self.path or generate_key()
@@ -289,10 +306,10 @@ class FileObject(FileDescription):
     @property
     def url(self) -> str | None:
         """Where a client may fetch it: what a router said, else a signed URL of the application, else None."""
-        if self._url is None and self._registry.signer and self.backend and self.is_stored:
+        if self._url is None and self._registry.signer and self.backend and self.path and self.is_stored:
             return self._registry.signer.sign(
                 self.backend,
-                self._stored_path(),
+                self.path,
                 method="GET",
                 expires_in=SIGNED_URL_SECONDS,
                 content_type=self.content_type,

@@ -42,6 +42,8 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
     booked(session)
     claimed = [(file, access_of(session, mapper)) for mapper, some in files.items() for file in some]
     own(session, [file for file, _ in claimed if file.fresh or not file.is_stored])
+    for file, _ in claimed:
+        file.refuse_unreadable()
     gone = next((file for file, _ in claimed if file.state is FileState.GONE), None)
     if gone is not None:
         raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")

@@ -18,6 +18,7 @@ from sqlalchemy.types import TypeDecorator
 
 from fastapi_filestore.errors import PendingContentError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.file_object.record import spellings
 
 if TYPE_CHECKING:
     from fastapi_filestore.orm.stored_object import StoredObject
@@ -115,14 +116,9 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
                     f"{file.filename!r} can't be compared with {self.expr}: {file.state.value}. It has no place yet: "
                     "`await file.save_async()` first."
                 )
-            paths.setdefault(file.backend or default, []).append(str(file.path))
+            paths.setdefault(file.backend or default, []).extend(spellings(str(file.path)))
         backend, path = backend_of_file(self.expr, default), path_of_file(self.expr)
-        return or_(
-            *(
-                and_(backend == key, path == some[0] if len(some) == 1 else path.in_(some))
-                for key, some in paths.items()
-            )
-        )
+        return or_(*(and_(backend == key, path.in_(some)) for key, some in paths.items()))
 
     def _refuse(self, op: Callable[..., Any]) -> NoReturn:
         what = "holds a list of files" if self._column_type.multiple else "holds a file"

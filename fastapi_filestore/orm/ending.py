@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from sqlalchemy import Connection, Inspector, Table, inspect
+from sqlalchemy import Connection, Table, inspect
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
@@ -26,7 +26,7 @@ from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.commits import is_doubtful, is_inside_another
 from fastapi_filestore.orm.file_attributes import file_mappers, holders_in_database
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of
-from fastapi_filestore.orm.stored_object import StoredObject
+from fastapi_filestore.orm.tables import is_in_database, is_view
 from fastapi_filestore.orm.transfer import discard, forget, known
 from fastapi_filestore.storage.cleanup import finish
 
@@ -81,20 +81,9 @@ def _connection_to(session: Session, mapper: Mapper[Any]) -> Connection | None:
         connection = writing_connection(session, mapper)
     except UnboundExecutionError:
         return None
-    table = mapper.local_table
-    return connection if not isinstance(table, Table) or _is_there(inspect(connection), table) else None
-
-
-def _is_there(database: Inspector, table: Table) -> bool:
-    if not database.has_table(table.name, schema=table.schema) or _is_view(database, table):
-        return False
-    columns = {column["name"] for column in database.get_columns(table.name, schema=table.schema)}
-    return columns.issuperset(column.name for column in table.columns if isinstance(column.type, StoredObject))
-
-
-def _is_view(database: Inspector, table: Table) -> bool:
-    # It shows rows of other tables, which are not to be counted twice.
-    return table.name in database.get_view_names(schema=table.schema)
+    table, database = mapper.local_table, inspect(connection)
+    is_there = not isinstance(table, Table) or (is_in_database(database, table) and not is_view(database, table))
+    return connection if is_there else None
 
 
 def _is_garbage(session: Session, book: Book, file: FileObject) -> bool:

@@ -34,6 +34,10 @@ class FileAttribute:
         """Return the files that the attribute holds in memory."""
         return self.type.files(getattr(row, self.name))
 
+    def held(self, row: object) -> list[FileObject]:
+        """Return those of the files that the attribute holds whose bytes a store may hold."""
+        return self.type.held(getattr(row, self.name))
+
 
 @cache
 def file_attributes(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
@@ -227,4 +231,4 @@ def take_write_lock(connection: Connection, mapper: Mapper[Any]) -> None:
 
 
 def _files_in(values: Sequence[Any], attributes: Sequence[FileAttribute]) -> Held:
-    return {attribute: attribute.type.files(value) for attribute, value in zip(attributes, values, strict=True)}
+    return {attribute: attribute.type.held(value) for attribute, value in zip(attributes, values, strict=True)}

@@ -133,7 +133,7 @@ def _flush_of(session: Session) -> Flush:
 
 def _files_before(state: InstanceState[Any], attribute: FileAttribute) -> list[FileObject]:
     before = state.attrs[attribute.name].history.deleted
-    return attribute.type.files(before[0]) if before else []
+    return attribute.type.held(before[0]) if before else []
 
 
 def _book(

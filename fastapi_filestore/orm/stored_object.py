@@ -1,6 +1,7 @@
 """`StoredObject`: the type of a column that holds one file, or a list of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import JSON, Dialect, event
@@ -10,12 +11,21 @@ from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Mapper
 from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from fastapi_filestore.errors import ConfigurationError, PendingContentError
+from fastapi_filestore.errors import ConfigurationError, PendingContentError, UnreadableFileError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.file_object.record import FileRecord, from_record, to_record
+from fastapi_filestore.file_object.record import (
+    FileRecord,
+    JSONFile,
+    files_in,
+    from_record,
+    to_record,
+    unreadable_file,
+)
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.orm.coercion import as_file, as_files
 from fastapi_filestore.orm.comparison import FileComparator
+from fastapi_filestore.orm.raw_json import Parser, lenient_parser
+from fastapi_filestore.storage.keys import can_be_held
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 
@@ -130,15 +140,31 @@ class StoredObject(TypeDecorator[Any]):
         records = [self._record(file) for file in files]
         return records if self.multiple else records[0]
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Parser | None:
+        """Read the files, or what stands there instead."""
+        parse = lenient_parser(self.impl_instance, dialect, coltype)
+        if parse is None:
+            return partial(self.process_result_value, dialect=dialect)
+
+        def read(value: Any) -> FileObject | FileList | None:
+            return self.process_result_value(parse(value), dialect)
+
+        return read
+
     def process_result_value(self, value: Any, dialect: Dialect) -> FileObject | FileList | None:
-        """Read the files."""
+        """Read the files; an unreadable one stands for a value that is none."""
         if value is None:
             return None
-        if self.multiple:
-            return FileList(self._file(record) for record in value)
-        return self._file(value)
+        try:
+            files = [self._file(record) for record in files_in(value, multiple=self.multiple)]
+        except UnreadableFileError as error:
+            files = [unreadable_file(value, error.problem, registry=self.registry)]
+        for file in files:
+            file.admit(self.rules)
+        return FileList(files) if self.multiple else files[0]
 
     def _record(self, file: FileObject) -> FileRecord:
+        file.refuse_unreadable()
         if not file.is_stored:
             raise PendingContentError(
                 f"{file.filename!r} can't be written to a row: {file.state.value}. Add the row through a Session, or "
@@ -151,9 +177,10 @@ class StoredObject(TypeDecorator[Any]):
             )
         return to_record(file)
 
-    def _file(self, record: Mapping[str, object]) -> FileObject:
+    def _file(self, record: JSONFile) -> FileObject:
         file = from_record(record, registry=self.registry)
-        file.admit(self.rules)
+        if file.backend is None:
+            file.backend = self.backend or self.registry.default_key
         return file
 
     def compare_values(self, x: Any, y: Any) -> bool:
@@ -182,8 +209,17 @@ class StoredObject(TypeDecorator[Any]):
             file.assign(self.backend, self.registry, self.rules)
         return files
 
+    def held(self, value: object) -> list[FileObject]:
+        """Return the files of a value that was read from a row: those whose bytes a store may hold.
+
+        What is replaced or deleted with the rest of a value, nobody knows: an audit keeps it till somebody has looked.
+        """
+        return [file for file in self.files(value) if file.unreadable is None and can_be_held(file.location[1])]
+
 
 def _comparable(value: object) -> object:
+    if isinstance(value, FileObject) and value.unreadable is not None:
+        return (value.unreadable.value,)
     if isinstance(value, FileObject):
         return to_record(value) if value.is_stored else id(value)
     return [_comparable(item) for item in value] if isinstance(value, list) else value

@@ -101,7 +101,12 @@ def watch_row(state: InstanceState[Any]) -> None:
         if (value := state.dict.get(attribute.name)) is not None:
             if isinstance(value, FileList):
                 value.belong(state, attribute.name)
-            watch_files(state, attribute.name, attribute.type.files(value))
+            files = attribute.type.files(value)
+            watch_files(state, attribute.name, files)
+            for file in files:
+                if file.unreadable is not None and state.key is not None:
+                    place = (str(attribute.column.table), str(attribute.column.key), tuple(state.key[1]))
+                    file.unreadable.place = place
 
 
 def watch_added(state: InstanceState[Any]) -> None:

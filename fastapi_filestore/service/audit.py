@@ -6,36 +6,60 @@ row and the ledger again, in the order in which a live upload or deletion can't 
 """
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 
-from sqlalchemy import Connection, Engine, MetaData, inspect, select
+from sqlalchemy import Connection, Engine, MetaData, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fastapi_filestore.errors import ConfigurationError, FilestoreError, StorageError
+from fastapi_filestore.errors import ConfigurationError, StorageError
 from fastapi_filestore.orm.ledger import database_time
 from fastapi_filestore.service.contention import run_despite_others
+from fastapi_filestore.service.coverage import Coverage
 from fastapi_filestore.service.findings import FIXABLE, Finding, FindingKind, Position, RowIdentity
-from fastapi_filestore.service.inventory import Inventory, add_objects, add_rows, batches, inventory
+from fastapi_filestore.service.inventory import Inventory, add_objects, add_rows, batches, inventory, place_of
 from fastapi_filestore.service.observation import Observation, difference, each, facts, observe
-from fastapi_filestore.service.references import Database, FileTable, Location, Reference, database
+from fastapi_filestore.service.orphans import SUSPECTS_AT_ONCE, OrphanSearch, locations
+from fastapi_filestore.service.references import FiledRow, FileTable, Location, Reference
+from fastapi_filestore.service.reports import found, repaired, unchecked, unknown_class, unreadable
+from fastapi_filestore.service.tables import (
+    Database,
+    Known,
+    Models,
+    file_tables,
+    locate,
+    mapped_tables,
+    metadata_of,
+    models_in,
+    name_of,
+    plain_engine,
+)
 from fastapi_filestore.storage.backend import UnfinishedUpload, UnfinishedUploads
+from fastapi_filestore.storage.keys import HeldKey
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 DEFAULT_GRACE = timedelta(hours=24)
 """How old an object must be to be an orphan: older than any upload with its transaction, with or without a ledger."""
 
-SUSPECTS_AT_ONCE = 5000
-"""Suspected orphans that one statement looks for in all rows."""
-PARAMETERS = 30_000
-"""The most that a statement may have, in the database that allows least."""
 REFERENCES_AT_ONCE = 200
 
-ORPHANS, ROWS, UPLOADS = range(3)
+UNREADABLE, ORPHANS, ROWS, UPLOADS = range(-1, 3)
 """The stages of an audit."""
+
+NO_OTHERS: Mapping[Engine | AsyncEngine, Models] = MappingProxyType({})
 
 Findings = AsyncGenerator[Finding, None]
 
@@ -52,16 +76,20 @@ class Audit:
         fix: The kinds of findings to put right.
         backends: Keys of the backends whose every object should belong to a row; those that columns name if None.
         cursor: How far it has come: another audit goes on there, with `after=`.
+        at_most: How many orphans of one backend may be deleted; 100 or 1 % of its objects, whichever is more, if None.
+        coverage: What it has looked through so far.
     """
 
-    databases: Callable[[], Awaitable[Sequence[Database]]]
+    databases: Callable[[], Awaitable[Known]]
     registry: StorageRegistry = storages
     grace: timedelta = DEFAULT_GRACE
     verify: bool = False
     fix: Collection[FindingKind | str] = ()
     backends: Collection[str] | None = None
     cursor: str | None = None
-    _known: Sequence[Database] = field(init=False, default=())
+    at_most: int | None = None
+    coverage: Coverage = field(init=False, default_factory=Coverage)
+    _known: Known = field(init=False, default=Known(()))
     _before: datetime = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,15 +100,21 @@ class Audit:
     async def __aiter__(self) -> AsyncIterator[Finding]:
         self._known = await self.databases()
         self._before = await self._now() - self.grace
+        self.coverage = Coverage(sorted({name_of(table) for _, table in self._tables()}), unknown=self._known.unknown)
         with inventory() as stock:
-            for findings in (self._take_stock(stock), self._orphans(stock), self._rows(stock), self._uploads()):
+            stages = (self._take_stock(stock), self._unreadable(stock), self._orphans(stock), self._rows(stock))
+            for findings in (*stages, self._uploads()):
                 async with aclosing(findings):
                     async for finding in findings:
                         yield finding
 
     async def _now(self) -> datetime:
         # The database's clock is the one that all workers share.
-        return datetime.fromtimestamp(await run_despite_others(self._known[0].engine, _read_clock), UTC)
+        clock = await run_despite_others(self._known.databases[0].engine, _read_clock)
+        return datetime.fromtimestamp(clock, UTC)
+
+    def _tables(self) -> Iterator[tuple[Database, FileTable]]:
+        return ((one, table) for one in self._known.databases for table in one.tables)
 
     def _start(self, stage: int) -> Location | None:
         """Return where to begin in a stage; None if the stage is behind us."""
@@ -96,64 +130,76 @@ class Audit:
 
     async def _take_stock(self, stock: Inventory) -> Findings:
         """List the objects, then read the rows: what is stored meanwhile is at worst a row without an object."""
-        unseen = list[str]()
         for key in self._audited():
             try:
                 await add_objects(stock, self.registry.get_backend(key))
+                self.coverage.backends.append(key)
             except StorageError as error:
-                unseen.append(key)
-                yield _unchecked(Position(ORPHANS, key), error)
-        for one in self._known:
-            for table in one.tables:
-                await add_rows(stock, one.engine, table)
-        for key in unseen:
+                yield unchecked(Position(UNREADABLE, key), error)
+        for one, table in self._tables():
+            await add_rows(stock, one.engine, table, self.coverage.backends)
+        for name, backends in stock.doubtful.items():
+            self.coverage.keep(backends, f"{name} has values that can't be read as files.")
+        for key in set(self._audited()).difference(self.coverage.backends):
             await stock.forget_backend(key)
         await stock.sort()
 
     def _audited(self) -> list[str]:
         if self.backends is not None:
             return sorted(set(self.backends))
-        tables = [table for one in self._known for table in one.tables]
-        named = {table.backend_of(column) for table in tables for column in table.columns}
+        named = {table.backend_of(one) for _, table in self._tables() if table.is_asked for one in table.columns}
         # Rows of a backend that nobody registered are findings themselves.
         return sorted(key for key in named if key in self.registry)
+
+    # -- rows that can't be read ---------------------------------------------------------------------------
+
+    async def _unreadable(self, stock: Inventory) -> Findings:
+        after = self._start(UNREADABLE)
+        while after and (rows := await stock.unreadable(after=after, limit=REFERENCES_AT_ONCE)):
+            # Asked again: somebody may have put it right meanwhile.
+            problems = {
+                one.row: (table.backend_of(table.table.c[one.row.column]), one.problem)
+                async for table, row in self._reread(rows)
+                for one in row.unreadable
+            }
+            for row in rows:
+                if still := problems.get(row):
+                    yield unreadable(Position(UNREADABLE, *place_of(row)), row, *still)
+            after = place_of(rows[-1])
+            self._reach(UNREADABLE, after)
 
     # -- objects without rows ----------------------------------------------------------------------------
 
     async def _orphans(self, stock: Inventory) -> Findings:
         after = self._start(ORPHANS)
-        while after and (suspects := await stock.orphans(after=after, before=self._before, limit=self._at_once())):
-            held = await self._locations(Database.known, [one.path for one in suspects])
-            unknown = [one for one in suspects if one not in held]
+        if after is None:
+            return
+        search = OrphanSearch(stock, self._known, self._before)
+        if FindingKind.ORPHAN in self.fix:
+            await search.keep_if_in_doubt(self.coverage, after, self.at_most)
+            for name in self._known.unknown:
+                yield unknown_class(Position(ORPHANS, *after), name)
+        while suspects := await search.suspects(after):
+            unknown = await search.without_rows(suspects)
             # Asked last: whatever was being deleted is gone now, and whatever was written again is young.
             for finding in await each(self._examine_orphan, unknown):
                 if finding is not None:
                     yield finding
             self._reach(ORPHANS, after := suspects[-1])
 
-    def _at_once(self) -> int:
-        columns = max((sum(len(table.columns) for table in one.tables) for one in self._known), default=0)
-        return min(SUSPECTS_AT_ONCE, PARAMETERS // (columns + 1))
-
-    async def _locations(
-        self, ask: Callable[[Database, Sequence[str], Connection], set[Location]], paths: Sequence[str]
-    ) -> set[Location]:
-        found = set[Location]()
-        for one in self._known:
-            found |= await run_despite_others(one.engine, partial(ask, one, paths))
-        return found
-
     async def _examine_orphan(self, at: Location) -> Finding | None:
         position, seen = Position(ORPHANS, *at), await observe(self.registry, at)
         if seen.error is not None:
-            return _finding(seen.error[0], position, detail=seen.error[1])
+            return found(seen.error[0], position, detail=seen.error[1])
         if seen.info is None or seen.info.last_modified >= self._before:
             return None
-        finding = partial(_finding, FindingKind.ORPHAN, position)
+        finding = partial(found, FindingKind.ORPHAN, position)
         detail = f"No row holds it, and no ledger knows of it: {seen.info.size} bytes of {seen.info.last_modified}."
         if FindingKind.ORPHAN not in self.fix:
             return finding(detail=detail)
-        return await _fixed(finding, detail, self.registry.get_backend(at.backend).delete(at.path))
+        if reason := self.coverage.kept.get(at.backend):
+            return finding(detail=f"{detail} It was not deleted: {reason}")
+        return await repaired(finding, detail, self.registry.get_backend(at.backend).delete(HeldKey(at.path)))
 
     # -- rows without their objects ------------------------------------------------------------------------
 
@@ -165,7 +211,9 @@ class Audit:
         async for batch in stock.references(after=after, everything=self.verify, limit=REFERENCES_AT_ONCE):
             seen = await each(look, [one.location for one in batch])
             # Asked last: a row that still holds a file whose object was missing before has lost it.
-            current = await self._reread(batch)
+            current = {
+                one.place: one async for _, row in self._reread([one.row for one in batch]) for one in row.references
+            }
             for reference, observation in zip(batch, seen, strict=True):
                 if still := current.get(reference.place):
                     async for finding in self._compare(still, observation):
@@ -173,32 +221,27 @@ class Audit:
             self._reach(ROWS, batch[-1].location)
         self._reach(UPLOADS)
 
-    async def _reread(self, references: Iterable[Reference]) -> dict[tuple[RowIdentity, Location], Reference]:
-        identities: dict[str, set[tuple[object, ...]]] = defaultdict(set)
-        for one in references:
-            identities[one.row.table].add(one.row.identity)
-        found: dict[tuple[RowIdentity, Location], Reference] = {}
-        for name, keys in identities.items():
-            known, table = self._table(name)
-            rows = await run_despite_others(known.engine, partial(table.reread, identities=keys))
-            found.update((one.place, one) for one in rows)
-        return found
-
-    def _table(self, name: str) -> tuple[Database, FileTable]:
-        return next((one, table) for one in self._known for table in one.tables if table.table.fullname == name)
+    async def _reread(self, rows: Iterable[RowIdentity]) -> AsyncIterator[tuple[FileTable, FiledRow]]:
+        identities: dict[tuple[Engine, FileTable], set[tuple[object, ...]]] = defaultdict(set)
+        for row in rows:
+            for place in self._known.tables_of(row):
+                identities[place].add(row.identity)
+        for (engine, table), keys in identities.items():
+            for found_row in await run_despite_others(engine, partial(table.reread, identities=keys)):
+                yield table, found_row
 
     async def _compare(self, reference: Reference, seen: Observation) -> Findings:
         differs = difference(reference, seen)
         if differs is not None:
             kind, detail = differs
-            finding = partial(_finding, kind, Position(ROWS, *reference.location), row=reference.row)
+            finding = partial(found, kind, Position(ROWS, *reference.location), row=reference.row)
             fixes = kind in self.fix
-            yield await _fixed(finding, detail, self._correct(reference, seen)) if fixes else finding(detail=detail)
+            yield await repaired(finding, detail, self._correct(reference, seen)) if fixes else finding(detail=detail)
 
     async def _correct(self, reference: Reference, seen: Observation) -> None:
-        known, table = self._table(reference.row.table)
-        correct = partial(table.correct, reference=reference, facts=facts(reference, seen))
-        await run_despite_others(known.engine, correct)
+        for engine, table in self._known.tables_of(reference.row):
+            correct = partial(table.correct, reference=reference, facts=facts(reference, seen))
+            await run_despite_others(engine, correct)
 
     # -- uploads without an end ------------------------------------------------------------------------------
 
@@ -210,49 +253,31 @@ class Audit:
                     async for finding in self._unfinished(key, backend):
                         yield finding
                 except (ConfigurationError, StorageError) as error:
-                    yield _unchecked(Position(UPLOADS, key), error)
+                    yield unchecked(Position(UPLOADS, key), error)
 
     async def _unfinished(self, key: str, backend: UnfinishedUploads) -> Findings:
         async for uploads in batches(backend.unfinished_uploads(), SUSPECTS_AT_ONCE):
             old = [one for one in uploads if one.started < self._before]
-            live = await self._locations(Database.intended, [one.path for one in old])
+            live = await locations(self._known, Database.intended, [one.path for one in old])
             for upload in old:
                 if (key, upload.path) not in live:
                     yield await self._report_unfinished(key, backend, upload)
 
     async def _report_unfinished(self, key: str, backend: UnfinishedUploads, upload: UnfinishedUpload) -> Finding:
-        finding = partial(_finding, FindingKind.UNFINISHED_UPLOAD, Position(UPLOADS, key, upload.path))
+        finding = partial(found, FindingKind.UNFINISHED_UPLOAD, Position(UPLOADS, key, upload.path))
         detail = f"It began at {upload.started} and never ended."
         if FindingKind.UNFINISHED_UPLOAD not in self.fix:
             return finding(detail=detail)
-        return await _fixed(finding, detail, backend.abort_upload(upload))
+        return await repaired(finding, detail, backend.abort_upload(upload))
 
 
 def _read_clock(connection: Connection) -> float:
     return float(connection.execute(select(database_time())).scalar_one())
 
 
-def _finding(
-    kind: FindingKind, at: Position, *, row: RowIdentity | None = None, detail: str, fixed: bool = False
-) -> Finding:
-    return Finding(kind, at.backend, at.path or None, at.encode(), row, detail, fixed)
-
-
-def _unchecked(at: Position, error: Exception) -> Finding:
-    return _finding(FindingKind.UNCHECKED, at, detail=str(error))
-
-
-async def _fixed(finding: Callable[..., Finding], detail: str, repair: Awaitable[None]) -> Finding:
-    try:
-        await repair
-    except FilestoreError as error:
-        return finding(detail=f"{detail} It could not be fixed: {error}")
-    return finding(detail=detail, fixed=True)
-
-
 def audit(
     engine: Engine | AsyncEngine,
-    models: type | MetaData | Iterable[type | MetaData],
+    models: Models,
     *,
     registry: StorageRegistry = storages,
     grace: timedelta = DEFAULT_GRACE,
@@ -260,6 +285,8 @@ def audit(
     fix: Collection[FindingKind | str] = (),
     backends: Collection[str] | None = None,
     after: str | None = None,
+    at_most: int | None = None,
+    also: Mapping[Engine | AsyncEngine, Models] = NO_OTHERS,
 ) -> Audit:
     """Compare rows and objects both ways; iterate the answer with `async for` for its findings.
 
@@ -267,8 +294,8 @@ def audit(
 
     Args:
         engine: The database of the rows.
-        models: A model, a metadata, or several. All tables of a model's metadata are read, so that no file of another
-            table is taken for an orphan; name a model of each metadata whose files share a backend.
+        models: A model, a metadata, or several. All tables of a model's metadata are read, and those of every other
+            mapped class of this process that are in the database, so that no file of theirs is taken for an orphan.
         registry: Where backends are looked up.
         grace: How old an object, or an unfinished upload, must be to be garbage. Without a ledger, longer than your
             longest upload with its transaction.
@@ -278,20 +305,24 @@ def audit(
         backends: Keys of the backends whose every object should belong to a row; those that the columns name if None.
             Files of rows in any other are looked up one by one, and no orphans are looked for there.
         after: The cursor of a finding, or of an audit, to go on from.
+        at_most: How many orphans of one backend may be deleted. If there are more, none is; 100 or 1 % of its objects,
+            whichever is more, if None.
+        also: Other databases whose rows hold files of the same backends, each with its models.
 
     Raises:
         ConfigurationError: A kind can't be fixed, or a table can't be read.
         InvalidCursorError: `after` is no cursor of an audit.
     """
-    plain = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
-    given = [models] if isinstance(models, type | MetaData) else list(models)
+    wanted = defaultdict[Engine, list[MetaData]](list)
+    for place, some in ((engine, models), *also.items()):
+        wanted[plain_engine(place)] += map(metadata_of, models_in(some))
 
-    async def databases() -> Sequence[Database]:
-        return [database(plain, map(metadata_of, given), registry=registry)]
+    async def find() -> Known:
+        metadatas, others = [one for some in wanted.values() for one in some], mapped_tables()
+        places = {
+            place: list(dict.fromkeys([*(table for one in some for table in file_tables(one)), *others]))
+            for place, some in wanted.items()
+        }
+        return await locate(places, metadatas, registry=registry)
 
-    return Audit(databases, registry, grace, verify, fix, backends, after)
-
-
-def metadata_of(model: type | MetaData) -> MetaData:
-    """Return a metadata itself, or that of a model."""
-    return model if isinstance(model, MetaData) else inspect(model).local_table.metadata
+    return Audit(find, registry, grace, verify, fix, backends, after, at_most)

@@ -1,7 +1,7 @@
 """Where an application's rows are: the engines behind its session dependency."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from inspect import Parameter, signature
 from typing import Any
@@ -9,16 +9,29 @@ from typing import Any
 from sqlalchemy import Engine, MetaData, Table, inspect, update
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
+from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Session, registry, scoped_session
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.bridge import plain_session
+from fastapi_filestore.orm.file_attributes import file_mappers
 from fastapi_filestore.orm.ledger import LedgerAccess, ledger_of
-from fastapi_filestore.service.audit import metadata_of
-from fastapi_filestore.service.references import Database, database, file_tables
+from fastapi_filestore.service.tables import (
+    Database,
+    Known,
+    database,
+    file_tables,
+    locate,
+    mapped_tables,
+    metadata_of,
+)
 from fastapi_filestore.storage.registry import StorageRegistry
 
+Places = Mapping[Engine, Collection[Table]]
+"""Databases, each with the tables that may be in it."""
 REMEDY = "Give the engine of the rows: Filestore(get_session, engine=engine)."
+
+SHARDS = "Sweep each with sweep(engine, ledger); audit them together: audit(one, Model, also={other: Model})."
 
 
 class Databases:
@@ -42,53 +55,72 @@ class Databases:
         metadatas = (metadata_of(model) for model in self._models)
         return bool(self._models) and (self._engine is not None or any(ledger_of(one) for one in metadatas))
 
-    async def find(self) -> list[Database]:
-        """Return the databases.
+    async def of_models(self) -> list[Database]:
+        """Return the databases of the models' metadata, without asking them.
 
         Raises:
             ConfigurationError: There is no model to look for, or no engine is known.
         """
-        metadatas = {metadata_of(model): None for model in self._models}
-        if not metadatas:
-            raise ConfigurationError(
-                "No model is known yet: give Filestore.service or Filestore.router each model, where the application "
-                "is put together."
-            )
-        if self._engine is not None:
-            return [database(self._engine, metadatas, registry=self._registry)]
-        async with _opened(self._get_session) as session:
-            return self._behind(session, metadatas)
+        places, _ = await self._candidates(self._metadatas(), every_class=False)
+        return [database(engine, tables, asked=tables, registry=self._registry) for engine, tables in places.items()]
+
+    async def find(self) -> Known:
+        """Find the tables of the models' metadata, and of every other mapped class of this process with files.
+
+        Raises:
+            ConfigurationError: There is no model to look for, no engine is known, or a model's tables are not there.
+        """
+        metadatas = self._metadatas()
+        places, nowhere = await self._candidates(metadatas, every_class=True)
+        return await locate(places, metadatas, nowhere=nowhere, registry=self._registry)
 
     async def ledgers(self) -> list[LedgerAccess]:
         """Return the ledgers, each with its engine; `ConfigurationError` if there is none."""
-        accesses = [LedgerAccess(ledger, one.engine) for one in await self.find() for ledger in one.ledgers]
+        accesses = [LedgerAccess(ledger, one.engine) for one in await self.of_models() for ledger in one.ledgers]
         if not accesses:
             raise ConfigurationError(
                 "There is nothing to sweep: the models have no ledger. Call add_ledger(Base.metadata) where Base is."
             )
         return accesses
 
-    def _behind(self, session: Session, metadatas: Iterable[MetaData]) -> list[Database]:
+    def _metadatas(self) -> list[MetaData]:
+        if not self._models:
+            raise ConfigurationError(
+                "No model is known yet: give Filestore.service or Filestore.router each model, where the application "
+                "is put together."
+            )
+        return list(dict.fromkeys(map(metadata_of, self._models)))
+
+    async def _candidates(self, metadatas: Collection[MetaData], *, every_class: bool) -> tuple[Places, list[Table]]:
+        """Return the tables by the database where they may be, and those that no database is known for."""
+        own, others = [table for one in metadatas for table in file_tables(one)], mapped_tables() if every_class else {}
+        tables = list(dict.fromkeys([*own, *others]))
+        if self._engine is not None:
+            return {self._engine: tables}, []
+        async with _opened(self._get_session) as session:
+            return self._behind(session, tables)
+
+    def _behind(self, session: Session, tables: Sequence[Table]) -> tuple[Places, list[Table]]:
         registries: set[registry] = {inspect(model).registry for model in self._models}
-        mappers: dict[Any, Any] = {one.local_table: one for mapped in registries for one in mapped.mappers}
-        engines: dict[Engine, set[Table]] = defaultdict(set)
-        for metadata in metadatas:
-            for table in file_tables(metadata):
-                engines[_engine_of(session, mapper=mappers.get(table), clause=update(table))].add(table)
-        return [
-            database(engine, metadatas, registry=self._registry, is_here=tables.__contains__)
-            for engine, tables in engines.items()
-        ]
+        mapped = [*file_mappers(), *(one for bases in registries for one in bases.mappers)]
+        mappers: dict[Any, Any] = {one.local_table: one for one in mapped}
+        if isinstance(session, ShardedSession):
+            raise ConfigurationError(f"The session of get_session has its rows in several shards. {SHARDS}")
+        places, nowhere = defaultdict[Engine, list[Table]](list), list[Table]()
+        for table in tables:
+            engine = _engine_of(session, mapper=mappers.get(table), clause=update(table))
+            (nowhere if engine is None else places[engine]).append(table)
+        if tables and not places:
+            raise ConfigurationError(f"The session of get_session is bound to no engine. {REMEDY}")
+        return places, nowhere
 
 
-def _engine_of(session: Session, **target: Any) -> Engine:
+def _engine_of(session: Session, **target: Any) -> Engine | None:
     try:
         bind = session.get_bind(**target)
     except UnboundExecutionError:
-        bind = None
-    if not isinstance(bind, Engine):
-        raise ConfigurationError(f"The session of get_session is bound to no engine. {REMEDY}")
-    return bind
+        return None
+    return bind if isinstance(bind, Engine) else None
 
 
 @asynccontextmanager

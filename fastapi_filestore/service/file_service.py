@@ -182,11 +182,17 @@ class FileService(Transactional[ModelT]):
 
     @noted
     async def file(self, identity: object, *, field: str | None = None) -> FileObject:
-        """Return the file of a row; `FileNotSetError` if the column is empty."""
+        """Return the file of a row.
+
+        Raises:
+            FileNotSetError: The column is empty.
+            UnreadableFileError: It holds something else.
+        """
         attribute = file_attribute(self.model, field)
         files = attribute.files(await self.get(identity))
         if not files:
             raise FileNotSetError(self.model.__name__, attribute.name)
+        files[0].refuse_unreadable()
         return files[0]
 
     @noted

@@ -22,6 +22,8 @@ class FindingKind(StrEnum):
     """A row whose object has other bytes, by their SHA-256."""
     ETAG = "etag"
     """A row whose object has another entity tag: somebody wrote it again."""
+    UNREADABLE_ROW = "unreadable_row"
+    """A row whose file column holds something else than files: which objects it holds nobody knows."""
     UNKNOWN_BACKEND = "unknown_backend"
     """A row whose backend is not registered."""
     UNFINISHED_UPLOAD = "unfinished_upload"
@@ -77,7 +79,7 @@ class Finding:
 class Position(NamedTuple):
     """How far an audit has come: the stage, and the last location that it has settled in it."""
 
-    stage: int = 0
+    stage: int = -1
     backend: str = ""
     path: str = ""
 

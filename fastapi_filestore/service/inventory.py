@@ -7,7 +7,7 @@ of memory when it builds an index, and joins the two by it.
 import asyncio
 import pickle
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
@@ -37,17 +37,21 @@ SETTINGS = (
 TABLES = (
     "CREATE TABLE objects (backend TEXT, path TEXT, size INTEGER, etag TEXT, modified REAL)",
     "CREATE TABLE refs (backend TEXT, path TEXT, size INTEGER, etag TEXT, checksum TEXT, row BLOB)",
+    "CREATE TABLE held (backend TEXT, path TEXT)",
+    "CREATE TABLE unreadable (name TEXT, place TEXT, row BLOB, PRIMARY KEY (name, place)) WITHOUT ROWID",
 )
 INDEXES = (
     "CREATE INDEX objects_location ON objects (backend, path)",
     "CREATE INDEX refs_location ON refs (backend, path)",
+    "CREATE INDEX held_location ON held (backend, path)",
 )
 ORPHANS = """
-    SELECT backend, path FROM objects AS o
+    FROM objects AS o
     WHERE (backend, path) > (:backend, :path) AND modified < :before
     AND NOT EXISTS (SELECT 1 FROM refs AS r WHERE r.backend = o.backend AND r.path = o.path)
-    ORDER BY backend, path LIMIT :limit
+    AND NOT EXISTS (SELECT 1 FROM held AS h WHERE h.backend = o.backend AND h.path = o.path)
 """
+UNREADABLE = "SELECT row FROM unreadable WHERE (name, place) > (:backend, :path) ORDER BY name, place LIMIT :limit"
 REFERENCES = """
     SELECT r.row, r.backend, r.path, r.size, r.etag, r.checksum FROM refs AS r
     LEFT JOIN objects AS o ON o.backend = r.backend AND o.path = r.path
@@ -58,10 +62,14 @@ REFERENCES = """
 
 
 class Inventory:
-    """The objects that stores list and the references that rows hold, side by side on disk."""
+    """The objects that stores list and the references that rows hold, side by side on disk.
+
+    `doubtful` are the tables that have rows which can't be read, each with the backends whose objects these may hold.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.doubtful: dict[str, set[str]] = {}
 
     async def add_objects(self, backend: str, objects: Iterable[ObjectInfo]) -> None:
         """Take in a part of a listing."""
@@ -72,6 +80,20 @@ class Inventory:
         """Take in what rows hold."""
         rows = [(*one.location, one.size, one.etag, one.checksum, _row(one.row)) for one in references]
         await self._insert("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    async def add_held(self, locations: Iterable[Location]) -> None:
+        """Take in where no object is an orphan, whatever else there is to say of it."""
+        await self._insert("INSERT INTO held VALUES (?, ?)", list(locations))
+
+    async def add_unreadable(self, rows: Iterable[RowIdentity]) -> None:
+        """Take in which rows can't be read."""
+        values = [(*place_of(row), _row(row)) for row in rows]
+        await self._insert("INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?)", values)
+
+    async def unreadable(self, *, after: Location, limit: int) -> list[RowIdentity]:
+        """Return the next rows that could not be read, after one's place."""
+        found = await self._run(UNREADABLE, {**after._asdict(), "limit": limit})
+        return [_identity(row) for (row,) in found]
 
     async def forget_backend(self, backend: str) -> None:
         """Drop all that is known of a backend."""
@@ -85,8 +107,20 @@ class Inventory:
 
     async def orphans(self, *, after: Location, before: datetime, limit: int) -> list[Location]:
         """Return the next objects that no row held, last modified before a moment."""
-        found = await self._run(ORPHANS, {**after._asdict(), "before": before.timestamp(), "limit": limit})
+        values = {**after._asdict(), "before": before.timestamp(), "limit": limit}
+        found = await self._run(f"SELECT backend, path {ORPHANS} ORDER BY backend, path LIMIT :limit", values)
         return [Location(backend, path) for backend, path in found]
+
+    async def count_orphans(self, *, after: Location, before: datetime) -> int:
+        """Return how many objects of a backend that no row held there are, at the most."""
+        values = {**after._asdict(), "before": before.timestamp()}
+        [(count,)] = await self._run(f"SELECT count(*) {ORPHANS} AND backend = :backend", values)
+        return int(count)
+
+    async def count_objects(self, backend: str) -> int:
+        """Return how many objects a backend has."""
+        [(count,)] = await self._run("SELECT count(*) FROM objects WHERE backend = ?", (backend,))
+        return int(count)
 
     async def references(self, *, after: Location, everything: bool, limit: int) -> AsyncIterator[list[Reference]]:
         """Yield batches of references: of every file, or of those only whose object is not there or looks different."""
@@ -100,6 +134,11 @@ class Inventory:
 
     async def _run(self, statement: str, values: Any = ()) -> list[Any]:
         return await finish(asyncio.to_thread(lambda: self._connection.execute(statement, values).fetchall()))
+
+
+def place_of(row: RowIdentity) -> Location:
+    """Return where a row that can't be read is in their order."""
+    return Location(row.table, f"{row.column} {row.identity!r}")
 
 
 def _identity(row: bytes) -> RowIdentity:
@@ -133,12 +172,29 @@ async def add_objects(stock: Inventory, backend: StorageBackend) -> None:
         await stock.add_objects(backend.key, objects)
 
 
-async def add_rows(stock: Inventory, engine: Engine, table: FileTable) -> None:
-    """Read the rows of a table into an inventory, in many short transactions: a long one would be in others' way."""
-    last: tuple[Any, ...] | None = None
+async def add_rows(stock: Inventory, engine: Engine, table: FileTable, backends: Collection[str]) -> None:
+    """Read the rows of a table into an inventory, in many short transactions: a long one would be in others' way.
+
+    Rows that can't be read may hold objects of the backends, among those given, that the table's columns, other rows of
+    it, or such a value itself name.
+    """
+    last, named, doubtful = None, table.backends, False
     while rows := await run_despite_others(engine, partial(table.read, after=last)):
-        await stock.add_references(reference for _, references in rows for reference in references)
-        last = rows[-1][0]
+        references = [reference for row in rows for reference in row.references]
+        await stock.add_references(references if table.is_asked else ())
+        # Some stores read a backslash as a slash, and list it so.
+        listed = (Location(one.backend, one.path.replace("\\", "/")) for one in references)
+        await stock.add_held(
+            at for one, at in zip(references, listed, strict=True) if at != one.location or not table.is_asked
+        )
+        await stock.add_unreadable(one.row for row in rows for one in row.unreadable)
+        named.update(one.backend for one in references)
+        texts = [text for row in rows for one in row.unreadable for text in one.texts]
+        named.update(backend for backend in backends if any(backend in text for text in texts))
+        doubtful = doubtful or any(row.unreadable for row in rows)
+        last = rows[-1].identity
+    if doubtful:
+        stock.doubtful[table.table.fullname] = named.intersection(backends)
 
 
 async def batches(items: AsyncIterator[T], size: int) -> AsyncIterator[list[T]]:

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from fastapi_filestore.errors import ObjectNotFoundError, StorageError, UnknownBackendError
+from fastapi_filestore.errors import InvalidKeyError, ObjectNotFoundError, StorageError, UnknownBackendError
 from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.service.findings import FindingKind
 from fastapi_filestore.service.references import Location, Reference
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream
+from fastapi_filestore.storage.keys import HeldKey
 from fastapi_filestore.storage.registry import StorageRegistry
 
 S = TypeVar("S")
@@ -36,10 +37,10 @@ async def observe(registry: StorageRegistry, at: Location, *, read: bool = False
     try:
         store = registry.get_backend(at.backend)
         if not read:
-            return Observation(await store.head(at.path))
-        stream = await store.open(at.path)
+            return Observation(await store.head(HeldKey(at.path)))
+        stream = await store.open(HeldKey(at.path))
         return Observation(stream.info, await _digest(stream))
-    except ObjectNotFoundError:
+    except (ObjectNotFoundError, InvalidKeyError):
         return Observation()
     except UnknownBackendError as error:
         return Observation(error=(FindingKind.UNKNOWN_BACKEND, str(error)))

@@ -1,46 +1,44 @@
 """What the rows of a database say of files, read from the tables in batches, without mapping a row to an object."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import (
     JSON,
     Column,
     ColumnElement,
     Connection,
-    Engine,
-    MetaData,
     Select,
     SelectBase,
     Table,
+    Text,
     and_,
+    case,
+    cast,
     column,
     func,
     literal,
     literal_column,
+    null,
     or_,
     select,
     tuple_,
     type_coerce,
-    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.errors import ConfigurationError, UnreadableFileError
+from fastapi_filestore.file_object.record import JSONFile, NotJSON, files_in, path_of, size_in, spellings, text_in
 from fastapi_filestore.orm.comparison import backend_of_file, path_of_file
-from fastapi_filestore.orm.ledger import Ledger, ledger_of
+from fastapi_filestore.orm.raw_json import RawJSON
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service.findings import RowIdentity
-from fastapi_filestore.storage.registry import StorageRegistry
 
 ROWS_AT_ONCE = 2000
 """Rows read in one short transaction."""
-
-JSONFile = Mapping[str, Any]
-"""One file as a row holds it."""
 
 
 class Location(NamedTuple):
@@ -71,6 +69,22 @@ class Reference(NamedTuple):
         return self.row, self.location
 
 
+class UnreadableRow(NamedTuple):
+    """A value in a file column that can't be read as files, and the texts in it, which may name backends."""
+
+    row: RowIdentity
+    problem: str
+    texts: frozenset[str]
+
+
+class FiledRow(NamedTuple):
+    """What a row holds: its primary key, its files, and what can't be read as files."""
+
+    identity: tuple[Any, ...]
+    references: list[Reference]
+    unreadable: list[UnreadableRow]
+
+
 @dataclass(frozen=True)
 class FileTable:
     """A table with columns that hold files.
@@ -78,15 +92,20 @@ class FileTable:
     Attributes:
         table: The table.
         default_backend: Key of the backend of files that name none, in columns that name none.
+        columns: The columns that hold files.
+        is_asked: Whether the audit is about its rows; if not, they hold files of the same backends all the same.
     """
 
     table: Table
     default_backend: str
+    columns: tuple[Column[Any], ...]
+    is_asked: bool = True
 
-    @cached_property
-    def columns(self) -> tuple[Column[Any], ...]:
-        """The columns that hold files."""
-        return tuple(one for one in self.table.columns if isinstance(one.type, StoredObject))
+    @classmethod
+    def of(cls, table: Table, default_backend: str, *, leave_out: Collection[str] = (), is_asked: bool = True) -> Self:
+        """Describe a table with its columns that hold files, but for some by name."""
+        columns = (one for one in table.columns if isinstance(one.type, StoredObject) and one.name not in leave_out)
+        return cls(table, default_backend, tuple(columns), is_asked)
 
     @cached_property
     def key(self) -> tuple[Column[Any], ...]:
@@ -98,27 +117,30 @@ class FileTable:
 
     def backend_of(self, one: Column[Any]) -> str:
         """Return the key of the backend of files in a column that name none."""
-        assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
-        return one.type.backend or self.default_backend
+        return _type_of(one).backend or self.default_backend
+
+    @property
+    def backends(self) -> set[str]:
+        """The backends of files that name none."""
+        return {self.default_backend, *map(self.backend_of, self.columns)}
 
     # -- reading -------------------------------------------------------------------------------------
 
-    def read(self, connection: Connection, *, after: tuple[Any, ...] | None) -> list[tuple[tuple[Any, ...], Any]]:
-        """Return the next rows after a primary key: each one's key, and its references."""
+    def read(self, connection: Connection, *, after: tuple[Any, ...] | None) -> list[FiledRow]:
+        """Return the next rows after a primary key."""
         statement = self._rows().order_by(*self.key).limit(ROWS_AT_ONCE)
         if after is not None:
             beyond = self.key[0] > after[0] if len(self.key) == 1 else tuple_(*self.key) > tuple_(*self._bound(after))
             statement = statement.where(beyond)
         return list(self._parsed(connection, statement))
 
-    def reread(self, connection: Connection, identities: Collection[tuple[Any, ...]]) -> list[Reference]:
+    def reread(self, connection: Connection, identities: Collection[tuple[Any, ...]]) -> list[FiledRow]:
         """Return what rows hold now; rows that are gone hold nothing."""
-        statement = self._rows().where(self._is_one_of(identities))
-        return [reference for _, references in self._parsed(connection, statement) for reference in references]
+        return list(self._parsed(connection, self._rows().where(self._is_one_of(identities))))
 
     def _rows(self) -> Select[Any]:
         # As plain JSON: a million rows need no million FileObjects.
-        raw = [type_coerce(one, JSON).label(f"file_{number}") for number, one in enumerate(self.columns)]
+        raw = [type_coerce(one, RawJSON).label(f"file_{number}") for number, one in enumerate(self.columns)]
         return select(*self.key, *raw).where(or_(*(one.is_not(None) for one in self.columns)))
 
     def _bound(self, identity: tuple[Any, ...]) -> list[ColumnElement[Any]]:
@@ -131,45 +153,47 @@ class FileTable:
             *(and_(*(one == value for one, value in zip(self.key, identity, strict=True))) for identity in identities)
         )
 
-    def _parsed(
-        self, connection: Connection, statement: Select[Any]
-    ) -> Iterator[tuple[tuple[Any, ...], list[Reference]]]:
+    def _parsed(self, connection: Connection, statement: Select[Any]) -> Iterator[FiledRow]:
         width = len(self.key)
-        for row in connection.execute(statement):
-            identity = tuple(row[:width])
-            yield identity, list(self._references(identity, row[width:]))
+        for values in connection.execute(statement):
+            found = FiledRow(tuple(values[:width]), [], [])
+            for one, value in zip(self.columns, values[width:], strict=True):
+                row = RowIdentity(self.table.fullname, one.key, found.identity)
+                try:
+                    files = files_in(value, multiple=_type_of(one).multiple)
+                except UnreadableFileError as error:
+                    found.unreadable.append(UnreadableRow(row, error.problem, frozenset(_texts(value))))
+                else:
+                    found.references.extend(self._reference(row, one, file) for file in files)
+            yield found
 
-    def _references(self, identity: tuple[Any, ...], values: Sequence[Any]) -> Iterator[Reference]:
-        for one, value in zip(self.columns, values, strict=True):
-            row = RowIdentity(self.table.fullname, one.key, identity)
-            for file in files_of(value):
-                yield Reference(
-                    row,
-                    file.get("backend") or self.backend_of(one),
-                    path_of(file),
-                    file.get("size"),
-                    file.get("etag"),
-                    file.get("checksum"),
-                )
+    def _reference(self, row: RowIdentity, one: Column[Any], file: JSONFile) -> Reference:
+        backend = file.get("backend") or self.backend_of(one)
+        return Reference(row, backend, path_of(file), size_in(file), text_in(file, "etag"), text_in(file, "checksum"))
 
     # -- looking for objects ---------------------------------------------------------------------------
 
     def holding(self, connection: Connection, paths: Sequence[str]) -> Iterator[SelectBase]:
-        """Yield a query for each column: the locations among `paths` that it holds."""
+        """Yield a query for each column: the locations among `paths` that it holds, as the rows spell them."""
+        spelled = [spelling for path in paths for spelling in spellings(path)]
         for one in self.columns:
-            assert isinstance(one.type, StoredObject), "these are the columns that hold files"
-            file = self._element(connection, one) if one.type.multiple else _json(one)
+            file = self._element(connection, one)
             path, backend = path_of_file(file), backend_of_file(file, self.backend_of(one))
-            yield select(backend.label("backend"), path.label("path")).select_from(self.table).where(path.in_(paths))
+            yield select(backend.label("backend"), path.label("path")).select_from(self.table).where(path.in_(spelled))
 
     def _element(self, connection: Connection, one: Column[Any]) -> ColumnElement[Any]:
+        """Return each file in a column, whether it is to hold one or several; what is no file has no path."""
         match connection.dialect.name:
             case "postgresql":
                 # In its lax mode a value that is no list is a list of one.
-                elements = func.jsonb_path_query(type_coerce(one, JSONB), literal_column("'$[*]'"))
+                elements = func.jsonb_path_query(cast(one, JSONB), literal_column("'$[*]'"))
                 return elements.table_valued(column("value", JSONB), joins_implicitly=True).render_derived().c.value
             case "sqlite":
-                return func.json_each(one).table_valued(column("value", JSON), joins_implicitly=True).c.value
+                each = func.json_each(_listed_on_sqlite(one))
+                listed = each.table_valued(column("value", JSON), column("type"), joins_implicitly=True).c
+                return type_coerce(case((listed.type == "object", listed.value)), JSON)
+            case _ if not _type_of(one).multiple:
+                return type_coerce(one, JSON)
             case other:
                 raise ConfigurationError(
                     f"{self.table.fullname}.{one.key} holds lists of files, which an audit can look into on PostgreSQL "
@@ -184,8 +208,10 @@ class FileTable:
         if connection.dialect.name == "sqlite":
             # The write lock, taken before the read, stands in for a row lock.
             connection.execute(update(self.table).where(condition).values({one: one}))
-        value = connection.execute(select(_json(one)).where(condition).with_for_update()).scalar_one_or_none()
-        corrected = [{**file, **facts} if path_of(file) == reference.path else dict(file) for file in files_of(value)]
+        value = connection.execute(select(type_coerce(one, RawJSON)).where(condition).with_for_update()).scalar()
+        corrected = [
+            {**file, **facts} if path_of(file) == reference.path else dict(file) for file in _readable(value, one)
+        ]
         if not any(path_of(file) == reference.path for file in corrected):
             return False
         stored = corrected if isinstance(value, list) else corrected[0]
@@ -194,73 +220,33 @@ class FileTable:
         return True
 
 
-def _json(one: Column[Any]) -> ColumnElement[Any]:
-    return type_coerce(one, JSON)
+def _readable(value: object, one: Column[Any]) -> list[JSONFile]:
+    try:
+        return files_in(value, multiple=_type_of(one).multiple)
+    except UnreadableFileError:
+        return []
 
 
-def files_of(value: Any) -> list[JSONFile]:
-    """Return the files in the JSON of a column, single or list."""
-    return [file for file in (value if isinstance(value, list) else [value]) if isinstance(file, Mapping)]
+def _type_of(one: Column[Any]) -> StoredObject:
+    assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
+    return one.type
 
 
-def path_of(file: JSONFile) -> str:
-    """Return the object key of a file in JSON; rows of advanced-alchemy have none but the filename."""
-    return str(file.get("path") or file.get("filename"))
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in a value of JSON, or what is no JSON as it is."""
+    waiting = [value.value if isinstance(value, NotJSON) else value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, Mapping):
+            waiting += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            waiting += part
 
 
-def held_by_rows(connection: Connection, metadata: MetaData, paths: Sequence[str]) -> set[Location]:
-    """Return the locations among `paths` that a row of any table of a metadata holds; it reads whole tables."""
-    tables = [FileTable(table, default_backend="") for table in file_tables(metadata)]
-    return _locations(connection, [statement for table in tables for statement in table.holding(connection, paths)])
-
-
-@dataclass(frozen=True)
-class Database:
-    """One database: the tables in it that hold files, and the ledgers beside them."""
-
-    engine: Engine
-    tables: tuple[FileTable, ...]
-    ledgers: tuple[Ledger, ...]
-
-    def known(self, paths: Sequence[str], connection: Connection) -> set[Location]:
-        """Return the locations among `paths` that a row holds or a ledger knows of, as of one moment."""
-        held = [statement for table in self.tables for statement in table.holding(connection, paths)]
-        # One statement sees one state: a file that moves to another row, or into a deletion intent, is in either.
-        return _locations(connection, [*held, *self._intents(paths)])
-
-    def intended(self, paths: Sequence[str], connection: Connection) -> set[Location]:
-        """Return the locations among `paths` that a ledger knows of."""
-        return _locations(connection, list(self._intents(paths)))
-
-    def _intents(self, paths: Sequence[str]) -> Iterator[SelectBase]:
-        for ledger in self.ledgers:
-            backend, path = ledger.table.c.backend, ledger.table.c.path
-            yield select(backend, path).where(path.in_(paths))
-
-
-def _locations(connection: Connection, statements: Sequence[SelectBase]) -> set[Location]:
-    if not statements:
-        return set()
-    rows: Sequence[Any] = connection.execute(union_all(*statements)).all()
-    return {Location(backend, path) for backend, path in rows}
-
-
-def database(
-    engine: Engine,
-    metadatas: Iterable[MetaData],
-    *,
-    registry: StorageRegistry,
-    is_here: Callable[[Table], bool] = lambda table: True,
-) -> Database:
-    """Describe the part of metadatas that is in one database."""
-    here = {one: [table for table in file_tables(one) if is_here(table)] for one in metadatas}
-    default = registry.default_key or ""
-    tables = tuple(FileTable(table, default) for found in here.values() for table in found)
-    # A ledger is beside the tables that it covers.
-    ledgers = tuple(ledger for one, found in here.items() if found and (ledger := ledger_of(one)) is not None)
-    return Database(engine, tables, ledgers)
-
-
-def file_tables(metadata: MetaData) -> list[Table]:
-    """Return the tables of a metadata that hold files."""
-    return [table for table in metadata.tables.values() if any(isinstance(one.type, StoredObject) for one in table.c)]
+def _listed_on_sqlite(one: Column[Any]) -> ColumnElement[Any]:
+    """Return a value of JSON as a list; NULL for what is no JSON, which SQLite would stop at."""
+    text = cast(one, Text)
+    is_list = func.json_type(text) == "array"
+    return case((func.json_valid(text) == 0, null()), (is_list, text), else_=func.json_array(func.json(text)))

@@ -46,7 +46,7 @@ class Rows(Generic[ModelT]):
     def seen(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files of a row, `RowNotFoundError` if there is none, and give the connection back."""
         with in_passing(session):
-            return attribute.files(self.fetch(session, identity))
+            return attribute.held(self.fetch(session, identity))
 
     def held(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files that a row holds in the database now, and lock it; `RowNotFoundError` if there is none."""

@@ -11,7 +11,7 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.engines import has_room, run_on_engine
 from fastapi_filestore.orm.triggers.installed import COMPLETE, lacking_triggers
 from fastapi_filestore.service.databases import Databases
-from fastapi_filestore.service.references import Database
+from fastapi_filestore.service.tables import Database
 
 PATIENCE = 5.0
 """Seconds that all databases may take to answer: an application starts without them, too."""
@@ -31,7 +31,7 @@ async def check_databases(databases: Databases, *, probe: bool) -> None:
     lacking = list[str]()
     try:
         async with asyncio.timeout(PATIENCE):
-            for database in await databases.find() if databases.are_known else ():
+            for database in await databases.of_models() if databases.are_known else ():
                 if has_room(database.engine):
                     lacking += await run_on_engine(database.engine, partial(_check, database=database))
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being asked must not keep it from starting

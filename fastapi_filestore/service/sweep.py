@@ -21,7 +21,7 @@ from fastapi_filestore.errors import FilestoreError, StorageTimeoutError, Storag
 from fastapi_filestore.orm.ledger import DELETION, Ledger, database_time, explain_missing
 from fastapi_filestore.orm.outages import is_contention
 from fastapi_filestore.service.contention import run_despite_others
-from fastapi_filestore.service.references import held_by_rows
+from fastapi_filestore.service.tables import held_by_rows
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 T = TypeVar("T")

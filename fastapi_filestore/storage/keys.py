@@ -13,6 +13,16 @@ UNLISTABLE = frozenset("\ufffe\uffff")
 """No XML can hold these, and listings are XML."""
 
 
+class HeldKey(str):
+    """The key of an object that another program stored, as a row or a listing has it.
+
+    It may hold a backslash, as the names of Windows clients' files do. Stores differ in what they read that as, but
+    each reads it as it was written there.
+    """
+
+    __slots__ = ()
+
+
 def generate_key() -> str:
     """Return a fresh key: opaque, unique, ASCII, and sharded so that no local folder grows too long."""
     token = secrets.token_hex(16)
@@ -29,7 +39,24 @@ def check_key(path: str) -> str:
         InvalidKeyError: The key is empty, longer than 1,024 bytes or not UTF-8, has a part that is empty, `.` or
             `..`, begins or ends with a slash, or holds a backslash, a control character, U+FFFE or U+FFFF.
     """
-    problem = _problem(path)
+    return _checked(path, _problem(path) or _backslash_problem(path))
+
+
+def check_held_key(path: str) -> str:
+    """Return a key to read or delete an object by; a `HeldKey` may hold a backslash.
+
+    Raises:
+        InvalidKeyError: No store can hold an object of that key, or stores would misread it.
+    """
+    return _checked(path, _problem(path) or (None if isinstance(path, HeldKey) else _backslash_problem(path)))
+
+
+def can_be_held(path: str) -> bool:
+    """Tell whether any store can hold an object of a key."""
+    return _problem(path) is None
+
+
+def _checked(path: str, problem: str | None) -> str:
     if problem:
         raise InvalidKeyError(f"The object key {_shown(path)} {problem}.", key=path)
     return path
@@ -42,12 +69,16 @@ def _problem(path: str) -> str | None:
         return "begins or ends with a slash: stores would drop it"
     if not _NO_PART.isdisjoint(path.split("/")):
         return "has a part that is empty, '.' or '..'"
+    if "\\" in path and ".." in path.replace("\\", "/").split("/"):
+        return "leads out of its folder, where a backslash is a slash"
     return _character_problem(path) or _length_problem(path)
 
 
+def _backslash_problem(path: str) -> str | None:
+    return "holds a backslash: some stores read it as a slash" if "\\" in path else None
+
+
 def _character_problem(path: str) -> str | None:
-    if "\\" in path:
-        return "holds a backslash: some stores read it as a slash"
     if path.isprintable():  # as every generated key is
         return None
     if any(unicodedata.category(character) == "Cc" for character in path):

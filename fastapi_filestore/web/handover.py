@@ -9,7 +9,7 @@ from fastapi_filestore.errors import SigningUnavailableError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.storage.backend import DownloadURLs, LocalObjects
-from fastapi_filestore.storage.keys import check_key
+from fastapi_filestore.storage.keys import check_held_key
 from fastapi_filestore.web.delivery import Delivery
 
 REDIRECT_SECONDS = 60
@@ -55,7 +55,7 @@ def _local_target(file: FileObject) -> str | None:
     backend = file.backend_in_use()
     if file.path is None or not isinstance(backend, LocalObjects) or backend.folder is None:
         return None
-    return quote(check_key(file.path))
+    return quote(check_held_key(file.path))
 
 
 async def _remote_target(file: FileObject, delivery: Delivery) -> str | None:

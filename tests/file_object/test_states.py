@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
-from fastapi_filestore import FileObject, ObjectNotFoundError, ObstoreBackend, PendingContentError, StorageRegistry
+from fastapi_filestore import (
+    FileObject,
+    ObjectNotFoundError,
+    ObstoreBackend,
+    PendingContentError,
+    StorageRegistry,
+    UnreadableFileError,
+)
 from fastapi_filestore.file_object import FileState
+from fastapi_filestore.file_object.record import unreadable_file
 from fastapi_filestore.storage.signing import UrlSigner
 from tests.file_object.conftest import keys
 
-PENDING, RESERVED, STORED, GONE = FileState
+PENDING, RESERVED, STORED, GONE, UNREADABLE = FileState
 
 
 async def _empty(registry: StorageRegistry) -> FileObject:
@@ -57,6 +65,10 @@ async def _gone(registry: StorageRegistry) -> FileObject:
     return file
 
 
+async def _unreadable(registry: StorageRegistry) -> FileObject:
+    return unreadable_file("a bare path", "it is text", registry=registry)
+
+
 START: dict[str, Callable[[StorageRegistry], Awaitable[FileObject]]] = {
     "empty": _empty,
     "pending": _pending,
@@ -66,6 +78,7 @@ START: dict[str, Callable[[StorageRegistry], Awaitable[FileObject]]] = {
     "stored": _stored,
     "settled": _settled,
     "gone": _gone,
+    "unreadable": _unreadable,
 }
 """How a file comes into each state."""
 
@@ -142,6 +155,14 @@ TABLE: dict[str, dict[str, FileState | type[Exception]]] = {
         "sign for upload": PendingContentError,
         "confirm": GONE,
         "delete": GONE,
+    },
+    "unreadable": {
+        "save": UnreadableFileError,
+        "read": UnreadableFileError,
+        "sign": UnreadableFileError,
+        "sign for upload": UnreadableFileError,
+        "confirm": UNREADABLE,
+        "delete": UnreadableFileError,
     },
 }
 CASES = [(start, operation) for start, row in TABLE.items() for operation in row]

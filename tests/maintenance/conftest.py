@@ -1,6 +1,7 @@
 """A database of every kind beside a local folder, whose objects' ages a test can choose."""
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -10,17 +11,34 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from weakref import WeakSet
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    String,
+    Text,
+    cast,
+    create_engine,
+    insert,
+    literal,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, configure_mappers
 
 from fastapi_filestore import FileObject, FileService, Finding, ObstoreBackend, Swept, audit, storages, sweep
+from fastapi_filestore.orm import file_attributes
 from fastapi_filestore.orm.engines import run_on_engine
+from fastapi_filestore.orm.file_attributes import file_mappers
 from fastapi_filestore.orm.ledger import DELETION, LedgerAccess
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service import contention
+from tests.maintenance import models
 from tests.maintenance.models import LEDGER, Base, PlainBase, QuickBase, Report
 from tests.servers.postgres import Databases, Postgres
 
@@ -117,6 +135,24 @@ def pending(content: bytes = b"content") -> FileObject:
     return FileObject(filename="a.txt", content=content)
 
 
+def briefly(findings: list[Finding]) -> list[tuple[str, str | None, bool]]:
+    """Return what matters of findings in most tests."""
+    return [(finding.kind.value, finding.path, finding.fixed) for finding in findings]
+
+
+async def write(site: Site, identity: Any, **values: Any) -> None:
+    """Write raw JSON into the columns of a report."""
+    await write_json(site, identity, **{name: json.dumps(value) for name, value in values.items()})
+
+
+async def write_json(site: Site, identity: Any, **texts: str) -> None:
+    """Write the text of JSON, or what is none where the database lets one, into the columns of a report."""
+    kind = JSONB if site.plain.dialect.name == "postgresql" else Text
+    table: Any = Report.__table__
+    raw = {name: type_coerce(cast(literal(text, String), kind), kind) for name, text in texts.items()}
+    await site.execute(update(table).where(table.c.id == identity).values(raw))
+
+
 def keys(count: int) -> list[str]:
     """Return fresh object keys, in order."""
     prefix = uuid4().hex
@@ -136,6 +172,15 @@ def shelf(tmp_path: Path) -> Iterator[ObstoreBackend]:
 def postgres_database(postgres_databases: Databases) -> Postgres:
     """A database with the suite's tables."""
     return postgres_databases.copy("maintenance", create_tables)
+
+
+@pytest.fixture(autouse=True)
+def own_classes(monkeypatch: pytest.MonkeyPatch) -> "WeakSet[Any]":
+    """Let there be no mapped classes but the suite's: where other suites have their rows, an audit can't know."""
+    configure_mappers()
+    own = WeakSet(mapper for mapper in file_mappers() if mapper.class_.__module__ == models.__name__)
+    monkeypatch.setattr(file_attributes, "_mappers", own)
+    return own
 
 
 @pytest.fixture(params=KINDS)

@@ -8,8 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import JSON, Text, cast, insert, type_coerce, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import insert
 
 from fastapi_filestore import (
     ConfigurationError,
@@ -23,20 +22,8 @@ from fastapi_filestore import (
     storages,
 )
 from fastapi_filestore.service import references
-from tests.maintenance.conftest import Site, keys, pending
+from tests.maintenance.conftest import Site, briefly, keys, pending, write, write_json
 from tests.maintenance.models import LEDGER, Base, Photo, PlainBase, Report, Scan
-
-
-def briefly(findings: list[Finding]) -> list[tuple[str, str | None, bool]]:
-    """Return what matters of findings in most tests."""
-    return [(finding.kind.value, finding.path, finding.fixed) for finding in findings]
-
-
-async def write(site: Site, identity: Any, **values: Any) -> None:
-    """Write raw JSON into the columns of a report."""
-    json = JSONB if site.plain.dialect.name == "postgresql" else JSON
-    raw = {name: type_coerce(value, json) for name, value in values.items()}
-    await site.execute(update(Report.__table__).where(Report.__table__.c.id == identity).values(raw))  # type: ignore[arg-type]
 
 
 async def record(site: Site, identity: UUID) -> FileObject:
@@ -163,15 +150,10 @@ async def test_what_a_row_never_knew_is_not_wrong(site: Site) -> None:
 async def test_json_null(site: Site) -> None:
     """A JSON null where there should be SQL NULL holds nothing, in a list column, too."""
     row = await site.add(file=None)
-    await write(site, row.id, file=cast("null", JSONB if site.plain.dialect.name == "postgresql" else Text))
-    await site.execute(update(Report.__table__).values(pages=cast("null", _raw(site))))  # type: ignore[arg-type]
+    await write_json(site, row.id, file="null", pages="null")
     site.place("ab/old")
 
     assert briefly(await site.audit()) == [("orphan", "ab/old", False)]
-
-
-def _raw(site: Site) -> Any:
-    return JSONB if site.plain.dialect.name == "postgresql" else Text
 
 
 async def test_an_unknown_backend(site: Site) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from sqlalchemy import JSON, create_engine, insert, type_coerce
@@ -74,6 +75,14 @@ class Command:
         return printed.out, printed.err, code
 
 
+@pytest.fixture(autouse=True)
+def classes_of_the_application(own_classes: "WeakSet[Any]") -> None:
+    """Let there be no classes but those whose tables the application has."""
+    for mapper in list(own_classes):
+        if mapper.local_table.metadata is not Base.metadata:
+            own_classes.discard(mapper)
+
+
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """The command in the folder of the application."""
@@ -125,7 +134,7 @@ def test_audit(run: Command) -> None:
     fixed, _, fixed_code = run("audit", "--fix", "orphan")
 
     assert found.startswith("orphan  shelf:ab/stray  No row holds it")
-    assert fixed.endswith("(fixed)\n")
+    assert fixed.endswith("(fixed)\ncoverage  tables: reports, scans  backends: shelf\n")
     assert (found_code, fixed_code) == (FOUND, FOUND)
     assert run("audit") == ("", "", ALL_IS_WELL)
 
@@ -136,6 +145,30 @@ def test_audit_in_json(run: Command) -> None:
 
     assert (finding["kind"], finding["path"], finding["row"], finding["fixed"]) == ("orphan", "ab/stray", None, False)
     assert run("audit", "--after", finding["cursor"]) == ("", "", ALL_IS_WELL)
+
+
+def test_what_was_covered_in_json(run: Command) -> None:
+    """As JSON, the last line says what the deletion of orphans was based on, and what was kept."""
+    *_, coverage = run("audit", "--json", "--fix", "orphan", "--at-most", "0")[0].splitlines()
+
+    assert json.loads(coverage) == {
+        "kind": "coverage",
+        "tables": ["reports", "scans"],
+        "backends": ["shelf"],
+        "unknown": [],
+        "kept": {"shelf": json.loads(coverage)["kept"]["shelf"]},
+    }
+    assert json.loads(coverage)["kept"]["shelf"].startswith("1 of its 1 objects would go.")
+
+
+def test_too_many_orphans(folder: Path, run: Command) -> None:
+    """A backend of which too much would go is named with the option that allows it."""
+    output, _, code = run("audit", "--fix", "orphan", "--at-most", "0")
+
+    assert output.splitlines()[-1].startswith("kept  shelf  no orphan was deleted: 1 of its 1 objects would go.")
+    assert "--at-most 1" in output
+    assert code == FOUND
+    assert (folder / "shelf" / "ab" / "stray").exists()
 
 
 def test_a_row(folder: Path, run: Command) -> None:

@@ -21,7 +21,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.storage.backend import NO_METADATA, ObjectInfo, ObjectStream, SignedURL, UnfinishedUpload
 from fastapi_filestore.storage.content import Content, read_content
-from fastapi_filestore.storage.keys import check_key
+from fastapi_filestore.storage.keys import check_held_key, check_key
 from fastapi_filestore.storage.obstore.delete import delete_all
 from fastapi_filestore.storage.obstore.durability import Durability
 from fastapi_filestore.storage.obstore.errors import translated
@@ -125,7 +125,7 @@ class ObstoreBackend:
         an empty object. With `if_absent`, an upload that is cancelled too late to be stopped is deleted again;
         without, it may have replaced an object, so it stays.
         """
-        await self._use_at(path, parent=True)
+        await self._use_at(check_key(path), parent=True)
         reader = read_content(content)
         plan = plan_parts(
             self._location.kind,
@@ -194,7 +194,7 @@ class ObstoreBackend:
         5 GiB: its bytes pass through here, in bounded memory.
         """
         store, kind = await self._use_at(source), self._location.kind
-        await self._use_at(target, parent=True)
+        await self._use_at(check_key(target), parent=True)
         if self._folder is not None:
             await copy_file(self._folder, source, target)
         elif kind == "s3" and (await self.head(source)).size > COPY_LIMIT:
@@ -213,7 +213,7 @@ class ObstoreBackend:
         """Delete objects, several at a time; a missing one is fine. In a local folder, a power cut undoes nothing."""
         store = self._use()
         for path in paths:
-            check_key(path)
+            check_held_key(path)
         inside = paths if self._folder is None else await self._folder.inside(paths)
         if inside:
             await delete_all(store, self._location.kind, inside, backend=self._key)
@@ -252,7 +252,7 @@ class ObstoreBackend:
         """Presign a URL for `expires_in` seconds; `SigningUnavailableError` where the store has none."""
         return await sign_url(
             self._use(),
-            check_key(path),
+            check_key(path) if method == "PUT" else check_held_key(path),
             backend=self._key,
             method=method,
             expires_in=expires_in,
@@ -317,7 +317,7 @@ class ObstoreBackend:
 
     async def _use_at(self, path: str, *, parent: bool = False) -> Store:
         store = self._use()
-        check_key(path)
+        check_held_key(path)
         if self._folder is not None:
             await self._folder.check_inside(path, parent=parent)
         return store
@@ -333,7 +333,7 @@ class ObstoreBackend:
 
     async def _open_local(self, folder: LocalFolder, path: str, start: int, end: int | None) -> ObjectStream:
         self._use()
-        info, file = await folder.open(check_key(path))
+        info, file = await folder.open(check_held_key(path))
         if start and start >= info.size:
             raise bad_range(self._key, path, start, size=info.size)
         last = info.size if end is None else min(end, info.size)

@@ -1,0 +1,76 @@
+"""The search for orphans: objects that no row held, asked for again in the databases, and counted before any goes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection
+
+from fastapi_filestore.file_object.record import spellings
+from fastapi_filestore.service.contention import run_despite_others
+from fastapi_filestore.service.coverage import Coverage, limit_of
+from fastapi_filestore.service.inventory import Inventory
+from fastapi_filestore.service.references import Location
+from fastapi_filestore.service.tables import Database, Known
+
+SUSPECTS_AT_ONCE = 5000
+"""Suspected orphans that one statement looks for in all rows."""
+PARAMETERS = 30_000
+"""The most that a statement may have, in the database that allows least."""
+SPELLINGS = len(spellings(""))
+"""Parameters for each suspect: the ways in which a row may spell its key."""
+
+
+async def locations(
+    known: Known, ask: Callable[[Database, Sequence[str], Connection], set[Location]], paths: Sequence[str]
+) -> set[Location]:
+    """Ask every database for those of some paths that it knows."""
+    found = set[Location]()
+    for one in known.databases:
+        found |= await run_despite_others(one.engine, partial(ask, one, paths))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanSearch:
+    """Looks for the orphans in an inventory.
+
+    Attributes:
+        stock: What stores list and rows hold.
+        known: The databases.
+        before: When an orphan was last modified, at the latest.
+    """
+
+    stock: Inventory
+    known: Known
+    before: datetime
+
+    async def suspects(self, after: Location) -> list[Location]:
+        """Return the next objects that no row held when the rows were read."""
+        columns = max((sum(len(table.columns) for table in one.tables) for one in self.known.databases), default=0)
+        limit = min(SUSPECTS_AT_ONCE, PARAMETERS // (SPELLINGS * columns + 1))
+        return await self.stock.orphans(after=after, before=self.before, limit=limit)
+
+    async def without_rows(self, suspects: Sequence[Location]) -> list[Location]:
+        """Return those of some objects that no row holds and no ledger knows of now."""
+        held = await locations(self.known, Database.known, [one.path for one in suspects])
+        return [one for one in suspects if one not in held]
+
+    async def keep_if_in_doubt(self, coverage: Coverage, after: Location, at_most: int | None) -> None:
+        """Decide of each backend whether its orphans may be deleted, before the first one is."""
+        coverage.keep_for_unknown(coverage.backends)
+        for key in coverage.backends:
+            if key >= after.backend and key not in coverage.kept:
+                start, objects = max(after, Location(key, "")), await self.stock.count_objects(key)
+                orphans = await self.stock.count_orphans(after=start, before=self.before)
+                if orphans > limit_of(objects, at_most):
+                    # A ledger may know of many of them.
+                    orphans = await self._count(start)
+                coverage.keep_many(key, orphans=orphans, objects=objects, at_most=at_most)
+
+    async def _count(self, start: Location) -> int:
+        count, after = 0, start
+        while suspects := [one for one in await self.suspects(after) if one.backend == start.backend]:
+            count, after = count + len(await self.without_rows(suspects)), suspects[-1]
+        return count

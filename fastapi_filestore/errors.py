@@ -208,7 +208,7 @@ class StaleFileError(ContentError, RuntimeError):
 
 
 class UnsupportedStatementError(ContentError, TypeError):
-    """A bulk statement whose effect on files can't be known."""
+    """A bulk statement, or a kind of session, whose effect on files can't be known."""
 
 
 # -- the ledger ------------------------------------------------------------------------------------

@@ -6,15 +6,37 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, update
 from sqlalchemy.orm import Mapper, Session
 
+from fastapi_filestore.errors import UnsupportedStatementError
+
 
 def writing_bind(session: Session, mapper: Mapper[Any]) -> Engine | Connection:
-    """Return what a session writes the rows of a mapped class through."""
+    """Return what a session writes the rows of a mapped class through.
+
+    Raises:
+        UnsupportedStatementError: The session chooses a database for each row.
+    """
+    _refuse_shards(session, mapper)
     return session.get_bind(**_write_of(mapper))
 
 
 def writing_connection(session: Session, mapper: Mapper[Any]) -> Connection:
-    """Return the connection that a session writes the rows of a mapped class over, in its transaction."""
+    """Return the connection that a session writes the rows of a mapped class over, in its transaction.
+
+    Raises:
+        UnsupportedStatementError: The session chooses a database for each row.
+    """
+    _refuse_shards(session, mapper)
     return session.connection(bind_arguments=_write_of(mapper))
+
+
+def _refuse_shards(session: Session, mapper: Mapper[Any]) -> None:
+    # Rows of several databases may have the same key: the file that is replaced would be looked for in any of them.
+    if session.connection_callable is not None:
+        raise UnsupportedStatementError(
+            f"A {type(session).__name__} chooses a database for each row, so it can't write rows of "
+            f"{mapper.class_.__name__}, which hold files: write them through a Session of their shard, "
+            "Session(engine_of_the_shard). Reading is fine."
+        )
 
 
 @cache

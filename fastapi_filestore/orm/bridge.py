@@ -14,8 +14,14 @@ from sqlalchemy.util.concurrency import in_greenlet
 
 from fastapi_filestore.storage.blocking import run_blocking
 
-_CONNECTED = ThreadPoolExecutor(thread_name_prefix="fastapi-filestore-session")
-"""Threads for sessions in a transaction, which have their connection already."""
+MOST_CONNECTED = 1000
+"""More sessions than have a connection at a time."""
+
+_CONNECTED = ThreadPoolExecutor(MOST_CONNECTED, thread_name_prefix="fastapi-filestore-session")
+"""Threads for sessions in a transaction, which have their connection already: as many as there are of these.
+
+One that ends its transaction must never queue behind those that wait for its locks.
+"""
 
 T = TypeVar("T")
 P = ParamSpec("P")

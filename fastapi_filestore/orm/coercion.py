@@ -53,6 +53,12 @@ def as_files(value: object) -> list[FileObject]:
     return [as_file(item) for item in value]
 
 
+def as_some_files(value: object) -> list[FileObject]:
+    """Return the file that a value stands for, or the files of a list or another iterable."""
+    is_one = isinstance(value, FileObject | Upload) or _is_upload(value)
+    return [as_file(value)] if is_one else as_files(value)
+
+
 def _is_upload(value: Any) -> TypeGuard[UploadLike]:
     return hasattr(value, "filename") and hasattr(value, "content_type") and iscoroutinefunction(_read(value))
 

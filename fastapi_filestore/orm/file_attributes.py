@@ -124,6 +124,21 @@ def columns_in_database(session: Session, mapper: Mapper[Any]) -> Sequence[FileA
     return [*file_columns(mapper), *found.values()]
 
 
+def list_attribute(model: type, name: str | None = None) -> FileAttribute:
+    """Return one attribute of a model that holds a list of files: the named one, or the only one.
+
+    Raises:
+        ConfigurationError: There is none, or several and none is named, or the named one holds one file.
+    """
+    lists = [attribute.name for attribute in file_attributes(inspect(model)) if attribute.type.multiple]
+    attribute = file_attribute(model, lists[0] if name is None and len(lists) == 1 else name)
+    if not attribute.type.multiple:
+        raise ConfigurationError(
+            f"{model.__name__}.{attribute.name} holds one file: replace it, or make it a list with multiple=True."
+        )
+    return attribute
+
+
 _mappers: WeakSet[Mapper[Any]] = WeakSet()
 
 
@@ -166,9 +181,15 @@ def stored_files(
     found: dict[Any, Held] = defaultdict(dict)
     for table, some in by_table.items():
         for batch in _batches(identities):
-            for identity, held in _locked_rows(session, mapper, table, some, batch):
-                found[identity] |= held
+            for identity, values in _locked_rows(session, mapper, table, some, batch):
+                found[identity] |= {at: at.type.held(value) for at, value in zip(some, values, strict=True)}
     return dict(found)
+
+
+def locked_values(session: Session, mapper: Mapper[Any], identity: Any, attribute: FileAttribute) -> list[Any]:
+    """Lock a row and return the one value that it has in the database now; none if the row is gone."""
+    rows = _locked_rows(session, mapper, _table_of(mapper, attribute), [attribute], [identity])
+    return [value for _, (value,) in rows]
 
 
 def _table_of(mapper: Mapper[Any], attribute: FileAttribute) -> Any:
@@ -204,7 +225,7 @@ def _locked_rows(
     table: Table | None,
     attributes: Sequence[FileAttribute],
     identities: list[Any],
-) -> Iterator[tuple[Any, Held]]:
+) -> Iterator[tuple[Any, Sequence[Any]]]:
     # The key of a table that inherits has the columns of the first one's, in their order.
     key = mapper.primary_key if table is None else tuple(table.primary_key)
     condition = key[0].in_([one for (one,) in identities]) if len(key) == 1 else tuple_(*key).in_(identities)
@@ -218,7 +239,7 @@ def _locked_rows(
     if connection.dialect.name == "sqlite":
         take_write_lock(connection, mapper)
     for row in connection.execute(statement).all():
-        yield tuple(row[: len(key)]), _files_in(row[len(key) :], attributes)
+        yield tuple(row[: len(key)]), row[len(key) :]
 
 
 def take_write_lock(connection: Connection, mapper: Mapper[Any]) -> None:
@@ -228,7 +249,3 @@ def take_write_lock(connection: Connection, mapper: Mapper[Any]) -> None:
     # What has an `onupdate` would be computed, too, for nothing.
     columns = [column for column in table.columns if column.primary_key or column.onupdate is not None]
     connection.execute(update(table).values({column: column for column in columns}).where(false()))
-
-
-def _files_in(values: Sequence[Any], attributes: Sequence[FileAttribute]) -> Held:
-    return {attribute: attribute.type.held(value) for attribute, value in zip(attributes, values, strict=True)}

@@ -20,6 +20,7 @@ from fastapi_filestore.orm.file_attributes import (
     has_file_columns,
     stored_files,
 )
+from fastapi_filestore.orm.readings import note_written, refuse_stale_lists
 from fastapi_filestore.orm.tracking import adopt, watch_files
 
 Identity = tuple[Any, ...]
@@ -54,6 +55,7 @@ def prepare_flush(session: Session) -> None:
         store_files(session, _by_mapper(changed))
         _watch(changed)
     flush = session.info[_FLUSH] = Flush(_in_database(session, [*changed, *deleted], switched), deleted=set(deleted))
+    refuse_stale_lists(changed, flush.was)
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
     _rebook(session, flush, after | {state: {} for state in deleted})
 
@@ -110,6 +112,7 @@ def book_late_changes(session: Session) -> None:
         for mapper, some in files.items():
             settle_intents(session, mapper, some)
         _rebook(session, flush, late)
+    note_written(session, filed([*session.new, *session.dirty]))
 
 
 def _late_files(flush: Flush, state: InstanceState[Any]) -> Held | None:

@@ -1,8 +1,8 @@
 """`StoredObject`: the type of a column that holds one file, or a list of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self, SupportsIndex, TypeAlias
 
 from sqlalchemy import JSON, Dialect, event
 from sqlalchemy.dialects.postgresql import JSONB
@@ -28,14 +28,42 @@ from fastapi_filestore.orm.raw_json import Parser, lenient_parser
 from fastapi_filestore.storage.keys import can_be_held
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
+Records: TypeAlias = Sequence[Mapping[str, object]]
+"""The files of a list as the database has them."""
+
 
 class FileList(MutableList[FileObject]):
-    """The files of one row: a list whose changes in place the session sees.
+    """The files of one row: a list whose changes in place the session sees, and which takes files and uploads.
 
-    `is_held` says whether a row came to hold it, and was not given another one in its place.
+    `is_held` says whether a row came to hold it, and was not given another one in its place. `records` are the files
+    that the database held when it was read, `origin` the identity key and attribute of the row that it was read from.
     """
 
     is_held: bool = False
+    records: Records | None = None
+    origin: tuple[Any, str] | None = None
+
+    def append(self, x: object) -> None:
+        """Add a file or an upload at the end."""
+        super().append(as_file(x))
+
+    def insert(self, i: SupportsIndex, x: object) -> None:
+        """Add a file or an upload before another."""
+        super().insert(i, as_file(x))
+
+    def extend(self, x: Iterable[object]) -> None:
+        """Add files and uploads at the end: all, or none if one of them is something else."""
+        super().extend(as_files(x))
+
+    def __iadd__(self, x: Iterable[object]) -> Self:  # type: ignore[override,misc]  # a list takes more than it holds
+        self.extend(x)
+        return self
+
+    def __setitem__(self, index: SupportsIndex | slice, value: object) -> None:
+        super().__setitem__(index, as_files(value) if isinstance(index, slice) else as_file(value))
+
+    def __reduce_ex__(self, proto: SupportsIndex) -> Any:
+        return _unpickled, (type(self), list(self), self.records, self.origin)
 
     def belong(self, state: InstanceState[Any], name: str) -> None:
         """Note the row that holds it, where no event told."""
@@ -66,6 +94,12 @@ class FileList(MutableList[FileObject]):
     def coerce(cls, key: str, value: object) -> "FileList | None":
         """Take any iterable of files and uploads; refuse anything else by name."""
         return value if value is None or isinstance(value, FileList) else cls(as_files(value))
+
+
+def _unpickled(cls: type[FileList], files: Iterable[FileObject], records: Records, origin: tuple[Any, str]) -> FileList:
+    unpickled = cls(files)
+    unpickled.records, unpickled.origin = records, origin
+    return unpickled
 
 
 class StoredObject(TypeDecorator[Any]):
@@ -229,9 +263,17 @@ def _coerce_on_set(target: object, value: object, old: object, initiator: object
     return None if value is None else as_file(value)
 
 
+def _succeed(state: InstanceState[Any], value: object, old: object, initiator: Any) -> object:
+    # A list that takes the place of one that was read is made of what that held, as far as anybody knows.
+    if isinstance(value, FileList) and value.origin is None and isinstance(old, FileList):
+        value.records, value.origin = old.records, old.origin
+    return value
+
+
 def _watch(attribute: InstrumentedAttribute[Any], column_type: StoredObject) -> None:
     if column_type.multiple:
         FileList.associate_with_attribute(attribute)
+        event.listen(attribute, "set", _succeed, raw=True, retval=True, propagate=True)
     else:
         event.listen(attribute, "set", _coerce_on_set, retval=True, propagate=True)
 

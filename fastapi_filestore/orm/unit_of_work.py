@@ -27,6 +27,7 @@ from fastapi_filestore.orm.commits import forget_commits, watch_commits
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
 from fastapi_filestore.orm.file_attributes import file_attributes, has_file_columns, note_mapper
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, filed, prepare_flush
+from fastapi_filestore.orm.readings import forget_rolled_back, forget_written, keep_written, note_read
 from fastapi_filestore.orm.tracking import find_edits, forget_edits, watch_added, watch_assigned, watch_row
 
 _COMMITTING = "fastapi_filestore.committing"
@@ -104,8 +105,9 @@ def _watch_rows(mapper: Mapper[Any], class_: type) -> None:
                 event.listen(getattr(class_, attribute.name), "set", watch_assigned, raw=True, propagate=True)
 
 
-def _watch_row(state: InstanceState[Any], *rest: object) -> None:
+def _watch_row(state: InstanceState[Any], context: object, names: Iterable[str] | None = None) -> None:
     watch_row(state)
+    note_read(state, names)
 
 
 @event.listens_for(Session, "detached_to_persistent")
@@ -128,7 +130,14 @@ def _check_sharing(session: Session) -> None:
 
 @event.listens_for(Session, "after_commit")
 def _mark_committed(session: Session) -> None:
+    if session.get_nested_transaction() is None:
+        keep_written(session)
     mark_committed(session)
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _forget_rolled_back(session: Session, previous: SessionTransaction) -> None:
+    forget_rolled_back(session)
 
 
 @event.listens_for(Session, "after_transaction_end")
@@ -136,6 +145,7 @@ def _honour_end(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
         session.info.pop(CONNECTED, None)
         session.info.pop(_COMMITTING, None)
+        forget_written(session)
     honour_end(session, transaction)
     if transaction.parent is None:
         forget_commits(session, transaction)

@@ -8,12 +8,13 @@ from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
 from sqlalchemy import ColumnElement, inspect
 
-from fastapi_filestore.errors import ConfigurationError, FileNotSetError
-from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.errors import ConfigurationError, FileNotSetError, PendingContentError
+from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.intake.upload import Uploads
 from fastapi_filestore.orm.bridge import AnySession, plain_session
+from fastapi_filestore.orm.coercion import as_some_files
 from fastapi_filestore.orm.ending import abandon
-from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes
+from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes, list_attribute
 from fastapi_filestore.orm.ledger import access_of
 from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.orm.unit_of_work import unbooked
@@ -149,6 +150,53 @@ class FileService(Transactional[ModelT]):
         """Put another file in a row's file column; `field` names the column if there are several."""
         return await self.update(identity, {file_attribute(self.model, field).name: file})
 
+    @noted
+    async def append(self, identity: object, files: object, *, field: str | None = None) -> ModelT:
+        """Add files to the end of a row's list, whatever other transactions do to the list meanwhile.
+
+        The bytes are stored first. Then the row is locked, and the files are added to what its list holds by then.
+
+        Args:
+            identity: The row's primary key.
+            files: A file, or several: FileObjects, Uploads or UploadFiles.
+            field: The list column, if the model has several.
+
+        Raises:
+            RowNotFoundError: There is no such row in the scope.
+            ConfigurationError: The model has no such list column.
+            TooManyFilesError: The list would be longer than the column takes.
+            StorageError: A file can't be stored.
+        """
+        self._refuse_if_ended()
+        attribute = list_attribute(self.model, field)
+        async with AsyncExitStack() as stack:
+            if isinstance(files, Uploads):
+                await self.require(identity)
+            new = attribute.type.files(await self._arrived(files, attribute, stack))
+            if any(not file.is_stored for file in new):
+                await self.require(identity)
+            await self._store(new, stack)
+            return await self._write(self._rows.edit, identity, attribute, lambda held: [*held, *new])
+
+    @noted
+    async def remove(self, identity: object, files: object, *, field: str | None = None) -> ModelT:
+        """Take files out of a row's list, whatever other transactions do to the list meanwhile.
+
+        The row is locked first. Files that are not, or no longer, in the list are no error; the bytes of the others go
+        when this is committed. For the arguments, and what is raised, see `append`.
+
+        Raises:
+            PendingContentError: A file was never stored, so that no row can hold it.
+        """
+        attribute = list_attribute(self.model, field)
+        unwanted = {_location_of(file) for file in as_some_files(files)}
+        return await self._write(
+            self._rows.edit,
+            identity,
+            attribute,
+            lambda held: [file for file in held if file.location not in unwanted],
+        )
+
     @asynccontextmanager
     async def stored(self, file: object, *, field: str | None = None) -> AsyncIterator[FileObject]:
         """Store a file whose row the block writes, for values that are known only when the file has arrived.
@@ -250,6 +298,11 @@ class FileService(Transactional[ModelT]):
                 values[name] = await stack.enter_async_context(self.stored_each(value, field=name))
         return values
 
+    async def _arrived(self, files: object, attribute: FileAttribute, stack: AsyncExitStack) -> Sequence[object]:
+        if isinstance(files, Uploads):
+            return await stack.enter_async_context(self.stored_each(files, field=attribute.name))
+        return as_some_files(files)
+
     def _with_files(self, data: Mapping[str, object]) -> dict[str, object]:
         values = dict(data)
         for attribute in self._attributes():
@@ -268,6 +321,12 @@ class FileService(Transactional[ModelT]):
     async def _abandon(self, files: Iterable[FileObject]) -> None:
         session = plain_session(self.session)
         await abandon(session, unbooked(session, files))
+
+
+def _location_of(file: FileObject) -> Location:
+    if not file.is_stored:
+        raise PendingContentError(f"{file.filename!r} can't be taken out of a list: {file.state.value}.")
+    return file.location
 
 
 def _files_of(row: object) -> list[FileObject]:

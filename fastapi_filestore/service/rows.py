@@ -1,6 +1,6 @@
 """Rows of one model through a plain `Session`: the part of the service that SQLAlchemy runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
@@ -11,7 +11,14 @@ from sqlalchemy.orm import Session
 from fastapi_filestore.errors import InvalidFieldsError, OutOfScopeError, RowNotFoundError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_connection
-from fastapi_filestore.orm.file_attributes import FileAttribute, stored_files, take_write_lock
+from fastapi_filestore.orm.file_attributes import (
+    FileAttribute,
+    file_attributes,
+    locked_values,
+    stored_files,
+    take_write_lock,
+)
+from fastapi_filestore.orm.readings import forget_read, note_locked
 from fastapi_filestore.service.refusals import refused_rows, refused_values
 
 ModelT = TypeVar("ModelT")
@@ -59,9 +66,35 @@ class Rows(Generic[ModelT]):
 
     def change(self, session: Session, identity: object, values: Mapping[str, object]) -> ModelT:
         """Set attributes of a row."""
+        lists = [each for each in file_attributes(inspect(self.model)) if each.type.multiple and each.name in values]
+        known = set(session.identity_map.keys()) if lists else set[Any]()
         row = self._locked(session, identity)
+        if lists and inspect(row).key not in known:
+            forget_read(inspect(row))  # nobody can have made the new list of what it held
         for name, value in values.items():
             setattr(row, name, value)
+        self._write(session, row)
+        return row
+
+    def edit(
+        self,
+        session: Session,
+        identity: object,
+        attribute: FileAttribute,
+        edit: Callable[[list[FileObject]], list[FileObject]],
+    ) -> ModelT:
+        """Change a list of files from what the database says it is now, under the lock of its row."""
+        with refused_rows(self.model.__name__):
+            session.flush()  # what the session did to the list before is a part of it
+        row = self._locked(session, identity)
+        values = locked_values(session, inspect(self.model), inspect(row).identity, attribute)
+        if not values:  # it went before it was locked
+            raise RowNotFoundError(self.model.__name__, identity)
+        files = attribute.type.files(values[0])
+        for file in files:
+            file.refuse_unreadable()
+        note_locked(inspect(row), attribute, values[0])
+        setattr(row, attribute.name, edit(files))
         self._write(session, row)
         return row
 

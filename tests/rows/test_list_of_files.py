@@ -1,14 +1,16 @@
 """Several files in a column: what counts is the set of objects before and after."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from io import BytesIO
 from typing import Any
 
 import pytest
+from fastapi import UploadFile
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fastapi_filestore import FileObject, PendingContentError, SharedFileError, UnsupportedContentError
+from fastapi_filestore import FileObject, PendingContentError, SharedFileError, UnsupportedContentError, Upload
 from tests.rows.conftest import Rows, pending
 from tests.rows.models import Document
 
@@ -78,6 +80,54 @@ async def test_a_list_takes_an_iterable_of_files_only(rows: Rows) -> None:
     for wrong in (pending(), {"a": 1}, "text", b"bytes", [b"bytes"], 5):
         with pytest.raises(UnsupportedContentError):
             Document(title="t", pages=wrong)
+
+
+GIVEN: dict[str, Callable[[Any, list[Any]], object]] = {
+    "append": lambda pages, given: [pages.append(item) for item in given],
+    "insert": lambda pages, given: [pages.insert(len(pages), item) for item in given],
+    "extend": lambda pages, given: pages.extend(iter(given)),
+    "+=": lambda pages, given: pages.__iadd__(given),
+    "slice": lambda pages, given: pages.__setitem__(slice(1, None), given),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+async def test_a_list_takes_what_assignment_takes(rows: Rows, name: str) -> None:
+    """Files and uploads of either kind come into a list in place as they do by assignment."""
+    identity = await rows.add(title="t", pages=_named("a"))
+
+    def put(document: Any) -> None:
+        upload = UploadFile(BytesIO(b"b"), filename="b")
+        GIVEN[name](document.pages, [upload, Upload(_chunks(b"c"), filename="c"), pending(b"d", "d")])
+
+    assert await _edit(rows, identity, put) == ["a", "b", "c", "d"]
+
+
+async def _chunks(content: bytes) -> AsyncGenerator[bytes, None]:
+    yield content
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_list_takes_nothing_else(name: str) -> None:
+    """What is no file is refused at once, and leaves the list as it was."""
+    document: Any = Document(title="t", pages=_named("a"))
+    for wrong in ([None], [b"bytes"], ["text"]):
+        with pytest.raises(UnsupportedContentError):
+            GIVEN[name](document.pages, wrong)
+
+    assert [page.filename for page in document.pages] == ["a"]
+
+
+async def test_an_item_takes_what_assignment_takes(rows: Rows) -> None:
+    """An upload in the place of a file is one, and what is no file is refused."""
+    identity = await rows.add(title="t", pages=_named("a", "b"))
+
+    def put(document: Any) -> None:
+        document.pages[0] = UploadFile(BytesIO(b"c"), filename="c")
+        with pytest.raises(UnsupportedContentError):
+            document.pages[1] = b"bytes"
+
+    assert await _edit(rows, identity, put) == ["c", "b"]
 
 
 async def test_changed_metadata_of_a_file_is_a_change(rows: Rows) -> None:

@@ -4,6 +4,7 @@
 # make coverage  which lines the tests run, on Python 3.12 or newer: make coverage PYTHON=python3.13 (a part: TESTS=tests/rows)
 # make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0, in an environment of its own
 # make crash   kill a process at every statement and store call of every script, thousands of times
+# make power-cuts  cut the power 10,000 times (fewer: make power-cuts CUTS=1000), on a disk that keeps what was synced
 # make soak    load PostgreSQL and SeaweedFS for a minute (longer: make soak SECONDS=600), killing processes meanwhile
 # make fuzz    feed the parsers of forms, ranges and conditions for a minute (longer: make fuzz SECONDS=600)
 # make check   style, types, and which module may import which
@@ -18,6 +19,7 @@ PYTHON ?= python3
 PORT ?= 8000
 WORKERS ?= 2
 SECONDS ?= 60
+CUTS ?= 10000
 TESTS ?=
 
 VENV := .venv
@@ -43,7 +45,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 LIMITED = -m tests.run $(1) -- $(2)/bin/python -m pytest -n $(WORKERS) --dist worksteal \
 	-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
-.PHONY: run test test-busy coverage test-sqlalchemy-2.0 crash soak fuzz check bench bench-layers bench-audit format lock clean programs
+.PHONY: run test test-busy coverage test-sqlalchemy-2.0 crash power-cuts soak fuzz check bench bench-layers bench-audit format lock clean programs
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
@@ -65,6 +67,9 @@ test-sqlalchemy-2.0: $(VENV_2_0)/.installed
 
 crash: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/crash/every_point.py
+
+power-cuts: $(VENV)/.dev
+	$(BIN)/python -m tests.power.cuts $(CUTS)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak $(SECONDS)
@@ -150,6 +155,7 @@ APT_GET := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
 programs: | $(VENV)/pyvenv.cfg
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 		|| { $(APT_GET) update && $(APT_GET) install --yes --no-install-recommends chromium; } || true
+	@command -v strace >/dev/null || { $(APT_GET) update && $(APT_GET) install --yes --no-install-recommends strace; } || true
 	@PATH="$(BIN):$$PATH:/usr/sbin"; command -v nginx >/dev/null || $(MAKE) --no-print-directory $(BIN)/nginx || true
 
 $(BIN)/nginx: | $(VENV)/pyvenv.cfg

@@ -5,7 +5,7 @@ import os
 import resource
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from errno import EXDEV
+from errno import EPERM, EXDEV
 from pathlib import Path
 
 import pytest
@@ -146,6 +146,73 @@ async def test_unfinished_uploads_are_not_listed(local: ObstoreBackend, root: Pa
     _write(root / "k#1")
 
     assert [info.path async for info in local.list()] == ["k"]
+
+
+@pytest.mark.parametrize("key", ["a#b", "a#1#2", "a#b#12", "Invoice #1 #2", "n" * 251, "é" * 125])
+async def test_names_that_look_like_unfinished_uploads(local: ObstoreBackend, root: Path, key: str) -> None:
+    """A name with a # in it, or a long one, is as good as any; only what is left of its upload is hidden."""
+    for _ in range(2):
+        await local.put(key, bytes(700_000))
+    _write(root / f"{key[:100]}#1234567890123")
+    unfinished = [upload.path async for upload in local.unfinished_uploads()]
+
+    assert [info.path async for info in local.list()] == [key]
+    assert (await local.open(key)).info.size == 700_000
+    assert unfinished == [key[:100]]
+
+
+async def test_an_unfinished_upload_can_be_dropped(local: ObstoreBackend, root: Path) -> None:
+    """What a killed process left half-written is found with its key, and removed alone."""
+    await local.put("a/k", b"x")
+    for name in ("k#7", "l#1#1234567890123"):
+        _write(root / "a" / name)
+    found = sorted([upload async for upload in local.unfinished_uploads()], key=lambda upload: upload.path)
+    for upload in found:
+        await local.abort_upload(upload)
+
+    assert [upload.path for upload in found] == ["a/k", "a/l#1"]
+    assert _files(root) == ["k"]
+
+
+async def test_a_disk_that_refuses_says_why(local: ObstoreBackend) -> None:
+    """The error of a full disk has the words of the system, and its own as the cause."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
+    try:
+        with pytest.raises(StorageError, match=r"failed for 'k' \(File too large, EFBIG\)") as caught:
+            await local.put("k", b"x" * 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+async def test_many_deletions_at_once(local: ObstoreBackend, root: Path) -> None:
+    """Many objects are deleted, missing ones, folders and names that can't be there among them."""
+    keys = [f"{number % 7}/{number}" for number in range(50)]
+    for key in keys:
+        await local.put(key, b"x")
+    await local.delete(*keys, "missing", "1", "1/1/1", "n" * 300, "k#1")
+
+    assert _files(root) == []
+
+
+async def test_a_deletion_that_is_refused(local: ObstoreBackend, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that the disk refuses is an error, and the others are deleted."""
+    await local.put("a", b"x")
+    await local.put("b", b"x")
+    unlink = os.unlink
+
+    def refuse(path: str | Path) -> None:
+        if Path(path).name == "a":
+            raise PermissionError(EPERM, "not permitted")
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(StoragePermissionError, match="EPERM"):
+        await local.delete("a", "b")
+
+    assert _files(root) == ["a"]
 
 
 async def test_a_file_in_its_place_is_complete(local: ObstoreBackend, root: Path) -> None:

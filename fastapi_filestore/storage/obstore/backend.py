@@ -27,6 +27,7 @@ from fastapi_filestore.storage.obstore.durability import Durability
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import LocalFolder
 from fastapi_filestore.storage.obstore.local_copy import copy_file
+from fastapi_filestore.storage.obstore.local_delete import delete_files
 from fastapi_filestore.storage.obstore.local_file import FileChunks
 from fastapi_filestore.storage.obstore.local_write import LocalUpload
 from fastapi_filestore.storage.obstore.long_copy import COPY_LIMIT, copy_through
@@ -85,7 +86,7 @@ class ObstoreBackend:
         self._connection: Connection | None = connection
         self._location = connection.location
         root = self._location.root
-        self._folder = None if root is None else LocalFolder(key, root, _durability(key, root, connection))
+        self._folder = None if root is None else _open_folder(key, root, connection)
 
     @property
     def key(self) -> str:
@@ -207,18 +208,17 @@ class ObstoreBackend:
         """Make an object that somebody else put into a local folder outlast a power cut; elsewhere it does."""
         self._use()
         if self._folder is not None:
-            await self._folder.settle(check_key(path))
+            await self._folder.settle(check_held_key(path))
 
     async def delete(self, *paths: str) -> None:
         """Delete objects, several at a time; a missing one is fine. In a local folder, a power cut undoes nothing."""
         store = self._use()
         for path in paths:
             check_held_key(path)
-        inside = paths if self._folder is None else await self._folder.inside(paths)
-        if inside:
-            await delete_all(store, self._location.kind, inside, backend=self._key)
-            if self._folder is not None:
-                await self._folder.sync_removals(inside)
+        if self._folder is not None:
+            await delete_files(self._folder, paths)
+        elif paths:
+            await delete_all(store, self._location.kind, paths, backend=self._key)
 
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         """Iterate the objects below a prefix, those after a key only if given, with flat memory.
@@ -361,5 +361,7 @@ class ObstoreBackend:
             )
 
 
-def _durability(backend: str, root: Path, connection: Connection) -> Durability:
-    return Durability(backend, root, is_on=connection.is_durable, believes=not connection.removes_folders)
+def _open_folder(key: str, root: Path, connection: Connection) -> LocalFolder:
+    keeps_folders = not connection.removes_folders
+    durability = Durability(key, root, is_on=connection.is_durable, believes=keeps_folders)
+    return LocalFolder(key, root, durability, keeps_folders=keeps_folders)

@@ -34,5 +34,5 @@ async def _delete_each(store: Store, paths: Iterator[str], backend: str) -> None
             with translated(backend, path):
                 await obstore.delete_async(store, path)
         except (ObjectNotFoundError, InvalidKeyError):
-            # Invalid for a local folder: a name that can't be there.
+            # Invalid: a name that can't be there.
             continue

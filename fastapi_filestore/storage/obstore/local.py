@@ -28,11 +28,19 @@ STAGED_NAME = re.compile(rf"(?s:[^#]*#[0-9]+|.*#[0-9]{{{DIGITS}}})")
 
 @dataclass(frozen=True, slots=True)
 class LocalFolder:
-    """The folder of a local backend."""
+    """The folder of a local backend.
+
+    Attributes:
+        backend: The backend's key.
+        root: Where the folder is.
+        durability: What makes its files outlast a power cut.
+        keeps_folders: Whether folders stay when they are empty.
+    """
 
     backend: str
     root: Path
     durability: Durability
+    keeps_folders: bool = True
 
     async def check_inside(self, path: str, *, parent: bool = False) -> None:
         """Raise `ObjectNotFoundError` if links lead an object, or only the folder it is in, out of the root."""
@@ -55,9 +63,9 @@ class LocalFolder:
             )
         return _info_of(path, file.status), file
 
-    async def inside(self, paths: Sequence[str]) -> list[str]:
-        """Return those of the paths whose folder no link leads out of the root."""
-        return await asyncio.to_thread(lambda: [path for path in paths if self._is_inside((self.root / path).parent)])
+    def holds(self, path: str) -> bool:
+        """Tell, blocking, whether no link leads the folder of an object out of the root."""
+        return self._is_inside((self.root / path).parent)
 
     async def settle(self, path: str) -> None:
         """Make an object that somebody else put here outlast a power cut.

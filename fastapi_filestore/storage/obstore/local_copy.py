@@ -81,7 +81,7 @@ class LocalCopy:
 
     def _step_in_memory(self) -> int:
         piece = self.source.read(self._copied, PIECE)
-        self.target.write([piece])
+        self.target.write([piece] if piece else ())
         return len(piece)
 
     def _sync_some(self) -> None:

@@ -98,11 +98,19 @@ class StagedFile:
             try:
                 return FileIO(self._staged, "xb")
             except FileNotFoundError:
-                self._durability.forget(self._target.parent)
-                self._target.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):  # somebody else removes empty folders
+                    self._make(self._target.parent)
             except FileExistsError:
                 continue
         return FileIO(self._staged, "xb")
+
+    def _make(self, folder: Path) -> None:
+        self._durability.forget(folder)  # whatever was there before is not what is made now
+        try:
+            folder.mkdir(exist_ok=True)
+        except FileNotFoundError:
+            self._make(folder.parent)
+            folder.mkdir(exist_ok=True)
 
     def _place(self) -> None:
         if self._if_absent:

@@ -1,0 +1,53 @@
+"""A library that leaves out one of its syncs, or comes to it too late."""
+
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+
+import pytest
+
+from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore.durability import Durability
+from fastapi_filestore.storage.obstore.staged_file import StagedFile
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def _do_nothing(*_: object) -> None:
+    """Leave it out."""
+
+
+def _sync_only(durability: Durability, folder: Path) -> None:
+    durability._sync_folder(folder)
+
+
+def _place_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    place, sync = StagedFile._place, StagedFile.sync
+    monkeypatch.setattr(StagedFile, "sync", _do_nothing)
+
+    def placed(file: StagedFile) -> None:
+        place(file)
+        with FileIO(file._target) as file._file:
+            sync(file)
+
+    monkeypatch.setattr(StagedFile, "_place", placed)
+
+
+async def _settle_nothing(*_: object) -> None:
+    """Believe what somebody else stored."""
+
+
+UNSYNCED: dict[str, Plant] = {
+    "a file is not synced": lambda patch: patch.setattr(Durability, "sync_file", _do_nothing),
+    "a folder is not synced": lambda patch: patch.setattr(Durability, "sync_names", _do_nothing),
+    "a new folder's folder is not synced": lambda patch: patch.setattr(Durability, "sync_names", _sync_only),
+    "a deletion is not synced": lambda patch: patch.setattr(Durability, "sync_removals", _do_nothing),
+}
+"""What both kinds of scripts find."""
+LATE: dict[str, Plant] = {"a file is put in its place before it is synced": _place_first}
+"""What is found where an object is replaced."""
+UNSETTLED: dict[str, Plant] = {
+    "a file of somebody else's is not synced": lambda patch: patch.setattr(ObstoreBackend, "settle", _settle_nothing)
+}
+"""What is found where a row points to what a client stored."""
+PLANTED = UNSYNCED | LATE | UNSETTLED

@@ -1,0 +1,55 @@
+"""What the kernel is asked for, as strace sees it."""
+
+from itertools import groupby, takewhile
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from fastapi_filestore.storage.obstore.durability import SYNC_STEP
+from tests.power.calls import Call, Operation, Promise
+from tests.power.disk import Disk
+from tests.power.judgement import Judgement
+from tests.power.trace import trace
+from tests.power.traced_work import KEY
+
+SIZES = {"small": 10_240, "middle": 700_000, "large": 3 * SYNC_STEP + 1}
+PLACING: dict[str, list[Operation]] = {
+    "put": ["rename"],
+    "put_if_absent": ["link", "remove"],
+    "copy": ["rename"],
+    "upload_signed": ["link", "remove"],
+}
+
+
+def traced(folder: Path, work: str, size: int) -> list[Call]:
+    """Return the calls up to the return of the work."""
+    folder.mkdir()
+    return [*takewhile(lambda call: call.path.name != "returned", trace(folder, work, size))]
+
+
+def judged(folder: Path, calls: list[Call], *sizes: int | None) -> list[str]:
+    """Return what is wrong with the object after a power cut if it must be of one of these sizes."""
+    judgement = Judgement(Disk(PurePosixPath(folder)))
+    judgement.follow([*calls, Promise(PurePosixPath(folder / "store" / KEY), frozenset(sizes))])
+    return judgement.problems
+
+
+@pytest.mark.parametrize("work", PLACING)
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_what_is_stored_outlasts_a_power_cut(tmp_path: Path, work: str, size: int) -> None:
+    """As a put returns, its file was synced, then placed, then its folders were synced; a long one as it came."""
+    calls = traced(tmp_path / "disk", work, size)
+    operations = [call.operation for call in calls]
+    steps = [operation for operation, _ in groupby(operations)]
+
+    assert judged(tmp_path / "disk", calls, size) == []
+    assert steps[-len(PLACING[work]) - 3 :] == ["write", "sync", *PLACING[work], "sync_folder"]
+    assert operations.count("sync") >= (2 if size > SYNC_STEP else 1)
+
+
+def test_what_is_deleted_does_not_come_back(tmp_path: Path) -> None:
+    """As a deletion returns, the folder was synced after its file was removed."""
+    calls = traced(tmp_path / "disk", "delete", 10)
+
+    assert judged(tmp_path / "disk", calls, None) == []
+    assert [call.operation for call in calls][-2:] == ["remove", "sync_folder"]

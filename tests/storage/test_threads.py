@@ -1,0 +1,92 @@
+"""The threads that wait for disks."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from textwrap import dedent
+
+import pytest
+
+from fastapi_filestore.storage.threads import WorkThreads
+
+
+async def test_work_is_done_at_once() -> None:
+    """As many pieces of work as there may be threads go on at the same time; more wait for their turn."""
+    threads, barrier = WorkThreads("test", most=3), threading.Barrier(3)
+
+    def meet() -> str:
+        barrier.wait(timeout=60)
+        return threading.current_thread().name
+
+    assert await asyncio.gather(*(threads.submit(meet) for _ in range(9))) == ["test"] * 9
+
+
+async def test_errors_come_back() -> None:
+    """What work raises is raised where it is waited for, and the thread goes on."""
+    threads = WorkThreads("test", most=1)
+    with pytest.raises(ZeroDivisionError):
+        await threads.submit(lambda: 1 // 0)
+
+    assert await threads.submit(lambda: 1) == 1
+
+
+async def test_work_that_is_cancelled_in_time() -> None:
+    """Work that still waits for a thread is not begun once it is cancelled."""
+    threads, go_on, done = WorkThreads("test", most=1), threading.Event(), list[int]()
+    first = threads.submit(lambda: go_on.wait(timeout=60))
+    second = threads.submit(lambda: done.append(1))
+    second.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await first
+    await threads.submit(lambda: None)
+
+    assert done == []
+
+
+def test_work_goes_on_after_the_main_thread() -> None:
+    """A thread of the application's own that outlives the main one can still store files; all of them are there."""
+    program = """
+        import tempfile, threading, time
+        from pathlib import Path
+        from fastapi_filestore import ObstoreBackend
+        from fastapi_filestore.storage.blocking import run_blocking
+        folder = tempfile.mkdtemp()
+        backend = ObstoreBackend("local", folder)
+        def work():
+            threading.main_thread().join()
+            for number in range(12):
+                run_blocking(backend.put(f"f/{number}", b"x"))
+            print(len([*Path(folder, "f").iterdir()]))
+        threading.Thread(target=work).start()
+    """
+
+    assert run(program) == "12\n"
+
+
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """A process that was forked off does not wait for its parent's threads."""
+    program = """
+        import asyncio, os
+        from fastapi_filestore.storage.threads import WorkThreads
+        threads = WorkThreads("test", most=1)
+        async def work():
+            await threads.submit(lambda: print("done", flush=True))
+        asyncio.run(work())
+        if child := os.fork():
+            os.waitpid(child, 0)
+        else:
+            asyncio.run(work())
+    """
+
+    assert run(program) == "done\ndone\n"
+
+
+def run(program: str) -> str:
+    """Run a program in a process of its own, and return what it prints."""
+    command = (sys.executable, "-c", dedent(program))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stderr == ""
+    return done.stdout

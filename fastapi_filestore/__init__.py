@@ -58,6 +58,7 @@ from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.intake.validators import TypesAgree, Validator
 from fastapi_filestore.orm.ledger import Ledger, add_ledger
+from fastapi_filestore.orm.purging import purge
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.triggers.installed import install_triggers
 from fastapi_filestore.service import FileService, Page
@@ -147,6 +148,7 @@ __all__ = [
     "add_ledger",
     "audit",
     "install_triggers",
+    "purge",
     "storages",
     "sweep",
 ]

@@ -16,6 +16,7 @@ from fastapi_filestore.errors import StorageUnavailableError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.bridge import AnySession, run_in_session
 from fastapi_filestore.orm.file_attributes import file_attributes
+from fastapi_filestore.orm.ledger import DELETION, ledger_of_class
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.content import Content
 from fastapi_filestore.storage.obstore import ObstoreBackend
@@ -188,10 +189,14 @@ class FaultyBackend:
 
 
 async def assert_no_orphans(session: AnySession, backend: StorageBackend, *models: type[Any]) -> None:
-    """Assert that the rows of the models and the objects of a backend agree: none without the other."""
+    """Assert that the rows of the models and the objects of a backend agree: none without the other.
+
+    An object that a ledger keeps for a while (`keep_deleted`) needs no row.
+    """
     referenced = set(await run_in_session(session, referenced_paths, models, backend.key))
+    kept = set(await run_in_session(session, _kept_paths, models, backend.key))
     stored = {info.path async for info in backend.list()}
-    orphans, missing = sorted(stored - referenced), sorted(referenced - stored)
+    orphans, missing = sorted(stored - referenced - kept), sorted(referenced - stored)
     assert not orphans, f"objects that no row points to: {orphans}"
     assert not missing, f"objects that rows point to, but that are not there: {missing}"
 
@@ -205,4 +210,14 @@ def referenced_paths(session: Session, models: tuple[type[Any], ...], key: str) 
         for value in session.scalars(select(getattr(model, attribute.name)))
         for file in attribute.type.held(value)
         if file.backend == key and file.path is not None
+    ]
+
+
+def _kept_paths(session: Session, models: tuple[type[Any], ...], key: str) -> list[str]:
+    ledgers = {ledger for model in models if (ledger := ledger_of_class(inspect(model))) and ledger.keep_deleted}
+    tables = [ledger.table.c for ledger in ledgers]
+    return [
+        path
+        for table in tables
+        for path in session.scalars(select(table.path).where(table.backend == key, table.kind == DELETION))
     ]

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table
 from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import IntentLostError, PendingContentError, StaleFileError
@@ -12,7 +11,7 @@ from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.bookkeeping import Book, current_book, disown, note_stored, own, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room
-from fastapi_filestore.orm.ledger import LedgerAccess, access_of, ledger_of
+from fastapi_filestore.orm.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
 from fastapi_filestore.orm.reservations import drop_reservations
 from fastapi_filestore.orm.transfer import Claimed, store
 
@@ -92,7 +91,7 @@ def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change
         book.lost.update(dict.fromkeys(held - holds, mapper))
         touched |= held | holds
         gained.update((file.location, file) for file in after if file.location not in held)
-    if (access := access_of(session, mapper)) is not None:
+    if (access := deletions_of(session, mapper)) is not None:
         _refuse_garbage(session, mapper, access, gained)
         _intend_deletions(session, mapper, access, touched)
 
@@ -104,8 +103,13 @@ def _refuse_garbage(
     whole = whole_book(session)
     # A key that was generated is new; one that was given may be of an object that is still to be deleted.
     strange = {at for at, file in gained.items() if file.has_own_key or at not in whole.fresh} - whole.intended.keys()
-    if strange and (known := access.ledger.known(writing_connection(session, mapper), strange)):
-        raise StaleFileError(gained[known.pop()].filename)
+    connection = writing_connection(session, mapper)
+    if strange and (known := access.ledger.known(connection, strange)):
+        kept = access.ledger.take_back(connection, known) if access.ledger.keep_deleted else set[Location]()
+        if stale := known - kept:
+            raise StaleFileError(gained[stale.pop()].filename)
+        # One that moves was in a row that had come back.
+        current_book(session).regained |= {at for at in kept if whole.references[at] > 0}
 
 
 def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAccess, locations: set[Location]) -> None:
@@ -113,7 +117,10 @@ def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAcces
     intended = {at for at in locations if whole.intended.get(at) is not None}
     doomed = {at for at in locations if whole.holders(at) <= 0}
     if new := doomed - intended:
-        access.ledger.intend(writing_connection(session, mapper), new)
+        # What this transaction stored itself is in no row that could come back.
+        kept = {at for at in new if access.ledger.keep_deleted and at not in whole.fresh}
+        access.ledger.keep(writing_connection(session, mapper), kept)
+        access.ledger.intend(writing_connection(session, mapper), new - kept)
         book.intended.update(dict.fromkeys(new, access))
     if spared := intended - doomed:
         access.ledger.forget(writing_connection(session, mapper), spared)
@@ -123,6 +130,15 @@ def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAcces
 def spare_moved_files(session: Session) -> None:
     """Take back what triggers intended for files that moved: they see the row that lost one, not its new place."""
     for at, mapper in whole_book(session).moved().items():
-        ledger = ledger_of(mapper.local_table.metadata) if isinstance(mapper.local_table, Table) else None
+        ledger = ledger_of_class(mapper)
         if ledger is not None and ledger.triggers:
             ledger.forget(writing_connection(session, mapper), [at])
+
+
+def purge_files(session: Session) -> None:
+    """Let the ledger know, before the commit, of files that are not to be kept: from then on no row may have them."""
+    whole = whole_book(session)
+    for at, mapper in whole.lost.items() if whole.purges or whole.purged else ():
+        access = whole.intended.get(at)
+        if access is not None and access.ledger.keep_deleted and at in whole.to_purge():
+            access.ledger.purge(writing_connection(session, mapper), [at])

@@ -26,7 +26,8 @@ class Book:
     less those that ceased to; `mappers` are the classes of these rows. `settled` are those whose upload intents it
     removed, `intended` those whose deletion intents it wrote (None: and took back), `forgettable` those that are gone
     while their intents are still there. `lost` are those that a place in a row of some mapped class ceased to hold,
-    wherever they went.
+    wherever they went. `regained` are those that no row held, and that were taken back before they were deleted.
+    `purged` are those that are not to be kept though the ledger keeps others; with `purges` none is.
     """
 
     fresh: dict[Location, FileObject] = field(default_factory=dict)
@@ -37,6 +38,9 @@ class Book:
     intended: dict[Location, LedgerAccess | None] = field(default_factory=dict)
     forgettable: dict[Location, LedgerAccess | None] = field(default_factory=dict)
     lost: dict[Location, Mapper[Any]] = field(default_factory=dict)
+    regained: set[Location] = field(default_factory=set)
+    purged: set[Location] = field(default_factory=set)
+    purges: bool = False
     committed: bool = False
 
     def replace(self, old: Iterable[FileObject], new: Iterable[FileObject]) -> None:
@@ -56,22 +60,34 @@ class Book:
         self.intended.update(inner.intended)
         self.forgettable.update(inner.forgettable)
         self.lost.update(inner.lost)
+        self.regained |= inner.regained
+        self.purged |= inner.to_purge()
 
     def holders(self, at: Location) -> int:
-        """Return how many places in rows hold a file: a file stored here had none before, any other had one."""
-        return self.references[at] + (at not in self.fresh)
+        """Return how many places in rows hold a file: one stored or taken back here had none before, others had one."""
+        return self.references[at] + (at not in self.fresh and at not in self.regained)
 
     def unreferenced(self) -> dict[Location, FileObject]:
         """Return the files that no row points to once this transaction is committed."""
         return {at: file for at, file in (self.files | self.fresh).items() if self.holders(at) <= 0}
 
     def shared(self) -> list[FileObject]:
-        """Return the files that more than one place would hold."""
-        return [file for at, file in self.files.items() if self.holders(at) > 1]
+        """Return the files that more than one place would hold; a row that came back may hold what was taken back."""
+        return [file for at, file in self.files.items() if self.holders(at) + (at in self.regained) > 1]
 
     def moved(self) -> dict[Location, Mapper[Any]]:
         """Return the files that one place lost and another holds, with the mapped class that lost them."""
         return {at: mapper for at, mapper in self.lost.items() if self.holders(at) > 0}
+
+    def to_purge(self) -> set[Location]:
+        """Return the files that are to be deleted at the commit, if no row holds them then."""
+        return self.purged | (set(self.intended) if self.purges else set())
+
+    def outlasts(self, at: Location) -> bool:
+        """Tell whether a file stays although no row holds it: the ledger keeps what a committed row held."""
+        access = self.intended.get(at)
+        is_kept = access is not None and bool(access.ledger.keep_deleted)
+        return is_kept and at not in self.fresh and at not in self.to_purge()
 
     def kept(self) -> list[FileObject]:
         """Return the files stored in this transaction that a row points to."""

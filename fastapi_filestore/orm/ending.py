@@ -159,7 +159,7 @@ def _wait_for_another(book: Book) -> None:
 
 
 def _follow_commit(book: Book) -> None:
-    unreferenced = book.unreferenced()
+    unreferenced = {at: file for at, file in book.unreferenced().items() if not book.outlasts(at)}
     try:
         if unreferenced or book.forgettable:
             await_in_session(finish(_clear_away(book, unreferenced), patience=PATIENCE))

@@ -3,11 +3,16 @@
 An *upload intent* says that a key may become an orphan. It is committed before bytes move there and removed in the
 transaction that writes the row. A *deletion intent* says that no row points to an object any more. It is committed
 with the change that made it so, and removed once the object is gone. Both fall due at a moment of the database's clock.
+
+With `keep_deleted` an object stays for a while after its row is gone: a database that comes back from yesterday, or a
+row that somebody wants back, finds its file. Nobody but the sweeper deletes it then, and a row that takes it back takes
+its intent away. What must go at once is *purged*: its intent looks claimed from the beginning, so no row may have it.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
 
@@ -36,9 +41,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from fastapi_filestore.errors import LedgerMissingError
+from fastapi_filestore.errors import ConfigurationError, LedgerMissingError
 from fastapi_filestore.file_object import Location
-from fastapi_filestore.orm.binds import writing_bind
+from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.engines import has_room
 from fastapi_filestore.orm.triggers import watch_tables
 from fastapi_filestore.orm.triggers.description import DEFAULT_NAME, DELETION_GRACE, LedgerTarget
@@ -85,12 +90,14 @@ class Ledger:
         min_age: Seconds before an upload intent falls due.
         block: Keys reserved in one transaction at the most.
         triggers: Whether the database writes deletion intents, too.
+        keep_deleted: Seconds that an object stays after no row holds it any more.
     """
 
     table: Table
     min_age: float = DEFAULT_MIN_AGE
     block: int = DEFAULT_BLOCK
     triggers: bool = False
+    keep_deleted: float = 0
 
     def reserve(self, connection: Connection, backend: str, paths: Sequence[str]) -> None:
         """Write upload intents."""
@@ -112,8 +119,21 @@ class Ledger:
         return delete(self.table).where(*mine)
 
     def intend(self, connection: Connection, locations: Iterable[Location]) -> None:
-        """Write deletion intents; one that is there already is fine."""
+        """Write deletion intents of objects that are deleted at once; one that is there already is fine."""
         self._write(connection, list(locations), kind=DELETION, after=DELETION_GRACE)
+
+    def keep(self, connection: Connection, locations: Iterable[Location]) -> None:
+        """Write deletion intents of objects that stay till then, or put them off that a row had forgotten to take."""
+        self._write(connection, list(locations), kind=DELETION, after=self.keep_deleted, again=True)
+
+    def purge(self, connection: Connection, locations: Iterable[Location]) -> None:
+        """Write, or rewrite, deletion intents of objects that no row may take back."""
+        self._write(connection, list(locations), kind=DELETION, after=DELETION_GRACE, attempts=1, again=True)
+
+    def take_back(self, connection: Connection, locations: Iterable[Location]) -> set[Location]:
+        """Remove the deletion intents of objects that were kept, and return those whose objects are certainly there."""
+        mine = (self.table.c.kind == DELETION, self.table.c.attempts == 0)
+        return {at for at in locations if sum(self._remove(connection, [at], *mine)) == 1}
 
     def forget(self, connection: Connection, locations: Iterable[Location]) -> None:
         """Remove intents of any kind."""
@@ -137,20 +157,33 @@ class Ledger:
                 .values(due_at=database_time() + self.min_age)
             )
 
-    def _write(self, connection: Connection, locations: Sequence[Location], *, kind: str, after: float) -> None:
+    def _write(
+        self,
+        connection: Connection,
+        locations: Sequence[Location],
+        *,
+        kind: str,
+        after: float,
+        attempts: int = 0,
+        again: bool = False,
+    ) -> None:
+        """Write intents; with `again` those that are there and that nobody claimed are written anew."""
         if locations:
             now: float = connection.execute(select(database_time())).scalar_one()
-            rows = [
-                {"backend": backend, "path": path, "kind": kind, "due_at": now + after} for backend, path in locations
-            ]
-            connection.execute(self._insert(connection), rows)
+            values = {"kind": kind, "due_at": now + after, "attempts": attempts}
+            rows = [{"backend": backend, "path": path, **values} for backend, path in locations]
+            connection.execute(self._insert(connection, again=again), rows)
 
-    def _insert(self, connection: Connection) -> Any:
-        if connection.dialect.name == "postgresql":
-            return postgresql.insert(self.table).on_conflict_do_nothing()
-        if connection.dialect.name == "sqlite":
-            return sqlite.insert(self.table).on_conflict_do_nothing()
-        return insert(self.table)
+    def _insert(self, connection: Connection, *, again: bool) -> Any:
+        dialects = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+        if connection.dialect.name not in dialects:
+            return insert(self.table)
+        statement: Any = dialects[connection.dialect.name](self.table)
+        if not again:
+            return statement.on_conflict_do_nothing()
+        new = {name: statement.excluded[name] for name in ("kind", "due_at", "attempts")}
+        unclaimed = and_(self.table.c.kind == DELETION, self.table.c.attempts == 0)
+        return statement.on_conflict_do_update(index_elements=["backend", "path"], set_=new, where=unclaimed)
 
     def _remove(
         self, connection: Connection, locations: Iterable[Location], *conditions: ColumnElement[bool]
@@ -177,6 +210,7 @@ def add_ledger(
     min_age: float = DEFAULT_MIN_AGE,
     block: int = DEFAULT_BLOCK,
     triggers: bool = False,
+    keep_deleted: float | timedelta = 0,
 ) -> Ledger:
     """Put the ledger's table beside the tables of a metadata, so that `create_all` and Alembic know it.
 
@@ -191,7 +225,15 @@ def add_ledger(
         block: Keys reserved in one transaction at the most.
         triggers: Let database triggers (SQLite, PostgreSQL) write deletion intents for raw SQL, ON DELETE CASCADE and
             other programs. They come and go with each table that has file columns.
+        keep_deleted: How long an object stays after no row holds it any more, in seconds or as a timedelta: as long as
+            an older state of the database may come back, or a row be undeleted. Only a sweep deletes it then.
+
+    Raises:
+        ConfigurationError: `keep_deleted` is negative.
     """
+    kept = keep_deleted.total_seconds() if isinstance(keep_deleted, timedelta) else float(keep_deleted)
+    if kept < 0:
+        raise ConfigurationError(f"keep_deleted is {keep_deleted!r}: give the seconds, or a timedelta, from 0 on.")
     table = Table(
         name,
         metadata,
@@ -203,10 +245,10 @@ def add_ledger(
         Column("error", String(500)),
         schema=schema,
     )
-    ledger = Ledger(table, min_age=min_age, block=block, triggers=triggers)
+    ledger = Ledger(table, min_age=min_age, block=block, triggers=triggers, keep_deleted=kept)
     metadata.info[_INFO] = ledger
     if triggers:
-        watch_tables(metadata, LedgerTarget(table.name, table.schema, DELETION_GRACE))
+        watch_tables(metadata, LedgerTarget(table.name, table.schema, kept or DELETION_GRACE))
     return ledger
 
 
@@ -214,6 +256,11 @@ def ledger_of(metadata: MetaData) -> Ledger | None:
     """Return the ledger of a metadata, if it has one."""
     ledger: Ledger | None = metadata.info.get(_INFO)
     return ledger
+
+
+def ledger_of_class(mapper: Mapper[Any]) -> Ledger | None:
+    """Return the ledger that covers a mapped class, if it has one."""
+    return ledger_of(mapper.local_table.metadata) if isinstance(mapper.local_table, Table) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,11 +292,22 @@ def access_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
     A database with one connection only, or a session inside somebody else's transaction, has no room for a
     transaction of the ledger's own.
     """
-    ledger = ledger_of(mapper.local_table.metadata) if isinstance(mapper.local_table, Table) else None
+    ledger = ledger_of_class(mapper)
     if ledger is None:
         return None
     bind = writing_bind(session, mapper)
     return LedgerAccess(ledger, bind) if isinstance(bind, Engine) and has_room(bind) else None
+
+
+def deletions_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
+    """Return the ledger that is told what rows of a mapped class lose.
+
+    A ledger that keeps what is deleted is told over the session's own connection, where nothing is beside it, too.
+    """
+    ledger = ledger_of_class(mapper)
+    if ledger is None or not ledger.keep_deleted:
+        return access_of(session, mapper)
+    return LedgerAccess(ledger, writing_connection(session, mapper).engine)
 
 
 def explain_missing(error: OperationalError | ProgrammingError, ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fastapi_filestore.errors import StorageError, StorageUnavailableError, UnknownBackendError
 from fastapi_filestore.file_object import FileObject, FileState, Location
-from fastapi_filestore.orm.engines import Room, run_on_engine
+from fastapi_filestore.orm.engines import Room, has_room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.orm.outages import outages_told
 from fastapi_filestore.orm.reservations import reservations_of
@@ -177,6 +177,8 @@ async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:
 
     Till then a key of one's own can't be used again: the sweeper would take the new object for the old one.
     """
+    if not has_room(access.engine):
+        return
     try:
         await run_on_engine(access.engine, partial(access.ledger.forget, locations=locations))
     except _DATABASE_FAILURES as error:
@@ -185,6 +187,8 @@ async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:
 
 async def known(access: LedgerAccess, locations: Collection[Location]) -> set[Location]:
     """Return those of the locations that the ledger still holds intents of; none if it can't be asked."""
+    if not has_room(access.engine):
+        return set()
     try:
         return await run_on_engine(access.engine, partial(access.ledger.known, locations=locations))
     except _DATABASE_FAILURES as error:

@@ -20,7 +20,7 @@ from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.booking import CONNECTED, spare_moved_files
+from fastapi_filestore.orm.booking import CONNECTED, purge_files, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.commits import forget_commits, watch_commits
@@ -71,6 +71,7 @@ def _check_after_rows(session: Session, context: UOWTransaction) -> None:
     if session.info.get(_COMMITTING):
         refuse_shared_files(session)
         spare_moved_files(session)
+        purge_files(session)
 
 
 @event.listens_for(Mapper, "before_insert")
@@ -125,6 +126,7 @@ def _check_sharing(session: Session) -> None:
         session.flush()
         refuse_shared_files(session)
         spare_moved_files(session)
+        purge_files(session)
         session.info[_COMMITTING] = True  # others who listen may still change rows
 
 

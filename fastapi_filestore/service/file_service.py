@@ -179,11 +179,12 @@ class FileService(Transactional[ModelT]):
             return await self._write(self._rows.edit, identity, attribute, lambda held: [*held, *new])
 
     @noted
-    async def remove(self, identity: object, files: object, *, field: str | None = None) -> ModelT:
+    async def remove(self, identity: object, files: object, *, field: str | None = None, purge: bool = False) -> ModelT:
         """Take files out of a row's list, whatever other transactions do to the list meanwhile.
 
         The row is locked first. Files that are not, or no longer, in the list are no error; the bytes of the others go
-        when this is committed. For the arguments, and what is raised, see `append`.
+        when this is committed, or are kept as long as the ledger says, unless you `purge` them. For the other
+        arguments, and what is raised, see `append`.
 
         Raises:
             PendingContentError: A file was never stored, so that no row can hold it.
@@ -195,6 +196,7 @@ class FileService(Transactional[ModelT]):
             identity,
             attribute,
             lambda held: [file for file in held if file.location not in unwanted],
+            purge=purge,
         )
 
     @asynccontextmanager
@@ -222,9 +224,14 @@ class FileService(Transactional[ModelT]):
             yield [await stack.enter_async_context(self.stored(file, field=field)) async for file in files]
 
     @noted
-    async def delete(self, identity: object) -> None:
-        """Delete a row; its files go when this is committed."""
-        await self._write(self._rows.remove, identity)
+    async def delete(self, identity: object, *, purge: bool = False) -> None:
+        """Delete a row; its files go when this is committed, or are kept as long as the ledger says.
+
+        Args:
+            identity: The row's primary key.
+            purge: Keep none of the files that go with it: who has the right to be forgotten can't wait.
+        """
+        await self._write(self._rows.remove, identity, purge=purge)
 
     # -- files ---------------------------------------------------------------------------------------
 

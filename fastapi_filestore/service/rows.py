@@ -1,7 +1,7 @@
 """Rows of one model through a plain `Session`: the part of the service that SQLAlchemy runs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -18,6 +18,7 @@ from fastapi_filestore.orm.file_attributes import (
     stored_files,
     take_write_lock,
 )
+from fastapi_filestore.orm.purging import purging
 from fastapi_filestore.orm.readings import forget_read, note_locked
 from fastapi_filestore.service.refusals import refused_rows, refused_values
 
@@ -82,8 +83,13 @@ class Rows(Generic[ModelT]):
         identity: object,
         attribute: FileAttribute,
         edit: Callable[[list[FileObject]], list[FileObject]],
+        *,
+        purge: bool = False,
     ) -> ModelT:
-        """Change a list of files from what the database says it is now, under the lock of its row."""
+        """Change a list of files from what the database says it is now, under the lock of its row.
+
+        With `purge`, none of the files that go is kept.
+        """
         with refused_rows(self.model.__name__):
             session.flush()  # what the session did to the list before is a part of it
         row = self._locked(session, identity)
@@ -94,15 +100,19 @@ class Rows(Generic[ModelT]):
         for file in files:
             file.refuse_unreadable()
         note_locked(inspect(row), attribute, values[0])
-        setattr(row, attribute.name, edit(files))
-        self._write(session, row)
+        with purging(session) if purge else nullcontext():
+            setattr(row, attribute.name, edit(files))
+            self._write(session, row)
         return row
 
-    def remove(self, session: Session, identity: object) -> None:
-        """Delete a row."""
+    def remove(self, session: Session, identity: object, *, purge: bool) -> None:
+        """Delete a row; with `purge`, none of the files that go with it is kept."""
         row = self._locked(session, identity)
-        session.delete(row)
-        flush(session, row)
+        if purge:
+            flush(session, row)  # what is pending is none of this deletion
+        with purging(session) if purge else nullcontext():
+            session.delete(row)
+            flush(session, row)
 
     def _scoped(self, session: Session, identity: object) -> ModelT | None:
         assert self.scope is not None

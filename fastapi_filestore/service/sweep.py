@@ -138,9 +138,10 @@ def _without_moved(connection: Connection, ledger: Ledger, claimed: list[Swept])
     """Drop the intents of objects that a row holds after all.
 
     SQLite has no deferred triggers: raw SQL that puts a file into a second row before it takes it out of the first
-    leaves an intent behind. Everywhere else an intent means what it says, and no table need be read.
+    leaves an intent behind. What was kept for a while may be in a row that came back. Everywhere else an intent means
+    what it says, and no table need be read.
     """
-    if not (ledger.triggers and connection.dialect.name == "sqlite"):
+    if not ledger.keep_deleted and not (ledger.triggers and connection.dialect.name == "sqlite"):
         return claimed
     held = held_by_rows(connection, ledger.table.metadata, [one.path for one in claimed])
     ledger.forget(connection, held)

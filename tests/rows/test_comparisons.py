@@ -100,8 +100,7 @@ async def test_rows_of_advanced_alchemy(rows: Rows) -> None:
     """A row without a path is at its filename, and one without a backend in its column's."""
     for value in ({"filename": "a.txt", "backend": "rows"}, {"filename": "b.txt", "path": ""}, {"filename": "c.txt"}):
         identity = await add(rows)
-        if "backend" in value:  # else the suite looks for its object nowhere
-            await rows.backend.put(value["filename"], b"theirs")
+        await rows.backend.put(value["filename"], b"theirs")
         raw = update(Base.metadata.tables["documents"]).values(file=type_coerce(value, rows.json))
         async with rows.work() as work:
             await work.do(partial(execute_raw, statement=raw.where(Document.id == identity)))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,35 @@ def test_triggers_added_and_removed(project: Project) -> None:
     assert project.triggers()
     assert "op.drop_file_triggers(" in project.migrate(without)
     assert project.triggers() == set()
+
+
+def test_deleted_files_that_are_kept(project: Project) -> None:
+    """The triggers' time is the ledger's, and another time is a migration."""
+    before, after = MetaData(), MetaData()
+    add_ledger(before, triggers=True)
+    add_ledger(after, triggers=True, keep_deleted=timedelta(days=7))
+    for metadata in (before, after):
+        documents(metadata)
+    project.migrate(before)
+
+    assert "key=['id'], grace=604800.0)" in project.migrate(after)
+
+
+def test_a_rename_by_hand(project: Project) -> None:
+    """Nothing is left to do for triggers after a table and its columns were renamed by hand."""
+    before, after = MetaData(), MetaData()
+    for metadata in (before, after):
+        add_ledger(metadata, triggers=True)
+    documents(before)
+    Table("papers", after, Column("number", Integer, primary_key=True), Column("scan", StoredObject("documents")))
+    project.migrate(before)
+    project.run(
+        "ALTER TABLE documents RENAME TO papers",
+        "ALTER TABLE papers RENAME COLUMN id TO number",
+        "ALTER TABLE papers RENAME COLUMN file TO scan",
+    )
+
+    project.check(after)
 
 
 def test_a_dropped_table(project: Project) -> None:

@@ -149,10 +149,10 @@ def _gain(triggers: FileTriggers, preparer: IdentifierPreparer) -> str:
     intents = (
         f"FROM {_ledger(triggers, preparer)} AS intent\n"
         f"  WHERE (intent.backend, intent.path) IN (SELECT {PLACE} FROM {FILES.format('held')})\n"
-        "  AND intent.kind = 'delete' AND intent.attempts"
+        "  AND intent.kind = 'delete'"
     )
     return (
-        f"{triggers.mark}\nDECLARE\n  files text;\n  same text;\n  held jsonb;\nBEGIN\n"
+        f"{triggers.mark}\nDECLARE\n  files text;\n  same text;\n  held jsonb;\n  tried integer;\nBEGIN\n"
         "SELECT string_agg('kept.' || name || '::jsonb', ', ') FILTER (WHERE is_file),\n"
         "  string_agg('kept.' || name || ' = ($1).' || name, ' AND ') FILTER (WHERE NOT is_file) INTO files, same\n"
         # The condition for new rows names files alone, the one for changed rows the primary key as well.
@@ -162,10 +162,13 @@ def _gain(triggers: FileTriggers, preparer: IdentifierPreparer) -> str:
         # The row may have changed again, or be gone, since this was put off to the end of the transaction.
         "EXECUTE 'SELECT jsonb_build_array(' || files || ') FROM ' || TG_RELID::regclass || ' AS kept WHERE ' || same\n"
         "  INTO held USING NEW;\n"
-        f"IF EXISTS (SELECT {intents} > 0) THEN\n"
+        # Locked first: a sweeper that is about to claim one has done so, and is seen to, or has to leave it.
+        f"SELECT max(attempts) INTO tried FROM (SELECT intent.attempts {intents} FOR UPDATE) AS locked;\n"
+        "IF tried > 0 THEN\n"
         "  RAISE EXCEPTION 'fastapi_filestore: a file of this row is being deleted' USING ERRCODE = '40001';\n"
+        "ELSIF tried = 0 THEN\n"
+        f"  DELETE {intents};\n"
         "END IF;\n"
-        f"DELETE {intents} = 0;\n"
         "RETURN NULL;\nEND"
     )
 

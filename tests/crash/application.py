@@ -1,5 +1,6 @@
 """What a script works with: sessions of either kind on one engine, spoken to through functions of a plain session."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -68,7 +69,27 @@ class Application:
     @asynccontextmanager
     async def work(self) -> AsyncIterator[Work]:
         """Open a session and close it at the end."""
-        work = self.open()
+        async with self._closing(self.open()) as work:
+            yield work
+
+    @asynccontextmanager
+    async def borrowing(self) -> AsyncIterator[Work]:
+        """Open a session on a connection whose transaction is the block's, and commit that at its end."""
+        if isinstance(self.engine, AsyncEngine):
+            async with self.engine.begin() as connection, AsyncSession(connection) as session:
+                yield Work(session)
+        else:
+            borrowed = await asyncio.to_thread(self.engine.connect)
+            try:
+                transaction = await asyncio.to_thread(borrowed.begin)
+                async with self._closing(Work(Session(borrowed))) as work:
+                    yield work
+                await asyncio.to_thread(transaction.commit)
+            finally:
+                await asyncio.to_thread(borrowed.close)
+
+    @asynccontextmanager
+    async def _closing(self, work: Work) -> AsyncIterator[Work]:
         try:
             yield work
         finally:

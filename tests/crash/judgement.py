@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tests.crash.place import Place, State
+from tests.crash.scripts import Script
 
 
 @dataclass
@@ -20,11 +21,11 @@ class Verdict:
             self.problems.append(f"{what}: {sorted(paths)}")  # type: ignore[call-overload]
 
 
-async def judge(place: Place) -> Verdict:
+async def judge(place: Place, script: Script) -> Verdict:
     """Check the invariants, let the sweeper settle everything, and check that rows and objects agree exactly."""
     verdict, state = Verdict(), await place.state()
     verdict.strays, verdict.intents = state.stray, state.intents
-    _check_invariants(verdict, state, place)
+    _check_invariants(verdict, state, place, script)
     if verdict.excused:
         # The ledger does not know of these: it takes a comparison of the store with the rows to find them.
         await place.backend.delete(*verdict.excused)
@@ -34,11 +35,13 @@ async def judge(place: Place) -> Verdict:
     return verdict
 
 
-def _check_invariants(verdict: Verdict, state: State, place: Place) -> None:
+def _check_invariants(verdict: Verdict, state: State, place: Place, script: Script) -> None:
     verdict.note("committed rows point to missing bytes", state.missing)
     verdict.note("intents cover objects that committed rows hold", state.intents.keys() & state.referenced)
     unknown = state.stray - state.intents.keys()
-    if place.is_sqlite:
+    if script.unledgered:
+        verdict.excused = unknown
+    elif place.is_sqlite:
         # The one exception: SQLite has one writer, so an upload inside a transaction may have no intent of its own.
         verdict.excused = unknown & place.uploaded_inside()
     verdict.note("stray objects that the ledger does not know", unknown - verdict.excused)

@@ -65,7 +65,7 @@ class Trial:
         if self.variant is None:
             assert outcome.report.error is None, outcome.report.traceback
             assert len((await self.place.state()).objects) == self.script.objects, "the script did not do its work"
-            verdict = await judge(self.place)
+            verdict = await judge(self.place, self.script)
             assert (verdict.problems, verdict.strays) == ([], set()), verdict
         return outcome.report.labels
 
@@ -90,7 +90,7 @@ class Trial:
         tally = Tally()
         for number, label in points:
             outcome = await self.place.run(self.script.name, fault=self.fault, at=number, variant=self.variant)
-            verdict = await judge(self.place)
+            verdict = await judge(self.place, self.script)
             # Units of work that run at once take another turn each time: only the process knows where it was struck.
             struck_at = outcome.report.label if outcome.report and outcome.report.struck else label
             problems = [*verdict.problems, *self._ending(outcome, verdict, struck_at)]
@@ -115,7 +115,7 @@ class Trial:
             return []
         # Of several units of work that are cancelled at once, another one may have been at its COMMIT.
         doubtful = self.script.concurrent and self.fault == "hang"
-        litter = [] if doubtful else _litter(verdict, label)
+        litter = [] if doubtful or self.script.unledgered else _litter(verdict, label)
         return [*_complaints(outcome.report, self.fault), *litter]
 
     @property

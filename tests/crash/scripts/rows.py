@@ -78,3 +78,17 @@ async def row_in_the_place_of_another(application: Application) -> None:
         session.add(Document(id=document.id, title="new", pages=None))
 
     await unit(change)(application)
+
+
+@script(-2)
+async def orphans_that_change(application: Application) -> None:
+    """Children are given away, get new files, and go as orphans, all in one flush."""
+
+    def change(session: Session) -> None:
+        parent = named(session, "parent")
+        first, second = parent.notes
+        parent.file, first.file = first.file, None
+        second.file = pending("for nobody")
+        parent.notes.clear()
+
+    await unit(change)(application)

@@ -28,6 +28,7 @@ class Script:
         concurrent: It does several things at once, so that its points come in another order each time.
         in_parts: It uploads in parts, however short the content is.
         savepoints: It uses savepoints, which SQLite's driver gets wrong without SQLAlchemy's recipe.
+        unledgered: It works where the ledger has no room: what it leaves behind, an audit finds.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Script:
     concurrent: bool = False
     in_parts: bool = False
     savepoints: bool = False
+    unledgered: bool = False
 
 
 SCRIPTS: Final[dict[str, Script]] = {}
@@ -49,12 +51,14 @@ def script(
     concurrent: bool = False,
     in_parts: bool = False,
     savepoints: bool = False,
+    unledgered: bool = False,
 ) -> Callable[[Act], Act]:
     """Register a function as the script of its name; `change` is how many objects more it leaves in the end."""
 
     def register(act: Act) -> Act:
         objects = FIRST_OBJECTS + change
-        SCRIPTS[act.__name__] = Script(act.__name__, act, objects, arrange, concurrent, in_parts, savepoints)
+        special = (concurrent, in_parts, savepoints, unledgered)
+        SCRIPTS[act.__name__] = Script(act.__name__, act, objects, arrange, *special)
         return act
 
     return register

@@ -90,3 +90,56 @@ async def violate_constraint(application: Application) -> None:
         await work.rollback()
         await work.do(lambda session: session.add(Document(title="new", file=pending("new"))))
         await work.commit()
+
+
+@script(2, savepoints=True)
+async def savepoint_touches_outer_rows(application: Application) -> None:
+    """A savepoint changes a row that its transaction wrote, and is rolled back: the row has its files."""
+
+    def change(session: Session) -> None:
+        document = Document(title="outer", file=pending("outer"), pages=[pending("page")])
+        session.add(document)
+        session.flush()
+        savepoint = session.begin_nested()
+        assert document.pages is not None
+        assert document.file is not None
+        document.pages.append(pending("no longer"))
+        document.file.metadata["k"] = "v"
+        session.flush()
+        savepoint.rollback()
+
+    await unit(change)(application)
+
+
+@script(0, savepoints=True)
+async def savepoint_and_transaction_rolled_back(application: Application) -> None:
+    """A savepoint moves and replaces files of its transaction; both are rolled back."""
+
+    def change(session: Session) -> None:
+        document = Document(title="outer", file=pending("outer"), pages=[pending("page")])
+        session.add(document)
+        session.flush()
+        savepoint = session.begin_nested()
+        named(session, "one").file, document.file = document.file, named(session, "one").file
+        document.pages = [pending("no longer")]
+        session.flush()
+        savepoint.rollback()
+        named(session, "empty").file = pending("no longer")
+        session.flush()
+        session.rollback()
+
+    await unit(change)(application)
+
+
+@script(2, savepoints=True, unledgered=True)
+async def inside_another_transaction(application: Application) -> None:
+    """A session on a connection whose transaction somebody else commits: its files come with the rows, or go."""
+
+    def change(session: Session) -> None:
+        session.add(Document(title="borrowed", file=pending("borrowed")))
+        with session.begin_nested():
+            named(session, "empty").file = pending("no longer")
+
+    async with application.borrowing() as work:
+        await work.do(change)
+        await work.commit()

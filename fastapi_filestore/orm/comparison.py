@@ -90,7 +90,7 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
         default, another = _default_of(self._column_type), _default_of(other.type)
         same = and_(
             backend_of_file(self.expr, default) == backend_of_file(other, another),
-            path_of_file(self.expr) == path_of_file(other),
+            func.trim(path_of_file(self.expr), "/") == func.trim(path_of_file(other), "/"),
         )
         return same if op is eq else not_(same)
 

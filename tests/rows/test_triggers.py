@@ -1,7 +1,9 @@
 """With triggers, whatever takes a file out of a row, its object goes: raw SQL, cascades, other programs."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +279,24 @@ async def test_what_a_sweeper_claimed_can_not_come_back(place: Place) -> None:
     place.run("DROP TABLE kept")
 
 
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+def test_what_a_sweeper_is_about_to_claim_can_not_come_back(place: Place) -> None:
+    """A row that waits for a sweeper which is claiming its file fails when the file is claimed."""
+    place.add_album(cover=pending())
+    place.run('CREATE TABLE kept AS SELECT "the cover" AS file FROM "Album\'s"', 'DELETE FROM "Album\'s"')
+    with place.engine.connect() as sweeper, ThreadPoolExecutor() as threads:
+        sweeper.execute(text(f"UPDATE {LEDGER.table.name} SET attempts = 1"))
+        coming = threads.submit(place.run, "INSERT INTO photos (file) SELECT file FROM kept")
+        with place.engine.connect() as watcher:
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            while not watcher.scalar(waiting) and not coming.done():
+                time.sleep(0.01)
+        sweeper.commit()
+        with pytest.raises(DBAPIError, match="is being deleted"):
+            coming.result()
+    place.run("DROP TABLE kept")
+
+
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 async def test_insert_or_replace_on_sqlite(place: Place) -> None:
     """There, a row that INSERT OR REPLACE overwrites loses its objects with recursive triggers on."""
@@ -308,6 +328,21 @@ async def test_rows_of_advanced_alchemy(place: Place) -> None:
     place.run(f"INSERT INTO photos (file) VALUES ('{file}')", "DELETE FROM photos")
 
     assert place.intents() == 1
+    assert await place.swept() == 0
+
+
+@pytest.mark.parametrize("spelled", ["/a.txt", "a.txt/", "/a.txt/"])
+async def test_slashes_that_stores_drop(place: Place, spelled: str) -> None:
+    """A slash at the beginning or end of a key, which the row keeps, does not hide its object; a move is one."""
+    await place.backend.put("a.txt", b"theirs")
+    file = f'{{"filename"\\: "{spelled}", "backend"\\: "rows"}}'
+    place.run(f"INSERT INTO photos (id, file) VALUES (1, '{file}')", "UPDATE photos SET id = 2")
+    place.run(f"INSERT INTO photos (id, file) VALUES (3, '{file.replace(spelled, 'a.txt')}')")
+    place.run("DELETE FROM photos WHERE id = 2")
+    place.run(f"UPDATE photos SET file = '{file}'")
+    assert place.intents() == 0
+
+    place.run("DELETE FROM photos")
     assert await place.swept() == 0
 
 

@@ -39,10 +39,12 @@ triggers of its partitions are copies, of columns with the same names."""
 FILES = "jsonb_path_query({0}, '$[*][*]') AS found (file)"
 """The files in an array of the values of columns, each of which holds one or a list."""
 
+PATH = "COALESCE(NULLIF(found.file ->> 'path', ''), found.file ->> 'filename')"
 PLACE = (
     "found.file ->> 'backend' AS backend,\n"
-    "    COALESCE(NULLIF(found.file ->> 'path', ''), found.file ->> 'filename') AS path"
+    f"    COALESCE(NULLIF(regexp_replace({PATH}, '^/|/$', '', 'g'), ''), {PATH}) AS path"
 )
+"""A file's place: stores drop a slash at the beginning and at the end that advanced-alchemy's rows keep."""
 
 
 def create(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:

@@ -96,11 +96,18 @@ def _held(triggers: FileTriggers, preparer: IdentifierPreparer, row: str) -> str
     """Return a query for the backend and path of each file that a row holds, distinct; bad JSON holds none."""
     files = "\n    UNION ALL ".join(_elements(f"{row}.{preparer.quote(column)}") for column in triggers.columns)
     return (
-        "SELECT DISTINCT json_extract(file, '$.backend') AS backend,\n"
-        "    coalesce(nullif(json_extract(file, '$.path'), ''), json_extract(file, '$.filename')) AS path\n"
-        f"    FROM ({files}) WHERE json_extract(file, '$.backend') IS NOT NULL\n"
-        "    AND coalesce(nullif(json_extract(file, '$.path'), ''), json_extract(file, '$.filename')) IS NOT NULL"
+        f"SELECT DISTINCT backend, coalesce(nullif({_WITHOUT_SLASHES}, ''), path) AS path FROM (\n"
+        "    SELECT json_extract(file, '$.backend') AS backend,\n"
+        "      coalesce(nullif(json_extract(file, '$.path'), ''), json_extract(file, '$.filename')) AS path\n"
+        f"    FROM ({files})) WHERE backend IS NOT NULL AND path IS NOT NULL"
     )
+
+
+_WITHOUT_SLASHES = (
+    "substr(path, 1 + (substr(path, 1, 1) = '/'),"
+    " length(path) - (substr(path, 1, 1) = '/') - (length(path) > 1 AND substr(path, -1) = '/'))"
+)
+"""The path as stores have it: they drop a slash at the beginning and at the end that advanced-alchemy's rows keep."""
 
 
 def _elements(value: str) -> str:

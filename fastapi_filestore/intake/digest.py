@@ -6,9 +6,11 @@ import hmac
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 from types import MappingProxyType
 
 from fastapi_filestore.errors import ContentConsumedError, DigestMismatchError
+from fastapi_filestore.storage.threads import THREADS
 
 THREAD_FROM = 64 * 1024
 """Bytes from which hashing in a thread (which releases the GIL) beats the hop to it."""
@@ -101,7 +103,7 @@ class DigestingStream:
         # All that came in while the last batch was hashed is the next one, so that a hop to the thread serves many.
         batch, self._waiting, self._behind, self._running = self._waiting, [], 0, None
         if batch:
-            self._running = asyncio.get_running_loop().run_in_executor(None, self._update, batch)
+            self._running = THREADS.submit(partial(self._update, batch))
             self._running.add_done_callback(self._go_on)
 
     def _update(self, batch: list[bytes]) -> None:

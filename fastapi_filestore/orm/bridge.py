@@ -1,10 +1,7 @@
 """From a Session, which is synchronous, to coroutines, and from coroutines to any Session."""
 
-import asyncio
+import os
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
@@ -13,11 +10,14 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
 from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.storage.threads import WorkThreads
 
 MOST_CONNECTED = 1000
 """More sessions than have a connection at a time."""
 
-_CONNECTED = ThreadPoolExecutor(MOST_CONNECTED, thread_name_prefix="fastapi-filestore-session")
+_CONNECTING = WorkThreads("fastapi-filestore-session", most=min(32, (os.cpu_count() or 1) + 4))
+"""Threads for sessions that may have to wait for a connection."""
+_CONNECTED = WorkThreads("fastapi-filestore-transaction", most=MOST_CONNECTED)
 """Threads for sessions in a transaction, which have their connection already: as many as there are of these.
 
 One that ends its transaction must never queue behind those that wait for its locks.
@@ -53,6 +53,5 @@ async def run_in_session(
     if isinstance(own, AsyncSession):
         return await own.run_sync(work, *args, **kwargs)
     # A session in a transaction must not queue for a thread behind sessions that wait for its connection.
-    executor = _CONNECTED if own.in_transaction() else None
-    context = copy_context()
-    return await asyncio.get_running_loop().run_in_executor(executor, partial(context.run, work, own, *args, **kwargs))
+    threads = _CONNECTED if own.in_transaction() else _CONNECTING
+    return await threads.run(work, own, *args, **kwargs)

@@ -1,6 +1,7 @@
 """When a transaction ends, bytes follow rows: deleted after the outermost commit, or undone with a rollback."""
 
 import logging
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -124,12 +125,15 @@ def honour_end(session: Session, transaction: SessionTransaction) -> None:
 
 
 def _honour(session: Session, transaction: SessionTransaction, book: Book) -> None:
-    if book.committed and is_inside_another(session, transaction):
+    if sys.is_finalizing():
+        # Of a session that was never closed. Nothing can be awaited any more: a sweeper or an audit finds the bytes.
+        _wait_for_another(book) if book.committed else _leave(book, "session_never_closed")
+    elif book.committed and is_inside_another(session, transaction):
         _wait_for_another(book)
     elif book.committed:
         _follow_commit(book)
     elif is_doubtful(session, transaction):
-        _leave(book)
+        _leave(book, "commit_in_doubt")
     elif transaction.nested:
         # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
         gone = await_in_session(finish(_undo(book.fresh), patience=PATIENCE))
@@ -144,10 +148,10 @@ def honour_unended(session: Session) -> None:
         honour_end(session, stale[0])
 
 
-def _leave(book: Book) -> None:
+def _leave(book: Book, reason: str) -> None:
     """Delete nothing: rows that were perhaps committed point to the bytes. The sweeper knows from the ledger."""
     paths = [path for _, path in book.fresh]
-    _log.warning("fastapi_filestore.commit_in_doubt", extra={"paths": paths})
+    _log.warning("fastapi_filestore.%s", reason, extra={"paths": paths})
     for file in book.fresh.values():
         file.undo()
 

@@ -1,6 +1,5 @@
 """Transactions of the library's own, beside the user's session and on either kind of engine."""
 
-import asyncio
 from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
@@ -8,6 +7,11 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
+
+from fastapi_filestore.storage.threads import WorkThreads
+
+_THREADS = WorkThreads("fastapi-filestore-ledger", most=32)
+"""Threads that write to databases over connections of their own, for which they may have to wait."""
 
 T = TypeVar("T")
 
@@ -32,7 +36,7 @@ async def run_on_engine(engine: Engine, work: Callable[[Connection], T], room: R
     if engine.dialect.is_async:
         async with AsyncEngine(engine).begin() as connection:
             return await connection.run_sync(work)
-    return await asyncio.to_thread(_in_transaction, engine, work)
+    return await _THREADS.run(_in_transaction, engine, work)
 
 
 async def _run_beside_pool(engine: Engine, work: Callable[[Connection], T]) -> T:
@@ -40,7 +44,7 @@ async def _run_beside_pool(engine: Engine, work: Callable[[Connection], T]) -> T
     try:
         return await run_on_engine(own, work)
     finally:
-        await (AsyncEngine(own).dispose() if own.dialect.is_async else asyncio.to_thread(own.dispose))
+        await (AsyncEngine(own).dispose() if own.dialect.is_async else _THREADS.run(own.dispose))
 
 
 def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:

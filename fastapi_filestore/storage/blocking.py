@@ -5,12 +5,56 @@ import os
 import sys
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future, wait
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from anyio import from_thread
 
+from fastapi_filestore.storage.termination import termination_deferred
+
 T = TypeVar("T")
+
+_ITS_OWN = "A blocking call was made from the library's own event loop: await its async twin."
+_TOO_LATE = "The interpreter is ending, and runs no thread any more: store, read and delete files before."
+
+
+class _Call(Generic[T]):
+    """A coroutine on its way through a loop of another thread, and the thread that waits for its end."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+        self._end = Future[T]()
+
+    def begin(self) -> None:
+        """Begin it; the loop calls this."""
+        self._task = asyncio.ensure_future(self._work)
+        self._task.add_done_callback(self._tell)
+
+    def _tell(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self._end.cancel()
+            self._end.set_running_or_notify_cancel()  # for those who wait for it
+        elif error := task.exception():
+            self._end.set_exception(error)
+        else:
+            self._end.set_result(task.result())
+
+    def result(self, loop: asyncio.AbstractEventLoop) -> T:
+        """Return the result; what interrupts the wait for it, as Ctrl-C does, is raised when the work is undone."""
+        with termination_deferred():
+            try:
+                return self._end.result()
+            except BaseException:
+                if not self._end.done():
+                    loop.call_soon_threadsafe(self._cancel)
+                    wait({self._end})  # a second Ctrl-C interrupts this
+                raise
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 class _BackgroundLoop:
@@ -22,25 +66,28 @@ class _BackgroundLoop:
         self._thread: threading.Thread | None = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        loop = self._started()
-        if threading.current_thread() is self._thread:
+        if sys.is_finalizing() or threading.current_thread() is self._thread:
             work.close()
-            raise RuntimeError("A blocking call was made from the library's own event loop: await its async twin.")
-        future = asyncio.run_coroutine_threadsafe(work, loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+            raise RuntimeError(_TOO_LATE if sys.is_finalizing() else _ITS_OWN)
+        loop = self._started()
+        if loop is None:
+            return asyncio.run(work)
+        call = _Call(work)
+        loop.call_soon_threadsafe(call.begin)
+        return call.result(loop)
 
-    def _started(self) -> asyncio.AbstractEventLoop:
+    def _started(self) -> asyncio.AbstractEventLoop | None:
+        """Return the loop; None if it never ran, and the interpreter is about to end and starts no thread any more."""
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_run_forever, args=(self._loop,), name="fastapi-filestore", daemon=True
-                )
-                self._thread.start()
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=_run_forever, args=(loop,), name="fastapi-filestore", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    loop.close()
+                    return None
+                self._loop, self._thread = loop, thread
             return self._loop
 
 

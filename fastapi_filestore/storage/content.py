@@ -1,6 +1,5 @@
 """Content in any form a caller has it, read as one stream of chunks that never blocks the event loop."""
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
 from contextlib import aclosing
@@ -12,6 +11,7 @@ from typing import IO, Protocol, TypeAlias, TypeGuard, cast
 
 from fastapi_filestore.errors import ContentConsumedError, UnsupportedContentError
 from fastapi_filestore.storage.sources import Source, source_of
+from fastapi_filestore.storage.threads import READING_THREADS
 
 READ_SIZE = 1024 * 1024
 """Bytes read from a file at once: big enough that the hop to a thread costs nothing, small beside a part."""
@@ -207,7 +207,7 @@ async def _read_buffer(content: memoryview) -> AsyncIterator[bytes]:
 
 
 async def _read_path(path: Path) -> AsyncIterator[bytes]:
-    file = await asyncio.to_thread(partial(path.open, "rb", buffering=0))
+    file = await READING_THREADS.run(partial(path.open, "rb", buffering=0))
     try:
         async for chunk in _read_file(cast("BinaryFile", file)):
             yield chunk
@@ -216,7 +216,7 @@ async def _read_path(path: Path) -> AsyncIterator[bytes]:
 
 
 async def _read_file(file: BinaryFile) -> AsyncIterator[bytes]:
-    while (chunk := await asyncio.to_thread(file.read, READ_SIZE)) != b"":
+    while (chunk := await READING_THREADS.run(file.read, READ_SIZE)) != b"":
         yield chunk
 
 
@@ -231,7 +231,7 @@ _END = object()
 
 
 async def _read_iterator(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (chunk := await asyncio.to_thread(next, chunks, _END)) is not _END:
+    while (chunk := await READING_THREADS.run(next, chunks, _END)) is not _END:
         yield cast("bytes", chunk)
 
 

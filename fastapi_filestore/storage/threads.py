@@ -1,4 +1,4 @@
-"""Threads for work that waits for a disk, apart from those that everything else in the process shares."""
+"""Threads for work that blocks, each kind apart from the others and from what the application has in threads."""
 
 import asyncio
 import os
@@ -6,10 +6,14 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 Job = tuple["Future[Any]", Callable[[], Any]]
 
@@ -38,6 +42,10 @@ class WorkThreads:
         self._have_thread()
         return asyncio.wrap_future(job)
 
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Have a thread call a function that blocks, in the caller's context, and return what it returns."""
+        return await self.submit(partial(copy_context().run, partial(work, *args, **kwargs)))
+
     def _have_thread(self) -> None:
         if self._idle.acquire(blocking=False):
             return
@@ -45,7 +53,20 @@ class WorkThreads:
             if self._number == self._most:
                 return
             self._number += 1
-        threading.Thread(target=self._work, args=(self._jobs, self._idle), name=self._name, daemon=True).start()
+        thread = threading.Thread(target=self._work, args=(self._jobs, self._idle), name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is about to end, or the machine has no thread left
+            with self._lock:
+                self._number -= 1
+                is_alone = self._number == 0
+            if is_alone:
+                self._work_here()
+
+    def _work_here(self) -> None:
+        with suppress(Empty):
+            while True:
+                _do(*self._jobs.get_nowait())
 
     def _forget_parent(self) -> None:
         # A forked process has none of its parent's threads.
@@ -75,3 +96,9 @@ def _do(job: "Future[T]", work: Callable[[], T]) -> None:
         job.set_result(result)
     finally:
         del job, work  # an error would hold this frame, and the frame the error
+
+
+THREADS = WorkThreads("fastapi-filestore-work", most=32)
+"""Do what ends soon."""
+READING_THREADS = WorkThreads("fastapi-filestore-reading", most=32)
+"""Read content: a file or an iterator of the application's may keep a thread waiting for ever."""

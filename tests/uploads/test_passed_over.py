@@ -87,6 +87,7 @@ WAYS: dict[str, Store] = {
         _create_of_file_objects,
         _update,
         _replace,
+        _append,
         _stored,
         _save,
         _assign,

@@ -43,6 +43,8 @@ WRITES: dict[str, Use] = {
     "clear": lambda service: service.update(1, {"cover": None}),
     "replace": lambda service: service.replace(1, new(), field="cover"),
     "delete": lambda service: service.delete(1),
+    "append": lambda service: service.append(1, [new()], field="photos"),
+    "remove": lambda service: service.remove(1, [], field="photos"),
     "stored": _store,
     "stored each": _store_each,
     "held": lambda service: service.held(1, field="cover"),

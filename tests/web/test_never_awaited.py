@@ -29,6 +29,8 @@ CALLS: dict[str, Callable[[Documents, FileObject], Any]] = {
     "FileService.update": lambda service, file: service.update(1, {"file": file}),
     "FileService.replace": lambda service, file: service.replace(1, file),
     "FileService.delete": lambda service, file: service.delete(1),
+    "FileService.append": lambda service, file: service.append(1, [file]),
+    "FileService.remove": lambda service, file: service.remove(1, [file]),
     "FileService.get": lambda service, file: service.get(1),
     "FileService.list": lambda service, file: service.list(),
     "FileService.require": lambda service, file: service.require(1),

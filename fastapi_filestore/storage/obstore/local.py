@@ -1,6 +1,5 @@
 """What a local folder needs beyond obstore: no way out of it through links, keys in order, a check for writing."""
 
-import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -16,6 +15,7 @@ from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.obstore.durability import DISK_THREADS, Durability
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local_file import LocalFile, open_inside
+from fastapi_filestore.storage.threads import THREADS
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 STAGED = "#"
@@ -46,7 +46,7 @@ class LocalFolder:
         """Raise `ObjectNotFoundError` if links lead an object, or only the folder it is in, out of the root."""
         target = path.rpartition("/")[0] if parent else path
         # Folders that are used all the time: to look here takes microseconds, a hop to a thread a hundred times that.
-        if self._has_links(target) and not await asyncio.to_thread(self._is_inside, self.root / target):
+        if self._has_links(target) and not await THREADS.run(self._is_inside, self.root / target):
             raise ObjectNotFoundError(
                 f"Backend {self.backend!r} has no object {path!a}: a link there leads out of its folder.",
                 backend=self.backend,
@@ -56,7 +56,7 @@ class LocalFolder:
     async def open(self, path: str) -> tuple[ObjectInfo, LocalFile]:
         """Open an object; `ObjectNotFoundError` if it is missing, or if links lead out of the root."""
         with translated(self.backend, path):
-            file = None if is_staged(path) else await asyncio.to_thread(open_inside, self.root, path)
+            file = None if is_staged(path) else await THREADS.run(open_inside, self.root, path)
         if file is None:
             raise ObjectNotFoundError(
                 f"Backend {self.backend!r} has no object {path!a}.", backend=self.backend, key=path
@@ -99,21 +99,21 @@ class LocalFolder:
     async def list(self, prefix: str, *, after: str | None, page: int) -> AsyncIterator[ObjectInfo]:
         """Iterate what is in a folder in the order of keys, which obstore does not keep; links are left out."""
         folder = self.root / prefix
-        if not await asyncio.to_thread(self._is_inside, folder):
+        if not await THREADS.run(self._is_inside, folder):
             return
         found = self._walk(folder, f"{prefix}/" if prefix else "", after or "")
-        while batch := await asyncio.to_thread(lambda: [*islice(found, page)]):
+        while batch := await THREADS.run(lambda: [*islice(found, page)]):
             for info in batch:
                 yield info
 
     async def probe(self) -> None:
         """Raise if the folder is missing or can't be written."""
-        if not await asyncio.to_thread(self.root.is_dir):
+        if not await THREADS.run(self.root.is_dir):
             raise BucketNotFoundError(
                 f"The folder of backend {self.backend!r} does not exist: create it, or correct the URL.",
                 backend=self.backend,
             )
-        if not await asyncio.to_thread(os.access, self.root, os.R_OK | os.W_OK | os.X_OK):
+        if not await THREADS.run(os.access, self.root, os.R_OK | os.W_OK | os.X_OK):
             raise StoragePermissionError(
                 f"The folder of backend {self.backend!r} can't be read and written by this process: change its owner "
                 "or permissions.",

@@ -1,6 +1,5 @@
 """Presigned URLs that say what their answer is, which obstore's can't: a browser may be sent to them."""
 
-import asyncio
 import hashlib
 import hmac
 import inspect
@@ -16,6 +15,7 @@ from fastapi_filestore.storage.backend import SignedURL
 from fastapi_filestore.storage.obstore.azure_sas import sign_blob
 from fastapi_filestore.storage.obstore.metadata import CONTENT_DISPOSITION, CONTENT_TYPE
 from fastapi_filestore.storage.obstore.stores import Store
+from fastapi_filestore.storage.threads import THREADS
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -60,7 +60,7 @@ async def _keys_of(store: S3Store) -> Keys | None:
         key, secret = config.get("access_key_id"), config.get("secret_access_key")
         return Keys(key, secret, config.get("session_token")) if key and secret else None
     # A provider may ask the network for a role.
-    given = await asyncio.to_thread(store.credential_provider)
+    given = await THREADS.run(store.credential_provider)
     found = await given if inspect.isawaitable(given) else given
     return Keys(found["access_key_id"], found["secret_access_key"], found.get("token"))
 

@@ -3,7 +3,6 @@
 Azure and Google Cloud drop them by themselves. obstore can't list them, so S3 is asked through boto3.
 """
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.storage.backend import UnfinishedUpload
 from fastapi_filestore.storage.obstore.local import STAGED, LocalFolder, is_staged
+from fastapi_filestore.storage.threads import THREADS
 
 PAGE = 1000
 BOTO_MISSING = (
@@ -48,7 +48,7 @@ async def abort(store: object, folder: LocalFolder | None, upload: UnfinishedUpl
     if isinstance(store, S3Store):
         await _abort_in_bucket(store, upload, backend)
     elif folder is not None:
-        await asyncio.to_thread((folder.root / upload.upload_id).unlink, missing_ok=True)
+        await THREADS.run((folder.root / upload.upload_id).unlink, missing_ok=True)
         await folder.sync_removals([upload.upload_id])
 
 
@@ -57,7 +57,7 @@ async def abort(store: object, folder: LocalFolder | None, upload: UnfinishedUpl
 
 async def _in_bucket(store: S3Store, backend: str) -> AsyncIterator[UnfinishedUpload]:
     with _refusals(backend):
-        client = await asyncio.to_thread(_client, store, backend)
+        client = await THREADS.run(_client, store, backend)
         pages = client.get_paginator("list_multipart_uploads").paginate(
             Bucket=store.config.get("bucket"), Prefix=_prefix(store)
         )
@@ -69,9 +69,9 @@ async def _in_bucket(store: S3Store, backend: str) -> AsyncIterator[UnfinishedUp
 
 async def _abort_in_bucket(store: S3Store, upload: UnfinishedUpload, backend: str) -> None:
     with _refusals(backend):
-        client = await asyncio.to_thread(_client, store, backend)
+        client = await THREADS.run(_client, store, backend)
         with suppress(client.exceptions.NoSuchUpload):
-            await asyncio.to_thread(
+            await THREADS.run(
                 client.abort_multipart_upload,
                 Bucket=store.config.get("bucket"),
                 Key=_prefix(store) + upload.path,
@@ -158,6 +158,6 @@ def _staged(root: Path) -> Iterator[UnfinishedUpload]:
 
 async def _in_thread(items: Iterable[Any]) -> AsyncIterator[Any]:
     source = iter(items)
-    while batch := await asyncio.to_thread(lambda: list(islice(source, PAGE))):
+    while batch := await THREADS.run(lambda: list(islice(source, PAGE))):
         for item in batch:
             yield item

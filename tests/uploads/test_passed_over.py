@@ -47,6 +47,11 @@ async def _replace(site: Site, uploads: list[Upload]) -> None:
         await FileService(session, model=Album).replace(1, uploads[-1], field="cover")
 
 
+async def _append(site: Site, uploads: list[Upload]) -> None:
+    async with site.session() as session:
+        await FileService(session, model=Album).append(1, uploads)
+
+
 async def _stored(site: Site, uploads: list[Upload]) -> None:
     async with site.session() as session, FileService(session, model=Album).stored(uploads[0], field="cover"):
         pass

@@ -11,6 +11,7 @@ from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.bookkeeping import Book, current_book, disown, note_stored, own, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room
+from fastapi_filestore.orm.file_attributes import keeper_of
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
 from fastapi_filestore.orm.reservations import drop_reservations
 from fastapi_filestore.orm.transfer import Claimed, store
@@ -82,7 +83,7 @@ def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileOb
 
 def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change]) -> None:
     """Book what rows come to hold and cease to hold, and intend the deletions that follow."""
-    book = booked(session)
+    book, mapper = booked(session), keeper_of(session, mapper)
     book.mappers.add(mapper)
     touched, gained = set[Location](), dict[Location, FileObject]()
     for before, after in changes:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapper, Session, configure_mappers
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.binds import writing_connection
+from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.stored_object import StoredObject
 
 ROWS_AT_ONCE = 500
@@ -107,6 +107,13 @@ def _has_files(table: Table) -> bool:
 def has_file_columns(mapper: Mapper[Any]) -> bool:
     """Tell whether rows of a class may hold files, in columns that it maps, or does not even know of."""
     return bool(file_columns(mapper) or _namesakes(mapper))
+
+
+def keeper_of(session: Session, mapper: Mapper[Any]) -> Mapper[Any]:
+    """Return the class whose ledger knows of the files of rows: their own, or another that describes their table."""
+    keepers = (keeper for table in _namesakes(mapper) if (keeper := mapper_of_table(table)) is not None)
+    bind = writing_bind(session, mapper) if _namesakes(mapper) else None
+    return next((keeper for keeper in keepers if writing_bind(session, keeper) is bind), mapper)
 
 
 def columns_in_database(session: Session, mapper: Mapper[Any]) -> Sequence[FileAttribute]:

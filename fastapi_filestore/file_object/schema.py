@@ -19,6 +19,11 @@ class Presentable(Protocol):
     last_modified: datetime | None
 
     @property
+    def unreadable(self) -> object | None:
+        """What its row holds instead of a file, if it does."""
+        ...
+
+    @property
     def metadata(self) -> Mapping[str, str]:
         """Any text that was given with the file."""
         ...
@@ -55,6 +60,8 @@ def json_schema_of(handler: GetJsonSchemaHandler) -> JsonSchemaValue:
 
 
 def _present(file: Presentable) -> object:
+    if file.unreadable is not None:
+        return None
     shown = FileRead(
         filename=file.filename,
         content_type=file.content_type,

@@ -50,7 +50,8 @@ class Kind:
 _OUT_OF_ORDER = "The file store is not set up as it should be; the operators have been told."
 _UNAVAILABLE = "The file store can't be reached at the moment. Try again later."
 _BUSY = "The database can't be reached at the moment, or is too busy. Try again later."
-_OF_A_STORE = (errors.StorageError, errors.DatabaseUnavailableError)
+_UNREADABLE = "The row says of no file where it is; the operators have been told."
+_TOLD_IN_ONE_LINE = (errors.StorageError, errors.DatabaseUnavailableError, errors.UnreadableFileError)
 
 KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.MalformedUploadError: Kind(400, "malformed-upload"),
@@ -81,6 +82,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.StorageUnavailableError: Kind(503, "store-unavailable", _UNAVAILABLE),
     errors.DatabaseUnavailableError: Kind(503, "database-unavailable", _BUSY),
     errors.StorageError: Kind(500, "store-error", _OUT_OF_ORDER),
+    errors.UnreadableFileError: Kind(500, "unreadable-file", _UNREADABLE),
     errors.FilestoreError: Kind(500, "store-error", _OUT_OF_ORDER),
 }
 """The most specific class in an error's family decides."""
@@ -136,8 +138,8 @@ def problem_of(error: errors.FilestoreError) -> Problem:
 
 
 def _tell_operators(error: errors.FilestoreError, kind: Kind) -> None:
-    # What a store does is no place in our code: one line says it, for each request of an outage.
-    traceback = None if isinstance(error, _OF_A_STORE) else error.__traceback__
+    # What a store does, or a row says, is no place in our code: one line says it, for each request of an outage.
+    traceback = None if isinstance(error, _TOLD_IN_ONE_LINE) else error.__traceback__
     facts = {"problem": kind.name, "status": kind.status}
     _log.error("fastapi_filestore.problem", extra=facts, exc_info=(type(error), error, traceback))
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
@@ -29,6 +30,9 @@ from fastapi_filestore.service.pages import AnyDecimal
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
 """What a key that is text must be to stand in a path: no slash, and not only dots."""
+
+UNREADABLE = "The row holds something here that can't be read as a file. The operators can find it with an audit."
+"""What a client is told of it: nothing that the row says."""
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -121,10 +125,12 @@ def page_schema(name: str, read: type[BaseModel]) -> type[BaseModel]:
 
 @cache
 def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
-    fields: dict[str, Any] = {
-        prop.key: (_read_type(_column(prop)), ...) for prop in _public(mapper) if not prop.deferred
-    }
-    return _model(mapper, "Read", ConfigDict(from_attributes=True), fields)
+    shown = [prop for prop in _public(mapper) if not prop.deferred]
+    fields: dict[str, Any] = {prop.key: (_read_type(_column(prop)), ...) for prop in shown}
+    files = [prop for prop in shown if isinstance(_column(prop).type, StoredObject)]
+    problems = {f"{prop.key}_error": _problem_of(prop.key) for prop in files}
+    # A column of such a name says what the application wants it to say.
+    return _model(mapper, "Read", ConfigDict(from_attributes=True), fields | {**problems, **fields})
 
 
 @cache
@@ -205,11 +211,36 @@ def _digits(column: Column[Any]) -> dict[str, Any]:
     return {"max_digits": precision, "decimal_places": scale} if 0 <= scale <= precision else {}
 
 
+def _problem_of(name: str) -> Any:
+    """Return the field that says why a file column is null though its row holds something; left out if it is not."""
+    kind = Annotated[str | None, BeforeValidator(_problem_in)]
+    said = "Why it is null, if its row holds something that can't be read as a file."
+    return kind, Field(default=None, validation_alias=name, exclude_if=_is_none, description=said)
+
+
+def _problem_in(value: object) -> str | None:
+    return UNREADABLE if _is_unreadable(value) else None
+
+
+def _is_unreadable(value: object) -> bool:
+    files = value if isinstance(value, list) else [value]
+    return any(isinstance(file, FileObject) and file.unreadable is not None for file in files)
+
+
+def _readable(value: object) -> object:
+    return None if _is_unreadable(value) else value
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 def _read_type(column: Column[Any]) -> Any:
     if isinstance(column.type, StoredObject):
-        kind: Any = list[FileObject] if column.type.multiple else FileObject
-    else:
-        kind = _python_type(column)
+        files: Any = list[FileObject] if column.type.multiple else FileObject
+        # It may be null in a column that is not nullable, for whatever cannot be read.
+        return Annotated[files | None, BeforeValidator(_readable)]
+    kind = _python_type(column)
     shown: dict[Any, Any] = {Decimal: AnyDecimal, bytes: _base64()}
     return _or_none(shown.get(kind, kind), column)
 

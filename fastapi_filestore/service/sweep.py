@@ -22,6 +22,7 @@ from fastapi_filestore.orm.ledger import DELETION, Ledger, database_time, explai
 from fastapi_filestore.orm.outages import is_contention
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.service.tables import held_by_rows
+from fastapi_filestore.storage.keys import HeldKey, can_be_held
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 T = TypeVar("T")
@@ -175,7 +176,9 @@ async def _delete_in_time(group: list[Swept], registry: StorageRegistry, down: s
 
 async def _delete(group: list[Swept], registry: StorageRegistry) -> list[Swept]:
     try:
-        await registry.get_backend(group[0].backend).delete(*(one.path for one in group))
+        # What no store can hold is not there.
+        paths = [HeldKey(one.path) for one in group if can_be_held(one.path)]
+        await registry.get_backend(group[0].backend).delete(*paths)
     except (StorageUnavailableError, UnknownBackendError):
         raise
     except FilestoreError as error:

@@ -108,6 +108,12 @@ async def damaged(rows: Rows, value: object = "ab/held") -> int:
     return identity
 
 
+def _files_of(session: Session, row: Document) -> tuple[FileObject, list[FileObject]]:
+    assert row.file is not None
+    assert row.pages is not None
+    return row.file, row.pages
+
+
 async def cleared(rows: Rows) -> bool:
     """Delete the object that may have been meant, and say whether it was there."""
     was = "ab/held" in await rows.keys()
@@ -120,8 +126,9 @@ async def test_what_the_attribute_says(rows: Rows) -> None:
     identity = await damaged(rows)
     async with rows.work() as work:
         row = await work.do(lambda session: session.get_one(Document, identity))
-        file, pages = await work.do(lambda session: (row.file, row.pages))
+        file, pages = await work.do(partial(_files_of, row=row))
         assert file.state is pages[0].state is FileState.UNREADABLE
+        assert file.unreadable is not None
         assert (file.unreadable.value, file.unreadable.place) == ("ab/held", ("documents", "file", (identity,)))
         with pytest.raises(UnreadableFileError, match=r"documents.file of the row with the key \d+ can't be read"):
             await file.get_content_async()
@@ -193,8 +200,8 @@ async def test_the_other_kind_of_column(rows: Rows) -> None:
             await work.commit()
     async with rows.work() as work:
         row = await work.do(lambda session: session.get_one(Document, identity))
-        files: list[FileObject] = await work.do(lambda session: [row.file, *row.pages])
-        assert [await file.get_content_async() for file in files] == [b"1", b"2"]
+        file, pages = await work.do(partial(_files_of, row=row))
+        assert [await one.get_content_async() for one in (file, *pages)] == [b"1", b"2"]
         await work.do(lambda session: session.delete(row))
         await work.commit()
 

@@ -36,8 +36,16 @@ COLUMNS = """
 """The columns that the conditions of the triggers of one function name. Only those of a whole table name any: the
 triggers of its partitions are copies, of columns with the same names."""
 
-FILES = "jsonb_path_query({0}, '$[*][*]') AS found (file)"
-"""The files in an array of the values of columns, each of which holds one or a list."""
+READABLE = (
+    '@.type() == "object" && (!exists(@.backend) || @.backend.type() == "null" || @.backend.type() == "string")'
+    ' && ((@.path.type() == "string" && @.path != "")'
+    ' || ((!exists(@.path) || @.path.type() == "null" || (@.path.type() == "string" && @.path == ""))'
+    ' && @.filename.type() == "string" && @.filename != ""))'
+)
+"""What an object in JSON is like that says where its file is: `file_object.record` reads no other, either."""
+
+FILES = f"jsonb_path_query({{0}}, '$[*] ? (!exists(@[*] ? (!({READABLE}))))[*]') AS found (file)"
+"""The files in an array of the values of columns, each of which holds one or a list; those of a readable value only."""
 
 PATH = "COALESCE(NULLIF(found.file ->> 'path', ''), found.file ->> 'filename')"
 PLACE = (
@@ -126,7 +134,8 @@ def _lose(triggers: FileTriggers, preparer: IdentifierPreparer) -> str:
         f"INSERT INTO {_ledger(triggers, preparer)} (backend, path, kind, due_at, attempts)\n"
         f"  SELECT DISTINCT backend, path, 'delete', {DUE} + {triggers.ledger.grace}, 0"
     )
-    located = "WHERE backend IS NOT NULL AND path IS NOT NULL ON CONFLICT DO NOTHING"
+    # What no ledger can hold no store can, either.
+    located = "WHERE length(backend) <= 255 AND octet_length(path) <= 1024 ON CONFLICT DO NOTHING"
     return (
         f"{triggers.mark}\nDECLARE\n"
         "  row text := CASE TG_OP WHEN 'TRUNCATE' THEN 'emptied.' ELSE '($1).' END;\n"

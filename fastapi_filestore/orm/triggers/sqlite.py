@@ -18,6 +18,17 @@ from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, quali
 PURPOSES = ("delete", "update", "insert")
 
 
+READABLE = (
+    "CASE odd.type WHEN 'object' THEN coalesce(\n"
+    "      coalesce(json_type(odd.value, '$.backend'), 'null') IN ('null', 'text')\n"
+    "      AND coalesce(json_type(odd.value, '$.path'), 'null') IN ('null', 'text')\n"
+    "      AND (json_extract(odd.value, '$.path') <> ''\n"
+    "        OR json_type(odd.value, '$.filename') = 'text' AND json_extract(odd.value, '$.filename') <> ''), 0)\n"
+    "      ELSE 0 END"
+)
+"""What an object in JSON is like that says where its file is: `file_object.record` reads no other, either."""
+
+
 def create(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:
     """Return the statements that create a table's triggers."""
     if triggers.schema != triggers.ledger.schema:
@@ -111,8 +122,11 @@ _WITHOUT_SLASHES = (
 
 
 def _elements(value: str) -> str:
-    # A column may hold one file or a list of them.
-    return (
-        f"SELECT CASE WHEN type = 'object' THEN value END AS file FROM json_each(CASE WHEN json_valid({value}) THEN\n"
+    # A column may hold one file or a list of them; one that can't be read is not believed in any.
+    files = (
+        f"json_each(CASE WHEN json_valid({value}) THEN\n"
         f"      CASE json_type({value}) WHEN 'array' THEN {value} ELSE json_array(json({value})) END END)"
+    )
+    return (
+        f"SELECT value AS file FROM {files}\n      WHERE NOT EXISTS (SELECT 1 FROM {files} AS odd WHERE NOT {READABLE})"
     )

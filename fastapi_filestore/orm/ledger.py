@@ -55,6 +55,8 @@ DEFAULT_BLOCK = 64
 
 UPLOAD: Final = "upload"
 DELETION: Final = "delete"
+ABANDONED: Final = "aborted"
+"""An upload intent that a sweeper has claimed: nobody can settle it any more, and parts of the upload may be left."""
 
 _INFO = "fastapi_filestore.ledger"
 

@@ -117,7 +117,7 @@ class FileTable:
 
     def backend_of(self, one: Column[Any]) -> str:
         """Return the key of the backend of files in a column that name none."""
-        return _type_of(one).backend or self.default_backend
+        return _type_of(one).backend or self.default_backend or _type_of(one).registry.default_key
 
     @property
     def backends(self) -> set[str]:

@@ -1,8 +1,9 @@
 """The sweeper: settles the intents that a crash, a rollback or a failing store left behind.
 
-Any number of processes may sweep at once. A due intent is claimed in a short transaction that makes it a deletion
-intent and lets it fall due again only later; from then on a unit of work that comes late finds its intent gone and
-fails, so bytes are never deleted under a committed row. The object is deleted next, and the intent last of all.
+Any number of processes may sweep at once. A due intent is claimed in a short transaction that makes an upload intent
+one that nobody can settle any more, and lets it fall due again only later. From then on a unit of work that comes late
+finds its intent gone and fails, so bytes are never deleted under a committed row. The object is deleted next, with what
+an unfinished upload left of it, and the intent last of all.
 """
 
 import asyncio
@@ -13,15 +14,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, false, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, exists, false, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import FilestoreError, StorageTimeoutError, StorageUnavailableError, UnknownBackendError
-from fastapi_filestore.orm.ledger import DELETION, Ledger, database_time, explain_missing
+from fastapi_filestore.orm.ledger import ABANDONED, DELETION, UPLOAD, Ledger, database_time, explain_missing
 from fastapi_filestore.orm.outages import is_contention
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.service.tables import held_by_rows
+from fastapi_filestore.storage.backend import UploadRemains
 from fastapi_filestore.storage.keys import HeldKey, can_be_held
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
@@ -45,12 +47,16 @@ _log = logging.getLogger("fastapi_filestore")
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """One intent that the sweeper took: the object is gone, or `error` says why it is not after so many attempts."""
+    """One intent that the sweeper took: the object is gone, or `error` says why it is not after so many attempts.
+
+    `is_upload` tells an upload that never ended from an object that was to be deleted.
+    """
 
     backend: str
     path: str
     attempts: int
     error: str | None = None
+    is_upload: bool = False
 
 
 async def sweep(
@@ -119,18 +125,23 @@ def _claim_batch(connection: Connection, ledger: Ledger, batch: int, leave: Coll
         # Its write lock, taken before the read, stands in for row locks.
         connection.execute(update(table).values(kind=DELETION).where(false()))
     due = connection.execute(
-        select(table.c.backend, table.c.path, table.c.attempts)
+        select(table.c.backend, table.c.path, table.c.attempts, table.c.kind)
         .where(_due(connection, ledger, leave))
         .order_by(table.c.due_at)
         .limit(batch)
         .with_for_update(skip_locked=True)
     )
-    claimed = [Swept(backend, path, attempts + 1) for backend, path, attempts in due]
+    claimed = [
+        Swept(backend, path, attempts + 1, is_upload=kind in {UPLOAD, ABANDONED})
+        for backend, path, attempts, kind in due
+    ]
+    # From now on no unit of work can settle it, and what became of an upload is not forgotten, whoever goes on.
+    kind = case((table.c.kind == UPLOAD, ABANDONED), else_=table.c.kind)
     for group in _by_backend(claimed):
         connection.execute(
             update(table)
             .where(and_(table.c.backend == group[0].backend, table.c.path.in_([one.path for one in group])))
-            .values(kind=DELETION, attempts=table.c.attempts + 1, due_at=database_time() + LEASE_SECONDS)
+            .values(kind=kind, attempts=table.c.attempts + 1, due_at=database_time() + LEASE_SECONDS)
         )
     return claimed
 
@@ -176,9 +187,13 @@ async def _delete_in_time(group: list[Swept], registry: StorageRegistry, down: s
 
 async def _delete(group: list[Swept], registry: StorageRegistry) -> list[Swept]:
     try:
+        backend = registry.get_backend(group[0].backend)
         # What no store can hold is not there.
-        paths = [HeldKey(one.path) for one in group if can_be_held(one.path)]
-        await registry.get_backend(group[0].backend).delete(*paths)
+        uploads = {HeldKey(one.path): one.is_upload for one in group if can_be_held(one.path)}
+        unended = [path for path, is_upload in uploads.items() if is_upload]
+        if unended and isinstance(backend, UploadRemains):
+            await backend.drop_unfinished(*unended)
+        await backend.delete(*uploads)
     except (StorageUnavailableError, UnknownBackendError):
         raise
     except FilestoreError as error:

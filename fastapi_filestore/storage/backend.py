@@ -194,6 +194,15 @@ class SettledObjects(Protocol):
 
 
 @runtime_checkable
+class UploadRemains(Protocol):
+    """What a backend may offer besides: dropping what killed processes left half uploaded of some keys."""
+
+    async def drop_unfinished(self, *paths: str) -> None:
+        """Drop what unfinished uploads left of these keys, where it can be seen; it is fine if there is nothing."""
+        ...
+
+
+@runtime_checkable
 class DownloadURLs(Protocol):
     """What a backend may offer besides: URLs to send clients to, whose answers are what they should be."""
 

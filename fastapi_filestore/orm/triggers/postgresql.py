@@ -160,7 +160,7 @@ def _gain(triggers: FileTriggers, preparer: IdentifierPreparer) -> str:
     intents = (
         f"FROM {_ledger(triggers, preparer)} AS intent\n"
         f"  WHERE (intent.backend, intent.path) IN (SELECT {PLACE} FROM {FILES.format('held')})\n"
-        "  AND intent.kind = 'delete'"
+        "  AND intent.kind <> 'upload'"
     )
     return (
         f"{triggers.mark}\nDECLARE\n  files text;\n  same text;\n  held jsonb;\n  tried integer;\nBEGIN\n"

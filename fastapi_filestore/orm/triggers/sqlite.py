@@ -98,7 +98,7 @@ def _body(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) ->
     if purpose != "delete":
         yield (
             "SELECT RAISE(ABORT, 'fastapi_filestore: a file of this row is being deleted')\n"
-            f"  FROM {ledger} WHERE kind = 'delete' AND attempts > 0 AND (backend, path) IN ({new});"
+            f"  FROM {ledger} WHERE kind <> 'upload' AND attempts > 0 AND (backend, path) IN ({new});"
         )
         yield f"DELETE FROM {ledger} WHERE kind = 'delete' AND attempts = 0 AND (backend, path) IN ({new});"
 

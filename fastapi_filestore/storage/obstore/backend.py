@@ -47,7 +47,7 @@ from fastapi_filestore.storage.obstore.reading import (
 from fastapi_filestore.storage.obstore.sign import sign_url
 from fastapi_filestore.storage.obstore.sign_download import bind_answer, is_stored_so
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect
-from fastapi_filestore.storage.obstore.unfinished import abort, uploads_of
+from fastapi_filestore.storage.obstore.unfinished import abort, drop_unfinished, uploads_of
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -305,6 +305,10 @@ class ObstoreBackend:
     async def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Drop the parts of an upload; it is fine if it has ended."""
         await abort(self._use(), self._folder, upload, backend=self._key)
+
+    async def drop_unfinished(self, *paths: str) -> None:
+        """Drop what unfinished uploads left of these keys: of S3 where boto3 is installed, and in a local folder."""
+        await drop_unfinished(self._use(), self._folder, paths, backend=self._key)
 
     # -- one step of the above -------------------------------------------------------------------------
 

@@ -3,12 +3,15 @@
 Azure and Google Cloud drop them by themselves. obstore can't list them, so S3 is asked through boto3.
 """
 
+import logging
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import islice
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,11 @@ from fastapi_filestore.errors import (
     StorageUnavailableError,
 )
 from fastapi_filestore.storage.backend import UnfinishedUpload
+from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import STAGED, LocalFolder, is_staged
 from fastapi_filestore.storage.threads import THREADS
+
+_log = logging.getLogger("fastapi_filestore")
 
 PAGE = 1000
 BOTO_MISSING = (
@@ -52,14 +58,39 @@ async def abort(store: object, folder: LocalFolder | None, upload: UnfinishedUpl
         await folder.sync_removals([upload.upload_id])
 
 
+async def drop_unfinished(store: object, folder: LocalFolder | None, paths: Collection[str], *, backend: str) -> None:
+    """Drop what unfinished uploads left of some keys.
+
+    What S3 lets nobody see is left: it is told once in the log, and there are lifecycle rules for it.
+    """
+    if isinstance(store, S3Store):
+        try:
+            await _abort_some(store, frozenset(paths), backend)
+        except ConfigurationError:  # without boto3
+            return
+        except StoragePermissionError as error:
+            _log.warning("fastapi_filestore.unfinished_uploads_unseen", extra={"backend": backend, "error": str(error)})
+    elif folder is not None:
+        with translated(backend):
+            await THREADS.run(_remove_staged, folder, paths)
+
+
 # -- S3 ------------------------------------------------------------------------------------------------------
 
 
-async def _in_bucket(store: S3Store, backend: str) -> AsyncIterator[UnfinishedUpload]:
+async def _abort_some(store: S3Store, paths: Collection[str], backend: str) -> None:
+    # One listing of those that begin alike; each key asked for alone would be a request for each.
+    below = commonprefix(list(paths))  # noqa: RUF071 - a prefix of S3 is of characters, too
+    async for upload in _in_bucket(store, backend, below=below):
+        if upload.path in paths:
+            await _abort_in_bucket(store, upload, backend)
+
+
+async def _in_bucket(store: S3Store, backend: str, *, below: str = "") -> AsyncIterator[UnfinishedUpload]:
     with _refusals(backend):
         client = await THREADS.run(_client, store, backend)
         pages = client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=store.config.get("bucket"), Prefix=_prefix(store)
+            Bucket=store.config.get("bucket"), Prefix=_prefix(store) + below
         )
         found = (upload for page in pages for upload in page.get("Uploads", ()))
         async for upload in _in_thread(found):
@@ -154,6 +185,18 @@ def _staged(root: Path) -> Iterator[UnfinishedUpload]:
                     place = file.relative_to(root)
                     target = place.as_posix().rpartition(STAGED)[0]
                     yield UnfinishedUpload(target, place.as_posix(), started)
+
+
+def _remove_staged(place: LocalFolder, paths: Iterable[str]) -> None:
+    """Remove the staged files of some keys; each folder is read once."""
+    wanted: dict[Path, set[str]] = defaultdict(set)
+    for path in filter(place.holds, paths):
+        wanted[(place.root / path).parent].add(path.rpartition("/")[2])
+    for folder, names in wanted.items():
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for file in folder.iterdir():
+                if is_staged(file.name) and file.name.rpartition(STAGED)[0] in names:
+                    file.unlink(missing_ok=True)
 
 
 async def _in_thread(items: Iterable[Any]) -> AsyncIterator[Any]:

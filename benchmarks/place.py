@@ -55,6 +55,7 @@ class Place:
     bucket: Bucket | None = None
     token: str = ""
     limit: int = 16 * 1024**3
+    durable: bool = True
 
     @classmethod
     def of_process(cls) -> "Place":

@@ -37,7 +37,7 @@ class Target:
 
 def targets() -> list[Target]:
     """Return every target of the table."""
-    return [*_uploads(), *_memory(), *_meanwhile(), *_downloads(), *_creations(), *_refusals()]
+    return [*_uploads(), *_memory(), *_meanwhile(), *_downloads(), *_creations(), *_durable(), *_refusals()]
 
 
 def _uploads() -> list[Target]:
@@ -87,6 +87,17 @@ def _creations() -> list[Target]:
             ("≥ 0.85 × the route by hand", 0.85, "by_hand"),
         )
         for case in CONCURRENCY
+    ]
+
+
+def _durable() -> list[Target]:
+    other, text = "ours_not_durable", "× DURABLE=false"
+    return [
+        *(
+            _ratio(f"durable-{database}", f"≥ 0.8 {text}, 16 connections", 0.8, other, case=16)
+            for database in ("sqlite", "postgresql")
+        ),
+        _ratio("durable-local", f"≥ 0.9 {text}", 0.9, other),
     ]
 
 

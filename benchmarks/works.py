@@ -55,7 +55,7 @@ class Work:
 
 def all_works(scale: Scale) -> list[Work]:
     """Return every work at a scale."""
-    return [*_uploads(scale), *_downloads(scale), *_creations(scale), _refusal(scale)]
+    return [*_uploads(scale), *_downloads(scale), *_creations(scale), *_durable(scale), _refusal(scale)]
 
 
 def _uploads(scale: Scale) -> list[Work]:
@@ -121,6 +121,22 @@ def _creations(scale: Scale) -> list[Work]:
     return [
         creation("create-sqlite", "SQLite", "sqlite"),
         creation("create-postgresql", "PostgreSQL", "postgresql"),
+    ]
+
+
+def _durable(scale: Scale) -> list[Work]:
+    both, big, rounds = ("ours", "ours_not_durable"), scale.big, 2 * scale.rounds
+
+    def creation(database: DatabaseKind, title: str) -> Work:
+        title = f"Sync 10 KiB to local disk with a row in {title}, on 1, 16 and 64 connections"
+        action = partial(create, seconds=scale.seconds)
+        return Work(f"durable-{database}", title, both, action, rounds, RATE, database=database, space=GIB)
+
+    title = f"Sync {_name(big)} to local disk"
+    return [
+        creation("sqlite", "SQLite"),
+        creation("postgresql", "PostgreSQL"),
+        Work("durable-local", title, both, partial(upload, size=big), rounds, STORING, space=3 * big),
     ]
 
 

@@ -28,6 +28,7 @@ CONTENDERS = {
         Contender("file_response", "ceiling: Starlette's FileResponse"),
         Contender("obstore_stream", "ceiling: raw obstore stream, no row"),
         Contender("ours", "**fastapi-filestore**: prebuilt router, ledger, SHA-256"),
+        Contender("ours_not_durable", "the same with DURABLE=false"),
         Contender("by_hand", "by hand: UploadFile, obstore put, INSERT"),
         Contender("by_hand_read", "by hand with `await file.read()`"),
         Contender("by_hand_ledger", "floor: by hand with a ledger and SHA-256"),

@@ -40,7 +40,7 @@ async def get_session() -> AsyncIterator[AsyncSession]:
 
 def _backend() -> dict[str, object]:
     if (bucket := PLACE.bucket) is None:
-        return {"url": f"file://{PLACE.folder}/"}
+        return {"url": f"file://{PLACE.folder}/", "durable": PLACE.durable}
     return {
         "url": f"s3://{bucket.name}/",
         "aws_endpoint": bucket.endpoint,

@@ -136,7 +136,7 @@ def _durable(scale: Scale) -> list[Work]:
     return [
         creation("sqlite", "SQLite"),
         creation("postgresql", "PostgreSQL"),
-        Work("durable-local", title, both, partial(upload, size=big), rounds, STORING, space=3 * big),
+        Work("durable-local", title, both, partial(upload, size=big), scale.rounds, STORING, space=3 * big),
     ]
 
 

@@ -5,6 +5,9 @@
 # make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0, in an environment of its own
 # make crash   kill a process at every statement and store call of every script, thousands of times
 # make power-cuts  cut the power 10,000 times (fewer: make power-cuts CUTS=1000), on a disk that keeps what was synced
+# make model   play 20,000 random sequences of everything that programs do with sessions, against a model of rows and files
+#              (fewer: SEQUENCES=2000; the same again: SEED=…; one kind of database, ledger, session and column: CELL=…)
+# make model-faults  break the library in one place after the other, and see that the model finds each out
 # make soak    load PostgreSQL and SeaweedFS for a minute (longer: make soak SECONDS=600), killing processes meanwhile
 # make fuzz    feed the parsers of forms, ranges and conditions for a minute (longer: make fuzz SECONDS=600)
 # make check   style, types, and which module may import which
@@ -21,6 +24,7 @@ WORKERS ?= 2
 SECONDS ?= 60
 CUTS ?= 10000
 TESTS ?=
+SEQUENCES ?= 20000
 
 VENV := .venv
 VENV_2_0 := .venv-sqlalchemy-2.0
@@ -45,7 +49,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 LIMITED = -m tests.run $(1) -- $(2)/bin/python -m pytest -n $(WORKERS) --dist worksteal \
 	-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
-.PHONY: run test test-busy coverage test-sqlalchemy-2.0 crash power-cuts soak fuzz check bench bench-layers bench-audit format lock clean programs
+.PHONY: run test test-busy coverage test-sqlalchemy-2.0 crash power-cuts model model-faults soak fuzz check bench bench-layers bench-audit format lock clean programs
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
@@ -70,6 +74,13 @@ crash: $(VENV)/.dev
 
 power-cuts: $(VENV)/.dev
 	$(BIN)/python -m tests.power.cuts $(CUTS)
+
+model: $(VENV)/.dev
+	$(BIN)/python -m tests.model --workers $(WORKERS) --sequences $(SEQUENCES) \
+		$(if $(SEED),--seed $(SEED)) $(if $(CELL),--cell $(CELL))
+
+model-faults: $(VENV)/.dev
+	$(BIN)/python -m tests.model.find_faults --workers $(WORKERS)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak $(SECONDS)

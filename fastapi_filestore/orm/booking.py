@@ -49,13 +49,14 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
         raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")
     try:
         if not all(file.is_admitted for file, _ in claimed):
-            await_in_session(store(claimed, room=_room(session, claimed)))
+            await_in_session(store(claimed, room=room_beside(session, claimed)))
     finally:
         note_stored(session, [file for file, _ in claimed if file.is_stored])
         disown(file for file, _ in claimed if not file.is_stored)
 
 
-def _room(session: Session, claimed: Iterable[Claimed]) -> Room:
+def room_beside(session: Session, claimed: Iterable[Claimed]) -> Room:
+    """Return where there is room for a transaction of the ledger's own beside the one that a session may be in."""
     if not session.info.get(CONNECTED):
         return Room.IN_POOL
     # SQLite has one writer: another transaction might wait for this one for ever.
@@ -107,7 +108,8 @@ def _refuse_garbage(
     connection = writing_connection(session, mapper)
     if strange and (known := access.ledger.known(connection, strange)):
         kept = access.ledger.take_back(connection, known) if access.ledger.keep_deleted else set[Location]()
-        if stale := known - kept:
+        # What a row lost in this transaction was no garbage before: a trigger took it for some, as it does.
+        if stale := known - kept - whole.lost.keys():
             raise StaleFileError(gained[stale.pop()].filename)
         # One that moves was in a row that had come back.
         current_book(session).regained |= {at for at in kept if whole.references[at] > 0}

@@ -53,6 +53,9 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
             PendingContentError: A file has no place before it is stored.
         """
         value = _column_of(other[0]) if other else None
+        if isinstance(value, ColumnElement) and hash(value) == hash(self.expr):
+            # SQLAlchemy looks its columns up in dicts, whose == must tell whether two are one.
+            return super().operate(op, *other, **options)
         if op in (in_op, not_in_op):
             if (found := self._among(op, value)) is not None:
                 return found

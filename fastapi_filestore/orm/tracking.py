@@ -46,7 +46,7 @@ class Edit:
             row = session.get(model, identity, identity_token=token)
             held = None if row is None else getattr(row, self.name)
         for file in _files_in(held):
-            if file.location == self.place:
+            if file.is_stored and file.location == self.place:
                 self.repeat(file)
 
 

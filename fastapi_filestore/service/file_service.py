@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, inspect
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError, PendingContentError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.intake.upload import Uploads
+from fastapi_filestore.orm.booking import room_beside
 from fastapi_filestore.orm.bridge import AnySession, plain_session
 from fastapi_filestore.orm.coercion import as_some_files
 from fastapi_filestore.orm.ending import abandon
@@ -321,9 +322,11 @@ class FileService(Transactional[ModelT]):
         """Store files whose rows are written before the stack ends; what no transaction knows of then is deleted."""
         self._refuse_if_ended()  # before bytes move
         if waiting := [file for file in files if not file.is_stored]:
-            access = access_of(plain_session(self.session), self._mapper)
+            session = plain_session(self.session)
+            access = access_of(session, self._mapper)
+            claimed = [(file, access) for file in waiting]
             stack.push_async_callback(self._abandon, waiting)
-            await store([(file, access) for file in waiting])
+            await store(claimed, room=room_beside(session, claimed))
 
     async def _abandon(self, files: Iterable[FileObject]) -> None:
         session = plain_session(self.session)

@@ -173,3 +173,14 @@ def test_a_file_that_is_nowhere_yet() -> None:
     """A file has no place before it is stored."""
     with pytest.raises(PendingContentError, match="can't be compared"):
         _ = Document.file == pending()
+
+
+async def test_statement_beside_rows_in_memory(rows: Rows) -> None:
+    """A statement that sets a file column works while the session has rows of its table in memory."""
+    identity = await add(rows, file=pending())
+    async with rows.work() as work:
+        row: Any = await work.do(lambda session: session.get_one(Document, identity))
+        await work.do(lambda session: session.execute(update(Document).values(file=None)))
+
+        assert await work.do(lambda session: row.file) is None
+        await work.commit()

@@ -271,3 +271,19 @@ async def test_a_list_that_was_replaced_is_anybodys(rows: Rows) -> None:
     async with rows.work() as work:
         await work.do(take_out)
         await work.commit()
+
+
+async def test_a_change_in_place_beside_a_new_file(rows: Rows) -> None:
+    """A file changes in place while nobody holds its row, and the row's list gets a new file before it is written."""
+    identity = await rows.add(title="one", pages=[pending(b"1")])
+
+    def change(session: Session) -> None:
+        session.get_one(Document, identity).pages[0].metadata["key"] = "value"  # type: ignore[index]
+        session.get_one(Document, identity).pages.append(pending(b"2"))  # type: ignore[union-attr]
+
+    async with rows.work() as work:
+        await work.do(change)
+        await work.commit()
+        pages = await work.do(lambda session: list(session.get_one(Document, identity).pages or ()))
+
+    assert [page.metadata for page in pages] == [{"key": "value"}, {}]

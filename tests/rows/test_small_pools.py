@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import create_engine, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from fastapi_filestore import FileService
 from fastapi_filestore.orm.reservations import release_reservations
 from tests.rows.conftest import Rows, pending
 from tests.rows.models import Document
@@ -36,3 +37,16 @@ async def test_who_holds_a_connection_never_waits_for_whom_waits_for_one(rows: R
     await waiting
 
     assert len(await rows.keys()) == 2
+
+
+async def test_service_in_a_transaction_that_wrote(rows: Rows) -> None:
+    """The service stores file after file in a transaction that wrote, which has SQLite's one writer's lock."""
+    async with rows.work() as work:
+        await work.do(lambda session: session.add(Document(title="first")))
+        await work.do(lambda session: session.flush())
+        service = FileService(work.session, model=Document)
+        for number in range(3):
+            await service.create({"title": str(number), "file": pending()})
+        await service.commit()
+
+    assert len(await rows.keys()) == 3

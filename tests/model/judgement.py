@@ -1,0 +1,86 @@
+"""The judgement after each step that ends something: do rows, objects and ledger agree, and with the model?"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from tests.model.cells import Scene
+from tests.model.plain import Row, Value, contents, files_of
+
+
+class BrokenError(AssertionError):
+    """Rows, objects and ledger do not agree, or not with the model."""
+
+
+def judge(scene: Scene, committed: Mapping[int, Row], *, is_quiet: bool, is_settled: bool = False) -> None:
+    """Compare what a connection of its own sees with what was committed.
+
+    Args:
+        scene: The database and the store.
+        committed: The rows as the model knows them.
+        is_quiet: No transaction is open that wrote something: what is in the store belongs to committed rows.
+        is_settled: The sweeper, or an audit, had its say as well: nothing is left for it.
+
+    Raises:
+        BrokenError: They do not agree.
+    """
+    (rows, intents), objects = scene.read(), scene.objects()
+    _compare_rows(rows, committed)
+    held = Counter(record["path"] for row in rows.values() for value in row.values() for record in _records(value))
+    _say("objects in two rows", {path for path, number in held.items() if number > 1})
+    _say("committed rows without their bytes", held.keys() - objects.keys())
+    _compare_bytes(rows, committed, objects)
+    _say("intents that cover what committed rows hold", held.keys() & intents)
+    strays = objects.keys() - held.keys()
+    if is_quiet or (scene.has_ledger and not scene.has_one_writer):
+        _say("objects that neither a row nor the ledger knows", strays - intents - _excused(scene))
+    if is_settled:
+        _say("after the end, objects that no row holds", strays)
+        _say("after the end, intents", intents)
+
+
+def _excused(scene: Scene) -> set[str]:
+    """Return what the store failed to delete, or stored and failed to say so, while no ledger could know of it.
+
+    On SQLite, which has one writer, an upload inside of a transaction that wrote has no intent.
+    """
+    return set() if scene.has_ledger and not scene.has_one_writer else scene.store.left
+
+
+def _say(problem: str, culprits: object) -> None:
+    if culprits:
+        raise BrokenError(f"{problem}: {culprits}")
+
+
+def _records(value: Any) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _compare_rows(rows: Mapping[int, Mapping[str, Any]], committed: Mapping[int, Row]) -> None:
+    _say("committed rows that are not there", committed.keys() - rows.keys())
+    _say("rows that nobody committed", rows.keys() - committed.keys())
+    for tag, row in committed.items():
+        for column, value in row.values.items():
+            found = rows[tag][column]
+            if (value is None) != (found is None) or [_facts(one) for one in _records(found)] != _wanted(value):
+                raise BrokenError(f"row {tag}.{column} holds {found}, and should hold {value}")
+
+
+def _facts(record: Mapping[str, Any]) -> tuple[object, ...]:
+    return record["filename"], record["content_type"], record["metadata"], record["size"]
+
+
+def _wanted(value: Value) -> list[tuple[object, ...]]:
+    return [(file.filename, file.content_type, dict(file.metadata), len(file.content)) for file in files_of(value)]
+
+
+def _compare_bytes(
+    rows: Mapping[int, Mapping[str, Any]], committed: Mapping[int, Row], objects: Mapping[str, bytes]
+) -> None:
+    for tag, row in committed.items():
+        for column, value in row.values.items():
+            found = [objects[record["path"]] for record in _records(rows[tag][column])]
+            if found != contents(value):
+                raise BrokenError(f"row {tag}.{column} has the bytes {found}, and should have {contents(value)}")

@@ -1,0 +1,139 @@
+"""Rules: what programs do with the session itself."""
+
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
+
+from tests.model.playing import COIN, PICK, Playing, chosen, play
+from tests.model.side import Savepoint
+from tests.model.tables import COLUMNS, NAMES
+
+MOST_SAVEPOINTS = 3
+
+
+class SessionRules(Playing):
+    """Transactions, savepoints, reading anew, and two sessions in turn."""
+
+    @play()
+    def commit(self) -> None:
+        """Commit, savepoints included."""
+        if self.attempt(lambda: self.side.do(lambda session: session.commit()), ends=True):
+            self.note_commit()
+            self.judge()
+
+    def note_commit(self) -> None:
+        """Note that everything of this session is everybody's now."""
+        self.other.is_disturbed |= not self.side.sheet.is_clean
+        restructured = self.side.is_restructured
+        self.side.note_commit()
+        if restructured:
+            self.side.do(self.side.note_flush)
+
+    @play()
+    def rollback(self) -> None:
+        """Roll everything back."""
+        self.side.do(lambda session: session.rollback())
+        self.side.note_rollback()
+        self.judge()
+
+    @play()
+    def close(self) -> None:
+        """Close the session without a word about its transaction."""
+        self.side.do(lambda session: session.close())
+        self.side.note_closed()
+        self.judge()
+
+    @play()
+    def write(self) -> None:
+        """Flush."""
+        self.flush()
+
+    @play(kind=PICK)
+    def query(self, kind: int) -> None:
+        """Read all rows of a class, which may flush."""
+        name = chosen(list(NAMES), kind)
+
+        def query(session: Session) -> None:
+            rows = session.scalars(select(self.scene.family.kind(name))).all()
+            if session.autoflush:
+                self.side.note_flush(session)
+            if self.side.habits.keeps:
+                self.side.rows.update((row.tag, row) for row in rows)
+
+        if self.attempt(lambda: self.side.do(query)) and not self.side.is_disturbed:
+            for tag in self.side.sheet.of_kind(name):
+                self.side.recall(tag)
+
+    @play(when=lambda machine: machine.written_rows(), which=PICK, anew=COIN)
+    def expire(self, which: int, *, anew: bool) -> None:
+        """Let a row be read anew, at once or later: what was not written of it is lost."""
+        if self.side.is_restructured and not self.flush():
+            return
+        tag = chosen(self.written_rows(), which)
+
+        def expire(session: Session) -> None:
+            row = self.side.find(session, tag)
+            (session.refresh if anew else session.expire)(row)
+
+        if self.edit(expire):
+            for column in COLUMNS[self.side.sheet.kind(tag)]:
+                self.side.sheet.values.pop((tag, column), None)
+                if (tag, column) in self.side.flushed:
+                    self.side.sheet.values[tag, column] = self.side.flushed[tag, column]
+            self.side.loaded.pop(tag, None)
+
+    def written_rows(self) -> list[int]:
+        """Return the rows that are in the database already, for all that the session knows."""
+        rows = self.side.rows
+        return [tag for tag in self.rows() if tag not in rows or inspect(rows[tag]).persistent]
+
+    # -- savepoints --------------------------------------------------------------------------------------
+
+    @play(when=lambda machine: len(machine.side.savepoints) < MOST_SAVEPOINTS)
+    def begin_savepoint(self) -> None:
+        """Begin a savepoint."""
+        if not self.flush():  # as SQLAlchemy does, so that a refusal is told apart
+            return
+
+        def begin(session: Session) -> None:
+            savepoint = Savepoint(session.begin_nested(), self.side.sheet.copy(), dict(self.side.rows))
+            self.side.savepoints.append(savepoint)
+
+        self.attempt(lambda: self.side.do(begin))
+
+    @play(when=lambda machine: machine.side.savepoints)
+    def release_savepoint(self) -> None:
+        """Release the innermost savepoint."""
+        if not self.flush():
+            return
+        savepoint = self.side.savepoints[-1]
+        if self.attempt(lambda: self.side.do(lambda session: savepoint.transaction.commit())):
+            self.side.savepoints.pop()
+
+    @play(when=lambda machine: machine.side.savepoints)
+    def roll_savepoint_back(self) -> None:
+        """Roll the innermost savepoint back."""
+        self.recover()
+
+    # -- two sessions ------------------------------------------------------------------------------------
+
+    @play(when=lambda machine: machine.can_switch())
+    def switch(self) -> None:
+        """Go on with the other session."""
+        if not self.flush():
+            return
+        if self.scene.has_one_writer:
+            self.side.do(lambda session: session.commit())  # which ends a transaction that read only
+            self.note_commit()
+        self.side, self.other = self.other, self.side
+
+        def come_back(session: Session) -> None:
+            self.side.expire_relations(session)
+            if not self.side.habits.keeps:
+                session.expire_all()
+                self.side.forget()
+
+        self.side.do(come_back)
+
+    def can_switch(self) -> bool:
+        """Tell whether the other session can work meanwhile: SQLite has one writer."""
+        return not (self.scene.has_one_writer and self.side.has_written)

@@ -1,0 +1,42 @@
+"""Whatever programs do with sessions, rows and files, no file is lost: a few sequences of `make model`."""
+
+from random import SystemRandom
+
+import pytest
+
+from tests.model.cells import CELLS, Cell
+from tests.model.run import play_cell
+from tests.model.table import Played
+from tests.servers.postgres import Postgres
+
+FIXED = 20_261_126
+"""The seed of the sequences that are the same in every run."""
+AT_RANDOM = SystemRandom().randrange(2**32)
+"""That of those which differ."""
+SEQUENCES = 3
+"""Of each cell and seed."""
+
+
+def played(cell: Cell, number: int, postgres: Postgres) -> Played:
+    """Play a few sequences, and fail with their steps if they break something."""
+    print(f"seed {number}")  # noqa: T201 - pytest shows it where a test fails
+    one = play_cell(cell, sequences=SEQUENCES, number=number, postgres=postgres)
+    if one.problem is not None:
+        pytest.fail("\n".join(one.lines()), pytrace=False)
+    return one
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_fixed_sequences(cell: Cell, postgres: Postgres) -> None:
+    """Rows, objects and ledger agree with a model of them, whatever some sequences of operations do."""
+    one = played(cell, FIXED, postgres)
+
+    assert len(one.lengths) >= SEQUENCES
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_random_sequences(cell: Cell, postgres: Postgres) -> None:
+    """They agree in other sequences in every run."""
+    one = played(cell, AT_RANDOM, postgres)
+
+    assert len(one.lengths) >= SEQUENCES

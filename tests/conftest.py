@@ -3,6 +3,7 @@
 import pytest
 
 pytest_plugins = (
+    "tests.isolation",
     "tests.order",
     "tests.crash.summary",
     "tests.servers.environment",

@@ -1,6 +1,7 @@
 """Transactions that lose a race against others of the database, and are worth another try."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -9,16 +10,43 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.orm.outages import is_contention
+from fastapi_filestore.orm.outages import is_contention, outages_told
 
 T = TypeVar("T")
 
 PAUSES: Final = (0.1, 0.4, 1.6)
 """Seconds before each further try, on top of what the database itself waits."""
 
+_log = logging.getLogger("fastapi_filestore")
+
 
 async def run_despite_others(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Run a function in a transaction of its own, again after a pause if it loses a race."""
+    """Run a function in a transaction of its own, again after a pause if it loses a race.
+
+    Raises:
+        DatabaseUnavailableError: It lost every time, or the database can't be used at all.
+    """
+    with outages_told():
+        return await _retried(engine, work)
+
+
+async def run_unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T | None:
+    """Run a function as `run_despite_others` does; None if it lost every time, for who can leave it to a later day.
+
+    Raises:
+        DatabaseUnavailableError: The database can't be used at all.
+    """
+    with outages_told():
+        try:
+            return await _retried(engine, work)
+        except DBAPIError as error:
+            if not is_contention(error):
+                raise
+            _log.info("fastapi_filestore.sweep_gave_way", extra={"error": repr(error)})
+            return None
+
+
+async def _retried(engine: Engine, work: Callable[[Connection], T]) -> T:
     for pause in PAUSES:
         try:
             return await run_on_engine(engine, work)

@@ -7,27 +7,22 @@ an unfinished upload left of it, and the intent last of all.
 """
 
 import asyncio
-import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, case, exists, false, select, update
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import FilestoreError, StorageTimeoutError, StorageUnavailableError, UnknownBackendError
 from fastapi_filestore.orm.ledger import ABANDONED, DELETION, UPLOAD, Ledger, database_time, explain_missing
-from fastapi_filestore.orm.outages import is_contention
-from fastapi_filestore.service.contention import run_despite_others
+from fastapi_filestore.service.contention import run_unless_busy
 from fastapi_filestore.service.tables import held_by_rows
 from fastapi_filestore.storage.backend import UploadRemains
 from fastapi_filestore.storage.keys import HeldKey, can_be_held
 from fastapi_filestore.storage.registry import StorageRegistry, storages
-
-T = TypeVar("T")
 
 BATCH = 200
 """Intents claimed at once: one bulk deletion, little memory."""
@@ -41,8 +36,6 @@ LAST_RETRY_SECONDS = 24 * 3600.0
 MOST_DOUBLINGS = 12
 """More than it takes from the first wait to the last."""
 ERROR_CHARACTERS = 500
-
-_log = logging.getLogger("fastapi_filestore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +65,8 @@ async def sweep(
     while claimed := await _claim_due(plain, ledger, batch, leave=down):
         groups = await asyncio.gather(*(_delete_in_time(group, registry, down) for group in _by_backend(claimed)))
         swept = [one for group in groups for one in group]
-        await _unless_busy(plain, partial(_settle, ledger=ledger, swept=swept))
+        # What it left undone is due again later.
+        await run_unless_busy(plain, partial(_settle, ledger=ledger, swept=swept))
         for one in swept:
             yield one
 
@@ -83,23 +77,12 @@ async def sweep(
 async def _claim_due(engine: Engine, ledger: Ledger, batch: int, *, leave: Collection[str]) -> list[Swept]:
     try:
         # The look ahead costs little and takes no lock, which on SQLite would stop every writer.
-        if not await _unless_busy(engine, partial(_is_any_due, ledger=ledger, leave=leave)):
+        if not await run_unless_busy(engine, partial(_is_any_due, ledger=ledger, leave=leave)):
             return []
     except (OperationalError, ProgrammingError) as error:
         explain_missing(error, ledger)
         raise
-    return await _unless_busy(engine, partial(_claim, ledger=ledger, batch=batch, leave=leave)) or []
-
-
-async def _unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T | None:
-    """Run a transaction; None if others keep it from being run: what it left undone is due again later."""
-    try:
-        return await run_despite_others(engine, work)
-    except DBAPIError as error:
-        if not is_contention(error):
-            raise
-        _log.info("fastapi_filestore.sweep_gave_way", extra={"error": repr(error)})
-        return None
+    return await run_unless_busy(engine, partial(_claim, ledger=ledger, batch=batch, leave=leave)) or []
 
 
 def _is_any_due(connection: Connection, *, ledger: Ledger, leave: Collection[str]) -> bool:

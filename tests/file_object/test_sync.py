@@ -1,6 +1,5 @@
 """The blocking twins: with and without a running loop, in threads, and after a fork."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,16 +111,11 @@ def forked(before: str) -> str:
     return run.stdout.strip()
 
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-
-
-@needs_fork
 def test_after_a_fork() -> None:
     """A child whose parent used the library's loop, but no store, has a loop of its own."""
     assert forked("print(run_blocking(nothing()), flush=True)") == "ran\nchild"
 
 
-@needs_fork
 def test_after_a_fork_of_a_used_store() -> None:
     """A child whose parent used a store is told so, and does not hang."""
     before = "registry = StorageRegistry(); registry.register_backend(ObstoreBackend('memory', 'memory://')); "
@@ -130,7 +124,6 @@ def test_after_a_fork_of_a_used_store() -> None:
     assert forked(before) == "forked: ran"
 
 
-@needs_fork
 def test_a_fork_while_another_thread_starts_the_loop() -> None:
     """A lock that another thread of the parent held when it forked does not stop the child."""
     before = "from fastapi_filestore.storage import blocking; blocking._background._lock.acquire()"

@@ -85,6 +85,10 @@ class Site:
             await service.commit()
             return row
 
+    async def dispose(self) -> None:
+        """Close all connections."""
+        await (self.engine.dispose() if isinstance(self.engine, AsyncEngine) else asyncio.to_thread(self.plain.dispose))
+
     async def execute(self, *statements: Any) -> Sequence[Any]:
         """Run statements in a transaction, and return the rows of the last."""
 
@@ -192,9 +196,13 @@ async def site(
     site = Site(make_engine(request.param, request, tmp_path), shelf, tmp_path / "shelf")
     if site.plain.dialect.name == "sqlite":
         await run_on_engine(site.plain, create_tables)
-    yield site
-    await release_reservations()
-    await (site.engine.dispose() if isinstance(site.engine, AsyncEngine) else asyncio.to_thread(site.engine.dispose))
+    try:
+        yield site
+    finally:
+        try:
+            await release_reservations()
+        finally:
+            await site.dispose()
 
 
 def make_engine(kind: str, request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngine:

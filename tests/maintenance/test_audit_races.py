@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -164,17 +165,18 @@ class Users:
 async def test_audits_beside_users(site: Site) -> None:
     """However many users work, an audit that deletes orphans of any age finds none."""
     users = [Users(site, seed) for seed in range(4)]
-    tasks = [asyncio.create_task(user.work()) for user in users]
     findings: list[Finding] = []
     audits = 0
     end = asyncio.get_running_loop().time() + SECONDS
-    while asyncio.get_running_loop().time() < end:
-        findings += [finding async for finding in audit(site.engine, Report, **EAGER, verify=audits % 2 == 0)]
-        audits += 1
-    for user in users:
-        user.stopped = True
-    await asyncio.gather(*tasks)
+    async with asyncio.TaskGroup() as group:
+        for user in users:
+            group.create_task(user.work())
+        while audits < 2 or asyncio.get_running_loop().time() < end:
+            with suppress(DatabaseUnavailableError):  # as every one of them, it may find the database busy
+                findings += [finding async for finding in audit(site.engine, Report, **EAGER, verify=audits % 2 == 0)]
+                audits += 1
+        for user in users:
+            user.stopped = True
 
-    assert audits > 1
     assert findings == []
     assert await site.audit() == []

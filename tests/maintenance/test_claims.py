@@ -130,10 +130,10 @@ async def test_a_long_upload_renews_its_claim(site: Site) -> None:
             await asyncio.sleep(0.1)
 
     swept, stored = list[str](), asyncio.Event()
-    sweeper = asyncio.create_task(sweeping())
-    clip = await site.add(Clip, file=FileObject(filename="clip", content=slow(3 * QUICK_LEDGER.min_age)))
-    stored.set()
-    await sweeper  # to its end: a driver that is cancelled while it connects loses the connection
+    async with asyncio.TaskGroup() as group:
+        group.create_task(sweeping())
+        clip = await site.add(Clip, file=FileObject(filename="clip", content=slow(3 * QUICK_LEDGER.min_age)))
+        stored.set()  # and the sweeper comes to its end: a driver that is cut off in mid-air loses its connection
 
     assert clip.file.path not in swept
     assert site.objects() == {clip.file.path}

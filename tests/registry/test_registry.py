@@ -55,7 +55,8 @@ def test_unknown_key(registry: StorageRegistry) -> None:
     assert (caught.value.key, caught.value.known) == ("videos", ("documents", "images"))
     assert "'documents', 'images'" in str(caught.value)
     assert "FILESTORE_BACKENDS__VIDEOS__URL" in str(caught.value)
-    assert isinstance(caught.value, ConfigurationError | LookupError)
+    assert isinstance(caught.value, ConfigurationError)
+    assert isinstance(caught.value, LookupError)
 
 
 def test_nothing_registered() -> None:

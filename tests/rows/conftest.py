@@ -160,7 +160,13 @@ def backend() -> Iterator[ObstoreBackend]:
 KINDS = ["sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async"]
 
 
-@pytest.fixture(params=[*KINDS, "sqlite-async-unledgered", "sqlite-sync-triggers", "postgres-async-triggers"])
+LEDGERED = [*KINDS, "sqlite-sync-triggers", "postgres-async-triggers"]
+
+
+EVERY_KIND = [*LEDGERED, "sqlite-async-unledgered"]
+
+
+@pytest.fixture(params=EVERY_KIND)
 async def rows(
     request: pytest.FixtureRequest, tmp_path: Path, backend: ObstoreBackend, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Rows]:
@@ -175,11 +181,13 @@ async def rows(
         begin_sqlite_properly(sync)
         await run_on_engine(sync, Base.metadata.create_all)
     rows = Rows(engine, backend)
-    yield rows
-    await rows.sweep()
-    await rows.check()
-    assert await rows.intents() == set()
-    await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))
+    try:
+        yield rows
+        await rows.sweep()
+        await rows.check()
+        assert await rows.intents() == set()
+    finally:
+        await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))
 
 
 def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngine:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fastapi_filestore import FileObject, ObstoreBackend, SharedFileError, StaleFileError, storages
 from fastapi_filestore.testing import FaultyBackend
-from tests.rows.conftest import Rows, pending
+from tests.rows.conftest import LEDGERED, Rows, pending
 from tests.rows.models import Document
 
 Travel = Callable[[FileObject], FileObject]
@@ -82,10 +82,9 @@ async def test_a_refused_file_belongs_to_nobody(rows: Rows) -> None:
     assert await rows.content(await rows.add(title="c", file=free)) == b"free"
 
 
+@pytest.mark.parametrize("rows", LEDGERED, indirect=True)
 async def test_a_key_whose_object_is_still_to_be_deleted(rows: Rows, backend: ObstoreBackend) -> None:
     """A key of one's own is refused while the ledger has a deletion of it, which would take the new bytes."""
-    if not rows.has_ledger:
-        return
     identity = await rows.add(title="a", file=FileObject("rows", "a.txt", content=b"old", path="own/a"))
     storages.register_backend(FaultyBackend(backend, lambda n, call: call == "delete", after=True), replace=True)
     async with rows.work() as work:

@@ -6,7 +6,7 @@ import pytest
 
 from fastapi_filestore import StaleFileError, StaleRowError, storages
 from fastapi_filestore.testing import FaultyBackend
-from tests.rows.conftest import Rows, pending
+from tests.rows.conftest import LEDGERED, Rows, pending
 from tests.rows.models import Document
 
 
@@ -54,9 +54,7 @@ async def test_a_file_that_another_session_dropped_does_not_come_back(rows: Rows
     assert len(await rows.keys()) == 2
 
 
-@pytest.mark.parametrize(
-    "rows", ["sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async", "postgres-async-triggers"], indirect=True
-)
+@pytest.mark.parametrize("rows", LEDGERED, indirect=True)
 async def test_a_file_that_is_yet_to_be_deleted_does_not_come_back(rows: Rows) -> None:
     """The ledger tells of a file that is garbage before the store does."""
     storages.register_backend(FaultyBackend(rows.backend, lambda call, op: op == "delete"), replace=True)

@@ -61,10 +61,10 @@ def test_any_text_is_a_size_or_an_error(text: str) -> None:
     """No text is anything but a size that is not negative, or our error."""
     try:
         size = parse_size(text)
-    except ConfigurationError:
-        return
-
-    assert size >= 0
+    except ConfigurationError as refused:
+        assert repr(text) in str(refused)
+    else:
+        assert size >= 0
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1000, "1000 B"), (1536, "1536 B"), (65536, "64 KiB")])

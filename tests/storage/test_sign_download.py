@@ -72,9 +72,9 @@ async def test_a_store_that_cannot_be_held_to_it(
     signing = backend.sign_download("k", expires_in=60, content_type=TYPE, content_disposition=f"{wanted}; filename=y")
     if safe:
         assert (await signing).method == "GET"
-        return
-    with pytest.raises(SigningUnavailableError, match="held to"):
-        await signing
+    else:
+        with pytest.raises(SigningUnavailableError, match="held to"):
+            await signing
 
 
 @pytest.mark.parametrize("kind", ["local", "memory"])

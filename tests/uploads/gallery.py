@@ -188,7 +188,9 @@ async def open_gallery(engine: Engine | AsyncEngine, backend: StorageBackend) ->
     if engine.dialect.name == "sqlite":
         await run_on_engine(engine.sync_engine if isinstance(engine, AsyncEngine) else engine, Base.metadata.create_all)
     gallery = Gallery(engine, backend)
-    yield gallery
-    await gallery.check()
-    await gallery.settle()
-    await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))
+    try:
+        yield gallery
+        await gallery.check()
+        await gallery.settle()
+    finally:
+        await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))

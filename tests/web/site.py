@@ -103,9 +103,11 @@ async def open_site(
     application = FastAPI(**(app or {}))
     build(application, files)
     transport = ASGITransport(app=application)
-    async with files.lifespan(application), AsyncClient(transport=transport, base_url="http://site") as client:
-        yield Site(application, files, client, sessions, backend)
-    await end()
+    try:
+        async with files.lifespan(application), AsyncClient(transport=transport, base_url="http://site") as client:
+            yield Site(application, files, client, sessions, backend)
+    finally:
+        await end()
 
 
 def session_dependency(sessions: Any) -> Callable[..., Any]:

@@ -31,10 +31,17 @@ from fastapi_filestore.storage.obstore.durability import SyncError
 
 STATUS = re.compile(r"status code: (\d{3})")
 CODE = re.compile(r"<Code>(\w{1,64})</Code>|\(code: (\w{1,64})\)")
-TIMED_OUT = re.compile(r"TimedOut|timed out|deadline has elapsed", re.IGNORECASE)
-UNREACHABLE = re.compile(r"HTTP error|error sending request|Connect\b|dns error|ConnectionReset|IncompleteMessage")
 BAD_RANGE = re.compile(r"StartTooLarge|Inconsistent \{|InvalidRange|416 Range")
-BAD_LOCAL_NAME = re.compile(r"InvalidFilename|NotADirectory|IsADirectory|Filenames containing trailing")
+LOCAL_KINDS: tuple[tuple[re.Pattern[str], type[StorageError]], ...] = (
+    (re.compile(r"InvalidFilename|NotADirectory|IsADirectory|Filenames containing trailing"), InvalidKeyError),
+    (re.compile(r"kind: PermissionDenied|kind: ReadOnlyFilesystem|os error (1|13|30)\)"), StoragePermissionError),
+    (re.compile(r"TimedOut|timed out|deadline has elapsed", re.IGNORECASE), StorageTimeoutError),
+    (
+        re.compile(r"HTTP error|error sending request|Connect\b|dns error|ConnectionReset|IncompleteMessage"),
+        StorageUnavailableError,
+    ),
+)
+"""What a text says where no store has answered: of a disk, or of the network between it and us."""
 
 PANICS = {("pyo3_runtime", "PanicException"), ("pyo3_async_runtimes", "RustPanic")}
 """Crashes inside Rust; the first derives from BaseException, and neither can be imported."""
@@ -187,16 +194,16 @@ def _kind_of_text(report: Report) -> type[StorageError]:
         return RangeNotSatisfiableError
     if report.status == HTTPStatus.NOT_FOUND:
         return ObjectNotFoundError
-    if report.status is None and BAD_LOCAL_NAME.search(report.text):
-        return InvalidKeyError
-    return _kind_of_outage(report)
+    return _kind_of_outage(report) if report.status else _kind_of_local(report)
+
+
+def _kind_of_local(report: Report) -> type[StorageError]:
+    """Return the kind of what this machine says: of its disk, or of the network between it and the store."""
+    return next((ours for text, ours in LOCAL_KINDS if text.search(report.text)), StorageError)
 
 
 def _kind_of_outage(report: Report) -> type[StorageError]:
-    if report.status is None:
-        if TIMED_OUT.search(report.text):
-            return StorageTimeoutError
-        return StorageUnavailableError if UNREACHABLE.search(report.text) else StorageError
+    assert report.status is not None, "the store has answered"
     if report.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT):
         return StorageTimeoutError
     busy = report.status == HTTPStatus.TOO_MANY_REQUESTS or report.status >= HTTPStatus.INTERNAL_SERVER_ERROR

@@ -67,7 +67,7 @@ coverage: $(NODE_MODULES) programs
 	$(WITH_NODE) $(VENV_COVERAGE)/bin/python $(call LIMITED,,$(VENV_COVERAGE)) --cov=fastapi_filestore $(COVERAGE_OF_BRANCHES) $(TESTS)
 
 test-sqlalchemy-2.0: $(VENV_2_0)/.installed
-	$(VENV_2_0)/bin/python -m pytest -n $(WORKERS) --dist worksteal tests/rows tests/schema
+	$(VENV_2_0)/bin/python $(call LIMITED,,$(VENV_2_0)) tests/rows tests/schema
 
 crash: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/crash/every_point.py

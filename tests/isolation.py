@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 
 import pytest
 from sqlalchemy import MetaData
+from sqlalchemy.orm import DeclarativeBase
 
 from fastapi_filestore import storages
-from fastapi_filestore.orm import file_attributes, reservations
+from fastapi_filestore.orm import reservations
 from fastapi_filestore.storage import blocking
 from fastapi_filestore.storage.budget import upload_memory
 
@@ -24,10 +25,14 @@ State: TypeAlias = dict[str, Any]
 """Something that the process shares, by the words that a leak is told in."""
 Watched: TypeAlias = tuple[Callable[[], State], Callable[[], object]]
 """What tells the state of something, and what restores the state it was in when that was made."""
+OfLogger: TypeAlias = tuple[int, bool, bool, list[logging.Handler]]
+"""Level, disabled, propagate, and the handlers that are not pytest's."""
 
 FAILED = pytest.StashKey[bool]()
 OTHERS = {"PYTEST_CURRENT_TEST"}
 """Variables of the environment that are not a test's."""
+FRESH: OfLogger = (logging.NOTSET, False, True, [])
+"""A logger that nobody has touched."""
 PATIENCE = 5.0
 """Seconds in which a task may end by itself, and again after it was cancelled."""
 
@@ -130,14 +135,14 @@ def _logs() -> Watched:
     past = {logger: _of_logger(logger) for logger in _loggers()}
 
     def restore() -> None:
-        for logger in _loggers():
-            level, logger.disabled, logger.propagate, handlers = past.get(logger, (logging.NOTSET, False, True, []))
+        for logger in filter(lambda logger: logger in past or _is_ours(logger), _loggers()):
+            level, logger.disabled, logger.propagate, handlers = past.get(logger, FRESH)
             logger.setLevel(level)
             logger.handlers[:] = [*handlers, *(one for one in logger.handlers if _is_of_pytest(one))]
 
     def state() -> State:
-        fresh = logging.NOTSET, False, True, list[logging.Handler]()
-        return {f"logger {one.name!r}": now for one in _loggers() if (now := _of_logger(one)) != fresh}
+        # A library that is imported meanwhile may make loggers of its own.
+        return {f"logger {one.name!r}": _of_logger(one) for one in _loggers() if one in past or _is_ours(one)}
 
     return state, restore
 
@@ -147,9 +152,13 @@ def _loggers() -> list[logging.Logger]:
     return [logging.getLogger(), *(one for one in known if isinstance(one, logging.Logger))]
 
 
-def _of_logger(logger: logging.Logger) -> tuple[int, bool, bool, list[logging.Handler]]:
+def _of_logger(logger: logging.Logger) -> OfLogger:
     handlers = [one for one in logger.handlers if not _is_of_pytest(one)]
     return logger.level, logger.disabled, logger.propagate, handlers
+
+
+def _is_ours(logger: logging.Logger) -> bool:
+    return logger.name.partition(".")[0] == "fastapi_filestore" and _of_logger(logger) != FRESH
 
 
 def _is_of_pytest(handler: logging.Handler) -> bool:
@@ -157,8 +166,8 @@ def _is_of_pytest(handler: logging.Handler) -> bool:
 
 
 def _metadata() -> Watched:
-    known = {getattr(mapper.local_table, "metadata", None) for mapper in file_attributes._mappers} - {None}
-    past: dict[MetaData, tuple[Any, set[str]]] = {one: (one.info, set(one.tables)) for one in known if one is not None}
+    known = {base.metadata for base in DeclarativeBase.__subclasses__()}
+    past: dict[MetaData, tuple[Any, set[str]]] = {one: (one.info, set(one.tables)) for one in known}
     infos = {one: dict(one.info) for one in past}
 
     def restore() -> None:

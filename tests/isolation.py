@@ -61,9 +61,9 @@ def isolated(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     leaks = [] if blocking._background._loop is None else blocking.run_blocking(_end(set()))
     for (state, restore), past in zip(watched, before, strict=True):
-        now = state()
-        leaks += [f"{name}: {now.get(name)!r}" for name in past | now if now.get(name) != past.get(name)]
-        restore()
+        if (now := state()) != past:
+            leaks += [f"{name}: {now.get(name)!r}" for name in past | now if now.get(name) != past.get(name)]
+            restore()
     _tell(request, leaks)
 
 

@@ -41,7 +41,10 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with busy_loops(arguments.busy), temporary_files() as folder:
-        return run_limited(arguments.command, arguments.seconds, environment={**os.environ, "TMPDIR": str(folder)})
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        # Else each of hundreds of processes, and each of pytest's workers, would compile all modules again.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        return run_limited(arguments.command, arguments.seconds, environment=environment)
 
 
 @contextmanager

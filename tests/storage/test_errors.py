@@ -187,6 +187,7 @@ async def test_wrong_key_on_azure(azurite: Any) -> None:
 
 async def test_read_only_credentials(seaweedfs: Any) -> None:
     """Credentials that may only read pass the probe, and writing says what is missing."""
+    await _s3(seaweedfs).put("a", b"x")
     backend = _s3(
         seaweedfs,
         aws_access_key_id=seaweedfs.readonly_access_key,

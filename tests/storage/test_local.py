@@ -16,6 +16,7 @@ from fastapi_filestore.errors import (
     ObjectExistsError,
     ObjectNotFoundError,
     StorageError,
+    StoragePermissionError,
 )
 from fastapi_filestore.storage.obstore import ObstoreBackend, local_copy
 from fastapi_filestore.storage.obstore.local_copy import PIECE

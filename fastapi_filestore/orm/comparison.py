@@ -61,9 +61,13 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
                 return found
         elif isinstance(value, FileObject):
             return self._compare(op, value)
-        elif not self._is_member and (_is_file_column(value) or _has_files(value)):
+        elif not self._is_member and (self._is_another_column(value) or _has_files(value)):
             return self._compare_columns(op, value)
         return super().operate(op, *other, **options)
+
+    def _is_another_column(self, value: Any) -> bool:
+        # SQLAlchemy finds a column in its dicts by the truth of `==`, which only its own answer has.
+        return _is_file_column(value) and hash(value) != hash(self.expr)
 
     @property
     def _is_member(self) -> bool:

@@ -187,9 +187,10 @@ async def test_wrong_key_on_azure(azurite: Any) -> None:
 
 async def test_read_only_credentials(seaweedfs: Any) -> None:
     """Credentials that may only read pass the probe, and writing says what is missing."""
-    await _s3(seaweedfs).put("a", b"x")
+    await _s3(seaweedfs, prefix="read-only").put("a", b"x")
     backend = _s3(
         seaweedfs,
+        prefix="read-only",
         aws_access_key_id=seaweedfs.readonly_access_key,
         aws_secret_access_key=seaweedfs.readonly_secret_key,
     )

@@ -130,7 +130,7 @@ async def test_read_url_does_not_write(verified: ObstoreBackend, signed_for: Met
     headers = {**signed.headers, "x-ms-blob-type": "BlockBlob"}
     answer = await fetch(method, signed.url, content=b"other" if method != "GET" else b"", headers=headers)
 
-    assert answer.status_code in {403, 405}, answer.text
+    assert answer.status_code in {400, 403, 405}, answer.text  # the first and the last where no method is so called
     assert b"bytes" not in answer.content
     assert await (await verified.open("k")).read() == b"bytes"
 

@@ -122,7 +122,7 @@ async def site(request: pytest.FixtureRequest, serve: Serve, tmp_path: Path) -> 
 async def serving(site: Site) -> AsyncIterator[int]:
     """Run the site behind a real server; its port. What is under way is over at the end."""
     (port,) = free_ports(1)
-    config = uvicorn.Config(site.app, host=LOOPBACK, port=port, lifespan="off", log_level="critical")
+    config = uvicorn.Config(site.app, host=LOOPBACK, port=port, lifespan="off", log_config=None)
     config.load()
     server = uvicorn.Server(config)  # whose serve() would take the signals of the whole process
     server.lifespan = config.lifespan_class(config)

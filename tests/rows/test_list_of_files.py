@@ -279,7 +279,8 @@ async def test_a_change_in_place_beside_a_new_file(rows: Rows) -> None:
 
     def change(session: Session) -> None:
         session.get_one(Document, identity).pages[0].metadata["key"] = "value"  # type: ignore[index]
-        session.get_one(Document, identity).pages.append(pending(b"2"))  # type: ignore[union-attr]
+        row = session.get_one(Document, identity)
+        row.pages = [*(row.pages or ()), pending(b"2")]
 
     async with rows.work() as work:
         await work.do(change)

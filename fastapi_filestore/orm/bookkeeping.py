@@ -27,7 +27,8 @@ class Book:
     removed, `intended` those whose deletion intents it wrote (None: and took back), `forgettable` those that are gone
     while their intents are still there. `lost` are those that a place in a row of some mapped class ceased to hold,
     wherever they went. `regained` are those that no row held, and that were taken back before they were deleted.
-    `purged` are those that are not to be kept though the ledger keeps others; with `purges` none is.
+    `purged` are those that are not to be kept though the ledger keeps others; with `purges` none is. `spared` are those
+    that other rows hold as well.
     """
 
     fresh: dict[Location, FileObject] = field(default_factory=dict)
@@ -41,6 +42,7 @@ class Book:
     regained: set[Location] = field(default_factory=set)
     purged: set[Location] = field(default_factory=set)
     purges: bool = False
+    spared: set[Location] = field(default_factory=set)
     committed: bool = False
 
     def replace(self, old: Iterable[FileObject], new: Iterable[FileObject]) -> None:
@@ -71,10 +73,6 @@ class Book:
         """Return the files that no row points to once this transaction is committed."""
         return {at: file for at, file in (self.files | self.fresh).items() if self.holders(at) <= 0}
 
-    def shared(self) -> list[FileObject]:
-        """Return the files that more than one place would hold; a row that came back may hold what was taken back."""
-        return [file for at, file in self.files.items() if self.holders(at) + (at in self.regained) > 1]
-
     def moved(self) -> dict[Location, Mapper[Any]]:
         """Return the files that one place lost and another holds, with the mapped class that lost them."""
         return {at: mapper for at, mapper in self.lost.items() if self.holders(at) > 0}
@@ -84,10 +82,10 @@ class Book:
         return self.purged | (set(self.intended) if self.purges else set())
 
     def outlasts(self, at: Location) -> bool:
-        """Tell whether a file stays although no row holds it: the ledger keeps what a committed row held."""
+        """Tell whether a file stays all the same: other rows hold it, or the ledger keeps what a committed row held."""
         access = self.intended.get(at)
         is_kept = access is not None and bool(access.ledger.keep_deleted)
-        return is_kept and at not in self.fresh and at not in self.to_purge()
+        return at in self.spared or (is_kept and at not in self.fresh and at not in self.to_purge())
 
     def kept(self) -> list[FileObject]:
         """Return the files stored in this transaction that a row points to."""

@@ -24,6 +24,7 @@ from fastapi_filestore.orm.file_attributes import (
     has_file_columns,
     mapper_of_table,
     stored_files,
+    table_of,
     take_write_lock,
 )
 from fastapi_filestore.orm.stored_object import StoredObject
@@ -71,7 +72,7 @@ def _all_or_nothing(session: Session, mapper: Mapper[Any]) -> Iterator[None]:
         session.flush()
     connection = writing_connection(session, mapper)
     if connection.dialect.name == "sqlite":
-        take_write_lock(connection, mapper)  # a savepoint outside of a transaction would be one itself
+        take_write_lock(connection, table_of(mapper))  # a savepoint outside of a transaction would be one itself
     with undone_on_failure(session), connection.begin_nested():
         yield
 

@@ -4,15 +4,11 @@ import logging
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import cast
 
-from sqlalchemy import Connection, Table, inspect
-from sqlalchemy.exc import UnboundExecutionError
-from sqlalchemy.orm import Mapper, Session, SessionTransaction
+from sqlalchemy.orm import Session, SessionTransaction
 
-from fastapi_filestore.errors import ObjectNotFoundError, SharedFileError, StaleFileError
 from fastapi_filestore.file_object import FileObject, Location
-from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.bookkeeping import (
     Book,
     close_book,
@@ -21,13 +17,10 @@ from fastapi_filestore.orm.bookkeeping import (
     enclosing_book,
     open_book,
     unended,
-    whole_book,
 )
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.commits import is_doubtful, is_inside_another
-from fastapi_filestore.orm.file_attributes import file_mappers, holders_in_database
-from fastapi_filestore.orm.ledger import LedgerAccess, access_of
-from fastapi_filestore.orm.tables import is_in_database, is_view
+from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.orm.transfer import discard, forget, known
 from fastapi_filestore.storage.cleanup import finish
 
@@ -37,71 +30,6 @@ PATIENCE = 30.0
 _log = logging.getLogger("fastapi_filestore")
 
 Intents = Mapping[Location, LedgerAccess | None]
-
-
-def refuse_shared_files(session: Session) -> None:
-    """Raise `SharedFileError` if the transaction would leave one file in two places.
-
-    Raises:
-        StaleFileError: A file that the session took for a row's own is another transaction's garbage.
-    """
-    if open_book(session) is None:
-        return
-    book = whole_book(session)
-    for file in book.shared():
-        # A file that no row held before, as one that a client stored by itself, is told apart by looking.
-        if file.location in book.fresh or holders_in_database(session, _neighbours(session, book), file) > 1:
-            raise SharedFileError(file.filename)
-        if _is_garbage(session, book, file):
-            raise StaleFileError(file.filename)
-
-
-def _neighbours(session: Session, book: Book) -> list[Mapper[Any]]:
-    """Return the classes with files that may hold one of the transaction: of its bases, or in its databases."""
-    written = {writing_connection(session, mapper) for mapper in book.mappers}
-    known = {mapper for changed in book.mappers for mapper in changed.registry.mappers}
-    tables: dict[tuple[str | None, str], Table] = {}
-    return [
-        mapper
-        for mapper in sorted(file_mappers(), key=lambda mapper: mapper not in known)
-        if (connection := _connection_to(session, mapper)) is not None
-        and (mapper in known or connection in written)
-        and _is_first(mapper, tables)
-    ]
-
-
-def _is_first(mapper: Mapper[Any], tables: dict[tuple[str | None, str], Table]) -> bool:
-    # Two bases may describe one table, whose rows are not to be counted twice.
-    table = mapper.local_table
-    return not isinstance(table, Table) or tables.setdefault((table.schema, table.name), table) is table
-
-
-def _connection_to(session: Session, mapper: Mapper[Any]) -> Connection | None:
-    """Return the connection to a class's table, if there is one and the table is there with its file columns."""
-    try:
-        connection = writing_connection(session, mapper)
-    except UnboundExecutionError:
-        return None
-    table, database = mapper.local_table, inspect(connection)
-    is_there = not isinstance(table, Table) or (is_in_database(database, table) and not is_view(database, table))
-    return connection if is_there else None
-
-
-def _is_garbage(session: Session, book: Book, file: FileObject) -> bool:
-    # In this order: whoever deletes an object forgets its intent afterwards.
-    for mapper in book.mappers:
-        access = access_of(session, mapper)
-        if access and access.ledger.known(writing_connection(session, mapper), [file.location]):
-            return True
-    return not await_in_session(_exists(file))
-
-
-async def _exists(file: FileObject) -> bool:
-    try:
-        await file.head_async()
-    except ObjectNotFoundError:
-        return False
-    return True
 
 
 def mark_committed(session: Session) -> None:

@@ -1,6 +1,5 @@
 """Which attributes of a model hold files, and what the database says they hold."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,8 +8,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
-from sqlalchemy import Column, ColumnElement, Connection, String, Table, false, inspect, or_, select, tuple_, update
-from sqlalchemy import cast as cast_sql
+from sqlalchemy import Column, ColumnElement, Connection, Table, false, inspect, select, tuple_, update
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 
 from fastapi_filestore.errors import ConfigurationError
@@ -204,22 +202,6 @@ def _table_of(mapper: Mapper[Any], attribute: FileAttribute) -> Any:
     return table if isinstance(table, Table) and len(table.primary_key) == len(mapper.primary_key) else None
 
 
-def holders_in_database(session: Session, mappers: Iterable[Mapper[Any]], file: FileObject) -> int:
-    """Return how many rows hold a file; reads whole tables, for there is no index."""
-    path = file.location[1]
-    spellings = {path, json.dumps(path)[1:-1]}
-    columns = {
-        attribute.column: (mapper, attribute.type) for mapper in mappers for attribute in file_attributes(mapper)
-    }
-    held = 0
-    for column, (mapper, column_type) in columns.items():
-        text = cast_sql(column, String)
-        query = select(column).where(or_(*(text.contains(one, autoescape=True) for one in spellings)))
-        values = writing_connection(session, mapper).scalars(query)
-        held += sum(file in column_type.files(value) for value in values)
-    return held
-
-
 def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
     source = iter(items)
     while batch := list(islice(source, ROWS_AT_ONCE)):
@@ -244,15 +226,19 @@ def _locked_rows(
     )
     connection = writing_connection(session, mapper)
     if connection.dialect.name == "sqlite":
-        take_write_lock(connection, mapper)
+        take_write_lock(connection, table_of(mapper))
     for row in connection.execute(statement).all():
         yield tuple(row[: len(key)]), row[len(key) :]
 
 
-def take_write_lock(connection: Connection, mapper: Mapper[Any]) -> None:
+def take_write_lock(connection: Connection, table: Table) -> None:
     """Make what is read next stay true on SQLite, which has no FOR UPDATE."""
     # A read before the first write is not part of a transaction there; an update of no row begins one all the same.
-    table = next(each for each in mapper.base_mapper.tables if isinstance(each, Table))
     # What has an `onupdate` would be computed, too, for nothing.
     columns = [column for column in table.columns if column.primary_key or column.onupdate is not None]
     connection.execute(update(table).values({column: column for column in columns}).where(false()))
+
+
+def table_of(mapper: Mapper[Any]) -> Table:
+    """Return a table of a mapped class, that of the class which others inherit from."""
+    return next(each for each in mapper.base_mapper.tables if isinstance(each, Table))

@@ -24,10 +24,11 @@ from fastapi_filestore.orm.booking import CONNECTED, purge_files, spare_moved_fi
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.commits import forget_commits, watch_commits
-from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed, refuse_shared_files
+from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed
 from fastapi_filestore.orm.file_attributes import file_attributes, has_file_columns, note_mapper
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, filed, prepare_flush
 from fastapi_filestore.orm.readings import forget_rolled_back, forget_written, keep_written, note_read
+from fastapi_filestore.orm.sharing import settle_sharing
 from fastapi_filestore.orm.tracking import find_edits, forget_edits, watch_added, watch_assigned, watch_row
 
 _COMMITTING = "fastapi_filestore.committing"
@@ -69,7 +70,7 @@ def _store_before_rows(session: Session, transaction: SessionTransaction) -> Non
 def _check_after_rows(session: Session, context: UOWTransaction) -> None:
     book_late_changes(session)
     if session.info.get(_COMMITTING):
-        refuse_shared_files(session)
+        settle_sharing(session)
         spare_moved_files(session)
         purge_files(session)
 
@@ -124,7 +125,7 @@ def _check_sharing(session: Session) -> None:
     # Fires for a savepoint, too, where a file may still be on its way from one row to another.
     if session.get_nested_transaction() is None:
         session.flush()
-        refuse_shared_files(session)
+        settle_sharing(session)
         spare_moved_files(session)
         purge_files(session)
         session.info[_COMMITTING] = True  # others who listen may still change rows

@@ -13,15 +13,8 @@ from sqlalchemy import (
     Select,
     SelectBase,
     Table,
-    Text,
     and_,
-    case,
-    cast,
-    column,
-    func,
     literal,
-    literal_column,
-    null,
     or_,
     select,
     tuple_,
@@ -31,8 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fastapi_filestore.errors import ConfigurationError, UnreadableFileError
-from fastapi_filestore.file_object.record import JSONFile, NotJSON, files_in, path_of, size_in, spellings, text_in
-from fastapi_filestore.orm.comparison import backend_of_file, path_of_file
+from fastapi_filestore.file_object.record import JSONFile, NotJSON, files_in, path_of, size_in, text_in
+from fastapi_filestore.orm.held_paths import rows_holding
 from fastapi_filestore.orm.raw_json import RawJSON
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service.findings import RowIdentity
@@ -175,30 +168,8 @@ class FileTable:
 
     def holding(self, connection: Connection, paths: Sequence[str]) -> Iterator[SelectBase]:
         """Yield a query for each column: the locations among `paths` that it holds, as the rows spell them."""
-        spelled = [spelling for path in paths for spelling in spellings(path)]
         for one in self.columns:
-            file = self._element(connection, one)
-            path, backend = path_of_file(file), backend_of_file(file, self.backend_of(one))
-            yield select(backend.label("backend"), path.label("path")).select_from(self.table).where(path.in_(spelled))
-
-    def _element(self, connection: Connection, one: Column[Any]) -> ColumnElement[Any]:
-        """Return each file in a column, whether it is to hold one or several; what is no file has no path."""
-        match connection.dialect.name:
-            case "postgresql":
-                # In its lax mode a value that is no list is a list of one.
-                elements = func.jsonb_path_query(cast(one, JSONB), literal_column("'$[*]'"))
-                return elements.table_valued(column("value", JSONB), joins_implicitly=True).render_derived().c.value
-            case "sqlite":
-                each = func.json_each(_listed_on_sqlite(one))
-                listed = each.table_valued(column("value", JSON), column("type"), joins_implicitly=True).c
-                return type_coerce(case((listed.type == "object", listed.value)), JSON)
-            case _ if not _type_of(one).multiple:
-                return type_coerce(one, JSON)
-            case other:
-                raise ConfigurationError(
-                    f"{self.table.fullname}.{one.key} holds lists of files, which an audit can look into on PostgreSQL "
-                    f"and SQLite only, not on {other}."
-                )
+            yield rows_holding(connection.dialect, one, self.backend_of(one), paths)
 
     # -- repairing ---------------------------------------------------------------------------------------
 
@@ -243,10 +214,3 @@ def _texts(value: object) -> Iterator[str]:
             waiting += [*part.keys(), *part.values()]
         elif isinstance(part, list):
             waiting += part
-
-
-def _listed_on_sqlite(one: Column[Any]) -> ColumnElement[Any]:
-    """Return a value of JSON as a list; NULL for what is no JSON, which SQLite would stop at."""
-    text = cast(one, Text)
-    is_list = func.json_type(text) == "array"
-    return case((func.json_valid(text) == 0, null()), (is_list, text), else_=func.json_array(func.json(text)))

@@ -16,6 +16,7 @@ from fastapi_filestore.orm.file_attributes import (
     file_attributes,
     locked_values,
     stored_files,
+    table_of,
     take_write_lock,
 )
 from fastapi_filestore.orm.purging import purging
@@ -144,7 +145,7 @@ class Rows(Generic[ModelT]):
         connection = writing_connection(session, mapper)
         query = select(*self._keys()).where(self._has(identity), self.scope)
         if lock and connection.dialect.name == "sqlite":
-            take_write_lock(connection, mapper)
+            take_write_lock(connection, table_of(mapper))
         return connection.execute(query.with_for_update() if lock else query).first() is not None
 
     def _keys(self) -> list[ColumnElement[Any]]:

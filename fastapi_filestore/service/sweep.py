@@ -17,11 +17,11 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import FilestoreError, StorageTimeoutError, StorageUnavailableError, UnknownBackendError
+from fastapi_filestore.orm.holders import lock, places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import ABANDONED, DELETION, UPLOAD, Ledger, database_time, explain_missing
 from fastapi_filestore.service.contention import run_unless_busy
-from fastapi_filestore.service.tables import held_by_rows
 from fastapi_filestore.storage.backend import UploadRemains
-from fastapi_filestore.storage.keys import HeldKey, can_be_held
+from fastapi_filestore.storage.keys import HeldKey, can_be_held, is_generated
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 BATCH = 200
@@ -97,7 +97,7 @@ def _due(connection: Connection, ledger: Ledger, leave: Collection[str]) -> Colu
 
 def _claim(connection: Connection, *, ledger: Ledger, batch: int, leave: Collection[str]) -> list[Swept]:
     while claimed := _claim_batch(connection, ledger, batch, leave):
-        if doomed := _without_moved(connection, ledger, claimed):
+        if doomed := _without_held(connection, ledger, claimed):
             return doomed
     return []
 
@@ -129,18 +129,23 @@ def _claim_batch(connection: Connection, ledger: Ledger, batch: int, leave: Coll
     return claimed
 
 
-def _without_moved(connection: Connection, ledger: Ledger, claimed: list[Swept]) -> list[Swept]:
-    """Drop the intents of objects that a row holds after all.
-
-    SQLite has no deferred triggers: raw SQL that puts a file into a second row before it takes it out of the first
-    leaves an intent behind. What was kept for a while may be in a row that came back. Everywhere else an intent means
-    what it says, and no table need be read.
-    """
-    if not ledger.keep_deleted and not (ledger.triggers and connection.dialect.name == "sqlite"):
+def _without_held(connection: Connection, ledger: Ledger, claimed: list[Swept]) -> list[Swept]:
+    """Drop the intents of objects that a row holds after all, and keep rows from taking the others."""
+    asked = [(one.backend, one.path) for one in claimed if _may_be_held(connection, ledger, one.path)]
+    if not asked:
         return claimed
-    held = held_by_rows(connection, ledger.table.metadata, [one.path for one in claimed])
+    lock(connection, asked, ledger.table)
+    held = places_holding(connection, tables_with_files(ledger.table.metadata), asked).keys()
     ledger.forget(connection, held)
     return [one for one in claimed if (one.backend, one.path) not in held]
+
+
+def _may_be_held(connection: Connection, ledger: Ledger, path: str) -> bool:
+    # SQLite has no deferred triggers: raw SQL that puts a file into a second row before it takes it out of the first
+    # leaves an intent behind. What was kept for a while may be in a row that came back. Elsewhere an intent of a
+    # generated path means what it says, and no table need be read.
+    is_left = ledger.triggers and connection.dialect.name == "sqlite"
+    return bool(ledger.keep_deleted) or is_left or not is_generated(path)
 
 
 def _by_backend(intents: Sequence[Swept]) -> list[list[Swept]]:

@@ -177,12 +177,6 @@ def _require_some(metadata: MetaData, missing: Collection[Table]) -> None:
         )
 
 
-def held_by_rows(connection: Connection, metadata: MetaData, paths: Sequence[str]) -> set[Location]:
-    """Return the locations among `paths` that a row of any table of a metadata holds; it reads whole tables."""
-    tables = [FileTable.of(table, default_backend="") for table in file_tables(metadata)]
-    return _locations(connection, [statement for table in tables for statement in table.holding(connection, paths)])
-
-
 def _locations(connection: Connection, statements: Sequence[SelectBase]) -> set[Location]:
     if not statements:
         return set()

@@ -1,5 +1,6 @@
 """Object keys: how new ones are made, and which ones every store reads the same way."""
 
+import re
 import secrets
 import unicodedata
 
@@ -11,6 +12,9 @@ SHOWN_LENGTH = 80
 _NO_PART = frozenset({"", ".", ".."})
 UNLISTABLE = frozenset("\ufffe\uffff")
 """No XML can hold these, and listings are XML."""
+
+GENERATED = re.compile(r"([0-9a-f]{2})/\1[0-9a-f]{30}")
+"""What `generate_key` returns."""
 
 
 class HeldKey(str):
@@ -27,6 +31,11 @@ def generate_key() -> str:
     """Return a fresh key: opaque, unique, ASCII, and sharded so that no local folder grows too long."""
     token = secrets.token_hex(16)
     return f"{token[:2]}/{token}"
+
+
+def is_generated(path: str) -> bool:
+    """Tell whether a key has the form of a generated one, so that chance gave it to nobody else."""
+    return GENERATED.fullmatch(path) is not None
 
 
 def check_key(path: str) -> str:

@@ -1,0 +1,153 @@
+"""Files in JSON, in SQL: the object key and the backend of a file in a column, and the rows whose columns hold some.
+
+The expressions have no parameters, so that an index on them serves every question: see `index=True` of `StoredObject`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Column,
+    ColumnElement,
+    Dialect,
+    SelectBase,
+    Text,
+    any_,
+    bindparam,
+    case,
+    cast,
+    column,
+    func,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.file_object.record import spellings
+from fastapi_filestore.orm.comparison import backend_of_file, path_of_file
+from fastapi_filestore.orm.stored_object import StoredObject
+
+FEW_PATHS = 20
+"""Paths that are looked for one by one in lists, as an index can; more are compared with every file of a table."""
+
+
+class file_path(FunctionElement[str]):  # noqa: N801 - a SQL function is written like one
+    """The object key of the file in a column of one file, which may be a list of one."""
+
+    type = Text()
+    inherit_cache = True
+
+
+class file_backend(FunctionElement[str]):  # noqa: N801 - as above
+    """The key of the backend of the file in a column of one file; NULL if it names none."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(file_path, "postgresql")
+def _path_on_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    file = compiler.process(element.clauses, **options)
+    return (
+        f"COALESCE(NULLIF({file} ->> 'path', ''), {file} ->> 'filename', "
+        f"NULLIF({file} -> 0 ->> 'path', ''), {file} -> 0 ->> 'filename')"
+    )
+
+
+@compiles(file_backend, "postgresql")
+def _backend_on_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    file = compiler.process(element.clauses, **options)
+    return f"COALESCE(NULLIF({file} ->> 'backend', ''), NULLIF({file} -> 0 ->> 'backend', ''))"
+
+
+@compiles(file_path, "sqlite")
+def _path_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    file = compiler.process(element.clauses, **options)
+    members = (_member(file, "$.path"), _name(file, "$.filename"), _member(file, "$[0].path"))
+    return f"CASE WHEN json_valid({file}) THEN coalesce({', '.join(members)}, {_name(file, '$[0].filename')}) END"
+
+
+@compiles(file_backend, "sqlite")
+def _backend_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    file = compiler.process(element.clauses, **options)
+    members = (_member(file, "$.backend"), _member(file, "$[0].backend"))
+    return f"CASE WHEN json_valid({file}) THEN coalesce({', '.join(members)}) END"
+
+
+def _member(file: str, path: str) -> str:
+    return f"nullif({_name(file, path)}, '')"
+
+
+def _name(file: str, path: str) -> str:
+    return f"json_extract({file}, '{path}')"
+
+
+def rows_holding(dialect: Dialect, one: Column[Any], default: str | None, paths: Sequence[str]) -> SelectBase:
+    """Return a query for the backend and the path of each of some paths in a row's column, as the rows spell them.
+
+    Args:
+        dialect: The database's.
+        one: The column.
+        default: Key of the backend of files that name none.
+        paths: Object keys.
+    """
+    assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
+    spelled = [spelling for path in paths for spelling in spellings(path)]
+    if dialect.name not in {"postgresql", "sqlite"}:
+        if one.type.multiple:
+            raise ConfigurationError(
+                f"{one} holds lists of files, which can be looked into on PostgreSQL and SQLite only, not on "
+                f"{dialect.name}: hold one file a row."
+            )
+        file = type_coerce(one, JSON)
+        path, backend = path_of_file(file), backend_of_file(file, default)
+    elif not one.type.multiple:
+        # Bare, so that it is the expression of the index.
+        path, backend = file_path(one), func.coalesce(file_backend(one), default)
+    else:
+        return _lists_holding(dialect, one, default, spelled)
+    return select(backend.label("backend"), path.label("path")).where(path.in_(spelled))
+
+
+def _lists_holding(dialect: Dialect, one: Column[Any], default: str | None, spelled: Sequence[str]) -> SelectBase:
+    postgresql = dialect.name == "postgresql"
+    file = _element_on_postgresql(one) if postgresql else _element_on_sqlite(one)
+    path, backend = path_of_file(file), backend_of_file(file, default)
+    key = one.table.primary_key  # a file that is twice in one list is in one place
+    query = select(*key, backend.label("backend"), path.label("path")).select_from(one.table).where(path.in_(spelled))
+    if postgresql and len(spelled) <= FEW_PATHS * len(spellings("")):
+        probes = bindparam(None, list(_probes(spelled)), type_=ARRAY(Text))
+        query = query.where(cast(one, JSONB).bool_op("@>")(any_(cast(probes, ARRAY(JSONB)))))
+    found = query.distinct().subquery()
+    return select(found.c.backend, found.c.path)
+
+
+def _probes(spelled: Sequence[str]) -> Iterator[str]:
+    """Yield what a list contains, or the lone file where a list belongs, that holds one of some paths."""
+    for path in spelled:
+        for member in ("path", "filename"):
+            yield json.dumps([{member: path}])
+            yield json.dumps({member: path})
+
+
+def _element_on_postgresql(one: Column[Any]) -> ColumnElement[Any]:
+    # In its lax mode a value that is no list is a list of one.
+    elements = func.jsonb_path_query(cast(one, JSONB), literal_column("'$[*]'"))
+    return elements.table_valued(column("value", JSONB), joins_implicitly=True).render_derived().c.value
+
+
+def _element_on_sqlite(one: Column[Any]) -> ColumnElement[Any]:
+    text = cast(one, Text)
+    is_list = func.json_type(text) == "array"
+    # NULL for what is no JSON, which SQLite would stop at.
+    files = case((func.json_valid(text) == 0, null()), (is_list, text), else_=func.json_array(func.json(text)))
+    each = func.json_each(files).table_valued(column("value", JSON), column("type"), joins_implicitly=True).c
+    return type_coerce(case((each.type == "object", each.value)), JSON)

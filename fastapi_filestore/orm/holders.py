@@ -1,0 +1,161 @@
+"""One question, under one lock: which rows of a database hold an object?
+
+It is asked before a row takes a path that its transaction did not generate, and before an object goes whose path is
+not of our own generated form: by sessions, bulk statements, the sweeper and the audit. Whoever gains a path and whoever
+loses it take the same lock until their transactions end, so that each sees what the other has committed.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from hashlib import sha256
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Connection,
+    Dialect,
+    Inspector,
+    MetaData,
+    Table,
+    bindparam,
+    column,
+    func,
+    inspect,
+    select,
+    union_all,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import configure_mappers
+
+from fastapi_filestore.file_object import Location
+from fastapi_filestore.file_object.record import path_of
+from fastapi_filestore.orm.file_attributes import file_mappers, take_write_lock
+from fastapi_filestore.orm.held_paths import rows_holding
+from fastapi_filestore.orm.stored_object import StoredObject
+from fastapi_filestore.orm.tables import file_columns_of
+
+PATHS_AT_ONCE = 200
+"""Paths that one statement looks for: below every database's limit of parameters, whatever columns there are."""
+
+
+# -- the lock --------------------------------------------------------------------------------------------
+
+
+def lock(connection: Connection, locations: Iterable[Location], table: Table) -> None:
+    """Keep every other transaction that gains or loses one of some objects waiting until this one ends.
+
+    On PostgreSQL these are advisory locks, taken in one order; on SQLite its write lock, by way of a table that the
+    transaction may write. Other databases have none that ends with a transaction: there the question is asked without.
+    """
+    if connection.dialect.name == "sqlite":
+        take_write_lock(connection, table)
+    elif connection.dialect.name == "postgresql":
+        keys = bindparam(None, sorted({_lock_key(at) for at in locations}), type_=ARRAY(BigInteger))
+        each = func.unnest(keys).table_valued(column("key", BigInteger)).render_derived()
+        connection.execute(select(func.pg_advisory_xact_lock(each.c.key)))
+
+
+def _lock_key(at: Location) -> int:
+    backend, path = at
+    return int.from_bytes(sha256(f"{backend or ''}\0{path}".encode()).digest()[:8], signed=True)
+
+
+# -- the question ----------------------------------------------------------------------------------------
+
+
+def places_holding(
+    connection: Connection, tables: Iterable[Table], locations: Collection[Location]
+) -> Counter[Location]:
+    """Return in how many places rows hold objects: a place is a row's column, however often a list has the file.
+
+    Without an index (`StoredObject(index=True)`) it reads whole tables.
+
+    Args:
+        connection: Whose transaction asks.
+        tables: Those that may be in its database; others, and views, are left out.
+        locations: Where the objects are.
+    """
+    columns, found = _columns_on(connection, tables), Counter[Location]()
+    paths, wanted = sorted({path for _, path in locations}), set(locations)
+    for start in range(0, len(paths) if columns else 0, PATHS_AT_ONCE):
+        for backend, path, count in _counted(connection, columns, paths[start : start + PATHS_AT_ONCE]):
+            at = backend, path_of({"path": path})
+            if at in wanted:
+                found[at] += count
+    return found
+
+
+def _counted(connection: Connection, columns: Iterable[Column[Any]], paths: Collection[str]) -> Iterable[Any]:
+    queries = [rows_holding(connection.dialect, one, _default_of(one), list(paths)) for one in columns]
+    rows = union_all(*queries).subquery()
+    try:
+        return connection.execute(
+            select(rows.c.backend, rows.c.path, func.count()).group_by(rows.c.backend, rows.c.path)
+        ).all()
+    except DBAPIError:
+        _present.pop(connection.dialect, None)  # a table may be gone that was there
+        raise
+
+
+def _default_of(one: Column[Any]) -> str | None:
+    assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
+    return one.type.backend or one.type.registry.default_key
+
+
+# -- the tables ------------------------------------------------------------------------------------------
+
+
+def tables_with_files(*metadatas: MetaData) -> list[Table]:
+    """Return the tables with files of some metadata, then those of all mapped classes of this process.
+
+    Several may describe one table of a database: what comes first knows best.
+    """
+    configure_mappers()  # this may be the first that a process does
+    mapped = [table for mapper in file_mappers() for table in mapper.tables if isinstance(table, Table)]
+    known = dict.fromkeys([*metadatas, *(table.metadata for table in mapped)])
+    tables = [*(table for metadata in known for table in metadata.tables.values()), *mapped]
+    return [table for table in dict.fromkeys(tables) if file_columns_of(table)]
+
+
+Place = tuple[str | None, str]
+"""The schema of a table and its name."""
+Columns = dict[Place, frozenset[str]]
+"""The names of the columns of each table that is there."""
+
+_present: "WeakKeyDictionary[Dialect, Columns]" = WeakKeyDictionary()
+"""What databases were seen to have, by the dialect object, which engines that differ in options alone share.
+
+A table that is missing is looked for each time.
+"""
+
+
+def _columns_on(connection: Connection, tables: Iterable[Table]) -> list[Column[Any]]:
+    """Return the file columns that a database has, each once, however many classes describe its table."""
+    translated: Mapping[str | None, str | None] = connection.get_execution_options().get("schema_translate_map") or {}
+    seen = _present.setdefault(connection.dialect, {})
+    places = {table: (translated.get(table.schema, table.schema), table.name) for table in tables}
+    if unknown := {place for place in places.values() if place not in seen}:
+        seen.update(_look_for(inspect(connection), unknown))
+    found: dict[tuple[str | None, str, str], Column[Any]] = {}
+    for table, place in places.items():
+        for name in file_columns_of(table):
+            if name in seen.get(place, ()):
+                found.setdefault((*place, name), next(one for one in table.columns if one.name == name))
+    return list(found.values())
+
+
+def _look_for(database: Inspector, places: Collection[Place]) -> Columns:
+    """Return the columns of those tables that are there; a view shows rows of other tables, and is none."""
+    wanted: dict[str | None, set[str]] = defaultdict(set)
+    for schema, name in places:
+        wanted[schema].add(name)
+    schemas = set[str | None](database.get_schema_names()) if wanted.keys() - {None} else set()
+    return {
+        (schema, name): frozenset(one["name"] for one in database.get_columns(name, schema=schema))
+        for schema, names in wanted.items()
+        if schema is None or schema in schemas
+        for name in names & set(database.get_table_names(schema=schema))
+    }

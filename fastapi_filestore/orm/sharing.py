@@ -1,0 +1,136 @@
+"""Before a COMMIT: a stored file belongs to one row, and goes with the last place that holds it.
+
+What a transaction generated itself is believed: nobody else knows it. For every other path that a row comes to hold,
+and for every path of somebody else's form that one ceases to hold, the rows are asked under the lock that other
+transactions take for it, too. The store is asked before, for no lock is held during a store call.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Table, update
+from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.orm import Session
+
+from fastapi_filestore.errors import ObjectNotFoundError, SharedFileError, StaleFileError
+from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.orm.binds import writing_bind, writing_connection
+from fastapi_filestore.orm.bookkeeping import Book, current_book, open_book, whole_book
+from fastapi_filestore.orm.bridge import await_in_session
+from fastapi_filestore.orm.file_attributes import mapper_of_table, table_of
+from fastapi_filestore.orm.holders import lock, places_holding, tables_with_files
+from fastapi_filestore.orm.ledger import Ledger, deletions_of, ledger_of_class
+from fastapi_filestore.storage.keys import is_generated
+
+Files = Mapping[Location, FileObject]
+
+
+def settle_sharing(session: Session) -> None:
+    """Refuse a file that would be in two places, and spare one that another row holds as well.
+
+    Raises:
+        SharedFileError: Another row holds a file that a row comes to hold, or two rows of the transaction would.
+        StaleFileError: A file that a row comes to hold is another transaction's garbage.
+    """
+    if open_book(session) is None:
+        return
+    book = whole_book(session)
+    for at, file in book.fresh.items():
+        if book.references[at] > 1:
+            raise SharedFileError(file.filename)
+    gained, lost = _gained(book), _lost(book)
+    if gained:
+        _refuse_gains(session, book, gained)
+        _refuse_missing(gained)
+    if gained or lost:
+        _lock(session, book, [*gained, *lost])
+        _spare(session, book, _refuse_gains(session, book, gained, also=lost))
+
+
+def _gained(book: Book) -> Files:
+    """Return the files that a place comes to hold, none ceases to, and whose paths somebody else may know."""
+    return {
+        at: file
+        for at, file in book.files.items()
+        if book.references[at] > 0 and (at not in book.fresh or file.has_own_key)
+    }
+
+
+def _lost(book: Book) -> Files:
+    """Return the files that no place of the transaction holds any more, and others may: chance did not name them."""
+    return {at: file for at, file in book.unreferenced().items() if not is_generated(at[1])}
+
+
+def _refuse_gains(session: Session, book: Book, gained: Files, *, also: Collection[Location] = ()) -> set[Location]:
+    """Refuse what is another row's, or garbage, as of now; return what rows hold of the others that are asked for."""
+    # The rows first, then the ledger, then the store: whoever lets a path go commits its intent with that, and forgets
+    # the intent when the object is gone.
+    held = set[Location]()
+    for connection, tables in _connections(session, book).items():
+        places = places_holding(connection, tables, [*gained, *also])
+        if shared := next((at for at in gained if places[at] > 1), None):
+            raise SharedFileError(gained[shared].filename)
+        held |= places.keys()
+    for connection, ledger in _ledgers(session, book):
+        if known := ledger.known(connection, gained.keys() - book.intended.keys()):
+            raise StaleFileError(gained[known.pop()].filename)
+    return held & set(also)
+
+
+def _refuse_missing(gained: Files) -> None:
+    for file in gained.values():
+        if not await_in_session(_exists(file)):
+            raise StaleFileError(file.filename)
+
+
+async def _exists(file: FileObject) -> bool:
+    try:
+        await file.head_async()
+    except ObjectNotFoundError:
+        return False
+    return True
+
+
+def _lock(session: Session, book: Book, locations: Collection[Location]) -> None:
+    connections = {writing_connection(session, mapper): mapper for mapper in book.mappers}
+    for connection, mapper in connections.items():
+        lock(connection, locations, table_of(mapper))
+
+
+def _spare(session: Session, book: Book, held: Collection[Location]) -> None:
+    """Take back the deletion of files that other rows hold."""
+    current_book(session).spared = set(held)
+    for at in held:
+        mapper = book.lost.get(at)
+        ledger = None if mapper is None else ledger_of_class(mapper)
+        if mapper is not None and ledger is not None and (ledger.triggers or book.intended.get(at) is not None):
+            ledger.forget(writing_connection(session, mapper), [at])
+            current_book(session).intended[at] = None
+
+
+# -- where to ask ----------------------------------------------------------------------------------------
+
+
+def _ledgers(session: Session, book: Book) -> Iterator[tuple[Connection, Ledger]]:
+    found: dict[tuple[Connection, Ledger], None] = {}
+    for mapper in book.mappers:
+        if (ledger := ledger_of_class(mapper)) is not None and deletions_of(session, mapper) is not None:
+            found[writing_connection(session, mapper), ledger] = None
+    return iter(found)
+
+
+def _connections(session: Session, book: Book) -> Mapping[Connection, list[Table]]:
+    """Return the tables that may hold a file of the transaction: of its bases, or in its databases."""
+    written = [writing_bind(session, mapper) for mapper in book.mappers]
+    own = {mapper.local_table.metadata for mapper in book.mappers if isinstance(mapper.local_table, Table)}
+    found: dict[Connection, list[Table]] = defaultdict(list)
+    for table in tables_with_files(*own):
+        place: dict[str, Any] = {"mapper": mapper_of_table(table), "clause": update(table)}
+        try:
+            bind = session.get_bind(**place)
+        except UnboundExecutionError:
+            continue
+        if bind in written or table.metadata in own:
+            found[session.connection(bind_arguments=place)].append(table)
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeAlias
+from weakref import WeakValueDictionary
 
 Repeat: TypeAlias = Callable[[Any], object]
 """Makes a change once more, in another description of the same file."""
@@ -12,17 +13,16 @@ Watcher: TypeAlias = "Callable[[Metadata, Repeat], None]"
 class Metadata(dict[str, str]):
     """Any text by name; a row that holds the file watches it, so that a change in place is a change of the row."""
 
-    __slots__ = ("__weakref__", "_watchers", "is_unseen")
+    __slots__ = ("__weakref__", "_watchers")
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         super().__init__(values or {})
         self._watchers: dict[object, Watcher] = {}
-        self.is_unseen = False
 
     def watch(self, name: object, watcher: Watcher) -> None:
         """Tell a watcher of every change from now on, in place of the one that had its name before."""
         self._watchers[name] = watcher
-        self.is_unseen = False
+        unseen.pop(id(self), None)
 
     def replace(self, values: Mapping[str, str]) -> None:
         """Hold these values instead."""
@@ -34,7 +34,8 @@ class Metadata(dict[str, str]):
 
     def tell(self, repeat: Repeat) -> None:
         """Tell whoever watches that the file changed: its metadata here, its name or its type."""
-        self.is_unseen = not self._watchers
+        if not self._watchers:
+            unseen[id(self)] = self
         for watcher in tuple(self._watchers.values()):
             watcher(self, repeat)
 
@@ -82,3 +83,7 @@ class Metadata(dict[str, str]):
         value = super().setdefault(name, default)
         self.tell(lambda file: file.metadata.setdefault(name, default))
         return value
+
+
+unseen: "WeakValueDictionary[int, Metadata]" = WeakValueDictionary()
+"""What changed while no row of a session watched it, by its `id`: it may be in a row that nobody told of it."""

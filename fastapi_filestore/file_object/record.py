@@ -128,15 +128,15 @@ def from_record(data: JSONFile, *, registry: StorageRegistry = storages) -> File
     path = path_of(data)
     filename, declared = data.get("filename"), data.get("content_type")
     kept = declared if isinstance(declared, str) and is_media_type(declared) else FALLBACK_TYPE
+    metadata = data.get("metadata")
     file = FileObject(
         data.get("backend") or None,
         filename if isinstance(filename, str) and filename else path,
         content_type=kept,
+        metadata={_text(key): _text(metadata[key]) for key in metadata} if isinstance(metadata, Mapping) else None,
         path=path,
         registry=registry,
     )
-    metadata = data.get("metadata")
-    file.metadata = {_text(key): _text(metadata[key]) for key in metadata} if isinstance(metadata, Mapping) else {}
     file.size, file.checksum, file.etag = size_in(data), text_in(data, "checksum"), text_in(data, "etag")
     file.version_id, file.last_modified = text_in(data, "version_id"), _moment(data.get("last_modified"))
     file.state = FileState.STORED

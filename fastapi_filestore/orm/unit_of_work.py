@@ -24,12 +24,13 @@ from fastapi_filestore.orm.booking import CONNECTED, purge_files, spare_moved_fi
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.commits import forget_commits, watch_commits
+from fastapi_filestore.orm.edits import end_edits, find_edits, hand_edits_over
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed
 from fastapi_filestore.orm.file_attributes import file_attributes, has_file_columns, note_mapper
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, filed, prepare_flush
 from fastapi_filestore.orm.readings import forget_rolled_back, forget_written, keep_written, note_read
 from fastapi_filestore.orm.sharing import settle_sharing
-from fastapi_filestore.orm.tracking import find_edits, forget_edits, watch_added, watch_assigned, watch_row
+from fastapi_filestore.orm.tracking import watch_added, watch_assigned, watch_row
 
 _COMMITTING = "fastapi_filestore.committing"
 """Set in a session's info from the check before a COMMIT to its end."""
@@ -135,6 +136,7 @@ def _check_sharing(session: Session) -> None:
 def _mark_committed(session: Session) -> None:
     if session.get_nested_transaction() is None:
         keep_written(session)
+    hand_edits_over(session)
     mark_committed(session)
 
 
@@ -152,7 +154,7 @@ def _honour_end(session: Session, transaction: SessionTransaction) -> None:
     honour_end(session, transaction)
     if transaction.parent is None:
         forget_commits(session, transaction)
-        forget_edits(session)
+    end_edits(session, transaction)
 
 
 def unbooked(session: Session, files: Iterable[FileObject]) -> list[FileObject]:

@@ -294,3 +294,45 @@ async def test_a_row_that_was_made_by_hand_is_watched(rows: Rows) -> None:
         row = await work.do(lambda s: s.get_one(Document, cached.id))
         assert row.file is not None
         assert row.file.metadata == {"k": "v"}
+
+
+async def test_an_edit_outlives_a_savepoint_that_it_was_made_before(rows: Rows) -> None:
+    """A savepoint that is rolled back takes along what was changed in it, and nothing else."""
+    cached = await cached_document(rows)
+
+    def work_on(session: Session) -> None:
+        describe(session.get_one(Document, cached.id).file)
+        savepoint = session.begin_nested()
+        rename(session.get_one(Document, cached.id).file)
+        session.flush()
+        savepoint.rollback()
+        with session.begin_nested():
+            retype(session.get_one(Document, cached.id).file)
+
+    async with rows.work() as work:
+        await work.do(work_on)
+        await work.commit()
+    async with rows.work() as work:
+        row = await work.do(lambda s: s.get_one(Document, cached.id))
+        assert row.file is not None
+        assert (row.file.metadata, row.file.filename, row.file.content_type) == ({"k": "v"}, "a.txt", "text/markdown")
+
+
+async def test_an_edit_of_an_old_copy_is_not_lost_in_silence(rows: Rows) -> None:
+    """A pickled row that is merged unread brings its old file back, and the edit with it."""
+    cached = await cached_document(rows)
+
+    def work_on(session: Session) -> Document:
+        document = session.get_one(Document, cached.id)
+        session.merge(pickle.loads(pickle.dumps(document)), load=False)
+        describe(document.file)
+        return document
+
+    async with rows.work() as work:
+        document = await work.do(work_on)
+        await work.commit()
+        assert await work.do(lambda s: document in s)
+    async with rows.work() as work:
+        row = await work.do(lambda s: s.get_one(Document, cached.id))
+        assert row.file is not None
+        assert row.file.metadata == {"k": "v"}

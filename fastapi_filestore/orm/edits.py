@@ -1,0 +1,106 @@
+"""Changes of files in place that no row of a session could be told of when they were made.
+
+Nobody held the row any more, or the file came into it by a way that tells nobody. They are found before rows are
+written.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from weakref import ref
+
+from sqlalchemy.orm import InstanceState, Session, SessionTransaction
+from sqlalchemy.orm.attributes import flag_modified
+from sqlalchemy.orm.identity import IdentityMap
+
+from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.file_object.metadata import Repeat, unseen
+from fastapi_filestore.orm.file_attributes import file_attributes
+
+_EDITS = "fastapi_filestore.edits"
+"""What changed in files whose rows are to be loaded for it, in the session's info."""
+
+
+@dataclass(slots=True, eq=False)
+class Edit:
+    """A change of a file whose row, or its attribute, has to be loaded again.
+
+    `made_in` is the transaction in which it was made, `applied_in` the one in which the row was changed, if it was.
+    """
+
+    row: tuple[Any, ...]
+    rows: "ref[IdentityMap]"
+    name: str
+    place: Location
+    repeat: Repeat
+    made_in: SessionTransaction | None = None
+    applied_in: SessionTransaction | None = None
+
+    def apply(self, session: Session) -> None:
+        """Repeat the change on the row's file, if the row still holds it and was not forgotten by the session."""
+        model, identity, token = self.row
+        self.applied_in = _innermost(session)
+        if self.rows() is not session.identity_map:
+            return
+        with session.no_autoflush:
+            row = session.get(model, identity, identity_token=token)
+            held = None if row is None else getattr(row, self.name)
+        for file in files_in(held):
+            if file.is_stored and file.location == self.place:
+                self.repeat(file)
+
+
+def files_in(held: Any) -> Iterable[FileObject]:
+    """Return the files of what an attribute holds: one, several or none."""
+    return () if held is None else held if isinstance(held, list) else (held,)
+
+
+def remember(session: Session, edit: Edit) -> None:
+    """Keep a change until the rows of a session are written."""
+    edit.made_in = _innermost(session)
+    session.info.setdefault(_EDITS, []).append(edit)
+
+
+def find_edits(session: Session) -> None:
+    """Make what changed in files out of sight of their rows a change of these rows, before they are written."""
+    for edit in _edits(session):
+        if edit.applied_in is None:
+            edit.apply(session)
+    if unseen:
+        for state in session.identity_map.all_states():
+            _flag_unseen(state)
+
+
+def hand_edits_over(session: Session) -> None:
+    """Give the changes of a savepoint that is being released to the transaction around it."""
+    if (released := session.get_nested_transaction()) is not None:
+        for edit in _edits(session):
+            edit.made_in = released.parent if edit.made_in is released else edit.made_in
+            edit.applied_in = released.parent if edit.applied_in is released else edit.applied_in
+
+
+def end_edits(session: Session, ended: SessionTransaction) -> None:
+    """Forget what was changed in a transaction that has ended, and repeat later what was written in it alone."""
+    if ended.parent is None:
+        session.info.pop(_EDITS, None)
+    elif edits := _edits(session):
+        edits[:] = [edit for edit in edits if edit.made_in is not ended]
+        for edit in edits:
+            edit.applied_in = None if edit.applied_in is ended else edit.applied_in
+
+
+def _edits(session: Session) -> list[Edit]:
+    edits: list[Edit] = session.info.get(_EDITS, [])
+    return edits
+
+
+def _innermost(session: Session) -> SessionTransaction | None:
+    return session.get_nested_transaction() or session.get_transaction()
+
+
+def _flag_unseen(state: InstanceState[Any]) -> None:
+    for attribute in file_attributes(state.mapper):
+        for file in files_in(state.dict.get(attribute.name)):
+            if unseen.get(id(file.metadata)) is file.metadata and (row := state.obj()) is not None:
+                del unseen[id(file.metadata)]
+                flag_modified(row, attribute.name)

@@ -47,7 +47,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 # A test that hangs where no signal is heard, and a run that hangs anywhere, end and print all stacks.
 LIMITED = -m tests.run $(1) -- $(2)/bin/python -m pytest -n $(WORKERS) --dist worksteal \
-	-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+	-o faulthandler_timeout=400 -o faulthandler_exit_on_timeout=true
 
 .PHONY: run test test-busy coverage test-sqlalchemy-2.0 crash power-cuts model model-faults soak fuzz check bench bench-layers bench-audit format lock clean programs
 

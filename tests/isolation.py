@@ -11,9 +11,11 @@ import sys
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
+from weakref import WeakSet
 
+import psycopg
 import pytest
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, Pool, event
 from sqlalchemy.orm import DeclarativeBase
 
 from fastapi_filestore import storages
@@ -28,6 +30,7 @@ Watched: TypeAlias = tuple[Callable[[], State], Callable[[], object]]
 OfLogger: TypeAlias = tuple[int, bool, bool, list[logging.Handler]]
 """Level, disabled, propagate, and the handlers that are not pytest's."""
 
+_opened: WeakSet["psycopg.Connection[Any]"] = WeakSet()
 FAILED = pytest.StashKey[bool]()
 OTHERS = {"PYTEST_CURRENT_TEST"}
 """Variables of the environment that are not a test's."""
@@ -56,7 +59,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(autouse=True)
 def isolated(request: pytest.FixtureRequest) -> Iterator[None]:
     """Take back what a test did to the process; it is the first fixture of each, so the last to end."""
-    watched = [watch() for watch in (_registry, _reservations, _memory, _logs, _metadata, _process)]
+    watched = [watch() for watch in (_registry, _reservations, _memory, _logs, _metadata, _connections, _process)]
     before = [state() for state, _ in watched]
     yield
     leaks = [] if blocking._background._loop is None else blocking.run_blocking(_end(set()))
@@ -182,6 +185,26 @@ def _metadata() -> Watched:
         names = {one: ", ".join(sorted(tables)[:3]) for one, (_, tables) in past.items()}
         infos_now = {f"info of the metadata of {names[one]}...": dict(one.info) for one in past}
         return {**infos_now, **{f"tables beside {names[one]}...": set(one.tables) for one in past}}
+
+    return state, restore
+
+
+@event.listens_for(Pool, "connect")
+def _note(connection: Any, record: Any) -> None:
+    if isinstance(connection, psycopg.Connection):
+        _opened.add(connection)
+
+
+def _connections() -> Watched:
+    past = set(_opened)
+
+    def restore() -> None:
+        for connection in set(_opened) - past:
+            connection.close()
+
+    def state() -> State:
+        # psycopg warns of each when it is collected, in whichever test that comes to pass.
+        return {f"open connection of an engine that was not disposed of: {one}": 1 for one in _opened if not one.closed}
 
     return state, restore
 

@@ -106,7 +106,7 @@ os.waitpid(child, 0)
 def forked(before: str) -> str:
     """Run a process that does something, forks, and saves a file in the child; return what the child says."""
     run = subprocess.run(
-        [sys.executable, "-c", FORKING.format(before=before)], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", FORKING.format(before=before)], capture_output=True, text=True, check=True
     )
     return run.stdout.strip()
 

@@ -1,9 +1,12 @@
 """A test that leaves something to the next one fails by the name of it, and the next one sees nothing of it."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.servers.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
 PLANTED = """
@@ -42,6 +45,10 @@ def table(): Table("left", Base.metadata, Column("id", Integer))
 def variable(): os.environ["LEFT_BEHIND"] = "here"
 def folder(): os.chdir("/")
 def path(): sys.path.append("left")
+ENGINES = []
+def connection():
+    ENGINES.append(create_engine(os.environ["PLANTED_DATABASE"]))
+    ENGINES[-1].connect().close()
 
 def test_backend(): backend()
 def test_default_backend(): default()
@@ -55,6 +62,7 @@ def test_tables(): table()
 def test_LEFT_BEHIND(): variable()
 def test_working_directory(): folder()
 def test_sys_path(): path()
+def test_open_connection(): connection()
 
 TASKS = []
 
@@ -66,7 +74,9 @@ def test_task_of_the_library():
     run_blocking(begin())
 
 def test_that_fails():
-    for plant in (backend, default, signer, reservation, memory, level, handler, ledger, table, variable, folder, path):
+    for plant in (
+        backend, default, signer, reservation, memory, level, handler, ledger, table, variable, folder, path, connection
+    ):
         plant()
     raise ValueError("its own error")
 
@@ -84,17 +94,19 @@ def test_nothing_is_left():
     assert list(Base.metadata.info) == ["fastapi_filestore.ledger"]
     assert "left" not in Base.metadata.tables
     assert ("LEFT_BEHIND" in os.environ, os.getcwd(), "left" in sys.path) == (False, FOLDER, False)
+    assert [one.pool.checkedin() and one.pool.connect().dbapi_connection.closed for one in ENGINES] == [True, True]
     assert len(TASKS) == 3
     assert all(task.cancelled() for task in TASKS)
 """
 
 
-def test_what_a_test_leaves_behind_is_told_and_taken_away(tmp_path: Path) -> None:
+def test_what_a_test_leaves_behind_is_told_and_taken_away(tmp_path: Path, postgres_database: Postgres) -> None:
     """Each planted leak is an error of its test that names it; a test that failed has its own failure alone."""
     (tmp_path / "test_planted.py").write_text(PLANTED)
+    environment = {**os.environ, "PLANTED_DATABASE": postgres_database.url("postgresql+psycopg")}
     options = ("-p", "tests.isolation", "-o", "anyio_mode=auto", "-p", "no:cacheprovider", "-p", "no:schemathesis")
     command = (sys.executable, "-m", "pytest", "-rA", *options, "-c", "/dev/null", "--rootdir", tmp_path, tmp_path)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     outcomes = re.findall(r"^(PASSED|FAILED|ERROR) .*test_planted.py::test_(\w+)", done.stdout, re.MULTILINE)
 
     heading = r"ERROR at teardown of test_(\w+)\S* _+\n+The test leaves to those after it:\n- (.*)"
@@ -102,6 +114,6 @@ def test_what_a_test_leaves_behind_is_told_and_taken_away(tmp_path: Path) -> Non
     passed = {name for outcome, name in outcomes if outcome == "PASSED"}
     assert {name for outcome, name in outcomes if outcome == "FAILED"} == {"that_fails", "that_fails_with_a_task"}
     assert passed - told.keys() == {"that_ends_what_it_began", "nothing_is_left"}, done.stdout
-    assert len(told) == 14
+    assert len(told) == 15
     for name, leak in told.items():
         assert name.removesuffix("_of_the_library").split("_")[0] in leak.replace(".", "_"), (name, leak)

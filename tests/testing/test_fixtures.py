@@ -14,7 +14,7 @@ def run_pytest(folder: Path, test: str, *, conftest: str = CONFTEST) -> subproce
     (folder / "conftest.py").write_text(conftest)
     (folder / "test_user.py").write_text(test)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(folder)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 PLAIN = """
@@ -75,6 +75,6 @@ def test_in_a_run_of_a_user(tmp_path: Path, test: str, count: int) -> None:
 def test_without_pytest(tmp_path: Path) -> None:
     """The library itself needs no pytest; only its module for tests does."""
     code = "import sys; sys.modules['pytest'] = None; import fastapi_filestore"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert run.returncode == 0, run.stderr

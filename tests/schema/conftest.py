@@ -1,5 +1,6 @@
 """A project with migrations: Alembic's own template, whose env.py knows the metadata and nothing else of ours."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,12 @@ def triggers_in(engine: Engine) -> set[str]:
     )
     with engine.connect() as connection:
         return set(connection.scalars(text(statement)))
+
+
+@pytest.fixture(autouse=True)
+def own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Alembic add the current folder to a path of the test's own: each of its commands does."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 @pytest.fixture

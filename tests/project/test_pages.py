@@ -1,0 +1,141 @@
+"""The code on the pages of docs/, run as a program of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import indent
+
+from tests.web.site import SIGNING_KEY
+
+ROOT = Path(__file__).parents[2]
+
+BEGINNING = """
+import asyncio
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import httpx
+from fastapi import Depends, UploadFile
+from sqlalchemy import delete
+from fastapi_filestore import FileService, ObjectNotFoundError, Uploads, storages
+"""
+
+TRANSACTIONS = """
+class Album(Base):
+    __tablename__ = "albums"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    photos: Mapped[list[FileObject]] = mapped_column(StoredObject(multiple=True))
+
+
+get_document_service, get_album_service = files.service(Document), files.service(Album)
+{blocks}
+
+
+async def main():
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    async with lifespan(app), client:
+        photos = [("photos", (f"{{name}}.png", name.encode())) for name in "ab"]
+        album = await client.post("/albums", files=photos)
+        note = await client.post("/notes", files={{"file": ("n.txt", b"note")}})
+        await make_preview(UUID(note.json()["id"]))
+        documents = (await client.get("/documents/")).json()["items"]
+        print(album.status_code, note.status_code, sorted(row["title"] for row in documents))
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+UNDELETE = """
+class Paper(Base):
+    __tablename__ = "papers"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    title: Mapped[str]
+    owner_id: Mapped[int | None]
+    file: Mapped[FileObject] = mapped_column(StoredObject(backend="documents"))
+
+
+Document, user_id = Paper, 1
+{keep}
+{purge_import}
+
+
+async def undelete(service, path):
+{undelete}
+
+
+async def erase(service, document_id):
+{erase}
+
+
+async def forget(session):
+{forget}
+
+
+async def main():
+    async with lifespan(app), Session() as session:
+        backend, service = storages.get_backend("documents"), FileService(session, model=Document)
+        document = await service.create({{"title": "Report", "file": FileObject(content=b"report"), "owner_id": 1}})
+        await service.commit()
+        await service.delete(document.id)
+        await service.commit()
+        await undelete(service, document.file.path)
+        await service.commit()
+        (again,) = (await service.list()).items
+        print(await again.file.get_content_async())
+        await erase(service, again.id)
+        await service.commit()
+        kept = [info async for info in backend.list()]
+        await service.create({{"title": "Report", "file": FileObject(content=b"report"), "owner_id": 1}})
+        await service.commit()
+        await forget(session)
+        print(len(kept), len([info async for info in backend.list()]))
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
+def blocks(page: str) -> list[str]:
+    """Return the Python on a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def run(program: str, folder: Path, **environment: str) -> str:
+    """Run a program that begins with the README's application, and return what it prints."""
+    script = folder / "app.py"
+    script.write_text(BEGINNING + blocks("README.md")[0] + program, encoding="utf-8")
+    settings = {**os.environ, "FILESTORE_SIGNING_KEYS": SIGNING_KEY, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run(
+        [sys.executable, script], cwd=folder, env=settings, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_page_on_transactions(tmp_path: Path) -> None:
+    """Several files in one request, a unit of work of one's own, and a service in a `def` endpoint."""
+    program = TRANSACTIONS.format(blocks="\n".join(blocks("docs/transactions.md")))
+
+    assert run(program, tmp_path) == "201 201 ['Preview of n.txt', 'n.txt']\n"
+
+
+def test_the_page_on_undeleting(tmp_path: Path) -> None:
+    """A deleted file is taken back, one is erased at once, and so is what a statement takes out of rows."""
+    keep, undelete, erase, forget = blocks("docs/undelete.md")
+    purge_import, forget = forget.split("\n", 1)
+    program = UNDELETE.format(
+        keep=keep,
+        purge_import=purge_import,
+        undelete=indent(undelete, "    "),
+        erase=indent(erase, "    "),
+        forget=indent(forget, "    "),
+    )
+    folder = tmp_path / "documents"
+
+    printed = run(program, tmp_path, FILESTORE_BACKENDS__DOCUMENTS__URL=folder.as_uri())
+    assert printed == "b'report'\n0 0\n"

@@ -8,9 +8,10 @@ from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.util import PriorityDispatchResult
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from fastapi_filestore.orm.migrations import CreateFileTriggers, DropFileTriggers, FileTriggersOperation, render
+from fastapi_filestore.orm.path_index import path_indexes, path_indexes_on_sqlite
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.triggers import triggers_of
 from fastapi_filestore.orm.triggers.description import FileTriggers
@@ -31,8 +32,9 @@ def compare(context: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispatc
         context.opts["render_item"] = _ItemRenderer(theirs)
     if context.connection is not None and context.connection.dialect.name in COMPLETE:
         before, after = _differences(context, context.connection, upgrade)
-        upgrade.ops[:0] = before
-        upgrade.ops += after
+        unindexed, indexed = _index_differences(context, context.connection, upgrade)
+        upgrade.ops[:0] = [*before, *unindexed]
+        upgrade.ops += [*indexed, *after]
     return PriorityDispatchResult.CONTINUE
 
 
@@ -90,3 +92,33 @@ def _in_metadata(context: AutogenContext, default: str | None) -> dict[Place, Fi
 def _touched(operations: Iterable[Any]) -> set[Place]:
     tables = (ops.ModifyTableOps, ops.CreateTableOp, ops.DropTableOp)
     return {(one.schema, one.table_name) for one in operations if isinstance(one, tables)}
+
+
+# -- indexes on SQLite ---------------------------------------------------------------------------------
+
+
+def _index_differences(
+    context: AutogenContext, connection: Connection, upgrade: ops.UpgradeOps
+) -> tuple[list[ops.DropIndexOp], list[ops.CreateIndexOp]]:
+    """Return which indexes to drop before anything else in a migration, and which to create after the tables."""
+    drops, creations = list[ops.DropIndexOp](), list[ops.CreateIndexOp]()
+    if connection.dialect.name != "sqlite":
+        return drops, creations
+    touched = _touched(upgrade.ops)
+    tables = [
+        table
+        for table in context.sorted_tables
+        if context.run_object_filters(table, table.name, "table", False, None)  # noqa: FBT003 - Alembic's signature
+    ]
+    for schema in {None, *(table.schema for table in tables)}:
+        known = path_indexes_on_sqlite(connection, schema)
+        wanted = {str(one.name): one for table in tables if table.schema == schema for one in path_indexes(table)}
+        # Batch mode makes a table anew, without an index that it can't see.
+        rebuilt = {name for name, index in known.items() if (schema, index.table) in touched}
+        for name in sorted((known.keys() - wanted.keys()) | rebuilt):
+            index = known[name]
+            creation = ops.CreateIndexOp(name, index.table, [text(index.expression)], schema=schema)
+            drops.append(ops.DropIndexOp(name, index.table, schema=schema, _reverse=creation))
+        for name in sorted(wanted.keys() - (known.keys() - rebuilt)):
+            creations.append(ops.CreateIndexOp.from_index(wanted[name]))
+    return drops, creations

@@ -56,9 +56,10 @@ class file_backend(FunctionElement[str]):  # noqa: N801 - as above
 @compiles(file_path, "postgresql")
 def _path_on_postgresql(element: Any, compiler: Any, **options: Any) -> str:
     file = compiler.process(element.clauses, **options)
+    # With the parentheses that PostgreSQL writes, for Alembic compares the texts.
     return (
         f"COALESCE(NULLIF({file} ->> 'path', ''), {file} ->> 'filename', "
-        f"NULLIF({file} -> 0 ->> 'path', ''), {file} -> 0 ->> 'filename')"
+        f"NULLIF(({file} -> 0) ->> 'path', ''), ({file} -> 0) ->> 'filename')"
     )
 
 

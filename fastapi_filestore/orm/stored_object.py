@@ -120,6 +120,7 @@ class StoredObject(TypeDecorator[Any]):
         backend: str | None = None,
         *,
         multiple: bool = False,
+        index: bool = False,
         registry: StorageRegistry = storages,
         max_size: int | str | None = None,
         max_files: int | None = None,
@@ -133,6 +134,8 @@ class StoredObject(TypeDecorator[Any]):
             backend: Key of the backend for files that name none; None is the registry's default. It is looked up
                 when a file is stored, so the backend may be registered later.
             multiple: Hold a list of files.
+            index: Make an index on the object keys, which `create_all` and Alembic know: with it, the question which
+                rows hold a file reads no whole table. A list has one on PostgreSQL only.
             registry: Where backends are looked up.
             max_size: Largest file, in bytes or with a unit (`"10 MiB"`). This and what follows hold for every file that
                 comes into a row, whichever way; not for those that are in one already. Migrations know nothing of it.
@@ -149,7 +152,7 @@ class StoredObject(TypeDecorator[Any]):
         super().__init__(none_as_null=True)
         if max_files is not None and not multiple:
             raise ConfigurationError("A column of one file has no max_files: say multiple=True, or leave it out.")
-        self.backend, self.multiple, self.registry = backend, multiple, registry
+        self.backend, self.multiple, self.index, self.registry = backend, multiple, index, registry
         self.rules = file_rules(
             max_size=max_size, max_files=max_files, content_types=content_types, sniff=sniff, validators=validators
         )

@@ -20,6 +20,7 @@ from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.orm import path_index  # noqa: F401 - listens to columns
 from fastapi_filestore.orm.booking import CONNECTED, purge_files, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk

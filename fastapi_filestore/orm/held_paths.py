@@ -114,29 +114,32 @@ def rows_holding(dialect: Dialect, one: Column[Any], default: str | None, paths:
         # Bare, so that it is the expression of the index.
         path, backend = file_path(one), func.coalesce(file_backend(one), default)
     else:
-        return _lists_holding(dialect, one, default, spelled)
+        return _lists_holding(dialect, one, default, paths)
     return select(backend.label("backend"), path.label("path")).where(path.in_(spelled))
 
 
-def _lists_holding(dialect: Dialect, one: Column[Any], default: str | None, spelled: Sequence[str]) -> SelectBase:
+def _lists_holding(dialect: Dialect, one: Column[Any], default: str | None, paths: Sequence[str]) -> SelectBase:
+    spelled = [spelling for path in paths for spelling in spellings(path)]
     postgresql = dialect.name == "postgresql"
     file = _element_on_postgresql(one) if postgresql else _element_on_sqlite(one)
     path, backend = path_of_file(file), backend_of_file(file, default)
     key = one.table.primary_key  # a file that is twice in one list is in one place
     query = select(*key, backend.label("backend"), path.label("path")).select_from(one.table).where(path.in_(spelled))
-    if postgresql and len(spelled) <= FEW_PATHS * len(spellings("")):
-        probes = bindparam(None, list(_probes(spelled)), type_=ARRAY(Text))
+    if postgresql and len(paths) <= FEW_PATHS:
+        probes = bindparam(None, list(_probes(paths)), type_=ARRAY(Text))
         query = query.where(cast(one, JSONB).bool_op("@>")(any_(cast(probes, ARRAY(JSONB)))))
     found = query.distinct().subquery()
     return select(found.c.backend, found.c.path)
 
 
-def _probes(spelled: Sequence[str]) -> Iterator[str]:
-    """Yield what a list contains, or the lone file where a list belongs, that holds one of some paths."""
-    for path in spelled:
-        for member in ("path", "filename"):
-            yield json.dumps([{member: path}])
-            yield json.dumps({member: path})
+def _probes(paths: Sequence[str]) -> Iterator[str]:
+    """Yield what a list contains, or the lone file where a list belongs, that may hold one of some paths."""
+    for path in paths:
+        # Nothing but a filename of advanced-alchemy's has a slash around it.
+        members = [("path", path), *(("filename", spelling) for spelling in spellings(path))]
+        for name, value in members:
+            yield json.dumps([{name: value}])
+            yield json.dumps({name: value})
 
 
 def _element_on_postgresql(one: Column[Any]) -> ColumnElement[Any]:

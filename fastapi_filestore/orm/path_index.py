@@ -32,6 +32,13 @@ def path_indexes(table: Table) -> list[Index]:
     return [index for index in table.indexes if index.name in names]
 
 
+def watch_columns() -> None:
+    """Make the indexes of columns from now on, as they come into tables."""
+    event.listen(Column, "after_parent_attach", _index_with_column)
+    event.listen(Index, "after_parent_attach", _take_the_place)
+    event.listen(Table, "before_create", _refuse_lists)
+
+
 @dataclass(frozen=True, slots=True)
 class SQLiteIndex:
     """An index of ours as a database of SQLite has it: its table, and the text of its expression."""
@@ -55,7 +62,6 @@ def _is_indexed(one: Column[Any]) -> bool:
     return isinstance(one.type, StoredObject) and one.type.index
 
 
-@event.listens_for(Column, "after_parent_attach")
 def _index_with_column(column: Column[Any], table: Any) -> None:
     if not (isinstance(table, Table) and isinstance(column.type, StoredObject) and column.type.index):
         return
@@ -66,7 +72,6 @@ def _index_with_column(column: Column[Any], table: Any) -> None:
         Index(name, file_path(column))
 
 
-@event.listens_for(Index, "after_parent_attach")
 def _take_the_place(index: Index, table: Any) -> None:
     # A table that is copied to other metadata gets its indexes twice: with its columns, and as a copy of each.
     if isinstance(table, Table) and str(index.name).startswith(PREFIX):
@@ -74,7 +79,6 @@ def _take_the_place(index: Index, table: Any) -> None:
             table.indexes.discard(other)
 
 
-@event.listens_for(Table, "before_create")
 def _refuse_lists(table: Table, connection: Connection | MockConnection, **options: Any) -> None:
     if connection.dialect.name in {"postgresql", "sqlite"}:
         refused = [one for one in table.columns if _is_list(one) and connection.dialect.name == "sqlite"]

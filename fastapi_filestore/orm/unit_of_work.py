@@ -20,7 +20,6 @@ from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm import path_index  # noqa: F401 - listens to columns
 from fastapi_filestore.orm.booking import CONNECTED, purge_files, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
@@ -29,6 +28,7 @@ from fastapi_filestore.orm.edits import end_edits, find_edits, hand_edits_over
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed
 from fastapi_filestore.orm.file_attributes import file_attributes, has_file_columns, note_mapper
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, filed, prepare_flush
+from fastapi_filestore.orm.path_index import watch_columns
 from fastapi_filestore.orm.readings import forget_rolled_back, forget_written, keep_written, note_read
 from fastapi_filestore.orm.sharing import settle_sharing
 from fastapi_filestore.orm.tracking import watch_added, watch_assigned, watch_row
@@ -37,6 +37,8 @@ _COMMITTING = "fastapi_filestore.committing"
 """Set in a session's info from the check before a COMMIT to its end."""
 _BEGUN = "fastapi_filestore.begun"
 """Set in a session's info from the beginning of a flush to its transaction."""
+
+watch_columns()
 
 
 @event.listens_for(Session, "after_begin")

@@ -35,6 +35,7 @@ from fastapi_filestore.service.observation import Observation, difference, each,
 from fastapi_filestore.service.orphans import SUSPECTS_AT_ONCE, OrphanSearch, locations
 from fastapi_filestore.service.references import FiledRow, FileTable, Location, Reference
 from fastapi_filestore.service.reports import found, repaired, unchecked, unknown_class, unreadable
+from fastapi_filestore.service.shared import SharedSearch
 from fastapi_filestore.service.tables import (
     Database,
     Known,
@@ -56,7 +57,7 @@ DEFAULT_GRACE = timedelta(hours=24)
 
 REFERENCES_AT_ONCE = 200
 
-UNREADABLE, ORPHANS, ROWS, UPLOADS = range(-1, 3)
+UNREADABLE, ORPHANS, ROWS, SHARED, UPLOADS = range(-1, 4)
 """The stages of an audit."""
 
 NO_OTHERS: Mapping[Engine | AsyncEngine, Models] = MappingProxyType({})
@@ -103,7 +104,7 @@ class Audit:
         self.coverage = Coverage(sorted({name_of(table) for _, table in self._tables()}), unknown=self._known.unknown)
         with inventory() as stock:
             stages = (self._take_stock(stock), self._unreadable(stock), self._orphans(stock), self._rows(stock))
-            for findings in (*stages, self._uploads()):
+            for findings in (*stages, self._shared(stock), self._uploads()):
                 async with aclosing(findings):
                     async for finding in findings:
                         yield finding
@@ -219,7 +220,7 @@ class Audit:
                     async for finding in self._compare(still, observation):
                         yield finding
             self._reach(ROWS, batch[-1].location)
-        self._reach(UPLOADS)
+        self._reach(SHARED)
 
     async def _reread(self, rows: Iterable[RowIdentity]) -> AsyncIterator[tuple[FileTable, FiledRow]]:
         identities: dict[tuple[Engine, FileTable], set[tuple[object, ...]]] = defaultdict(set)
@@ -242,6 +243,15 @@ class Audit:
         for engine, table in self._known.tables_of(reference.row):
             correct = partial(table.correct, reference=reference, facts=facts(reference, seen))
             await run_despite_others(engine, correct)
+
+    # -- objects of several rows -----------------------------------------------------------------------------
+
+    async def _shared(self, stock: Inventory) -> Findings:
+        if (after := self._start(SHARED)) is not None:
+            async with aclosing(SharedSearch(stock, self._known, SHARED).findings(after)) as findings:
+                async for finding in findings:
+                    yield finding
+            self._reach(UPLOADS)
 
     # -- uploads without an end ------------------------------------------------------------------------------
 

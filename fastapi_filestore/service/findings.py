@@ -24,6 +24,8 @@ class FindingKind(StrEnum):
     """A row whose object has another entity tag: somebody wrote it again."""
     UNREADABLE_ROW = "unreadable_row"
     """A row whose file column holds something else than files: which objects it holds nobody knows."""
+    SHARED = "shared"
+    """An object that several rows hold, or several columns of one."""
     UNKNOWN_BACKEND = "unknown_backend"
     """A row whose backend is not registered."""
     UNFINISHED_UPLOAD = "unfinished_upload"

@@ -60,6 +60,12 @@ REFERENCES = """
     ORDER BY r.backend, r.path
 """
 
+SHARED = """
+    SELECT backend, path FROM refs WHERE (backend, path) > (:backend, :path)
+    GROUP BY backend, path HAVING count(DISTINCT row) > 1 ORDER BY backend, path LIMIT :limit
+"""
+ROWS = "SELECT DISTINCT row FROM refs WHERE backend = :backend AND path = :path LIMIT :limit"
+
 
 class Inventory:
     """The objects that stores list and the references that rows hold, side by side on disk.
@@ -128,6 +134,16 @@ class Inventory:
         cursor = await finish(asyncio.to_thread(self._connection.execute, REFERENCES, values))
         while rows := await finish(asyncio.to_thread(cursor.fetchmany, limit)):
             yield [Reference(_identity(row), *rest) for row, *rest in rows]
+
+    async def shared(self, *, after: Location, limit: int) -> list[Location]:
+        """Return the next objects that several places in rows held."""
+        found = await self._run(SHARED, {**after._asdict(), "limit": limit})
+        return [Location(backend, path) for backend, path in found]
+
+    async def rows_holding(self, at: Location, *, limit: int) -> list[RowIdentity]:
+        """Return some of the places in rows that held an object."""
+        found = await self._run(ROWS, {**at._asdict(), "limit": limit})
+        return sorted((_identity(row) for (row,) in found), key=str)
 
     async def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         await finish(asyncio.to_thread(self._connection.executemany, statement, rows))

@@ -54,6 +54,25 @@ async def test_an_orphan(site: Site) -> None:
     assert {"ab/old", "ab/young"} < site.objects()
 
 
+async def test_a_shared_object(site: Site) -> None:
+    """An object that rows share is found once, with the rows; a file that is twice in one list is in one place."""
+    first, second, third = [await site.add(file=None) for _ in range(3)]
+    site.place("ab/shared")
+    record = {"backend": "shelf", "filename": "ab/shared"}
+    await write(site, first.id, file=record)
+    await write(site, second.id, pages=[record, record])
+    site.place("ab/twice")
+    await write(site, third.id, pages=[{"backend": "shelf", "filename": "t", "path": "ab/twice"}] * 2)
+
+    [finding] = await site.audit(fix=["orphan"])
+
+    assert (finding.kind, finding.path) == (FindingKind.SHARED, "ab/shared")
+    assert finding.row is not None
+    assert finding.detail.startswith("2 places hold it: ")
+    assert all(str(row.id) in finding.detail for row in (first, second))
+    assert [found async for found in audit(site.engine, Report, after=finding.cursor)] == []
+
+
 async def test_orphans_are_deleted_on_demand(site: Site) -> None:
     """With `fix`, orphans go, and nothing else does."""
     row = await site.add(pages=[pending()])

@@ -20,6 +20,7 @@ import httpx
 from fastapi import Depends, UploadFile
 from sqlalchemy import delete
 from fastapi_filestore import FileService, ObjectNotFoundError, Uploads, storages
+from fastapi_filestore.orm.path_index import path_indexes_on_sqlite
 """
 
 TRANSACTIONS = """
@@ -99,6 +100,38 @@ asyncio.run(main())
 """
 
 
+SHARING = """
+class Album(Base):
+    __tablename__ = "albums"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    photos: Mapped[list[FileObject]] = mapped_column(StoredObject(multiple=True), default=list)
+
+
+get_album_service = files.service(Album)
+{blocks}
+
+
+async def main():
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    async with lifespan(app), client:
+        async with Session() as session, FileService(session, model=Album).unit_of_work() as service:
+            url = f"/albums/{{(await service.create({{}})).id}}/photos"
+        added = [await client.post(url, files={{"photo": (f"{{name}}.png", b"png")}}) for name in "abc"]
+        removed = await client.delete(f"{{url}}/b.png")
+        async with Session() as session, FileService(session, model=Album).unit_of_work() as service:
+            (album,) = (await service.list()).items
+            await service.session.refresh(album)
+            print([each.status_code for each in (*added, removed)], [photo.filename for photo in album.photos])
+        async with engine.connect() as connection:
+            indexes = await connection.run_sync(path_indexes_on_sqlite)
+            print(list(indexes))
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
 def blocks(page: str) -> list[str]:
     """Return the Python on a page."""
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -139,3 +172,10 @@ def test_the_page_on_undeleting(tmp_path: Path) -> None:
 
     printed = run(program, tmp_path, FILESTORE_BACKENDS__DOCUMENTS__URL=folder.as_uri())
     assert printed == "b'report'\n0 0\n"
+
+
+def test_the_page_on_sharing(tmp_path: Path) -> None:
+    """Photos are added to a list and taken out of it, and a column has an index."""
+    program = SHARING.format(blocks="\n".join(blocks("docs/sharing.md")))
+
+    assert run(program, tmp_path) == "[204, 204, 204, 204] ['a.png', 'c.png']\n['filestore_invoices_file_path']\n"

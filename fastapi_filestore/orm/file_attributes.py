@@ -8,12 +8,13 @@ from itertools import islice
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, false, inspect, select, tuple_, update
+from sqlalchemy import Column, ColumnElement, Connection, Inspector, Table, false, inspect, select, tuple_, update
 from sqlalchemy.orm import Mapper, Session, configure_mappers
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
+from fastapi_filestore.orm.ledger import ledger_of
 from fastapi_filestore.orm.stored_object import StoredObject
 
 ROWS_AT_ONCE = 500
@@ -93,9 +94,21 @@ def file_columns(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
 @cache
 def _namesakes(mapper: Mapper[Any]) -> tuple[Table, ...]:
     """Return the descriptions with file columns that other classes have of tables which this one describes without."""
-    bare = {(table.schema, table.name) for table in mapper.tables if isinstance(table, Table) and not _has_files(table)}
+    bare = {_described(table) for table in mapper.tables if isinstance(table, Table) and not _has_files(table)}
     others = {table for other in _mappers for table in other.tables if isinstance(table, Table) and _has_files(table)}
-    return tuple(table for table in others if (table.schema, table.name) in bare)
+    return tuple(table for table in others if _described(table) in bare)
+
+
+def _described(table: Table) -> tuple[object, ...]:
+    # A table of the same name with keys of another kind is one of another database.
+    return table.schema, table.name, *((key.name, _kind_of_key(key)) for key in table.primary_key)
+
+
+def _kind_of_key(key: Column[Any]) -> object:
+    try:
+        return key.type.python_type
+    except NotImplementedError:  # as a type of the user's own may do
+        return str(key.type)
 
 
 def _has_files(table: Table) -> bool:
@@ -109,9 +122,21 @@ def has_file_columns(mapper: Mapper[Any]) -> bool:
 
 def keeper_of(session: Session, mapper: Mapper[Any]) -> Mapper[Any]:
     """Return the class whose ledger knows of the files of rows: their own, or another that describes their table."""
-    keepers = (keeper for table in _namesakes(mapper) if (keeper := mapper_of_table(table)) is not None)
-    bind = writing_bind(session, mapper) if _namesakes(mapper) else None
-    return next((keeper for keeper in keepers if writing_bind(session, keeper) is bind), mapper)
+    if not (namesakes := _namesakes(mapper)):
+        return mapper
+    bind, database = writing_bind(session, mapper), inspect(writing_connection(session, mapper))
+    keepers = (keeper for table in namesakes if (keeper := mapper_of_table(table)) is not None)
+    return next((one for one in keepers if writing_bind(session, one) is bind and _is_of(one, database)), mapper)
+
+
+def _is_of(keeper: Mapper[Any], database: Inspector) -> bool:
+    """Tell whether a class with a ledger describes the table that a database has, and not one of another database."""
+    table = keeper.local_table
+    if not isinstance(table, Table) or (ledger := ledger_of(table.metadata)) is None:
+        return False
+    there = {column["name"] for column in database.get_columns(table.name, schema=table.schema)}
+    has_ledger: bool = database.has_table(ledger.table.name, schema=ledger.table.schema)
+    return has_ledger and {column.name for column in table.columns} <= there
 
 
 def columns_in_database(session: Session, mapper: Mapper[Any]) -> Sequence[FileAttribute]:

@@ -13,6 +13,8 @@ from sqlmodel import Column, Field, MetaData, Session, SQLModel, create_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_filestore import FileObject, FileService, ObstoreBackend, StoredObject, add_ledger, storages
+from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.storage.blocking import run_blocking
 
 
 class Base(SQLModel):
@@ -68,6 +70,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = create_engine(f"sqlite:///{tmp_path}/letters.db", connect_args={"check_same_thread": False})
     Base.metadata.create_all(engine)
     yield engine
+    run_blocking(release_reservations())
     engine.dispose()
 
 
@@ -145,6 +148,7 @@ async def test_rows_in_a_service(tmp_path: Path, engine: Engine, backend: Obstor
         assert await contents(backend) == {b"new"}
         await service.delete(row.id)
         await service.commit()
+    await release_reservations()
     await asynchronous.dispose()
     assert await contents(backend) == set()
 

@@ -61,6 +61,8 @@ class FileDescription:
 
     __slots__ = (
         "_chosen_path",
+        "_claim",
+        "_claim_ends",
         "_content",
         "_content_type",
         "_filename",
@@ -71,7 +73,6 @@ class FileDescription:
         "admitted_by",
         "backend",
         "checksum",
-        "claim",
         "etag",
         "fresh",
         "last_modified",
@@ -120,7 +121,8 @@ class FileDescription:
         self.path = self._chosen_path = path
         self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
         self.fresh = False
-        self.claim: object | None = None
+        self._claim: object | None = None
+        self._claim_ends: list[bool] = []
         self.unit: ref[Any] | None = None
         self.unreadable: Unreadable | None = None
         self._key: str | None = None
@@ -224,6 +226,15 @@ class FileDescription:
         """Note that it is what the rules of its column ask for, or that it was there before."""
         self.rules = self.admitted_by = rules
 
+    @property
+    def claim(self) -> object | None:
+        """The ledger that knows of its key until a row holds it, whichever of its copies that is."""
+        return None if self._claim_ends else self._claim
+
+    @claim.setter
+    def claim(self, claim: object | None) -> None:
+        self._claim, self._claim_ends = claim, []
+
     def reserve(self, key: str, claim: object) -> None:
         """Store it at a generated key that a ledger knows of."""
         self._key, self.claim = key, claim
@@ -235,7 +246,8 @@ class FileDescription:
 
     def settle(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
-        self.fresh, self.claim, self._content, self.unit = False, None, None, None
+        self._claim_ends.append(True)  # its copies see it
+        self.fresh, self._content, self.unit = False, None, None
 
     def undo(self) -> None:
         """Note that the bytes are deleted since no row came to point to them; content that can be stored again is."""
@@ -281,7 +293,8 @@ class FileDescription:
         # A reserved key is good for one upload, and this one is not under way.
         twin._key = twin.saving = twin.unit = None
         twin.fresh = False  # the bytes go with the file that stored them
-        twin.claim = self.claim if self.is_stored else None
+        if not self.is_stored:
+            twin.claim = None
         return twin
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
@@ -309,7 +322,9 @@ class FileDescription:
         return json_schema_of(handler)
 
 
-_STAYS_HERE = frozenset({"_content", "_registry", "saving", "claim", "rules", "admitted_by", "fresh", "unit"})
+_STAYS_HERE = frozenset(
+    {"_content", "_registry", "saving", "_claim", "_claim_ends", "rules", "admitted_by", "fresh", "unit"}
+)
 """What can't travel: an open file, live connections, a thread's business, a database, a column's validators.
 
 Nor does the right to delete the bytes: a job that is run twice must not undo what a row of the first run holds.

@@ -87,6 +87,8 @@ def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change
     book, mapper = booked(session), keeper_of(session, mapper)
     book.mappers.add(mapper)
     touched, gained = set[Location](), dict[Location, FileObject]()
+    changes = list(changes)
+    _book_unseen(session, book, changes)
     for before, after in changes:
         book.replace(before, after)
         held, holds = ({file.location for file in files} for files in (before, after))
@@ -96,6 +98,13 @@ def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change
     if (access := deletions_of(session, mapper)) is not None:
         _refuse_garbage(session, mapper, access, gained)
         _intend_deletions(session, mapper, access, touched)
+
+
+def _book_unseen(session: Session, book: Book, changes: Iterable[Change]) -> None:
+    # What the database holds of this transaction's files, and nobody booked, came into a row in a way unknown here.
+    whole = whole_book(session)
+    unseen = {file.location: file for before, _ in changes for file in before if file.location in whole.fresh}
+    book.replace([], [file for at, file in unseen.items() if whole.holders(at) <= 0])
 
 
 def _refuse_garbage(

@@ -5,7 +5,8 @@ from operator import eq, ne
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from sqlalchemy import JSON, BinaryExpression, ColumnElement, and_, false, func, not_, or_, true
-from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import ClauseElement, Grouping
 from sqlalchemy.sql.operators import (
     in_op,
     is_distinct_from,
@@ -91,15 +92,16 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
         return comparisons[op] if op in comparisons else self._refuse(op)
 
     def _compare_columns(self, op: Callable[..., Any], other: Any) -> Condition:
-        lists = self._column_type.multiple or not _is_file_column(other) or other.type.multiple
-        if lists or op not in (eq, ne):
+        if op not in (eq, ne) or not _is_file_column(other):
             self._refuse(op)
+        if self._column_type.multiple or other.type.multiple:
+            return RefusedColumns(super().operate(op, other), is_alike=op is ne, refusal=self._refusal(op))
         default, another = _default_of(self._column_type), _default_of(other.type)
         same = and_(
             backend_of_file(self.expr, default) == backend_of_file(other, another),
             func.trim(path_of_file(self.expr), "/") == func.trim(path_of_file(other), "/"),
         )
-        return same if op is eq else not_(same)
+        return ComparedColumns(same if op is eq else not_(same), is_alike=op is ne)
 
     def _among(self, op: Callable[..., Any], values: Any) -> Condition | None:
         """Return whether a file is one of several; None if these are no files, as the members of a file's JSON."""
@@ -128,11 +130,42 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
         return or_(*(and_(backend == key, path.in_(some)) for key, some in paths.items()))
 
     def _refuse(self, op: Callable[..., Any]) -> NoReturn:
+        raise UnsupportedStatementError(self._refusal(op))
+
+    def _refusal(self, op: Callable[..., Any]) -> str:
         what = "holds a list of files" if self._column_type.multiple else "holds a file"
-        raise UnsupportedStatementError(
+        return (
             f"{self.expr} {what}, which {op.__name__} does not compare by place: a column of one file has == and != "
             "with a file or another such column, in_() with files, and is_(None); a list has `column[0] == file`."
         )
+
+
+class ComparedColumns(Grouping[bool]):
+    """A comparison of two columns in SQL; in Python, where SQLAlchemy looks for a column in a list, two are not one."""
+
+    inherit_cache = True
+
+    def __init__(self, comparison: Condition, *, is_alike: bool) -> None:
+        super().__init__(comparison)
+        self.is_alike = is_alike
+
+    def __bool__(self) -> bool:
+        return self.is_alike
+
+
+class RefusedColumns(ComparedColumns):
+    """A comparison of columns that is no comparison by place: it can't be sent to a database."""
+
+    inherit_cache = False
+
+    def __init__(self, comparison: Condition, *, is_alike: bool, refusal: str) -> None:
+        super().__init__(comparison, is_alike=is_alike)
+        self.refusal = refusal
+
+
+@compiles(RefusedColumns)
+def _refuse_columns(comparison: RefusedColumns, compiler: object, **options: object) -> NoReturn:
+    raise UnsupportedStatementError(comparison.refusal)
 
 
 def _column_of(value: Any) -> Any:

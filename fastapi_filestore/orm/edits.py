@@ -61,6 +61,11 @@ def remember(session: Session, edit: Edit) -> None:
     session.info.setdefault(_EDITS, []).append(edit)
 
 
+def has_edits(session: Session) -> bool:
+    """Tell whether there are changes to be written with the next commit, though no transaction is open."""
+    return bool(session.info.get(_EDITS))
+
+
 def find_edits(session: Session) -> None:
     """Make what changed in files out of sight of their rows a change of these rows, before they are written."""
     for edit in _edits(session):

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.file_object import FileObject, Location
@@ -40,21 +40,23 @@ class Flush:
     row holds nothing, and so does one whose place in the table a new row takes.
     """
 
+    context: UOWTransaction | None = None
     was: Rows = field(default_factory=dict)
     holds: Rows = field(default_factory=dict)
     deleted: set[InstanceState[Any]] = field(default_factory=set)
 
 
-def prepare_flush(session: Session) -> None:
+def prepare_flush(session: Session, context: UOWTransaction) -> None:
     """Store the files of changed rows, and book what is replaced and deleted."""
     new = filed(session.new)
-    changed, switched = _changed([*new, *filed(session.dirty)]), _switched(session, new)
+    changed, switched = _changed([*new, *filed(session.dirty)]), _switched(session, context, new)
     replaced = set(switched.values())
     deleted = [state for state in _with_file_columns(session.deleted) if state not in replaced]
     if changed:
         store_files(session, _by_mapper(changed))
         _watch(changed)
-    flush = session.info[_FLUSH] = Flush(_in_database(session, [*changed, *deleted], switched), deleted=set(deleted))
+    flush = Flush(context, _in_database(session, [*changed, *deleted], switched), deleted=set(deleted))
+    session.info[_FLUSH] = flush
     refuse_stale_lists(changed, flush.was)
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
     _rebook(session, flush, after | {state: {} for state in deleted})
@@ -86,7 +88,8 @@ def book_deleted(session: Session, state: InstanceState[Any]) -> None:
 
 def book_switched(session: Session, state: InstanceState[Any]) -> None:
     """Book a new row whose key, another row's, was not known before the flush, and is that of a row it replaces."""
-    flush, replaced = _flush_of(session), _replaced(session, state)
+    flush = _flush_of(session)
+    replaced = _replaced(session, flush.context, state)
     if replaced is None or state in flush.was:
         return
     if replaced not in flush.was:
@@ -173,16 +176,20 @@ def _new_files(state: InstanceState[Any]) -> Held:
     }
 
 
-def _switched(session: Session, new: Iterable[InstanceState[Any]]) -> Switched:
+def _switched(session: Session, context: UOWTransaction, new: Iterable[InstanceState[Any]]) -> Switched:
     """Find new rows with the keys of deleted ones: SQLAlchemy updates these rows, and writes what is set alone."""
-    return {state: replaced for state in new if (replaced := _replaced(session, state)) is not None}
+    return {state: replaced for state in new if (replaced := _replaced(session, context, state)) is not None}
 
 
-def _replaced(session: Session, state: InstanceState[Any]) -> InstanceState[Any] | None:
-    if len(session.identity_map) == 0:
+def _replaced(session: Session, context: UOWTransaction | None, state: InstanceState[Any]) -> InstanceState[Any] | None:
+    if len(session.identity_map) == 0 or context is None:
         return None
     row = session.identity_map.get(state.mapper.identity_key_from_instance(state.obj()))
-    return None if row is None else instance_state(row)
+    if row is None:
+        return None
+    # A row that is not deleted may leave its key, and go on under another one.
+    is_deleted: bool = cast("Any", context).is_deleted(instance_state(row))
+    return instance_state(row) if is_deleted else None
 
 
 def _watch(changed: Rows) -> None:

@@ -24,6 +24,8 @@ _WRITTEN = "fastapi_filestore.written"
 
 def note_read(state: InstanceState[Any], names: Iterable[str] | None = None) -> None:
     """Note what the lists of a row were loaded with; `names` are the attributes that were, all of them if None."""
+    if state.key is None:
+        return  # a new row that was merged: nothing of it was read
     for attribute in _list_attributes(state):
         if attribute.name in state.dict and (names is None or attribute.name in names):
             _note(state, attribute, _records(attribute.type.held(state.dict[attribute.name])))

@@ -89,6 +89,9 @@ def watch_assigned(state: InstanceState[Any], value: object, old: object, initia
         value.is_held = True
     if state.key is not None and isinstance(value, FileObject | FileList):
         watch_files(state, initiator.key, files_in(value))
+        if value is not old and initiator.key in state.dict and initiator.key in state.committed_state:
+            # It may be what was loaded, come back after it changed in place: SQLAlchemy would see no difference.
+            flag_modified(state.obj(), initiator.key)
 
 
 def adopt(state: InstanceState[Any], attribute: FileAttribute) -> None:

@@ -36,7 +36,7 @@ from fastapi_filestore.orm.tracking import watch_added, watch_assigned, watch_ro
 _COMMITTING = "fastapi_filestore.committing"
 """Set in a session's info from the check before a COMMIT to its end."""
 _BEGUN = "fastapi_filestore.begun"
-"""Set in a session's info from the beginning of a flush to its transaction."""
+"""What a flush is to do, in a session's info from the flush's beginning to its transaction."""
 
 watch_columns()
 
@@ -54,7 +54,7 @@ def _begin_flush(session: Session, context: UOWTransaction, instances: object) -
         _refuse_partial_flush(session)
     honour_unended(session)
     find_edits(session)
-    session.info[_BEGUN] = True
+    session.info[_BEGUN] = context
 
 
 def _refuse_partial_flush(session: Session) -> None:
@@ -66,8 +66,10 @@ def _refuse_partial_flush(session: Session) -> None:
 @event.listens_for(Session, "after_transaction_create")
 def _store_before_rows(session: Session, transaction: SessionTransaction) -> None:
     # A flush begins this one when all that listens to its beginning has had its say, and may have changed rows.
-    if transaction.origin is SessionTransactionOrigin.SUBTRANSACTION and session.info.pop(_BEGUN, False):
-        prepare_flush(session)
+    context: UOWTransaction | None = session.info.get(_BEGUN)
+    if transaction.origin is SessionTransactionOrigin.SUBTRANSACTION and context is not None:
+        del session.info[_BEGUN]
+        prepare_flush(session, context)
 
 
 @event.listens_for(Session, "after_flush")

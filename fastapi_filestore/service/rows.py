@@ -59,12 +59,15 @@ class Rows(Generic[ModelT]):
 
     def held(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files that a row holds in the database now, and lock it; `RowNotFoundError` if there is none."""
-        state = inspect(self._locked(session, identity))
+        row = self._locked(session, identity)
+        state = inspect(row)
         found = stored_files(session, inspect(self.model), [state.identity], [attribute])
         if not found:  # it went before it was locked
             raise RowNotFoundError(self.model.__name__, identity)
         (files,) = found.values()
-        return files.get(attribute, [])
+        # The row's own where they are the same: what changes in them in place is to be stored.
+        own = {file.location: file for file in attribute.held(row) if file.is_stored}
+        return [own.get(file.location, file) for file in files.get(attribute, [])]
 
     def change(self, session: Session, identity: object, values: Mapping[str, object]) -> ModelT:
         """Set attributes of a row."""

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapper, Session
 from fastapi_filestore.errors import UnitOfWorkEndedError
 from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
+from fastapi_filestore.orm.edits import has_edits
 from fastapi_filestore.orm.outages import outages_told
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.turns import turn_at
@@ -74,7 +75,8 @@ class Transactional(Generic[ModelT]):
     @noted
     async def commit(self) -> None:
         """Make everything durable; files that rows no longer point to are deleted then."""
-        if plain_session(self.session).in_transaction():
+        session = plain_session(self.session)
+        if session.in_transaction() or has_edits(session):
             await self._run(rows.commit, self.model.__name__)
 
     @noted

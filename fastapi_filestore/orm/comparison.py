@@ -149,7 +149,7 @@ class ComparedColumns(Grouping[bool]):
         super().__init__(comparison)
         self.is_alike = is_alike
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]  # as its comparisons of columns do
         return self.is_alike
 
 

@@ -80,7 +80,7 @@ model: $(VENV)/.dev
 		$(if $(SEED),--seed $(SEED)) $(if $(CELL),--cell $(CELL))
 
 model-faults: $(VENV)/.dev
-	$(BIN)/python -m tests.model.find_faults --workers $(WORKERS)
+	$(BIN)/python -m tests.model.find_faults $(WORKERS)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak $(SECONDS)

@@ -12,6 +12,7 @@ from fastapi_filestore.orm.bookkeeping import Book, current_book, disown, note_s
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room
 from fastapi_filestore.orm.file_attributes import keeper_of
+from fastapi_filestore.orm.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
 from fastapi_filestore.orm.reservations import drop_reservations
 from fastapi_filestore.orm.transfer import Claimed, store
@@ -113,7 +114,7 @@ def _refuse_garbage(
     # At once, since a trigger may take the intent back; at the commit again, for other sessions may commit till then.
     whole = whole_book(session)
     # A key that was generated is new; one that was given may be of an object that is still to be deleted.
-    strange = {at for at, file in gained.items() if file.has_own_key or at not in whole.fresh} - whole.intended.keys()
+    strange = {at for at in gained if at not in whole.fresh or whole.fresh[at].has_own_key} - whole.intended.keys()
     connection = writing_connection(session, mapper)
     if strange and (known := access.ledger.known(connection, strange)):
         kept = access.ledger.take_back(connection, known) if access.ledger.keep_deleted else set[Location]()
@@ -140,11 +141,16 @@ def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAcces
 
 
 def spare_moved_files(session: Session) -> None:
-    """Take back what triggers intended for files that moved: they see the row that lost one, not its new place."""
+    """Take back what triggers intended for files that moved: they see the row that lost one, not its new place.
+
+    A row is asked for, since raw SQL may have taken it out of its new place in the same transaction.
+    """
     for at, mapper in whole_book(session).moved().items():
-        ledger = ledger_of_class(mapper)
-        if ledger is not None and ledger.triggers:
-            ledger.forget(writing_connection(session, mapper), [at])
+        ledger, connection = ledger_of_class(mapper), writing_connection(session, mapper)
+        if ledger is None or not ledger.triggers or not ledger.known(connection, [at]):
+            continue
+        if places_holding(connection, tables_with_files(ledger.table.metadata), [at]):
+            ledger.forget(connection, [at])
 
 
 def purge_files(session: Session) -> None:

@@ -64,6 +64,7 @@ class Scene:
     Attributes:
         loop: Where its asynchronous sessions live, with all else that is awaited.
         raw: A connection of its own, whose driver knows nothing of our types.
+        held_once: The keys of objects that committed rows hold, or held.
         serial: Counts rows and files, in all sequences.
     """
 
@@ -73,6 +74,7 @@ class Scene:
     raw: Any
     store: Store = field(default_factory=Store)
     seen: dict[str, tuple[str | None, bytes]] = field(default_factory=dict)
+    held_once: set[str] = field(default_factory=set)
     serial: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property
@@ -101,7 +103,7 @@ class Scene:
 
     def begin(self) -> None:
         """Make ready for a sequence: empty tables, an empty store."""
-        self.store, self.seen = Store(), {}
+        self.store, self.seen, self.held_once = Store(), {}, set()
         storages.register_backend(self.store, replace=True)
         self.run(release_reservations())
         for table in ("prints", "photos", "cards", "albums", "artworks", *self._ledger_tables):

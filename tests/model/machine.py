@@ -11,13 +11,12 @@ from tests.model.playing import CONDITIONS, Step
 from tests.model.rules_bulk import StatementRules
 from tests.model.rules_care import CareRules
 from tests.model.rules_copies import CopyRules
-from tests.model.rules_files import FileRules
 
 STEPS = 20
 """The steps of a sequence."""
 
 
-class Machine(FileRules, CopyRules, StatementRules, CareRules):
+class Machine(CopyRules, StatementRules, CareRules):
     """A program that does anything that programs do."""
 
 

@@ -13,7 +13,13 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from fastapi_filestore import FileObject
-from fastapi_filestore.errors import SharedFileError, StaleFileError, StaleRowError, StorageError
+from fastapi_filestore.errors import (
+    DatabaseUnavailableError,
+    SharedFileError,
+    StaleFileError,
+    StaleRowError,
+    StorageError,
+)
 from tests.model.cells import Scene
 from tests.model.judgement import judge
 from tests.model.plain import File, Place, Row, Value
@@ -32,8 +38,15 @@ CONDITIONS: Final[dict[str, Callable[[Any], bool]]] = {}
 """When each rule can be played."""
 
 DISTURBED: Final[Errors] = (
-    DBAPIError, StaleDataError, ObjectDeletedError, InvalidRequestError, StaleFileError, StaleRowError, SharedFileError,
-)  # fmt: skip
+    DBAPIError,
+    DatabaseUnavailableError,
+    InvalidRequestError,
+    ObjectDeletedError,
+    SharedFileError,
+    StaleDataError,
+    StaleFileError,
+    StaleRowError,
+)
 """How SQLAlchemy, the database and the library refuse what another session came before."""
 
 
@@ -157,6 +170,14 @@ class Playing(RuleBasedStateMachine):
             self.side.do(lambda session: session.rollback())
             self.side.note_rollback()
         self.judge()
+
+    def note_commit(self) -> None:
+        """Note that everything of this session is everybody's now."""
+        self.other.is_disturbed |= not self.side.sheet.is_clean
+        restructured = self.side.is_restructured
+        self.side.note_commit()
+        if restructured:
+            self.side.do(self.side.note_flush)
 
     def is_new(self, name: str) -> bool:
         """Tell whether a rule was not the last one played: again at once, it would find what it left."""

@@ -28,6 +28,7 @@ class StatementRules(RowRules):
 
     def _note_statement(self) -> None:
         self.side.forget()
+        self.side.wrote = True
         self.side.flushed = dict(self.side.sheet.values)
         self.side.rows = {tag: row for tag, row in self.side.rows.items() if self.side.sheet.has(tag)}
 
@@ -181,6 +182,8 @@ class StatementRules(RowRules):
     @play(when=lambda machine: machine.places(), at=PICK)
     def drained(self, at: int) -> None:
         """Give a place an upload that was read by somebody else, which is refused."""
+        if not self.flush():
+            return
         tag, column = chosen(self.places(), at)
 
         async def chunks() -> Any:

@@ -41,7 +41,9 @@ class FileRules(Playing):
     @play(when=lambda machine: machine.places(full=True), at=PICK, which=PICK, what=PICK)
     def change_in_place(self, at: int, which: int, what: int) -> None:
         """Change the metadata, the name or the type of a file."""
-        place = chosen(self.places(full=True), at)
+        self._change_in_place(chosen(self.places(full=True), at), which, what)
+
+    def _change_in_place(self, place: Place, which: int, what: int) -> None:
         tag, column = place
         mark = f"m{next(self.scene.serial)}"
         index = which % len(files_of(self.side.sheet.value(place)))

@@ -32,7 +32,7 @@ class RowRules(Playing):
         for kind in KINDS:
             self._new(kind, 0)
         self.side.do(lambda session: session.commit())
-        self.side.note_commit()
+        self.note_commit()
         self.judge()
 
     @play(when=lambda machine: True, kind=PICK, parent=PICK, empty=COIN)

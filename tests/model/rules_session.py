@@ -3,14 +3,15 @@
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
-from tests.model.playing import COIN, PICK, Playing, chosen, play
+from tests.model.playing import COIN, PICK, chosen, play
+from tests.model.rules_files import FileRules
 from tests.model.side import Savepoint
 from tests.model.tables import COLUMNS, NAMES
 
 MOST_SAVEPOINTS = 3
 
 
-class SessionRules(Playing):
+class SessionRules(FileRules):
     """Transactions, savepoints, reading anew, and two sessions in turn."""
 
     @play()
@@ -19,14 +20,6 @@ class SessionRules(Playing):
         if self.attempt(lambda: self.side.do(lambda session: session.commit()), ends=True):
             self.note_commit()
             self.judge()
-
-    def note_commit(self) -> None:
-        """Note that everything of this session is everybody's now."""
-        self.other.is_disturbed |= not self.side.sheet.is_clean
-        restructured = self.side.is_restructured
-        self.side.note_commit()
-        if restructured:
-            self.side.do(self.side.note_flush)
 
     @play()
     def rollback(self) -> None:
@@ -91,18 +84,24 @@ class SessionRules(Playing):
     @play(when=lambda machine: len(machine.side.savepoints) < MOST_SAVEPOINTS)
     def begin_savepoint(self) -> None:
         """Begin a savepoint."""
+        self._begin_savepoint()
+
+    def _begin_savepoint(self) -> bool:
         if not self.flush():  # as SQLAlchemy does, so that a refusal is told apart
-            return
+            return False
 
         def begin(session: Session) -> None:
             savepoint = Savepoint(session.begin_nested(), self.side.sheet.copy(), dict(self.side.rows))
             self.side.savepoints.append(savepoint)
 
-        self.attempt(lambda: self.side.do(begin))
+        return self.attempt(lambda: self.side.do(begin))
 
     @play(when=lambda machine: machine.side.savepoints)
     def release_savepoint(self) -> None:
         """Release the innermost savepoint."""
+        self._release_savepoint()
+
+    def _release_savepoint(self) -> None:
         if not self.flush():
             return
         savepoint = self.side.savepoints[-1]
@@ -113,6 +112,26 @@ class SessionRules(Playing):
     def roll_savepoint_back(self) -> None:
         """Roll the innermost savepoint back."""
         self.recover()
+
+    @play(when=lambda machine: machine.can_try(), at=PICK, which=PICK, what=PICK, fails=COIN)
+    def try_in_savepoint(self, at: int, which: int, what: int, *, fails: bool) -> None:
+        """Write a new file, and change it, or move it, inside of a savepoint that is released or rolled back."""
+        place = chosen(self.places(), at)
+        self._set(place, *self.new_value())
+        if self.side.sheet.values.get(place) is None or not self._begin_savepoint():
+            return
+        savepoint = self.side.savepoints[-1]
+        others = [other for other in self.places() if other != place]
+        if what % 2 or not others:
+            self._change_in_place(place, which, what)
+        else:
+            self._move(place, chosen(others, which), first=fails)
+        if self.flush() and savepoint in self.side.savepoints:
+            self.recover() if fails else self._release_savepoint()
+
+    def can_try(self) -> bool:
+        """Tell whether there is a place for a file, and room for a savepoint."""
+        return bool(self.places()) and len(self.side.savepoints) < MOST_SAVEPOINTS
 
     # -- two sessions ------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """One of two sessions, beside what the model knows of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -54,6 +54,7 @@ class Side:
         lost: Rows that were added by a transaction which was rolled back, and what they were to be.
         is_disturbed: Another session committed something, or the program gave this one an old copy, since it began.
         is_restructured: Rows were added, moved or deleted since the last flush.
+        wrote: Its transaction executed statements that wrote, and may be undone, or have changed nothing in the end.
     """
 
     scene: Scene
@@ -67,6 +68,7 @@ class Side:
     lost: list[tuple[Any, Row]] = field(default_factory=list)
     is_disturbed: bool = False
     is_restructured: bool = False
+    wrote: bool = False
 
     def __post_init__(self) -> None:
         make: Any = AsyncSession if self.scene.cell.is_async else Session
@@ -122,6 +124,7 @@ class Side:
     def note_flush(self, session: Session) -> None:
         """Note that everything is written."""
         self.flushed = dict(self.sheet.values)
+        self.wrote |= not self.sheet.is_clean
         if self.is_restructured:
             self.expire_relations(session)
         self.is_restructured = False
@@ -145,11 +148,12 @@ class Side:
     @property
     def has_written(self) -> bool:
         """Whether its transaction changed something, if only in memory yet."""
-        return not self.sheet.is_clean or bool(self.savepoints)
+        return self.wrote or not self.sheet.is_clean or bool(self.savepoints)
 
     def note_commit(self) -> None:
         """Note that what the transaction changed is everybody's."""
         self.sheet.commit()
+        self.wrote = False
         self.savepoints.clear()
         self.flushed.clear()
         self.lost.clear()
@@ -165,6 +169,7 @@ class Side:
             tag: row for tag, row in self.rows.items() if tag in self.committed and tag not in self.sheet.added
         }
         self.sheet.forget()
+        self.wrote = False
         self.savepoints.clear()
         self.flushed.clear()
         self.forget()
@@ -179,11 +184,20 @@ class Side:
         is_whole = {"tag", *COLUMNS[row.kind]} <= memory.keys() and not any(memory.get(name) for name in OWNING)
         is_free = row.parent is None and not self.sheet.children(tag) and memory.get("artwork_id") is None
         is_new = not any(file.once or file.content in self.sheet.committed_contents() for file in files)
-        return row if is_whole and is_free and is_new else None
+        return row if is_whole and is_free and is_new and self._is_as_planned(memory, row) else None
+
+    def _is_as_planned(self, memory: Mapping[str, Any], row: Row) -> bool:
+        """Tell whether a row has the files in memory that it was to have: what was refused may be in their place."""
+        return all(
+            [file.filename for file in (value if isinstance(value, list) else [value]) if file is not None]
+            == [file.filename for file in files_of(row.values[column])]
+            for column in COLUMNS[row.kind]
+            for value in [memory[column]]
+        )
 
     def note_inner_rollback(self) -> None:
         """Note that the innermost savepoint was rolled back."""
-        savepoint = self.savepoints.pop()
+        savepoint, self.wrote = self.savepoints.pop(), True
         self.sheet = savepoint.sheet
         self.rows = {tag: row for tag, row in self.rows.items() if self.sheet.has(tag) and tag in savepoint.rows}
         self.flushed = dict(self.sheet.values)

@@ -5,7 +5,10 @@ from random import SystemRandom
 import pytest
 
 from tests.model.cells import CELLS, Cell
-from tests.model.run import play_cell
+from tests.model.faults import FAULTS
+from tests.model.judgement import BrokenError
+from tests.model.recorded import RECORDED
+from tests.model.run import play_cell, replay_in
 from tests.model.table import Played
 from tests.servers.postgres import Postgres
 
@@ -40,3 +43,12 @@ def test_random_sequences(cell: Cell, postgres: Postgres) -> None:
     one = played(cell, AT_RANDOM, postgres)
 
     assert len(one.lengths) >= SEQUENCES
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_fault(fault: str) -> None:
+    """A recorded sequence that the library passes finds out a fault that is planted in it."""
+    replay_in("sqlite-ledger-sync-single", RECORDED[fault])
+
+    with FAULTS[fault](), pytest.raises(BrokenError):
+        replay_in("sqlite-ledger-sync-single", RECORDED[fault])

@@ -1,9 +1,11 @@
 """Files that move from row to row, more than once in a transaction."""
 
 import pytest
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import SharedFileError
+from fastapi_filestore.orm.ledger import DELETION
 from tests.rows.conftest import Rows, pending
 from tests.rows.models import Document
 
@@ -40,3 +42,39 @@ async def test_a_file_in_a_second_place_after_a_flush(rows: Rows) -> None:
         await work.do(share)
         with pytest.raises(SharedFileError):
             await work.commit()
+
+
+async def test_a_new_file_that_is_read_again_and_moves(rows: Rows) -> None:
+    """A file that was stored in the transaction, and read again from its row, moves to another row."""
+    first = await rows.add(title="first", file=pending(b"1"))
+
+    def move(session: Session) -> None:
+        session.add(Document(title="second", file=pending(b"2")))
+        session.flush()
+        session.expire_all()
+        one, two = session.scalars(select(Document).order_by(Document.id)).all()
+        one.file, two.file = two.file, one.file
+
+    async with rows.work() as work:
+        await work.do(move)
+        await work.commit()
+
+    assert await rows.content(first) == b"2"
+
+
+@pytest.mark.parametrize("rows", ["sqlite-sync-triggers", "postgres-async-triggers"], indirect=True)
+async def test_a_file_that_moves_into_a_row_which_raw_sql_deletes(rows: Rows) -> None:
+    """With triggers, a file that moved goes with its new row, deleted by raw SQL in the same transaction."""
+    first, second = await rows.add(title="first", file=pending(b"1")), await rows.add(title="second")
+
+    def move(session: Session) -> None:
+        one, two = session.get_one(Document, first), session.get_one(Document, second)
+        one.file, two.file = None, one.file
+        session.flush()
+        session.execute(text("DELETE FROM documents WHERE id = :id"), {"id": second})
+
+    async with rows.work() as work:
+        await work.do(move)
+        await work.commit()
+
+    assert await rows.keys() == await rows.intents(DELETION)

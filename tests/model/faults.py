@@ -1,0 +1,107 @@
+"""Faults planted in the library, each of which the model must find: one promise broken, and nothing else."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+from sqlalchemy import event
+from sqlalchemy.orm import InstanceState, Session, SessionTransaction
+
+from fastapi_filestore import FileObject
+from fastapi_filestore.orm import bookkeeping, ending, flushing, unit_of_work
+from fastapi_filestore.orm.bridge import await_in_session
+from fastapi_filestore.orm.file_attributes import file_attributes
+from fastapi_filestore.orm.transfer import discard
+
+Fault = Callable[[], AbstractContextManager[object]]
+
+
+@contextmanager
+def inner_rollback_deletes_outer() -> Iterator[None]:
+    """A savepoint that is rolled back deletes what the transaction around it stored, if it touched its row."""
+    honour_end = ending.honour_end
+
+    def hasty(session: Session, transaction: SessionTransaction) -> None:
+        books: Mapping[Any, bookkeeping.Book] = session.info.get(bookkeeping._BOOKS, {})
+        book = books.get(transaction)
+        if transaction.nested and book is not None and not book.committed:
+            outer = [one.fresh for one in books.values() if one is not book]
+            await_in_session(discard({at: fresh[at] for fresh in outer for at in fresh if at in book.files}))
+        honour_end(session, transaction)
+
+    with patch.object(unit_of_work, "honour_end", hasty):
+        yield
+
+
+@contextmanager
+def orphan_is_booked_twice() -> Iterator[None]:
+    """A changed row that turns out to be an orphan is booked as deleted with what it held before, once more."""
+
+    def twice(session: Session, state: InstanceState[Any]) -> None:
+        flushing._flush_of(session).holds.pop(state, None)
+        book_deleted(session, state)
+
+    book_deleted = flushing.book_deleted
+    with patch.object(unit_of_work, "book_deleted", twice):
+        yield
+
+
+@contextmanager
+def deletion_before_commit() -> Iterator[None]:
+    """What a flush takes out of the rows is deleted at once, and not after the commit."""
+
+    def too_early(session: Session, *flush: object) -> None:
+        whole = bookkeeping.whole_book(session)
+        await_in_session(discard({at: file for at, file in whole.unreferenced().items() if at not in whole.fresh}))
+
+    event.listen(Session, "after_flush", too_early)
+    try:
+        yield
+    finally:
+        event.remove(Session, "after_flush", too_early)
+
+
+@contextmanager
+def old_value_from_memory() -> Iterator[None]:
+    """What a row held is what the session remembers of it, and not what the database says."""
+
+    def remembered(session: Session, states: Sequence[InstanceState[Any]], switched: object) -> flushing.Rows:
+        return {
+            state: {attribute: _remembered(state, attribute.name) for attribute in file_attributes(state.mapper)}
+            for state in states
+            if state.key is not None
+        }
+
+    with patch.object(flushing, "_in_database", remembered):
+        yield
+
+
+def _remembered(state: InstanceState[Any], name: str) -> list[FileObject]:
+    value = state.committed_state.get(name, state.dict.get(name))
+    files = value if isinstance(value, list) else [value]
+    return [file for file in files if isinstance(file, FileObject) and file.is_stored]
+
+
+@contextmanager
+def intent_forgotten_early() -> Iterator[None]:
+    """The ledger forgets what is to be deleted before its bytes are gone."""
+
+    async def in_haste(book: bookkeeping.Book, unreferenced: Mapping[Any, FileObject]) -> None:
+        await ending._forget({at: book.intended.get(at) for at in unreferenced} | book.forgettable)
+        await discard(unreferenced)
+
+    with patch.object(ending, "_clear_away", in_haste):
+        yield
+
+
+FAULTS: Final[Mapping[str, Fault]] = {
+    fault.__name__: fault
+    for fault in (
+        inner_rollback_deletes_outer,
+        orphan_is_booked_twice,
+        deletion_before_commit,
+        old_value_from_memory,
+        intent_forgotten_early,
+    )
+}

@@ -1,0 +1,43 @@
+"""The shortest sequences that find each planted fault, as `shorten` left them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tests.model.playing import Step
+
+HABITS: Final = {"autoflush": True, "expires": True, "keeps": True}
+
+RECORDED: Final[Mapping[str, Sequence[Step]]] = {
+    "inner_rollback_deletes_outer": [
+        ("start", HABITS),
+        ("try_in_savepoint", {"at": 0, "which": 0, "what": 3, "fails": True}),
+        ("commit", {}),
+    ],
+    "orphan_is_booked_twice": [
+        ("start", HABITS),
+        ("rescue", {"which": 0, "keep": 0}),
+        ("commit", {}),
+    ],
+    "deletion_before_commit": [
+        ("start", HABITS),
+        ("clear", {"at": 0}),
+        ("write", {}),
+        ("rollback", {}),
+    ],
+    "old_value_from_memory": [
+        ("start", HABITS | {"expires": False}),
+        ("switch", {}),
+        ("replace", {"at": 0, "files": 1, "once": False}),
+        ("commit", {}),
+        ("switch", {}),
+        ("replace", {"at": 0, "files": 1, "once": False}),
+        ("commit", {}),
+    ],
+    "intent_forgotten_early": [
+        ("start", HABITS),
+        ("clear", {"at": 0}),
+        ("store_fails", {"after": 0, "calls": 2, "late": False}),
+        ("commit", {}),
+    ],
+}
+"""By the fault's name."""

@@ -1,4 +1,4 @@
-"""The shortest sequences that find each planted fault, as `shorten` left them."""
+"""Short sequences that find each planted fault."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

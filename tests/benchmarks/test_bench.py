@@ -12,7 +12,7 @@ from benchmarks.scale import TINY
 from benchmarks.works import all_works
 
 ROOT = Path(__file__).parents[2]
-OTHERS = ("discard", "put_file", "file_response", "obstore_stream", "by_hand")
+OTHERS = ("discard", "put_file", "file_response", "obstore_stream", "by_hand", "ours_not_durable")
 """Contenders that need nothing beside what the tests need."""
 WORKS = {work.name: work for work in all_works(TINY)}
 

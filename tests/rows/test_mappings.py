@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, ma
 from sqlalchemy.types import TypeDecorator
 
 from fastapi_filestore import ConfigurationError, FileObject, ObstoreBackend, StoredObject, add_ledger, audit
+from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.storage.blocking import run_blocking
 from tests.rows.conftest import begin_sqlite_properly, pending
 
@@ -106,6 +107,7 @@ def engine(tmp_path: Path, backend: ObstoreBackend) -> Iterator[Engine]:
     with engine.begin() as connection:
         connection.execute(text("CREATE VIEW children_view AS SELECT id, file FROM children"))
     yield engine
+    run_blocking(release_reservations())
     engine.dispose()
 
 

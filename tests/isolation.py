@@ -59,7 +59,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(autouse=True)
 def isolated(request: pytest.FixtureRequest) -> Iterator[None]:
     """Take back what a test did to the process; it is the first fixture of each, so the last to end."""
-    watched = [watch() for watch in (_registry, _reservations, _memory, _logs, _metadata, _connections, _process)]
+    kinds = [_registry, _reservations, _memory, _logs, _metadata, _process]
+    # Places of the crash tests live as long as their module, and so do the connections in their pools.
+    kinds += [] if "places" in request.fixturenames else [_connections]
+    watched = [watch() for watch in kinds]
     before = [state() for state, _ in watched]
     yield
     leaks = [] if blocking._background._loop is None else blocking.run_blocking(_end(set()))

@@ -35,5 +35,8 @@ RAISED: dict[str, FilestoreError] = {
     "signing-unavailable": errors.SigningUnavailableError(TEXT, **OF_A_STORE),
     "store-unavailable": errors.StorageTimeoutError(TEXT, **OF_A_STORE),
     "database-unavailable": errors.DatabaseUnavailableError(TEXT),
+    "unreadable-file": errors.UnreadableFileError(
+        TEXT, table="secret-backend", column="secret-key", identity=("/srv/secret",)
+    ),
     "store-error": errors.StoragePermissionError(TEXT, **OF_A_STORE),
 }

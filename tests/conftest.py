@@ -1,5 +1,8 @@
 """What every test shares."""
 
+import signal
+import threading
+
 import pytest
 
 pytest_plugins = (
@@ -18,3 +21,11 @@ pytest_plugins = (
 def anyio_backend() -> str:
     """Run every asynchronous test on asyncio, the loop that FastAPI applications run on."""
     return "asyncio"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let programs that tests start hear signals: a run that a shell began in the background ignores some of them."""
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, handler)

@@ -8,7 +8,7 @@ from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.util import PriorityDispatchResult
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
 
 from fastapi_filestore.orm.migrations import CreateFileTriggers, DropFileTriggers, FileTriggersOperation, render
 from fastapi_filestore.orm.path_index import path_indexes, path_indexes_on_sqlite
@@ -84,9 +84,16 @@ def _rebuilt(place: Place, triggers: FileTriggers | None, touched: set[Place]) -
 def _in_metadata(context: AutogenContext, default: str | None) -> dict[Place, FileTriggers | None]:
     return {
         (None if table.schema == default else table.schema, table.name): triggers_of(table)
+        for table in _looked_at(context)
+    }
+
+
+def _looked_at(context: AutogenContext) -> list[Table]:
+    return [
+        table
         for table in context.sorted_tables
         if context.run_object_filters(table, table.name, "table", False, None)  # noqa: FBT003 - Alembic's signature
-    }
+    ]
 
 
 def _touched(operations: Iterable[Any]) -> set[Place]:
@@ -105,11 +112,7 @@ def _index_differences(
     if connection.dialect.name != "sqlite":
         return drops, creations
     touched = _touched(upgrade.ops)
-    tables = [
-        table
-        for table in context.sorted_tables
-        if context.run_object_filters(table, table.name, "table", False, None)  # noqa: FBT003 - Alembic's signature
-    ]
+    tables = _looked_at(context)
     for schema in {None, *(table.schema for table in tables)}:
         known = path_indexes_on_sqlite(connection, schema)
         wanted = {str(one.name): one for table in tables if table.schema == schema for one in path_indexes(table)}

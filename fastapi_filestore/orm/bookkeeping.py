@@ -101,14 +101,14 @@ def _books(session: Session) -> defaultdict[SessionTransaction | None, Book]:
 
 def current_book(session: Session) -> Book:
     """Return the book of the innermost transaction of a session."""
-    transaction = session.get_nested_transaction() or session.get_transaction()
+    transaction = innermost_transaction(session)
     assert transaction is not None, "files are booked inside a transaction only"
     return _books(session)[transaction]
 
 
 def open_book(session: Session) -> Book | None:
     """Return the book of the innermost transaction of a session, if anything was booked."""
-    return _books(session).get(session.get_nested_transaction() or session.get_transaction())
+    return _books(session).get(innermost_transaction(session))
 
 
 def whole_book(session: Session) -> Book:
@@ -125,7 +125,7 @@ def whole_book(session: Session) -> Book:
 @contextmanager
 def undone_on_failure(session: Session) -> Iterator[None]:
     """Forget what the block booked if it raises, but for the bytes that it stored."""
-    transaction = session.get_nested_transaction() or session.get_transaction()
+    transaction = innermost_transaction(session)
     kept = Book()
     kept.absorb(current_book(session))
     try:
@@ -176,6 +176,11 @@ def close_book(session: Session, transaction: SessionTransaction) -> Book | None
     return _books(session).pop(transaction, None)
 
 
+def innermost_transaction(session: Session) -> SessionTransaction | None:
+    """Return the innermost transaction of a session, a savepoint's or its only one, if it has begun."""
+    return session.get_nested_transaction() or session.get_transaction()
+
+
 def root_transaction(session: Session) -> SessionTransaction | None:
     """Return the outermost transaction of a session, if it has begun."""
     transaction = session.get_transaction()
@@ -186,7 +191,7 @@ def unended(session: Session) -> list[SessionTransaction]:
     """Return the booked transactions, inner ones first, of whose end SQLAlchemy did not tell."""
     if not (books := _books(session)):
         return []
-    open_ones = set(_chain(session.get_nested_transaction() or session.get_transaction()))
+    open_ones = set(_chain(innermost_transaction(session)))
     stale = [one for one in books if one is not None and one not in open_ones]
     return sorted(stale, key=lambda one: not one.nested)
 

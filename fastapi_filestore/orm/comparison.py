@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import eq, ne
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from sqlalchemy import JSON, BinaryExpression, ColumnElement, and_, false, func, not_, or_, true
 from sqlalchemy.ext.compiler import compiles
@@ -20,9 +20,16 @@ from sqlalchemy.types import TypeDecorator
 from fastapi_filestore.errors import PendingContentError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import spellings
+from fastapi_filestore.storage.registry import StorageRegistry
 
-if TYPE_CHECKING:
-    from fastapi_filestore.orm.stored_object import StoredObject
+
+class FileColumn(Protocol):
+    """What a comparison asks of the type of a column that holds files."""
+
+    backend: str | None
+    multiple: bool
+    registry: StorageRegistry
+
 
 Condition = ColumnElement[bool]
 
@@ -76,8 +83,8 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
         return _is_member(self.expr)
 
     @property
-    def _column_type(self) -> "StoredObject":
-        return cast("StoredObject", self.expr.type)
+    def _column_type(self) -> FileColumn:
+        return cast("FileColumn", self.expr.type)
 
     def _compare(self, op: Callable[..., Any], file: FileObject) -> Condition:
         if self._column_type.multiple is not self._is_member:
@@ -186,5 +193,5 @@ def _has_files(values: Any) -> bool:
     return isinstance(values, list | tuple | set | frozenset) and any(isinstance(each, FileObject) for each in values)
 
 
-def _default_of(column_type: "StoredObject") -> str | None:
+def _default_of(column_type: FileColumn) -> str | None:
     return column_type.backend or column_type.registry.default_key

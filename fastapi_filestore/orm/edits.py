@@ -15,6 +15,7 @@ from sqlalchemy.orm.identity import IdentityMap
 
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.file_object.metadata import Repeat, unseen
+from fastapi_filestore.orm.bookkeeping import innermost_transaction
 from fastapi_filestore.orm.file_attributes import file_attributes
 
 _EDITS = "fastapi_filestore.edits"
@@ -39,7 +40,7 @@ class Edit:
     def apply(self, session: Session) -> None:
         """Repeat the change on the row's file, if the row still holds it and was not forgotten by the session."""
         model, identity, token = self.row
-        self.applied_in = _innermost(session)
+        self.applied_in = innermost_transaction(session)
         if self.rows() is not session.identity_map:
             return
         with session.no_autoflush:
@@ -57,7 +58,7 @@ def files_in(held: Any) -> Iterable[FileObject]:
 
 def remember(session: Session, edit: Edit) -> None:
     """Keep a change until the rows of a session are written."""
-    edit.made_in = _innermost(session)
+    edit.made_in = innermost_transaction(session)
     session.info.setdefault(_EDITS, []).append(edit)
 
 
@@ -97,10 +98,6 @@ def end_edits(session: Session, ended: SessionTransaction) -> None:
 def _edits(session: Session) -> list[Edit]:
     edits: list[Edit] = session.info.get(_EDITS, [])
     return edits
-
-
-def _innermost(session: Session) -> SessionTransaction | None:
-    return session.get_nested_transaction() or session.get_transaction()
 
 
 def _flag_unseen(state: InstanceState[Any]) -> None:

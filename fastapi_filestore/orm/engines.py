@@ -24,6 +24,11 @@ class Room(Enum):
     NONE = "the caller's transaction must end first"
 
 
+def plain_engine(engine: Engine | AsyncEngine) -> Engine:
+    """Return an engine without its asynchronous shell."""
+    return engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+
+
 def has_room(engine: Engine) -> bool:
     """Tell whether an engine can have a transaction of the library's own beside others: its pool has more than one."""
     return not isinstance(engine.pool, StaticPool | SingletonThreadPool)

@@ -16,6 +16,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.ledger import ledger_of
 from fastapi_filestore.orm.stored_object import StoredObject
+from fastapi_filestore.orm.tables import file_columns_of
 
 ROWS_AT_ONCE = 500
 """Primary keys in one IN list: below every database's limit of parameters."""
@@ -94,8 +95,10 @@ def file_columns(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
 @cache
 def _namesakes(mapper: Mapper[Any]) -> tuple[Table, ...]:
     """Return the descriptions with file columns that other classes have of tables which this one describes without."""
-    bare = {_described(table) for table in mapper.tables if isinstance(table, Table) and not _has_files(table)}
-    others = {table for other in _mappers for table in other.tables if isinstance(table, Table) and _has_files(table)}
+    bare = {_described(table) for table in mapper.tables if isinstance(table, Table) and not file_columns_of(table)}
+    others = {
+        table for other in _mappers for table in other.tables if isinstance(table, Table) and file_columns_of(table)
+    }
     return tuple(table for table in others if _described(table) in bare)
 
 
@@ -109,10 +112,6 @@ def _kind_of_key(key: Column[Any]) -> object:
         return key.type.python_type
     except NotImplementedError:  # as a type of the user's own may do
         return str(key.type)
-
-
-def _has_files(table: Table) -> bool:
-    return any(isinstance(column.type, StoredObject) for column in table.columns)
 
 
 def has_file_columns(mapper: Mapper[Any]) -> bool:

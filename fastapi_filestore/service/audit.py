@@ -26,6 +26,7 @@ from sqlalchemy import Connection, Engine, MetaData, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import ConfigurationError, StorageError
+from fastapi_filestore.orm.engines import plain_engine
 from fastapi_filestore.orm.ledger import database_time
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.service.coverage import Coverage
@@ -46,7 +47,6 @@ from fastapi_filestore.service.tables import (
     metadata_of,
     models_in,
     name_of,
-    plain_engine,
 )
 from fastapi_filestore.storage.backend import UnfinishedUpload, UnfinishedUploads
 from fastapi_filestore.storage.keys import HeldKey

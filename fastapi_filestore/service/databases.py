@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, registry, scoped_session
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.bridge import plain_session
+from fastapi_filestore.orm.engines import plain_engine
 from fastapi_filestore.orm.file_attributes import file_mappers
 from fastapi_filestore.orm.ledger import LedgerAccess, ledger_of
 from fastapi_filestore.service.tables import (
@@ -46,7 +47,7 @@ class Databases:
         get_session: Callable[..., Any] | None,
     ) -> None:
         self._models, self._registry = models, registry
-        self._engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+        self._engine = None if engine is None else plain_engine(engine)
         self._get_session = get_session
 
     @property

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from fastapi_filestore.errors import InvalidFieldsError, OutOfScopeError, RowNotFoundError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_connection
+from fastapi_filestore.orm.bookkeeping import innermost_transaction
 from fastapi_filestore.orm.file_attributes import (
     FileAttribute,
     file_attributes,
@@ -136,7 +137,7 @@ class Rows(Generic[ModelT]):
         if self._holds(session, inspect(row).mapper.primary_key_from_instance(row)):
             return
         # Whoever catches the error and commits must not commit the row.
-        transaction = session.get_nested_transaction() or session.get_transaction()
+        transaction = innermost_transaction(session)
         assert transaction is not None
         transaction.rollback()
         raise OutOfScopeError(self.model.__name__)

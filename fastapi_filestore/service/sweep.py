@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import FilestoreError, StorageTimeoutError, StorageUnavailableError, UnknownBackendError
+from fastapi_filestore.orm.engines import plain_engine
 from fastapi_filestore.orm.holders import lock, places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import ABANDONED, DELETION, UPLOAD, Ledger, database_time, explain_missing
 from fastapi_filestore.service.contention import run_unless_busy
@@ -60,7 +61,7 @@ async def sweep(
     Safe to run at any time, in any number of processes. A failing one is tried again later, after a growing delay,
     and keeps no other waiting: a backend that can't be reached is left alone for the rest of the sweep.
     """
-    plain = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    plain = plain_engine(engine)
     down = set[str]()
     while claimed := await _claim_due(plain, ledger, batch, leave=down):
         groups = await asyncio.gather(*(_delete_in_time(group, registry, down) for group in _by_backend(claimed)))

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, SelectBase, Table, inspect, select, union_all
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import configure_mappers
 
 from fastapi_filestore.errors import ConfigurationError
@@ -21,11 +20,6 @@ from fastapi_filestore.storage.registry import StorageRegistry
 
 Models = type | MetaData | Iterable[type | MetaData]
 """What an audit is given: a model, a metadata, or several."""
-
-
-def plain_engine(engine: Engine | AsyncEngine) -> Engine:
-    """Return an engine without its asynchronous shell."""
-    return engine.sync_engine if isinstance(engine, AsyncEngine) else engine
 
 
 def models_in(models: Models) -> Iterable[type | MetaData]:

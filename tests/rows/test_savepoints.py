@@ -88,18 +88,20 @@ Change = Callable[[Document], None]
 CHANGES: list[Change] = [append, rename, describe, describe_page, reorder, swap, replace, clear]
 
 
+def write_and_give_up(session: Session, document: Document, change: Change) -> None:
+    """Write a new document, and change it in a savepoint that is rolled back."""
+    session.add(document)
+    session.flush()
+    give_up(session, lambda _: change(document))
+
+
 async def test_an_undone_savepoint_leaves_the_files_of_the_transaction_around_it(rows: Rows) -> None:
     """What the outer transaction stored is there after the commit, whatever the savepoint did to its row."""
     for change in CHANGES:
         document = new_document(change.__name__)
 
-        def work_on(session: Session, document: Document = document, change: Change = change) -> None:
-            session.add(document)
-            session.flush()
-            give_up(session, lambda _: change(document))
-
         async with rows.work() as work:
-            await work.do(work_on)
+            await work.do(partial(write_and_give_up, document=document, change=change))
             await work.commit()
             await work.do(partial(Session.refresh, instance=document))
 
@@ -133,13 +135,8 @@ async def test_both_transactions_can_be_rolled_back(rows: Rows) -> None:
     for change in CHANGES:
         document = new_document(change.__name__)
 
-        def work_on(session: Session, document: Document = document, change: Change = change) -> None:
-            session.add(document)
-            session.flush()
-            give_up(session, lambda _: change(document))
-
         async with rows.work() as work:
-            await work.do(work_on)
+            await work.do(partial(write_and_give_up, document=document, change=change))
             await work.rollback()
 
         assert await rows.keys() == set(), change.__name__

@@ -4,11 +4,13 @@ Nobody held the row any more, or the file came into it by a way that tells nobod
 written.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from weakref import ref
 
+from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Session, SessionTransaction
 from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.orm.identity import IdentityMap
@@ -38,7 +40,7 @@ class Edit:
     applied_in: SessionTransaction | None = None
 
     def apply(self, session: Session) -> None:
-        """Repeat the change on the row's file, if the row still holds it and was not forgotten by the session."""
+        """Repeat the change on the row's file, wherever the session has it now; not if it forgot the row meanwhile."""
         model, identity, token = self.row
         self.applied_in = innermost_transaction(session)
         if self.rows() is not session.identity_map:
@@ -46,14 +48,24 @@ class Edit:
         with session.no_autoflush:
             row = session.get(model, identity, identity_token=token)
             held = None if row is None else getattr(row, self.name)
-        for file in files_in(held):
-            if file.is_stored and file.location == self.place:
-                self.repeat(file)
+        here = [file for file in files_in(held) if self._is_of(file)]
+        for file in here or [file for file in _files_in_memory(session) if self._is_of(file)]:
+            self.repeat(file)
+
+    def _is_of(self, file: FileObject) -> bool:
+        return file.is_stored and file.location == self.place
 
 
 def files_in(held: Any) -> Iterable[FileObject]:
     """Return the files of what an attribute holds: one, several or none."""
     return () if held is None else held if isinstance(held, list) else (held,)
+
+
+def _files_in_memory(session: Session) -> Iterator[FileObject]:
+    for row in chain(session.new, session.identity_map.values()):
+        state = inspect(row)
+        for attribute in file_attributes(state.mapper):
+            yield from files_in(state.dict.get(attribute.name))
 
 
 def remember(session: Session, edit: Edit) -> None:

@@ -7,6 +7,7 @@ from copy import copy
 from functools import partial
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session, make_transient_to_detached
 
 from fastapi_filestore import FileObject, PendingContentError
@@ -179,6 +180,30 @@ async def test_an_edit_of_a_file_whose_row_nobody_holds(rows: Rows) -> None:
         assert row.pages is not None
         assert (row.file.metadata, row.file.filename) == ({"k": "v"}, "renamed.txt")
         assert row.pages[0].metadata == {"k": "v"}
+
+
+async def test_an_edit_of_a_file_that_nobody_holds_and_that_moves(rows: Rows) -> None:
+    """The file is changed where it has come to: in another row, and in another list."""
+    cached = await cached_document(rows)
+
+    def work_on(session: Session) -> None:
+        with session.no_autoflush:
+            describe(session.get_one(Document, cached.id).file)
+            rename((session.get_one(Document, cached.id).pages or [])[0])
+            gc.collect()
+            old, new = session.get_one(Document, cached.id), Document(title="new")
+            new.file, old.file = old.file, None
+            new.pages, old.pages = list(old.pages or []), []
+            session.add(new)
+
+    async with rows.work() as work:
+        await work.do(work_on)
+        await work.commit()
+    async with rows.work() as work:
+        moved = await work.do(lambda s: s.scalars(select(Document).where(Document.id != cached.id)).one())
+        assert moved.file is not None
+        assert moved.pages is not None
+        assert (moved.file.metadata, moved.pages[0].filename) == ({"k": "v"}, "renamed.txt")
 
 
 async def test_an_edit_of_a_file_whose_row_is_expired_or_loaded_again(rows: Rows) -> None:

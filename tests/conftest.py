@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import gc
 import signal
 import threading
 
@@ -30,3 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
         for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, handler)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let the garbage collector pass over what lasts as long as the run: tests that call it wait for nothing else."""
+    gc.collect()
+    gc.freeze()

@@ -86,8 +86,10 @@ def test_a_session_that_is_never_closed(folder: Path) -> None:
     assert complained == "fastapi_filestore.session_never_closed\n"
 
 
-@pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("way", ["save_slowly", "commit_slowly", "create_slowly"])
+@pytest.mark.parametrize(
+    ("way", "end"),
+    [*(("save_slowly", end) for end in ENDS), *zip(["commit_slowly", "create_slowly"], ENDS, strict=False)],
+)
 def test_a_signal_leaves_nothing(folder: Path, way: str, end: signal.Signals) -> None:
     """Ctrl-C, SIGTERM and SIGHUP end a program in the middle of an upload as ever, and its staged file goes before."""
     process = begin(way, {"fs": folder.as_uri()})

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import cast
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, SessionTransaction
 
 from fastapi_filestore.file_object import FileObject, Location
@@ -21,6 +22,7 @@ from fastapi_filestore.orm.bookkeeping import (
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.commits import is_doubtful, is_inside_another
 from fastapi_filestore.orm.ledger import LedgerAccess
+from fastapi_filestore.orm.sharing import Intents, condemn
 from fastapi_filestore.orm.transfer import discard, forget, known
 from fastapi_filestore.storage.cleanup import finish
 
@@ -28,8 +30,6 @@ PATIENCE = 30.0
 """Seconds that a cancelled task waits for a store which does not answer: the sweeper deletes what is left then."""
 
 _log = logging.getLogger("fastapi_filestore")
-
-Intents = Mapping[Location, LedgerAccess | None]
 
 
 def mark_committed(session: Session) -> None:
@@ -64,10 +64,10 @@ def _honour(session: Session, transaction: SessionTransaction, book: Book) -> No
         _leave(book, "commit_in_doubt")
     elif transaction.nested:
         # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
-        gone = await_in_session(finish(_undo(book.fresh), patience=PATIENCE))
-        enclosing_book(session, transaction).forgettable.update(gone | book.forgettable)
+        gone = await_in_session(finish(_undo(session, book.fresh, is_inner=True), patience=PATIENCE))
+        enclosing_book(session, transaction).forgettable.update(book.forgettable | gone)
     else:
-        await_in_session(finish(_follow_rollback(book), patience=PATIENCE))
+        await_in_session(finish(_follow_rollback(session, book), patience=PATIENCE))
 
 
 def honour_unended(session: Session) -> None:
@@ -114,19 +114,36 @@ async def _doomed(book: Book, unreferenced: Mapping[Location, FileObject]) -> di
     return {at: file for at, file in unreferenced.items() if at not in spared}
 
 
-async def _follow_rollback(book: Book) -> None:
-    await _forget({**await _undo(book.fresh), **book.forgettable})
+async def _follow_rollback(session: Session, book: Book) -> None:
+    await _forget(book.forgettable | await _undo(session, book.fresh, is_inner=False))
 
 
-async def _undo(fresh: Mapping[Location, FileObject]) -> dict[Location, LedgerAccess | None]:
+async def _undo(
+    session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
+) -> dict[Location, LedgerAccess | None]:
     claims = {at: cast("LedgerAccess | None", file.claim) for at, file in fresh.items()}
     try:
-        gone = await discard(fresh)
+        held, intents = await _condemned(session, fresh, is_inner=is_inner)
+        gone = await discard({at: file for at, file in fresh.items() if at not in held})
     finally:
         # Whoever adds the row again must never meet the old object, deleted or about to be.
         for file in fresh.values():
             file.undo()
-    return {at: claims[at] for at in gone}
+    return {at: intents.get(at) or claims[at] for at in gone}
+
+
+async def _condemned(
+    session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
+) -> tuple[set[Location], Intents]:
+    try:
+        return await condemn(session, fresh, is_inner=is_inner)
+    except (SQLAlchemyError, OSError) as error:
+        # Whether a row has taken one meanwhile is not known: an audit finds those that none has.
+        kept = {at for at, file in fresh.items() if file.has_own_key}
+        _log.warning(
+            "fastapi_filestore.rows_unknown", extra={"paths": [path for _, path in kept], "error": repr(error)}
+        )
+        return kept, {}
 
 
 async def _forget(intents: Intents) -> None:
@@ -145,7 +162,7 @@ def _by_access(intents: Intents) -> Iterable[tuple[LedgerAccess, list[Location]]
 async def abandon(session: Session, files: Iterable[FileObject]) -> None:
     """Delete files that were stored for a row which will never be written, and their intents."""
     if fresh := {file.location: file for file in files if file.fresh}:
-        gone = await finish(_undo(fresh), patience=PATIENCE)
+        gone = await finish(_undo(session, fresh, is_inner=session.in_transaction()), patience=PATIENCE)
         if session.in_transaction():
             # It may hold the lock of SQLite's one writer: intents are forgotten once it has ended.
             current_book(session).forgettable.update(gone)

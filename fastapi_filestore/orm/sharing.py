@@ -6,10 +6,12 @@ transactions take for it, too. The store is asked before, for no lock is held du
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Table, update
+from sqlalchemy import Connection, Engine, Table, inspect, update
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session
 
@@ -18,12 +20,15 @@ from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.bookkeeping import Book, current_book, open_book, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
+from fastapi_filestore.orm.engines import Room, has_room, run_on_engine
 from fastapi_filestore.orm.file_attributes import mapper_of_table, table_of
 from fastapi_filestore.orm.holders import lock, places_holding, tables_with_files
-from fastapi_filestore.orm.ledger import Ledger, deletions_of, ledger_of_class
+from fastapi_filestore.orm.ledger import Ledger, LedgerAccess, deletions_of, ledger_of, ledger_of_class
+from fastapi_filestore.orm.tables import is_in_database
 from fastapi_filestore.storage.keys import is_generated
 
 Files = Mapping[Location, FileObject]
+Intents = Mapping[Location, LedgerAccess | None]
 
 
 def settle_sharing(session: Session) -> None:
@@ -108,6 +113,53 @@ def _spare(session: Session, book: Book, held: Collection[Location]) -> None:
         if mapper is not None and ledger is not None and (ledger.triggers or book.intended.get(at) is not None):
             ledger.forget(writing_connection(session, mapper), [at])
             current_book(session).intended[at] = None
+
+
+# -- a rollback ------------------------------------------------------------------------------------------
+
+
+async def condemn(session: Session, fresh: Files, *, is_inner: bool) -> tuple[set[Location], Intents]:
+    """Ask the rows for what a transaction stored that is rolled back, where others may know the path.
+
+    Returns what rows of other transactions hold by now, and the ledgers that keep them from taking the others.
+    """
+    asked = [at for at, file in fresh.items() if file.has_own_key]
+    held, intents = set[Location](), dict[Location, LedgerAccess | None]()
+    for engine, tables in _engines(session).items() if asked else ():
+        # One that goes on may be SQLite's only writer, beside which no ledger is written, or use the key again.
+        ask = partial(_condemn, tables=tables, locations=asked, is_told=not is_inner)
+        taken, ledgers = await run_on_engine(engine, ask, Room.BESIDE_POOL if is_inner else Room.IN_POOL)
+        held |= taken
+        intents |= {at: LedgerAccess(ledger, engine) for ledger in ledgers for at in asked}
+    return held, {at: access for at, access in intents.items() if at not in held}
+
+
+def _condemn(
+    connection: Connection, *, tables: Sequence[Table], locations: Collection[Location], is_told: bool
+) -> tuple[set[Location], list[Ledger]]:
+    ledgers = _ledgers_in(connection, tables) if is_told else []
+    for ledger in ledgers[:1]:
+        lock(connection, locations, ledger.table)
+    held = set(places_holding(connection, tables, locations))
+    for ledger in ledgers:
+        ledger.purge(connection, set(locations) - held)
+    return held, ledgers
+
+
+def _ledgers_in(connection: Connection, tables: Iterable[Table]) -> list[Ledger]:
+    inspector, found = inspect(connection), dict.fromkeys(ledger_of(table.metadata) for table in tables)
+    return [ledger for ledger in found if ledger is not None and is_in_database(inspector, ledger.table)]
+
+
+def _engines(session: Session) -> Mapping[Engine, list[Table]]:
+    """Return the tables with files that a session may write, by engines that have room for another transaction."""
+    found: dict[Engine, list[Table]] = defaultdict(list)
+    for table in tables_with_files():
+        with suppress(UnboundExecutionError):
+            engine = session.get_bind(mapper=mapper_of_table(table), clause=update(table)).engine
+            if has_room(engine):
+                found[engine].append(table)
+    return found
 
 
 # -- where to ask ----------------------------------------------------------------------------------------

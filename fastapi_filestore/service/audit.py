@@ -15,6 +15,7 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
+    Sequence,
 )
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from fastapi_filestore.service.coverage import Coverage
 from fastapi_filestore.service.findings import FIXABLE, Finding, FindingKind, Position, RowIdentity
 from fastapi_filestore.service.inventory import Inventory, add_objects, add_rows, batches, inventory, place_of
 from fastapi_filestore.service.observation import Observation, difference, each, facts, observe
-from fastapi_filestore.service.orphans import SUSPECTS_AT_ONCE, OrphanSearch, locations
+from fastapi_filestore.service.orphans import CONDEMNED_AT_ONCE, SUSPECTS_AT_ONCE, OrphanSearch, locations
 from fastapi_filestore.service.references import FiledRow, FileTable, Location, Reference
 from fastapi_filestore.service.reports import found, repaired, unchecked, unknown_class, unreadable
 from fastapi_filestore.service.shared import SharedSearch
@@ -182,25 +183,32 @@ class Audit:
                 yield unknown_class(Position(ORPHANS, *after), name)
         while suspects := await search.suspects(after):
             unknown = await search.without_rows(suspects)
-            # Asked last: whatever was being deleted is gone now, and whatever was written again is young.
-            for finding in await each(self._examine_orphan, unknown):
-                if finding is not None:
+            for start in range(0, len(unknown), CONDEMNED_AT_ONCE):
+                for finding in await self._examine_orphans(search, unknown[start : start + CONDEMNED_AT_ONCE]):
                     yield finding
             self._reach(ORPHANS, after := suspects[-1])
 
-    async def _examine_orphan(self, at: Location) -> Finding | None:
-        position, seen = Position(ORPHANS, *at), await observe(self.registry, at)
-        if seen.error is not None:
-            return found(seen.error[0], position, detail=seen.error[1])
-        if seen.info is None or seen.info.last_modified >= self._before:
-            return None
-        finding = partial(found, FindingKind.ORPHAN, position)
+    async def _examine_orphans(self, search: OrphanSearch, some: Sequence[Location]) -> list[Finding]:
+        # The store is asked last: whatever was being deleted is gone now, and whatever was written again is young.
+        seen = dict(zip(some, await each(partial(observe, self.registry), some), strict=True))
+        failed = [
+            found(one.error[0], Position(ORPHANS, *at), detail=one.error[1]) for at, one in seen.items() if one.error
+        ]
+        old = [at for at, one in seen.items() if one.info and one.info.last_modified < self._before]
+        kept = [at for at in old if FindingKind.ORPHAN not in self.fix or at.backend in self.coverage.kept]
+        async with search.condemned([at for at in old if at not in kept]) as doomed:
+            return failed + await each(
+                lambda at: self._report_orphan(at, seen[at], goes=at in doomed), [*kept, *doomed]
+            )
+
+    async def _report_orphan(self, at: Location, seen: Observation, *, goes: bool) -> Finding:
+        assert seen.info is not None, "an orphan is there"
+        finding = partial(found, FindingKind.ORPHAN, Position(ORPHANS, *at))
         detail = f"No row holds it, and no ledger knows of it: {seen.info.size} bytes of {seen.info.last_modified}."
-        if FindingKind.ORPHAN not in self.fix:
-            return finding(detail=detail)
-        if reason := self.coverage.kept.get(at.backend):
-            return finding(detail=f"{detail} It was not deleted: {reason}")
-        return await repaired(finding, detail, self.registry.get_backend(at.backend).delete(HeldKey(at.path)))
+        if goes:
+            return await repaired(finding, detail, self.registry.get_backend(at.backend).delete(HeldKey(at.path)))
+        reason = self.coverage.kept.get(at.backend) if FindingKind.ORPHAN in self.fix else None
+        return finding(detail=f"{detail} It was not deleted: {reason}" if reason else detail)
 
     # -- rows without their objects ------------------------------------------------------------------------
 

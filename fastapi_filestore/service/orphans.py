@@ -1,6 +1,7 @@
 """The search for orphans: objects that no row held, asked for again in the databases, and counted before any goes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,6 +17,8 @@ from fastapi_filestore.service.tables import Database, Known
 
 SUSPECTS_AT_ONCE = 5000
 """Suspected orphans that one statement looks for in all rows."""
+CONDEMNED_AT_ONCE = 200
+"""Orphans whose paths are locked in one transaction: a fraction of the locks that PostgreSQL has."""
 PARAMETERS = 30_000
 """The most that a statement may have, in the database that allows least."""
 SPELLINGS = len(spellings(""))
@@ -56,6 +59,25 @@ class OrphanSearch:
         """Return those of some objects that no row holds and no ledger knows of now."""
         held = await locations(self.known, Database.known, [one.path for one in suspects])
         return [one for one in suspects if one not in held]
+
+    @asynccontextmanager
+    async def condemned(self, objects: Sequence[Location]) -> AsyncIterator[list[Location]]:
+        """Keep rows from taking objects that are to go during the block; give those that no row holds.
+
+        A row that takes one at this moment has it, or is refused: both sides lock its path. A database without a ledger
+        can refuse nobody.
+        """
+        condemned: list[tuple[Database, list[Location]]] = []
+        taken = set[Location]()
+        try:
+            for one in self.known.databases if objects else ():
+                held = await run_despite_others(one.engine, partial(one.condemn, objects))
+                condemned.append((one, [each for each in objects if each not in held]))
+                taken |= held
+            yield [each for each in objects if each not in taken]
+        finally:
+            for one, some in condemned:
+                await run_despite_others(one.engine, partial(one.release, some))
 
     async def keep_if_in_doubt(self, coverage: Coverage, after: Location, at_most: int | None) -> None:
         """Decide of each backend whether its orphans may be deleted, before the first one is."""

@@ -9,11 +9,20 @@ from typing import Any
 
 import pytest
 
-from fastapi_filestore import DatabaseUnavailableError, FileObject, Finding, RowNotFoundError, audit
+from fastapi_filestore import (
+    DatabaseUnavailableError,
+    FileObject,
+    Finding,
+    RowNotFoundError,
+    StaleFileError,
+    audit,
+    storages,
+)
 from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.service import audit as auditing
 from fastapi_filestore.service import inventory
 from fastapi_filestore.service.inventory import Inventory
+from fastapi_filestore.service.observation import observe
 from tests.maintenance.conftest import Site, pending
 from tests.maintenance.models import Report
 
@@ -112,6 +121,34 @@ async def test_a_file_that_moves_to_another_row(site: Site, monkeypatch: pytest.
 
     assert await site.audit(**EAGER) == []
     assert site.objects() == {giver.file.path}
+
+
+async def test_an_orphan_that_a_row_takes_at_the_last_moment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that confirms an object before the audit deletes it keeps it, and one that does meanwhile is refused."""
+    site.place("early")
+    site.place("late")
+    backend = storages.get_backend("shelf")
+
+    async def look(*arguments: Any) -> Any:
+        seen = await observe(*arguments)
+        if arguments[1].path == "early":
+            await site.add(file=FileObject("shelf", "a.txt", path="early"))
+        return seen
+
+    delete = backend.delete
+
+    async def deleting(*paths: str) -> None:
+        with pytest.raises(StaleFileError):
+            await site.add(file=FileObject("shelf", "a.txt", path="late"))
+        await delete(*paths)
+
+    monkeypatch.setattr(auditing, "observe", look)
+    monkeypatch.setattr(backend, "delete", deleting)
+
+    assert [finding.path for finding in await site.audit(**EAGER)] == ["late"]
+    assert "early" in site.objects()
+    assert "late" not in site.objects()
+    assert await site.intents() == set()
 
 
 async def nothing(*arguments: object) -> None:

@@ -275,3 +275,43 @@ async def test_a_plain_upload_asks_nobody(rows: Rows) -> None:
             await work.commit()
 
     assert not [one for one in statements if "advisory" in one or "count(" in one]
+
+
+@pytest.mark.parametrize("rows", ["postgres-sync", "postgres-async", "postgres-async-triggers"], indirect=True)
+@pytest.mark.parametrize("end", ["commit", "rollback", "savepoint"])
+async def test_a_key_that_another_row_took_meanwhile(rows: Rows, end: str) -> None:
+    """What a transaction stored at a key of its own stays when it is undone, if another row has confirmed it."""
+    async with rows.work() as work, rows.work() as other:
+        if end == "savepoint":
+            await work.do(lambda session: session.begin_nested())
+        file = FileObject("rows", "a.txt", content=b"content", path=SHARED)
+        await work.do(lambda session: session.add(Document(title="a", file=file)))
+        await work.do(lambda session: session.flush())
+        await other.do(lambda session: session.add(Document(title="b", file=_confirmed())))
+        await other.commit()
+        if end == "commit":
+            with pytest.raises(SharedFileError):
+                await work.commit()
+        elif end == "savepoint":
+            await work.do(lambda session: session.get_nested_transaction().rollback())  # type: ignore[union-attr]
+            await work.commit()
+        await work.rollback()
+
+    assert await rows.keys() == {SHARED}
+
+
+async def test_a_key_of_ones_own_that_is_rolled_back(rows: Rows) -> None:
+    """It goes, and can be used again at once, in a savepoint, too."""
+    async with rows.work() as work:
+        for inner in (True, False):
+            if inner:
+                await work.do(lambda session: session.begin_nested())
+            file = FileObject("rows", "a.txt", content=b"content", path=SHARED)
+            await work.do(lambda session, file=file: session.add(Document(title="a", file=file)))  # type: ignore[misc]
+            await work.do(lambda session: session.flush())
+            await (work.do(lambda s: s.get_nested_transaction().rollback()) if inner else work.rollback())  # type: ignore[union-attr]
+            assert await rows.keys() == set()
+        assert await rows.intents() == set()
+        identity = await rows.add(title="b", file=FileObject("rows", "a.txt", content=b"again", path=SHARED))
+
+    assert await rows.content(identity) == b"again"

@@ -22,6 +22,8 @@ CONNECTED = "fastapi_filestore.connected"
 
 Change = tuple[Sequence[FileObject], Sequence[FileObject]]
 """The files of one place in a row before and after."""
+Booked = tuple[Mapper[Any], set[Location], dict[Location, FileObject]]
+"""A class whose changes are booked, what its rows held or hold, and what they hold that they did not."""
 
 
 def booked(session: Session) -> Book:
@@ -83,12 +85,20 @@ def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileOb
     current_book(session).settled |= claims.keys()
 
 
-def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change]) -> None:
-    """Book what rows come to hold and cease to hold, and intend the deletions that follow."""
-    book, mapper = booked(session), keeper_of(session, mapper)
+def book_changes(session: Session, changes: Mapping[Mapper[Any], Iterable[Change]]) -> None:
+    """Book what rows come to hold and cease to hold, by their classes, and intend the deletions that follow."""
+    booked_changes = [_book_class(session, keeper_of(session, mapper), list(some)) for mapper, some in changes.items()]
+    # When all are booked: what moves from a row of one class to one of another is no garbage.
+    for mapper, touched, gained in booked_changes:
+        if (access := deletions_of(session, mapper)) is not None:
+            _refuse_garbage(session, mapper, access, gained)
+            _intend_deletions(session, mapper, access, touched)
+
+
+def _book_class(session: Session, mapper: Mapper[Any], changes: Sequence[Change]) -> Booked:
+    book = booked(session)
     book.mappers.add(mapper)
     touched, gained = set[Location](), dict[Location, FileObject]()
-    changes = list(changes)
     _book_unseen(session, book, changes)
     for before, after in changes:
         book.replace(before, after)
@@ -96,9 +106,7 @@ def book_changes(session: Session, mapper: Mapper[Any], changes: Iterable[Change
         book.lost.update(dict.fromkeys(held - holds, mapper))
         touched |= held | holds
         gained.update((file.location, file) for file in after if file.location not in held)
-    if (access := deletions_of(session, mapper)) is not None:
-        _refuse_garbage(session, mapper, access, gained)
-        _intend_deletions(session, mapper, access, touched)
+    return mapper, touched, gained
 
 
 def _book_unseen(session: Session, book: Book, changes: Iterable[Change]) -> None:

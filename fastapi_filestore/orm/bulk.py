@@ -60,7 +60,7 @@ def _insert(state: ORMExecuteState, statement: Insert, mapper: Mapper[Any]) -> R
     store_bytes(state.session, {mapper: files})
     with _all_or_nothing(state.session, mapper):
         settle_intents(state.session, mapper, files)
-        book_changes(state.session, mapper, [([], [file]) for file in files])
+        book_changes(state.session, {mapper: [([], [file]) for file in files]})
         with _refused_alternatives(writing_connection(state.session, mapper), mapper, ALTERNATIVES):
             return _completed(state, statement)
 
@@ -147,7 +147,7 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
             for identity, held in before.items()
             for attribute, files in held.items()
         ]
-        book_changes(session, mapper, changes)
+        book_changes(session, {mapper: changes})
     return result
 
 

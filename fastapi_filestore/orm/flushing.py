@@ -148,8 +148,7 @@ def _book(
     by_mapper: dict[Mapper[Any], list[Change]] = defaultdict(list)
     for state, before, after in changes:
         by_mapper[state.mapper].append((before, after))
-    for mapper, some in by_mapper.items():
-        book_changes(session, mapper, some)
+    book_changes(session, by_mapper)
 
 
 def _with_file_columns(rows: Iterable[object]) -> list[InstanceState[Any]]:

@@ -59,7 +59,8 @@ class SessionRules(FileRules):
     @play(when=lambda machine: machine.written_rows(), which=PICK, anew=COIN)
     def expire(self, which: int, *, anew: bool) -> None:
         """Let a row be read anew, at once or later: what was not written of it is lost."""
-        if self.side.is_restructured and not self.flush():
+        # What changed in a file of a row that nobody holds is kept for later, and not lost.
+        if (self.side.is_restructured or not self.side.habits.keeps) and not self.flush():
             return
         tag = chosen(self.written_rows(), which)
 

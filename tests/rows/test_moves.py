@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from fastapi_filestore import SharedFileError
 from fastapi_filestore.orm.ledger import DELETION
 from tests.rows.conftest import Rows, pending
-from tests.rows.models import Document
+from tests.rows.models import Document, Note
 
 
 async def test_a_file_that_moves_on_after_a_flush(rows: Rows) -> None:
@@ -78,3 +78,30 @@ async def test_a_file_that_moves_into_a_row_which_raw_sql_deletes(rows: Rows) ->
         await work.commit()
 
     assert await rows.keys() == await rows.intents(DELETION)
+
+
+@pytest.mark.parametrize("rows", ["sqlite-sync-triggers", "postgres-async-triggers"], indirect=True)
+@pytest.mark.parametrize("into_note", [True, False])
+async def test_a_file_that_raw_sql_moved_moves_on_to_another_class(rows: Rows, into_note: bool) -> None:
+    """What a trigger noted when raw SQL took a file out of a row is no reason to refuse its next row."""
+    first, second = await rows.add(title="first", file=pending(b"1")), await rows.add(title="second")
+    table = "documents" if into_note else "notes"
+
+    def move(session: Session) -> None:
+        note = Note(document_id=first)
+        session.add(note)
+        session.flush()
+        target = second if into_note else note.id
+        session.execute(
+            text(f"UPDATE {table} SET file = (SELECT file FROM documents WHERE id = {first}) WHERE id = {target}")
+        )
+        session.execute(text(f"UPDATE documents SET file = NULL WHERE id = {first}"))
+        session.expire_all()
+        two = session.get_one(Document, second)
+        note.file, two.file = two.file, note.file
+
+    async with rows.work() as work:
+        await work.do(move)
+        await work.commit()
+
+    assert len(await rows.keys()) == 1

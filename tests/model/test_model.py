@@ -1,5 +1,6 @@
 """Whatever programs do with sessions, rows and files, no file is lost: a few sequences of `make model`."""
 
+import os
 from random import SystemRandom
 
 import pytest
@@ -14,8 +15,8 @@ from tests.servers.postgres import Postgres
 
 FIXED = 20_261_126
 """The seed of the sequences that are the same in every run."""
-AT_RANDOM = SystemRandom().randrange(2**32)
-"""That of those which differ."""
+AT_RANDOM = int(os.environ.get("MODEL_SEED") or SystemRandom().randrange(2**32))
+"""That of those which differ, unless MODEL_SEED says otherwise."""
 SEQUENCES = 3
 """Of each cell and seed."""
 

@@ -81,9 +81,11 @@ def has_edits(session: Session) -> bool:
 
 def find_edits(session: Session) -> None:
     """Make what changed in files out of sight of their rows a change of these rows, before they are written."""
-    for edit in _edits(session):
-        if edit.applied_in is None:
-            edit.apply(session)
+    edits = _edits(session)
+    for edit in [edit for edit in edits if edit.applied_in is None]:
+        known = len(edits)
+        edit.apply(session)
+        del edits[known:]  # what a row that held the file once was told is the same change
     if unseen:
         for state in session.identity_map.all_states():
             _flag_unseen(state)

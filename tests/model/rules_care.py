@@ -26,8 +26,14 @@ class CareRules(Playing):
     @play(when=lambda machine: machine.scene.has_ledger)
     def sweep(self) -> None:
         """Let everything fall due that nobody is about to use, and sweep."""
+        self._disturb_readers()
         self.scene.run(self._sweep())
         self.judge()
+
+    def _disturb_readers(self) -> None:
+        # SQLite refuses to let a transaction write that has read before somebody else wrote.
+        for side in (self.side, self.other):
+            side.is_disturbed |= self.scene.has_one_writer and side.session.in_transaction()
 
     async def _sweep(self) -> None:
         ledger = self.scene.family.ledger
@@ -41,6 +47,7 @@ class CareRules(Playing):
     @play()
     def audit(self) -> None:
         """Let an audit delete orphans; where nobody writes, any that it finds."""
+        self._disturb_readers()
         self._audit()
         self.judge()
 

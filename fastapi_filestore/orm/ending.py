@@ -22,7 +22,7 @@ from fastapi_filestore.orm.bookkeeping import (
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.commits import is_doubtful, is_inside_another
 from fastapi_filestore.orm.ledger import LedgerAccess
-from fastapi_filestore.orm.sharing import Intents, condemn
+from fastapi_filestore.orm.sharing import Intents, condemn_own
 from fastapi_filestore.orm.transfer import discard, forget, known
 from fastapi_filestore.storage.cleanup import finish
 
@@ -135,15 +135,13 @@ async def _undo(
 async def _condemned(
     session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
 ) -> tuple[set[Location], Intents]:
+    own = {at for at, file in fresh.items() if file.has_own_key}
     try:
-        return await condemn(session, fresh, is_inner=is_inner)
+        return await condemn_own(session, own, is_inner=is_inner)
     except (SQLAlchemyError, OSError) as error:
         # Whether a row has taken one meanwhile is not known: an audit finds those that none has.
-        kept = {at for at, file in fresh.items() if file.has_own_key}
-        _log.warning(
-            "fastapi_filestore.rows_unknown", extra={"paths": [path for _, path in kept], "error": repr(error)}
-        )
-        return kept, {}
+        _log.warning("fastapi_filestore.rows_unknown", extra={"paths": [path for _, path in own], "error": repr(error)})
+        return own, {}
 
 
 async def _forget(intents: Intents) -> None:

@@ -6,9 +6,9 @@ loses it take the same lock until their transactions end, so that each sees what
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
@@ -34,8 +34,11 @@ from fastapi_filestore.file_object import Location
 from fastapi_filestore.file_object.record import path_of
 from fastapi_filestore.orm.file_attributes import file_mappers, take_write_lock
 from fastapi_filestore.orm.held_paths import rows_holding
+from fastapi_filestore.orm.ledger import Ledger
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.tables import file_columns_of
+
+At = TypeVar("At", bound=Location)
 
 PATHS_AT_ONCE = 200
 """Paths that one statement looks for: below every database's limit of parameters, whatever columns there are."""
@@ -61,6 +64,21 @@ def lock(connection: Connection, locations: Iterable[Location], table: Table) ->
 def _lock_key(at: Location) -> int:
     backend, path = at
     return int.from_bytes(sha256(f"{backend or ''}\0{path}".encode()).digest()[:8], signed=True)
+
+
+def condemn(
+    connection: Connection, ledgers: Sequence[Ledger], locations: Collection[At], known: Callable[[], set[At]]
+) -> set[At]:
+    """Keep rows from taking objects from now on, but for those that `known`, asked under the lock, says are not to go.
+
+    Returns these. Where there is no ledger nobody is kept from anything.
+    """
+    for ledger in ledgers[:1]:
+        lock(connection, locations, ledger.table)
+    spared = known()
+    for ledger in ledgers:
+        ledger.purge(connection, [at for at in locations if at not in spared])
+    return spared
 
 
 # -- the question ----------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from fastapi_filestore.orm.bookkeeping import Book, current_book, open_book, who
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room, has_room, run_on_engine
 from fastapi_filestore.orm.file_attributes import mapper_of_table, table_of
-from fastapi_filestore.orm.holders import lock, places_holding, tables_with_files
+from fastapi_filestore.orm.holders import condemn, lock, places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import Ledger, LedgerAccess, deletions_of, ledger_of, ledger_of_class
 from fastapi_filestore.orm.tables import is_in_database
 from fastapi_filestore.storage.keys import is_generated
@@ -118,19 +118,18 @@ def _spare(session: Session, book: Book, held: Collection[Location]) -> None:
 # -- a rollback ------------------------------------------------------------------------------------------
 
 
-async def condemn(session: Session, fresh: Files, *, is_inner: bool) -> tuple[set[Location], Intents]:
-    """Ask the rows for what a transaction stored that is rolled back, where others may know the path.
+async def condemn_own(session: Session, own: Collection[Location], *, is_inner: bool) -> tuple[set[Location], Intents]:
+    """Ask the rows for what a transaction stored at keys of its own, which others may know, when it is rolled back.
 
     Returns what rows of other transactions hold by now, and the ledgers that keep them from taking the others.
     """
-    asked = [at for at, file in fresh.items() if file.has_own_key]
     held, intents = set[Location](), dict[Location, LedgerAccess | None]()
-    for engine, tables in _engines(session).items() if asked else ():
+    for engine, tables in _engines(session).items() if own else ():
         # One that goes on may be SQLite's only writer, beside which no ledger is written, or use the key again.
-        ask = partial(_condemn, tables=tables, locations=asked, is_told=not is_inner)
+        ask = partial(_condemn, tables=tables, locations=own, is_told=not is_inner)
         taken, ledgers = await run_on_engine(engine, ask, Room.BESIDE_POOL if is_inner else Room.IN_POOL)
         held |= taken
-        intents |= {at: LedgerAccess(ledger, engine) for ledger in ledgers for at in asked}
+        intents |= {at: LedgerAccess(ledger, engine) for ledger in ledgers for at in own}
     return held, {at: access for at, access in intents.items() if at not in held}
 
 
@@ -138,11 +137,7 @@ def _condemn(
     connection: Connection, *, tables: Sequence[Table], locations: Collection[Location], is_told: bool
 ) -> tuple[set[Location], list[Ledger]]:
     ledgers = _ledgers_in(connection, tables) if is_told else []
-    for ledger in ledgers[:1]:
-        lock(connection, locations, ledger.table)
-    held = set(places_holding(connection, tables, locations))
-    for ledger in ledgers:
-        ledger.purge(connection, set(locations) - held)
+    held = condemn(connection, ledgers, locations, lambda: set(places_holding(connection, tables, locations)))
     return held, ledgers
 
 
@@ -154,11 +149,9 @@ def _ledgers_in(connection: Connection, tables: Iterable[Table]) -> list[Ledger]
 def _engines(session: Session) -> Mapping[Engine, list[Table]]:
     """Return the tables with files that a session may write, by engines that have room for another transaction."""
     found: dict[Engine, list[Table]] = defaultdict(list)
-    for table in tables_with_files():
-        with suppress(UnboundExecutionError):
-            engine = session.get_bind(mapper=mapper_of_table(table), clause=update(table)).engine
-            if has_room(engine):
-                found[engine].append(table)
+    for table, _, bind in _places(session, tables_with_files()):
+        if has_room(bind.engine):
+            found[bind.engine].append(table)
     return found
 
 
@@ -178,12 +171,15 @@ def _connections(session: Session, book: Book) -> Mapping[Connection, list[Table
     written = [writing_bind(session, mapper) for mapper in book.mappers]
     own = {mapper.local_table.metadata for mapper in book.mappers if isinstance(mapper.local_table, Table)}
     found: dict[Connection, list[Table]] = defaultdict(list)
-    for table in tables_with_files(*own):
-        place: dict[str, Any] = {"mapper": mapper_of_table(table), "clause": update(table)}
-        try:
-            bind = session.get_bind(**place)
-        except UnboundExecutionError:
-            continue
+    for table, place, bind in _places(session, tables_with_files(*own)):
         if bind in written or table.metadata in own:
             found[session.connection(bind_arguments=place)].append(table)
     return found
+
+
+def _places(session: Session, tables: Iterable[Table]) -> Iterator[tuple[Table, dict[str, Any], Engine | Connection]]:
+    """Yield the tables that a session knows a database for, what tells where it writes their rows, and through what."""
+    for table in tables:
+        place: dict[str, Any] = {"mapper": mapper_of_table(table), "clause": update(table)}
+        with suppress(UnboundExecutionError):
+            yield table, place, session.get_bind(**place)

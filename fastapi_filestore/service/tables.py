@@ -11,7 +11,7 @@ from sqlalchemy.orm import configure_mappers
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object.record import path_of
 from fastapi_filestore.orm.file_attributes import file_mappers
-from fastapi_filestore.orm.holders import lock
+from fastapi_filestore.orm.holders import condemn
 from fastapi_filestore.orm.ledger import Ledger, ledger_of
 from fastapi_filestore.orm.tables import file_columns_of, is_in_database
 from fastapi_filestore.service.contention import run_despite_others
@@ -74,12 +74,8 @@ class Database:
 
     def condemn(self, locations: Sequence[Location], connection: Connection) -> set[Location]:
         """Keep rows from taking some objects from now on; return those that one holds, or that a ledger knows of."""
-        for ledger in self.ledgers[:1]:
-            lock(connection, locations, ledger.table)
-        known = self.known([one.path for one in locations], connection)
-        for ledger in self.ledgers:
-            ledger.purge(connection, [one for one in locations if one not in known])
-        return known
+        known = partial(self.known, [one.path for one in locations], connection)
+        return condemn(connection, self.ledgers, locations, known)
 
     def release(self, locations: Sequence[Location], connection: Connection) -> None:
         """Forget what was condemned: it is gone, or stays."""

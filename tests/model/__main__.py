@@ -26,7 +26,7 @@ def main() -> int:
             took = time.monotonic() - began
             _say(f"{took:6.0f} s  {one.cell}: {len(one.lengths)} sequences", *(one.lines() if one.problem else ()))
     played.sort(key=lambda one: one.cell)
-    short = list(shortfalls(played)) if options.sequences >= WHOLE else []
+    short = list(shortfalls(played)) if options.sequences >= WHOLE and not options.cell else []
     broken = [one for one in played if one.problem]
     verdict = "BROKEN" if broken else "TOO LITTLE" if short else "the invariants hold"
     _say(*table(played), *short, f"{verdict}, in {time.monotonic() - began:.0f} s")

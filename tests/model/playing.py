@@ -165,7 +165,8 @@ class Playing(RuleBasedStateMachine):
             self.side.do(lambda session: savepoint.transaction.rollback())
             if self.side.is_disturbed:
                 self.side.do(lambda session: session.expire_all())
-            self.side.note_inner_rollback()
+            returned = self.side.note_inner_rollback()
+            self.side.do(lambda session: self.side.expunge(session, returned))
         else:
             self.side.do(lambda session: session.rollback())
             self.side.note_rollback()

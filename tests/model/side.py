@@ -195,15 +195,28 @@ class Side:
             for value in [memory[column]]
         )
 
-    def note_inner_rollback(self) -> None:
-        """Note that the innermost savepoint was rolled back."""
+    def note_inner_rollback(self) -> set[int]:
+        """Note that the innermost savepoint was rolled back; return the rows that are with their old owners again."""
         savepoint, self.wrote = self.savepoints.pop(), True
-        self.sheet = savepoint.sheet
+        before, self.sheet = self.sheet, savepoint.sheet
+        returned = {
+            tag for tag in self.sheet.owned() if not before.has(tag) or before.parent(tag) != self.sheet.parent(tag)
+        }
         self.rows = {tag: row for tag, row in self.rows.items() if self.sheet.has(tag) and tag in savepoint.rows}
         self.flushed = dict(self.sheet.values)
         self.is_restructured = False
         self.forget()
         self.let_go()
+        return returned
+
+    def expunge(self, session: Session, tags: set[int]) -> None:
+        """Let the session forget rows that had left their owners: SQLAlchemy would take them for orphans still."""
+        for tag in tags:
+            kind = self.scene.family.kind(self.sheet.kind(tag))
+            with session.no_autoflush:
+                for row in session.scalars(select(kind).where(kind.tag == tag)):
+                    session.expunge(row)
+            self.rows.pop(tag, None)
 
     def note_closed(self) -> None:
         """Note that the session holds nothing any more."""

@@ -24,7 +24,6 @@ from tests.model.cells import Scene
 from tests.model.judgement import judge
 from tests.model.plain import File, Place, Row, Value
 from tests.model.side import Habits, Side
-from tests.model.waiting import WAITING
 
 T = TypeVar("T")
 Step = tuple[str, dict[str, Any]]
@@ -221,7 +220,7 @@ def play(
                 method(self, **given)
 
         def can_be_played(self: Any) -> bool:
-            return method.__name__ not in WAITING and bool(when(self) if when else self.is_new(method.__name__))
+            return bool(when(self) if when else self.is_new(method.__name__))
 
         CONDITIONS[method.__name__] = can_be_played
         make: Any = rule  # of whose overloads none takes strategies by names that are not known

@@ -12,7 +12,6 @@ from tests.model.playing import COIN, PICK, chosen, play
 from tests.model.rules_rows import RowRules
 from tests.model.rules_session import SessionRules
 from tests.model.tables import COLUMNS
-from tests.model.waiting import WAITING
 
 
 class CopyRules(RowRules, SessionRules):
@@ -30,30 +29,28 @@ class CopyRules(RowRules, SessionRules):
     @play(when=lambda machine: machine.rows(), which=PICK)
     def cache(self, which: int) -> None:
         """Pickle a row as it is, for later."""
-        if not self.flush():
-            return
-        tag = chosen(self.rows(), which)
+        if self.flush():
+            self._cache(chosen(self.rows(), which))
 
+    def _cache(self, tag: int) -> bool:
         def dump(session: Session) -> None:
             blob = pickle.dumps(self._alone(session, tag))
             self.cached[tag] = blob, dict(self.side.recall(tag))
 
-        self.edit(dump)
+        return self.edit(dump)
 
     def cached_rows(self) -> list[int]:
         """Return the tags of the rows of which there is a pickle, and that are still there."""
         return [tag for tag in self.rows() if tag in self.cached]
 
-    @play(when=lambda machine: machine.cached_rows(), which=PICK, load=COIN, edit=COIN)
+    @play(when=lambda machine: machine.rows(), which=PICK, load=COIN, edit=COIN)
     def merge(self, which: int, *, load: bool, edit: bool) -> None:
-        """Merge a copy that was pickled before, which may be an old one."""
-        if not self.flush():
+        """Merge a copy that was pickled before, which may be an old one; if there is none, a row that changes then."""
+        if not self.flush() or not (self.cached_rows() or self._cache_and_change(chosen(self.rows(), which))):
             return
         tag = chosen(self.cached_rows(), which)
         blob, values = self.cached[tag]
         is_old = self._is_old(tag, values)
-        if is_old and not load and "old copies" in WAITING:
-            return
 
         def merge(session: Session) -> None:
             self.side.rows[tag] = session.merge(pickle.loads(blob), load=load)
@@ -68,6 +65,12 @@ class CopyRules(RowRules, SessionRules):
             self._mark(tag)
         if is_old:
             self._see_whether_it_is_refused()
+
+    def _cache_and_change(self, tag: int) -> bool:
+        if not self._cache(tag):
+            return False
+        self._set((tag, "held"), *self.new_value())
+        return self.flush() and tag in self.cached_rows()
 
     def _is_old(self, tag: int, values: dict[str, Value]) -> bool:
         return any(self.side.sheet.value((tag, column)) != value for column, value in values.items())
@@ -117,10 +120,12 @@ class CopyRules(RowRules, SessionRules):
         """Return the tags of the albums that own no rows, which would take SQLAlchemy's idea of them along."""
         return [tag for tag in self.albums() if not self.side.sheet.children(tag)]
 
-    @play(when=lambda machine: machine.lone_albums(), which=PICK, moves=COIN)
+    @play(when=lambda machine: True, which=PICK, moves=COIN)
     def make_new(self, which: int, *, moves: bool) -> None:
         """Make a row a new one, with files of its own or with those that its old self gives away."""
-        if not self.flush():
+        if not self.lone_albums():
+            self._new("Album", 0)
+        if not self.flush() or not self.lone_albums():
             return
         tag, new_tag = chosen(self.lone_albums(), which), next(self.scene.serial)
         made = {column: self.new_value() for column in COLUMNS["Album"]}

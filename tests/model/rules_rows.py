@@ -191,9 +191,15 @@ class RowRules(Playing):
 
         self.refused(lambda: self.side.do(add), IntegrityError)
 
-    @play(when=lambda machine: machine.side.lost, which=PICK)
+    @play(when=lambda machine: True, which=PICK)
     def add_again(self, which: int) -> None:
         """Add a row again whose first transaction was rolled back: its files are stored anew."""
+        if not self.side.lost:
+            self._new("Album", 0)
+            if self.flush():
+                self.recover(whole=True)
+        if not self.side.lost:
+            return
         row, plain = chosen(self.side.lost, which)
         self.side.lost.clear()
 

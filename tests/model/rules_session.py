@@ -97,10 +97,11 @@ class SessionRules(FileRules):
 
         return self.attempt(lambda: self.side.do(begin))
 
-    @play(when=lambda machine: machine.side.savepoints)
-    def release_savepoint(self) -> None:
-        """Release the innermost savepoint."""
-        self._release_savepoint()
+    @play(when=lambda machine: machine.side.savepoints or machine.places(), at=PICK)
+    def release_savepoint(self, at: int) -> None:
+        """Release the innermost savepoint; if there is none, one in which a file is replaced."""
+        if self._is_in_savepoint(at):
+            self._release_savepoint()
 
     def _release_savepoint(self) -> None:
         if not self.flush():
@@ -109,10 +110,16 @@ class SessionRules(FileRules):
         if self.attempt(lambda: self.side.do(lambda session: savepoint.transaction.commit())):
             self.side.savepoints.pop()
 
-    @play(when=lambda machine: machine.side.savepoints)
-    def roll_savepoint_back(self) -> None:
-        """Roll the innermost savepoint back."""
-        self.recover()
+    @play(when=lambda machine: machine.side.savepoints or machine.places(), at=PICK)
+    def roll_savepoint_back(self, at: int) -> None:
+        """Roll the innermost savepoint back; if there is none, one in which a file is replaced."""
+        if self._is_in_savepoint(at):
+            self.recover()
+
+    def _is_in_savepoint(self, at: int) -> bool:
+        if not self.side.savepoints and self._begin_savepoint():
+            self._set(chosen(self.places(), at), *self.new_value())
+        return bool(self.side.savepoints)
 
     @play(when=lambda machine: machine.can_try(), at=PICK, which=PICK, what=PICK, fails=COIN)
     def try_in_savepoint(self, at: int, which: int, what: int, *, fails: bool) -> None:

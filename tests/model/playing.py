@@ -162,7 +162,7 @@ class Playing(RuleBasedStateMachine):
         if self.side.savepoints and not whole:
             savepoint = self.side.savepoints[-1]
             self.side.do(lambda session: savepoint.transaction.rollback())
-            if self.side.is_disturbed:
+            if self.side.is_disturbed or savepoint.has_raw_sql:
                 self.side.do(lambda session: session.expire_all())
             returned = self.side.note_inner_rollback()
             self.side.do(lambda session: self.side.expunge(session, returned))

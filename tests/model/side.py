@@ -34,11 +34,16 @@ class Habits:
 
 @dataclass
 class Savepoint:
-    """An open savepoint, and what to come back to when it is rolled back."""
+    """An open savepoint, and what to come back to when it is rolled back.
+
+    Attributes:
+        has_raw_sql: SQL changed rows behind SQLAlchemy's back, which does not read them anew when that is undone.
+    """
 
     transaction: SessionTransaction
     sheet: Sheet
     rows: dict[int, Any]
+    has_raw_sql: bool = False
 
 
 @dataclass

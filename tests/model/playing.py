@@ -162,8 +162,10 @@ class Playing(RuleBasedStateMachine):
         if self.side.savepoints and not whole:
             savepoint = self.side.savepoints[-1]
             self.side.do(lambda session: savepoint.transaction.rollback())
-            if self.side.is_disturbed or savepoint.has_raw_sql:
+            if self.side.is_disturbed:
                 self.side.do(lambda session: session.expire_all())
+            if savepoint.has_raw_sql:
+                self.side.do(self.side.read_again)
             returned = self.side.note_inner_rollback()
             self.side.do(lambda session: self.side.expunge(session, returned))
         else:

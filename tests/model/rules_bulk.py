@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, insert, text, update
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileService
@@ -22,15 +22,9 @@ class StatementRules(RowRules):
 
         def execute(session: Session) -> None:
             session.execute(statement, parameters)
-            self._read_again(session)
+            self.side.read_again(session)
 
         return self.attempt(lambda: self.side.do(execute))
-
-    def _read_again(self, session: Session) -> None:
-        # A list that was read before the statement changed it can't be replaced, as one that others changed.
-        session.expire_all()
-        for name in NAMES:
-            session.scalars(select(self.scene.family.kind(name))).all()
 
     def _note_statement(self) -> None:
         self.side.forget()
@@ -116,7 +110,7 @@ class StatementRules(RowRules):
             session.execute(text(f"UPDATE {table} SET held = NULL WHERE tag = {tag}"))
             cast = ":value" if self.scene.has_one_writer else "CAST(:value AS JSONB)"
             session.execute(text(f"UPDATE {other} SET held = {cast} WHERE tag = {target}"), {"value": value})
-            self._read_again(session)
+            self.side.read_again(session)
 
         if not self.attempt(lambda: self.side.do(move)):
             return False

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, SessionTransaction, object_session
 
 from tests.model.cells import Scene
 from tests.model.plain import Place, Row, Sheet, Value, files_of
-from tests.model.tables import COLUMNS, PLACES
+from tests.model.tables import COLUMNS, NAMES, PLACES
 
 T = TypeVar("T")
 
@@ -199,6 +199,15 @@ class Side:
             for column in COLUMNS[row.kind]
             for value in [memory[column]]
         )
+
+    def read_again(self, session: Session) -> None:
+        """Read everything anew.
+
+        A list that was read before a statement changed it can't be replaced, as one that others changed.
+        """
+        session.expire_all()
+        for name in NAMES:
+            session.scalars(select(self.scene.family.kind(name))).all()
 
     def note_inner_rollback(self) -> set[int]:
         """Note that the innermost savepoint was rolled back; return the rows that are with their old owners again."""

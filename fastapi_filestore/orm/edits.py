@@ -28,7 +28,8 @@ _EDITS = "fastapi_filestore.edits"
 class Edit:
     """A change of a file whose row, or its attribute, has to be loaded again.
 
-    `made_in` is the transaction in which it was made, `applied_in` the one in which the row was changed, if it was.
+    `made_in` is the transaction in which it was made, `applied_in` the one in which the row was changed, if it was: a
+    file that is in no row now may come back from a copy of one.
     """
 
     row: tuple[Any, ...]
@@ -49,8 +50,11 @@ class Edit:
             row = session.get(model, identity, identity_token=token)
             held = None if row is None else getattr(row, self.name)
         here = [file for file in files_in(held) if self._is_of(file)]
-        for file in here or [file for file in _files_in_memory(session) if self._is_of(file)]:
+        found = here or [file for file in _files_in_memory(session) if self._is_of(file)]
+        for file in found:
             self.repeat(file)
+        if not found:
+            self.applied_in = None
 
     def _is_of(self, file: FileObject) -> bool:
         return file.is_stored and file.location == self.place

@@ -33,6 +33,9 @@ class CopyRules(RowRules, SessionRules):
             self._cache(chosen(self.rows(), which))
 
     def _cache(self, tag: int) -> bool:
+        if not (self.side.habits.keeps or self._commit()):  # which alone writes what rows that nobody holds were told
+            return False
+
         def dump(session: Session) -> None:
             blob = pickle.dumps(self._alone(session, tag))
             self.cached[tag] = blob, dict(self.side.recall(tag))

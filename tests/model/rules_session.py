@@ -17,9 +17,14 @@ class SessionRules(FileRules):
     @play()
     def commit(self) -> None:
         """Commit, savepoints included."""
-        if self.attempt(lambda: self.side.do(lambda session: session.commit()), ends=True):
-            self.note_commit()
-            self.judge()
+        self._commit()
+
+    def _commit(self) -> bool:
+        if not self.attempt(lambda: self.side.do(lambda session: session.commit()), ends=True):
+            return False
+        self.note_commit()
+        self.judge()
+        return True
 
     @play()
     def rollback(self) -> None:

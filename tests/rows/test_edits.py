@@ -206,6 +206,26 @@ async def test_an_edit_of_a_file_that_nobody_holds_and_that_moves(rows: Rows) ->
         assert (moved.file.metadata, moved.pages[0].filename) == ({"k": "v"}, "renamed.txt")
 
 
+async def test_an_edit_of_a_file_that_comes_back(rows: Rows) -> None:
+    """A file that no row holds for a while, and that comes back with a copy made before, is changed then."""
+    cached = await cached_document(rows)
+
+    def work_on(session: Session) -> None:
+        describe(session.get_one(Document, cached.id).file)
+        gc.collect()
+        session.get_one(Document, cached.id).file = None
+        session.flush()
+        session.merge(cached)
+
+    async with rows.work() as work:
+        await work.do(work_on)
+        await work.commit()
+    async with rows.work() as work:
+        row = await work.do(lambda s: s.get_one(Document, cached.id))
+        assert row.file is not None
+        assert row.file.metadata == {"k": "v"}
+
+
 async def test_an_edit_of_a_file_that_tells_two_rows(rows: Rows) -> None:
     """A file that came from a row which nobody holds any more changes in the row that it was put into, once."""
     cached = await cached_document(rows)

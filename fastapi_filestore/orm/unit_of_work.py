@@ -108,6 +108,7 @@ def _watch_rows(mapper: Mapper[Any], class_: type) -> None:
         note_mapper(mapper)
         for moment in ("load", "refresh"):
             event.listen(class_, moment, _watch_row, raw=True)
+        event.listen(class_, "_sa_event_merge_wo_load", _watch_merged, raw=True)  # as SQLAlchemy's own `Mutable` does
         for attribute in file_attributes(mapper):
             if mapper.inherits is None or attribute.name not in mapper.inherits.column_attrs:
                 event.listen(getattr(class_, attribute.name), "set", watch_assigned, raw=True, propagate=True)
@@ -116,6 +117,10 @@ def _watch_rows(mapper: Mapper[Any], class_: type) -> None:
 def _watch_row(state: InstanceState[Any], context: object, names: Iterable[str] | None = None) -> None:
     watch_row(state)
     note_read(state, names)
+
+
+def _watch_merged(state: InstanceState[Any], context: object) -> None:
+    watch_row(state)
 
 
 @event.listens_for(Session, "detached_to_persistent")

@@ -29,13 +29,14 @@ class CopyRules(RowRules, SessionRules):
     @play(when=lambda machine: machine.rows(), which=PICK)
     def cache(self, which: int) -> None:
         """Pickle a row as it is, for later."""
-        if self.flush():
+        if self._write_everything():
             self._cache(chosen(self.rows(), which))
 
-    def _cache(self, tag: int) -> bool:
-        if not (self.side.habits.keeps or self._commit()):  # which alone writes what rows that nobody holds were told
-            return False
+    def _write_everything(self) -> bool:
+        """Flush; where nobody holds rows commit, which alone writes what changed in their files."""
+        return self.flush() if self.side.habits.keeps else self._commit()
 
+    def _cache(self, tag: int) -> bool:
         def dump(session: Session) -> None:
             blob = pickle.dumps(self._alone(session, tag))
             self.cached[tag] = blob, dict(self.side.recall(tag))
@@ -49,7 +50,9 @@ class CopyRules(RowRules, SessionRules):
     @play(when=lambda machine: machine.rows(), which=PICK, load=COIN, edit=COIN)
     def merge(self, which: int, *, load: bool, edit: bool) -> None:
         """Merge a copy that was pickled before, which may be an old one; if there is none, a row that changes then."""
-        if not self.flush() or not (self.cached_rows() or self._cache_and_change(chosen(self.rows(), which))):
+        if not self._write_everything():
+            return
+        if not self.cached_rows() and not self._cache_and_change(chosen(self.rows(), which)):
             return
         tag = chosen(self.cached_rows(), which)
         blob, values = self.cached[tag]
@@ -61,9 +64,11 @@ class CopyRules(RowRules, SessionRules):
         if not self.edit(merge):
             return
         self.side.is_disturbed |= is_old
+        memory = self.side.recall(tag)
         self.side.loaded[tag] = dict(values)
-        if load and is_old:
-            self.side.sheet.values.update(((tag, column), value) for column, value in values.items())
+        if load:  # and replaced what differs from what the session has in memory
+            changed = {(tag, column): value for column, value in values.items() if memory[column] != value}
+            self.side.sheet.values.update(changed)
         if edit and self._holds_files((tag, "held")):
             self._mark(tag)
         if is_old:

@@ -206,6 +206,28 @@ async def test_an_edit_of_a_file_that_nobody_holds_and_that_moves(rows: Rows) ->
         assert (moved.file.metadata, moved.pages[0].filename) == ({"k": "v"}, "renamed.txt")
 
 
+async def test_an_edit_after_a_merge_without_loading_is_flushed(rows: Rows) -> None:
+    """A flush writes it, and does not wait for the commit; the copy can be merged again."""
+    cached = await cached_document(rows)
+
+    def work_on(session: Session) -> None:
+        row = merge_unread(session, cached)
+        blob = pickle.dumps(row)
+        for files in (row.file, *(row.pages or [])):
+            describe(files)
+        assert row in session.dirty
+        session.flush()
+        session.merge(pickle.loads(blob), load=False)
+
+    async with rows.work() as work:
+        await work.do(work_on)
+        await work.commit()
+    async with rows.work() as work:
+        row = await work.do(lambda s: s.get_one(Document, cached.id))
+        assert row.file is not None
+        assert row.file.metadata == (row.pages or [])[0].metadata == {"k": "v"}
+
+
 async def test_an_edit_of_a_file_that_comes_back(rows: Rows) -> None:
     """A file that no row holds for a while, and that comes back with a copy made before, is changed then."""
     cached = await cached_document(rows)

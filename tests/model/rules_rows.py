@@ -198,6 +198,7 @@ class RowRules(Playing):
             self._new("Album", 0)
             if self.flush():
                 self.recover(whole=True)
+                assert self.side.lost or not self.side.habits.keeps, "its contents are there no more"
         if not self.side.lost:
             return
         row, plain = chosen(self.side.lost, which)

@@ -192,13 +192,18 @@ class Side:
         return row if is_whole and is_free and is_new and self._is_as_planned(memory, row) else None
 
     def _is_as_planned(self, memory: Mapping[str, Any], row: Row) -> bool:
-        """Tell whether a row has the files in memory that it was to have: what was refused may be in their place."""
-        return all(
-            [file.filename for file in (value if isinstance(value, list) else [value]) if file is not None]
-            == [file.filename for file in files_of(row.values[column])]
-            for column in COLUMNS[row.kind]
-            for value in [memory[column]]
-        )
+        """Tell whether a row has the files in memory that it was to have, with their contents.
+
+        What was refused may be in their place, or what was read: of that nobody has the contents any more.
+        """
+        for column in COLUMNS[row.kind]:
+            value = memory[column]
+            files = [file for file in (value if isinstance(value, list) else [value]) if file is not None]
+            if [file.filename for file in files] != [file.filename for file in files_of(row.values[column])]:
+                return False
+            if any(file.is_stored for file in files):
+                return False
+        return True
 
     def read_again(self, session: Session) -> None:
         """Read everything anew.

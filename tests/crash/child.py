@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from errno import EIO
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -25,12 +26,20 @@ from fastapi_filestore.service.sweep import sweep
 from tests.crash.application import DRIVERS, Application, Work
 from tests.crash.broken import VARIANTS
 from tests.crash.models import BACKEND, LEDGER, Document, add_first_rows, pending
-from tests.crash.points import PointedBackend, Points, Strike, Transactions, kill_this_process, watch_statements
+from tests.crash.points import (
+    PointedBackend,
+    Points,
+    Strike,
+    Transactions,
+    kill_this_process,
+    watch_disk,
+    watch_statements,
+)
 from tests.crash.scripts import FIRST_OBJECTS, SCRIPTS, Script, unit
 
 Fault: TypeAlias = Literal["none", "kill", "error", "hang", "sweep", "cancel", "scope"]
 
-STORE_CALLS = ("put", "head", "copy", "delete")
+STORE_CALLS = ("put", "head", "copy", "delete", "drop")
 SWEEPER_PATIENCE = 0.05
 """Seconds that a sweeper which strikes waits for a lock that its victim may hold."""
 HANG_PATIENCE = 10.0
@@ -66,6 +75,11 @@ class Schedule:
     fault: Fault = "none"
     at: int | None = None
     variant: str | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the objects are, if they are files."""
+        return None if "://" in self.fs else Path(self.fs)
 
 
 @dataclass
@@ -105,8 +119,14 @@ class ChildProcess:
         self.transactions.watch(self.application.plain_engine)
         watch_statements(self.application.plain_engine, self.points)
         self.backend = PointedBackend(
-            make_backend(schedule), self.points, uploading=self._note_upload, in_parts=self.script.in_parts
+            make_backend(schedule),
+            self.points,
+            uploading=self._note_upload,
+            in_parts=self.script.in_parts,
+            folder=schedule.folder,
         )
+        if self.script.on_disk:
+            watch_disk(self.points)
         self.report = Report()
         self._journal = os.open(schedule.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
@@ -156,6 +176,8 @@ class ChildProcess:
             self.backend.hang(label)
 
     def _fail(self, label: str) -> None:
+        if label.endswith("on the disk"):
+            raise OSError(EIO, "The disk is broken, as the schedule wants it.")
         if label == "a piece put":
             raise ConnectionResetError("The client is gone, as the schedule wants it.")
         if label.rsplit(maxsplit=1)[-1] in STORE_CALLS:

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from fastapi_filestore import StorageRegistry
 from fastapi_filestore.service.sweep import Swept, sweep
+from fastapi_filestore.storage.backend import UnfinishedUpload
 from tests.crash.application import DRIVERS
 from tests.crash.child import FIRST_ROWS, Schedule, make_backend
 from tests.crash.forkserver import ForkServer, Outcome
@@ -96,6 +97,11 @@ class Place:
         return self.engine.dialect.name == "sqlite"
 
     @property
+    def is_local(self) -> bool:
+        """Whether objects are files."""
+        return self.combination.store == "local"
+
+    @property
     def journal(self) -> Path:
         """Where processes note uploads that begin inside a transaction."""
         return self.folder / "journal"
@@ -173,6 +179,8 @@ class Place:
             await self.backend.delete(*extra)
         lost = [path for path, content in self.first_objects.items() if objects.get(path) != len(content)]
         await asyncio.gather(*(self.backend.put(path, self.first_objects[path]) for path in lost))
+        if self.is_local:
+            await self.drop(await self.unfinished())
 
     def _wait_until_quiet(self) -> None:
         """Wait until the server has ended what a killed client left behind."""
@@ -198,6 +206,15 @@ class Place:
             intents = {row.path: row.kind for row in rows}
         objects = {info.path: info.size async for info in self.backend.list()}
         return State(records, objects, intents)
+
+    async def unfinished(self) -> list[UnfinishedUpload]:
+        """Return what uploads left that did not come to their end."""
+        return [upload async for upload in self.backend.unfinished_uploads()]
+
+    async def drop(self, uploads: Iterable[UnfinishedUpload]) -> None:
+        """Remove what such uploads left."""
+        for upload in uploads:
+            await self.backend.abort_upload(upload)
 
     async def sweep(self) -> list[Swept]:
         """Let every intent fall due, and settle it."""

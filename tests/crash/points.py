@@ -3,15 +3,18 @@
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection, Engine, event
 
-from fastapi_filestore import ObjectInfo, SignedURL, StorageBackend
+from fastapi_filestore import ObjectInfo, ObstoreBackend, SignedURL
 from fastapi_filestore.storage.backend import ObjectStream
 from fastapi_filestore.storage.content import Content, read_content
+from fastapi_filestore.storage.obstore.local import is_staged
 
 Strike: TypeAlias = Callable[[str], None]
 """What happens at the chosen point, given what is happening there."""
@@ -22,6 +25,8 @@ EndTransaction: TypeAlias = Callable[[Any], None]
 PART = 5 * 1024 * 1024
 """Size of a part where a script wants an upload in parts: the smallest that S3 takes."""
 LABEL_CHARACTERS = 60
+DISK_CALLS = {"open": "open", "os.link": "link", "os.rename": "rename", "os.remove": "remove"}
+"""Calls of the disk, by the name under which the interpreter tells of them."""
 
 
 def kill_this_process(label: str) -> None:
@@ -93,6 +98,17 @@ def watch_statements(engine: Engine, points: Points) -> None:
     setattr(engine.dialect, "do_rollback", _pointed("ROLLBACK", roll_back, roll_back, points))  # noqa: B010 - the same
 
 
+def watch_disk(points: Points) -> None:
+    """Make every call of the disk that makes, places or removes the staged file of an upload a point before it."""
+
+    def watch(name: str, arguments: tuple[Any, ...]) -> None:
+        # Where a process opens files all the time, the check has to be a short one.
+        if name in DISK_CALLS and isinstance(arguments[0], str | Path) and is_staged(Path(arguments[0]).name):
+            points.reach(f"before {DISK_CALLS[name]} on the disk")
+
+    sys.addaudithook(watch)
+
+
 def _short(statement: str) -> str:
     return " ".join(statement.split())[:LABEL_CHARACTERS]
 
@@ -124,12 +140,20 @@ class PointedBackend:
         points: Where they are counted.
         uploading: Told each key before an upload to it begins.
         in_parts: Upload in parts.
+        folder: Where the objects are, if they are files.
     """
 
     def __init__(
-        self, inner: StorageBackend, points: Points, *, uploading: Callable[[str], None], in_parts: bool = False
+        self,
+        inner: ObstoreBackend,
+        points: Points,
+        *,
+        uploading: Callable[[str], None],
+        in_parts: bool = False,
+        folder: Path | None = None,
     ) -> None:
         self.inner, self.points, self.uploading, self.in_parts = inner, points, uploading, in_parts
+        self.folder = folder
         self.hangs = False
         self.hanging = asyncio.Event()
 
@@ -207,6 +231,12 @@ class PointedBackend:
         await self._reach("before delete")
         await self.inner.delete(*paths)
         await self._reach("after delete")
+
+    async def drop_unfinished(self, *paths: str) -> None:
+        """Drop what uploads to these keys left."""
+        await self._reach("before drop")
+        await self.inner.drop_unfinished(*paths)
+        await self._reach("after drop")
 
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         """List objects."""

@@ -19,11 +19,12 @@ EXPECTED_ERRORS: Final[Mapping[Fault, frozenset[str | None]]] = {
             "DatabaseUnavailableError",
             "OperationalError",
             "ProgrammingError",
+            "StorageError",
             "StorageUnavailableError",
         }
     ),
     "hang": frozenset({None, "CancelledError"}),
-    "sweep": frozenset({None, "IntentLostError"}),
+    "sweep": frozenset({None, "IntentLostError", "StorageUnavailableError"}),
     "cancel": frozenset({None, "CancelledError"}),
     "scope": frozenset({None, "CancelledError"}),
 }
@@ -120,8 +121,10 @@ class Trial:
 
     @property
     def _timing_varies(self) -> bool:
-        # Units of work at once, or parts that wait for the store or do not: no two runs have the same awaits.
-        return self.script.concurrent or (self.script.in_parts and self.fault in {"cancel", "scope"})
+        # Units of work at once, or parts that wait for the store or do not: no two runs have the same awaits. A file is
+        # opened twice where its folder has to be made first.
+        awaits_vary = self.script.in_parts and self.fault in {"cancel", "scope"}
+        return self.script.concurrent or self.script.on_disk or awaits_vary
 
     def _is_locked(self, report: Report | None) -> bool:
         # aiosqlite's connection, closed in the middle of a statement, keeps its lock as long as the process lives.
@@ -142,7 +145,8 @@ def _complaints(report: Report, fault: Fault) -> list[str]:
 
 def _litter(verdict: Verdict, label: str) -> list[str]:
     # The process lives on, so it cleans up itself, unless nobody can know what became of a commit or a deletion.
-    strays = {path for path in verdict.strays if not path.startswith(LITTER)}
-    if strays and not label.endswith(("delete", "COMMIT")):
+    left = verdict.strays | {upload.path for upload in verdict.unfinished}
+    strays = {path for path in left if not path.startswith(LITTER)}
+    if strays and not label.endswith(("delete", "drop", "COMMIT")):
         return [f"a process that lived on left objects: {sorted(strays)}"]
     return []

@@ -17,6 +17,7 @@ from fastapi_filestore.errors import (
     ObjectNotFoundError,
     StorageError,
     StoragePermissionError,
+    StorageUnavailableError,
 )
 from fastapi_filestore.storage.obstore import ObstoreBackend, local_copy
 from fastapi_filestore.storage.obstore.local_copy import PIECE
@@ -228,6 +229,25 @@ async def test_a_file_in_its_place_is_complete(local: ObstoreBackend, root: Path
 
     assert seen == [[]] * 8
     assert _files(root) == ["k"]
+
+
+@pytest.mark.parametrize("if_absent", [True, False])
+async def test_an_upload_that_is_removed_on_its_way(local: ObstoreBackend, root: Path, if_absent: bool) -> None:
+    """Who uploads it is told to do it again, and not that there is no such object; nothing is left."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield bytes(300_000)
+        while not _files(root):
+            await asyncio.sleep(0.001)
+        await local.drop_unfinished("ab/c")
+        yield b"the rest"
+
+    with pytest.raises(StorageUnavailableError, match="upload it again") as caught:
+        await local.put("ab/c", pieces(), if_absent=if_absent)
+
+    assert caught.value.key == "ab/c"
+    assert _files(root) == []
 
 
 @pytest.mark.parametrize("size", [10, 8 * 1024 * 1024])

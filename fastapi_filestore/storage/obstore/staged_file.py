@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from secrets import randbelow
 
-from fastapi_filestore.errors import InvalidKeyError
+from fastapi_filestore.errors import InvalidKeyError, StorageUnavailableError
 from fastapi_filestore.storage.obstore.durability import Durability
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import DIGITS, STAGED, is_staged
@@ -150,12 +150,20 @@ def written(backend: str, path: str) -> Iterator[None]:
 
     Raises:
         InvalidKeyError: The disk can't hold an object of that name.
+        StorageUnavailableError: Somebody removed it before it was complete, as a sweeper does with what it takes for the
+            rest of a process that is dead.
         StorageError: The disk did not take it, or did not confirm that it is there.
     """
     check_name(backend, path)
     with translated(backend, path):
         try:
             yield
+        except FileNotFoundError:
+            raise StorageUnavailableError(
+                f"What came of {path!a} for backend {backend!r} was removed before it was complete: upload it again.",
+                backend=backend,
+                key=path,
+            ) from None
         except OSError as error:
             if isinstance(error, NotADirectoryError | IsADirectoryError) or error.errno == ENAMETOOLONG:
                 raise _bad_name(backend, path) from None

@@ -10,6 +10,9 @@ from tests.crash.models import Document, pending
 from tests.crash.points import PART
 from tests.crash.scripts.script import named, replace_file, script, unit
 
+PIECE = 300_000
+"""Bytes that a folder's upload writes at once."""
+
 
 async def warm(application: Application) -> None:
     """Create a few rows, so that a block of keys is reserved when the script begins."""
@@ -166,3 +169,16 @@ async def create_in_parts(application: Application) -> None:
 
     file = FileObject(filename="big", content=pieces())
     await unit(lambda session: session.add(Document(title="big", file=file)))(application)
+
+
+@script(1, on_disk=True)
+async def create_staged(application: Application) -> None:
+    """Upload a file that a folder stages while it comes, then a short one, and die with either half written."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield bytes(PIECE)
+
+    file = FileObject(filename="long", content=pieces())
+    await unit(lambda session: session.add(Document(title="long", file=file)))(application)
+    await unit(replace_file)(application)

@@ -28,6 +28,7 @@ class Script:
         concurrent: It does several things at once, so that its points come in another order each time.
         in_parts: It uploads in parts, however short the content is.
         savepoints: It uses savepoints, which SQLite's driver gets wrong without SQLAlchemy's recipe.
+        on_disk: What it has the disk do is a point, too, where objects are files.
         unledgered: It works where the ledger has no room: what it leaves behind, an audit finds.
     """
 
@@ -38,6 +39,7 @@ class Script:
     concurrent: bool = False
     in_parts: bool = False
     savepoints: bool = False
+    on_disk: bool = False
     unledgered: bool = False
 
 
@@ -51,13 +53,14 @@ def script(
     concurrent: bool = False,
     in_parts: bool = False,
     savepoints: bool = False,
+    on_disk: bool = False,
     unledgered: bool = False,
 ) -> Callable[[Act], Act]:
     """Register a function as the script of its name; `change` is how many objects more it leaves in the end."""
 
     def register(act: Act) -> Act:
         objects = FIRST_OBJECTS + change
-        special = (concurrent, in_parts, savepoints, unledgered)
+        special = (concurrent, in_parts, savepoints, on_disk, unledgered)
         SCRIPTS[act.__name__] = Script(act.__name__, act, objects, arrange, *special)
         return act
 

@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from fastapi_filestore.errors import PendingContentError, UnreadableFileError, UnsupportedContentError
-from fastapi_filestore.file_object.metadata import Metadata
+from fastapi_filestore.file_object.metadata import Metadata, checked_metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
 from fastapi_filestore.intake.choice import chosen_content
 from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
@@ -89,7 +89,7 @@ class FileDescription:
     def __init__(
         self,
         backend: str | StorageBackend | None = None,
-        filename: str = "file",
+        filename: str | None = "file",
         *,
         content: Content | None = None,
         content_type: str | None = None,
@@ -101,7 +101,7 @@ class FileDescription:
 
         Args:
             backend: Key of a registered backend; None leaves the choice to the column, or to the default.
-            filename: What to call it; folders and hidden characters are dropped.
+            filename: What to call it; folders and hidden characters are dropped. None, as some uploads have, is "file".
             content: Bytes, a `pathlib.Path`, an open binary file, an UploadFile, or an iterator of bytes.
             content_type: Media type; guessed from the filename's ending if None.
             metadata: Any text.
@@ -109,16 +109,16 @@ class FileDescription:
             registry: Where `backend` is looked up.
 
         Raises:
-            UnsupportedContentError: The content yields no bytes, the content type is not a media type, or the
-                metadata is not text.
+            UnsupportedContentError: The content yields no bytes, the content type is not a media type, or what is to
+                be text is none.
             NoFileChosenError: The content is the upload of an input that was left empty.
         """
         self._registry = registry
         self.backend = backend if backend is None or isinstance(backend, str) else _register(backend, registry)
-        self._filename = safe_filename(filename)
+        self._filename = safe_filename("" if filename is None else _checked_text(filename, "A filename"))
         self._content_type = guess_content_type(self._filename) if content_type is None else _checked_type(content_type)
-        self._metadata = Metadata(_checked_metadata(metadata or {}))
-        self.path = self._chosen_path = path
+        self._metadata = Metadata(checked_metadata({} if metadata is None else metadata))
+        self.path = self._chosen_path = None if path is None else _checked_text(path, "An object key (path=)")
         self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
         self.fresh = False
         self._claim: object | None = None
@@ -150,7 +150,7 @@ class FileDescription:
 
     @filename.setter
     def filename(self, filename: str) -> None:
-        self._filename = safe_filename(filename)
+        self._filename = safe_filename(_checked_text(filename, "A filename"))
         self._metadata.tell(lambda file: setattr(file, "filename", filename))
 
     @property
@@ -170,7 +170,7 @@ class FileDescription:
 
     @metadata.setter
     def metadata(self, values: Mapping[str, str]) -> None:
-        self._metadata.replace(_checked_metadata(values))
+        self._metadata.replace(checked_metadata(values))
 
     # -- where its bytes are -----------------------------------------------------------------------
 
@@ -332,20 +332,23 @@ Nor does the right to delete the bytes: a job that is run twice must not undo wh
 
 
 def _register(backend: StorageBackend, registry: StorageRegistry) -> str:
+    if not isinstance(getattr(backend, "key", None), str):
+        raise UnsupportedContentError(f"A backend is one of ours or its key, and not {_kind(backend)}.")
     registry.register_backend(backend)
     return backend.key
 
 
 def _checked_type(content_type: str) -> str:
-    if not is_media_type(content_type):
+    if not is_media_type(_checked_text(content_type, "A media type")):
         raise UnsupportedContentError(f"{content_type!r} is not a media type: write it like 'application/pdf'.")
     return content_type
 
 
-def _checked_metadata(metadata: Mapping[str, object]) -> dict[str, str]:
-    checked: dict[str, str] = {}
-    for key, value in metadata.items():
-        if not isinstance(value, str):
-            raise UnsupportedContentError(f"Metadata maps text to text, but {key!r} is a {type(value).__name__}.")
-        checked[str(key)] = value
-    return checked
+def _checked_text(text: str, what: str) -> str:
+    if not isinstance(text, str):
+        raise UnsupportedContentError(f"{what} is text, and not {_kind(text)}.")
+    return text
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"

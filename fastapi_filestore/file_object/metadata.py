@@ -4,10 +4,30 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeAlias
 from weakref import WeakValueDictionary
 
+from fastapi_filestore.errors import UnsupportedContentError
+
 Repeat: TypeAlias = Callable[[Any], object]
 """Makes a change once more, in another description of the same file."""
 Watcher: TypeAlias = "Callable[[Metadata, Repeat], None]"
 """Is told of the metadata of a file that changed, and how to repeat the change."""
+
+
+def checked_metadata(values: Any) -> dict[str, str]:
+    """Return what is to be a file's metadata as a dict.
+
+    Raises:
+        UnsupportedContentError: It does not map text to text.
+    """
+    if not isinstance(values, Mapping):
+        raise UnsupportedContentError(f"Metadata maps text to text, and is no {type(values).__name__}.")
+    for name, value in values.items():
+        if not isinstance(name, str):
+            raise UnsupportedContentError(
+                f"Metadata maps text to text, but the name {name!r} is a {type(name).__name__}."
+            )
+        if not isinstance(value, str):
+            raise UnsupportedContentError(f"Metadata maps text to text, but {name!r} is a {type(value).__name__}.")
+    return dict(values)
 
 
 class Metadata(dict[str, str]):
@@ -27,7 +47,7 @@ class Metadata(dict[str, str]):
     def replace(self, values: Mapping[str, str]) -> None:
         """Hold these values instead."""
         if values is not self:
-            kept = dict(values)
+            kept = checked_metadata(values)
             super().clear()
             super().update(kept)
             self.tell(lambda file: file.metadata.replace(kept))
@@ -40,7 +60,7 @@ class Metadata(dict[str, str]):
             watcher(self, repeat)
 
     def __setitem__(self, name: str, value: str) -> None:
-        super().__setitem__(name, value)
+        super().__setitem__(name, checked_metadata({name: value})[name])
         self.tell(lambda file: file.metadata.update({name: value}))
 
     def __delitem__(self, name: str) -> None:
@@ -57,7 +77,7 @@ class Metadata(dict[str, str]):
 
     def update(self, *args: Any, **kwargs: str) -> None:
         """Add values, as dict does."""
-        values = dict(*args, **kwargs)
+        values = checked_metadata(dict(*args, **kwargs))
         super().update(values)
         self.tell(lambda file: file.metadata.update(values))
 
@@ -80,7 +100,7 @@ class Metadata(dict[str, str]):
 
     def setdefault(self, name: str, default: str = "") -> str:
         """Add a value unless there is one, as dict does."""
-        value = super().setdefault(name, default)
+        value = super().setdefault(name, checked_metadata({name: default})[name])
         self.tell(lambda file: file.metadata.setdefault(name, default))
         return value
 

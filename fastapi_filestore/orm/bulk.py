@@ -7,14 +7,15 @@ the rows hold after it, so that any expression is understood.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Connection, Delete, Insert, Result, Update, event, select
+from sqlalchemy import BindParameter, Connection, Delete, Insert, Null, Result, Update, event, select
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 from sqlalchemy.sql.visitors import iterate
 
 from fastapi_filestore.errors import UnsupportedStatementError
-from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.booking import book_changes, settle_intents, store_bytes
 from fastapi_filestore.orm.bookkeeping import undone_on_failure
@@ -61,8 +62,38 @@ def _insert(state: ORMExecuteState, statement: Insert, mapper: Mapper[Any]) -> R
     with _all_or_nothing(state.session, mapper):
         settle_intents(state.session, mapper, files)
         book_changes(state.session, {mapper: [([], [file]) for file in files]})
-        with _refused_alternatives(writing_connection(state.session, mapper), mapper, ALTERNATIVES):
+        connection = writing_connection(state.session, mapper)
+        with _refused_alternatives(connection, mapper, ALTERNATIVES), _none_left_out(connection, mapper, files):
             return _completed(state, statement)
+
+
+@contextmanager
+def _none_left_out(connection: Connection, mapper: Mapper[Any], files: Sequence[FileObject]) -> Iterator[None]:
+    """Refuse a statement that does not write all of the files it was given."""
+    written = set[Location]()
+
+    def note(*call: Any) -> None:
+        written.update(file.location for file in _bound_files(call[4]))
+
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        event.remove(connection, "before_cursor_execute", note)
+    if left := next((file for file in files if file.location not in written), None):
+        raise UnsupportedStatementError(
+            f"insert({mapper.class_.__name__}) would leave {left.filename!r} out: of a class, name its attributes; "
+            "of a table, its columns, and give every row the same ones."
+        )
+
+
+def _bound_files(context: Any) -> Iterator[FileObject]:
+    """Yield the files among what a statement sends to the database."""
+    compiled = context.compiled
+    for name, bind in compiled.binds.items() if compiled is not None else ():
+        if isinstance(bind.type, StoredObject):
+            for parameters in context.compiled_parameters:
+                yield from bind.type.files(parameters.get(name))
 
 
 @contextmanager
@@ -79,7 +110,7 @@ def _all_or_nothing(session: Session, mapper: Mapper[Any]) -> Iterator[None]:
 
 def _refuse_untracked(statement: Insert, mapper: Mapper[Any], *, has_files: bool) -> None:
     name = mapper.class_.__name__
-    if statement.select is not None and _selects_files(statement.select):
+    if statement.select is not None and _selects_files(statement, mapper):
         raise UnsupportedStatementError(
             f"insert({name}).from_select() would put stored files into second rows: read the rows, give each new one "
             "`await file.copy_async()`."
@@ -122,8 +153,16 @@ def _upsert_refusal(mapper: Mapper[Any]) -> str:
     )
 
 
-def _selects_files(query: Any) -> bool:
-    return any(isinstance(column.type, StoredObject) for column in query.selected_columns)
+def _selects_files(statement: Insert, mapper: Mapper[Any]) -> bool:
+    """Tell whether a select gives files, by its own types or by the columns that they are for, to the rows it makes."""
+    query: Any = statement.select
+    names = {name for each in file_attributes_below(mapper) for name in (each.name, each.column.key)}
+    targets = [getattr(target, "key", target) for target in getattr(statement, "_select_names", None) or ()]
+    return any(
+        not isinstance(column, Null) and (isinstance(column.type, StoredObject) or target in names)
+        for target, column in zip_longest(targets, query.selected_columns)
+        if column is not None
+    )
 
 
 def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> Result[Any]:

@@ -95,15 +95,15 @@ def file_columns(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
 @cache
 def _namesakes(mapper: Mapper[Any]) -> tuple[Table, ...]:
     """Return the descriptions with file columns that other classes have of tables which this one describes without."""
-    bare = {_described(table) for table in mapper.tables if isinstance(table, Table) and not file_columns_of(table)}
+    bare = {described(table) for table in mapper.tables if isinstance(table, Table) and not file_columns_of(table)}
     others = {
         table for other in _mappers for table in other.tables if isinstance(table, Table) and file_columns_of(table)
     }
-    return tuple(table for table in others if _described(table) in bare)
+    return tuple(table for table in others if described(table) in bare)
 
 
-def _described(table: Table) -> tuple[object, ...]:
-    # A table of the same name with keys of another kind is one of another database.
+def described(table: Table) -> tuple[object, ...]:
+    """Return what two descriptions of one table have in common; one with keys of another kind is another database's."""
     return table.schema, table.name, *((key.name, _kind_of_key(key)) for key in table.primary_key)
 
 

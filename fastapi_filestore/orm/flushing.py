@@ -6,16 +6,20 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
+from sqlalchemy import Table
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 from sqlalchemy.orm.attributes import instance_state
 
+from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.booking import Change, book_changes, settle_intents, store_files
 from fastapi_filestore.orm.bookkeeping import note_stored
 from fastapi_filestore.orm.file_attributes import (
     FileAttribute,
     Held,
     columns_in_database,
+    described,
     file_attributes,
     has_file_columns,
     stored_files,
@@ -52,6 +56,7 @@ def prepare_flush(session: Session, context: UOWTransaction) -> None:
     changed, switched = _changed([*new, *filed(session.dirty)]), _switched(session, context, new)
     replaced = set(switched.values())
     deleted = [state for state in _with_file_columns(session.deleted) if state not in replaced]
+    _refuse_twins(session, [*changed, *deleted])
     if changed:
         store_files(session, _by_mapper(changed))
         _watch(changed)
@@ -60,6 +65,24 @@ def prepare_flush(session: Session, context: UOWTransaction) -> None:
     refuse_stale_lists(changed, flush.was)
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
     _rebook(session, flush, after | {state: {} for state in deleted})
+
+
+def _refuse_twins(session: Session, states: Sequence[InstanceState[Any]]) -> None:
+    """Refuse rows of two classes which are one row of a table: which of the two writes last is not known."""
+    if len({state.mapper.base_mapper for state in states}) < 2:  # noqa: PLR2004 - two of them
+        return
+    seen: dict[tuple[object, ...], InstanceState[Any]] = {}
+    for state in states:
+        for table in state.mapper.tables:
+            if not isinstance(table, Table) or state.identity is None:
+                continue
+            place = writing_bind(session, state.mapper), *described(table), *state.identity
+            twin = seen.setdefault(place, state)
+            if twin.mapper.base_mapper is not state.mapper.base_mapper:
+                raise UnsupportedStatementError(
+                    f"A {twin.class_.__name__} and a {state.class_.__name__} are the same row of {table}, and both "
+                    "change or go in one flush: change it by one of the two, or flush in between."
+                )
 
 
 def _rebook(session: Session, flush: Flush, after: Rows) -> None:

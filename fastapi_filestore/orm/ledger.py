@@ -150,6 +150,14 @@ class Ledger:
         )
         return set(found)
 
+    def misses_copies(self, dialect: Dialect) -> bool:
+        """Tell whether an intent that a trigger or a session wrote may be of an object that a row holds.
+
+        SQLite has no deferred triggers: what is put into a second row before it is taken out of the first is seen in
+        the wrong order.
+        """
+        return self.triggers and dialect.name == "sqlite"
+
     def renew(self, connection: Connection, locations: Iterable[Location]) -> None:
         """Let upload intents fall due later: their uploads take long."""
         for backend, paths in _by_backend(locations):

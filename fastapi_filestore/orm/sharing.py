@@ -44,7 +44,7 @@ def settle_sharing(session: Session) -> None:
     for at, file in book.fresh.items():
         if book.references[at] > 1:
             raise SharedFileError(file.filename)
-    gained, lost = _gained(book), _lost(book)
+    gained, lost = _gained(book), _lost(session, book)
     if gained:
         _refuse_gains(session, book, gained)
         _refuse_missing(gained)
@@ -62,9 +62,16 @@ def _gained(book: Book) -> Files:
     }
 
 
-def _lost(book: Book) -> Files:
-    """Return the files that no place of the transaction holds any more, and others may: chance did not name them."""
-    return {at: file for at, file in book.unreferenced().items() if not is_generated(at[1])}
+def _lost(session: Session, book: Book) -> Files:
+    """Return the files that no place of the transaction holds any more, and others may.
+
+    Chance did not name them, or SQL that triggers saw may have put them into other rows before they were lost.
+    """
+    is_doubtful = any(
+        (ledger := ledger_of_class(mapper)) is not None and ledger.misses_copies(writing_bind(session, mapper).dialect)
+        for mapper in book.mappers
+    )
+    return {at: file for at, file in book.unreferenced().items() if is_doubtful or not is_generated(at[1])}
 
 
 def _refuse_gains(session: Session, book: Book, gained: Files, *, also: Collection[Location] = ()) -> set[Location]:

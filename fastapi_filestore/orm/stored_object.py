@@ -1,6 +1,6 @@
 """`StoredObject`: the type of a column that holds one file, or a list of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, SupportsIndex, TypeAlias
 
@@ -291,11 +291,19 @@ def _watch_file_attributes(mapper: Mapper[Any], class_: type) -> None:
         if isinstance(column.type, StoredObject):
             _refuse_default(column)
             _watch(getattr(class_, prop.key), column.type)
-        elif isinstance(getattr(column.type, "impl_instance", None), StoredObject):
+        elif any(isinstance(inner, StoredObject) for inner in _types_inside(column.type)):
             raise ConfigurationError(
                 f"{column}: nobody would track the files of a {type(column.type).__name__}, which only wraps "
-                "StoredObject: inherit from StoredObject instead."
+                "StoredObject, or has it as a variant: inherit from StoredObject instead, or make it the type of which "
+                "others are variants."
             )
+
+
+def _types_inside(outer: Any) -> Iterator[object]:
+    """Yield the types that a type wraps, holds many of, or becomes on some databases."""
+    yield getattr(outer, "impl_instance", None)
+    yield getattr(outer, "item_type", None)
+    yield from getattr(outer, "_variant_mapping", {}).values()
 
 
 def _refuse_default(column: Any) -> None:

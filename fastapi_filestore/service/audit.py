@@ -96,6 +96,8 @@ class Audit:
 
     def __post_init__(self) -> None:
         Position.decode(self.cursor)
+        if isinstance(self.fix, str):
+            raise ConfigurationError(f"An audit fixes several kinds of findings: say fix=[{self.fix!r}].")
         if unfixable := sorted(set(self.fix) - FIXABLE):
             raise ConfigurationError(f"An audit can't fix {', '.join(unfixable)}, only {', '.join(sorted(FIXABLE))}.")
 

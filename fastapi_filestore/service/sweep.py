@@ -142,11 +142,9 @@ def _without_held(connection: Connection, ledger: Ledger, claimed: list[Swept]) 
 
 
 def _may_be_held(connection: Connection, ledger: Ledger, path: str) -> bool:
-    # SQLite has no deferred triggers: raw SQL that puts a file into a second row before it takes it out of the first
-    # leaves an intent behind. What was kept for a while may be in a row that came back. Elsewhere an intent of a
-    # generated path means what it says, and no table need be read.
-    is_left = ledger.triggers and connection.dialect.name == "sqlite"
-    return bool(ledger.keep_deleted) or is_left or not is_generated(path)
+    # What was kept for a while may be in a row that came back. Elsewhere an intent of a generated path means what it
+    # says, and no table need be read.
+    return bool(ledger.keep_deleted) or ledger.misses_copies(connection.dialect) or not is_generated(path)
 
 
 def _by_backend(intents: Sequence[Swept]) -> list[list[Swept]]:

@@ -62,6 +62,25 @@ def test_a_copy_is_not_watched(duplicate: Callable[[Metadata], Metadata]) -> Non
     assert (metadata, twin, told) == ({"a": "1"}, {"a": "2"}, [])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda metadata: metadata.__setitem__("n", 1),
+        lambda metadata: metadata.__setitem__(1, "n"),
+        lambda metadata: metadata.update(n=None),
+        lambda metadata: metadata.setdefault("n", b"x"),
+        lambda metadata: metadata.replace({"n": 1}),
+    ],
+)
+def test_what_is_no_text_changes_nothing(change: Callable[[Any], Any]) -> None:
+    """Metadata that changes in place takes text only, as that of a new file does."""
+    file = FileObject(filename="a.txt", metadata={"k": "v"})
+    with pytest.raises(UnsupportedContentError, match="text to text"):
+        change(file.metadata)
+
+    assert file.metadata == {"k": "v"}
+
+
 def test_a_file_keeps_its_metadata_object() -> None:
     """Giving a file other metadata changes what is watched in place, and leaves what was given alone."""
     file, told = FileObject(filename="a.txt", metadata={"a": "1"}), list[str]()

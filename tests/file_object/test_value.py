@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -50,6 +50,40 @@ def test_refused_metadata(metadata: Any) -> None:
     """Metadata that is not text is refused when the file is made, and the key is named."""
     with pytest.raises(UnsupportedContentError, match=repr(next(iter(metadata)))):
         FileObject(filename="a.txt", metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"filename": 5},
+        {"content_type": 5},
+        {"metadata": "a"},
+        {"metadata": [1]},
+        {"metadata": {1: "a"}},
+        {"backend": 5},
+        {"path": PurePosixPath("a/b")},
+    ],
+)
+def test_what_is_no_text_is_named(given: dict[str, Any]) -> None:
+    """What is of another type than it should be is refused by name, and not by an accident further on."""
+    with pytest.raises(UnsupportedContentError, match=r"text|its key"):
+        FileObject(content=b"1", **given)
+
+
+@pytest.mark.parametrize("name", ["filename", "content_type", "metadata"])
+@pytest.mark.parametrize("value", [None, 5])
+def test_what_is_set_to_no_text_is_named(name: str, value: Any) -> None:
+    """So is what it is changed to, which changes nothing."""
+    file = FileObject(filename="a.txt", metadata={"k": "v"})
+    with pytest.raises(UnsupportedContentError, match="text"):
+        setattr(file, name, value)
+
+    assert (file.filename, file.content_type, file.metadata) == ("a.txt", "text/plain", {"k": "v"})
+
+
+def test_an_upload_without_a_name() -> None:
+    """What has no name, as an UploadFile may, is called as one that lost all of it."""
+    assert FileObject(filename=None, content=b"1").filename == "file"
 
 
 def test_refused_text() -> None:

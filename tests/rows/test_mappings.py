@@ -6,11 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, ForeignKey, Integer, MetaData, Table, create_engine, delete, select, text, update
+from sqlalchemy import (
+    JSON,
+    Column,
+    Engine,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    create_engine,
+    delete,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column, registry
 from sqlalchemy.types import TypeDecorator
 
-from fastapi_filestore import ConfigurationError, FileObject, ObstoreBackend, StoredObject, add_ledger, audit
+from fastapi_filestore import (
+    ConfigurationError,
+    FileObject,
+    ObstoreBackend,
+    StoredObject,
+    UnsupportedStatementError,
+    add_ledger,
+    audit,
+)
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.storage.blocking import run_blocking
 from tests.rows.conftest import begin_sqlite_properly, pending
@@ -98,6 +121,15 @@ class ChildView(Base):
     file: Mapped[FileObject]
 
 
+class ChildTwin(Base):
+    """A second class for the rows of another."""
+
+    __table__ = Table(
+        "children", MetaData(), Column("id", Integer, primary_key=True), Column("file", StoredObject("rows"))
+    )
+    file: Mapped[FileObject]
+
+
 @pytest.fixture
 def engine(tmp_path: Path, backend: ObstoreBackend) -> Iterator[Engine]:
     """A database with the tables, and the view."""
@@ -145,6 +177,17 @@ def test_bulk_statements_tell_columns_of_one_name_apart(engine: Engine) -> None:
         session.execute(delete(Asset).where(Asset.id == 3))
         session.commit()
         assert (session.get_one(Picture, 1).file or pending()).get_content() == b"new"
+
+    assert _findings(engine) == []
+
+
+@pytest.mark.parametrize(("target", "wrong"), [(Picture, "picture_file"), (Asset.__table__, "file")])
+def test_an_insert_by_a_wrong_name_is_refused(engine: Engine, target: Any, wrong: str) -> None:
+    """A class has attributes, and a table columns; SQLAlchemy passes over what else is given."""
+    with Session(engine) as session:
+        with pytest.raises(UnsupportedStatementError, match="name its attributes"):
+            session.execute(insert(target), [{"kind": "picture", wrong: pending()}])
+        session.commit()
 
     assert _findings(engine) == []
 
@@ -203,6 +246,43 @@ def test_a_file_as_a_default_is_refused(default: dict[str, Any]) -> None:
 def test_no_files_are_a_fine_default(default: dict[str, Any]) -> None:
     """An empty list is nothing to share."""
     _map(StoredObject("rows", multiple=True), default)
+
+
+@pytest.mark.parametrize(
+    "outer", [JSON().with_variant(StoredObject("rows"), "sqlite"), postgresql.ARRAY(StoredObject("rows"))]
+)
+def test_a_type_that_becomes_ours_or_holds_many_is_refused(outer: Any) -> None:
+    """Nobody would see its files, either."""
+    with pytest.raises(ConfigurationError, match=r"users\.avatar: nobody would track"):
+        _map(outer, {})
+
+
+def test_ours_may_have_variants(engine: Engine) -> None:
+    """Of a column that is ours, another database may make something else."""
+    _map(StoredObject("rows").with_variant(JSON(), "mysql"), {})
+
+
+def test_two_classes_of_one_row_are_not_changed_at_once(engine: Engine) -> None:
+    """Nobody can tell which of the two is written last: it is refused by name, and nothing is left."""
+    _add(engine, Child(id=1, file=pending(b"old")))
+    for is_deleted in (False, True):
+        with Session(engine) as session:
+            twin = session.get_one(ChildTwin, 1)
+            session.get_one(Child, 1).file = pending(b"1")
+            if is_deleted:
+                session.delete(twin)
+            else:
+                twin.file = pending(b"2")
+            with pytest.raises(UnsupportedStatementError, match="are the same row of children"):
+                session.commit()
+    with Session(engine) as session:
+        session.get_one(Child, 1).file = pending(b"1")
+        session.flush()
+        session.get_one(ChildTwin, 1).file = pending(b"2")
+        session.commit()
+        assert session.get_one(ChildTwin, 1).file.get_content() == b"2"
+
+    assert _findings(engine) == []
 
 
 def test_a_type_that_wraps_ours_is_refused() -> None:

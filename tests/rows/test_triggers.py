@@ -2,13 +2,26 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, ForeignKey, Integer, MetaData, Table, create_engine, event, select, text
+from sqlalchemy import (
+    Column,
+    Engine,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    create_engine,
+    delete,
+    event,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
@@ -111,6 +124,57 @@ async def test_raw_delete(place: Place) -> None:
     place.run('DELETE FROM "Album\'s"')
 
     assert place.intents() == 3
+    assert await place.swept() == 0
+
+
+def _archive(session: Session) -> None:
+    session.execute(text('INSERT INTO photos (file) SELECT "the cover" FROM "Album\'s"'))
+
+
+def _archive_and_delete(session: Session) -> None:
+    _archive(session)
+    session.delete(session.scalars(select(Album)).one())
+
+
+def _archive_and_clear(session: Session) -> None:
+    _archive(session)
+    session.scalars(select(Album)).one().cover = None
+
+
+def _archive_and_delete_in_bulk(session: Session) -> None:
+    _archive(session)
+    session.execute(delete(Album))
+
+
+def _archive_in_a_hook(session: Session) -> None:
+    def archive(mapper: Any, connection: Any, row: Album) -> None:
+        connection.execute(insert(Base.metadata.tables["photos"]).values(file=row.cover))
+
+    event.listen(Album, "before_delete", archive)
+    try:
+        session.delete(session.scalars(select(Album)).one())
+        session.flush()
+    finally:
+        event.remove(Album, "before_delete", archive)
+
+
+@pytest.mark.parametrize(
+    "change", [_archive_and_delete, _archive_and_clear, _archive_and_delete_in_bulk, _archive_in_a_hook]
+)
+async def test_sql_that_copies_a_file_before_the_session_lets_it_go(
+    place: Place, change: Callable[[Session], object]
+) -> None:
+    """The row that it was copied into keeps its bytes, and they go with that one."""
+    place.add_album(cover=pending(b"kept"), pages=[pending()])
+    with Session(place.engine) as session:
+        change(session)
+        session.commit()
+    with Session(place.engine) as session:
+        kept = session.scalars(select(Photo)).one().file
+        assert kept is not None
+        assert await kept.get_content_async() == b"kept"
+    place.run("DELETE FROM photos", 'DELETE FROM "Album\'s"')
+
     assert await place.swept() == 0
 
 

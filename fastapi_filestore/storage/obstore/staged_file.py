@@ -150,8 +150,8 @@ def written(backend: str, path: str) -> Iterator[None]:
 
     Raises:
         InvalidKeyError: The disk can't hold an object of that name.
-        StorageUnavailableError: Somebody removed it before it was complete, as a sweeper does with what it takes for the
-            rest of a process that is dead.
+        StorageUnavailableError: Somebody removed it before it was complete, as a sweeper does with what it takes for
+            the rest of a process that is dead.
         StorageError: The disk did not take it, or did not confirm that it is there.
     """
     check_name(backend, path)

@@ -22,7 +22,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
-WORKERS ?= 2
+WORKERS ?= 3
 SECONDS ?= 60
 CUTS ?= 10000
 TESTS ?=

@@ -170,7 +170,7 @@ class FileDescription:
 
     @metadata.setter
     def metadata(self, values: Mapping[str, str]) -> None:
-        self._metadata.replace(checked_metadata(values))
+        self._metadata.replace(values)
 
     # -- where its bytes are -----------------------------------------------------------------------
 

@@ -60,8 +60,7 @@ class Metadata(dict[str, str]):
             watcher(self, repeat)
 
     def __setitem__(self, name: str, value: str) -> None:
-        super().__setitem__(name, checked_metadata({name: value})[name])
-        self.tell(lambda file: file.metadata.update({name: value}))
+        self.update({name: value})
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)

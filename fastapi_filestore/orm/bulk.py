@@ -5,9 +5,8 @@ the rows hold after it, so that any expression is understood.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import Any, cast
 
 from sqlalchemy import BindParameter, Connection, Delete, Insert, Null, Result, Update, event, select
@@ -75,11 +74,8 @@ def _none_left_out(connection: Connection, mapper: Mapper[Any], files: Sequence[
     def note(*call: Any) -> None:
         written.update(file.location for file in _bound_files(call[4]))
 
-    event.listen(connection, "before_cursor_execute", note)
-    try:
+    with _heard(connection, note):
         yield
-    finally:
-        event.remove(connection, "before_cursor_execute", note)
     if left := next((file for file in files if file.location not in written), None):
         raise UnsupportedStatementError(
             f"insert({mapper.class_.__name__}) would leave {left.filename!r} out: of a class, name its attributes; "
@@ -127,7 +123,7 @@ def _sets_files(clause: Any, mapper: Mapper[Any]) -> bool:
     """Tell whether an upsert's clause sets a file column, or says what it sets in a way that is not known here."""
     if clause.__visit_name__ == ON_CONFLICT_DO_NOTHING:
         return False
-    names = {name for each in file_attributes_below(mapper) for name in (each.name, each.column.key)}
+    names = _names_of_files(mapper)
     values = getattr(clause, "update_values_to_set", None)
     return values is None or any(getattr(column, "key", column) in names for column in dict(values))
 
@@ -139,11 +135,18 @@ def _refused_alternatives(connection: Connection, mapper: Mapper[Any], refused: 
         if refused.match(call[2]):
             raise UnsupportedStatementError(_upsert_refusal(mapper))
 
-    event.listen(connection, "before_cursor_execute", refuse)
+    with _heard(connection, refuse):
+        yield
+
+
+@contextmanager
+def _heard(connection: Connection, hear: Callable[..., None]) -> Iterator[None]:
+    """Tell a function of every statement that the block sends over a connection, just before."""
+    event.listen(connection, "before_cursor_execute", hear)
     try:
         yield
     finally:
-        event.remove(connection, "before_cursor_execute", refuse)
+        event.remove(connection, "before_cursor_execute", hear)
 
 
 def _upsert_refusal(mapper: Mapper[Any]) -> str:
@@ -156,13 +159,16 @@ def _upsert_refusal(mapper: Mapper[Any]) -> str:
 def _selects_files(statement: Insert, mapper: Mapper[Any]) -> bool:
     """Tell whether a select gives files, by its own types or by the columns that they are for, to the rows it makes."""
     query: Any = statement.select
-    names = {name for each in file_attributes_below(mapper) for name in (each.name, each.column.key)}
+    names = _names_of_files(mapper)
     targets = [getattr(target, "key", target) for target in getattr(statement, "_select_names", None) or ()]
     return any(
         not isinstance(column, Null) and (isinstance(column.type, StoredObject) or target in names)
-        for target, column in zip_longest(targets, query.selected_columns)
-        if column is not None
+        for target, column in zip(targets, query.selected_columns, strict=False)  # the database counts them
     )
+
+
+def _names_of_files(mapper: Mapper[Any]) -> set[Any]:
+    return {name for each in file_attributes_below(mapper) for name in (each.name, each.column.key)}
 
 
 def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> Result[Any]:

@@ -67,11 +67,13 @@ def _lost(session: Session, book: Book) -> Files:
 
     Chance did not name them, or SQL that triggers saw may have put them into other rows before they were lost.
     """
-    is_doubtful = any(
+    lost = book.unreferenced()
+    if lost and any(
         (ledger := ledger_of_class(mapper)) is not None and ledger.misses_copies(writing_bind(session, mapper).dialect)
         for mapper in book.mappers
-    )
-    return {at: file for at, file in book.unreferenced().items() if is_doubtful or not is_generated(at[1])}
+    ):
+        return lost
+    return {at: file for at, file in lost.items() if not is_generated(at[1])}
 
 
 def _refuse_gains(session: Session, book: Book, gained: Files, *, also: Collection[Location] = ()) -> set[Location]:

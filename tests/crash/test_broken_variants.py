@@ -11,9 +11,9 @@ from tests.crash.trial import Trial
 CAUGHT = {
     "upload_after_commit": ("create", "committed rows point to missing bytes"),
     "delete_at_savepoint_release": ("savepoint_released", "committed rows point to missing bytes"),
-    "write_no_intent": ("create", "that the ledger does not know"),
+    "write_no_intent": ("create", "objects and halves of uploads that the ledger does not know"),
     "delete_before_commit": ("set_none", "committed rows point to missing bytes"),
-    "settle_in_another_transaction": ("create", "that the ledger does not know"),
+    "settle_in_another_transaction": ("create", "objects and halves of uploads that the ledger does not know"),
 }
 """Each variant of `broken.py`, with a script that shows it and the invariant that it breaks."""
 

@@ -151,7 +151,7 @@ async def start(url: str, folder: Path) -> Process:
 @pytest.mark.parametrize("kind", ["sqlite-sync", "postgres-sync"])
 async def test_many_processes(kind: str, request: pytest.FixtureRequest, tmp_path: Path, shelf: Any) -> None:
     """Processes that sweep at once share the intents out among them, each to one."""
-    url, paths = database_url(kind, request, tmp_path), keys(300)
+    url, paths = database_url(kind, request, tmp_path), keys(400)
     site = Site(make_engine(kind, request, tmp_path), shelf, tmp_path / "shelf")
     await asyncio.to_thread(LEDGER.table.create, site.plain, checkfirst=True)
     for path in paths:

@@ -95,8 +95,7 @@ class StatementRules(RowRules):
             done = self._move_by_sql(tag, table, to)
         if done:
             self._note_statement()
-            for savepoint in self.side.savepoints:
-                savepoint.has_raw_sql = True
+            self.side.raw_sql += 1
 
     def _move_by_sql(self, tag: int, table: str, to: int) -> bool:
         target = chosen([one for one in self.raw_rows() if one != tag] or [tag], to)

@@ -135,7 +135,7 @@ class FileRules(Playing):
 
         if self.edit(share):
             # A trigger saw raw SQL take the file out of its place: until the commit that looks like garbage.
-            errors = (SharedFileError, StaleFileError) if self.scene.cell.ledger == "triggers" else (SharedFileError,)
+            errors = (SharedFileError, StaleFileError) if self.side.raw_sql else (SharedFileError,)
             self.refused(lambda: self.side.do(lambda session: session.commit()), *errors, ends=True)
 
     @play(

@@ -97,7 +97,9 @@ class SessionRules(FileRules):
             return False
 
         def begin(session: Session) -> None:
-            savepoint = Savepoint(session.begin_nested(), self.side.sheet.copy(), dict(self.side.rows))
+            savepoint = Savepoint(
+                session.begin_nested(), self.side.sheet.copy(), dict(self.side.rows), self.side.raw_sql
+            )
             self.side.savepoints.append(savepoint)
 
         return self.attempt(lambda: self.side.do(begin))

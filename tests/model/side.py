@@ -37,13 +37,13 @@ class Savepoint:
     """An open savepoint, and what to come back to when it is rolled back.
 
     Attributes:
-        has_raw_sql: SQL changed rows behind SQLAlchemy's back, which does not read them anew when that is undone.
+        raw_sql: How often SQL had changed rows behind SQLAlchemy's back, which does not see that undone.
     """
 
     transaction: SessionTransaction
     sheet: Sheet
     rows: dict[int, Any]
-    has_raw_sql: bool = False
+    raw_sql: int
 
 
 @dataclass
@@ -59,6 +59,7 @@ class Side:
         lost: Rows that were added by a transaction which was rolled back, and what they were to be.
         is_disturbed: Another session committed something, or the program gave this one an old copy, since it began.
         is_restructured: Rows were added, moved or deleted since the last flush.
+        raw_sql: How often its transaction changed rows by SQL that only triggers see.
         wrote: Its transaction executed statements that wrote, and may be undone, or have changed nothing in the end.
     """
 
@@ -73,6 +74,7 @@ class Side:
     lost: list[tuple[Any, Row]] = field(default_factory=list)
     is_disturbed: bool = False
     is_restructured: bool = False
+    raw_sql: int = 0
     wrote: bool = False
 
     def __post_init__(self) -> None:
@@ -158,7 +160,7 @@ class Side:
     def note_commit(self) -> None:
         """Note that what the transaction changed is everybody's."""
         self.sheet.commit()
-        self.wrote = False
+        self.wrote, self.raw_sql = False, 0
         self.savepoints.clear()
         self.flushed.clear()
         self.lost.clear()
@@ -174,7 +176,7 @@ class Side:
             tag: row for tag, row in self.rows.items() if tag in self.committed and tag not in self.sheet.added
         }
         self.sheet.forget()
-        self.wrote = False
+        self.wrote, self.raw_sql = False, 0
         self.savepoints.clear()
         self.flushed.clear()
         self.forget()
@@ -217,7 +219,7 @@ class Side:
     def note_inner_rollback(self) -> set[int]:
         """Note that the innermost savepoint was rolled back; return the rows that are with their old owners again."""
         savepoint, self.wrote = self.savepoints.pop(), True
-        before, self.sheet = self.sheet, savepoint.sheet
+        before, self.sheet, self.raw_sql = self.sheet, savepoint.sheet, savepoint.raw_sql
         returned = {
             tag for tag in self.sheet.owned() if not before.has(tag) or before.parent(tag) != self.sheet.parent(tag)
         }

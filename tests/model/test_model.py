@@ -17,7 +17,7 @@ FIXED = 20_261_126
 """The seed of the sequences that are the same in every run."""
 AT_RANDOM = int(os.environ.get("MODEL_SEED") or SystemRandom().randrange(2**32))
 """That of those which differ, unless MODEL_SEED says otherwise."""
-SEQUENCES = 2
+SEQUENCES = 3
 """Of each cell and seed."""
 
 

@@ -109,6 +109,21 @@ async def cached_document(rows: Rows) -> Document:
     return document
 
 
+async def commit(rows: Rows, change: Callable[[Session], object]) -> None:
+    """Make a change in a session of its own, and commit it."""
+    async with rows.work() as work:
+        await work.do(change)
+        await work.commit()
+
+
+async def stored(rows: Rows, identity: int) -> list[FileObject]:
+    """Return the file of a document, as its row has it now, and its pages."""
+    async with rows.work() as work:
+        row = await work.do(lambda s: s.get_one(Document, identity))
+        assert row.file is not None
+        return [row.file, *(row.pages or [])]
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_edit_reaches_the_row(rows: Rows, way: Callable[[Session, Document], Document]) -> None:
     """An edit in place, after a flush, is stored with the next commit, of a single file and in a list."""
@@ -151,14 +166,10 @@ async def test_an_edit_of_a_pickled_row_before_it_is_added(rows: Rows) -> None:
         describe(row.pages[0])
         session.add(row)
 
-    async with rows.work() as work:
-        await work.do(work_on)
-        await work.commit()
-    async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
-        assert row.file is not None
-        assert row.pages is not None
-        assert row.file.metadata == row.pages[0].metadata == {"k": "v"}
+    await commit(rows, work_on)
+    file, *pages = await stored(rows, cached.id)
+
+    assert file.metadata == pages[0].metadata == {"k": "v"}
 
 
 async def test_an_edit_of_a_file_whose_row_nobody_holds(rows: Rows) -> None:
@@ -174,12 +185,10 @@ async def test_an_edit_of_a_file_whose_row_nobody_holds(rows: Rows) -> None:
         await work.do(work_on)
         gc.collect()
         await work.commit()
-    async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
-        assert row.file is not None
-        assert row.pages is not None
-        assert (row.file.metadata, row.file.filename) == ({"k": "v"}, "renamed.txt")
-        assert row.pages[0].metadata == {"k": "v"}
+    file, *pages = await stored(rows, cached.id)
+
+    assert (file.metadata, file.filename) == ({"k": "v"}, "renamed.txt")
+    assert pages[0].metadata == {"k": "v"}
 
 
 async def test_an_edit_of_a_file_that_nobody_holds_and_that_moves(rows: Rows) -> None:
@@ -196,9 +205,7 @@ async def test_an_edit_of_a_file_that_nobody_holds_and_that_moves(rows: Rows) ->
             new.pages, old.pages = list(old.pages or []), []
             session.add(new)
 
-    async with rows.work() as work:
-        await work.do(work_on)
-        await work.commit()
+    await commit(rows, work_on)
     async with rows.work() as work:
         moved = await work.do(lambda s: s.scalars(select(Document).where(Document.id != cached.id)).one())
         assert moved.file is not None
@@ -219,13 +226,10 @@ async def test_an_edit_after_a_merge_without_loading_is_flushed(rows: Rows) -> N
         session.flush()
         session.merge(pickle.loads(blob), load=False)
 
-    async with rows.work() as work:
-        await work.do(work_on)
-        await work.commit()
-    async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
-        assert row.file is not None
-        assert row.file.metadata == (row.pages or [])[0].metadata == {"k": "v"}
+    await commit(rows, work_on)
+    file, *pages = await stored(rows, cached.id)
+
+    assert file.metadata == pages[0].metadata == {"k": "v"}
 
 
 async def test_an_edit_of_a_file_that_comes_back(rows: Rows) -> None:
@@ -239,13 +243,10 @@ async def test_an_edit_of_a_file_that_comes_back(rows: Rows) -> None:
         session.flush()
         session.merge(cached)
 
-    async with rows.work() as work:
-        await work.do(work_on)
-        await work.commit()
-    async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
-        assert row.file is not None
-        assert row.file.metadata == {"k": "v"}
+    await commit(rows, work_on)
+    file, *_ = await stored(rows, cached.id)
+
+    assert file.metadata == {"k": "v"}
 
 
 async def test_an_edit_of_a_file_that_tells_two_rows(rows: Rows) -> None:
@@ -261,13 +262,10 @@ async def test_an_edit_of_a_file_that_tells_two_rows(rows: Rows) -> None:
             session.get_one(Document, target).file = file
             session.get_one(Document, cached.id).file = None
 
-    async with rows.work() as work:
-        await work.do(work_on)
-        await work.commit()
-    async with rows.work() as work:
-        moved = await work.do(lambda s: s.get_one(Document, target))
-        assert moved.file is not None
-        assert moved.file.metadata == {"k": "v"}
+    await commit(rows, work_on)
+    file, *_ = await stored(rows, target)
+
+    assert file.metadata == {"k": "v"}
 
 
 async def test_an_edit_of_a_file_whose_row_is_expired_or_loaded_again(rows: Rows) -> None:
@@ -287,10 +285,9 @@ async def test_an_edit_of_a_file_whose_row_is_expired_or_loaded_again(rows: Rows
         await work.do(lambda s: s.refresh(row))
         rename(stale)
         await work.commit()
-    async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
-        assert row.file is not None
-        assert (row.file.metadata, row.file.filename) == ({"k": "v", "other": "w"}, "renamed.txt")
+    file, *_ = await stored(rows, cached.id)
+
+    assert (file.metadata, file.filename) == ({"k": "v", "other": "w"}, "renamed.txt")
 
 
 async def test_an_edit_is_undone_with_its_transaction(rows: Rows) -> None:
@@ -304,10 +301,9 @@ async def test_an_edit_is_undone_with_its_transaction(rows: Rows) -> None:
         await work.close()
         describe(file)
         await work.commit()
-    async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
-        assert row.file is not None
-        assert row.file.metadata == {}
+    file, *_ = await stored(rows, cached.id)
+
+    assert file.metadata == {}
 
 
 async def test_an_edit_of_a_file_that_was_replaced_changes_nothing(rows: Rows) -> None:
@@ -376,13 +372,10 @@ async def test_a_row_that_was_made_by_hand_is_watched(rows: Rows) -> None:
         session.add(by_hand)
         describe(by_hand.file)
 
-    async with rows.work() as work:
-        await work.do(work_on)
-        await work.commit()
-    async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
-        assert row.file is not None
-        assert row.file.metadata == {"k": "v"}
+    await commit(rows, work_on)
+    file, *_ = await stored(rows, cached.id)
+
+    assert file.metadata == {"k": "v"}
 
 
 async def test_an_edit_outlives_a_savepoint_that_it_was_made_before(rows: Rows) -> None:
@@ -398,13 +391,10 @@ async def test_an_edit_outlives_a_savepoint_that_it_was_made_before(rows: Rows) 
         with session.begin_nested():
             retype(session.get_one(Document, cached.id).file)
 
-    async with rows.work() as work:
-        await work.do(work_on)
-        await work.commit()
-    async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
-        assert row.file is not None
-        assert (row.file.metadata, row.file.filename, row.file.content_type) == ({"k": "v"}, "a.txt", "text/markdown")
+    await commit(rows, work_on)
+    file, *_ = await stored(rows, cached.id)
+
+    assert (file.metadata, file.filename, file.content_type) == ({"k": "v"}, "a.txt", "text/markdown")
 
 
 async def test_an_edit_of_an_old_copy_is_not_lost_in_silence(rows: Rows) -> None:
@@ -421,7 +411,6 @@ async def test_an_edit_of_an_old_copy_is_not_lost_in_silence(rows: Rows) -> None
         document = await work.do(work_on)
         await work.commit()
         assert await work.do(lambda s: document in s)
-    async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
-        assert row.file is not None
-        assert row.file.metadata == {"k": "v"}
+    file, *_ = await stored(rows, cached.id)
+
+    assert file.metadata == {"k": "v"}

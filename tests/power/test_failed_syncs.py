@@ -24,7 +24,7 @@ def local(tmp_path: Path) -> ObstoreBackend:
 
 @pytest.fixture
 def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
-    """Make syncs fail of what a name ends with, and return the names that were to be synced, of files or folders."""
+    """Make syncs fail of each path that ends with these names, and return the names that were to be synced, of files or folders."""
 
     def begin(end: str, error: int) -> list[str]:
         asked: list[str] = []
@@ -38,7 +38,8 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
 def _failing(sync: Callable[[int], None], end: str, error: int, asked: list[str]) -> Callable[[int], None]:
     def failing(file: int) -> None:
         path = str(Path(f"/proc/self/fd/{file}").readlink())
-        if path.rpartition("#")[0].endswith(end) or path.endswith(end):
+        # Whole names: a folder of temporary files may well be called "…f".
+        if path.rpartition("#")[0].endswith(f"/{end}") or path.endswith(f"/{end}"):
             asked.append("folder" if S_ISDIR(os.fstat(file).st_mode) else "file")
             raise OSError(error, os.strerror(error))
         sync(file)

@@ -219,17 +219,21 @@ class Audit:
         if after is None:
             return
         look = partial(observe, self.registry, read=self.verify)
-        async for batch in stock.references(after=after, everything=self.verify, limit=REFERENCES_AT_ONCE):
-            seen = await each(look, [one.location for one in batch])
-            # Asked last: a row that still holds a file whose object was missing before has lost it.
-            current = {
-                one.place: one async for _, row in self._reread([one.row for one in batch]) for one in row.references
-            }
-            for reference, observation in zip(batch, seen, strict=True):
-                if still := current.get(reference.place):
-                    async for finding in self._compare(still, observation):
-                        yield finding
-            self._reach(ROWS, batch[-1].location)
+        references = stock.references(after=after, everything=self.verify, limit=REFERENCES_AT_ONCE)
+        async with aclosing(references):
+            async for batch in references:
+                seen = await each(look, [one.location for one in batch])
+                # Asked last: a row that still holds a file whose object was missing before has lost it.
+                current = {
+                    one.place: one
+                    async for _, row in self._reread([one.row for one in batch])
+                    for one in row.references
+                }
+                for reference, observation in zip(batch, seen, strict=True):
+                    if still := current.get(reference.place):
+                        async for finding in self._compare(still, observation):
+                            yield finding
+                self._reach(ROWS, batch[-1].location)
         self._reach(SHARED)
 
     async def _reread(self, rows: Iterable[RowIdentity]) -> AsyncIterator[tuple[FileTable, FiledRow]]:

@@ -7,7 +7,7 @@ of memory when it builds an index, and joins the two by it.
 import asyncio
 import pickle
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
@@ -128,12 +128,16 @@ class Inventory:
         [(count,)] = await self._run("SELECT count(*) FROM objects WHERE backend = ?", (backend,))
         return int(count)
 
-    async def references(self, *, after: Location, everything: bool, limit: int) -> AsyncIterator[list[Reference]]:
+    async def references(
+        self, *, after: Location, everything: bool, limit: int
+    ) -> AsyncGenerator[list[Reference], None]:
         """Yield batches of references: of every file, or of those only whose object is not there or looks different."""
         values = {**after._asdict(), "all": everything}
-        cursor = await finish(asyncio.to_thread(self._connection.execute, REFERENCES, values))
-        while rows := await finish(asyncio.to_thread(cursor.fetchmany, limit)):
-            yield [Reference(_identity(row), *rest) for row, *rest in rows]
+        # A cursor that its thread lets go of later resets a statement that the next thread may run just then.
+        with closing(self._connection.cursor()) as cursor:
+            await finish(asyncio.to_thread(cursor.execute, REFERENCES, values))
+            while rows := await finish(asyncio.to_thread(cursor.fetchmany, limit)):
+                yield [Reference(_identity(row), *rest) for row, *rest in rows]
 
     async def shared(self, *, after: Location, limit: int) -> list[Location]:
         """Return the next objects that several places in rows held."""
@@ -146,10 +150,13 @@ class Inventory:
         return sorted((_identity(row) for (row,) in found), key=str)
 
     async def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        await finish(asyncio.to_thread(self._connection.executemany, statement, rows))
+        with closing(self._connection.cursor()) as cursor:
+            await finish(asyncio.to_thread(cursor.executemany, statement, rows))
 
     async def _run(self, statement: str, values: Any = ()) -> list[Any]:
-        return await finish(asyncio.to_thread(lambda: self._connection.execute(statement, values).fetchall()))
+        with closing(self._connection.cursor()) as cursor:
+            await finish(asyncio.to_thread(cursor.execute, statement, values))
+            return await finish(asyncio.to_thread(cursor.fetchall))
 
 
 def place_of(row: RowIdentity) -> Location:

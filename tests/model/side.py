@@ -169,8 +169,8 @@ class Side:
             self.is_disturbed = False
         self.let_go()
 
-    def note_rollback(self) -> None:
-        """Note that the transaction changed nothing after all."""
+    def note_rollback(self, *, is_idle: bool = False) -> None:
+        """Note that the transaction changed nothing after all; where there was none, nothing is read anew."""
         self.lost = [(self.rows[tag], row) for tag in self.sheet.added if (row := self._lost(tag)) is not None]
         self.rows = {
             tag: row for tag, row in self.rows.items() if tag in self.committed and tag not in self.sheet.added
@@ -179,8 +179,10 @@ class Side:
         self.wrote, self.raw_sql = False, 0
         self.savepoints.clear()
         self.flushed.clear()
-        self.forget()
-        self.is_disturbed = self.is_restructured = False
+        if not is_idle:
+            self.forget()
+            self.is_disturbed = False
+        self.is_restructured = False
         self.let_go()
 
     def _lost(self, tag: int) -> Row | None:

@@ -151,14 +151,14 @@ async def start(url: str, folder: Path) -> Process:
 @pytest.mark.parametrize("kind", ["sqlite-sync", "postgres-sync"])
 async def test_many_processes(kind: str, request: pytest.FixtureRequest, tmp_path: Path, shelf: Any) -> None:
     """Processes that sweep at once share the intents out among them, each to one."""
-    url, paths = database_url(kind, request, tmp_path), keys(400)
+    url, paths = database_url(kind, request, tmp_path), keys(200)
     site = Site(make_engine(kind, request, tmp_path), shelf, tmp_path / "shelf")
     await asyncio.to_thread(LEDGER.table.create, site.plain, checkfirst=True)
     for path in paths:
         site.place(path)
     await site.intend(*paths)
 
-    processes = await asyncio.gather(*(start(url, site.root) for _ in range(4)))
+    processes = await asyncio.gather(*(start(url, site.root) for _ in range(3)))
     outputs = await asyncio.gather(*(each.communicate(b"go\n") for each in processes))
 
     lines = [line.split() for output, _ in outputs for line in output.decode().splitlines()]

@@ -24,7 +24,7 @@ def local(tmp_path: Path) -> ObstoreBackend:
 
 @pytest.fixture
 def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
-    """Make syncs fail of each path that ends with these names, and return the names that were to be synced, of files or folders."""
+    """Make syncs fail of each path that ends with some names, and return what was to be synced: files or folders."""
 
     def begin(end: str, error: int) -> list[str]:
         asked: list[str] = []

@@ -1,6 +1,7 @@
 """What the kernel is asked for, as strace sees it."""
 
-from itertools import groupby, takewhile
+from collections.abc import Callable
+from itertools import groupby, product, takewhile
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -21,10 +22,25 @@ PLACING: dict[str, list[Operation]] = {
 }
 
 
-def traced(folder: Path, work: str, size: int) -> list[Call]:
-    """Return the calls up to the return of the work."""
-    folder.mkdir()
-    return [*takewhile(lambda call: call.path.name != "returned", trace(folder, work, size))]
+DELETED = 10
+Traced = Callable[[str, int], tuple[Path, list[Call]]]
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Traced:
+    """Tell of a work and a size its folder, and the calls up to the return of the work: all are done once."""
+    top = tmp_path_factory.mktemp("traced") / "disk"
+    works = [*product(PLACING, SIZES.values()), ("delete", DELETED)]
+    for work, size in works:
+        (top / f"{work}-{size}").mkdir(parents=True)
+    calls = trace(top, *works)
+
+    def of(work: str, size: int) -> tuple[Path, list[Call]]:
+        folder = top / f"{work}-{size}"
+        inside = (call for call in calls if call.path.is_relative_to(folder))
+        return folder, [*takewhile(lambda call: call.path.name != "returned", inside)]
+
+    return of
 
 
 def judged(folder: Path, calls: list[Call], *sizes: int | None) -> list[str]:
@@ -36,20 +52,20 @@ def judged(folder: Path, calls: list[Call], *sizes: int | None) -> list[str]:
 
 @pytest.mark.parametrize("work", PLACING)
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-def test_what_is_stored_outlasts_a_power_cut(tmp_path: Path, work: str, size: int) -> None:
+def test_what_is_stored_outlasts_a_power_cut(traced: Traced, work: str, size: int) -> None:
     """As a put returns, its file was synced, then placed, then its folders were synced; a long one as it came."""
-    calls = traced(tmp_path / "disk", work, size)
+    folder, calls = traced(work, size)
     operations = [call.operation for call in calls]
     steps = [operation for operation, _ in groupby(operations)]
 
-    assert judged(tmp_path / "disk", calls, size) == []
+    assert judged(folder, calls, size) == []
     assert steps[-len(PLACING[work]) - 3 :] == ["write", "sync", *PLACING[work], "sync_folder"]
     assert operations.count("sync") >= (2 if size > SYNC_STEP else 1)
 
 
-def test_what_is_deleted_does_not_come_back(tmp_path: Path) -> None:
+def test_what_is_deleted_does_not_come_back(traced: Traced) -> None:
     """As a deletion returns, the folder was synced after its file was removed."""
-    calls = traced(tmp_path / "disk", "delete", 10)
+    folder, calls = traced("delete", DELETED)
 
-    assert judged(tmp_path / "disk", calls, None) == []
+    assert judged(folder, calls, None) == []
     assert [call.operation for call in calls][-2:] == ["remove", "sync_folder"]

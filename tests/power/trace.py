@@ -31,15 +31,16 @@ CHANGES: dict[str, Operation] = {
 }
 
 
-def trace(folder: Path, work: str, size: int) -> list[Call]:
-    """Do a work in a process of its own, and return the calls that changed or synced what is below a folder."""
+def trace(folder: Path, *works: tuple[str, int]) -> list[Call]:
+    """Do works of some sizes in a process of their own; return the calls that changed or synced what is in a folder."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.fail(MISSING)
     log = folder.parent / "trace"
     # A file for each thread, so that no line is torn.
     command = (strace, "-ff", "-ttt", "-y", "-qq", "-s", "4096", "-e", f"trace={TRACED}", "-e", "write=none")
-    traced = (sys.executable, "-m", "tests.power.traced_work", str(folder), work, str(size))
+    works_and_sizes = [str(each) for work in works for each in work]
+    traced = (sys.executable, "-m", "tests.power.traced_work", str(folder), *works_and_sizes)
     subprocess.run([*command, "-o", str(log), *traced], check=True, cwd=Path(__file__).parents[2])
     lines = (line for path in folder.parent.glob("trace.*") for line in path.read_text(errors="replace").splitlines())
     matches = sorted((match for line in lines if (match := LINE.match(line))), key=lambda match: float(match["time"]))

@@ -1,6 +1,6 @@
-"""One piece of work, in a process of its own whose system calls are traced.
+"""Pieces of work, one after the other, in a process of their own whose system calls are traced.
 
-python -m tests.power.traced_work FOLDER WORK SIZE
+python -m tests.power.traced_work FOLDER WORK SIZE [WORK SIZE ...], each in the folder WORK-SIZE below
 """
 
 import asyncio
@@ -70,7 +70,8 @@ WORKS: dict[str, Callable[[Path, int], Coroutine[Any, Any, None]]] = {
 }
 
 if __name__ == "__main__":
-    folder, work, size = sys.argv[1:]
-    Path(folder, "store").mkdir()
-    asyncio.run(WORKS[work](Path(folder, "store"), int(size)))
-    Path(folder, "returned").mkdir()
+    for work, size in zip(sys.argv[2::2], sys.argv[3::2], strict=True):
+        folder = Path(sys.argv[1], f"{work}-{size}")
+        folder.joinpath("store").mkdir()
+        asyncio.run(WORKS[work](folder / "store", int(size)))
+        folder.joinpath("returned").mkdir()

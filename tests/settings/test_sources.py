@@ -1,6 +1,7 @@
 """Where settings come from, and who wins."""
 
 from pathlib import Path
+from string import ascii_lowercase, digits
 
 import pytest
 from hypothesis import given
@@ -134,7 +135,8 @@ def test_backends_may_be_json(read: Read) -> None:
     assert settings.backends["images"].url == "memory://"
 
 
-names = st.from_regex(r"[a-z0-9]{1,8}(_[a-z0-9]{1,8})?", fullmatch=True)
+words = st.text(ascii_lowercase + digits, min_size=1, max_size=8)
+names = st.lists(words, min_size=1, max_size=2).map("_".join)
 
 
 @given(st.dictionaries(names, st.dictionaries(names, st.text(), min_size=1), min_size=1))

@@ -1,6 +1,6 @@
 # make run     serve the example application on http://127.0.0.1:8000 (another port: make run PORT=9000)
-# make test    run everything, against real servers (tests of sessions that are given several values try each with some kinds
-#              of sessions in turn; with all of them: EVERY_KIND=1)
+# make test    run everything, against real servers (each test of sessions with some kinds of ledgers and triggers in turn;
+#              with all of them: EVERY_KIND=1)
 # make test-busy  the same beside two busy loops, in random order
 # make coverage  which lines the tests run, on Python 3.12 or newer: make coverage PYTHON=python3.13 (a part: TESTS=tests/rows)
 # make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0, in an environment of its own: with one kind of session

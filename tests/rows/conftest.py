@@ -4,6 +4,7 @@ A test speaks to the session through functions of a plain `Session`; `Work` runs
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,6 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, ObstoreBackend, StorageBackend, storages
 from fastapi_filestore.orm.bridge import run_in_session
-from fastapi_filestore.orm.engines import run_on_engine
 from fastapi_filestore.orm.ledger import ledger_of
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.orm.triggers import watch_tables
@@ -176,10 +176,6 @@ async def rows(
     if request.param.endswith("triggers"):
         _add_triggers(monkeypatch)
     engine = _engine(request, tmp_path)
-    sync = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
-    if sync.dialect.name == "sqlite":
-        begin_sqlite_properly(sync)
-        await run_on_engine(sync, Base.metadata.create_all)
     rows = Rows(engine, backend)
     try:
         yield rows
@@ -191,15 +187,40 @@ async def rows(
 
 
 def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngine:
-    match request.param:
-        case "sqlite-sync" | "sqlite-sync-triggers":
-            return create_engine(f"sqlite:///{folder}/rows.db", connect_args={"check_same_thread": False})
-        case "sqlite-async" | "sqlite-async-unledgered":
-            return create_async_engine(f"sqlite+aiosqlite:///{folder}/rows.db")
-        case "postgres-sync":
+    match request.param.split("-")[:2]:
+        case ["sqlite", "sync"]:
+            sync = create_engine(f"sqlite:///{_sqlite(request, folder)}", connect_args={"check_same_thread": False})
+            begin_sqlite_properly(sync)
+            return sync
+        case ["sqlite", _]:
+            engine = create_async_engine(f"sqlite+aiosqlite:///{_sqlite(request, folder)}")
+            begin_sqlite_properly(engine.sync_engine)
+            return engine
+        case [_, "sync"]:
             return create_engine(_postgres(request).url("postgresql+psycopg"))
         case _:
             return create_async_engine(_postgres(request).url("postgresql+asyncpg"))
+
+
+@pytest.fixture(scope="session")
+def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give the file of a database that has the suite's tables, of each name one."""
+    folder = tmp_path_factory.mktemp("templates")
+
+    def template(name: str) -> Path:
+        path = folder / f"{name}.db"
+        if not path.exists():
+            engine = create_engine(f"sqlite:///{path}")
+            Base.metadata.create_all(engine)
+            engine.dispose()
+        return path
+
+    return template
+
+
+def _sqlite(request: pytest.FixtureRequest, folder: Path) -> Path:
+    template: Callable[[str], Path] = request.getfixturevalue("sqlite_templates")
+    return Path(shutil.copy(template(request.param.removeprefix("sqlite-")), folder / "rows.db"))
 
 
 def _postgres(request: pytest.FixtureRequest) -> Postgres:

@@ -1,23 +1,31 @@
-"""A test that is given several values tries each of them with some kinds of sessions, and all kinds with some value."""
+"""Which kinds of sessions a test is tried with: of one value with all plain ones, of several with some each.
+
+Together the tests are tried with every kind; each of them is, too, where EVERY_KIND is set.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
+from zlib import crc32
 
 import pytest
 
+PLAIN: Final = ("sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async")
+"""What a test of one value is always tried with."""
+OTHERS: Final = ("postgres-async-triggers", "sqlite-async-unledgered", "sqlite-sync-triggers")
+"""What such tests are tried with in turn."""
 IN_TURN: Final = (
     {"sqlite-async", "postgres-async-triggers"},
     {"sqlite-sync-triggers", "postgres-sync"},
     {"sqlite-async-unledgered", "postgres-async"},
     {"sqlite-sync", "postgres-sync"},
 )
-"""Both databases in each, and together every kind that the fixture `rows` has."""
+"""What the values of a test are tried with in turn: both databases in each, and together every kind."""
 
 
 @pytest.hookimpl(tryfirst=True)  # while they are in order
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is tried with another kind, unless EVERY_KIND is set."""
+    """Leave out what is tried elsewhere, unless EVERY_KIND is set."""
     if "EVERY_KIND" not in os.environ:
         left_out = set(_left_out(items))
         items[:] = [item for item in items if item not in left_out]
@@ -31,9 +39,16 @@ def _left_out(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         if parameters is not None and "rows" in parameters.params:
             kind, test = parameters.params["rows"], item.nodeid.partition("[")[0]
             tests.setdefault(test, {}).setdefault(parameters.id.replace(kind, "", 1), {})[kind] = item
-    for values in tests.values():
-        if len(values) > 1 and all(kinds.keys() == set().union(*IN_TURN) for kinds in values.values()):
+    for test, values in tests.items():
+        if all(kinds.keys() == {*PLAIN, *OTHERS} for kinds in values.values()):
             for number, kinds in enumerate(values.values()):
-                # Two or three values share the four turns.
-                turns = IN_TURN[number % 4 :: 2] if len(values) < len(IN_TURN) else (IN_TURN[number % 4],)
-                yield from (item for kind, item in kinds.items() if kind not in set().union(*turns))
+                tried = _tried(test, number, len(values))
+                yield from (item for kind, item in kinds.items() if kind not in tried)
+
+
+def _tried(test: str, number: int, of: int) -> Collection[str]:
+    if of == 1:
+        return {*PLAIN, OTHERS[crc32(test.encode()) % len(OTHERS)]}
+    if of < len(IN_TURN):  # two or three values share the four turns
+        return set().union(*IN_TURN[number % len(IN_TURN) :: 2])
+    return IN_TURN[number % len(IN_TURN)]

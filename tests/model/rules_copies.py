@@ -3,6 +3,7 @@
 import pickle
 from typing import Any
 
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session, make_transient
 
 from fastapi_filestore import FileObject
@@ -18,10 +19,11 @@ class CopyRules(RowRules, SessionRules):
     """What programs do with detached rows and copies of rows."""
 
     def _alone(self, session: Session, tag: int) -> Any:
-        """Return a row without those that it owns and its owner, which would leave and come with it."""
+        """Return a row without those that it owns and its owner, which would leave and come with it, and their keys."""
         self.side.expire_relations(session)
         row = self.side.find(session, tag)
         session.refresh(row, ["id", "tag", *COLUMNS[self.side.sheet.kind(tag)]])
+        session.expire(row, [one.key for one in inspect(row).mapper.column_attrs if one.columns[0].foreign_keys])
         self.side.loaded.pop(tag, None)
         self.side.recall(tag)
         return row

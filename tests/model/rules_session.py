@@ -29,13 +29,8 @@ class SessionRules(FileRules):
     @play()
     def rollback(self) -> None:
         """Roll everything back."""
-
-        def roll_back(session: Session) -> bool:
-            is_idle = not session.in_transaction()
-            session.rollback()
-            return is_idle
-
-        self.side.note_rollback(is_idle=self.side.do(roll_back))
+        self.side.do(lambda session: session.rollback())
+        self.side.note_rollback()
         self.judge()
 
     @play()

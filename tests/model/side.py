@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import inspect, select
+from sqlalchemy import event, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction, object_session
 
@@ -60,6 +60,7 @@ class Side:
         is_disturbed: Another session committed something, or the program gave this one an old copy, since it began.
         is_restructured: Rows were added, moved or deleted since the last flush.
         raw_sql: How often its transaction changed rows by SQL that only triggers see.
+        rolled_back: A whole transaction was rolled back, since the model noted one.
         wrote: Its transaction executed statements that wrote, and may be undone, or have changed nothing in the end.
     """
 
@@ -75,6 +76,7 @@ class Side:
     is_disturbed: bool = False
     is_restructured: bool = False
     raw_sql: int = 0
+    rolled_back: bool = False
     wrote: bool = False
 
     def __post_init__(self) -> None:
@@ -82,6 +84,11 @@ class Side:
         options = {"autoflush": self.habits.autoflush, "expire_on_commit": self.habits.expires}
         self.session: AsyncSession | Session = make(self.scene.engine, **options)
         self.sheet = Sheet(self.committed)
+        sync = self.session.sync_session if isinstance(self.session, AsyncSession) else self.session
+        event.listen(sync, "after_soft_rollback", self._note_end)
+
+    def _note_end(self, session: Session, transaction: SessionTransaction) -> None:
+        self.rolled_back |= transaction.parent is None
 
     def do(self, work: Callable[[Session], T]) -> T:
         """Run a function of the session as its users do: in its greenlet, or as it is."""
@@ -169,7 +176,7 @@ class Side:
             self.is_disturbed = False
         self.let_go()
 
-    def note_rollback(self, *, is_idle: bool = False) -> None:
+    def note_rollback(self) -> None:
         """Note that the transaction changed nothing after all; where there was none, nothing is read anew."""
         self.lost = [(self.rows[tag], row) for tag in self.sheet.added if (row := self._lost(tag)) is not None]
         self.rows = {
@@ -179,9 +186,9 @@ class Side:
         self.wrote, self.raw_sql = False, 0
         self.savepoints.clear()
         self.flushed.clear()
-        if not is_idle:
+        if self.rolled_back:
             self.forget()
-            self.is_disturbed = False
+            self.rolled_back = self.is_disturbed = False
         self.is_restructured = False
         self.let_go()
 
@@ -243,6 +250,7 @@ class Side:
 
     def note_closed(self) -> None:
         """Note that the session holds nothing any more."""
+        self.rolled_back = True
         self.note_rollback()
         self.rows.clear()
         self.lost.clear()

@@ -51,7 +51,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 LIMITED = -m tests.run $(1) -- $(2)/bin/python -m pytest -n $(WORKERS) --dist worksteal \
 	-o faulthandler_timeout=400 -o faulthandler_exit_on_timeout=true
 
-.PHONY: run test test-busy coverage test-sqlalchemy-2.0 crash power-cuts model model-faults soak fuzz check bench bench-layers bench-audit format lock clean programs
+.PHONY: run test test-busy coverage test-sqlalchemy-2.0 crash power-cuts model model-faults soak fuzz \
+	check check-style check-mypy check-pyright check-imports bench bench-layers bench-audit format lock clean programs
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
@@ -90,11 +91,21 @@ soak: $(VENV)/.dev
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.security.fuzz $(SECONDS)
 
+# Both type checkers take their minute on one processor.
 check: $(VENV)/.dev $(NODE_MODULES)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-mypy check-pyright check-style check-imports
+
+check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-mypy:
 	$(BIN)/mypy $(CODE)
+
+check-pyright:
 	$(WITH_NODE) $(NODE)/node_modules/.bin/pyright
+
+check-imports:
 	$(BIN)/lint-imports --no-logo
 
 bench: $(VENV_BENCH)/.installed

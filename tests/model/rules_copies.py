@@ -23,7 +23,9 @@ class CopyRules(RowRules, SessionRules):
         self.side.expire_relations(session)
         row = self.side.find(session, tag)
         session.refresh(row, ["id", "tag", *COLUMNS[self.side.sheet.kind(tag)]])
-        session.expire(row, [one.key for one in inspect(row).mapper.column_attrs if one.columns[0].foreign_keys])
+        for attribute in inspect(row).mapper.column_attrs:
+            if attribute.columns[0].foreign_keys:
+                session.expire(row, [attribute.key])
         self.side.loaded.pop(tag, None)
         self.side.recall(tag)
         return row

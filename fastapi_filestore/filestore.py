@@ -330,7 +330,7 @@ class Filestore:
     def audit(
         self,
         *,
-        grace: timedelta = DEFAULT_GRACE,
+        grace: float | timedelta = DEFAULT_GRACE,
         verify: bool = False,
         fix: Collection[FindingKind | str] = (),
         backends: Collection[str] | None = None,

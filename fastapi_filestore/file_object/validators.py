@@ -37,8 +37,10 @@ def file_rules(
     """Say what files must be.
 
     Raises:
-        ConfigurationError: A size, a type or a validator is none, or the extra `sniff` is needed and missing.
+        ConfigurationError: A size, a number, a type or a validator is none, or the extra `sniff` is needed and missing.
     """
+    if max_files is not None and max_files < 1:
+        raise ConfigurationError(f"max_files is {max_files!r}: give the most files that there may be, from 1 on.")
     checked = [_checked(each) for each in validators]
     if sniff and not any(isinstance(each, TypesAgree) for each in checked):
         checked.insert(0, TypesAgree())

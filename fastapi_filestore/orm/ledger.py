@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from math import inf
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -212,6 +213,14 @@ def _by_backend(locations: Iterable[Location]) -> Iterable[tuple[str | None, lis
     return groups.items()
 
 
+def seconds_of(name: str, time: object) -> float:
+    """Return a time that is given in seconds or as a timedelta; `ConfigurationError` if it is neither, or negative."""
+    seconds = time.total_seconds() if isinstance(time, timedelta) else time
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < inf:
+        raise ConfigurationError(f"{name} is {time!r}: give the seconds, or a timedelta, from 0 on.")
+    return float(seconds)
+
+
 def add_ledger(
     metadata: MetaData,
     *,
@@ -239,11 +248,13 @@ def add_ledger(
             an older state of the database may come back, or a row be undeleted. Only a sweep deletes it then.
 
     Raises:
-        ConfigurationError: `keep_deleted` is negative.
+        ConfigurationError: `metadata` is none, or `keep_deleted` is no time.
     """
-    kept = keep_deleted.total_seconds() if isinstance(keep_deleted, timedelta) else float(keep_deleted)
-    if kept < 0:
-        raise ConfigurationError(f"keep_deleted is {keep_deleted!r}: give the seconds, or a timedelta, from 0 on.")
+    if not isinstance(metadata, MetaData):
+        raise ConfigurationError(
+            f"A ledger is put beside the tables of a MetaData, not of {metadata!r}: Base.metadata."
+        )
+    kept = seconds_of("keep_deleted", keep_deleted)
     table = Table(
         name,
         metadata,

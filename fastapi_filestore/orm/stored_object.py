@@ -147,9 +147,13 @@ class StoredObject(TypeDecorator[Any]):
             validators: Who may refuse a file, by its first bytes (`Validator`) or as it is stored (`ObjectValidator`).
 
         Raises:
-            ConfigurationError: A size, a type or a validator is none, or the extra `sniff` is missing.
+            ConfigurationError: A key, a size, a number, a type or a validator is none, or the extra `sniff` is missing.
         """
         super().__init__(none_as_null=True)
+        if backend is not None and not isinstance(backend, str):
+            raise ConfigurationError(
+                f"StoredObject(backend={backend!r}): give the key of a registered backend, a text."
+            )
         if max_files is not None and not multiple:
             raise ConfigurationError("A column of one file has no max_files: say multiple=True, or leave it out.")
         self.backend, self.multiple, self.index, self.registry = backend, multiple, index, registry

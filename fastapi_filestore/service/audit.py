@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import ConfigurationError, StorageError
 from fastapi_filestore.orm.engines import plain_engine
-from fastapi_filestore.orm.ledger import database_time
+from fastapi_filestore.orm.ledger import database_time, seconds_of
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.service.coverage import Coverage
 from fastapi_filestore.service.findings import FIXABLE, Finding, FindingKind, Position, RowIdentity
@@ -73,7 +73,7 @@ class Audit:
     Attributes:
         databases: Gives the databases whose rows hold files.
         registry: Where backends are looked up.
-        grace: How old an orphan, or an unfinished upload, must be.
+        grace: How old an orphan, or an unfinished upload, must be, in seconds or as a timedelta.
         verify: Read the bytes, too.
         fix: The kinds of findings to put right.
         backends: Keys of the backends whose every object should belong to a row; those that columns name if None.
@@ -84,7 +84,7 @@ class Audit:
 
     databases: Callable[[], Awaitable[Known]]
     registry: StorageRegistry = storages
-    grace: timedelta = DEFAULT_GRACE
+    grace: float | timedelta = DEFAULT_GRACE
     verify: bool = False
     fix: Collection[FindingKind | str] = ()
     backends: Collection[str] | None = None
@@ -92,10 +92,12 @@ class Audit:
     at_most: int | None = None
     coverage: Coverage = field(init=False, default_factory=Coverage)
     _known: Known = field(init=False, default=Known(()))
+    _grace: timedelta = field(init=False)
     _before: datetime = field(init=False)
 
     def __post_init__(self) -> None:
         Position.decode(self.cursor)
+        self._grace = timedelta(seconds=seconds_of("grace", self.grace))
         if isinstance(self.fix, str):
             raise ConfigurationError(f"An audit fixes several kinds of findings: say fix=[{self.fix!r}].")
         if unfixable := sorted(set(self.fix) - FIXABLE):
@@ -103,7 +105,7 @@ class Audit:
 
     async def __aiter__(self) -> AsyncIterator[Finding]:
         self._known = await self.databases()
-        self._before = await self._now() - self.grace
+        self._before = await self._now() - self._grace
         self.coverage = Coverage(sorted({name_of(table) for _, table in self._tables()}), unknown=self._known.unknown)
         with inventory() as stock:
             stages = (self._take_stock(stock), self._unreadable(stock), self._orphans(stock), self._rows(stock))
@@ -304,7 +306,7 @@ def audit(
     models: Models,
     *,
     registry: StorageRegistry = storages,
-    grace: timedelta = DEFAULT_GRACE,
+    grace: float | timedelta = DEFAULT_GRACE,
     verify: bool = False,
     fix: Collection[FindingKind | str] = (),
     backends: Collection[str] | None = None,
@@ -321,8 +323,8 @@ def audit(
         models: A model, a metadata, or several. All tables of a model's metadata are read, and those of every other
             mapped class of this process that are in the database, so that no file of theirs is taken for an orphan.
         registry: Where backends are looked up.
-        grace: How old an object, or an unfinished upload, must be to be garbage. Without a ledger, longer than your
-            longest upload with its transaction.
+        grace: How old an object, or an unfinished upload, must be to be garbage, in seconds or as a timedelta. Without
+            a ledger, longer than your longest upload with its transaction.
         verify: Read every object and compare its SHA-256 with the row's.
         fix: Kinds of findings to put right: `orphan` and `unfinished_upload` are deleted; for `size`, `etag` and
             `checksum` the row is made to say what the store says. Nothing is changed by default.
@@ -334,7 +336,7 @@ def audit(
         also: Other databases whose rows hold files of the same backends, each with its models.
 
     Raises:
-        ConfigurationError: A kind can't be fixed, or a table can't be read.
+        ConfigurationError: A kind can't be fixed, a time is none, or a table can't be read.
         InvalidCursorError: `after` is no cursor of an audit.
     """
     wanted = defaultdict[Engine, list[MetaData]](list)

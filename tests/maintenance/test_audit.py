@@ -262,6 +262,17 @@ async def test_one_of_a_list_is_put_right(site: Site) -> None:
     assert await site.audit(verify=True) == []
 
 
+async def test_a_grace_in_seconds(site: Site) -> None:
+    """A grace is given in seconds or as a timedelta; what is neither, or negative, is refused at once."""
+    site.place("ab/young", age=timedelta(hours=1))
+
+    assert [finding.path for finding in await site.audit(grace=1800)] == ["ab/young"]
+    assert await site.audit(grace=7200.0) == []
+    for wrong in ("1h", -1, timedelta(seconds=-1)):
+        with pytest.raises(ConfigurationError, match=r"grace is .*: give the seconds, or a timedelta"):
+            await site.audit(grace=wrong)
+
+
 async def test_only_the_kinds_that_were_asked_for(site: Site) -> None:
     """What `fix` does not name is reported and left."""
     row = await site.add()

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, MetaData, create_engine, delete, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from fastapi_filestore import (
     ConfigurationError,
@@ -382,5 +383,21 @@ def test_seconds_or_a_timedelta() -> None:
     assert add_ledger(MetaData(), keep_deleted=90).keep_deleted == 90
     assert add_ledger(MetaData(), keep_deleted=WEEK).keep_deleted == 7 * 24 * 3600
     assert add_ledger(MetaData()).keep_deleted == 0
-    with pytest.raises(ConfigurationError, match="keep_deleted"):
-        add_ledger(MetaData(), keep_deleted=timedelta(days=-1))
+
+
+@pytest.mark.parametrize("wrong", [timedelta(days=-1), -1, nan, inf, "7", None, True])
+def test_what_is_no_time(wrong: Any) -> None:
+    """What is no time from 0 on is refused where it is written."""
+    with pytest.raises(ConfigurationError, match=r"keep_deleted is .*: give the seconds, or a timedelta"):
+        add_ledger(MetaData(), keep_deleted=wrong)
+
+
+def test_a_ledger_beside_a_class() -> None:
+    """A ledger belongs to a metadata; who gives the class that has it is told what to say."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    wrong: Any = Base
+    with pytest.raises(ConfigurationError, match=r"of a MetaData, not of .*Base.*: Base\.metadata"):
+        add_ledger(wrong)

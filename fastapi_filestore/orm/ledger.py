@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from math import inf
+from math import isfinite
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -214,10 +214,10 @@ def _by_backend(locations: Iterable[Location]) -> Iterable[tuple[str | None, lis
 
 
 def seconds_of(name: str, time: object) -> float:
-    """Return a time that is given in seconds or as a timedelta; `ConfigurationError` if it is neither, or negative."""
+    """Return a time that is given in seconds or as a timedelta; `ConfigurationError` if it is neither."""
     seconds = time.total_seconds() if isinstance(time, timedelta) else time
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < inf:
-        raise ConfigurationError(f"{name} is {time!r}: give the seconds, or a timedelta, from 0 on.")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not isfinite(seconds):
+        raise ConfigurationError(f"{name} is {time!r}: give the seconds, or a timedelta.")
     return float(seconds)
 
 
@@ -255,6 +255,8 @@ def add_ledger(
             f"A ledger is put beside the tables of a MetaData, not of {metadata!r}: Base.metadata."
         )
     kept = seconds_of("keep_deleted", keep_deleted)
+    if kept < 0:
+        raise ConfigurationError(f"keep_deleted is {keep_deleted!r}: give the seconds, or a timedelta, from 0 on.")
     table = Table(
         name,
         metadata,

@@ -164,7 +164,7 @@ class Playing(RuleBasedStateMachine):
             self.side.do(lambda session: savepoint.transaction.rollback())
             if self.side.is_disturbed:
                 self.side.do(lambda session: session.expire_all())
-            if self.side.raw_sql > savepoint.raw_sql:
+            if self.side.statements > savepoint.statements:
                 self.side.do(self.side.read_again)
             returned = self.side.note_inner_rollback()
             self.side.do(lambda session: self.side.expunge(session, returned))

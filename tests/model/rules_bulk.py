@@ -29,6 +29,7 @@ class StatementRules(RowRules):
     def _note_statement(self) -> None:
         self.side.forget()
         self.side.wrote = True
+        self.side.statements += 1
         self.side.flushed = dict(self.side.sheet.values)
         self.side.rows = {tag: row for tag, row in self.side.rows.items() if self.side.sheet.has(tag)}
 
@@ -95,7 +96,7 @@ class StatementRules(RowRules):
             done = self._move_by_sql(tag, table, to)
         if done:
             self._note_statement()
-            self.side.raw_sql += 1
+            self.side.raw_sql = True
 
     def _move_by_sql(self, tag: int, table: str, to: int) -> bool:
         target = chosen([one for one in self.raw_rows() if one != tag] or [tag], to)

@@ -97,10 +97,10 @@ class SessionRules(FileRules):
             return False
 
         def begin(session: Session) -> None:
-            savepoint = Savepoint(
-                session.begin_nested(), self.side.sheet.copy(), dict(self.side.rows), self.side.raw_sql
-            )
-            self.side.savepoints.append(savepoint)
+            side = self.side
+            copy = side.sheet.copy(), dict(side.rows), side.raw_sql, side.statements
+            savepoint = Savepoint(session.begin_nested(), *copy)
+            side.savepoints.append(savepoint)
 
         return self.attempt(lambda: self.side.do(begin))
 

@@ -37,13 +37,16 @@ class Savepoint:
     """An open savepoint, and what to come back to when it is rolled back.
 
     Attributes:
-        raw_sql: How often SQL had changed rows behind SQLAlchemy's back, which does not see that undone.
+        raw_sql: Whether SQL that only triggers see had changed rows by then.
+        statements: How many statements had. SQLAlchemy does not see those undone that came behind its back,
+            or while what they look for was expired.
     """
 
     transaction: SessionTransaction
     sheet: Sheet
     rows: dict[int, Any]
-    raw_sql: int
+    raw_sql: bool
+    statements: int
 
 
 @dataclass
@@ -59,7 +62,8 @@ class Side:
         lost: Rows that were added by a transaction which was rolled back, and what they were to be.
         is_disturbed: Another session committed something, or the program gave this one an old copy, since it began.
         is_restructured: Rows were added, moved or deleted since the last flush.
-        raw_sql: How often its transaction changed rows by SQL that only triggers see.
+        raw_sql: Its transaction changed rows by SQL that only triggers see.
+        statements: How many statements of its own the program has changed rows by in this transaction.
         rolled_back: A whole transaction was rolled back, since the model noted one.
         wrote: Its transaction executed statements that wrote, and may be undone, or have changed nothing in the end.
     """
@@ -75,7 +79,8 @@ class Side:
     lost: list[tuple[Any, Row]] = field(default_factory=list)
     is_disturbed: bool = False
     is_restructured: bool = False
-    raw_sql: int = 0
+    raw_sql: bool = False
+    statements: int = 0
     rolled_back: bool = False
     wrote: bool = False
 
@@ -167,7 +172,7 @@ class Side:
     def note_commit(self) -> None:
         """Note that what the transaction changed is everybody's."""
         self.sheet.commit()
-        self.wrote, self.raw_sql = False, 0
+        self.wrote, self.raw_sql, self.statements = False, False, 0
         self.savepoints.clear()
         self.flushed.clear()
         self.lost.clear()
@@ -183,7 +188,7 @@ class Side:
             tag: row for tag, row in self.rows.items() if tag in self.committed and tag not in self.sheet.added
         }
         self.sheet.forget()
-        self.wrote, self.raw_sql = False, 0
+        self.wrote, self.raw_sql, self.statements = False, False, 0
         self.savepoints.clear()
         self.flushed.clear()
         if self.rolled_back:
@@ -228,7 +233,8 @@ class Side:
     def note_inner_rollback(self) -> set[int]:
         """Note that the innermost savepoint was rolled back; return the rows that are with their old owners again."""
         savepoint, self.wrote = self.savepoints.pop(), True
-        before, self.sheet, self.raw_sql = self.sheet, savepoint.sheet, savepoint.raw_sql
+        before, self.sheet = self.sheet, savepoint.sheet
+        self.raw_sql, self.statements = savepoint.raw_sql, savepoint.statements
         returned = {
             tag for tag in self.sheet.owned() if not before.has(tag) or before.parent(tag) != self.sheet.parent(tag)
         }

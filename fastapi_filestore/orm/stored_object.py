@@ -289,6 +289,11 @@ def _watch(attribute: InstrumentedAttribute[Any], column_type: StoredObject) -> 
 def _watch_file_attributes(mapper: Mapper[Any], class_: type) -> None:
     for prop in mapper.column_attrs:
         column = prop.columns[0]
+        if len(prop.columns) > 1 and any(isinstance(each.type, StoredObject) for each in prop.columns):
+            raise ConfigurationError(
+                f"{' and '.join(map(str, prop.columns))} are one attribute of {class_.__name__}, so each of its files "
+                "would be in two places: give one of the two attributes another name."
+            )
         inherited = mapper.inherits is not None and prop.key in mapper.inherits.column_attrs
         if inherited:
             continue

@@ -9,13 +9,13 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from fastapi_filestore.errors import StorageError, StorageUnavailableError, UnknownBackendError
+from fastapi_filestore.errors import StorageUnavailableError, UnknownBackendError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.engines import Room, has_room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.orm.outages import outages_told
 from fastapi_filestore.orm.reservations import reservations_of
-from fastapi_filestore.storage.cleanup import finish
+from fastapi_filestore.storage.cleanup import finish, may_be_left
 from fastapi_filestore.storage.registry import StorageRegistry
 
 UPLOADS_AT_ONCE = 8
@@ -92,7 +92,7 @@ async def _store_one(file: FileObject) -> None:
         await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
     except Exception as error:
         if at is not None and isinstance(file.claim, LedgerAccess) and not file.is_stored:
-            _give_up(file, file.claim, at, is_certain=not isinstance(error, StorageError))
+            _give_up(file, file.claim, at, is_certain=not may_be_left(error))
         raise
     await file.admit_async()
 

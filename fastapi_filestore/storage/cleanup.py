@@ -1,12 +1,19 @@
 """Work that must reach its end, such as deleting what a cancelled request stored."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from anyio import CancelScope
 
+from fastapi_filestore.errors import StorageError
+
 T = TypeVar("T")
+
+_LEFT: Final = "_fastapi_filestore_left"
+
+_log = logging.getLogger("fastapi_filestore")
 
 
 async def finish(work: Awaitable[T], *, patience: float | None = None) -> T:
@@ -28,3 +35,15 @@ async def finish(work: Awaitable[T], *, patience: float | None = None) -> T:
     if cancelled:
         raise asyncio.CancelledError from (None if task.cancelled() else task.exception())
     return task.result()
+
+
+def tell_left(error: BaseException, backend: str, path: str) -> None:
+    """Note on the error of an upload that it could not be undone: what was stored may be there still."""
+    error.add_note(f"What had come of {path!a} for backend {backend!r} could not be removed, and may be there still.")
+    setattr(error, _LEFT, True)
+    _log.warning("fastapi_filestore.upload_not_undone", extra={"backend": backend, "key": path})
+
+
+def may_be_left(error: BaseException) -> bool:
+    """Tell whether something of an upload that failed with an error may be in the store."""
+    return isinstance(error, StorageError) or hasattr(error, _LEFT)

@@ -1,5 +1,6 @@
 """Mappings that are seldom: expressions, columns under other names, classes that share a table, defaults, views."""
 
+import warnings
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -294,6 +295,32 @@ def test_a_type_that_wraps_ours_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match=r"users\.avatar: nobody would track .* Pdf"):
         _map(Pdf("rows"), {})
+
+
+def test_one_attribute_in_two_tables_is_refused() -> None:
+    """A file in two places at once belongs to neither: SQLAlchemy combines columns of one name in joined tables."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    class Report(Own):
+        __tablename__ = "reports"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of SQLAlchemy, which says the same
+
+        class Scan(Report):
+            __tablename__ = "scans"
+
+            id: Mapped[int] = mapped_column(ForeignKey(Report.id), primary_key=True)
+            file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+    with pytest.raises(ConfigurationError, match=r"scans\.file and reports\.file are one attribute of Scan"):
+        Own.registry.configure()
+    Own.registry.dispose()
 
 
 def _map(column_type: Any, default: dict[str, Any]) -> None:

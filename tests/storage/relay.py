@@ -14,7 +14,8 @@ REQUEST_LINE = re.compile(rb"^(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.1\r\n(.*?
 class Relay:
     """What went through: method and path of each request, and its headers.
 
-    Clear `talks` to silence it; with `cut` it breaks every connection after so many bytes of answers.
+    Clear `talks` to silence it; with `cut` it breaks every connection after so many bytes of answers; while it
+    `is_away` it passes nothing on, and breaks every connection that is used.
     `closed` is set when a connection has ended.
     """
 
@@ -23,6 +24,7 @@ class Relay:
     requests: list[str] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
     cut: int | None = None
+    is_away: bool = False
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, look: bool) -> None:
@@ -33,6 +35,9 @@ class Relay:
                 if look:
                     self._note(data)
                 await self.talks.wait()
+                if self.is_away:
+                    writer.transport.abort()
+                    return
                 writer.write(data)
                 await writer.drain()
                 passed += len(data)

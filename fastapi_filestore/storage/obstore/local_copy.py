@@ -71,7 +71,8 @@ class LocalCopy:
                 self._sync_some()
             self.target.complete(())
         except BaseException:
-            self.target.discard()
+            with suppress(OSError):  # what failed first is the error to tell; an audit finds what is left
+                self.target.discard()
             raise
 
     def _step(self) -> int:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from fastapi_filestore.storage.budget import upload_memory
-from fastapi_filestore.storage.cleanup import finish
+from fastapi_filestore.storage.cleanup import finish, tell_left
 from fastapi_filestore.storage.content import gathered
 from fastapi_filestore.storage.obstore.durability import DISK_THREADS, SYNC_STEP
 from fastapi_filestore.storage.obstore.local import LocalFolder, etag_of
@@ -55,8 +55,8 @@ class LocalUpload:
             try:
                 first, second = await anext(batches, list[bytes]()), await anext(batches, None)
                 return await (self._complete(first) if second is None else self._store([*first, *second], batches))
-            except BaseException:
-                await finish(self._undo())
+            except BaseException as error:
+                await self._undo(error)
                 raise
 
     async def _store(self, waiting: list[bytes], batches: AsyncIterator[list[bytes]]) -> Stored:
@@ -106,7 +106,13 @@ class LocalUpload:
         with self._written():
             return await finish(DISK_THREADS.submit(work))
 
-    async def _undo(self) -> None:
+    async def _undo(self, error: BaseException) -> None:
+        try:
+            await finish(self._discard())
+        except OSError:
+            tell_left(error, self.folder.backend, self.path)
+
+    async def _discard(self) -> None:
         for job in (self._writing, self._syncing):
             if job is not None:
                 await asyncio.wait({job})

@@ -1,7 +1,6 @@
 """One upload: bounded memory, and nothing left behind when it fails or is cancelled."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import obstore
 from anyio import CancelScope
 
+from fastapi_filestore.errors import StorageError
 from fastapi_filestore.storage.budget import Share, upload_memory
+from fastapi_filestore.storage.cleanup import tell_left
 from fastapi_filestore.storage.content import WORTHWHILE, joined
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.parts import PartPlan
@@ -26,8 +27,6 @@ BIG_PIECE = 512 * 1024
 
 PROBE = 1024
 """Bytes of a part that are handed over first: more are asked for only when the part before has arrived."""
-
-logger = logging.getLogger("fastapi_filestore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +76,10 @@ class Upload:
         try:
             with translated(self.backend, self.path):
                 return await asyncio.shield(future)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             # A request half-way may still arrive: only its end says whether there is something to undo.
-            if await _finish(future):
-                await self._undo()
+            if await _finish(future) and not await self._undo():
+                tell_left(error, self.backend, self.path)
             raise
 
     async def _put_parts(self, head: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
@@ -96,10 +95,13 @@ class Upload:
             size = await handoff.feed(head, rest)
             with translated(self.backend, self.path):
                 return _stored(size, await asyncio.shield(future))
-        except BaseException:
+        except BaseException as error:
             handoff.abort()
             await _finish(future)
-            await self._undo()
+            # What the store itself failed at, it may have: that needs no telling.
+            is_undone = isinstance(error, StorageError) or _failed_as(future, UploadAbortedError)
+            if not (await self._undo() and is_undone):
+                tell_left(error, self.backend, self.path)
             raise
 
     def _request(self, body: "bytes | Handoff", *, create: bool, parts: bool) -> "asyncio.Future[PutResult]":
@@ -115,13 +117,13 @@ class Upload:
         )
         return asyncio.ensure_future(request)
 
-    async def _undo(self) -> None:
+    async def _undo(self) -> bool:
+        """Delete what is at a key that was free before, and say whether nothing is there any more."""
         if not self.if_absent:
             # The key may have held an object before: the new one there is better than none.
-            return
+            return True
         future = asyncio.ensure_future(obstore.delete_async(self.store, self.path))
-        if not await _finish(future) and not isinstance(future.exception(), FileNotFoundError):
-            logger.warning("upload_not_undone", extra={"backend": self.backend, "key": self.path})
+        return await _finish(future) or _failed_as(future, FileNotFoundError)
 
 
 class UploadAbortedError(Exception):
@@ -235,6 +237,10 @@ async def _finish(future: "asyncio.Future[Any]") -> bool:
             except asyncio.CancelledError:
                 continue
     return not future.cancelled() and future.exception() is None
+
+
+def _failed_as(future: "asyncio.Future[Any]", kind: type[Exception]) -> bool:
+    return not future.cancelled() and isinstance(future.exception(), kind)
 
 
 def _stored(size: int, result: "PutResult") -> Stored:

@@ -83,9 +83,11 @@ class StagedFile:
             return
         with suppress(OSError):  # a disk in a network may say only now that it is full
             self._file.close()
-        self._staged.unlink(missing_ok=True)
-        if self._is_placed and self._if_absent:
-            self._target.unlink(missing_ok=True)
+        try:
+            self._staged.unlink(missing_ok=True)
+        finally:
+            if self._is_placed and self._if_absent:
+                self._target.unlink(missing_ok=True)
 
     def _opened(self) -> FileIO:
         if self._file is None:

@@ -176,10 +176,17 @@ class Playing(RuleBasedStateMachine):
     def note_commit(self) -> None:
         """Note that everything of this session is everybody's now."""
         self.other.is_disturbed |= not self.side.sheet.is_clean
-        restructured = self.side.is_restructured
+        restructured, was_disturbed = self.side.is_restructured, self.side.is_disturbed
         self.side.note_commit()
         if restructured:
             self.side.do(self.side.note_flush)
+        if was_disturbed and not self.side.is_disturbed and self.scene.cell.multiple:
+            self.side.do(self._read_lists)
+
+    def _read_lists(self, session: Session) -> None:
+        """Read what others changed: a list that was read before can't be replaced till then, commit or not."""
+        self.side.read_again(session)
+        session.commit()
 
     def is_new(self, name: str) -> bool:
         """Tell whether a rule was not the last one played: again at once, it would find what it left."""

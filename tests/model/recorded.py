@@ -10,7 +10,7 @@ HABITS: Final = {"autoflush": True, "expires": True, "keeps": True}
 RECORDED: Final[Mapping[str, Sequence[Step]]] = {
     "inner_rollback_deletes_outer": [
         ("start", HABITS),
-        ("try_in_savepoint", {"at": 0, "which": 0, "what": 3, "fails": True}),
+        ("try_in_savepoint", {"at": 0, "which": 0, "what": 3, "fails": True, "commits": False}),
         ("commit", {}),
     ],
     "orphan_is_booked_twice": [

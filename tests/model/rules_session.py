@@ -26,6 +26,14 @@ class SessionRules(FileRules):
         self.judge()
         return True
 
+    @play(when=lambda machine: machine.places(full=True), at=PICK, late=COIN)
+    def fail_to_delete(self, at: int, *, late: bool) -> None:
+        """Commit that a file goes from its row while the store fails to delete it."""
+        if self.flush() and self.places(full=True):
+            self._set(chosen(self.places(full=True), at), *self.new_value(0))
+            self.scene.store.arm(after=0, calls=1, late=late)
+            self._commit()
+
     @play()
     def rollback(self) -> None:
         """Roll everything back."""
@@ -128,8 +136,8 @@ class SessionRules(FileRules):
             self._set(chosen(self.places(), at), *self.new_value())
         return bool(self.side.savepoints)
 
-    @play(when=lambda machine: machine.can_try(), at=PICK, which=PICK, what=PICK, fails=COIN)
-    def try_in_savepoint(self, at: int, which: int, what: int, *, fails: bool) -> None:
+    @play(when=lambda machine: machine.can_try(), at=PICK, which=PICK, what=PICK, fails=COIN, commits=COIN)
+    def try_in_savepoint(self, at: int, which: int, what: int, *, fails: bool, commits: bool) -> None:
         """Write a new file, and change it, or move it, inside of a savepoint that is released or rolled back."""
         place = chosen(self.places(), at)
         self._set(place, *self.new_value())
@@ -143,6 +151,8 @@ class SessionRules(FileRules):
             self._move(place, chosen(others, which), first=fails)
         if self.flush() and savepoint in self.side.savepoints:
             self.recover() if fails else self._release_savepoint()
+            if commits:
+                self._commit()
 
     def can_try(self) -> bool:
         """Tell whether there is a place for a file, and room for a savepoint."""

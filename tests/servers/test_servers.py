@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from subprocess import PIPE
 
@@ -224,8 +224,9 @@ def command_that_runs(run: Callable[[], AbstractContextManager[object]]) -> list
 def descendants(pid: int) -> set[int]:
     """Return the ids of all processes below one."""
     children: set[int] = set()
-    for each in Path(f"/proc/{pid}/task").glob("*/children"):
-        children |= {int(child) for child in each.read_text().split()}
+    with suppress(FileNotFoundError, ProcessLookupError):  # it may have ended meanwhile
+        for each in Path(f"/proc/{pid}/task").glob("*/children"):
+            children |= {int(child) for child in each.read_text().split()}
     return children.union(*(descendants(child) for child in children))
 
 
@@ -233,7 +234,7 @@ def is_alive(pid: int) -> bool:
     """Say whether a process runs; one that only waits to be collected does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it may end between the opening and the reading
         return False
 
 

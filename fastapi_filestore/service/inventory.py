@@ -155,8 +155,7 @@ class Inventory:
 
     async def _run(self, statement: str, values: Any = ()) -> list[Any]:
         with closing(self._connection.cursor()) as cursor:
-            await finish(asyncio.to_thread(cursor.execute, statement, values))
-            return await finish(asyncio.to_thread(cursor.fetchall))
+            return await finish(asyncio.to_thread(lambda: cursor.execute(statement, values).fetchall()))
 
 
 def place_of(row: RowIdentity) -> Location:

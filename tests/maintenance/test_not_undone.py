@@ -11,7 +11,7 @@ from fastapi_filestore import FileObject, ObstoreBackend, StorageError, storages
 from tests.maintenance.conftest import Site, pending
 from tests.maintenance.test_unfinished import bucket, make
 from tests.storage.conftest import boto
-from tests.storage.relay import Relay, relayed
+from tests.storage.relay import relayed
 
 __all__ = ["boto", "bucket"]
 SITES = ["sqlite-async", "postgres-sync"]
@@ -100,10 +100,8 @@ async def test_content_that_breaks_off_while_the_store_is_away(
     site: Site, bucket: ObstoreBackend, seaweedfs: Any
 ) -> None:
     """A multipart upload that could not be aborted is, by the sweep of its intent."""
-    relay: Relay
     async with relayed(seaweedfs.endpoint) as relay:
-        options = {"aws_endpoint": relay.endpoint, "retry_config": {"max_retries": 0}}
-        away = make(seaweedfs, "shelf", **options)
+        away = make(seaweedfs, "shelf", aws_endpoint=relay.endpoint, retry_config={"max_retries": 0})
         storages.register_backend(away, replace=True)
 
         def leave() -> None:

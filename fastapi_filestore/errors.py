@@ -4,6 +4,7 @@ FilestoreError
 ├── ConfigurationError                 (ValueError)
 │   ├── SettingsError
 │   ├── DuplicateBackendError
+│   ├── OverlappingBackendsError
 │   └── UnknownBackendError            (LookupError)
 ├── StorageError
 │   ├── ObjectNotFoundError            (FileNotFoundError)
@@ -83,6 +84,18 @@ class DuplicateBackendError(ConfigurationError):
         super().__init__(
             f"A backend {key!r} is registered already (known: {', '.join(map(repr, self.known))}): choose another "
             "key, unregister it first, or pass replace=True."
+        )
+
+
+class OverlappingBackendsError(ConfigurationError):
+    """Two backends of one registry would hold the same objects, so that each takes the other's for its own garbage."""
+
+    def __init__(self, key: str, place: str, other: str, other_place: str) -> None:
+        self.key, self.other = key, other
+        super().__init__(
+            f"Backend {key!r} would be at {place}, and {other!r} is at {other_place}: one holds objects of the other, "
+            "and would delete them as its own. Give each a bucket, a folder or a prefix beside the other's; to rename "
+            "a backend, change its name in the rows, too."
         )
 
 

@@ -60,6 +60,7 @@ class FileDescription:
     """The part of `FileObject` that moves no bytes."""
 
     __slots__ = (
+        "_backend",
         "_chosen_path",
         "_claim",
         "_claim_ends",
@@ -68,15 +69,14 @@ class FileDescription:
         "_filename",
         "_key",
         "_metadata",
+        "_path",
         "_registry",
         "_url",
         "admitted_by",
-        "backend",
         "checksum",
         "etag",
         "fresh",
         "last_modified",
-        "path",
         "rules",
         "saving",
         "size",
@@ -114,11 +114,11 @@ class FileDescription:
             NoFileChosenError: The content is the upload of an input that was left empty.
         """
         self._registry = registry
-        self.backend = backend if backend is None or isinstance(backend, str) else _register(backend, registry)
+        self._backend = backend if backend is None or isinstance(backend, str) else _register(backend, registry)
         self._filename = safe_filename("" if filename is None else _checked_text(filename, "A filename"))
         self._content_type = guess_content_type(self._filename) if content_type is None else _checked_type(content_type)
         self._metadata = Metadata(checked_metadata({} if metadata is None else metadata))
-        self.path = self._chosen_path = None if path is None else _checked_text(path, "An object key (path=)")
+        self._path = self._chosen_path = None if path is None else _checked_text(path, "An object key (path=)")
         self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
         self.fresh = False
         self._claim: object | None = None
@@ -175,6 +175,36 @@ class FileDescription:
     # -- where its bytes are -----------------------------------------------------------------------
 
     @property
+    def backend(self) -> str | None:
+        """Key of the backend that holds the bytes, or will; `UnsupportedContentError` if one is set once they are."""
+        return self._backend
+
+    @backend.setter
+    def backend(self, backend: str | None) -> None:
+        if backend != self._backend:
+            if self._backend is not None:
+                self._refuse_to_move("backend", backend)
+            self._backend = backend
+
+    @property
+    def path(self) -> str | None:
+        """Object key, once there is one; `UnsupportedContentError` if one is set once the bytes are stored."""
+        return self._path
+
+    @path.setter
+    def path(self, path: str | None) -> None:
+        if path != self._path:
+            self._refuse_to_move("path", path)
+            self._path = self._chosen_path = None if path is None else _checked_text(path, "An object key (path=)")
+
+    def _refuse_to_move(self, name: str, value: str | None) -> None:
+        if self.state not in {FileState.PENDING, FileState.RESERVED}:
+            raise UnsupportedContentError(
+                f"The {name} of {self.filename!r} can't become {value!r}: {self.state.value}, and stored bytes never "
+                "move. Put FileObject(backend=…, path=…) in its place for an object that is stored, or await copy_async()."
+            )
+
+    @property
     def registry(self) -> StorageRegistry:
         """Where its backend is looked up."""
         return self._registry
@@ -220,7 +250,7 @@ class FileDescription:
         """Choose the column it is for: it is stored at the backend it names, else at this one, if the rules take it."""
         self.rules = rules
         if not self.is_stored:
-            self.backend, self._registry = self.backend or backend, registry
+            self._backend, self._registry = self._backend or backend, registry
 
     def admit(self, rules: FileRules) -> None:
         """Note that it is what the rules of its column ask for, or that it was there before."""
@@ -241,7 +271,7 @@ class FileDescription:
 
     def become_new(self, path: str) -> None:
         """Describe an object of its own that is about to be stored at a generated key."""
-        self.path, self.state, self.fresh = path, FileState.RESERVED, True
+        self._path, self.state, self.fresh = path, FileState.RESERVED, True
         self._chosen_path = self._content = self._url = self.claim = None
 
     def settle(self) -> None:
@@ -254,7 +284,7 @@ class FileDescription:
         if self._content is None:
             self.state = FileState.GONE
         else:
-            self.state, self.path = FileState.PENDING, self._chosen_path
+            self.state, self._path = FileState.PENDING, self._chosen_path
             self._forget()
         self.fresh, self.claim, self.unit = False, None, None
 

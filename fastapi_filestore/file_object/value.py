@@ -158,11 +158,11 @@ class FileObject(FileDescription):
     def backend_in_use(self) -> StorageBackend:
         """Return the backend that holds, or will hold, the bytes."""
         backend = self._registry.get_backend(self.backend)
-        self.backend = backend.key
+        self._backend = backend.key
         return backend
 
     def _record(self, info: ObjectInfo) -> None:
-        self.path, self.size, self.etag = info.path, info.size, info.etag
+        self._path, self.size, self.etag = info.path, info.size, info.etag
         self.last_modified, self.version_id = info.last_modified, info.version_id
         self.state = FileState.STORED
 
@@ -289,7 +289,7 @@ class FileObject(FileDescription):
             max_size=max_size,
         )
         if method == "PUT":
-            self.path, self.state = path, FileState.RESERVED
+            self._path, self.state = path, FileState.RESERVED
         return signed
 
     def _writable_path(self) -> str:

@@ -167,6 +167,34 @@ class UnfinishedUpload:
     started: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the objects of a backend are: what tells its store from others, and the path in it that they are below."""
+
+    store: tuple[object, ...]
+    below: tuple[str, ...] = ()
+
+    def overlaps(self, other: "Place") -> bool:
+        """Tell whether an object may be in both."""
+        depth = min(len(self.below), len(other.below))
+        return self.store == other.store and self.below[:depth] == other.below[:depth]
+
+
+@runtime_checkable
+class PlacedObjects(Protocol):
+    """What a backend may offer besides: its place, by which a registry keeps two backends from sharing objects."""
+
+    @property
+    def place(self) -> Place:
+        """Where its objects are."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """The same, as a person would write it; never holds a secret."""
+        ...
+
+
 @runtime_checkable
 class UnfinishedUploads(Protocol):
     """What a backend may offer besides: finding and dropping what killed processes left half uploaded."""

@@ -6,10 +6,11 @@ from typing import Final
 from fastapi_filestore.errors import (
     ConfigurationError,
     DuplicateBackendError,
+    OverlappingBackendsError,
     SigningUnavailableError,
     UnknownBackendError,
 )
-from fastapi_filestore.storage.backend import SignedURL, StorageBackend
+from fastapi_filestore.storage.backend import PlacedObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.signing import Method, UrlSigner
 
 DEFAULT_KEY = "default"
@@ -33,9 +34,19 @@ class StorageRegistry:
 
         Raises:
             DuplicateBackendError: Another backend of that key is registered, and `replace` was not asked for.
+            OverlappingBackendsError: A backend of another key holds objects of this one, or the other way round. A row
+                says where its object is by key and path, so nobody would know that two of them mean the same object.
         """
         if not replace and self._backends.get(backend.key, backend) is not backend:
             raise DuplicateBackendError(backend.key, self._backends)
+        if isinstance(backend, PlacedObjects):
+            for other in self:
+                if (
+                    other.key != backend.key
+                    and isinstance(other, PlacedObjects)
+                    and other.place.overlaps(backend.place)
+                ):
+                    raise OverlappingBackendsError(backend.key, backend.url, other.key, other.url)
         self._backends[backend.key] = backend
         if default:
             self._default = backend.key

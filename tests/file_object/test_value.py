@@ -123,6 +123,30 @@ async def test_repr(file: FileObject) -> None:
     assert repr(file) == f"<FileObject 'a.txt' text/plain stored size=5 backend='memory' path={file.path!r}>"
 
 
+@pytest.mark.parametrize(("name", "value"), [("path", "b"), ("path", None), ("backend", "other"), ("backend", None)])
+async def test_a_stored_file_does_not_move(file: FileObject, name: str, value: str | None) -> None:
+    """Its place is what a row keeps of it: one that is set is refused, and not lost in silence."""
+    place = file.location
+
+    setattr(file, name, getattr(file, name))  # where it is already
+    with pytest.raises(UnsupportedContentError, match=f"The {name} of 'a.txt' can't become {value!r}.*copy_async"):
+        setattr(file, name, value)
+
+    assert file.location == place
+
+
+async def test_a_key_that_is_set_before_it_is_stored(memory: ObstoreBackend, registry: StorageRegistry) -> None:
+    """It is an object key of one's own, as the one that the constructor takes."""
+    file = FileObject(filename="a.txt", content=b"hello", registry=registry)
+    file.path, file.backend = "own/a.txt", "memory"
+    await file.save_async()
+
+    assert await (await memory.open("own/a.txt")).read() == b"hello"
+    assert file.has_own_key
+    with pytest.raises(UnsupportedContentError, match=r"An object key \(path=\) is text, and not a int"):
+        FileObject(content=b"x").path = 5  # type: ignore[assignment]  # what a program might do
+
+
 async def test_equality(file: FileObject, registry: StorageRegistry) -> None:
     """Two files are the same when backend and path are, whatever else they say."""
     same = FileObject("memory", "other name", path=file.path, registry=registry)

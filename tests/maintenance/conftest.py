@@ -38,6 +38,7 @@ from fastapi_filestore.orm.file_attributes import file_mappers
 from fastapi_filestore.orm.ledger import DELETION, LedgerAccess
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service import contention
+from tests.compiled import compiled_for
 from tests.maintenance import models
 from tests.maintenance.models import LEDGER, Base, PlainBase, QuickBase, Report
 from tests.servers.postgres import Databases, Postgres
@@ -208,11 +209,12 @@ async def site(
 def make_engine(kind: str, request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngine:
     """Return an engine of a kind, with a database of its own."""
     url = database_url(kind, request, folder)
+    options: dict[str, Any] = {"execution_options": compiled_for(url)}
     if kind == "sqlite-sync":
-        return create_engine(url, connect_args={"check_same_thread": False, "timeout": 0.2})
+        return create_engine(url, connect_args={"check_same_thread": False, "timeout": 0.2}, **options)
     if kind == "sqlite-async":
-        return create_async_engine(url, connect_args={"timeout": 0.2})
-    return create_async_engine(url) if kind == "postgres-async" else create_engine(url)
+        return create_async_engine(url, connect_args={"timeout": 0.2}, **options)
+    return create_async_engine(url, **options) if kind == "postgres-async" else create_engine(url, **options)
 
 
 def create_tables(connection: Connection) -> None:

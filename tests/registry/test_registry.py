@@ -1,11 +1,15 @@
 """Names of backends: registering, finding, forgetting, and which one is the default."""
 
+from pathlib import Path
+
 import pytest
+from obstore.store import MemoryStore
 
 from fastapi_filestore import (
     ConfigurationError,
     DuplicateBackendError,
     ObstoreBackend,
+    OverlappingBackendsError,
     SigningUnavailableError,
     StorageRegistry,
     UnknownBackendError,
@@ -73,6 +77,81 @@ def test_duplicate_key(registry: StorageRegistry) -> None:
 
     assert (caught.value.key, caught.value.known) == ("images", ("documents", "images"))
     assert registry.get_backend("images") is first
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("files", "files"),
+        ("files", "files/images"),
+        ("files/images", "files"),
+        ("files", "linked"),
+        ("s3://bucket", "s3://bucket/"),
+        ("s3://bucket", "s3://bucket/images"),
+        ("s3://bucket/a/b", "s3a://bucket/a"),
+        ("gs://bucket/images", "gs://bucket"),
+        ("az://container", "az://container/images"),
+    ],
+)
+def test_backends_of_one_place(tmp_path: Path, first: str, second: str) -> None:
+    """Two backends that would hold the same objects are refused by both names and places: each would tidy the other."""
+    registry = StorageRegistry()
+    registry.register_backend(placed("first", first, tmp_path))
+    with pytest.raises(OverlappingBackendsError, match=r"'second'.*'first'.*a prefix beside the other's") as caught:
+        registry.register_backend(placed("second", second, tmp_path))
+
+    assert (caught.value.key, caught.value.other) == ("second", "first")
+    assert len(registry) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("files", "files2"),
+        ("files/a", "files/b"),
+        ("s3://bucket/images", "s3://bucket/images2"),
+        ("s3://bucket", "s3://other"),
+        ("s3://bucket", "gs://bucket"),
+        ("memory://", "memory://"),
+    ],
+)
+def test_backends_of_different_places(tmp_path: Path, first: str, second: str) -> None:
+    """Backends beside each other are fine, however alike their names are."""
+    registry = StorageRegistry()
+    registry.register_backend(placed("first", first, tmp_path))
+    registry.register_backend(placed("second", second, tmp_path))
+
+    assert len(registry) == 2
+
+
+def test_a_bucket_of_another_store(tmp_path: Path) -> None:
+    """A bucket of the same name at another endpoint is another one; one store under two keys is the same."""
+    registry, store = StorageRegistry(), MemoryStore()
+    for port in (9000, 9001):
+        endpoint = f"http://127.0.0.1:{port}"
+        backend = ObstoreBackend(
+            f"at {port}",
+            "s3://bucket",
+            aws_endpoint=endpoint,
+            aws_access_key_id="k",
+            aws_secret_access_key="s",
+            allow_http=True,
+        )
+        registry.register_backend(backend)
+    registry.register_backend(ObstoreBackend("memory", store))
+    with pytest.raises(OverlappingBackendsError):
+        registry.register_backend(ObstoreBackend("again", store))
+
+
+def placed(key: str, where: str, folder: Path) -> ObstoreBackend:
+    """Return a backend in a bucket, or in a folder of the test's own."""
+    (folder / "files").mkdir(exist_ok=True)
+    if not (folder / "linked").exists():
+        (folder / "linked").symlink_to(folder / "files")
+    options: dict[str, str] = {}
+    if where.startswith("az:"):
+        options = {"azure_storage_account_name": "account", "azure_storage_account_key": "a2V5"}
+    return ObstoreBackend(key, where if "://" in where else folder / where, **options)
 
 
 def test_registering_the_same_again(registry: StorageRegistry) -> None:

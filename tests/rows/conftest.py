@@ -25,6 +25,7 @@ from fastapi_filestore.orm.triggers import watch_tables
 from fastapi_filestore.orm.triggers.description import DELETION_GRACE, LedgerTarget
 from fastapi_filestore.service.sweep import Swept, sweep
 from fastapi_filestore.testing import assert_no_orphans, referenced_paths
+from tests.compiled import compiled_for
 from tests.rows.models import FILED, LEDGER, Base, Document
 from tests.servers.postgres import Databases, Postgres
 
@@ -189,17 +190,21 @@ async def rows(
 def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngine:
     match request.param.split("-")[:2]:
         case ["sqlite", "sync"]:
-            sync = create_engine(f"sqlite:///{_sqlite(request, folder)}", connect_args={"check_same_thread": False})
+            url = f"sqlite:///{_sqlite(request, folder)}"
+            sync = create_engine(url, connect_args={"check_same_thread": False}, execution_options=compiled_for(url))
             begin_sqlite_properly(sync)
             return sync
         case ["sqlite", _]:
-            engine = create_async_engine(f"sqlite+aiosqlite:///{_sqlite(request, folder)}")
+            url = f"sqlite+aiosqlite:///{_sqlite(request, folder)}"
+            engine = create_async_engine(url, execution_options=compiled_for(url))
             begin_sqlite_properly(engine.sync_engine)
             return engine
         case [_, "sync"]:
-            return create_engine(_postgres(request).url("postgresql+psycopg"))
+            url = _postgres(request).url("postgresql+psycopg")
+            return create_engine(url, execution_options=compiled_for(url))
         case _:
-            return create_async_engine(_postgres(request).url("postgresql+asyncpg"))
+            url = _postgres(request).url("postgresql+asyncpg")
+            return create_async_engine(url, execution_options=compiled_for(url))
 
 
 @pytest.fixture(scope="session")

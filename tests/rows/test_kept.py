@@ -26,6 +26,7 @@ from fastapi_filestore import (
 from fastapi_filestore.orm.engines import run_on_engine
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.testing import assert_no_orphans
+from tests.compiled import compiled_for
 from tests.rows.cabinet import KINDS, PLAIN, TRIGGERED, WEEK, Cabinet, Family, path_of
 from tests.rows.conftest import Work, begin_sqlite_properly, pending
 from tests.servers.postgres import Databases
@@ -49,15 +50,18 @@ async def cabinet(request: pytest.FixtureRequest, tmp_path: Path, backend: Obsto
 
 def make_engine(request: pytest.FixtureRequest, folder: Path, kind: Family) -> Engine | AsyncEngine:
     """Return an engine of a kind with a database of its own."""
+    options: dict[str, Any] = {}
     if request.param.startswith("sqlite-async"):
-        return create_async_engine(f"sqlite+aiosqlite:///{folder}/kept.db")
-    if request.param.startswith("sqlite"):
-        return create_engine(f"sqlite:///{folder}/kept.db", connect_args={"check_same_thread": False})
-    databases: Databases = request.getfixturevalue("postgres_databases")
-    database = databases.copy("kept-triggers" if kind is TRIGGERED else "kept", kind.base.metadata.create_all)
-    if "async" in request.param:
-        return create_async_engine(database.url("postgresql+asyncpg"))
-    return create_engine(database.url("postgresql+psycopg"))
+        url = f"sqlite+aiosqlite:///{folder}/kept.db"
+    elif request.param.startswith("sqlite"):
+        url, options = f"sqlite:///{folder}/kept.db", {"connect_args": {"check_same_thread": False}}
+    else:
+        databases: Databases = request.getfixturevalue("postgres_databases")
+        database = databases.copy("kept-triggers" if kind is TRIGGERED else "kept", kind.base.metadata.create_all)
+        url = database.url("postgresql+asyncpg" if "async" in request.param else "postgresql+psycopg")
+    make: Any = create_async_engine if "async" in request.param else create_engine
+    engine: Engine | AsyncEngine = make(url, execution_options=compiled_for(url), **options)
+    return engine
 
 
 async def test_deleted_files_stay(cabinet: Cabinet) -> None:

@@ -230,7 +230,7 @@ async def test_one_odd_file_keeps_no_other_from_being_undone(rows: Rows) -> None
     async with rows.work() as work:
         await work.do(lambda s: s.add_all([Document(title=str(n), file=file) for n, file in enumerate(files)]))
         await work.do(lambda s: s.flush())
-        files[0].path = None
+        files[0]._path = None  # noqa: SLF001 - as no program could
         storages.unregister_backend("other")
         await work.rollback()
 

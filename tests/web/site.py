@@ -19,6 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from fastapi_filestore import Filestore, FilestoreSettings, StorageBackend
 from fastapi_filestore.testing import assert_no_orphans
+from tests.compiled import compiled_for
 from tests.web.models import FILED, Base, Document
 
 PROBLEM = "application/problem+json"
@@ -143,13 +144,13 @@ def _make_tables(path: Path) -> None:
 
 
 async def _async_sessions(url: str, options: dict[str, Any]) -> tuple[Any, Any]:
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, execution_options=compiled_for(url))
     return async_sessionmaker(engine, class_=AsyncSession, **options), engine.dispose
 
 
 async def _sync_sessions(url: str, options: dict[str, Any]) -> tuple[Any, Any]:
     connect = {"check_same_thread": False} if url.startswith("sqlite") else {}
-    engine = create_engine(url, connect_args=connect)
+    engine = create_engine(url, connect_args=connect, execution_options=compiled_for(url))
 
     async def end() -> None:
         await asyncio.to_thread(engine.dispose)

@@ -173,8 +173,12 @@ async def test_a_probe_lists_every_backend_that_fails(
     right = {"AWS_ACCESS_KEY_ID": seaweedfs.access_key, "AWS_SECRET_ACCESS_KEY": seaweedfs.secret_key}
     here, dead = {"AWS_ENDPOINT": seaweedfs.endpoint}, {"AWS_ENDPOINT": f"http://127.0.0.1:{dead_port}"}
     backends = {
-        "GOOD": {"URL": f"s3://{seaweedfs.bucket}/"} | s3 | right | here,
-        "FORGED": {"URL": f"s3://{seaweedfs.bucket}/"} | s3 | right | here | {"AWS_SECRET_ACCESS_KEY": "forged-secret"},
+        "GOOD": {"URL": f"s3://{seaweedfs.bucket}/good"} | s3 | right | here,
+        "FORGED": {"URL": f"s3://{seaweedfs.bucket}/forged"}
+        | s3
+        | right
+        | here
+        | {"AWS_SECRET_ACCESS_KEY": "forged-secret"},
         "BUCKETLESS": {"URL": "s3://no-such-bucket/"} | s3 | right | here,
         "DEAD": {"URL": f"s3://{seaweedfs.bucket}/"} | s3 | right | dead,
     }

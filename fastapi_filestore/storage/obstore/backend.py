@@ -19,7 +19,7 @@ from fastapi_filestore.errors import (
     StorageError,
     StoragePermissionError,
 )
-from fastapi_filestore.storage.backend import NO_METADATA, ObjectInfo, ObjectStream, SignedURL, UnfinishedUpload
+from fastapi_filestore.storage.backend import NO_METADATA, ObjectInfo, ObjectStream, Place, SignedURL, UnfinishedUpload
 from fastapi_filestore.storage.content import Content, read_content
 from fastapi_filestore.storage.keys import check_held_key, check_key
 from fastapi_filestore.storage.obstore.delete import delete_all
@@ -46,7 +46,7 @@ from fastapi_filestore.storage.obstore.reading import (
 )
 from fastapi_filestore.storage.obstore.sign import sign_url
 from fastapi_filestore.storage.obstore.sign_download import bind_answer, is_stored_so
-from fastapi_filestore.storage.obstore.stores import Connection, Store, connect
+from fastapi_filestore.storage.obstore.stores import Connection, Store, connect, place_of
 from fastapi_filestore.storage.obstore.unfinished import abort, drop_unfinished, uploads_of
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class ObstoreBackend:
             raise ConfigurationError(f"Backend {key!r}: {exc}") from None
         self._connection: Connection | None = connection
         self._location = connection.location
+        self._place = place_of(connection)
         root = self._location.root
         self._folder = None if root is None else _open_folder(key, root, connection)
 
@@ -97,6 +98,11 @@ class ObstoreBackend:
     def url(self) -> str:
         """Where its objects are; never holds a secret."""
         return self._location.url
+
+    @property
+    def place(self) -> Place:
+        """Where its objects are, to be told from other places."""
+        return self._place
 
     def __repr__(self) -> str:
         return f"ObstoreBackend(key={self._key!r}, fs={self.url!r})"

@@ -10,6 +10,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.storage.backend import Place
 from fastapi_filestore.storage.obstore.azure import build_azure
 from fastapi_filestore.storage.obstore.client import PATIENCE, has_read_timeout
 from fastapi_filestore.storage.obstore.gcs import build_gcs
@@ -64,6 +65,25 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
             f"Options ({', '.join(sorted(options))}) go with a URL; a store that is made already has its own."
         )
     return Connection(_locate(fs), fs)
+
+
+def place_of(connection: Connection) -> Place:
+    """Return where the objects of a connection are; the same bucket at another endpoint is another one."""
+    location, store = connection.location, connection.store
+    below = tuple((location.prefix or "").strip("/").split("/")) if location.prefix else ()
+    match store:
+        case S3Store():
+            endpoint = store.config.get("aws_endpoint_url_s3") or store.config.get("endpoint") or ""
+            return Place(("s3", endpoint.rstrip("/"), location.bucket), below)
+        case GCSStore():
+            return Place(("gs", location.bucket), below)
+        case AzureStore():
+            at = store.config.get("endpoint"), store.config.get("account_name")
+            return Place(("az", *at, location.bucket), below)
+        case LocalStore():
+            return Place(("file",), Path(os.path.realpath(location.root or "/")).parts)
+        case MemoryStore():
+            return Place(("memory", id(store)))
 
 
 def _connect(location: Location, options: Mapping[str, object]) -> Connection:

@@ -5,11 +5,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from operator import eq
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
-from sqlalchemy import Column, ColumnElement, Connection, Inspector, Table, false, inspect, select, tuple_, update
+from sqlalchemy import (
+    BinaryExpression,
+    Column,
+    ColumnElement,
+    Connection,
+    Inspector,
+    Table,
+    false,
+    inspect,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Mapper, Session, configure_mappers
+from sqlalchemy.sql.visitors import iterate
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
@@ -174,7 +188,7 @@ _mappers: WeakSet[Mapper[Any]] = WeakSet()
 def note_mapper(mapper: Mapper[Any]) -> None:
     """Remember a mapped class that holds files, which may inherit from one that was looked at before."""
     _mappers.add(mapper)
-    for known in (file_attributes_below, file_columns, _namesakes):
+    for known in (file_attributes_below, file_columns, _namesakes, _key_in):
         known.cache_clear()
 
 
@@ -221,9 +235,48 @@ def locked_values(session: Session, mapper: Mapper[Any], identity: Any, attribut
     return [value for _, (value,) in rows]
 
 
-def _table_of(mapper: Mapper[Any], attribute: FileAttribute) -> Any:
+def _table_of(mapper: Mapper[Any], attribute: FileAttribute) -> Table | None:
+    """Return the table of a file column, if the primary key of its class says which row of it is meant."""
     table = getattr(attribute.column, "table", None)
-    return table if isinstance(table, Table) and len(table.primary_key) == len(mapper.primary_key) else None
+    return table if isinstance(table, Table) and _key_in(mapper, table) else None
+
+
+@cache
+def _key_in(mapper: Mapper[Any], table: Table) -> tuple[tuple[int, Column[Any]], ...]:
+    """Return which parts of a class's primary key tell a row of a table, each with its column there; none if they don't.
+
+    The key of a class need not be that of its table, nor a table that inherits have the same order or the same names. Of
+    a class that joins tables, a part of its key is enough for one of them.
+    """
+    parts = [(position, _column_in(mapper, table, column)) for position, column in enumerate(mapper.primary_key)]
+    found = tuple((position, column) for position, column in parts if column is not None)
+    tells_all = len(found) == len(parts) or {column for _, column in found} >= set(table.primary_key)
+    return found if tells_all else ()
+
+
+def _column_in(mapper: Mapper[Any], table: Table, column: Column[Any]) -> Column[Any] | None:
+    """Return the column of a table that has the same value as one of a class's primary key."""
+    same, more = {column}, [column]
+    family = [*mapper.iterate_to_root(), *mapper.self_and_descendants]
+    pairs = [pair for each in family for pair in _equated(each.inherit_condition)]
+    pairs += [(column, other) for other in mapper.get_property_by_column(column).columns]
+    while more:
+        one = more.pop()
+        others = {left if right is one else right for left, right in pairs if one is left or one is right}
+        more += others - same
+        same |= others
+    of_table = {
+        each.name for each in same if isinstance(each.table, Table) and described(each.table) == described(table)
+    }
+    return next((each for each in table.columns if each.name in of_table), None)
+
+
+def _equated(condition: ColumnElement[bool] | None) -> list[tuple[Any, Any]]:
+    """Return the pairs of columns that the join of a table that inherits says to be equal."""
+    comparisons = (
+        [] if condition is None else [each for each in iterate(condition) if isinstance(each, BinaryExpression)]
+    )
+    return [(each.left, each.right) for each in comparisons if each.operator is eq]
 
 
 def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
@@ -239,9 +292,11 @@ def _locked_rows(
     attributes: Sequence[FileAttribute],
     identities: list[Any],
 ) -> Iterator[tuple[Any, Sequence[Any]]]:
-    # The key of a table that inherits has the columns of the first one's, in their order.
-    key = mapper.primary_key if table is None else tuple(table.primary_key)
-    condition = key[0].in_([one for (one,) in identities]) if len(key) == 1 else tuple_(*key).in_(identities)
+    parts = tuple(enumerate(mapper.primary_key)) if table is None else _key_in(mapper, table)
+    key, wanted = [column for _, column in parts], defaultdict[Any, list[Any]](list)
+    for identity in identities:
+        wanted[tuple(identity[position] for position, _ in parts)].append(identity)
+    condition = key[0].in_([one for (one,) in wanted]) if len(key) == 1 else tuple_(*key).in_(list(wanted))
     statement = (
         select(*key, *(attribute.column for attribute in attributes))
         .select_from(mapper.persist_selectable if table is None else table)
@@ -252,7 +307,9 @@ def _locked_rows(
     if connection.dialect.name == "sqlite":
         take_write_lock(connection, table_of(mapper))
     for row in connection.execute(statement).all():
-        yield tuple(row[: len(key)]), row[len(key) :]
+        found = tuple(row[: len(key)])
+        for identity in wanted.get(found, [found]):  # as the database spells it, if it is none that was asked for
+            yield identity, row[len(key) :]
 
 
 def take_write_lock(connection: Connection, table: Table) -> None:

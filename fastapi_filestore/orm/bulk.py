@@ -1,7 +1,8 @@
 """Bulk statements of the ORM: `insert()`, `update()` and `delete()` of rows that hold files.
 
 What an update replaces, and what a delete takes along, is read under a lock before the statement and compared with what
-the rows hold after it, so that any expression is understood.
+the rows hold after it, so that any expression is understood. The statement is held to the rows that were read: asked a
+second time, its condition may find others.
 """
 
 import re
@@ -9,8 +10,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Connection, Delete, Insert, Null, Result, Update, event, select
-from sqlalchemy.orm import Mapper, ORMExecuteState, Session
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    Connection,
+    Delete,
+    Insert,
+    Null,
+    Result,
+    Select,
+    Table,
+    Update,
+    event,
+    select,
+    tuple_,
+)
+from sqlalchemy.orm import FromStatement, Mapper, ORMExecuteState, Session
 from sqlalchemy.sql.visitors import iterate
 
 from fastapi_filestore.errors import UnsupportedStatementError
@@ -22,6 +37,7 @@ from fastapi_filestore.orm.file_attributes import (
     columns_in_database,
     file_attributes_below,
     has_file_columns,
+    key_in,
     mapper_of_table,
     stored_files,
     table_of,
@@ -36,13 +52,15 @@ REPLACING = re.compile("REPLACE |INSERT OR REPLACE ")
 UPSERTS = ("on_conflict", "on_duplicate")
 """How the clauses of the dialects that know upserts are called."""
 ON_CONFLICT_DO_NOTHING = "on_conflict_do_nothing"
+MOST_PARAMETERS = 10_000
+"""Values in one condition: below every database's limit. A statement about more rows is believed to find them again."""
 
 
 def track_bulk(state: ORMExecuteState) -> Result[Any] | None:
     """Run a bulk statement on rows with files, its bytes and bookkeeping around it; None for any other statement."""
     if not (state.is_insert or state.is_update or state.is_delete):
         return None
-    statement = cast("Insert | Update | Delete", state.statement)
+    statement = _plain(state.statement)
     mapper = state.bind_mapper or mapper_of_table(statement.table)
     if mapper is None or not (has_file_columns(mapper) if state.is_delete else file_attributes_below(mapper)):
         return None
@@ -52,7 +70,7 @@ def track_bulk(state: ORMExecuteState) -> Result[Any] | None:
 
 
 def _insert(state: ORMExecuteState, statement: Insert, mapper: Mapper[Any]) -> Result[Any] | None:
-    files = list(_given_files(state, mapper))
+    files = list(_given_files(state, statement, mapper))
     _refuse_untracked(statement, mapper, has_files=bool(files))
     if not files:
         with _refused_alternatives(writing_connection(state.session, mapper), mapper, REPLACING):
@@ -174,13 +192,13 @@ def _names_of_files(mapper: Mapper[Any]) -> set[Any]:
 def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> Result[Any]:
     session = state.session
     attributes = columns_in_database(session, mapper) if state.is_delete else file_attributes_below(mapper)
-    files = list(_given_files(state, mapper)) if state.is_update else []
+    files = list(_given_files(state, statement, mapper)) if state.is_update else []
     if files:
         store_bytes(session, {mapper: files})
     with _all_or_nothing(session, mapper):
         settle_intents(session, mapper, files)
         before = stored_files(session, mapper, _identities(state, statement, mapper), attributes)
-        result = _completed(state, statement)
+        result = _completed(state, _confined(state, statement, mapper, list(before)))
         after = stored_files(session, mapper, list(before), attributes)
         if state.is_update and before.keys() != after.keys():
             name = mapper.class_.__name__
@@ -198,25 +216,69 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
 
 def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> list[tuple[Any, ...]]:
     """Return the primary keys of the rows that a statement is about."""
-    keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-    if statement.whereclause is None and _name_their_rows(state.parameters, keys):
+    keys = _names_of_keys(mapper)
+    if _names_its_rows(state, statement, keys):
         return [tuple(row[key] for key in keys) for row in _rows(state.parameters)]
-    query = select(*(getattr(mapper.class_, key) for key in keys))
-    if statement.whereclause is not None:
-        query = query.where(statement.whereclause)
+    query = _about(statement, mapper)
     # Over the connection of the statement itself: a session may read from a replica, which lags behind.
     connection = writing_connection(state.session, mapper)
+    if connection.dialect.name == "postgresql" and _is_of_one_table(query):
+        query = query.with_for_update()  # what somebody else changes meanwhile is looked at again
     return [tuple(row) for parameters in _rows(state.parameters) for row in connection.execute(query, parameters)]
 
 
-def _name_their_rows(parameters: Any, keys: Sequence[str]) -> bool:
-    """Tell whether parameters are rows to be updated by primary key."""
-    return isinstance(parameters, list) and all(key in row for row in parameters for key in keys)
+def _names_of_keys(mapper: Mapper[Any]) -> list[str]:
+    return [mapper.get_property_by_column(column).key for column in mapper.primary_key]
 
 
-def _given_files(state: ORMExecuteState, mapper: Mapper[Any]) -> Iterator[FileObject]:
+def _names_its_rows(state: ORMExecuteState, statement: Update | Delete, keys: Sequence[str]) -> bool:
+    """Tell whether a statement's parameters are rows to be updated by primary key."""
+    is_list = statement.whereclause is None and isinstance(state.parameters, list)
+    return is_list and all(key in row for row in _rows(state.parameters) for key in keys)
+
+
+def _about(statement: Update | Delete, mapper: Mapper[Any]) -> Select[Any]:
+    """Return the query for the primary keys of the rows that a statement is about."""
+    query = select(*(getattr(mapper.class_, key) for key in _names_of_keys(mapper)))
+    return query if statement.whereclause is None else query.where(statement.whereclause)
+
+
+def _is_of_one_table(query: Select[Any]) -> bool:
+    froms = query.get_final_froms()
+    return len(froms) == 1 and isinstance(froms[0], Table)
+
+
+def _confined(
+    state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any], identities: Sequence[tuple[Any, ...]]
+) -> Update | Delete:
+    """Hold a statement to the rows that were found."""
+    parts = key_in(mapper, cast("Table", statement.table))
+    if _names_its_rows(state, statement, _names_of_keys(mapper)) or len(parts) < len(mapper.primary_key):
+        return statement
+    if len(identities) * len(parts) > MOST_PARAMETERS:
+        return statement
+    key = [_as_attribute(mapper, column) for _, column in parts]
+    found = key[0].in_([one for (one,) in identities]) if len(key) == 1 else tuple_(*key).in_(identities)
+    if state.parameters or not _is_of_one_table(_about(statement, mapper)):
+        return statement.where(found)  # its condition has parameters of its own, or joins what it is set to
+    once: Any = statement.where(found)
+    once._where_criteria = (found,)  # noqa: SLF001 - there is no other way to take a condition off
+    return cast("Update | Delete", once)
+
+
+def _as_attribute(mapper: Mapper[Any], column: Column[Any]) -> Any:
+    """Return the attribute of a column, by which SQLAlchemy finds the rows in the session, too."""
+    if column not in mapper.columns.values():
+        return column
+    attribute = getattr(mapper.class_, mapper.get_property_by_column(column).key)
+    return attribute if attribute.property.columns[0] is column else column
+
+
+def _given_files(
+    state: ORMExecuteState, statement: Insert | Update | Delete, mapper: Mapper[Any]
+) -> Iterator[FileObject]:
     """Yield the files among a statement's values, each with its backend chosen."""
-    for bind in _literals(state, mapper):
+    for bind in _literals(state, statement, mapper):
         if isinstance(bind.type, StoredObject) and bind.value is not None:
             yield from bind.type.files(bind.value)
     for row in _rows(state.parameters):
@@ -224,13 +286,15 @@ def _given_files(state: ORMExecuteState, mapper: Mapper[Any]) -> Iterator[FileOb
             yield from attribute.type.files(row.get(attribute.name, row.get(str(attribute.column.key))))
 
 
-def _literals(state: ORMExecuteState, mapper: Mapper[Any]) -> Iterable[BindParameter[Any]]:
-    statement: Any = state.statement
+def _literals(
+    state: ORMExecuteState, statement: Insert | Update | Delete, mapper: Mapper[Any]
+) -> Iterable[BindParameter[Any]]:
     if state.parameters:
         # Compiled only with the parameters it comes with; its own values can be walked.
         return (element for element in iterate(statement) if isinstance(element, BindParameter))
     dialect = writing_bind(state.session, mapper).dialect
-    binds: Mapping[BindParameter[Any], str] = statement.compile(dialect=dialect).bind_names
+    compiled: Any = statement.compile(dialect=dialect)
+    binds: Mapping[BindParameter[Any], str] = compiled.bind_names
     return binds
 
 
@@ -239,6 +303,17 @@ def _rows(parameters: Any) -> Iterable[Mapping[str, Any]]:
 
 
 def _completed(state: ORMExecuteState, statement: Insert | Update | Delete) -> Result[Any]:
+    whole: Any = statement
+    if isinstance(state.statement, FromStatement):
+        whole = state.statement._generate()  # noqa: SLF001 - a copy without what it was compiled to
+        whole.element = statement
     # What RETURNING yields is read before the next statement goes over the same connection.
-    result = state.invoke_statement()
+    result = state.invoke_statement(statement=whole)
     return result.freeze()() if len(statement.exported_columns) else result
+
+
+def _plain(statement: Any) -> Insert | Update | Delete:
+    """Return the statement that a lambda makes, or whose rows are read as those of a class."""
+    while not isinstance(statement, Insert | Update | Delete):
+        statement = statement.element if isinstance(statement, FromStatement) else statement._resolved  # noqa: SLF001
+    return statement

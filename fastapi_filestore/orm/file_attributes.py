@@ -188,7 +188,7 @@ _mappers: WeakSet[Mapper[Any]] = WeakSet()
 def note_mapper(mapper: Mapper[Any]) -> None:
     """Remember a mapped class that holds files, which may inherit from one that was looked at before."""
     _mappers.add(mapper)
-    for known in (file_attributes_below, file_columns, _namesakes, _key_in):
+    for known in (file_attributes_below, file_columns, _namesakes, key_in):
         known.cache_clear()
 
 
@@ -238,11 +238,11 @@ def locked_values(session: Session, mapper: Mapper[Any], identity: Any, attribut
 def _table_of(mapper: Mapper[Any], attribute: FileAttribute) -> Table | None:
     """Return the table of a file column, if the primary key of its class says which row of it is meant."""
     table = getattr(attribute.column, "table", None)
-    return table if isinstance(table, Table) and _key_in(mapper, table) else None
+    return table if isinstance(table, Table) and key_in(mapper, table) else None
 
 
 @cache
-def _key_in(mapper: Mapper[Any], table: Table) -> tuple[tuple[int, Column[Any]], ...]:
+def key_in(mapper: Mapper[Any], table: Table) -> tuple[tuple[int, Column[Any]], ...]:
     """Return which parts of a class's primary key tell a row of a table, each with its column there; none if they don't.
 
     The key of a class need not be that of its table, nor a table that inherits have the same order or the same names. Of
@@ -292,7 +292,7 @@ def _locked_rows(
     attributes: Sequence[FileAttribute],
     identities: list[Any],
 ) -> Iterator[tuple[Any, Sequence[Any]]]:
-    parts = tuple(enumerate(mapper.primary_key)) if table is None else _key_in(mapper, table)
+    parts = tuple(enumerate(mapper.primary_key)) if table is None else key_in(mapper, table)
     key, wanted = [column for _, column in parts], defaultdict[Any, list[Any]](list)
     for identity in identities:
         wanted[tuple(identity[position] for position, _ in parts)].append(identity)

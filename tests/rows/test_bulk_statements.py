@@ -1,9 +1,25 @@
 """Bulk statements of the ORM keep rows and bytes in step, or are refused with the remedy."""
 
+import re
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, bindparam, delete, insert, literal_column, null, select, type_coerce, update
+from sqlalchemy import (
+    JSON,
+    Connection,
+    Engine,
+    bindparam,
+    delete,
+    event,
+    func,
+    insert,
+    lambda_stmt,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -245,3 +261,74 @@ async def test_bulk_statements_count_their_sql(rows: Rows) -> None:
     # With triggers SQLite's tables are asked who else holds the files, after a look at which tables there are.
     most = 14 if not rows.has_triggers else 26 if rows.engine.dialect.name == "sqlite" else 16
     assert len(statements) <= most, statements
+
+
+async def test_a_condition_that_finds_other_rows_each_time(rows: Rows) -> None:
+    """The rows that a statement changes are those that were found, also where chance chooses them."""
+    for number in range(20):
+        await rows.add(title=str(number), file=pending(b"old"))
+    one = select(Document.id).order_by(func.random()).limit(1)
+
+    async with rows.work() as work:
+        for _ in range(5):
+            await work.do(
+                lambda s: s.execute(update(Document).where(Document.id.in_(one)).values(file=pending(b"new")))
+            )
+            await work.do(lambda s: s.execute(delete(Document).where(Document.id.in_(one))))
+        await work.commit()
+        left = await work.do(lambda s: len(s.scalars(select(Document)).all()))
+
+    assert left == len(await rows.keys()) == 15
+
+
+@pytest.mark.parametrize("rows", ["postgres-sync"], indirect=True)
+@pytest.mark.parametrize("change", ["delete", "clear", "set"])
+async def test_a_row_that_comes_between_is_left_alone(rows: Rows, change: str) -> None:
+    """What somebody else commits after the rows were found is none of the statement's."""
+    engine, late = rows.engine, list[int]()
+    assert isinstance(engine, Engine)
+    await rows.add(title="draft 1", file=pending(b"early"))
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def come_between(connection: Connection, cursor: Any, statement: str, *rest: Any) -> None:
+        if not late and re.match(r"(UPDATE documents SET file|DELETE FROM documents)(?!.*false)", statement):
+            late.append(0)
+            with Session(engine) as other:
+                other.add(row := Document(title="draft 2", file=pending(b"late")))
+                other.commit()
+                late[0] = row.id
+
+    drafts = Document.title.like("draft%")
+    given = None if change == "clear" else pending(b"new")
+    statement = (
+        delete(Document).where(drafts) if change == "delete" else update(Document).where(drafts).values(file=given)
+    )
+    async with rows.work() as work:
+        await work.do(lambda session: session.execute(statement))
+        await work.commit()
+
+    assert await rows.content(late[0]) == b"late"
+    assert len(await rows.keys()) == (2 if change == "set" else 1)
+
+
+async def test_a_statement_whose_rows_are_read_as_rows_of_the_class(rows: Rows) -> None:
+    """`select(…).from_statement(…)` and a lambda are the statement that is in them."""
+    identity = await rows.add(title="a", file=pending(b"old"))
+    new = select(Document).from_statement(insert(Document).values(title="b", file=pending(b"b")).returning(Document))
+    changed = select(Document).from_statement(
+        update(Document).where(Document.id == identity).values(file=pending(b"new")).returning(Document)
+    )
+
+    async with rows.work() as work:
+        assert [row.title for row in (await work.do(lambda s: s.scalars(new).all()))] == ["b"]
+        assert [row.id for row in (await work.do(lambda s: s.scalars(changed).all()))] == [identity]
+        await work.do(lambda s: s.execute(lambda_stmt(lambda: insert(Document).values(title="c"))))
+        await work.commit()
+    assert await rows.content(identity) == b"new"
+    assert len(await rows.keys()) == 2
+
+    async with rows.work() as work:
+        gone = select(Document).from_statement(delete(Document).returning(Document))
+        assert len(await work.do(lambda s: s.scalars(gone).all())) == 3
+        await work.commit()
+    assert await rows.keys() == set()

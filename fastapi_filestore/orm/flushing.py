@@ -134,7 +134,8 @@ def book_late_changes(session: Session) -> None:
     }
     if late:
         files = _by_mapper(late)
-        note_stored(session, [file for some in files.values() for file in some])
+        note_stored(session, [file for some in files.values() for file in some if file.is_stored])
+        _refuse_unwritten(session, late)
         for mapper, some in files.items():
             settle_intents(session, mapper, some)
         _rebook(session, flush, late)
@@ -151,8 +152,28 @@ def _late_files(flush: Flush, state: InstanceState[Any]) -> Held | None:
     return after if any(_places(after.get(at)) != _places(booked.get(at)) for at in after | booked) else None
 
 
-def _places(files: Sequence[FileObject] | None) -> list[Location]:
-    return [file.location for file in files or ()]
+def _places(files: Sequence[FileObject] | None) -> list[Location | None]:
+    return [None if file.path is None else file.location for file in files or ()]
+
+
+def _refuse_unwritten(session: Session, late: Rows) -> None:
+    """Refuse what a listener changed too late: what the database does not say now, SQLAlchemy forgets.
+
+    It writes neither what is set after its row was written, nor a row that was not to be written when another one was.
+    """
+    rows: dict[Mapper[Any], dict[Identity, InstanceState[Any]]] = defaultdict(dict)
+    for state in late:
+        rows[state.mapper][tuple(state.mapper.primary_key_from_instance(state.obj()))] = state
+    for mapper, states in rows.items():
+        for identity, held in stored_files(session, mapper, list(states), file_attributes(mapper)).items():
+            after = late[states[identity]] if identity in states else {}
+            for attribute in after.keys() & held.keys():
+                if _places(after[attribute]) != _places(held[attribute]):
+                    raise UnsupportedStatementError(
+                        f"{mapper.class_.__name__}.{attribute.name} was set by a listener when its row was written "
+                        "already, or was not to be written: SQLAlchemy would forget it. Set it in before_flush, or in "
+                        "before_insert or before_update of the row itself."
+                    )
 
 
 def _flush_of(session: Session) -> Flush:

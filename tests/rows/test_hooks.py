@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from fastapi_filestore import FileObject, SharedFileError
+from fastapi_filestore import FileObject, SharedFileError, UnsupportedStatementError
 from tests.rows.conftest import Rows, pending
 from tests.rows.models import Badge, Document, Label, Person
 
@@ -165,6 +165,48 @@ async def test_a_saved_file_that_a_mapper_event_sets_goes_with_a_rollback(rows: 
             await work.rollback()
 
     assert await rows.keys() == set()
+
+
+@pytest.mark.parametrize("new", ["none", "saved", "pending"])
+@pytest.mark.parametrize("when", ["after_insert", "after_update"])
+async def test_a_file_that_a_mapper_event_sets_too_late_is_refused(rows: Rows, when: str, new: str) -> None:
+    """SQLAlchemy writes nothing that is set after the row: its old file stays, and so does no other."""
+    identity = await rows.add(title="a", file=pending(b"old"))
+    saved = await FileObject("rows", "a.txt", content=b"saved").save_async() if new == "saved" else None
+
+    def set_late(mapper: object, connection: object, row: Document) -> None:
+        row.file = pending(b"late") if new == "pending" else saved
+
+    async with rows.work() as work:
+        with listening(Document, when, set_late):
+            if when == "after_insert":
+                await work.do(lambda s: s.add(Document(title="b", file=pending(b"b"))))
+            else:
+                await work.do(lambda s: setattr(s.get_one(Document, identity), "title", "b"))
+            with pytest.raises(UnsupportedStatementError, match=r"Document\.file was set by a listener.*before_flush"):
+                await work.commit()
+        await work.rollback()
+
+    assert await rows.content(identity) == b"old"
+    assert len(await rows.keys()) == 1
+
+
+async def test_another_row_that_a_mapper_event_changes_is_refused(rows: Rows) -> None:
+    """A row that was not to be written when another one is keeps its file: SQLAlchemy forgets the change."""
+    identity = await rows.add(title="a", file=pending(b"old"))
+
+    async with rows.work() as work:
+        other = await work.do(lambda s: s.get_one(Document, identity))
+
+        def clear(mapper: object, connection: object, row: Document) -> None:
+            other.file = None
+
+        with listening(Document, "before_insert", clear), pytest.raises(UnsupportedStatementError, match="listener"):
+            await work.do(lambda s: s.add(Document(title="b")))
+            await work.commit()
+        await work.rollback()
+
+    assert await rows.content(identity) == b"old"
 
 
 async def test_a_file_that_a_listener_shares_at_the_commit_is_refused(rows: Rows) -> None:

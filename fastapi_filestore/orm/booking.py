@@ -1,8 +1,10 @@
 """Before rows are written: bytes complete, intents settled, replaced files booked with the deletions that follow."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import IntentLostError, PendingContentError, StaleFileError
@@ -10,12 +12,15 @@ from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.bookkeeping import Book, current_book, disown, note_stored, own, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
-from fastapi_filestore.orm.engines import Room
+from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.file_attributes import keeper_of
 from fastapi_filestore.orm.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
 from fastapi_filestore.orm.reservations import drop_reservations
 from fastapi_filestore.orm.transfer import Claimed, store
+
+SNAPSHOTS = {"REPEATABLE READ", "SERIALIZABLE"}
+"""Levels of isolation at which PostgreSQL shows a transaction one moment of the past."""
 
 CONNECTED = "fastapi_filestore.connected"
 """Set in a session's info while its transaction has a connection."""
@@ -79,10 +84,34 @@ def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileOb
             f"{some.filename!r} was stored for another database, whose ledger would delete it: make a new FileObject "
             "for this one."
         )
-    if not access.ledger.settle(writing_connection(session, mapper), claims):
-        drop_reservations(access)
-        raise IntentLostError(some.filename)
+    connection = writing_connection(session, mapper)
+    if unseen := access.ledger.settle(connection, claims):
+        if not _sees_the_past(connection):
+            drop_reservations(access)
+            raise IntentLostError(some.filename)
+        current_book(session).owed.update(dict.fromkeys(unseen, access))
     current_book(session).settled |= claims.keys()
+
+
+def _sees_the_past(connection: Connection) -> bool:
+    """Tell whether a transaction sees nothing that was committed after it began, such as the intents of its uploads."""
+    # Elsewhere a statement that removes rows sees the newest ones.
+    return connection.dialect.name == "postgresql" and connection.get_isolation_level() in SNAPSHOTS
+
+
+def renew_owed(session: Session) -> None:
+    """Keep sweepers, before the commit, from what the transaction could not settle: its intents go when it has ended.
+
+    Raises:
+        IntentLostError: A sweeper was faster.
+    """
+    book = whole_book(session)
+    for access in dict.fromkeys(book.owed.values()):
+        owed = {at: book.fresh[at] for at, other in book.owed.items() if other == access}
+        renew = partial(access.ledger.renew, locations=owed)
+        if await_in_session(run_on_engine(access.engine, renew, Room.BESIDE_POOL)) < len(owed):
+            drop_reservations(access)
+            raise IntentLostError(next(iter(owed.values())).filename)
 
 
 def book_changes(session: Session, changes: Mapping[Mapper[Any], Iterable[Change]]) -> None:

@@ -25,7 +25,8 @@ class Book:
     `fresh` are those whose bytes it stored. `references` counts, for each file, the places in rows that came to hold it
     less those that ceased to; `mappers` are the classes of these rows. `settled` are those whose upload intents it
     removed, `intended` those whose deletion intents it wrote (None: and took back), `forgettable` those that are gone
-    while their intents are still there. `lost` are those that a place in a row of some mapped class ceased to hold,
+    while their intents are still there, `owed` those whose upload intents it could not see, and are to be removed once it
+    is committed. `lost` are those that a place in a row of some mapped class ceased to hold,
     wherever they went. `regained` are those that no row held, and that were taken back before they were deleted.
     `purged` are those that are not to be kept though the ledger keeps others; with `purges` none is. `spared` are those
     that other rows hold as well.
@@ -38,6 +39,7 @@ class Book:
     settled: set[Location] = field(default_factory=set)
     intended: dict[Location, LedgerAccess | None] = field(default_factory=dict)
     forgettable: dict[Location, LedgerAccess | None] = field(default_factory=dict)
+    owed: dict[Location, LedgerAccess] = field(default_factory=dict)
     lost: dict[Location, Mapper[Any]] = field(default_factory=dict)
     regained: set[Location] = field(default_factory=set)
     purged: set[Location] = field(default_factory=set)
@@ -61,6 +63,7 @@ class Book:
         self.settled |= inner.settled
         self.intended.update(inner.intended)
         self.forgettable.update(inner.forgettable)
+        self.owed.update(inner.owed)
         self.lost.update(inner.lost)
         self.regained |= inner.regained
         self.purged |= inner.to_purge()

@@ -93,7 +93,7 @@ def _wait_for_another(book: Book) -> None:
 def _follow_commit(book: Book) -> None:
     unreferenced = {at: file for at, file in book.unreferenced().items() if not book.outlasts(at)}
     try:
-        if unreferenced or book.forgettable:
+        if unreferenced or book.forgettable or book.owed:
             await_in_session(finish(_clear_away(book, unreferenced), patience=PATIENCE))
     finally:
         for file in unreferenced.values():
@@ -104,7 +104,8 @@ def _follow_commit(book: Book) -> None:
 
 async def _clear_away(book: Book, unreferenced: Mapping[Location, FileObject]) -> None:
     gone = await discard(await _doomed(book, unreferenced))
-    await _forget({at: book.intended.get(at) for at in gone} | book.forgettable)
+    owed = {at: access for at, access in book.owed.items() if at in gone or at not in unreferenced}
+    await _forget({at: book.intended.get(at) for at in gone} | owed | book.forgettable)
 
 
 async def _doomed(book: Book, unreferenced: Mapping[Location, FileObject]) -> dict[Location, FileObject]:

@@ -34,7 +34,7 @@ from fastapi_filestore.file_object import Location
 from fastapi_filestore.file_object.record import path_of
 from fastapi_filestore.orm.file_attributes import file_mappers, take_write_lock
 from fastapi_filestore.orm.held_paths import rows_holding
-from fastapi_filestore.orm.ledger import Ledger
+from fastapi_filestore.orm.ledger import Ledger, ledger_of
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.tables import file_columns_of
 
@@ -150,19 +150,31 @@ A table that is missing is looked for each time.
 """
 
 
+def ledgers_in(connection: Connection, tables: Iterable[Table]) -> list[Ledger]:
+    """Return the ledgers beside some tables that a database has."""
+    ledgers = [one for one in dict.fromkeys(ledger_of(table.metadata) for table in tables) if one is not None]
+    there = _there(connection, [ledger.table for ledger in ledgers])
+    return [ledger for ledger in ledgers if there[ledger.table][1]]
+
+
 def _columns_on(connection: Connection, tables: Iterable[Table]) -> list[Column[Any]]:
     """Return the file columns that a database has, each once, however many classes describe its table."""
+    found: dict[tuple[str | None, str, str], Column[Any]] = {}
+    for table, (place, columns) in _there(connection, tables).items():
+        for name in file_columns_of(table):
+            if name in columns:
+                found.setdefault((*place, name), next(one for one in table.columns if one.name == name))
+    return list(found.values())
+
+
+def _there(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, tuple[Place, frozenset[str]]]:
+    """Return of some tables their places in a database, and the names of the columns that they have there."""
     translated: Mapping[str | None, str | None] = connection.get_execution_options().get("schema_translate_map") or {}
     seen = _present.setdefault(connection.dialect, {})
     places = {table: (translated.get(table.schema, table.schema), table.name) for table in tables}
     if unknown := {place for place in places.values() if place not in seen}:
         seen.update(_look_for(inspect(connection), unknown))
-    found: dict[tuple[str | None, str, str], Column[Any]] = {}
-    for table, place in places.items():
-        for name in file_columns_of(table):
-            if name in seen.get(place, ()):
-                found.setdefault((*place, name), next(one for one in table.columns if one.name == name))
-    return list(found.values())
+    return {table: (place, seen.get(place, frozenset())) for table, place in places.items()}
 
 
 def _look_for(database: Inspector, places: Collection[Place]) -> Columns:

@@ -106,13 +106,20 @@ class Ledger:
         """Write upload intents."""
         self._write(connection, [(backend, path) for path in paths], kind=UPLOAD, after=self.min_age)
 
-    def settle(self, connection: Connection, locations: Iterable[Location]) -> bool:
-        """Remove upload intents; False if any of them was gone, so that a sweeper may have the object."""
+    def settle(self, connection: Connection, locations: Iterable[Location]) -> set[Location]:
+        """Remove upload intents, and return those that the transaction does not see: a sweeper may have the objects."""
         wanted = set(locations)
         if len(wanted) == 1:
             [(backend, path)] = wanted
-            return connection.execute(self._settling, {"backend": backend, "path": path}).rowcount == 1
-        return sum(self._remove(connection, wanted, self.table.c.kind == UPLOAD)) == len(wanted)
+            found = connection.execute(self._settling, {"backend": backend, "path": path}).rowcount
+            return set() if found == 1 else wanted
+        if not connection.dialect.delete_returning:
+            return set() if sum(self._remove(connection, wanted, self.table.c.kind == UPLOAD)) == len(wanted) else wanted
+        columns = self.table.c
+        for backend, paths in _by_backend(wanted):
+            removing = self._at(delete(self.table), backend, paths).where(columns.kind == UPLOAD)
+            wanted -= {(backend, path) for path in connection.scalars(removing.returning(columns.path))}
+        return wanted
 
     @cached_property
     def _settling(self) -> Delete:
@@ -159,14 +166,17 @@ class Ledger:
         """
         return self.triggers and dialect.name == "sqlite"
 
-    def renew(self, connection: Connection, locations: Iterable[Location]) -> None:
-        """Let upload intents fall due later: their uploads take long."""
-        for backend, paths in _by_backend(locations):
+    def renew(self, connection: Connection, locations: Iterable[Location]) -> int:
+        """Let upload intents fall due later, since their uploads take long, and return of how many that is true."""
+        renewed = (
             connection.execute(
                 self._at(update(self.table), backend, paths)
                 .where(self.table.c.kind == UPLOAD)
                 .values(due_at=database_time() + self.min_age)
             )
+            for backend, paths in _by_backend(locations)
+        )
+        return sum(result.rowcount for result in renewed)
 
     def _write(
         self,

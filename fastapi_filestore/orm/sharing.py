@@ -5,13 +5,13 @@ and for every path of somebody else's form that one ceases to hold, the rows are
 transactions take for it, too. The store is asked before, for no lock is held during a store call.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, inspect, update
+from sqlalchemy import Connection, Engine, Table, update
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session
 
@@ -22,9 +22,8 @@ from fastapi_filestore.orm.bookkeeping import Book, current_book, open_book, who
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room, has_room, run_on_engine
 from fastapi_filestore.orm.file_attributes import mapper_of_table, table_of
-from fastapi_filestore.orm.holders import condemn, lock, places_holding, tables_with_files
-from fastapi_filestore.orm.ledger import Ledger, LedgerAccess, deletions_of, ledger_of, ledger_of_class
-from fastapi_filestore.orm.tables import is_in_database
+from fastapi_filestore.orm.holders import condemn, ledgers_in, lock, places_holding, tables_with_files
+from fastapi_filestore.orm.ledger import Ledger, LedgerAccess, ledger_of_class
 from fastapi_filestore.storage.keys import is_generated
 
 Files = Mapping[Location, FileObject]
@@ -80,17 +79,22 @@ def _refuse_gains(session: Session, book: Book, gained: Files, *, also: Collecti
     """Refuse what is another row's, or garbage, as of now; return what rows hold of the others that are asked for."""
     # The rows first, then the ledger, then the store: whoever lets a path go commits its intent with that, and forgets
     # the intent when the object is gone.
-    held = set[Location]()
-    for connection, tables in _connections(session, book).items():
-        places = places_holding(connection, tables, [*gained, *also])
-        if shared := next((at for at in gained if places[at] > 1), None):
-            raise SharedFileError(gained[shared].filename)
-        held |= places.keys()
-    for connection, ledger in _ledgers(session, book):
-        # What a row of the transaction lost was no garbage before: a trigger took it for some, as it does.
-        if known := ledger.known(connection, gained.keys() - book.intended.keys() - book.lost.keys()):
-            raise StaleFileError(gained[known.pop()].filename)
-    return held & set(also)
+    databases, places = _connections(session), Counter[Location]()
+    for connection, tables in databases.items():
+        places += places_holding(connection, tables, [*gained, *also])
+    if shared := next((at for at in gained if places[at] > 1), None):
+        raise SharedFileError(gained[shared].filename)
+    # What a row of the transaction lost was no garbage before: a trigger took it for some, as it does.
+    strange = gained.keys() - book.intended.keys() - book.lost.keys()
+    written = {writing_connection(session, mapper) for mapper in book.mappers}
+    for connection, tables in databases.items() if strange else ():
+        for ledger in ledgers_in(connection, tables):
+            known = ledger.known(connection, strange)
+            if connection in written and ledger.keep_deleted:
+                known -= ledger.take_back(connection, known)  # of another base: that of the row itself was asked before
+            if known:
+                raise StaleFileError(gained[known.pop()].filename)
+    return places.keys() & set(also)
 
 
 def _refuse_missing(gained: Files) -> None:
@@ -145,14 +149,9 @@ async def condemn_own(session: Session, own: Collection[Location], *, is_inner: 
 def _condemn(
     connection: Connection, *, tables: Sequence[Table], locations: Collection[Location], is_told: bool
 ) -> tuple[set[Location], list[Ledger]]:
-    ledgers = _ledgers_in(connection, tables) if is_told else []
+    ledgers = ledgers_in(connection, tables) if is_told else []
     held = condemn(connection, ledgers, locations, lambda: set(places_holding(connection, tables, locations)))
     return held, ledgers
-
-
-def _ledgers_in(connection: Connection, tables: Iterable[Table]) -> list[Ledger]:
-    inspector, found = inspect(connection), dict.fromkeys(ledger_of(table.metadata) for table in tables)
-    return [ledger for ledger in found if ledger is not None and is_in_database(inspector, ledger.table)]
 
 
 def _engines(session: Session) -> Mapping[Engine, list[Table]]:
@@ -167,22 +166,14 @@ def _engines(session: Session) -> Mapping[Engine, list[Table]]:
 # -- where to ask ----------------------------------------------------------------------------------------
 
 
-def _ledgers(session: Session, book: Book) -> Iterator[tuple[Connection, Ledger]]:
-    found: dict[tuple[Connection, Ledger], None] = {}
-    for mapper in book.mappers:
-        if (ledger := ledger_of_class(mapper)) is not None and deletions_of(session, mapper) is not None:
-            found[writing_connection(session, mapper), ledger] = None
-    return iter(found)
-
-
-def _connections(session: Session, book: Book) -> Mapping[Connection, list[Table]]:
-    """Return the tables that may hold a file of the transaction: of its bases, or in its databases."""
-    written = [writing_bind(session, mapper) for mapper in book.mappers]
-    own = {mapper.local_table.metadata for mapper in book.mappers if isinstance(mapper.local_table, Table)}
+def _connections(session: Session) -> Mapping[Connection, list[Table]]:
+    """Return the tables that may hold a file of the transaction, in whichever database of the session they are."""
+    own = {
+        mapper.local_table.metadata for mapper in whole_book(session).mappers if isinstance(mapper.local_table, Table)
+    }
     found: dict[Connection, list[Table]] = defaultdict(list)
-    for table, place, bind in _places(session, tables_with_files(*own)):
-        if bind in written or table.metadata in own:
-            found[session.connection(bind_arguments=place)].append(table)
+    for table, place, _ in _places(session, tables_with_files(*own)):
+        found[session.connection(bind_arguments=place)].append(table)
     return found
 
 

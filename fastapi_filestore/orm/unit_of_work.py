@@ -20,7 +20,7 @@ from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.booking import CONNECTED, purge_files, spare_moved_files
+from fastapi_filestore.orm.booking import CONNECTED, purge_files, renew_owed, spare_moved_files
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.commits import forget_commits, watch_commits
@@ -76,9 +76,14 @@ def _store_before_rows(session: Session, transaction: SessionTransaction) -> Non
 def _check_after_rows(session: Session, context: UOWTransaction) -> None:
     book_late_changes(session)
     if session.info.get(_COMMITTING):
-        settle_sharing(session)
-        spare_moved_files(session)
-        purge_files(session)
+        _settle(session)
+
+
+def _settle(session: Session) -> None:
+    settle_sharing(session)
+    spare_moved_files(session)
+    purge_files(session)
+    renew_owed(session)
 
 
 @event.listens_for(Mapper, "before_insert")
@@ -136,9 +141,7 @@ def _check_sharing(session: Session) -> None:
     # Fires for a savepoint, too, where a file may still be on its way from one row to another.
     if session.get_nested_transaction() is None:
         session.flush()
-        settle_sharing(session)
-        spare_moved_files(session)
-        purge_files(session)
+        _settle(session)
         session.info[_COMMITTING] = True  # others who listen may still change rows
 
 

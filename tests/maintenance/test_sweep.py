@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.schema import DropTable
 
 from fastapi_filestore import LedgerMissingError, ObstoreBackend, StorageError, StorageUnavailableError, storages
-from fastapi_filestore.orm.ledger import database_time
+from fastapi_filestore.orm.ledger import ABANDONED, DELETION, UPLOAD, database_time
 from fastapi_filestore.service import contention
 from fastapi_filestore.service import sweep as sweeper
 from fastapi_filestore.service.sweep import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LEASE_SECONDS, retry_delay
@@ -86,6 +86,19 @@ async def test_a_missing_object_is_fine(site: Site) -> None:
 
     assert [(one.attempts, one.error) for one in swept] == [(1, None)] * 2
     assert await site.intents() == set()
+
+
+@pytest.mark.parametrize("kind", [UPLOAD, ABANDONED, DELETION])
+async def test_what_a_row_holds_stays(site: Site, kind: str) -> None:
+    """Whatever an intent says, the rows are asked: one that came back, or that an intent was left of, has its file."""
+    row = await site.add()
+    values = {"backend": "shelf", "path": row.file.path, "kind": kind, "due_at": 0}
+    await site.execute(insert(LEDGER.table).values(values))
+
+    assert await site.sweep() == []
+
+    assert site.objects() == {row.file.path}
+    assert await site.intents() & {row.file.path} == set()
 
 
 async def test_batches(site: Site) -> None:

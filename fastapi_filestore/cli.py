@@ -51,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--grace", type=_hours, default=DEFAULT_GRACE, metavar="HOURS", help="age of garbage (24)")
     audit.add_argument("--fix", action="append", default=[], choices=sorted(FIXABLE), help="put this kind right")
     audit.add_argument("--backend", action="append", help="a backend to look for orphans in (those of the columns)")
-    audit.add_argument("--at-most", type=int, metavar="N", help="orphans of a backend that may go (100, or 1 %% of it)")
+    audit.add_argument(
+        "--at-most", type=_count, metavar="N", help="orphans of a backend that may go (100, or 1 %% of it)"
+    )
     audit.add_argument("--after", metavar="CURSOR", help="go on where an audit was cut short")
     return top
 
@@ -66,7 +68,16 @@ def _add_command(commands: Any, name: str, meaning: str) -> argparse.ArgumentPar
 
 
 def _hours(text: str) -> timedelta:
-    return timedelta(hours=float(text))
+    try:
+        return timedelta(hours=float(text))
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours") from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return int(text)
 
 
 def load(place: str) -> Filestore:

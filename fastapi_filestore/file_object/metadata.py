@@ -1,11 +1,14 @@
 """A file's metadata: a dict of texts that tells whoever watches it that it changed in place."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeAlias
 from weakref import WeakValueDictionary
 
 from fastapi_filestore.errors import UnsupportedContentError
 
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What Python has in text and JSON in a database has not."""
 Repeat: TypeAlias = Callable[[Any], object]
 """Makes a change once more, in another description of the same file."""
 Watcher: TypeAlias = "Callable[[Metadata, Repeat], None]"
@@ -27,6 +30,10 @@ def checked_metadata(values: Any) -> dict[str, str]:
             )
         if not isinstance(value, str):
             raise UnsupportedContentError(f"Metadata maps text to text, but {name!r} is a {type(value).__name__}.")
+        if NO_TEXT.search(name + value):
+            raise UnsupportedContentError(
+                f"The metadata {name!a} has a NUL or half a surrogate pair, which no database takes: leave it out."
+            )
     return dict(values)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from fastapi_filestore.errors import UnreadableFileError
 from fastapi_filestore.file_object.description import FileState, Unreadable
+from fastapi_filestore.file_object.metadata import NO_TEXT
 from fastapi_filestore.file_object.value import FileObject
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE, is_media_type
 from fastapi_filestore.storage.keys import HeldKey
@@ -165,7 +166,7 @@ def unreadable_file(value: object, problem: str, *, registry: StorageRegistry = 
 def _text(value: object) -> str:
     # advanced-alchemy keeps any JSON there.
     text = value if isinstance(value, str) else json.dumps(value)
-    return HALF_A_PAIR.sub("\N{REPLACEMENT CHARACTER}", text)
+    return NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _moment(timestamp: object) -> datetime | None:

@@ -30,7 +30,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.ledger import ledger_of
 from fastapi_filestore.orm.stored_object import StoredObject
-from fastapi_filestore.orm.tables import file_columns_of
+from fastapi_filestore.orm.tables import file_columns_of, schema_in
 
 ROWS_AT_ONCE = 500
 """Primary keys in one IN list: below every database's limit of parameters."""
@@ -147,8 +147,8 @@ def _is_of(keeper: Mapper[Any], database: Inspector) -> bool:
     table = keeper.local_table
     if not isinstance(table, Table) or (ledger := ledger_of(table.metadata)) is None:
         return False
-    there = {column["name"] for column in database.get_columns(table.name, schema=table.schema)}
-    has_ledger: bool = database.has_table(ledger.table.name, schema=ledger.table.schema)
+    there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database, table))}
+    has_ledger: bool = database.has_table(ledger.table.name, schema=schema_in(database, ledger.table))
     return has_ledger and {column.name for column in table.columns} <= there
 
 
@@ -159,7 +159,7 @@ def columns_in_database(session: Session, mapper: Mapper[Any]) -> Sequence[FileA
     database = inspect(writing_connection(session, mapper))
     found: dict[tuple[str | None, str, str], FileAttribute] = {}
     for table in namesakes:
-        there = {column["name"] for column in database.get_columns(table.name, schema=table.schema)}
+        there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database, table))}
         for column in table.columns:
             if isinstance(column.type, StoredObject) and column.name in there:
                 place = (table.schema, table.name, column.name)

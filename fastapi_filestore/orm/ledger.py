@@ -114,7 +114,9 @@ class Ledger:
             found = connection.execute(self._settling, {"backend": backend, "path": path}).rowcount
             return set() if found == 1 else wanted
         if not connection.dialect.delete_returning:
-            return set() if sum(self._remove(connection, wanted, self.table.c.kind == UPLOAD)) == len(wanted) else wanted
+            return (
+                set() if sum(self._remove(connection, wanted, self.table.c.kind == UPLOAD)) == len(wanted) else wanted
+            )
         columns = self.table.c
         for backend, paths in _by_backend(wanted):
             removing = self._at(delete(self.table), backend, paths).where(columns.kind == UPLOAD)

@@ -286,6 +286,14 @@ def _watch(attribute: InstrumentedAttribute[Any], column_type: StoredObject) -> 
 
 
 @event.listens_for(Mapper, "mapper_configured")
+def _watch_or_refuse(mapper: Mapper[Any], class_: type) -> None:
+    try:
+        _watch_file_attributes(mapper, class_)
+    except ConfigurationError:
+        mapper.configured = False  # else nobody would hear of it again, and the class be used as it is
+        raise
+
+
 def _watch_file_attributes(mapper: Mapper[Any], class_: type) -> None:
     for prop in mapper.column_attrs:
         column = prop.columns[0]

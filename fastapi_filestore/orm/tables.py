@@ -1,6 +1,8 @@
 """Whether a database has a table as it is described."""
 
-from sqlalchemy import Inspector, Table
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, Engine, Inspector, Table
 
 from fastapi_filestore.orm.stored_object import StoredObject
 
@@ -12,12 +14,27 @@ def file_columns_of(table: Table) -> list[str]:
 
 def is_in_database(database: Inspector, table: Table) -> bool:
     """Tell whether a table, or a view that is read as one, is in a database with all of its file columns."""
-    if not database.has_table(table.name, schema=table.schema):
+    schema = schema_in(database, table)
+    if not database.has_table(table.name, schema=schema):
         return False
-    columns = {column["name"] for column in database.get_columns(table.name, schema=table.schema)}
+    columns = {column["name"] for column in database.get_columns(table.name, schema=schema)}
     return columns.issuperset(file_columns_of(table))
 
 
 def is_view(database: Inspector, table: Table) -> bool:
     """Tell whether a table is a view: it shows rows of other tables, which are not to be counted twice."""
-    return table.name in database.get_view_names(schema=table.schema)
+    return table.name in database.get_view_names(schema=schema_in(database, table))
+
+
+def schema_in(database: Inspector, table: Table) -> str | None:
+    """Return the schema that a table has in a database, which its `schema_translate_map` may have another name for."""
+    return _names_in(database.bind).get(table.schema, table.schema)
+
+
+def is_translated(engine: Engine) -> bool:
+    """Tell whether an engine has another name for a schema."""
+    return bool(_names_in(engine))
+
+
+def _names_in(bind: Engine | Connection) -> Mapping[str | None, str | None]:
+    return bind.get_execution_options().get("schema_translate_map") or {}

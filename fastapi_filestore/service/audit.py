@@ -55,6 +55,8 @@ from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 DEFAULT_GRACE = timedelta(hours=24)
 """How old an object must be to be an orphan: older than any upload with its transaction, with or without a ledger."""
+LONGEST_GRACE = 100 * 365 * 86400.0
+"""Seconds: nothing in a store is older."""
 
 REFERENCES_AT_ONCE = 200
 
@@ -97,7 +99,7 @@ class Audit:
 
     def __post_init__(self) -> None:
         Position.decode(self.cursor)
-        self._grace = timedelta(seconds=seconds_of("grace", self.grace))
+        self._grace = timedelta(seconds=min(seconds_of("grace", self.grace), LONGEST_GRACE))
         if isinstance(self.fix, str):
             raise ConfigurationError(f"An audit fixes several kinds of findings: say fix=[{self.fix!r}].")
         if unfixable := sorted(set(self.fix) - FIXABLE):

@@ -9,6 +9,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from fastapi_filestore.file_object.record import spellings
+from fastapi_filestore.orm.tables import is_translated
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.service.coverage import Coverage, limit_of
 from fastapi_filestore.service.inventory import Inventory
@@ -82,6 +83,14 @@ class OrphanSearch:
     async def keep_if_in_doubt(self, coverage: Coverage, after: Location, at_most: int | None) -> None:
         """Decide of each backend whether its orphans may be deleted, before the first one is."""
         coverage.keep_for_unknown(coverage.backends)
+        # One schema of several, such as one tenant's, says nothing of the others.
+        schemas = [one.engine for one in self.known.databases if is_translated(one.engine)]
+        if len(schemas) == 1:
+            coverage.keep(
+                coverage.backends,
+                "the engine has a schema_translate_map, and rows in other schemas may hold them: name their engines, "
+                "also={engine: Base.metadata}.",
+            )
         for key in coverage.backends:
             if key >= after.backend and key not in coverage.kept:
                 start, objects = max(after, Location(key, "")), await self.stock.count_objects(key)

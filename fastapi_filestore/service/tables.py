@@ -13,7 +13,7 @@ from fastapi_filestore.file_object.record import path_of
 from fastapi_filestore.orm.file_attributes import file_mappers
 from fastapi_filestore.orm.holders import condemn
 from fastapi_filestore.orm.ledger import Ledger, ledger_of
-from fastapi_filestore.orm.tables import file_columns_of, is_in_database
+from fastapi_filestore.orm.tables import file_columns_of, is_in_database, schema_in
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.service.findings import RowIdentity
 from fastapi_filestore.service.references import FileTable, Location
@@ -167,7 +167,9 @@ async def _described(
 
     def with_ledgers(connection: Connection) -> Database:
         inspector = inspect(connection)
-        there = (one for one in found.ledgers if inspector.has_table(one.table.name, schema=one.table.schema))
+        there = (
+            one for one in found.ledgers if inspector.has_table(one.table.name, schema=schema_in(inspector, one.table))
+        )
         return replace(found, ledgers=tuple(there))
 
     return await run_despite_others(engine, with_ledgers)

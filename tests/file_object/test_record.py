@@ -66,6 +66,13 @@ def test_missing_keys(registry: StorageRegistry, record: dict[str, Any]) -> None
     assert (file.size, file.etag, file.last_modified, file.metadata) == (None, None, None, {})
 
 
+def test_metadata_that_no_database_takes(registry: StorageRegistry) -> None:
+    """What a row of SQLite may hold all the same is read as what every database can hold."""
+    file = from_record(ADVANCED_ALCHEMY | {"metadata": {"nul\0": "a\0b", "half": "\ud83d!"}}, registry=registry)
+
+    assert file.metadata == {"nul\ufffd": "a\ufffdb", "half": "\ufffd!"}
+
+
 def test_metadata_that_is_not_text(registry: StorageRegistry) -> None:
     """Other JSON that advanced-alchemy kept as metadata is read as its text."""
     file = from_record(ADVANCED_ALCHEMY | {"metadata": {"n": 1, "list": ["a"], "none": None}}, registry=registry)

@@ -45,7 +45,10 @@ def test_refused_content_types(content_type: str) -> None:
         FileObject(filename="a.txt", content_type=content_type)
 
 
-@pytest.mark.parametrize("metadata", [{"n": 1}, {"none": None}, {"bytes": b"x"}, {"nested": {"a": "b"}}])
+@pytest.mark.parametrize(
+    "metadata",
+    [{"n": 1}, {"none": None}, {"bytes": b"x"}, {"nested": {"a": "b"}}, {"nul": "a\0b"}, {"half": "\ud83d"}],
+)
 def test_refused_metadata(metadata: Any) -> None:
     """Metadata that is not text is refused when the file is made, and the key is named."""
     with pytest.raises(UnsupportedContentError, match=repr(next(iter(metadata)))):

@@ -184,6 +184,24 @@ def test_a_row(folder: Path, run: Command) -> None:
     assert output.splitlines()[1] == "missing  shelf:ab/gone  scans.file me, 7  The object is missing."
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--grace", "inf"), ("--grace", "nan"), ("--grace", "1e12"), ("--grace", "day"), ("--at-most", "-1")],
+)
+def test_a_number_that_is_none(run: Command, capsys: pytest.CaptureFixture[str], option: str, value: str) -> None:
+    """A number that can't be meant is refused by name, before anything is read."""
+    with pytest.raises(SystemExit) as caught:
+        run("audit", f"{option}={value}")
+
+    assert caught.value.code == 2
+    assert f"argument {option}: {value!r} is no number" in capsys.readouterr().err
+
+
+def test_a_very_long_grace(run: Command) -> None:
+    """Nothing is older than a century, and nothing is found."""
+    assert run("audit", "--grace", "1e8")[0] == ""
+
+
 def test_the_grace(run: Command) -> None:
     """The age of garbage is given in hours."""
     assert run("audit", "--grace", str(OLD / timedelta(hours=1) + 1))[0] == ""

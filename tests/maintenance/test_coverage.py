@@ -7,10 +7,12 @@ from weakref import WeakSet
 import pytest
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.schema import CreateSchema
 
 from fastapi_filestore import ConfigurationError, FileObject, Filestore, Finding, FindingKind, StoredObject, audit
+from fastapi_filestore.orm.engines import run_on_engine
 from fastapi_filestore.service.coverage import limit_of
-from tests.maintenance.conftest import OLD, Site, briefly, pending
+from tests.maintenance.conftest import OLD, Site, briefly, create_tables, pending
 from tests.maintenance.models import Base, Photo, Report
 
 SITES = ["sqlite-async", "postgres-sync"]
@@ -97,6 +99,31 @@ async def test_a_second_database(site: Site, stranger: type[Any], tmp_path: Path
     assert both.coverage.tables == ["clips", "photos", "reports", "scans", "strangers"]
     assert site.objects() == {held}
     engine.dispose()
+
+
+@pytest.mark.parametrize("site", ["postgres-sync", "postgres-async"], indirect=True)
+async def test_one_schema_of_several(site: Site) -> None:
+    """Of tenants in schemas of their own each can be audited; orphans go when all of them are asked."""
+    tenants = list[Site]()
+    for name in ("one", "two"):
+        await site.execute(CreateSchema(name))
+        tenant = Site(site.engine.execution_options(schema_translate_map={None: name}), site.backend, site.root)
+        await run_on_engine(tenant.plain, create_tables)
+        tenants.append(tenant)
+    mine, held = [(await tenant.add()).file.path for tenant in tenants]
+    for path in (mine, held):
+        old(site, path)
+    site.place("ab/old")
+
+    alone = [one async for one in audit(tenants[0].engine, Report, fix=["orphan"])]
+    orphans = [one for one in alone if one.kind is FindingKind.ORPHAN]
+    assert {(one.path, one.fixed) for one in orphans} == {("ab/old", False), (held, False)}
+    assert all("schema_translate_map" in one.detail for one in orphans)
+
+    together = audit(tenants[0].engine, Report, fix=["orphan"], also={tenants[1].engine: Report})
+    found = [one async for one in together if one.kind is FindingKind.ORPHAN]
+    assert briefly(found) == [("orphan", "ab/old", True)]
+    assert site.objects() == {mine, held}
 
 
 @pytest.mark.parametrize("site", ["sqlite-sync"], indirect=True)

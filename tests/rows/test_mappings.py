@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column, registry
 from sqlalchemy.types import TypeDecorator
 
@@ -230,6 +231,26 @@ def test_a_file_as_a_default_is_refused(default: dict[str, Any]) -> None:
     """Rows that get a default would share one object, and lose it with the first of them."""
     with pytest.raises(ConfigurationError, match=r"users\.avatar has a .*default|users\.avatar has a onupdate"):
         _map(StoredObject("rows"), default)
+
+
+def test_a_mapping_that_is_refused_stays_refused() -> None:
+    """Whoever goes on after the first error meets it again: nobody would track the files."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    class Account(Own):
+        __tablename__ = "accounts"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        avatar: Mapped[FileObject | None] = mapped_column(StoredObject("rows"), onupdate=pending)
+
+    with pytest.raises(ConfigurationError, match=r"accounts\.avatar has a onupdate"):
+        Own.registry.configure()
+    for _ in range(2):
+        with pytest.raises(InvalidRequestError, match=r"accounts\.avatar has a onupdate"):
+            Account()
+    Own.registry.dispose()
 
 
 @pytest.mark.parametrize(

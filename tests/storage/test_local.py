@@ -3,9 +3,10 @@
 import asyncio
 import os
 import resource
+import stat
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from errno import EPERM, EXDEV
+from errno import EPERM, EROFS, EXDEV
 from pathlib import Path
 
 import pytest
@@ -431,3 +432,34 @@ async def test_files_are_closed(local: ObstoreBackend, root: Path, chunks: int) 
     del stream, iterator
 
     assert (held, _held(root)) == (1, 0)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+async def test_what_is_no_file_is_no_object(local: ObstoreBackend, root: Path, kind: str) -> None:
+    """A named pipe or a socket in the folder is neither listed nor waited for."""
+    await local.put("a", b"a")
+    os.mknod(root / "odd", 0o600 | (stat.S_IFIFO if kind == "pipe" else stat.S_IFSOCK))
+
+    assert [info.path async for info in local.list()] == ["a"]
+    async with asyncio.timeout(5):
+        with pytest.raises(ObjectNotFoundError):
+            await local.head("odd")
+
+
+async def test_an_unfinished_upload_that_cannot_be_dropped(
+    local: ObstoreBackend, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is read-only says so by an error of ours."""
+    await local.put("a", b"a")
+    (root / "b#1").write_bytes(b"half")
+    (upload,) = [one async for one in local.unfinished_uploads()]
+
+    def refuse(path: Path, **options: object) -> None:
+        raise OSError(EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        with pytest.raises(StorageError):
+            await local.abort_upload(upload)
+    await local.abort_upload(upload)
+    assert _files(root) == ["a"]

@@ -189,6 +189,8 @@ class ObstoreBackend:
     async def head(self, path: str) -> ObjectInfo:
         """Return what the store knows of an object; `ObjectNotFoundError` if it is missing."""
         try:
+            if self._folder is not None:  # obstore would wait for somebody to write to a named pipe
+                return await self._head_local(self._folder, path)
             return info_of(path, await self._get(path, {"head": True}))
         except ObjectNotFoundError:
             await self._check_bucket()
@@ -340,6 +342,12 @@ class ObstoreBackend:
         except InvalidKeyError as exc:
             # A name that a local folder can't hold is a name that it does not hold.
             raise ObjectNotFoundError(str(exc), backend=self._key, key=path) from None
+
+    async def _head_local(self, folder: LocalFolder, path: str) -> ObjectInfo:
+        self._use()
+        info, file = await folder.open(check_held_key(path))
+        file.close()
+        return info
 
     async def _open_local(self, folder: LocalFolder, path: str, start: int, end: int | None) -> ObjectStream:
         self._use()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -171,7 +172,7 @@ def _info(key: str, entry: "os.DirEntry[str]") -> ObjectInfo | None:
         status = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
-    return _info_of(key, status)
+    return _info_of(key, status) if stat.S_ISREG(status.st_mode) else None
 
 
 def _info_of(key: str, status: os.stat_result) -> ObjectInfo:

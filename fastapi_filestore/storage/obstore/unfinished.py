@@ -54,7 +54,8 @@ async def abort(store: object, folder: LocalFolder | None, upload: UnfinishedUpl
     if isinstance(store, S3Store):
         await _abort_in_bucket(store, upload, backend)
     elif folder is not None:
-        await THREADS.run((folder.root / upload.upload_id).unlink, missing_ok=True)
+        with translated(backend):
+            await THREADS.run((folder.root / upload.upload_id).unlink, missing_ok=True)
         await folder.sync_removals([upload.upload_id])
 
 

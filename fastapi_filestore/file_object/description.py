@@ -201,7 +201,7 @@ class FileDescription:
         if self.state not in {FileState.PENDING, FileState.RESERVED}:
             raise UnsupportedContentError(
                 f"The {name} of {self.filename!r} can't become {value!r}: {self.state.value}, and stored bytes never "
-                "move. Put FileObject(backend=…, path=…) in its place for an object that is stored, or its copy_async()."
+                "move. Put FileObject(backend=…, path=…) in its place for another stored object, or its copy_async()."
             )
 
     @property

@@ -11,7 +11,7 @@ from alembic.util import PriorityDispatchResult
 from sqlalchemy import Connection, Table, text
 
 from fastapi_filestore.orm.migrations import CreateFileTriggers, DropFileTriggers, FileTriggersOperation, render
-from fastapi_filestore.orm.path_index import path_indexes, path_indexes_on_sqlite
+from fastapi_filestore.orm.path_index import path_indexes, path_indexes_on_sqlite, refuse_lists
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.triggers import triggers_of
 from fastapi_filestore.orm.triggers.description import FileTriggers
@@ -113,6 +113,8 @@ def _index_differences(
         return drops, creations
     touched = _touched(upgrade.ops)
     tables = _looked_at(context)
+    for table in tables:
+        refuse_lists(table, connection)
     for schema in {None, *(table.schema for table in tables)}:
         known = path_indexes_on_sqlite(connection, schema)
         wanted = {str(one.name): one for table in tables if table.schema == schema for one in path_indexes(table)}

@@ -33,6 +33,7 @@ from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.booking import book_changes, settle_intents, store_bytes
 from fastapi_filestore.orm.bookkeeping import undone_on_failure
+from fastapi_filestore.orm.edits import files_in
 from fastapi_filestore.orm.file_attributes import (
     columns_in_database,
     file_attributes_below,
@@ -281,9 +282,27 @@ def _given_files(
     for bind in _literals(state, statement, mapper):
         if isinstance(bind.type, StoredObject) and bind.value is not None:
             yield from bind.type.files(bind.value)
+    _refuse_unknown_names(state, statement, mapper)
     for row in _rows(state.parameters):
         for attribute in file_attributes_below(mapper):
             yield from attribute.type.files(row.get(attribute.name, row.get(str(attribute.column.key))))
+
+
+def _refuse_unknown_names(state: ORMExecuteState, statement: Insert | Update | Delete, mapper: Mapper[Any]) -> None:
+    """Refuse a file under a name that SQLAlchemy would pass over."""
+    attributes = file_attributes_below(mapper)
+    if isinstance(statement, Insert):  # which says itself what it does not write
+        names = _names_of_files(mapper)
+    else:
+        names = {each.column.key if state.bind_mapper is None else each.name for each in attributes}
+    names |= {element.key for element in iterate(statement) if isinstance(element, BindParameter)}
+    for name, value in (item for row in _rows(state.parameters) for item in row.items()):
+        if name not in names and any(isinstance(one, FileObject) for one in files_in(value)):
+            known = ", ".join(sorted(each.name for each in attributes))
+            raise UnsupportedStatementError(
+                f"{type(statement).__name__.lower()}({mapper.class_.__name__}) has a file under {name!r}, which "
+                f"SQLAlchemy would pass over: the attributes that hold files are {known}."
+            )
 
 
 def _literals(

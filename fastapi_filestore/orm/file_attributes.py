@@ -243,10 +243,10 @@ def _table_of(mapper: Mapper[Any], attribute: FileAttribute) -> Table | None:
 
 @cache
 def key_in(mapper: Mapper[Any], table: Table) -> tuple[tuple[int, Column[Any]], ...]:
-    """Return which parts of a class's primary key tell a row of a table, each with its column there; none if they don't.
+    """Return which parts of a class's primary key tell a row of a table, each with its column there; or none.
 
-    The key of a class need not be that of its table, nor a table that inherits have the same order or the same names. Of
-    a class that joins tables, a part of its key is enough for one of them.
+    The key of a class need not be that of its table, nor need a table that inherits have the same order or names. Of a
+    class that joins tables, a part of its key is enough for one of them.
     """
     parts = [(position, _column_in(mapper, table, column)) for position, column in enumerate(mapper.primary_key)]
     found = tuple((position, column) for position, column in parts if column is not None)
@@ -254,7 +254,7 @@ def key_in(mapper: Mapper[Any], table: Table) -> tuple[tuple[int, Column[Any]], 
     return found if tells_all else ()
 
 
-def _column_in(mapper: Mapper[Any], table: Table, column: Column[Any]) -> Column[Any] | None:
+def _column_in(mapper: Mapper[Any], table: Table, column: Any) -> Column[Any] | None:
     """Return the column of a table that has the same value as one of a class's primary key."""
     same, more = {column}, [column]
     family = [*mapper.iterate_to_root(), *mapper.self_and_descendants]

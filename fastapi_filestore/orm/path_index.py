@@ -36,7 +36,7 @@ def watch_columns() -> None:
     """Make the indexes of columns from now on, as they come into tables."""
     event.listen(Column, "after_parent_attach", _index_with_column)
     event.listen(Index, "after_parent_attach", _take_the_place)
-    event.listen(Table, "before_create", _refuse_lists)
+    event.listen(Table, "before_create", refuse_lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def _take_the_place(index: Index, table: Any) -> None:
             table.indexes.discard(other)
 
 
-def _refuse_lists(table: Table, connection: Connection | MockConnection, **options: Any) -> None:
+def refuse_lists(table: Table, connection: Connection | MockConnection, **options: Any) -> None:
+    """Raise `ConfigurationError` if a table is to have an index that its database has not."""
     if connection.dialect.name in {"postgresql", "sqlite"}:
         refused = [one for one in table.columns if _is_list(one) and connection.dialect.name == "sqlite"]
     else:

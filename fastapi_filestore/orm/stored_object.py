@@ -4,14 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, SupportsIndex, TypeAlias
 
-from sqlalchemy import JSON, Dialect, event
+from sqlalchemy import JSON, Column, Dialect, Table, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.mutable import MutableList
 from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Mapper
 from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from fastapi_filestore.errors import ConfigurationError, PendingContentError, UnreadableFileError
+from fastapi_filestore.errors import (
+    ConfigurationError,
+    PendingContentError,
+    UnreadableFileError,
+    UnsupportedStatementError,
+)
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import (
     FileRecord,
@@ -308,12 +313,32 @@ def _watch_file_attributes(mapper: Mapper[Any], class_: type) -> None:
         if isinstance(column.type, StoredObject):
             _refuse_default(column)
             _watch(getattr(class_, prop.key), column.type)
+            if (shown := _shown(mapper, column)) is not None:
+                _refuse_to_set(getattr(class_, prop.key), shown)
         elif any(isinstance(inner, StoredObject) for inner in _types_inside(column.type)):
             raise ConfigurationError(
                 f"{column}: nobody would track the files of a {type(column.type).__name__}, which only wraps "
                 "StoredObject, or has it as a variant: inherit from StoredObject instead, or make it the type of which "
                 "others are variants."
             )
+
+
+def _shown(mapper: Mapper[Any], column: Any) -> Column[Any] | None:
+    """Return the column of a table that a class which maps a query shows, and that SQLAlchemy would write."""
+    if isinstance(getattr(column, "table", None), Table):
+        return None
+    bases = (one for one in column.base_columns if isinstance(one, Column))
+    return next((one for one in bases if one.table in mapper.tables), None)
+
+
+def _refuse_to_set(attribute: InstrumentedAttribute[Any], shown: Column[Any]) -> None:
+    def refuse(target: object, value: object, old: object, initiator: object) -> None:
+        raise UnsupportedStatementError(
+            f"{attribute} shows the files of {shown}, and nobody would track what becomes of them: change them in a "
+            f"class that maps {shown.table}."
+        )
+
+    event.listen(attribute, "set", refuse, propagate=True)
 
 
 def _types_inside(outer: Any) -> Iterator[object]:

@@ -1,11 +1,13 @@
 """The backends that settings describe, registered for as long as an application runs."""
 
 from asyncio import gather
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
-from fastapi_filestore.settings import FilestoreSettings
+from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.obstore import ObstoreBackend
@@ -28,10 +30,8 @@ async def configured_backends(
         ConfigurationError: A backend can't be used as it is set up.
     """
     async with AsyncExitStack() as stack:
-        for backend in _backends(settings, registry):
-            registry.register_backend(backend)
-            stack.push_async_callback(backend.aclose)
-            stack.callback(registry.unregister_backend, backend.key)
+        for key, one in _wanted(settings, registry).items():
+            await stack.enter_async_context(_registered(key, one, registry))
         _choose_default(settings, registry)
         upload_memory.limit = settings.upload_memory
         if signer := _signer(settings, base_url):
@@ -42,11 +42,41 @@ async def configured_backends(
         yield
 
 
-def _backends(settings: FilestoreSettings, registry: StorageRegistry) -> list[ObstoreBackend]:
+def _wanted(settings: FilestoreSettings, registry: StorageRegistry) -> Mapping[str, BackendSettings]:
     # The folder that stands in for missing settings must not join backends registered by hand.
-    if "backends" not in settings.model_fields_set and len(registry):
-        return []
-    return [ObstoreBackend(key, fs=one.url, **one.options()) for key, one in settings.backends.items()]
+    return {} if "backends" not in settings.model_fields_set and len(registry) else settings.backends
+
+
+@dataclass(slots=True)
+class _Running:
+    """A backend that several applications of one process, with the same settings, have registered together."""
+
+    settings: BackendSettings
+    backend: ObstoreBackend
+    users: int = 0
+
+
+_running: "WeakKeyDictionary[StorageRegistry, dict[str, _Running]]" = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def _registered(key: str, settings: BackendSettings, registry: StorageRegistry) -> AsyncIterator[None]:
+    """Register a backend while the block runs, or use the one that another has registered by the same settings."""
+    running = _running.setdefault(registry, {})
+    one = running.get(key)
+    if one is None or one.settings != settings or key not in registry or registry.get_backend(key) is not one.backend:
+        one = _Running(settings, ObstoreBackend(key, fs=settings.url, **settings.options()))
+        registry.register_backend(one.backend)
+        running[key] = one
+    one.users += 1
+    try:
+        yield
+    finally:
+        one.users -= 1
+        if one.users == 0:
+            del running[key]
+            registry.unregister_backend(key)
+            await one.backend.aclose()
 
 
 def _choose_default(settings: FilestoreSettings, registry: StorageRegistry) -> None:

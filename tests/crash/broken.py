@@ -79,7 +79,7 @@ def settle_in_another_transaction() -> None:
     """Remove the intent before, and not with, the commit of the row."""
     settle = ledger.Ledger.settle
 
-    def apart(self: ledger.Ledger, connection: Any, locations: Any) -> bool:
+    def apart(self: ledger.Ledger, connection: Any, locations: Any) -> Any:
         return await_in_session(run_on_engine(connection.engine, partial(settle, self, locations=locations)))
 
     _replace(ledger.Ledger, "settle", apart)

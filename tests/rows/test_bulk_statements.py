@@ -332,3 +332,21 @@ async def test_a_statement_whose_rows_are_read_as_rows_of_the_class(rows: Rows) 
         assert len(await work.do(lambda s: s.scalars(gone).all())) == 3
         await work.commit()
     assert await rows.keys() == set()
+
+
+async def test_a_file_under_a_name_that_is_no_attribute_is_refused(rows: Rows) -> None:
+    """SQLAlchemy passes over what rows name beside its attributes: a misspelt one would be a row without its file."""
+    identity = await rows.add(title="a", file=pending(b"old"))
+
+    async with rows.work() as work:
+        for statement, row in (
+            (insert(Document), {"title": "b", "fiel": pending()}),
+            (insert(Document), {"title": "b", "page": [pending()]}),
+            (update(Document), {"id": identity, "fiel": pending()}),
+        ):
+            with pytest.raises(UnsupportedStatementError, match=r"'(fiel|page)', which .* are file, pages"):
+                await _run(work, statement, [row])
+        await work.commit()
+
+    assert await rows.content(identity) == b"old"
+    assert len(await rows.keys()) == 1

@@ -143,7 +143,7 @@ def test_a_row_is_told_by_the_key_of_its_class(
         if change == "delete":
             session.delete(row)
         elif change == "bulk":
-            condition = model.page_number == 2 if model is Scan else model.code == 2  # noqa: PLR2004 - the key's
+            condition = model.page_number == 2 if model is Scan else model.code == 2
             session.execute(update(model).where(condition).values(file=pending(b"new")))
         else:
             row.file = pending(b"new") if change == "replace" else None

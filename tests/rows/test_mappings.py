@@ -284,6 +284,28 @@ def test_ours_may_have_variants(engine: Engine) -> None:
     _map(StoredObject("rows").with_variant(JSON(), "mysql"), {})
 
 
+def test_a_class_that_maps_a_query_shows_files(engine: Engine) -> None:
+    """SQLAlchemy would write its table, and nobody would know: its files are read, and changed by the class of that."""
+
+    class Shown(Base):
+        __table__ = select(Child.__table__.c.id, Child.__table__.c.file).subquery()
+        __mapper_args__ = {"primary_key": [__table__.c.id]}  # noqa: RUF012 - as SQLAlchemy has it
+        file: Mapped[FileObject | None]
+
+    try:
+        _add(engine, Child(id=1, file=pending(b"child")))
+        with Session(engine) as session:
+            shown = session.scalars(select(Shown)).one()
+            assert (shown.file or pending()).get_content() == b"child"
+            for new in (None, pending()):
+                with pytest.raises(UnsupportedStatementError, match=r"Shown\.file shows the files of children\.file"):
+                    shown.file = new
+            session.commit()
+        assert _findings(engine) == []
+    finally:
+        Base.registry._dispose_cls(Shown)  # noqa: SLF001 - of this class alone
+
+
 def test_two_classes_of_one_row_are_not_changed_at_once(engine: Engine) -> None:
     """Nobody can tell which of the two is written last: it is refused by name, and nothing is left."""
     _add(engine, Child(id=1, file=pending(b"old")))

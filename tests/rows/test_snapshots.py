@@ -1,6 +1,7 @@
 """Transactions that see one moment of the past: REPEATABLE READ and SERIALIZABLE of PostgreSQL."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,6 +31,11 @@ def after_reading(change: Callable[[Session], Any]) -> Callable[[Session], Any]:
     return read_then_change
 
 
+def add(row: Document, session: Session) -> None:
+    """Add a row."""
+    session.add(row)
+
+
 @pytest.mark.parametrize("rows", ON_POSTGRES, indirect=True)
 async def test_files_of_a_transaction_that_has_read(rows: Rows, past: Rows) -> None:
     """Their intents are younger than what it sees, and are settled all the same, one and several in one row."""
@@ -37,7 +43,7 @@ async def test_files_of_a_transaction_that_has_read(rows: Rows, past: Rows) -> N
         async with past.work() as work:
             pages = [pending(b"1"), pending(b"2")]
             row = Document(title=str(number), file=pending(b"file"), pages=pages)
-            await work.do(after_reading(lambda session, row=row: session.add(row)))
+            await work.do(after_reading(partial(add, row)))
             await work.commit()
     async with past.work() as work:
         await work.do(after_reading(lambda s: s.execute(update(Document).values(pages=[]))))

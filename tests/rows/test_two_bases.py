@@ -77,7 +77,8 @@ class Office:
 
     def session(self) -> Session:
         """Open a session."""
-        return Session(binds=self.engines, expire_on_commit=False)
+        binds: Any = self.engines
+        return Session(binds=binds, expire_on_commit=False)
 
     def add(self, row: Any) -> FileObject:
         """Commit a row, and return its file as a stranger knows it: by its place."""

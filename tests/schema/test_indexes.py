@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.autogenerate import produce_migrations
+from alembic.migration import MigrationContext
 from sqlalchemy import (
     JSON,
     Column,
@@ -136,6 +138,18 @@ def test_a_list_has_none_on_sqlite(on_sqlite: Engine) -> None:
     documents(metadata, pages())
     with pytest.raises(ConfigurationError, match="leave index=True out"):
         metadata.create_all(on_sqlite)
+
+
+@pytest.mark.parametrize("in_batches", [True, False])
+def test_a_list_has_none_in_a_migration_of_sqlite(on_sqlite: Engine, in_batches: bool) -> None:
+    """Alembic says so while it writes the migration, and not when that is run."""
+    metadata = MetaData()
+    documents(metadata, pages())
+    with on_sqlite.connect() as connection:
+        options = {"target_metadata": metadata, "render_as_batch": in_batches}
+        context = MigrationContext.configure(connection, opts=options)
+        with pytest.raises(ConfigurationError, match="holds a list of files, which sqlite has no index for"):
+            produce_migrations(context, metadata)
 
 
 def test_odd_values_are_no_obstacle(engine: Engine) -> None:

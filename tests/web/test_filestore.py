@@ -1,7 +1,7 @@
 """`Filestore`: backends from settings for as long as an application runs, and bindings that say what is wrong."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,36 @@ async def test_a_start_that_fails_leaves_nothing_registered() -> None:
         async with files.lifespan(FastAPI()):
             pass
     assert list(registry) == [mine]
+
+
+async def test_two_applications_of_one_environment() -> None:
+    """Two Filestores, such as one for each database, share the backends of their settings till the last one ends."""
+    registry = StorageRegistry()
+    one, two = (
+        Filestore(settings=FilestoreSettings(**settings(a=memory(), b=memory())), registry=registry) for _ in range(2)
+    )
+    async with AsyncExitStack() as first:
+        await first.enter_async_context(one.lifespan(FastAPI()))
+        shared = list(registry)
+        second = two.lifespan(FastAPI())
+        await second.__aenter__()
+        assert list(registry) == shared
+    assert list(registry) == shared
+    await second.__aexit__(None, None, None)
+
+    assert list(registry) == []
+
+
+async def test_two_applications_that_differ() -> None:
+    """Of two that mean something else by one name, the second is refused."""
+    registry = StorageRegistry()
+    one = Filestore(settings=FilestoreSettings(**settings(a=memory())), registry=registry)
+    two = Filestore(settings=FilestoreSettings(**settings(a=BackendSettings(url="s3://bucket"))), registry=registry)
+
+    async with one.lifespan(FastAPI()):
+        with pytest.raises(DuplicateBackendError):
+            async with two.lifespan(FastAPI()):
+                pass
 
 
 async def test_backends_registered_by_hand_stay() -> None:

@@ -40,7 +40,8 @@ CODE := $(wildcard fastapi_filestore example_app tests benchmarks)
 
 # Node's programs look for `node` on the path; the environment brings one.
 WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
-INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# What is imported is compiled then: most of it never is.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 # Lock files are whole: pip, asked to resolve them once more, stumbles over an extra of which a newer release is out.
 LOCKED := --no-deps --require-hashes --requirement
 INSTALL_ITSELF := $(INSTALL) --no-deps --no-build-isolation --editable .
@@ -154,7 +155,7 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/pyvenv.cfg
 # Those beside it, each from the lock file of its name, or for another version of Python.
 define INSTALL_BESIDE
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet $(LOCKED) $<
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile $(LOCKED) $<
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 endef

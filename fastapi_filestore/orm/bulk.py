@@ -18,7 +18,6 @@ from sqlalchemy import (
     Insert,
     Null,
     Result,
-    Select,
     Table,
     Update,
     event,
@@ -238,13 +237,13 @@ def _names_its_rows(state: ORMExecuteState, statement: Update | Delete, keys: Se
     return is_list and all(key in row for row in _rows(state.parameters) for key in keys)
 
 
-def _about(statement: Update | Delete, mapper: Mapper[Any]) -> Select[Any]:
+def _about(statement: Update | Delete, mapper: Mapper[Any]) -> Any:
     """Return the query for the primary keys of the rows that a statement is about."""
-    query = select(*(getattr(mapper.class_, key) for key in _names_of_keys(mapper)))
+    query: Any = select(*(getattr(mapper.class_, key) for key in _names_of_keys(mapper)))
     return query if statement.whereclause is None else query.where(statement.whereclause)
 
 
-def _is_of_one_table(query: Select[Any]) -> bool:
+def _is_of_one_table(query: Any) -> bool:
     froms = query.get_final_froms()
     return len(froms) == 1 and isinstance(froms[0], Table)
 
@@ -324,7 +323,7 @@ def _rows(parameters: Any) -> Iterable[Mapping[str, Any]]:
 def _completed(state: ORMExecuteState, statement: Insert | Update | Delete) -> Result[Any]:
     whole: Any = statement
     if isinstance(state.statement, FromStatement):
-        whole = state.statement._generate()  # noqa: SLF001 - a copy without what it was compiled to
+        whole = cast("Any", state.statement)._generate()  # noqa: SLF001 - a copy without what it was compiled to
         whole.element = statement
     # What RETURNING yields is read before the next statement goes over the same connection.
     result = state.invoke_statement(statement=whole)

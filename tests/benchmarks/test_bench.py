@@ -13,11 +13,8 @@ from benchmarks.works import all_works
 
 ROOT = Path(__file__).parents[2]
 MEASURED: dict[str, list[str]] = {
-    "upload-local": ["discard"],
     "uploads-s3": [],
     "download-s3": ["obstore_stream"],
-    "ranges-local": [],
-    "create-postgresql": [],
     "create-sqlite": ["by_hand"],
     "durable-local": ["ours_not_durable"],
     "refusal": [],

@@ -19,7 +19,7 @@ AT_RANDOM = int(os.environ.get("MODEL_SEED") or SystemRandom().randrange(2**32))
 """That of those which differ, and of the cells that they are played in, unless MODEL_SEED says otherwise."""
 CHOSEN = 8
 """How many cells others are played in."""
-SEQUENCES = 3
+SEQUENCES = 2
 """Of each cell and seed."""
 
 

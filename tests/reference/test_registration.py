@@ -147,13 +147,13 @@ async def test_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     upload_dir = os.path.abspath("uploads")  # noqa: ASYNC240, PTH100 - as in the reference
     storages.register_backend(ObstoreBackend(key="local", fs=f"file://{upload_dir}/"))
-    storages.register_backend(ObstoreBackend(key="relative", fs="uploads"))
+    storages.register_backend(ObstoreBackend(key="relative", fs="more"))
     monkeypatch.chdir("/")
 
     assert await stores_and_reads("local")
     assert await stores_and_reads("relative")
     assert {backend.url for backend in storages if isinstance(backend, ObstoreBackend)} == {
-        (tmp_path / "uploads").as_uri()
+        (tmp_path / name).as_uri() for name in ("uploads", "more")
     }
 
 

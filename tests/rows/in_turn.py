@@ -1,19 +1,21 @@
-"""Which kinds of sessions a test is tried with: of one value with all plain ones, of several with some each.
+"""Which kinds of sessions a test is tried with: of one value with three of them, of several with some each.
 
 Together the tests are tried with every kind; each of them is, too, where EVERY_KIND is set.
 """
 
 import os
 from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import Final
 from zlib import crc32
 
 import pytest
 
-PLAIN: Final = ("sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async")
-"""What a test of one value is always tried with."""
+PLAIN: Final = (("sqlite-sync", "postgres-async"), ("sqlite-async", "postgres-sync"))
+"""What a test of one value is tried with in turn: both databases in each, and both kinds of sessions."""
 OTHERS: Final = ("postgres-async-triggers", "sqlite-async-unledgered", "sqlite-sync-triggers")
-"""What such tests are tried with in turn."""
+"""What such tests are tried with in turn besides."""
+ALL: Final = {*chain(*PLAIN), *OTHERS}
 IN_TURN: Final = (
     {"sqlite-async", "postgres-async-triggers"},
     {"sqlite-sync-triggers", "postgres-sync"},
@@ -40,7 +42,7 @@ def _left_out(items: list[pytest.Item]) -> Iterator[pytest.Item]:
             kind, test = parameters.params["rows"], item.nodeid.partition("[")[0]
             tests.setdefault(test, {}).setdefault(parameters.id.replace(kind, "", 1), {})[kind] = item
     for test, values in tests.items():
-        if all(kinds.keys() == {*PLAIN, *OTHERS} for kinds in values.values()):
+        if all(kinds.keys() == ALL for kinds in values.values()):
             for number, kinds in enumerate(values.values()):
                 tried = _tried(test, number, len(values))
                 yield from (item for kind, item in kinds.items() if kind not in tried)
@@ -48,7 +50,8 @@ def _left_out(items: list[pytest.Item]) -> Iterator[pytest.Item]:
 
 def _tried(test: str, number: int, of: int) -> Collection[str]:
     if of == 1:
-        return {*PLAIN, OTHERS[crc32(test.encode()) % len(OTHERS)]}
+        turn = crc32(test.encode())
+        return {*PLAIN[turn % len(PLAIN)], OTHERS[turn % len(OTHERS)]}
     if of < len(IN_TURN):  # two or three values share the four turns
         return set().union(*IN_TURN[number % len(IN_TURN) :: 2])
     return IN_TURN[number % len(IN_TURN)]

@@ -27,8 +27,8 @@ class Book:
     removed, `intended` those whose deletion intents it wrote (None: and took back), `forgettable` those that are gone
     while their intents are still there, `owed` those whose upload intents it could not see, which go once it is
     committed. `lost` are those that a place in a row of some class ceased to hold, wherever they went. `regained` are
-    those that no row held, and that were taken back before they were deleted. `purged` are those that are not to be kept
-    though the ledger keeps others; with `purges` none is. `spared` are those that other rows hold as well.
+    those that no row held, and that were taken back before they were deleted. `purged` are those that are not to be
+    kept though the ledger keeps others; with `purges` none is. `spared` are those that other rows hold as well.
     """
 
     fresh: dict[Location, FileObject] = field(default_factory=dict)

@@ -257,7 +257,8 @@ def _confined(
         return statement
     if len(identities) * len(parts) > MOST_PARAMETERS:
         return statement
-    key = [_as_attribute(mapper, column) for _, column in parts]
+    # Of a class by its attributes, so that SQLAlchemy finds the rows in the session, too; of a table by its columns.
+    key = [column if state.bind_mapper is None else _as_attribute(mapper, column) for _, column in parts]
     found = key[0].in_([one for (one,) in identities]) if len(key) == 1 else tuple_(*key).in_(identities)
     if state.parameters or not _is_of_one_table(_about(statement, mapper)):
         return statement.where(found)  # its condition has parameters of its own, or joins what it is set to
@@ -267,7 +268,7 @@ def _confined(
 
 
 def _as_attribute(mapper: Mapper[Any], column: Column[Any]) -> Any:
-    """Return the attribute of a column, by which SQLAlchemy finds the rows in the session, too."""
+    """Return the attribute of a column, if a statement would write that column for it."""
     if column not in mapper.columns.values():
         return column
     attribute = getattr(mapper.class_, mapper.get_property_by_column(column).key)

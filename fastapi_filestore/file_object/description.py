@@ -180,11 +180,12 @@ class FileDescription:
         return self._backend
 
     @backend.setter
-    def backend(self, backend: str | None) -> None:
-        if backend != self._backend:
+    def backend(self, backend: str | StorageBackend | None) -> None:
+        key = backend if backend is None or isinstance(backend, str) else _register(backend, self._registry)
+        if key != self._backend:
             if self._backend is not None:
-                self._refuse_to_move("backend", backend)
-            self._backend = backend
+                self._refuse_to_move("backend", key)
+            self._backend = key
 
     @property
     def path(self) -> str | None:

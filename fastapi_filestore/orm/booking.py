@@ -166,7 +166,8 @@ def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAcces
     book, whole = current_book(session), whole_book(session)
     intended = {at for at in locations if whole.intended.get(at) is not None}
     doomed = {at for at in locations if whole.holders(at) <= 0}
-    if new := doomed - intended:
+    # What it owes is in the ledger already, where the transaction can't see it: whoever sweeps that finds no row.
+    if new := doomed - intended - whole.owed.keys():
         # What this transaction stored itself is in no row that could come back.
         kept = {at for at in new if access.ledger.keep_deleted and at not in whole.fresh}
         access.ledger.keep(writing_connection(session, mapper), kept)

@@ -197,8 +197,11 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
         store_bytes(session, {mapper: files})
     with _all_or_nothing(session, mapper):
         settle_intents(session, mapper, files)
-        before = stored_files(session, mapper, _identities(state, statement, mapper), attributes)
-        result = _completed(state, _confined(state, statement, mapper, list(before)))
+        identities = _identities(state, statement, mapper)
+        before = stored_files(session, mapper, identities, attributes)
+        # A row without a file, or whose key does not come back as it was given, can't be told by its key here.
+        is_known = before.keys() == set(identities) and not isinstance(state.parameters, list)
+        result = _completed(state, _confined(state, statement, mapper, identities) if is_known else statement)
         after = stored_files(session, mapper, list(before), attributes)
         if state.is_update and before.keys() != after.keys():
             name = mapper.class_.__name__
@@ -253,9 +256,7 @@ def _confined(
 ) -> Update | Delete:
     """Hold a statement to the rows that were found."""
     parts = key_in(mapper, cast("Table", statement.table))
-    if _names_its_rows(state, statement, _names_of_keys(mapper)) or len(parts) < len(mapper.primary_key):
-        return statement
-    if len(identities) * len(parts) > MOST_PARAMETERS:
+    if len(parts) < len(mapper.primary_key) or len(identities) * len(parts) > MOST_PARAMETERS:
         return statement
     # Of a class by its attributes, so that SQLAlchemy finds the rows in the session, too; of a table by its columns.
     key = [column if state.bind_mapper is None else _as_attribute(mapper, column) for _, column in parts]

@@ -171,8 +171,8 @@ def _refuse_unwritten(session: Session, late: Rows) -> None:
                 if _places(after[attribute]) != _places(held[attribute]):
                     raise UnsupportedStatementError(
                         f"{mapper.class_.__name__}.{attribute.name} was set by a listener when its row was written "
-                        "already, or was not to be written: SQLAlchemy would forget it. Set it in before_flush, or in "
-                        "before_insert or before_update of the row itself."
+                        "already, or was not to be written, or a trigger changed it: the database has another file. "
+                        "Set it in before_flush, or in before_insert or before_update of the row itself."
                     )
 
 

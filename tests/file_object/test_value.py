@@ -141,7 +141,10 @@ async def test_a_stored_file_does_not_move(file: FileObject, name: str, value: s
 async def test_a_key_that_is_set_before_it_is_stored(memory: ObstoreBackend, registry: StorageRegistry) -> None:
     """It is an object key of one's own, as the one that the constructor takes."""
     file = FileObject(filename="a.txt", content=b"hello", registry=registry)
-    file.path, file.backend = "own/a.txt", "memory"
+    with pytest.raises(UnsupportedContentError, match="A backend is one of ours or its key, and not a int"):
+        file.backend = 5  # type: ignore[assignment]  # what a program might do
+    file.path, file.backend = "own/a.txt", memory
+    assert file.backend == "memory"
     await file.save_async()
 
     assert await (await memory.open("own/a.txt")).read() == b"hello"

@@ -350,3 +350,20 @@ async def test_a_file_under_a_name_that_is_no_attribute_is_refused(rows: Rows) -
 
     assert await rows.content(identity) == b"old"
     assert len(await rows.keys()) == 1
+
+
+async def test_parameters_in_rows(rows: Rows) -> None:
+    """A statement on the table that is run once for each of several rows of parameters."""
+    first, second = [await rows.add(title=name, file=pending(name.encode())) for name in "ab"]
+    table: Any = Document.__table__
+    by_key = table.c.id == bindparam("key")
+
+    async with rows.work() as work:
+        values = [{"key": first, "new": "c"}, {"key": second, "new": "d"}]
+        await _run(work, update(table).where(by_key).values(title=bindparam("new")), values)
+        await work.commit()
+        assert await work.do(lambda s: s.scalars(select(Document.title).order_by(Document.id)).all()) == ["c", "d"]
+        await _run(work, delete(table).where(by_key), [{"key": first}, {"key": second}])
+        await work.commit()
+
+    assert await rows.keys() == set()

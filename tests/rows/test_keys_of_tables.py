@@ -1,7 +1,7 @@
 """Primary keys that are not those of the tables: another order, other columns, other names, rows without a part."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,11 @@ from sqlalchemy import (
     Integer,
     Table,
     create_engine,
+    delete,
+    func,
+    insert,
     outerjoin,
+    select,
     update,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column
@@ -42,6 +46,18 @@ class Page(Base):
     tenant: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str]
+    note: Mapped[str | None]
+
+
+class Dated(Base):
+    """A row a part of whose key SQLite spells otherwise than SQLAlchemy would."""
+
+    __tablename__ = "dated"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    made: Mapped[datetime] = mapped_column(primary_key=True, server_default=func.now())
+    note: Mapped[str | None]
+    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
 
 
 class Scan(Page):
@@ -175,3 +191,31 @@ def test_a_row_may_lack_what_another_table_has(engine: Engine) -> None:
         session.commit()
 
     assert findings(engine) == []
+
+
+def test_rows_of_a_base_class_that_hold_no_file(engine: Engine) -> None:
+    """A bulk statement on a class is one on all of its rows, though only those of another class hold files."""
+    with Session(engine) as session:
+        session.add_all([scan(1, 1), Page(tenant=1, number=2), Page(tenant=1, number=3)])
+        session.commit()
+        changed = session.execute(update(Page).where(Page.number < 3).values(note="read").returning(Page.number))
+        assert sorted(changed.scalars()) == [1, 2]
+        session.execute(delete(Page).where(Page.kind == "page"))
+        session.commit()
+
+        assert [page.note for page in session.scalars(select(Page))] == ["read"]
+    assert findings(engine) == []
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_key_that_does_not_come_back_as_it_was_given(engine: Engine) -> None:
+    """Rows that can't be found by the keys that the database gave are changed all the same, as they are asked for."""
+    with Session(engine) as session:
+        session.execute(insert(Dated.__table__).values(number=1))  # type: ignore[arg-type]
+        session.commit()
+        session.execute(update(Dated).where(Dated.number == 1).values(note="changed"))
+        session.commit()
+        assert session.execute(select(Dated.note)).scalar_one() == "changed"
+        session.execute(delete(Dated).where(Dated.number == 1))
+        session.commit()
+        assert session.execute(select(Dated.note)).all() == []

@@ -56,6 +56,35 @@ async def test_files_of_a_transaction_that_has_read(rows: Rows, past: Rows) -> N
     assert not await rows.intents() & await rows.keys(), "intents of files that rows hold"
 
 
+@pytest.mark.parametrize("rows", ON_POSTGRES[:2], indirect=True)
+@pytest.mark.parametrize("change", ["replace", "delete", "bulk", "savepoint"])
+async def test_a_file_that_its_own_transaction_drops(rows: Rows, past: Rows, change: str) -> None:
+    """A file that is stored and let go of in one transaction is garbage that its intent tells of already."""
+
+    def add_and_drop(session: Session) -> None:
+        row = Document(title="a", file=pending(b"1"), pages=[pending(b"2"), pending(b"3")])
+        session.add(row)
+        session.flush()
+        savepoint = session.begin_nested() if change == "savepoint" else None
+        if change == "delete":
+            session.delete(row)
+        elif change == "bulk":
+            session.execute(update(Document).values(file=pending(b"4"), pages=[]))
+        else:
+            row.file, row.pages = pending(b"4"), []
+        session.flush()
+        if savepoint is not None:
+            savepoint.rollback()
+
+    async with past.work() as work:
+        await work.do(after_reading(add_and_drop))
+        await work.commit()
+
+    assert len(await rows.keys()) == {"delete": 0, "savepoint": 3}.get(change, 1)
+    assert await rows.intents("delete") == set()
+    assert not await rows.intents() & await rows.keys(), "intents of files that rows hold"
+
+
 @pytest.mark.parametrize("rows", ON_POSTGRES, indirect=True)
 async def test_a_transaction_that_is_rolled_back_or_loses_a_savepoint(rows: Rows, past: Rows) -> None:
     """Nothing of it stays but what the transaction around the savepoint wrote."""

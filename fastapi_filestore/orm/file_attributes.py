@@ -147,8 +147,8 @@ def _is_of(keeper: Mapper[Any], database: Inspector) -> bool:
     table = keeper.local_table
     if not isinstance(table, Table) or (ledger := ledger_of(table.metadata)) is None:
         return False
-    there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database, table))}
-    has_ledger: bool = database.has_table(ledger.table.name, schema=schema_in(database, ledger.table))
+    there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database.bind, table))}
+    has_ledger: bool = database.has_table(ledger.table.name, schema=schema_in(database.bind, ledger.table))
     return has_ledger and {column.name for column in table.columns} <= there
 
 
@@ -159,7 +159,7 @@ def columns_in_database(session: Session, mapper: Mapper[Any]) -> Sequence[FileA
     database = inspect(writing_connection(session, mapper))
     found: dict[tuple[str | None, str, str], FileAttribute] = {}
     for table in namesakes:
-        there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database, table))}
+        there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database.bind, table))}
         for column in table.columns:
             if isinstance(column.type, StoredObject) and column.name in there:
                 place = (table.schema, table.name, column.name)

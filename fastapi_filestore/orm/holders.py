@@ -36,7 +36,7 @@ from fastapi_filestore.orm.file_attributes import file_mappers, take_write_lock
 from fastapi_filestore.orm.held_paths import rows_holding
 from fastapi_filestore.orm.ledger import Ledger, ledger_of
 from fastapi_filestore.orm.stored_object import StoredObject
-from fastapi_filestore.orm.tables import file_columns_of
+from fastapi_filestore.orm.tables import file_columns_of, schema_in
 
 At = TypeVar("At", bound=Location)
 
@@ -169,9 +169,8 @@ def _columns_on(connection: Connection, tables: Iterable[Table]) -> list[Column[
 
 def _there(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, tuple[Place, frozenset[str]]]:
     """Return of some tables their places in a database, and the names of the columns that they have there."""
-    translated: Mapping[str | None, str | None] = connection.get_execution_options().get("schema_translate_map") or {}
     seen = _present.setdefault(connection.dialect, {})
-    places = {table: (translated.get(table.schema, table.schema), table.name) for table in tables}
+    places = {table: (schema_in(connection, table), table.name) for table in tables}
     if unknown := {place for place in places.values() if place not in seen}:
         seen.update(_look_for(inspect(connection), unknown))
     return {table: (place, seen.get(place, frozenset())) for table, place in places.items()}

@@ -14,7 +14,7 @@ def file_columns_of(table: Table) -> list[str]:
 
 def is_in_database(database: Inspector, table: Table) -> bool:
     """Tell whether a table, or a view that is read as one, is in a database with all of its file columns."""
-    schema = schema_in(database, table)
+    schema = schema_in(database.bind, table)
     if not database.has_table(table.name, schema=schema):
         return False
     columns = {column["name"] for column in database.get_columns(table.name, schema=schema)}
@@ -23,12 +23,12 @@ def is_in_database(database: Inspector, table: Table) -> bool:
 
 def is_view(database: Inspector, table: Table) -> bool:
     """Tell whether a table is a view: it shows rows of other tables, which are not to be counted twice."""
-    return table.name in database.get_view_names(schema=schema_in(database, table))
+    return table.name in database.get_view_names(schema=schema_in(database.bind, table))
 
 
-def schema_in(database: Inspector, table: Table) -> str | None:
+def schema_in(bind: Engine | Connection, table: Table) -> str | None:
     """Return the schema that a table has in a database, which its `schema_translate_map` may have another name for."""
-    return _names_in(database.bind).get(table.schema, table.schema)
+    return _names_in(bind).get(table.schema, table.schema)
 
 
 def is_translated(engine: Engine) -> bool:

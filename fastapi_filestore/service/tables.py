@@ -168,7 +168,9 @@ async def _described(
     def with_ledgers(connection: Connection) -> Database:
         inspector = inspect(connection)
         there = (
-            one for one in found.ledgers if inspector.has_table(one.table.name, schema=schema_in(inspector, one.table))
+            one
+            for one in found.ledgers
+            if inspector.has_table(one.table.name, schema=schema_in(inspector.bind, one.table))
         )
         return replace(found, ledgers=tuple(there))
 

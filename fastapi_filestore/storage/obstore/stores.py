@@ -73,7 +73,8 @@ def place_of(connection: Connection) -> Place:
     below = tuple((location.prefix or "").strip("/").split("/")) if location.prefix else ()
     match store:
         case S3Store():
-            endpoint = store.config.get("aws_endpoint_url_s3") or store.config.get("endpoint") or ""
+            settings: Mapping[str, Any] = {**store.config}
+            endpoint = settings.get("endpoint_url_s3") or settings.get("endpoint") or ""
             return Place(("s3", endpoint.rstrip("/"), location.bucket), below)
         case GCSStore():
             return Place(("gs", location.bucket), below)

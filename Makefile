@@ -3,8 +3,8 @@
 #              with all of them: EVERY_KIND=1)
 # make test-busy  the same beside two busy loops, in random order
 # make coverage  which lines the tests run, on Python 3.12 or newer: make coverage PYTHON=python3.13 (a part: TESTS=tests/rows)
-# make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0, in an environment of its own: with one kind of session
-#              for each database, without triggers (all of it: ALL=1)
+# make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0: with one kind of session for each database, without
+#              triggers (all of it: ALL=1)
 # make crash   kill a process at every statement and store call of every script, thousands of times
 # make power-cuts  cut the power 10,000 times (fewer: make power-cuts CUTS=1000), on a disk that keeps what was synced
 # make model   play 20,000 random sequences of everything that programs do with sessions, against a model of rows and files
@@ -29,7 +29,7 @@ TESTS ?=
 SEQUENCES ?= 20000
 
 VENV := .venv
-VENV_2_0 := .venv-sqlalchemy-2.0
+SQLALCHEMY_2_0 := $(CURDIR)/$(VENV)/sqlalchemy-2.0
 VENV_BENCH := .venv-bench
 VENV_COVERAGE = $(VENV)-coverage-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 COVERAGE_OF_BRANCHES = $(shell $(PYTHON) -c 'import sys; print("--cov-branch" if sys.version_info >= (3, 14) else "")')
@@ -70,8 +70,10 @@ coverage: $(NODE_MODULES) programs
 	$(MAKE) --no-print-directory $(VENV_COVERAGE)/.installed
 	$(WITH_NODE) $(VENV_COVERAGE)/bin/python $(call LIMITED,,$(VENV_COVERAGE)) --cov=fastapi_filestore $(COVERAGE_OF_BRANCHES) $(TESTS)
 
-test-sqlalchemy-2.0: $(VENV_2_0)/.installed
-	$(VENV_2_0)/bin/python $(call LIMITED,,$(VENV_2_0)) tests/rows tests/schema $(if $(ALL),,-k "not sqlite-sync and not postgres-async")
+test-sqlalchemy-2.0: export PYTHONPATH := $(SQLALCHEMY_2_0)
+test-sqlalchemy-2.0: $(SQLALCHEMY_2_0)/.installed
+	$(BIN)/python -c 'import sqlalchemy; assert sqlalchemy.__version__[:4] == "2.0.", sqlalchemy.__version__'
+	$(BIN)/python $(call LIMITED,,$(VENV)) tests/rows tests/schema $(if $(ALL),,-k "not sqlite-sync and not postgres-async")
 
 crash: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/crash/every_point.py
@@ -125,15 +127,13 @@ format: $(VENV)/.dev
 lock: $(VENV)/.lock
 	$(COMPILE) --extra sqlite --extra postgres --extra server --group run -o requirements/run.txt pyproject.toml
 	$(COMPILE) --all-extras --group dev --constraint requirements/run.txt -o requirements/dev.txt pyproject.toml
-	cp requirements/dev.txt requirements/sqlalchemy-2.0.txt # whose versions hold here, too
-	echo "sqlalchemy<2.1" | $(COMPILE) --extra sqlite --extra postgres --extra psycopg --group rows --constraint - \
-		-o requirements/sqlalchemy-2.0.txt pyproject.toml
+	echo "sqlalchemy<2.1" | $(COMPILE) --no-deps -o requirements/sqlalchemy-2.0.txt -
 	$(COMPILE) --extra sqlite --extra postgres --extra psycopg --extra server --group bench \
 		--constraint requirements/dev.txt -o requirements/bench.txt pyproject.toml
 	cd $(NODE) && $(WITH_NODE) npm install --package-lock-only
 
 clean:
-	rm -rf $(VENV) $(VENV_2_0) $(VENV_BENCH) $(VENV)-coverage-* $(NODE)/node_modules build htmlcov .coverage*
+	rm -rf $(VENV) $(VENV_BENCH) $(VENV)-coverage-* $(NODE)/node_modules build htmlcov .coverage*
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # -- the environment: a stamp is younger than all it was made from -------------------------------------
@@ -162,6 +162,12 @@ endef
 
 $(VENV)-%/.installed: requirements/%.txt pyproject.toml
 	$(INSTALL_BESIDE)
+
+# Imported before the SQLAlchemy of the environment, which has everything else.
+$(SQLALCHEMY_2_0)/.installed: requirements/sqlalchemy-2.0.txt | $(VENV)/.dev
+	rm -rf $(@D)
+	$(INSTALL) --target $(@D) $(LOCKED) $<
+	@touch $@
 
 $(VENV)-coverage-%/.installed: requirements/dev.txt pyproject.toml
 	$(INSTALL_BESIDE)

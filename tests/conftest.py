@@ -1,8 +1,10 @@
 """What every test shares."""
 
 import gc
+import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+# While tests are collected nothing is thrown away.
+gc.disable()
+
+# No server here speaks TLS; yet each client of httpx reads the certificates of the whole world, in 50 ms. Here is one.
+os.environ.pop("SSL_CERT_DIR", None)
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "servers" / "nobody.pem")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let programs that tests start hear signals: a run that a shell began in the background ignores some of them."""
     if threading.current_thread() is threading.main_thread():
@@ -39,3 +49,4 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, 100)
+    gc.enable()

@@ -13,13 +13,13 @@ from benchmarks.works import all_works
 
 ROOT = Path(__file__).parents[2]
 MEASURED: dict[str, list[str]] = {
-    "uploads-s3": [],
-    "download-s3": ["obstore_stream"],
-    "create-sqlite": ["by_hand"],
-    "durable-local": ["ours_not_durable"],
     "refusal": [],
+    "uploads-s3": [],
+    "download-s3": [],
+    "create-sqlite": [],
+    "durable-local": ["ours_not_durable"],
 }
-"""A work of each kind, with contenders that need nothing beside what the tests need."""
+"""A work of each kind, one with another contender, which needs nothing beside what the tests need."""
 WORKS = {work.name: work for work in all_works(TINY)}
 
 

@@ -84,7 +84,7 @@ def build(app: FastAPI, files: Filestore) -> None:
 @pytest.fixture
 async def sniffing(serve: Serve) -> AsyncIterator[Site]:
     """A site whose routes sniff."""
-    async with serve(build=build) as site:
+    async with serve(build=build, shared=True) as site:
         yield site
         await site.check()
 

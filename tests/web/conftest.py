@@ -46,6 +46,6 @@ def serve(backend: StorageBackend, tmp_path: Path) -> Serve:
 @pytest.fixture
 async def site(serve: Serve) -> AsyncIterator[Site]:
     """The prebuilt router at /documents/."""
-    async with serve() as site:
+    async with serve(shared=True) as site:
         yield site
         await site.check()

@@ -1,6 +1,7 @@
 """A whole application for a test: its database, its store, a client, and the look at what is left behind."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -89,40 +90,61 @@ async def open_site(
     url: str,
     *,
     build: Build = documents,
-    app: Mapping[str, Any] | None = None,
     session: Mapping[str, Any] | None = None,
+    shared: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Site]:
     """Run an application on a database whose URL says whether its sessions are asynchronous.
 
-    One of PostgreSQL has its tables already.
+    One of PostgreSQL has its tables already. A shared application is built once, and runs on one database after the
+    other: for tests that do not change it, of which most would take longer to build it than to use it.
     """
     if url.startswith("sqlite"):
         await asyncio.to_thread(_make_tables, Path(make_url(url).database or ""))
-    sessions, end = await (_async_sessions if "+a" in url else _sync_sessions)(url, dict(session or {}))
-    files = Filestore(session_dependency(sessions), settings=FilestoreSettings(_env_file=None, **settings))
-    application = FastAPI(**(app or {}))
-    build(application, files)
-    transport = ASGITransport(app=application)
+    asynchronous = "+a" in url
+    sessions, end = await (_async_sessions if asynchronous else _sync_sessions)(url, dict(session or {}))
+    built = _shared(build, asynchronous, json.dumps(settings)) if shared else Built(build, asynchronous, settings)
+    built.sessions, app, files = sessions, built.app, built.files
     try:
-        async with files.lifespan(application), AsyncClient(transport=transport, base_url="http://site") as client:
-            yield Site(application, files, client, sessions, backend)
+        async with files.lifespan(app), AsyncClient(transport=ASGITransport(app=app), base_url="http://site") as client:
+            yield Site(app, files, client, sessions, backend)
     finally:
         await end()
 
 
-def session_dependency(sessions: Any) -> Callable[..., Any]:
-    """Return the session dependency that a user would write for a sessionmaker."""
+class Built:
+    """An application with its file store, and what makes the sessions of both."""
+
+    sessions: Any
+
+    def __init__(self, build: Build, asynchronous: bool, settings: Mapping[str, Any]) -> None:
+        session = session_dependency(self.session, asynchronous=asynchronous)
+        self.files = Filestore(session, settings=FilestoreSettings(_env_file=None, **settings))
+        self.app = FastAPI()
+        build(self.app, self.files)
+
+    def session(self) -> Any:
+        """Open a session on the database of now."""
+        return self.sessions()
+
+
+@cache
+def _shared(build: Build, asynchronous: bool, settings: str) -> Built:
+    return Built(build, asynchronous, json.loads(settings))
+
+
+def session_dependency(make: Callable[[], Any], *, asynchronous: bool) -> Callable[..., Any]:
+    """Return the session dependency that a user would write for what makes sessions."""
 
     async def get_async_session() -> AsyncIterator[AsyncSession]:
-        async with sessions() as session:
+        async with make() as session:
             yield session
 
     def get_session() -> Any:
-        with sessions() as session:
+        with make() as session:
             yield session
 
-    return get_async_session if isinstance(sessions, async_sessionmaker) else get_session
+    return get_async_session if asynchronous else get_session
 
 
 @cache

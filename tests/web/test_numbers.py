@@ -25,7 +25,7 @@ def measurements(app: FastAPI, files: Filestore) -> None:
 @pytest.fixture
 async def site(serve: Serve) -> AsyncIterator[Site]:
     """Measurements on SQLite."""
-    async with serve(build=measurements) as site:
+    async with serve(build=measurements, shared=True) as site:
         yield site
         await site.check()
 
@@ -35,7 +35,7 @@ async def anywhere(request: pytest.FixtureRequest, serve: Serve, tmp_path: Any) 
     """Measurements on every database."""
     postgres = request.param.startswith("postgresql")
     url = request.getfixturevalue("postgres_database").url(request.param) if postgres else None
-    async with serve(url or f"{request.param}:///{tmp_path}/web.db", build=measurements) as site:
+    async with serve(url or f"{request.param}:///{tmp_path}/web.db", build=measurements, shared=True) as site:
         yield site
         await site.check()
 

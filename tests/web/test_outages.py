@@ -43,7 +43,8 @@ class Letter(Base):
 @asynccontextmanager
 async def application(sessions: Any) -> AsyncIterator[AsyncClient]:
     """Serve documents and letters with sessions of a database."""
-    files, app = Filestore(session_dependency(sessions), settings=FilestoreSettings(_env_file=None)), FastAPI()
+    session = session_dependency(sessions, asynchronous=isinstance(sessions, async_sessionmaker))
+    files, app = Filestore(session, settings=FilestoreSettings(_env_file=None)), FastAPI()
     app.include_router(files.router(Document), prefix="/documents")
     app.include_router(files.router(Letter), prefix="/letters")
     transport = ASGITransport(app=app)

@@ -70,7 +70,7 @@ async def site(request: pytest.FixtureRequest, serve: Serve) -> AsyncIterator[Si
     """Papers on each database; the first one is Ann's, the second Bob's, the third was deleted."""
     postgres = request.param == "postgres"
     url = request.getfixturevalue("postgres_database").url("postgresql+asyncpg") if postgres else None
-    async with serve(url, build=papers, signing_keys=[SIGNING_KEY]) as site:
+    async with serve(url, build=papers, shared=True, signing_keys=[SIGNING_KEY]) as site:
         for user in ("ann", "bob", "ann"):
             await post(site, user, content=user.encode())
         await site.client.delete("/papers/3", headers=as_user("ann"))

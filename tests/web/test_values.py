@@ -26,7 +26,7 @@ def specimens(app: FastAPI, files: Filestore) -> None:
 @pytest.fixture
 async def site(serve: Serve) -> AsyncIterator[Site]:
     """Specimens on SQLite."""
-    async with serve(build=specimens) as site:
+    async with serve(build=specimens, shared=True) as site:
         yield site
         await site.check()
 

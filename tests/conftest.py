@@ -11,7 +11,7 @@ import pytest
 pytest_plugins = (
     "tests.isolation",
     "tests.order",
-    "tests.rows.in_turn",
+    "tests.in_turn",
     "tests.crash.summary",
     "tests.servers.environment",
     "tests.servers.seaweedfs",

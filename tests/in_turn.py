@@ -1,4 +1,4 @@
-"""Which kinds of sessions a test is tried with: of one value with three of them, of several with some each.
+"""Which kinds of sessions a test is tried with: of one value with two or three of them, of several with some each.
 
 Together the tests are tried with every kind; each of them is, too, where EVERY_KIND is set.
 """
@@ -14,15 +14,16 @@ import pytest
 PLAIN: Final = (("sqlite-sync", "postgres-async"), ("sqlite-async", "postgres-sync"))
 """What a test of one value is tried with in turn: both databases in each, and both kinds of sessions."""
 OTHERS: Final = ("postgres-async-triggers", "sqlite-async-unledgered", "sqlite-sync-triggers")
-"""What such tests are tried with in turn besides."""
-ALL: Final = {*chain(*PLAIN), *OTHERS}
+"""What such tests are tried with in turn besides, if they are of these, too."""
+ALL_PLAIN: Final = {*chain(*PLAIN)}
+ALL: Final = {*ALL_PLAIN, *OTHERS}
 IN_TURN: Final = (
     {"sqlite-async", "postgres-async-triggers"},
     {"sqlite-sync-triggers", "postgres-sync"},
     {"sqlite-async-unledgered", "postgres-async"},
     {"sqlite-sync", "postgres-sync"},
 )
-"""What the values of a test are tried with in turn: both databases in each, and together every kind."""
+"""What the values of a test of all kinds are tried with in turn: both databases in each, and together every kind."""
 
 
 @pytest.hookimpl(tryfirst=True)  # while they are in order
@@ -37,20 +38,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _left_out(items: list[pytest.Item]) -> Iterator[pytest.Item]:
     tests: dict[str, dict[str, dict[str, pytest.Item]]] = {}
     for item in items:
-        parameters = getattr(item, "callspec", None)
-        if parameters is not None and "rows" in parameters.params:
-            kind, test = parameters.params["rows"], item.nodeid.partition("[")[0]
-            tests.setdefault(test, {}).setdefault(parameters.id.replace(kind, "", 1), {})[kind] = item
+        if parameters := getattr(item, "callspec", None):
+            values, test = parameters.params.values(), item.nodeid.partition("[")[0]
+            for kind in [value for value in values if isinstance(value, str) and value in ALL]:
+                tests.setdefault(test, {}).setdefault(parameters.id.replace(kind, "", 1), {})[kind] = item
     for test, values in tests.items():
-        if all(kinds.keys() == ALL for kinds in values.values()):
-            for number, kinds in enumerate(values.values()):
-                tried = _tried(test, number, len(values))
-                yield from (item for kind, item in kinds.items() if kind not in tried)
+        for number, kinds in enumerate(values.values()):
+            tried = _tried(kinds.keys(), test, number, len(values))
+            yield from (item for kind, item in kinds.items() if kind not in tried)
 
 
-def _tried(test: str, number: int, of: int) -> Collection[str]:
+def _tried(kinds: Collection[str], test: str, number: int, of: int) -> Collection[str]:
+    turn = crc32(test.encode()) + number
+    if kinds == ALL_PLAIN:
+        return PLAIN[turn % len(PLAIN)]
+    if kinds != ALL:
+        return kinds
     if of == 1:
-        turn = crc32(test.encode())
         return {*PLAIN[turn % len(PLAIN)], OTHERS[turn % len(OTHERS)]}
     if of < len(IN_TURN):  # two or three values share the four turns
         return set().union(*IN_TURN[number % len(IN_TURN) :: 2])

@@ -162,7 +162,8 @@ class Playing(RuleBasedStateMachine):
         if self.side.savepoints and not whole:
             savepoint = self.side.savepoints[-1]
             self.side.do(lambda session: savepoint.transaction.rollback())
-            if self.side.is_disturbed:
+            if self.side.is_disturbed or not self.side.habits.keeps:
+                # Of a row that was let go after it was written and read again, SQLAlchemy keeps what is undone now.
                 self.side.do(lambda session: session.expire_all())
             if self.side.statements > savepoint.statements:
                 self.side.do(self.side.read_again)

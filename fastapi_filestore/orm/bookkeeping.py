@@ -28,7 +28,8 @@ class Book:
     while their intents are still there, `owed` those whose upload intents it could not see, which go once it is
     committed. `lost` are those that a place in a row of some class ceased to hold, wherever they went. `regained` are
     those that no row held, and that were taken back before they were deleted. `purged` are those that are not to be
-    kept though the ledger keeps others; with `purges` none is. `spared` are those that other rows hold as well.
+    kept though the ledger keeps others; with `purges` none is. `spared` are those that other rows hold as well, None if
+    nobody asked.
     """
 
     fresh: dict[Location, FileObject] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class Book:
     regained: set[Location] = field(default_factory=set)
     purged: set[Location] = field(default_factory=set)
     purges: bool = False
-    spared: set[Location] = field(default_factory=set)
+    spared: set[Location] | None = None
     committed: bool = False
 
     def replace(self, old: Iterable[FileObject], new: Iterable[FileObject]) -> None:
@@ -66,6 +67,7 @@ class Book:
         self.lost.update(inner.lost)
         self.regained |= inner.regained
         self.purged |= inner.to_purge()
+        self.spared = self.spared if inner.spared is None else inner.spared
 
     def holders(self, at: Location) -> int:
         """Return how many places in rows hold a file: one stored or taken back here had none before, others had one."""
@@ -87,7 +89,7 @@ class Book:
         """Tell whether a file stays all the same: other rows hold it, or the ledger keeps what a committed row held."""
         access = self.intended.get(at)
         is_kept = access is not None and bool(access.ledger.keep_deleted)
-        return at in self.spared or (is_kept and at not in self.fresh and at not in self.to_purge())
+        return at in (self.spared or ()) or (is_kept and at not in self.fresh and at not in self.to_purge())
 
     def kept(self) -> list[FileObject]:
         """Return the files stored in this transaction that a row points to."""

@@ -43,6 +43,7 @@ from fastapi_filestore.orm.file_attributes import (
     table_of,
     take_write_lock,
 )
+from fastapi_filestore.orm.settling import settle_late_changes
 from fastapi_filestore.orm.stored_object import StoredObject
 
 ALTERNATIVES = re.compile("REPLACE |INSERT (?!INTO )")
@@ -120,6 +121,7 @@ def _all_or_nothing(session: Session, mapper: Mapper[Any]) -> Iterator[None]:
         take_write_lock(connection, table_of(mapper))  # a savepoint outside of a transaction would be one itself
     with undone_on_failure(session), connection.begin_nested():
         yield
+        settle_late_changes(session)
 
 
 def _refuse_untracked(statement: Insert, mapper: Mapper[Any], *, has_files: bool) -> None:

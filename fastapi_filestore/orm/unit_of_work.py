@@ -20,7 +20,7 @@ from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.booking import CONNECTED, purge_files, renew_owed, spare_moved_files
+from fastapi_filestore.orm.booking import CONNECTED
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.commits import forget_commits, watch_commits
@@ -30,11 +30,9 @@ from fastapi_filestore.orm.file_attributes import file_attributes, has_file_colu
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, filed, prepare_flush
 from fastapi_filestore.orm.path_index import watch_columns
 from fastapi_filestore.orm.readings import forget_rolled_back, forget_written, keep_written, note_read
-from fastapi_filestore.orm.sharing import settle_sharing
+from fastapi_filestore.orm.settling import end_commit, settle_before_commit, settle_late_changes
 from fastapi_filestore.orm.tracking import watch_added, watch_assigned, watch_row
 
-_COMMITTING = "fastapi_filestore.committing"
-"""Set in a session's info from the check before a COMMIT to its end."""
 _BEGUN = "fastapi_filestore.begun"
 """What a flush is to do, in a session's info from the flush's beginning to its transaction."""
 
@@ -75,15 +73,7 @@ def _store_before_rows(session: Session, transaction: SessionTransaction) -> Non
 @event.listens_for(Session, "after_flush")
 def _check_after_rows(session: Session, context: UOWTransaction) -> None:
     book_late_changes(session)
-    if session.info.get(_COMMITTING):
-        _settle(session)
-
-
-def _settle(session: Session) -> None:
-    settle_sharing(session)
-    spare_moved_files(session)
-    purge_files(session)
-    renew_owed(session)
+    settle_late_changes(session)
 
 
 @event.listens_for(Mapper, "before_insert")
@@ -141,8 +131,7 @@ def _check_sharing(session: Session) -> None:
     # Fires for a savepoint, too, where a file may still be on its way from one row to another.
     if session.get_nested_transaction() is None:
         session.flush()
-        _settle(session)
-        session.info[_COMMITTING] = True  # others who listen may still change rows
+        settle_before_commit(session)
 
 
 @event.listens_for(Session, "after_commit")
@@ -162,7 +151,7 @@ def _forget_rolled_back(session: Session, previous: SessionTransaction) -> None:
 def _honour_end(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
         session.info.pop(CONNECTED, None)
-        session.info.pop(_COMMITTING, None)
+        end_commit(session)
         forget_written(session)
     honour_end(session, transaction)
     if transaction.parent is None:

@@ -6,7 +6,7 @@ second time, its condition may find others.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -27,13 +27,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import FromStatement, Mapper, ORMExecuteState, Session
 from sqlalchemy.sql.visitors import iterate
 
-from fastapi_filestore.errors import UnsupportedStatementError
+from fastapi_filestore.errors import StaleRowError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.booking import book_changes, settle_intents, store_bytes
 from fastapi_filestore.orm.bookkeeping import undone_on_failure
 from fastapi_filestore.orm.edits import files_in
 from fastapi_filestore.orm.file_attributes import (
+    FileAttribute,
+    Held,
     columns_in_database,
     file_attributes_below,
     has_file_columns,
@@ -46,6 +48,7 @@ from fastapi_filestore.orm.file_attributes import (
 from fastapi_filestore.orm.settling import settle_late_changes
 from fastapi_filestore.orm.stored_object import StoredObject
 
+Identity = tuple[Any, ...]
 ALTERNATIVES = re.compile("REPLACE |INSERT (?!INTO )")
 """How a statement begins that may leave rows out or replace them, as INSERT OR IGNORE does."""
 REPLACING = re.compile("REPLACE |INSERT OR REPLACE ")
@@ -199,17 +202,15 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
         store_bytes(session, {mapper: files})
     with _all_or_nothing(session, mapper):
         settle_intents(session, mapper, files)
-        identities = _identities(state, statement, mapper)
-        before = stored_files(session, mapper, identities, attributes)
-        # A row without a file, or whose key does not come back as it was given, can't be told by its key here.
-        is_known = before.keys() == set(identities) and not isinstance(state.parameters, list)
-        result = _completed(state, _confined(state, statement, mapper, identities) if is_known else statement)
-        after = stored_files(session, mapper, list(before), attributes)
-        if state.is_update and before.keys() != after.keys():
-            name = mapper.class_.__name__
-            raise UnsupportedStatementError(
-                f"update({name}) would change primary keys of rows that hold files: change them one by one."
-            )
+        identities, before = _locked(state, statement, mapper, attributes)
+        # A row whose key does not come back as it was given can't be told by its key here.
+        is_known = before.keys() <= set(identities) and bool(before or not identities)
+        is_confined = is_known and not isinstance(state.parameters, list)
+        result = _completed(state, _confined(state, statement, mapper, identities) if is_confined else statement)
+        asked = [*before, *(identity for identity in identities if state.is_update and identity not in before)]
+        after = stored_files(session, mapper, asked, attributes)
+        if state.is_update:
+            _refuse_other_rows(mapper, before.keys(), after.keys())
         changes = [
             (files, after.get(identity, {}).get(attribute, []))
             for identity, held in before.items()
@@ -219,7 +220,40 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
     return result
 
 
-def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> list[tuple[Any, ...]]:
+def _locked(
+    state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any], attributes: Sequence[FileAttribute]
+) -> tuple[list[Identity], dict[Identity, Held]]:
+    """Lock the rows that a statement is about; return their primary keys, and what those hold that have files."""
+    identities, before = _found(state, statement, mapper, attributes)
+    if _names_its_rows(state, statement, _names_of_keys(mapper)):
+        return identities, before
+    while set(identities) - before.keys():
+        # Some are gone since, and may be added again; or they have no row in a table with files, and are as before.
+        found = _found(state, statement, mapper, attributes)
+        if set(found[0]) == set(identities) and found[1].keys() == before.keys():
+            break
+        identities, before = found
+    return identities, before
+
+
+def _found(
+    state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any], attributes: Sequence[FileAttribute]
+) -> tuple[list[Identity], dict[Identity, Held]]:
+    identities = _identities(state, statement, mapper)
+    return identities, stored_files(state.session, mapper, identities, attributes)
+
+
+def _refuse_other_rows(mapper: Mapper[Any], before: Collection[Identity], after: Collection[Identity]) -> None:
+    name = mapper.class_.__name__
+    if set(after) - set(before):
+        raise StaleRowError(name)  # it was gone, and another transaction added it again
+    if set(before) - set(after):
+        raise UnsupportedStatementError(
+            f"update({name}) would change primary keys of rows that hold files: change them one by one."
+        )
+
+
+def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> list[Identity]:
     """Return the primary keys of the rows that a statement is about."""
     keys = _names_of_keys(mapper)
     if _names_its_rows(state, statement, keys):
@@ -254,7 +288,7 @@ def _is_of_one_table(query: Any) -> bool:
 
 
 def _confined(
-    state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any], identities: Sequence[tuple[Any, ...]]
+    state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any], identities: Sequence[Identity]
 ) -> Update | Delete:
     """Hold a statement to the rows that were found."""
     parts = key_in(mapper, cast("Table", statement.table))

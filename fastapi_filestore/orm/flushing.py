@@ -10,7 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 from sqlalchemy.orm.attributes import instance_state
 
-from fastapi_filestore.errors import UnsupportedStatementError
+from fastapi_filestore.errors import StaleRowError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.booking import Change, book_changes, settle_intents, store_files
@@ -61,7 +61,10 @@ def prepare_flush(session: Session, context: UOWTransaction) -> None:
         store_files(session, _by_mapper(changed))
         _watch(changed)
     flush = Flush(context, _in_database(session, [*changed, *deleted], switched), deleted=set(deleted))
+    flush.was |= _in_database(session, _found_in_part(deleted, flush.was), NOTHING_SWITCHED)
     session.info[_FLUSH] = flush
+    _refuse_vanished(changed, flush.was, switched)
+    _leave_vanished(context, deleted, flush.was)
     refuse_stale_lists(changed, flush.was)
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
     _rebook(session, flush, after | {state: {} for state in deleted})
@@ -83,6 +86,37 @@ def _refuse_twins(session: Session, states: Sequence[InstanceState[Any]]) -> Non
                     f"A {twin.class_.__name__} and a {state.class_.__name__} are the same row of {table}, and both "
                     "change or go in one flush: change it by one of the two, or flush in between."
                 )
+
+
+def _refuse_vanished(changed: Rows, was: Rows, switched: Switched) -> None:
+    """Refuse to change a row that is gone: another transaction may add it again before it is written.
+
+    Raises:
+        StaleRowError: A row that is to be written was not found, or not in all of its tables.
+    """
+    for state, held in changed.items():
+        identity = switched.get(state, state).identity
+        # A part of the key is missing where a class joins tables, and one of them has no row.
+        if identity is not None and None not in identity and held.keys() - was.get(state, {}).keys():
+            raise StaleRowError(state.class_.__name__)
+
+
+def _found_in_part(deleted: Iterable[InstanceState[Any]], was: Rows) -> list[InstanceState[Any]]:
+    """Return rows of several tables that were added again as one after the other was asked: what is found is locked."""
+    return [state for state in deleted if state in was and set(file_attributes(state.mapper)) - was[state].keys()]
+
+
+def _leave_vanished(context: UOWTransaction, deleted: Iterable[InstanceState[Any]], was: Rows) -> None:
+    """Send no DELETE for a row that is gone: it might find one that another transaction added since, with other files.
+
+    Raises:
+        StaleRowError: The row's class counts versions, which promises to tell of such a thing.
+    """
+    for state in deleted:
+        if state not in was:
+            if state.mapper.version_id_col is not None:
+                raise StaleRowError(state.class_.__name__)
+            cast("Any", context).remove_state_actions(state)
 
 
 def _rebook(session: Session, flush: Flush, after: Rows) -> None:
@@ -117,6 +151,8 @@ def book_switched(session: Session, state: InstanceState[Any]) -> None:
         return
     if replaced not in flush.was:
         flush.was |= _in_database(session, [replaced], NOTHING_SWITCHED)
+    if replaced not in flush.was:
+        raise StaleRowError(state.class_.__name__)
     flush.deleted.add(replaced)
     # SQLAlchemy updates the row with what is set alone; whatever was planned for the other one is not written.
     held = flush.was.get(replaced, {})

@@ -1,4 +1,4 @@
-"""The environment, read once into frozen settings; nothing else of the library looks at it."""
+"""The environment, read once into frozen settings; nothing else of the library asks it for a setting."""
 
 from fastapi_filestore.settings.backend import BackendSettings
 from fastapi_filestore.settings.filestore import FilestoreSettings

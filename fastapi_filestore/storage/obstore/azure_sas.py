@@ -14,6 +14,8 @@ from urllib.parse import quote, urlencode
 
 from obstore.store import AzureStore
 
+from fastapi_filestore.storage.obstore.address import azure_endpoint, settings_of
+
 VERSION = "2023-11-03"
 PERMISSIONS = {"GET": "r", "PUT": "cw"}
 ANSWER_FIELDS = ("rscc", "rscd", "rsce", "rscl", "rsct")
@@ -34,15 +36,14 @@ def sign_blob(
     `answer` holds headers of the answer by their field, as in `ANSWER_FIELDS`; others are as they were stored.
     """
     config = store.config
-    account, key = config.get("account_name"), config.get("account_key")
+    account, key = settings_of(store).get("account_name"), config.get("account_key")
     if not account or not key:
         return None
     name = "/".join(filter(None, (config.get("container_name"), store.prefix, path)))
     expiry = (datetime.now(UTC) + expires_in).strftime("%Y-%m-%dT%H:%M:%SZ")
     fields = {"sp": PERMISSIONS[method], "se": expiry, "sv": VERSION, "sr": "b", **answer}
     query = urlencode({**fields, "sig": _signature(f"/blob/{account}/{name}", fields, key)})
-    endpoint = config.get("endpoint") or f"https://{account}.blob.core.windows.net"
-    return f"{endpoint}/{quote(name, safe='/')}?{query}"
+    return f"{azure_endpoint(store)}/{quote(name, safe='/')}?{query}"
 
 
 def _signature(resource: str, fields: dict[str, str], key: str) -> str:

@@ -11,6 +11,7 @@ from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.backend import Place
+from fastapi_filestore.storage.obstore.address import place_in
 from fastapi_filestore.storage.obstore.azure import build_azure
 from fastapi_filestore.storage.obstore.client import PATIENCE, has_read_timeout
 from fastapi_filestore.storage.obstore.gcs import build_gcs
@@ -70,17 +71,9 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
 def place_of(connection: Connection) -> Place:
     """Return where the objects of a connection are; the same bucket at another endpoint is another one."""
     location, store = connection.location, connection.store
-    below = tuple((location.prefix or "").strip("/").split("/")) if location.prefix else ()
     match store:
-        case S3Store():
-            settings: Mapping[str, Any] = {**store.config}
-            endpoint = settings.get("endpoint_url_s3") or settings.get("endpoint") or ""
-            return Place(("s3", endpoint.rstrip("/"), location.bucket), below)
-        case GCSStore():
-            return Place(("gs", location.bucket), below)
-        case AzureStore():
-            at = store.config.get("endpoint"), store.config.get("account_name")
-            return Place(("az", *at, location.bucket), below)
+        case S3Store() | GCSStore() | AzureStore():
+            return place_in(store, location.bucket, location.prefix)
         case LocalStore():
             return Place(("file",), Path(os.path.realpath(location.root or "/")).parts)
         case MemoryStore():

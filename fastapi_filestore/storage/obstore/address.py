@@ -108,6 +108,11 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {variables[name]: value for name, value in os.environ.items() if name in variables}  # noqa: TID251
 
 
+def is_set(settings: Mapping[str, object], name: str) -> bool:
+    """Tell whether an option is there and true."""
+    return str(settings.get(name, "")).strip().lower() in TRUE
+
+
 def s3_endpoint(store: S3Store) -> str | None:
     """Return the endpoint that a store was given; None for Amazon's own."""
     settings = settings_of(store)
@@ -123,18 +128,18 @@ def s3_region(store: S3Store) -> str:
 
 def is_virtual_hosted(store: S3Store) -> bool:
     """Tell whether the host of the store's requests is the bucket's own, so that their path does not name it."""
-    return _is_set(settings_of(store), "virtual_hosted_style_request")
+    return is_set(settings_of(store), "virtual_hosted_style_request")
 
 
 def azure_endpoint(store: AzureStore) -> str:
     """Return the URL of an account."""
     settings = settings_of(store)
     account = settings.get("account_name")
-    if _is_set(settings, "use_emulator"):
+    if is_set(settings, "use_emulator"):
         return f"{settings.get('emulator_url', EMULATOR_URL).rstrip('/')}/{account or EMULATOR_ACCOUNT}"
     if endpoint := settings.get("endpoint"):
         return endpoint.rstrip("/")
-    domain = "blob.fabric.microsoft.com" if _is_set(settings, "use_fabric_endpoint") else "blob.core.windows.net"
+    domain = "blob.fabric.microsoft.com" if is_set(settings, "use_fabric_endpoint") else "blob.core.windows.net"
     return f"https://{account}.{domain}"
 
 
@@ -148,10 +153,6 @@ def _service_account(settings: Mapping[str, str]) -> dict[str, Any]:
         text = Path(path).read_text(encoding="utf-8")
     account: dict[str, Any] = json.loads(text) if text else {}
     return account
-
-
-def _is_set(settings: Mapping[str, str], name: str) -> bool:
-    return settings.get(name, "").strip().lower() in TRUE
 
 
 def _one_spelling(host: str) -> str:

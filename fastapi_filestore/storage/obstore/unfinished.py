@@ -24,6 +24,7 @@ from fastapi_filestore.errors import (
     StorageUnavailableError,
 )
 from fastapi_filestore.storage.backend import UnfinishedUpload
+from fastapi_filestore.storage.obstore.boto_client import bucket_client
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import STAGED, LocalFolder, is_staged
 from fastapi_filestore.storage.threads import THREADS
@@ -31,10 +32,6 @@ from fastapi_filestore.storage.threads import THREADS
 _log = logging.getLogger("fastapi_filestore")
 
 PAGE = 1000
-BOTO_MISSING = (
-    "Unfinished multipart uploads of backend {backend!r} can't be listed without boto3: "
-    'pip install "fastapi-filestore[aws]".'
-)
 
 
 async def uploads_of(store: object, root: Path | None, *, backend: str) -> AsyncIterator[UnfinishedUpload]:
@@ -89,59 +86,30 @@ async def _abort_some(store: S3Store, paths: Collection[str], backend: str) -> N
 
 async def _in_bucket(store: S3Store, backend: str, *, below: str = "") -> AsyncIterator[UnfinishedUpload]:
     with _refusals(backend):
-        client = await THREADS.run(_client, store, backend)
-        pages = client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=store.config.get("bucket"), Prefix=_prefix(store) + below
-        )
-        found = (upload for page in pages for upload in page.get("Uploads", ()))
-        async for upload in _in_thread(found):
-            path = upload["Key"].removeprefix(_prefix(store))
-            yield UnfinishedUpload(path, upload["UploadId"], upload["Initiated"])
+        async with bucket_client(store, backend=backend) as client:
+            pages = client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=store.config.get("bucket"), Prefix=_prefix(store) + below
+            )
+            found = (upload for page in pages for upload in page.get("Uploads", ()))
+            async for upload in _in_thread(found):
+                path = upload["Key"].removeprefix(_prefix(store))
+                yield UnfinishedUpload(path, upload["UploadId"], upload["Initiated"])
 
 
 async def _abort_in_bucket(store: S3Store, upload: UnfinishedUpload, backend: str) -> None:
     with _refusals(backend):
-        client = await THREADS.run(_client, store, backend)
-        with suppress(client.exceptions.NoSuchUpload):
-            await THREADS.run(
-                client.abort_multipart_upload,
-                Bucket=store.config.get("bucket"),
-                Key=_prefix(store) + upload.path,
-                UploadId=upload.upload_id,
-            )
+        async with bucket_client(store, backend=backend) as client:
+            with suppress(client.exceptions.NoSuchUpload):
+                await THREADS.run(
+                    client.abort_multipart_upload,
+                    Bucket=store.config.get("bucket"),
+                    Key=_prefix(store) + upload.path,
+                    UploadId=upload.upload_id,
+                )
 
 
 def _prefix(store: S3Store) -> str:
     return f"{store.prefix.strip('/')}/" if store.prefix else ""
-
-
-def _client(store: S3Store, backend: str) -> Any:
-    try:
-        from boto3.session import Session  # noqa: PLC0415 optional extra
-        from botocore.config import Config  # noqa: PLC0415 optional extra
-    except ImportError:
-        raise ConfigurationError(BOTO_MISSING.format(backend=backend)) from None
-    config: Any = store.config
-    style = "virtual" if config.get("virtual_hosted_style_request") else "path"
-    return Session().client(
-        "s3",
-        endpoint_url=config.get("endpoint"),
-        region_name=config.get("region"),
-        config=Config(signature_version="s3v4", s3={"addressing_style": style}),
-        verify=not (store.client_options or {}).get("allow_invalid_certificates"),
-        **_credentials(store),
-    )
-
-
-def _credentials(store: S3Store) -> dict[str, Any]:
-    # Without any, boto3 looks where the store itself does: environment, profiles, roles.
-    provider: Any = store.credential_provider
-    given: Any = provider() if provider is not None else store.config
-    return {
-        "aws_access_key_id": given.get("access_key_id"),
-        "aws_secret_access_key": given.get("secret_access_key"),
-        "aws_session_token": given.get("token") or given.get("session_token"),
-    }
 
 
 @contextmanager
@@ -158,7 +126,8 @@ def _refusals(backend: str) -> Iterator[None]:
 
 
 def _refusal(error: Exception, backend: str) -> StorageError:
-    answer: dict[str, Any] = getattr(error, "response", {})
+    # Of an error inside the HTTP client it is there, and None.
+    answer: dict[str, Any] = getattr(error, "response", None) or {}
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or "Credential" in type(error).__name__:
         return StoragePermissionError(

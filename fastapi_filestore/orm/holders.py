@@ -36,9 +36,11 @@ from fastapi_filestore.orm.file_attributes import file_mappers, take_write_lock
 from fastapi_filestore.orm.held_paths import rows_holding
 from fastapi_filestore.orm.ledger import Ledger, ledger_of
 from fastapi_filestore.orm.stored_object import StoredObject
-from fastapi_filestore.orm.tables import file_columns_of, schema_in
+from fastapi_filestore.orm.tables import columns_in, file_columns_of, names_in, schema_in
+from fastapi_filestore.orm.views import Held, Place, columns_behind, views_among
 
 At = TypeVar("At", bound=Location)
+T = TypeVar("T")
 
 PATHS_AT_ONCE = 200
 """Paths that one statement looks for: below every database's limit of parameters, whatever columns there are."""
@@ -93,10 +95,11 @@ def places_holding(
 
     Args:
         connection: Whose transaction asks.
-        tables: Those that may be in its database; others, and views, are left out.
+        tables: Those that may be in its database; others are left out. Of a view, the tables are asked that it shows.
         locations: Where the objects are.
     """
-    columns, found = _columns_on(connection, tables), Counter[Location]()
+    found = Counter[Location]()
+    columns = _asking(connection, lambda: _columns_on(connection, tables))
     paths, wanted = sorted({path for _, path in locations}), set(locations)
     for start in range(0, len(paths) if columns else 0, PATHS_AT_ONCE):
         for backend, path, count in _counted(connection, columns, paths[start : start + PATHS_AT_ONCE]):
@@ -109,12 +112,15 @@ def places_holding(
 def _counted(connection: Connection, columns: Iterable[Column[Any]], paths: Collection[str]) -> Iterable[Any]:
     queries = [rows_holding(connection.dialect, one, _default_of(one), list(paths)) for one in columns]
     rows = union_all(*queries).subquery()
+    counted = select(rows.c.backend, rows.c.path, func.count()).group_by(rows.c.backend, rows.c.path)
+    return _asking(connection, lambda: connection.execute(counted).all())
+
+
+def _asking(connection: Connection, ask: Callable[[], T]) -> T:
     try:
-        return connection.execute(
-            select(rows.c.backend, rows.c.path, func.count()).group_by(rows.c.backend, rows.c.path)
-        ).all()
+        return ask()
     except DBAPIError:
-        _present.pop(connection.dialect, None)  # a table may be gone that was there
+        _present.pop(connection.dialect, None)  # a table or a column may be gone that was there
         raise
 
 
@@ -138,15 +144,13 @@ def tables_with_files(*metadatas: MetaData) -> list[Table]:
     return [table for table in dict.fromkeys(tables) if file_columns_of(table)]
 
 
-Place = tuple[str | None, str]
-"""The schema of a table and its name."""
 Columns = dict[Place, frozenset[str]]
 """The names of the columns of each table that is there."""
 
 _present: "WeakKeyDictionary[Dialect, Columns]" = WeakKeyDictionary()
 """What databases were seen to have, by the dialect object, which engines that differ in options alone share.
 
-A table that is missing is looked for each time.
+What is missing, a table or a column for files, is looked for each time: a migration may make it.
 """
 
 
@@ -158,12 +162,25 @@ def ledgers_in(connection: Connection, tables: Iterable[Table]) -> list[Ledger]:
 
 
 def _columns_on(connection: Connection, tables: Iterable[Table]) -> list[Column[Any]]:
-    """Return the file columns that a database has, each once, however many classes describe its table."""
-    found: dict[tuple[str | None, str, str], Column[Any]] = {}
-    for table, (place, columns) in _there(connection, tables).items():
-        for name in file_columns_of(table):
-            if name in columns:
-                found.setdefault((*place, name), next(one for one in table.columns if one.name == name))
+    """Return the file columns that a database has, each once, however many classes and views describe its table."""
+    present: dict[Place, dict[str, Column[Any]]] = defaultdict(dict)
+    for table, (place, names) in _there(connection, tables).items():
+        for one in table.columns:
+            if isinstance(one.type, StoredObject) and one.name in names:
+                present[place].setdefault(one.name, one)
+    # Which tables are views is asked each time: a migration may rename a table, and leave a view of its old name.
+    views = views_among(connection, present) if present else {}
+    found: dict[Held, Column[Any]] = {}
+    for place, files in present.items():
+        if place not in views:
+            found.update(((place[0], place[1], name), one) for name, one in files.items())
+    for place, sources in views.items():
+        shown = present[place]
+        behind = columns_behind(shown.values(), sources, found)
+        if behind is None:
+            found.update(((place[0], place[1], name), one) for name, one in shown.items())
+        else:
+            found.update(((source.schema, source.table, source.column), one) for source, one in behind)
     return list(found.values())
 
 
@@ -171,20 +188,25 @@ def _there(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, tu
     """Return of some tables their places in a database, and the names of the columns that they have there."""
     seen = _present.setdefault(connection.dialect, {})
     places = {table: (schema_in(connection, table), table.name) for table in tables}
-    if unknown := {place for place in places.values() if place not in seen}:
+    unknown = {
+        place
+        for table, place in places.items()
+        if place not in seen or not seen[place].issuperset(file_columns_of(table))
+    }
+    if unknown:
         seen.update(_look_for(inspect(connection), unknown))
     return {table: (place, seen.get(place, frozenset())) for table, place in places.items()}
 
 
 def _look_for(database: Inspector, places: Collection[Place]) -> Columns:
-    """Return the columns of those tables that are there; a view shows rows of other tables, and is none."""
+    """Return the columns of those tables, and of what is read as one, that are there."""
     wanted: dict[str | None, set[str]] = defaultdict(set)
     for schema, name in places:
         wanted[schema].add(name)
     schemas = set[str | None](database.get_schema_names()) if wanted.keys() - {None} else set()
     return {
-        (schema, name): frozenset(one["name"] for one in database.get_columns(name, schema=schema))
+        (schema, name): columns_in(database, schema, name)
         for schema, names in wanted.items()
         if schema is None or schema in schemas
-        for name in names & set(database.get_table_names(schema=schema))
+        for name in names & names_in(database, schema)
     }

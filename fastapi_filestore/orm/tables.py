@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, Engine, Inspector, Table
+from sqlalchemy.dialects.postgresql.base import PGInspector
+from sqlalchemy.exc import OperationalError
 
 from fastapi_filestore.orm.stored_object import StoredObject
 
@@ -21,9 +23,25 @@ def is_in_database(database: Inspector, table: Table) -> bool:
     return columns.issuperset(file_columns_of(table))
 
 
-def is_view(database: Inspector, table: Table) -> bool:
-    """Tell whether a table is a view: it shows rows of other tables, which are not to be counted twice."""
-    return table.name in database.get_view_names(schema=schema_in(database.bind, table))
+def names_in(database: Inspector, schema: str | None) -> set[str]:
+    """Return the names of what can be read in a schema, tables or not; but for views of other databases."""
+    names = set(database.get_table_names(schema=schema))
+    if database.dialect.name in {"postgresql", "sqlite"}:
+        names.update(database.get_view_names(schema=schema))
+    if isinstance(database, PGInspector):
+        names.update(database.get_materialized_view_names(schema=schema))
+        names.update(database.get_foreign_table_names(schema=schema))
+    return names
+
+
+def columns_in(database: Inspector, schema: str | None, name: str) -> frozenset[str]:
+    """Return the names of the columns of a table or a view; none if SQLite can't read the view, whose table is gone."""
+    try:
+        return frozenset(column["name"] for column in database.get_columns(name, schema=schema))
+    except OperationalError:
+        if database.dialect.name != "sqlite" or name in database.get_table_names(schema=schema):
+            raise
+        return frozenset()
 
 
 def schema_in(bind: Engine | Connection, table: Table) -> str | None:

@@ -39,14 +39,14 @@ from fastapi_filestore.orm.file_attributes import (
     columns_in_database,
     file_attributes_below,
     has_file_columns,
-    key_in,
     mapper_of_table,
     stored_files,
-    table_of,
     take_write_lock,
 )
+from fastapi_filestore.orm.holders import left_behind
 from fastapi_filestore.orm.settling import settle_late_changes
 from fastapi_filestore.orm.stored_object import StoredObject
+from fastapi_filestore.orm.table_rows import key_in, table_of
 
 Identity = tuple[Any, ...]
 ALTERNATIVES = re.compile("REPLACE |INSERT (?!INTO )")
@@ -211,8 +211,9 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
         after = stored_files(session, mapper, asked, attributes)
         if state.is_update:
             _refuse_other_rows(mapper, before.keys(), after.keys())
+        left = left_behind(session, mapper, before, after)
         changes = [
-            (files, after.get(identity, {}).get(attribute, []))
+            (files, after.get(identity, {}).get(attribute, [file for file in files if file.location in left]))
             for identity, held in before.items()
             for attribute, files in held.items()
         ]
@@ -258,7 +259,7 @@ def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapp
     keys = _names_of_keys(mapper)
     if _names_its_rows(state, statement, keys):
         return [tuple(row[key] for key in keys) for row in _rows(state.parameters)]
-    query = _about(statement, mapper)
+    query = _about(state, statement, mapper)
     # Over the connection of the statement itself: a session may read from a replica, which lags behind.
     connection = writing_connection(state.session, mapper)
     if connection.dialect.name == "postgresql" and _is_of_one_table(query):
@@ -276,9 +277,14 @@ def _names_its_rows(state: ORMExecuteState, statement: Update | Delete, keys: Se
     return is_list and all(key in row for row in _rows(state.parameters) for key in keys)
 
 
-def _about(statement: Update | Delete, mapper: Mapper[Any]) -> Any:
+def _about(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> Any:
     """Return the query for the primary keys of the rows that a statement is about."""
-    query: Any = select(*(getattr(mapper.class_, key) for key in _names_of_keys(mapper)))
+    parts = key_in(mapper, cast("Table", statement.table)) if state.bind_mapper is None else ()
+    # A statement on a table says nothing of the class, which may be read from others as well.
+    key: list[Any] = [column for _, column in parts]
+    if len(key) < len(mapper.primary_key):
+        key = [getattr(mapper.class_, name) for name in _names_of_keys(mapper)]
+    query: Any = select(*key)
     return query if statement.whereclause is None else query.where(statement.whereclause)
 
 
@@ -297,7 +303,7 @@ def _confined(
     # Of a class by its attributes, so that SQLAlchemy finds the rows in the session, too; of a table by its columns.
     key = [column if state.bind_mapper is None else _as_attribute(mapper, column) for _, column in parts]
     found = key[0].in_([one for (one,) in identities]) if len(key) == 1 else tuple_(*key).in_(identities)
-    if state.parameters or not _is_of_one_table(_about(statement, mapper)):
+    if state.parameters or not _is_of_one_table(_about(state, statement, mapper)):
         return statement.where(found)  # its condition has parameters of its own, or joins what it is set to
     once: Any = statement.where(found)
     once._where_criteria = (found,)  # noqa: SLF001 - there is no other way to take a condition off

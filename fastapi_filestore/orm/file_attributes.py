@@ -5,14 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from operator import eq
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
 from sqlalchemy import (
-    BinaryExpression,
     Column,
-    ColumnElement,
     Connection,
     Inspector,
     Table,
@@ -23,13 +20,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Mapper, Session, configure_mappers
-from sqlalchemy.sql.visitors import iterate
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.ledger import ledger_of
 from fastapi_filestore.orm.stored_object import StoredObject
+from fastapi_filestore.orm.table_rows import described, is_written, key_in, table_of, way_to, with_heirs
 from fastapi_filestore.orm.tables import file_columns_of, schema_in
 
 ROWS_AT_ONCE = 500
@@ -41,7 +38,7 @@ class FileAttribute:
     """An attribute of a mapped class whose column is a `StoredObject`."""
 
     name: str
-    column: ColumnElement[Any]
+    column: Column[Any]
     type: StoredObject
 
     def files(self, row: object) -> list[FileObject]:
@@ -56,22 +53,19 @@ class FileAttribute:
 @cache
 def file_attributes(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
     """Return the attributes of a mapped class that hold files, inherited ones included."""
-    return tuple(
-        FileAttribute(prop.key, prop.columns[0], prop.columns[0].type)
-        for prop in mapper.column_attrs
-        if isinstance(prop.columns[0].type, StoredObject) and _is_own(mapper, prop.columns[0])
-    )
-
-
-def _is_own(mapper: Mapper[Any], column: ColumnElement[Any]) -> bool:
     # An expression, such as a subquery for the newest file of another table, shows what that table's rows hold.
-    return isinstance(column, Column) and column.table in mapper.tables
+    columns = [(prop.key, column) for prop in mapper.column_attrs if isinstance(column := prop.columns[0], Column)]
+    return tuple(
+        FileAttribute(key, column, column.type)
+        for key, column in columns
+        if isinstance(column.type, StoredObject) and column.table in mapper.tables
+    )
 
 
 @cache
 def file_attributes_below(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
     """Return those of a mapped class and of all that inherit from it, whose rows are rows of its own, too."""
-    found = {each.column: each for below in mapper.self_and_descendants for each in file_attributes(below)}
+    found = {each.column: each for below in with_heirs(mapper) for each in file_attributes(below)}
     return tuple(found.values())
 
 
@@ -99,8 +93,14 @@ def file_columns(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
     A class may map some of its table's columns only, and a row may be loaded as the class that others inherit from.
     """
     found = {attribute.column: attribute for attribute in file_attributes_below(mapper)}
-    for table in (table for below in mapper.self_and_descendants for table in below.tables):
-        for column in table.columns if isinstance(table, Table) else ():
+    tables = (
+        table
+        for below in with_heirs(mapper)
+        for table in below.tables
+        if isinstance(table, Table) and is_written(below, table)
+    )
+    for table in tables:
+        for column in table.columns:
             if isinstance(column.type, StoredObject):
                 found.setdefault(column, FileAttribute(column.key, column, column.type))
     return tuple(found.values())
@@ -114,18 +114,6 @@ def _namesakes(mapper: Mapper[Any]) -> tuple[Table, ...]:
         table for other in _mappers for table in other.tables if isinstance(table, Table) and file_columns_of(table)
     }
     return tuple(table for table in others if described(table) in bare)
-
-
-def described(table: Table) -> tuple[object, ...]:
-    """Return what two descriptions of one table have in common; one with keys of another kind is another database's."""
-    return table.schema, table.name, *((key.name, _kind_of_key(key)) for key in table.primary_key)
-
-
-def _kind_of_key(key: Column[Any]) -> object:
-    try:
-        return key.type.python_type
-    except NotImplementedError:  # as a type of the user's own may do
-        return str(key.type)
 
 
 def has_file_columns(mapper: Mapper[Any]) -> bool:
@@ -188,7 +176,7 @@ _mappers: WeakSet[Mapper[Any]] = WeakSet()
 def note_mapper(mapper: Mapper[Any]) -> None:
     """Remember a mapped class that holds files, which may inherit from one that was looked at before."""
     _mappers.add(mapper)
-    for known in (file_attributes_below, file_columns, _namesakes, key_in):
+    for known in (file_attributes_below, file_columns, _namesakes, key_in, way_to):
         known.cache_clear()
 
 
@@ -201,9 +189,9 @@ def mapper_of_table(table: object) -> Mapper[Any] | None:
     """Return the class whose rows are in a table, the first one of those that share it; None if no file is there."""
     configure_mappers()  # this may be the first that a process does
     mapper = next((each for each in _mappers if each.local_table is table), None)
-    if mapper is None:
-        return None
-    return mapper.base_mapper if mapper.base_mapper.local_table is table else mapper
+    while mapper is not None and mapper.inherits is not None and mapper.inherits.local_table is table:
+        mapper = mapper.inherits
+    return mapper
 
 
 Held: TypeAlias = dict[FileAttribute, list[FileObject]]
@@ -220,7 +208,7 @@ def stored_files(
     """
     by_table: dict[Any, list[FileAttribute]] = defaultdict(list)
     for attribute in attributes:
-        by_table[_table_of(mapper, attribute)].append(attribute)
+        by_table[attribute.column.table].append(attribute)
     found: dict[Any, Held] = defaultdict(dict)
     for table, some in by_table.items():
         for batch in _batches(identities):
@@ -231,52 +219,8 @@ def stored_files(
 
 def locked_values(session: Session, mapper: Mapper[Any], identity: Any, attribute: FileAttribute) -> list[Any]:
     """Lock a row and return the one value that it has in the database now; none if the row is gone."""
-    rows = _locked_rows(session, mapper, _table_of(mapper, attribute), [attribute], [identity])
+    rows = _locked_rows(session, mapper, attribute.column.table, [attribute], [identity])
     return [value for _, (value,) in rows]
-
-
-def _table_of(mapper: Mapper[Any], attribute: FileAttribute) -> Table | None:
-    """Return the table of a file column, if the primary key of its class says which row of it is meant."""
-    table = getattr(attribute.column, "table", None)
-    return table if isinstance(table, Table) and key_in(mapper, table) else None
-
-
-@cache
-def key_in(mapper: Mapper[Any], table: Table) -> tuple[tuple[int, Column[Any]], ...]:
-    """Return which parts of a class's primary key tell a row of a table, each with its column there; or none.
-
-    The key of a class need not be that of its table, nor need a table that inherits have the same order or names. Of a
-    class that joins tables, a part of its key is enough for one of them.
-    """
-    parts = [(position, _column_in(mapper, table, column)) for position, column in enumerate(mapper.primary_key)]
-    found = tuple((position, column) for position, column in parts if column is not None)
-    tells_all = len(found) == len(parts) or {column for _, column in found} >= set(table.primary_key)
-    return found if tells_all else ()
-
-
-def _column_in(mapper: Mapper[Any], table: Table, column: Any) -> Column[Any] | None:
-    """Return the column of a table that has the same value as one of a class's primary key."""
-    same, more = {column}, [column]
-    family = [*mapper.iterate_to_root(), *mapper.self_and_descendants]
-    pairs = [pair for each in family for pair in _equated(each.inherit_condition)]
-    pairs += [(column, other) for other in mapper.get_property_by_column(column).columns]
-    while more:
-        one = more.pop()
-        others = {left if right is one else right for left, right in pairs if one is left or one is right}
-        more += others - same
-        same |= others
-    of_table = {
-        each.name for each in same if isinstance(each.table, Table) and described(each.table) == described(table)
-    }
-    return next((each for each in table.columns if each.name in of_table), None)
-
-
-def _equated(condition: ColumnElement[bool] | None) -> list[tuple[Any, Any]]:
-    """Return the pairs of columns that the join of a table that inherits says to be equal."""
-    comparisons = (
-        [] if condition is None else [each for each in iterate(condition) if isinstance(each, BinaryExpression)]
-    )
-    return [(each.left, each.right) for each in comparisons if each.operator is eq]
 
 
 def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
@@ -288,18 +232,22 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
 def _locked_rows(
     session: Session,
     mapper: Mapper[Any],
-    table: Table | None,
+    table: Table,
     attributes: Sequence[FileAttribute],
     identities: list[Any],
 ) -> Iterator[tuple[Any, Sequence[Any]]]:
-    parts = tuple(enumerate(mapper.primary_key)) if table is None else key_in(mapper, table)
-    key, wanted = [column for _, column in parts], defaultdict[Any, list[Any]](list)
+    if (way := way_to(mapper, table)) is None:
+        raise ConfigurationError(
+            f"{mapper.class_.__name__} has rows in {table}, and nothing says which: map the columns of {table} that "
+            "its primary key is to be compared with."
+        )
+    key, wanted = [column for _, column in way.key], defaultdict[Any, list[Any]](list)
     for identity in identities:
-        wanted[tuple(identity[position] for position, _ in parts)].append(identity)
+        wanted[tuple(identity[position] for position, _ in way.key)].append(identity)
     condition = key[0].in_([one for (one,) in wanted]) if len(key) == 1 else tuple_(*key).in_(list(wanted))
     statement = (
         select(*key, *(attribute.column for attribute in attributes))
-        .select_from(mapper.persist_selectable if table is None else table)
+        .select_from(way.source)
         .where(condition)
         .with_for_update()
     )
@@ -318,8 +266,3 @@ def take_write_lock(connection: Connection, table: Table) -> None:
     # What has an `onupdate` would be computed, too, for nothing.
     columns = [column for column in table.columns if column.primary_key or column.onupdate is not None]
     connection.execute(update(table).values({column: column for column in columns}).where(false()))
-
-
-def table_of(mapper: Mapper[Any]) -> Table:
-    """Return a table of a mapped class, that of the class which others inherit from."""
-    return next(each for each in mapper.base_mapper.tables if isinstance(each, Table))

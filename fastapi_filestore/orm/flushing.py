@@ -19,12 +19,12 @@ from fastapi_filestore.orm.file_attributes import (
     FileAttribute,
     Held,
     columns_in_database,
-    described,
     file_attributes,
     has_file_columns,
     stored_files,
 )
 from fastapi_filestore.orm.readings import note_written, refuse_stale_lists
+from fastapi_filestore.orm.table_rows import described
 from fastapi_filestore.orm.tracking import adopt, watch_files
 
 Identity = tuple[Any, ...]

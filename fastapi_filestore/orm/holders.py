@@ -28,16 +28,18 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import configure_mappers
+from sqlalchemy.orm import Mapper, Session, configure_mappers
 
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.file_object.record import path_of
-from fastapi_filestore.orm.file_attributes import file_mappers, take_write_lock
+from fastapi_filestore.orm.binds import writing_connection
+from fastapi_filestore.orm.file_attributes import Held, file_mappers, take_write_lock
 from fastapi_filestore.orm.held_paths import rows_holding
 from fastapi_filestore.orm.ledger import Ledger, ledger_of
 from fastapi_filestore.orm.stored_object import StoredObject
+from fastapi_filestore.orm.table_rows import key_in
 from fastapi_filestore.orm.tables import columns_in, file_columns_of, names_in, schema_in
-from fastapi_filestore.orm.views import Held, Place, columns_behind, views_among
+from fastapi_filestore.orm.views import ColumnPlace, Place, columns_behind, views_among
 
 At = TypeVar("At", bound=Location)
 T = TypeVar("T")
@@ -109,6 +111,17 @@ def places_holding(
     return found
 
 
+def left_behind(
+    session: Session, mapper: Mapper[Any], before: Mapping[Any, Held], after: Mapping[Any, Held]
+) -> Collection[Location]:
+    """Return which files a table holds on to whose rows are found by a join alone, and have lost their other half."""
+    gone = [(at, files) for key, held in before.items() for at, files in held.items() if at not in after.get(key, {})]
+    unseen = [(at, files) for at, files in gone if not key_in(mapper, at.column.table)]
+    locations = {file.location for _, files in unseen for file in files}
+    tables = {at.column.table for at, _ in unseen}
+    return places_holding(writing_connection(session, mapper), tables, locations) if locations else ()
+
+
 def _counted(connection: Connection, columns: Iterable[Column[Any]], paths: Collection[str]) -> Iterable[Any]:
     queries = [rows_holding(connection.dialect, one, _default_of(one), list(paths)) for one in columns]
     rows = union_all(*queries).subquery()
@@ -170,7 +183,7 @@ def _columns_on(connection: Connection, tables: Iterable[Table]) -> list[Column[
                 present[place].setdefault(one.name, one)
     # Which tables are views is asked each time: a migration may rename a table, and leave a view of its old name.
     views = views_among(connection, present) if present else {}
-    found: dict[Held, Column[Any]] = {}
+    found: dict[ColumnPlace, Column[Any]] = {}
     for place, files in present.items():
         if place not in views:
             found.update(((place[0], place[1], name), one) for name, one in files.items())

@@ -21,9 +21,10 @@ from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.bookkeeping import Book, current_book, open_book, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room, has_room, run_on_engine
-from fastapi_filestore.orm.file_attributes import mapper_of_table, table_of
+from fastapi_filestore.orm.file_attributes import mapper_of_table
 from fastapi_filestore.orm.holders import condemn, ledgers_in, lock, places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import Ledger, LedgerAccess, ledger_of_class
+from fastapi_filestore.orm.table_rows import table_of
 from fastapi_filestore.storage.keys import is_generated
 
 Files = Mapping[Location, FileObject]

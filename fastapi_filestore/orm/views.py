@@ -17,7 +17,7 @@ from fastapi_filestore.orm.triggers.description import qualified
 
 Place = tuple[str | None, str]
 """The schema of a table and its name."""
-Held = tuple[str | None, str, str]
+ColumnPlace = tuple[str | None, str, str]
 """The schema of a table, its name, and that of a column of it."""
 
 
@@ -42,7 +42,7 @@ class Source(NamedTuple):
     is_readable: bool
     needs_schema: bool
 
-    def is_among(self, columns: Collection[Held]) -> bool:
+    def is_among(self, columns: Collection[ColumnPlace]) -> bool:
         """Tell whether it is one of some columns, which may name no schema."""
         return (self.schema, self.table, self.column) in columns or (
             not self.needs_schema and (None, self.table, self.column) in columns
@@ -56,7 +56,7 @@ VIRTUAL = 2
 
 
 def columns_behind(
-    view: Collection[Column[Any]], sources: Iterable[Source], asked: Collection[Held]
+    view: Collection[Column[Any]], sources: Iterable[Source], asked: Collection[ColumnPlace]
 ) -> list[tuple[Source, Column[Any]]] | None:
     """Return the columns that are to be asked because a view shows their files; None if the view is to be asked itself.
 

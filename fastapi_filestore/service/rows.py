@@ -17,11 +17,11 @@ from fastapi_filestore.orm.file_attributes import (
     file_attributes,
     locked_values,
     stored_files,
-    table_of,
     take_write_lock,
 )
 from fastapi_filestore.orm.purging import purging
 from fastapi_filestore.orm.readings import forget_read, note_locked
+from fastapi_filestore.orm.table_rows import table_of
 from fastapi_filestore.service.refusals import refused_rows, refused_values
 
 ModelT = TypeVar("ModelT")

@@ -1,0 +1,138 @@
+"""Which rows of which tables make up a row of a mapped class, and the keys by which they are found."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from operator import eq
+from typing import Any, TypeAlias
+
+from sqlalchemy import BinaryExpression, Column, ColumnElement, FromClause, Join, Table
+from sqlalchemy.orm import Mapper
+from sqlalchemy.sql.visitors import iterate
+
+Parts: TypeAlias = tuple[tuple[int, Any], ...]
+"""Parts of a class's primary key, by position, each with the column that has the same value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What is selected from to find the row of a table, and the parts of a class's key that tell which one."""
+
+    source: FromClause
+    key: Parts
+
+
+def described(table: Table) -> tuple[object, ...]:
+    """Return what two descriptions of one table have in common; one with keys of another kind is another database's."""
+    return table.schema, table.name, *((key.name, _kind_of_key(key)) for key in table.primary_key)
+
+
+def _kind_of_key(key: Column[Any]) -> object:
+    try:
+        return key.type.python_type
+    except NotImplementedError:  # as a type of the user's own may do
+        return str(key.type)
+
+
+def with_heirs(mapper: Mapper[Any]) -> list[Mapper[Any]]:
+    """Return a class and those that inherit from it whose rows are rows of its own, too: no concrete ones."""
+    return [below for below in mapper.self_and_descendants if mapper in _with_ancestors(below)]
+
+
+def _with_ancestors(mapper: Mapper[Any]) -> list[Mapper[Any]]:
+    """Return a class and those whose rows its own are, too: a concrete class has a table for itself."""
+    line = list(mapper.iterate_to_root())
+    end = next((position for position, each in enumerate(line) if each.concrete), len(line))
+    return line[: end + 1]
+
+
+def table_of(mapper: Mapper[Any]) -> Table:
+    """Return a table of a mapped class, that of the class which others inherit from."""
+    return next(each for each in _with_ancestors(mapper)[-1].tables if isinstance(each, Table))
+
+
+@cache
+def way_to(mapper: Mapper[Any], table: Table) -> Way | None:
+    """Return how the row of a table is found that belongs to a row of a class; None if its key does not tell.
+
+    By the columns of the table itself, if they have the class's key: the row may have lost its other tables. Else by
+    the join that the class, or one that inherits from it, is mapped to.
+    """
+    if key := key_in(mapper, table):
+        return Way(table, key)
+    whole = tuple(enumerate(mapper.primary_key))
+    joins = (each.persist_selectable for each in with_heirs(mapper))
+    return next((Way(join, whole) for join in joins if table in _joined(join)), None)
+
+
+def _joined(source: FromClause) -> Iterator[FromClause]:
+    if isinstance(source, Join):
+        yield from _joined(source.left)
+        yield from _joined(source.right)
+    else:
+        yield source
+
+
+@cache
+def key_in(mapper: Mapper[Any], table: Table) -> Parts:
+    """Return which parts of a class's primary key tell a row of a table, each with its column there; or none.
+
+    The key of a class need not be that of its table, nor need a table that inherits have the same order or names. Of a
+    class that joins tables, a part of its key is enough for one of them; of one that maps a query, it is what the query
+    shows.
+    """
+    return _key_by(mapper, table, [{_in_table(each)} for each in mapper.primary_key]) or _key_by(
+        mapper, table, [set(each.base_columns) for each in mapper.primary_key]
+    )
+
+
+def _key_by(mapper: Mapper[Any], table: Table, starts: Iterable[set[Any]]) -> Parts:
+    """Return the columns of a table that say the same as the parts of a key, from what is known to be each of them."""
+    equal = _equal_columns(mapper)
+    parts = [(position, _column_in(table, _with_equals(start, equal))) for position, start in enumerate(starts)]
+    found = tuple((position, column) for position, column in parts if column is not None)
+    tells_all = len(found) == len(parts) or {column for _, column in found} >= set(table.primary_key)
+    return found if tells_all else ()
+
+
+def _equal_columns(mapper: Mapper[Any]) -> list[set[Any]]:
+    """Return the columns that have one value in a row of a class, by its joins and by what is one attribute of it."""
+    family = dict.fromkeys([*_with_ancestors(mapper), *with_heirs(mapper)])
+    equal = [columns for each in family for columns in _equated(each.inherit_condition)]
+    keys = (mapper.get_property_by_column(column) for column in mapper.primary_key)
+    return equal + [{_in_table(column) for column in key.columns} for key in keys]
+
+
+def _equated(condition: ColumnElement[bool] | None) -> list[set[Any]]:
+    """Return the pairs of columns that the join of a table that inherits says to be equal."""
+    comparisons = (
+        [] if condition is None else [each for each in iterate(condition) if isinstance(each, BinaryExpression)]
+    )
+    return [{_in_table(each.left), _in_table(each.right)} for each in comparisons if each.operator is eq]
+
+
+def _in_table(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column as its table has it: in a condition, an attribute of a class is a copy that knows the class."""
+    is_of_table = isinstance(getattr(column, "table", None), Table)
+    return next(iter(column.base_columns)) if is_of_table else column
+
+
+def _with_equals(columns: set[Any], equal: Iterable[set[Any]]) -> set[Any]:
+    more = set[Any]().union(*(others for others in equal if others & columns)) - columns
+    return _with_equals(columns | more, equal) if more else columns
+
+
+def _column_in(table: Table, same: Iterable[Any]) -> Column[Any] | None:
+    names = {
+        each.name
+        for each in same
+        if isinstance(own := getattr(each, "table", None), Table) and described(own) == described(table)
+    }
+    return next((each for each in table.columns if each.name in names), None)
+
+
+def is_written(mapper: Mapper[Any], table: Table) -> bool:
+    """Tell whether a class writes rows of one of its tables: it maps their key, or has its own there."""
+    mapped = {base for each in mapper.column_attrs for column in each.columns for base in column.base_columns}
+    has_key = len(table.primary_key.columns) > 0 and mapped.issuperset(table.primary_key.columns)
+    return has_key or any(column.table is table for column in mapper.primary_key)

@@ -1,0 +1,285 @@
+"""Which tables a row of a class is in: classes with tables for themselves, joins by hand, classes that map a query."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, ForeignKey, create_engine, delete, select, update
+from sqlalchemy.ext.declarative import ConcreteBase
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from fastapi_filestore import FileObject, ObstoreBackend, StoredObject, add_ledger, audit
+from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.storage.blocking import run_blocking
+from tests.rows.conftest import begin_sqlite_properly, pending
+from tests.servers.postgres import Databases
+
+
+class Base(DeclarativeBase):
+    """The tables of this file."""
+
+
+add_ledger(Base.metadata, name="intents_of_classes")
+
+
+class Employee(Base):
+    """A class from which others inherit that have tables for themselves."""
+
+    __tablename__ = "employees"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+
+class Manager(Employee):
+    """One of them."""
+
+    __tablename__ = "managers"
+    __mapper_args__ = {"concrete": True}  # noqa: RUF012 - SQLAlchemy reads it
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+    extra: Mapped[list[FileObject] | None] = mapped_column(StoredObject("rows", multiple=True))
+
+
+class Director(Manager):
+    """A row of two tables, the first of which is the manager's."""
+
+    __tablename__ = "directors"
+
+    manager_id: Mapped[int] = mapped_column(ForeignKey("managers.id", ondelete="CASCADE"), primary_key=True)
+    seal: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+
+class Animal(ConcreteBase, Base):
+    """A class without files, whose rows are read with those of the others."""
+
+    __tablename__ = "animals"
+    __mapper_args__ = {"polymorphic_identity": "animal", "concrete": True}  # noqa: RUF012 - as above
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Cat(Animal):
+    """One of the others."""
+
+    __tablename__ = "cats"
+    __mapper_args__ = {"polymorphic_identity": "cat", "concrete": True}  # noqa: RUF012 - as above
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+    photos: Mapped[list[FileObject] | None] = mapped_column(StoredObject("rows", multiple=True))
+
+
+class Part(Base):
+    """A row that classes extend by tables of their own, and say themselves how these are joined."""
+
+    __tablename__ = "parts"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "part"}  # noqa: RUF012 - as above
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str | None] = mapped_column(unique=True)
+    kind: Mapped[str]
+    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+
+class Wheel(Part):
+    """A part with two foreign keys to parts."""
+
+    __tablename__ = "wheels"
+
+    id: Mapped[int] = mapped_column(ForeignKey("parts.id", ondelete="CASCADE"), primary_key=True)
+    axle_id: Mapped[int | None] = mapped_column(ForeignKey("parts.id"))
+    drawing: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+    __mapper_args__ = {"polymorphic_identity": "wheel", "inherit_condition": id == Part.id}  # noqa: A003, RUF012 - as above
+
+
+class Spoked(Wheel):
+    """A wheel with a file of its own in the table of wheels."""
+
+    __mapper_args__ = {"polymorphic_identity": "spoked"}  # noqa: RUF012 - as above
+
+    spoke: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+
+class Screw(Part):
+    """A part whose table has another key than the part's."""
+
+    __tablename__ = "screws"
+
+    part_code: Mapped[str] = mapped_column(
+        ForeignKey("parts.code", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True
+    )
+    thread: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+    __mapper_args__ = {  # noqa: RUF012 - as above
+        "polymorphic_identity": "screw",
+        "inherit_condition": part_code == Part.code,
+    }
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path, backend: ObstoreBackend) -> Iterator[Engine]:
+    """A database with the tables."""
+    if request.param == "sqlite":
+        engine = create_engine(f"sqlite:///{tmp_path}/rows.db")
+        begin_sqlite_properly(engine)
+        Base.metadata.create_all(engine)
+    else:
+        databases: Databases = request.getfixturevalue("postgres_databases")
+        engine = create_engine(databases.copy("tables-of-classes", Base.metadata.create_all).url("postgresql+psycopg"))
+    yield engine
+    run_blocking(release_reservations())
+    engine.dispose()
+
+
+def findings(engine: Engine) -> list[str]:
+    """Return what an audit finds of objects of any age."""
+
+    async def found() -> list[str]:
+        return [one.kind.value async for one in audit(engine, Base.metadata, grace=timedelta(seconds=-9))]
+
+    return run_blocking(found())
+
+
+def add(engine: Engine, *rows: object) -> None:
+    """Commit new rows."""
+    with Session(engine) as session:
+        session.add_all(rows)
+        session.commit()
+
+
+def change(engine: Engine, work: Callable[[Session], object]) -> None:
+    """Run a function in a session, commit it, and see that rows and objects agree."""
+    with Session(engine) as session:
+        work(session)
+        session.commit()
+
+    assert findings(engine) == []
+
+
+def replace(model: type[Any], identity: int) -> Callable[[Session], object]:
+    """Return what gives a row another file."""
+    return lambda session: setattr(session.get_one(model, identity), "file", pending(b"new"))
+
+
+EMPLOYEES: Any = Employee.__table__
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda session: session.delete(session.get_one(Employee, 1)),
+        replace(Employee, 1),
+        lambda session: session.merge(Employee(id=1, file=pending(b"merged"))),
+        lambda session: session.execute(delete(Employee).where(Employee.id == 1)),
+        lambda session: session.execute(update(Employee).values(file=pending(b"new"))),
+        lambda session: session.execute(update(Employee), [{"id": 1, "file": pending(b"new")}]),
+        lambda session: session.execute(delete(EMPLOYEES).where(EMPLOYEES.c.id == 1)),
+    ],
+)
+def test_a_class_with_a_table_for_itself_keeps_its_files(engine: Engine, work: Callable[[Session], object]) -> None:
+    """Rows of a concrete class are none of the class that it inherits from, though their keys may be the same."""
+    add(engine, Employee(id=1, file=pending(b"e")))
+    for identity, model in ((1, Manager), (2, Director)):
+        add(engine, model(id=identity, file=pending(b"m"), extra=[pending(b"x"), pending(b"y")]))
+
+    change(engine, work)
+
+    with Session(engine) as session:
+        for manager in (session.get_one(Manager, 1), session.get_one(Director, 2)):
+            assert [file.get_content() for file in (manager.file or pending(), *(manager.extra or ()))] == [
+                b"m",
+                b"x",
+                b"y",
+            ]
+
+
+def test_files_of_concrete_classes_go_with_their_rows(engine: Engine, backend: ObstoreBackend) -> None:
+    """What a concrete class and those that inherit from it lose, and nothing else, is deleted."""
+    add(engine, Employee(id=1, file=pending()), Manager(id=1, file=pending(), extra=[pending()]))
+    add(engine, *(Director(id=each, file=pending(), extra=[pending()], seal=pending()) for each in (2, 3)))
+    change(engine, replace(Manager, 1))
+    change(engine, lambda session: session.execute(update(Manager).where(Manager.id == 2).values(extra=[pending()])))
+    change(engine, lambda session: session.delete(session.get_one(Director, 2)))
+    change(engine, lambda session: session.delete(session.get_one(Director, 3)))
+    change(engine, lambda session: session.execute(delete(Manager)))
+    change(engine, lambda session: session.execute(delete(Employee)))
+
+
+ANIMALS: Any = Animal.__table__
+CATS: Any = Cat.__table__
+
+
+def test_rows_read_together_from_tables_of_several_classes(engine: Engine) -> None:
+    """Of a union of tables, each row has the files of its own table."""
+    add(engine, Animal(id=1), Animal(id=2), Animal(id=5))
+    add(engine, *(Cat(id=each, file=pending(), photos=[pending(), pending()]) for each in (3, 4, 5)))
+
+    def alter(session: Session) -> None:
+        for animal in session.scalars(select(Animal)):
+            if animal.id == 1:
+                session.delete(animal)
+            if animal.id == 3 and isinstance(animal, Cat) and animal.photos is not None:
+                animal.file = pending(b"new")
+                animal.photos.pop()
+
+    change(engine, alter)
+    change(engine, lambda session: session.execute(delete(ANIMALS).where(ANIMALS.c.id == 2)))
+    change(engine, lambda session: session.execute(update(CATS).where(CATS.c.id == 4).values(file=pending(b"4"))))
+    change(engine, lambda session: session.execute(delete(CATS).where(CATS.c.id == 5)))
+
+    with Session(engine) as session:
+        assert [(cat.id, len(cat.photos or ())) for cat in session.scalars(select(Cat).order_by(CATS.c.id))] == [
+            (3, 1),
+            (4, 2),
+        ]
+
+
+WHEELS: Any = Wheel.__table__
+PARTS: Any = Part.__table__
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda session: session.execute(delete(Part).where(Part.id == 1)),
+        lambda session: session.execute(delete(PARTS).where(PARTS.c.id == 1)),
+        lambda session: session.execute(update(Part).where(Part.id == 1).values(file=pending(b"new"))),
+        lambda session: session.delete(session.get_one(Part, 1)),
+        lambda session: session.execute(delete(WHEELS).where(WHEELS.c.id == 2)),
+        lambda session: session.execute(delete(WHEELS).where(WHEELS.c.id == 4)),
+        lambda session: session.delete(session.get_one(Part, 2)),
+        lambda session: session.delete(session.get_one(Part, 4)),
+        lambda session: session.delete(session.get_one(Screw, 6)),
+        lambda session: setattr(session.get_one(Screw, 6), "thread", pending(b"new")),
+        lambda session: session.execute(delete(Part).where(Part.id == 6)),
+        lambda session: session.execute(update(Part).where(Part.id == 6).values(file=None, code="new")),
+    ],
+)
+def test_a_join_that_is_said_by_hand(engine: Engine, work: Callable[[Session], object]) -> None:
+    """A condition of joined tables may name attributes or columns, keys or others: no row is taken for another."""
+    add(engine, Part(id=1, file=pending()))
+    add(engine, *(Wheel(id=each, file=pending(), drawing=pending()) for each in (2, 3)))
+    add(engine, *(Spoked(id=each, file=pending(), drawing=pending(), spoke=pending()) for each in (4, 5)))
+    add(engine, *(Screw(id=each, code=f"M{each}", file=pending(), thread=pending()) for each in (6, 7)))
+
+    change(engine, work)
+
+
+def test_a_row_of_a_class_that_maps_a_query_is_deleted(engine: Engine) -> None:
+    """SQLAlchemy deletes the row whose key the query shows, and its file is the only one that goes."""
+
+    class Shown(Base):
+        __table__ = select(EMPLOYEES.c.id, EMPLOYEES.c.file).subquery()
+        __mapper_args__ = {"primary_key": [__table__.c.id]}  # noqa: RUF012 - as SQLAlchemy has it
+        file: Mapped[FileObject | None]
+
+    try:
+        add(engine, *(Employee(id=each, file=pending()) for each in (1, 2)))
+        change(engine, lambda session: session.delete(session.get_one(Shown, 1)))
+        with Session(engine) as session:
+            assert [row.id for row in session.scalars(select(Employee))] == [2]
+    finally:
+        Base.registry._dispose_cls(Shown)  # noqa: SLF001 - of this class alone

@@ -17,6 +17,7 @@ from fastapi_filestore.orm.file_attributes import keeper_of
 from fastapi_filestore.orm.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
 from fastapi_filestore.orm.reservations import drop_reservations
+from fastapi_filestore.orm.savepoints import note_booked
 from fastapi_filestore.orm.transfer import Claimed, store
 
 SNAPSHOTS = {"REPEATABLE READ", "SERIALIZABLE"}
@@ -126,6 +127,7 @@ def book_changes(session: Session, changes: Mapping[Mapper[Any], Iterable[Change
 
 def _book_class(session: Session, mapper: Mapper[Any], changes: Sequence[Change]) -> Booked:
     book = booked(session)
+    note_booked(session, mapper)
     book.mappers.add(mapper)
     touched, gained = set[Location](), dict[Location, FileObject]()
     _book_unseen(session, book, changes)

@@ -1,9 +1,9 @@
 """What each (nested) transaction of a session did to files, so that its end can be honoured."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 from threading import Lock
 from typing import Any
 from weakref import ref
@@ -29,7 +29,7 @@ class Book:
     committed. `lost` are those that a place in a row of some class ceased to hold, wherever they went. `regained` are
     those that no row held, and that were taken back before they were deleted. `purged` are those that are not to be
     kept though the ledger keeps others; with `purges` none is. `spared` are those that other rows hold as well, None if
-    nobody asked.
+    nobody asked. It is `uncertain` if a savepoint undid some of that, and nobody knows what.
     """
 
     fresh: dict[Location, FileObject] = field(default_factory=dict)
@@ -46,6 +46,7 @@ class Book:
     purges: bool = False
     spared: set[Location] | None = None
     committed: bool = False
+    uncertain: bool = False
 
     def replace(self, old: Iterable[FileObject], new: Iterable[FileObject]) -> None:
         """Note that a place in a row that held the old files holds the new ones."""
@@ -67,7 +68,19 @@ class Book:
         self.lost.update(inner.lost)
         self.regained |= inner.regained
         self.purged |= inner.to_purge()
+        self.uncertain |= inner.uncertain
         self.spared = self.spared if inner.spared is None else inner.spared
+
+    def copied(self) -> "Book":
+        """Return a copy of the book as it is now."""
+        return replace(self, **{each.name: copy(getattr(self, each.name)) for each in fields(self)})
+
+    def restore(self, before: "Book") -> None:
+        """Make the book what it was before, but for the bytes that were stored or deleted since."""
+        fresh, gone = before.fresh | self.fresh, before.forgettable | self.forgettable
+        for each in fields(self):
+            setattr(self, each.name, copy(getattr(before, each.name)))
+        self.fresh, self.forgettable = fresh, gone
 
     def holders(self, at: Location) -> int:
         """Return how many places in rows hold a file: one stored or taken back here had none before, others had one."""
@@ -126,18 +139,24 @@ def whole_book(session: Session) -> Book:
     return whole
 
 
-@contextmanager
-def undone_on_failure(session: Session) -> Iterator[None]:
-    """Forget what the block booked if it raises, but for the bytes that it stored."""
-    transaction = innermost_transaction(session)
-    kept = Book()
-    kept.absorb(current_book(session))
-    try:
-        yield
-    except BaseException:
-        kept.fresh.update(current_book(session).fresh)
-        _books(session)[transaction] = kept
-        raise
+Books = Mapping[SessionTransaction | None, Book]
+"""The books of the open transactions of a session."""
+
+
+def copied_books(session: Session) -> Books:
+    """Return copies of the books of a session, as they are now."""
+    return {transaction: book.copied() for transaction, book in _books(session).items()}
+
+
+def restore_books(session: Session, before: Books) -> None:
+    """Make the books of a session what they were, but for the bytes that were stored or deleted since."""
+    for transaction, book in _books(session).items():
+        book.restore(before.get(transaction, Book()))
+
+
+def doubt(session: Session, transaction: SessionTransaction | None) -> None:
+    """Note that nobody knows any more what a transaction of a session did to files."""
+    _books(session)[transaction].uncertain = True
 
 
 def own(session: Session, files: Sequence[FileObject]) -> None:
@@ -198,6 +217,11 @@ def unended(session: Session) -> list[SessionTransaction]:
     open_ones = set(_chain(innermost_transaction(session)))
     stale = [one for one in books if one is not None and one not in open_ones]
     return sorted(stale, key=lambda one: not one.nested)
+
+
+def is_open(session: Session, transaction: SessionTransaction | None) -> bool:
+    """Tell whether a transaction of a session, or a savepoint of its own, has not ended."""
+    return transaction in set(_chain(innermost_transaction(session)))
 
 
 def enclosing_book(session: Session, transaction: SessionTransaction) -> Book:

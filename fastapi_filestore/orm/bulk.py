@@ -31,7 +31,6 @@ from fastapi_filestore.errors import StaleRowError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.booking import book_changes, settle_intents, store_bytes
-from fastapi_filestore.orm.bookkeeping import undone_on_failure
 from fastapi_filestore.orm.edits import files_in
 from fastapi_filestore.orm.file_attributes import (
     FileAttribute,
@@ -122,7 +121,7 @@ def _all_or_nothing(session: Session, mapper: Mapper[Any]) -> Iterator[None]:
     connection = writing_connection(session, mapper)
     if connection.dialect.name == "sqlite":
         take_write_lock(connection, table_of(mapper))  # a savepoint outside of a transaction would be one itself
-    with undone_on_failure(session), connection.begin_nested():
+    with connection.begin_nested():  # with which its books are undone
         yield
         settle_late_changes(session)
 

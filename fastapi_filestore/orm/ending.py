@@ -58,6 +58,9 @@ def _honour(session: Session, transaction: SessionTransaction, book: Book) -> No
         _wait_for_another(book) if book.committed else _leave(book, "session_never_closed")
     elif book.committed and is_inside_another(session, transaction):
         _wait_for_another(book)
+    elif book.committed and book.uncertain:
+        _log.warning("fastapi_filestore.savepoint_of_one_connection", extra={"paths": [path for _, path in book.files]})
+        _wait_for_another(book)
     elif book.committed:
         _follow_commit(book)
     elif is_doubtful(session, transaction):

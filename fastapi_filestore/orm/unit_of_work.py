@@ -30,6 +30,7 @@ from fastapi_filestore.orm.file_attributes import file_attributes, has_file_colu
 from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, filed, prepare_flush
 from fastapi_filestore.orm.path_index import watch_columns
 from fastapi_filestore.orm.readings import forget_rolled_back, forget_written, keep_written, note_read
+from fastapi_filestore.orm.savepoints import forget_savepoints, watch_savepoints
 from fastapi_filestore.orm.settling import end_commit, settle_before_commit, settle_late_changes
 from fastapi_filestore.orm.tracking import watch_added, watch_assigned, watch_row
 
@@ -44,6 +45,7 @@ def _note_connection(session: Session, transaction: SessionTransaction, connecti
     session.info[CONNECTED] = True
     honour_unended(session)
     watch_commits(session, connection)
+    watch_savepoints(session, transaction, connection)
 
 
 @event.listens_for(Session, "before_flush")
@@ -156,6 +158,7 @@ def _honour_end(session: Session, transaction: SessionTransaction) -> None:
     honour_end(session, transaction)
     if transaction.parent is None:
         forget_commits(session, transaction)
+        forget_savepoints(session)
     end_edits(session, transaction)
 
 

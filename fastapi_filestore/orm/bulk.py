@@ -42,6 +42,7 @@ from fastapi_filestore.orm.file_attributes import (
     stored_files,
     take_write_lock,
 )
+from fastapi_filestore.orm.flushing import is_flushing, refuse_rows_in_flush
 from fastapi_filestore.orm.holders import left_behind
 from fastapi_filestore.orm.settling import settle_late_changes
 from fastapi_filestore.orm.stored_object import StoredObject
@@ -116,7 +117,7 @@ def _bound_files(context: Any) -> Iterator[FileObject]:
 @contextmanager
 def _all_or_nothing(session: Session, mapper: Mapper[Any]) -> Iterator[None]:
     """Undo what the block wrote and booked if it raises: whoever catches the error may commit what else there is."""
-    if session.autoflush:  # as the statement would, but what is flushed must stay
+    if session.autoflush and not is_flushing(session):  # as the statement would, but what is flushed must stay
         session.flush()
     connection = writing_connection(session, mapper)
     if connection.dialect.name == "sqlite":
@@ -202,6 +203,7 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
     with _all_or_nothing(session, mapper):
         settle_intents(session, mapper, files)
         identities, before = _locked(state, statement, mapper, attributes)
+        refuse_rows_in_flush(session, mapper, before.keys())
         # A row whose key does not come back as it was given can't be told by its key here.
         is_known = before.keys() <= set(identities) and bool(before or not identities)
         is_confined = is_known and not isinstance(state.parameters, list)

@@ -1,7 +1,7 @@
 """A flush: which rows change which files, in memory and in the database."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
@@ -48,6 +48,33 @@ class Flush:
     was: Rows = field(default_factory=dict)
     holds: Rows = field(default_factory=dict)
     deleted: set[InstanceState[Any]] = field(default_factory=set)
+
+
+def is_flushing(session: Session) -> bool:
+    """Tell whether a flush of a session is under way, from `before_flush` to `after_flush_postexec`."""
+    return cast("bool", cast("Any", session)._flushing)  # noqa: SLF001 - there is no other way to know
+
+
+def forget_flush(session: Session) -> None:
+    """Forget what was booked for the last flush of a session, which may have failed."""
+    session.info.pop(_FLUSH, None)
+
+
+def refuse_rows_in_flush(session: Session, mapper: Mapper[Any], identities: Collection[Identity]) -> None:
+    """Refuse to let a listener's bulk statement change rows whose changes the flush under way has booked.
+
+    Raises:
+        UnsupportedStatementError: One of the rows is changed or deleted by the flush, too.
+    """
+    flush: Flush | None = session.info.get(_FLUSH)
+    for state in flush.was if flush is not None and is_flushing(session) else ():
+        identity = state.identity or state.mapper.primary_key_from_instance(state.obj())
+        if state.mapper.base_mapper is mapper.base_mapper and tuple(identity) in identities:
+            raise UnsupportedStatementError(
+                f"A bulk statement of a listener would change or delete a {state.class_.__name__} that the flush under "
+                "way changes or deletes itself, and which of the two comes last is not known: execute it in "
+                "before_flush or after_flush, or change the row's attributes there."
+            )
 
 
 def prepare_flush(session: Session, context: UOWTransaction) -> None:

@@ -27,7 +27,14 @@ from fastapi_filestore.orm.commits import forget_commits, watch_commits
 from fastapi_filestore.orm.edits import end_edits, find_edits, hand_edits_over
 from fastapi_filestore.orm.ending import honour_end, honour_unended, mark_committed
 from fastapi_filestore.orm.file_attributes import file_attributes, has_file_columns, note_mapper
-from fastapi_filestore.orm.flushing import book_deleted, book_late_changes, book_switched, filed, prepare_flush
+from fastapi_filestore.orm.flushing import (
+    book_deleted,
+    book_late_changes,
+    book_switched,
+    filed,
+    forget_flush,
+    prepare_flush,
+)
 from fastapi_filestore.orm.path_index import watch_columns
 from fastapi_filestore.orm.readings import forget_rolled_back, forget_written, keep_written, note_read
 from fastapi_filestore.orm.savepoints import forget_savepoints, watch_savepoints
@@ -54,6 +61,7 @@ def _begin_flush(session: Session, context: UOWTransaction, instances: object) -
         _refuse_partial_flush(session)
     honour_unended(session)
     find_edits(session)
+    forget_flush(session)
     session.info[_BEGUN] = context
 
 

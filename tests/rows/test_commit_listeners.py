@@ -33,7 +33,7 @@ def insert_second(session: Session, files: list[FileObject]) -> None:
 
 
 @pytest.mark.parametrize("share", [fill_all, take_from_another, insert_second])
-@pytest.mark.parametrize("moment", ["before_commit"])
+@pytest.mark.parametrize("moment", ["before_commit", "after_flush"])
 async def test_a_bulk_statement_that_shares_a_file_at_the_commit_is_refused(
     rows: Rows, share: Callable[[Session, list[FileObject]], None], moment: str
 ) -> None:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import FromStatement, Mapper, ORMExecuteState, Session
 from sqlalchemy.sql.visitors import iterate
+from sqlalchemy.types import NullType
 
 from fastapi_filestore.errors import StaleRowError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject, Location
@@ -324,12 +325,25 @@ def _given_files(
 ) -> Iterator[FileObject]:
     """Yield the files among a statement's values, each with its backend chosen."""
     for bind in _literals(state, statement, mapper):
-        if isinstance(bind.type, StoredObject) and bind.value is not None:
+        if isinstance(bind.type, StoredObject):
             yield from bind.type.files(bind.value)
+        elif isinstance(bind.type, NullType):
+            _refuse_untyped(bind.value, statement, mapper)
     _refuse_unknown_names(state, statement, mapper)
     for row in _rows(state.parameters):
         for attribute in file_attributes_below(mapper):
             yield from attribute.type.files(row.get(attribute.name, row.get(str(attribute.column.key))))
+
+
+def _refuse_untyped(value: Any, statement: Insert | Update | Delete, mapper: Mapper[Any]) -> None:
+    """Refuse a file in an expression that can't tell what it is, as one of the values of `case()`."""
+    values = cast("Iterable[object]", files_in(value))
+    if file := next((each for each in values if isinstance(each, FileObject)), None):
+        name, attribute = mapper.class_.__name__, file_attributes_below(mapper)[0].name
+        raise UnsupportedStatementError(
+            f"{statement.__visit_name__}({name}) has {file.filename!r} in an expression without a type: say that it is "
+            f"a file, as `literal(file, {name}.{attribute}.type)` does."
+        )
 
 
 def _refuse_unknown_names(state: ORMExecuteState, statement: Insert | Update | Delete, mapper: Mapper[Any]) -> None:
@@ -344,7 +358,7 @@ def _refuse_unknown_names(state: ORMExecuteState, statement: Insert | Update | D
         if name not in names and any(isinstance(one, FileObject) for one in files_in(value)):
             known = ", ".join(sorted(each.name for each in attributes))
             raise UnsupportedStatementError(
-                f"{type(statement).__name__.lower()}({mapper.class_.__name__}) has a file under {name!r}, which "
+                f"{statement.__visit_name__}({mapper.class_.__name__}) has a file under {name!r}, which "
                 f"SQLAlchemy would pass over: the attributes that hold files are {known}."
             )
 

@@ -4,6 +4,7 @@ A database that answers with an error has not committed. A connection that break
 the answer came leaves nobody knowing: then nothing may be deleted, and the ledger's sweeper or an audit decides later.
 """
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -41,6 +42,8 @@ class Watch:
 
 
 _watched: WeakSet[Engine] = WeakSet()
+_warned_of: WeakSet[Engine] = WeakSet()
+_log = logging.getLogger("fastapi_filestore")
 _of_connections: WeakKeyDictionary[Connection, Commits] = WeakKeyDictionary()
 
 
@@ -57,6 +60,16 @@ def watch_commits(session: Session, connection: Connection) -> None:
         event.listen(connection.engine, "commit", _note_sent)
         event.listen(connection.engine, "commit_twophase", _note_sent)
         event.listen(connection.engine, "handle_error", _note_refused)
+    if _commits_by_itself(connection) and connection.engine not in _warned_of:
+        _warned_of.add(connection.engine)
+        _log.warning("fastapi_filestore.autocommit", extra={"engine": repr(connection.engine.url)})
+
+
+def _commits_by_itself(connection: Connection) -> bool:
+    """Tell whether a connection has no transactions, so that nothing that is written over it can be rolled back."""
+    dialect: Any = connection.dialect
+    of_engine = dialect._on_connect_isolation_level  # noqa: SLF001 - to ask the database takes a statement
+    return bool(connection.get_execution_options().get("isolation_level", of_engine) == "AUTOCOMMIT")
 
 
 def _watch_of(session: Session, transaction: SessionTransaction | None) -> Watch | None:

@@ -22,7 +22,7 @@ from fastapi_filestore.orm.engines import plain_engine
 from fastapi_filestore.orm.holders import lock, places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import ABANDONED, DELETION, UPLOAD, Ledger, database_time, explain_missing
 from fastapi_filestore.service.contention import run_unless_busy
-from fastapi_filestore.storage.backend import UploadRemains
+from fastapi_filestore.storage.backend import StorageBackend, UploadRemains
 from fastapi_filestore.storage.keys import HeldKey, can_be_held, is_generated
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
@@ -32,6 +32,8 @@ LEASE_SECONDS = 300.0
 """How long a claim keeps other sweepers away: a process that dies with it is followed by another."""
 DELETION_SECONDS = 0.8 * LEASE_SECONDS
 """How long a store may take for a batch, so that the claim outlasts it."""
+REMAINS_SECONDS = 0.5 * DELETION_SECONDS
+"""How much of that dropping what unfinished uploads left may take: it must not keep objects from going."""
 FIRST_RETRY_SECONDS = 30.0
 LAST_RETRY_SECONDS = 24 * 3600.0
 """The wait after a failure doubles from the first to the last."""
@@ -178,11 +180,9 @@ async def _delete(group: list[Swept], registry: StorageRegistry) -> list[Swept]:
     try:
         backend = registry.get_backend(group[0].backend)
         # What no store can hold is not there.
-        uploads = {HeldKey(one.path): one.is_upload for one in group if can_be_held(one.path)}
-        unended = [path for path, is_upload in uploads.items() if is_upload]
-        if unended and isinstance(backend, UploadRemains):
-            await backend.drop_unfinished(*unended)
-        await backend.delete(*uploads)
+        paths = {one: HeldKey(one.path) for one in group if can_be_held(one.path)}
+        left = await _drop_unfinished(backend, [paths[one] for one in paths if one.is_upload])
+        await backend.delete(*paths.values())
     except (StorageUnavailableError, UnknownBackendError):
         raise
     except FilestoreError as error:
@@ -190,7 +190,26 @@ async def _delete(group: list[Swept], registry: StorageRegistry) -> list[Swept]:
             return _failed(group, error)
         # One that can't be deleted must not keep the others: each is tried alone.
         return [outcome for one in group for outcome in await _delete([one], registry)]
-    return group
+    if left is None:
+        return group
+    # Their objects are gone, and a later sweep looks for the rest.
+    return [outcome for one in group for outcome in (_failed([one], left) if one.is_upload and one in paths else [one])]
+
+
+async def _drop_unfinished(backend: StorageBackend, paths: Sequence[HeldKey]) -> FilestoreError | None:
+    """Drop what unfinished uploads left; return why it is still there, which must not keep objects from going."""
+    if not paths or not isinstance(backend, UploadRemains):
+        return None
+    try:
+        async with asyncio.timeout(REMAINS_SECONDS):
+            await backend.drop_unfinished(*paths)
+    except StorageUnavailableError as unreachable:
+        return unreachable
+    except TimeoutError:
+        return StorageTimeoutError(
+            f"Backend {backend.key!r} took more than {REMAINS_SECONDS:.0f} s to drop what unfinished uploads left."
+        )
+    return None
 
 
 def _failed(intents: Sequence[Swept], error: FilestoreError) -> list[Swept]:

@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from fastapi_filestore import ObstoreBackend, StorageUnavailableError, storages
+from fastapi_filestore.service import sweep as sweeper
+from fastapi_filestore.storage.obstore import boto_client
 from tests.maintenance.conftest import Site, keys
 from tests.maintenance.models import LEDGER
 from tests.maintenance.test_unfinished import begin, bucket, make
@@ -118,6 +120,49 @@ async def test_a_sweep_that_was_cut_short(site: Site, monkeypatch: pytest.Monkey
 
     assert [(one.error, one.is_upload) for one in await site.sweep()] == [(None, True)]
     assert site.objects() == set()
+
+
+@pytest.mark.parametrize("site", SITES, indirect=True)
+async def test_uploads_that_can_not_be_listed(
+    site: Site, bucket: ObstoreBackend, boto: Any, seaweedfs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the uploads of a bucket can't be listed, objects go all the same, and the next sweep looks again."""
+    upload, garbage = keys(2)
+    begin(boto, seaweedfs, bucket, upload)
+    for path in (upload, garbage):
+        await bucket.put(path, b"x")
+    await intend(site, upload)
+    await intend(site, garbage, kind="delete")
+    with monkeypatch.context() as patch:
+        patch.setattr(boto_client, "s3_endpoint", lambda store: "http://127.0.0.1:9")
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        swept = {one.path: one.error for one in await site.sweep()}
+
+        assert swept[garbage] is None
+        assert "could not list its unfinished uploads" in str(swept[upload])
+    assert [one async for one in bucket.list()] == []
+    assert await site.intents() == {upload}
+    await site.let_fall_due()
+
+    assert [one.error for one in await site.sweep()] == [None]
+    assert [one async for one in bucket.unfinished_uploads()] == []
+
+
+@pytest.mark.parametrize("site", ["sqlite-async"], indirect=True)
+async def test_a_listing_that_never_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads whose listing hangs keep no object from going."""
+    monkeypatch.setattr(sweeper, "REMAINS_SECONDS", 0.2)
+    monkeypatch.setattr(ObstoreBackend, "drop_unfinished", lambda self, *paths: asyncio.sleep(60))
+    upload, garbage = keys(2)
+    site.place(garbage)
+    await intend(site, upload)
+    await intend(site, garbage, kind="delete")
+
+    swept = {one.path: one.error for one in await site.sweep()}
+
+    assert swept[garbage] is None
+    assert "to drop what unfinished uploads left" in str(swept[upload])
+    assert (site.objects(), await site.intents()) == (set(), {upload})
 
 
 @pytest.mark.parametrize("site", ["sqlite-async"], indirect=True)

@@ -32,7 +32,15 @@ from fastapi_filestore.orm.ledger import database_time, seconds_of
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.service.coverage import Coverage
 from fastapi_filestore.service.findings import FIXABLE, Finding, FindingKind, Position, RowIdentity
-from fastapi_filestore.service.inventory import Inventory, add_objects, add_rows, batches, inventory, place_of
+from fastapi_filestore.service.inventory import (
+    Inventory,
+    add_linked,
+    add_objects,
+    add_rows,
+    batches,
+    inventory,
+    place_of,
+)
 from fastapi_filestore.service.observation import Observation, difference, each, facts, observe
 from fastapi_filestore.service.orphans import CONDEMNED_AT_ONCE, SUSPECTS_AT_ONCE, OrphanSearch, locations
 from fastapi_filestore.service.references import FiledRow, FileTable, Location, Reference
@@ -151,6 +159,8 @@ class Audit:
         for key in set(self._audited()).difference(self.coverage.backends):
             await stock.forget_backend(key)
         await stock.sort()
+        for key in self.coverage.backends:
+            await add_linked(stock, self.registry.get_backend(key))
 
     def _audited(self) -> list[str]:
         if self.backends is not None:

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.service.findings import RowIdentity
 from fastapi_filestore.service.references import FileTable, Location, Reference
-from fastapi_filestore.storage.backend import ObjectInfo, StorageBackend
+from fastapi_filestore.storage.backend import LinkedObjects, ObjectInfo, StorageBackend
 from fastapi_filestore.storage.cleanup import finish
 
 T = TypeVar("T")
@@ -60,6 +60,14 @@ REFERENCES = """
     ORDER BY r.backend, r.path
 """
 
+UNLISTED = """
+    SELECT path FROM refs AS r WHERE backend = :backend AND path > :path
+    AND NOT EXISTS (SELECT 1 FROM objects AS o WHERE o.backend = r.backend AND o.path = r.path)
+    UNION
+    SELECT path FROM held AS h WHERE backend = :backend AND path > :path
+    AND NOT EXISTS (SELECT 1 FROM objects AS o WHERE o.backend = h.backend AND o.path = h.path)
+    ORDER BY path LIMIT :limit
+"""
 SHARED = """
     SELECT backend, path FROM refs WHERE (backend, path) > (:backend, :path)
     GROUP BY backend, path HAVING count(DISTINCT row) > 1 ORDER BY backend, path LIMIT :limit
@@ -139,6 +147,10 @@ class Inventory:
             while rows := await finish(asyncio.to_thread(cursor.fetchmany, limit)):
                 yield [Reference(_identity(row), *rest) for row, *rest in rows]
 
+    async def unlisted(self, *, after: Location, limit: int) -> list[str]:
+        """Return the next paths that rows held in a backend and its listing did not show."""
+        return [path for (path,) in await self._run(UNLISTED, {**after._asdict(), "limit": limit})]
+
     async def shared(self, *, after: Location, limit: int) -> list[Location]:
         """Return the next objects that several places in rows held."""
         found = await self._run(SHARED, {**after._asdict(), "limit": limit})
@@ -217,6 +229,17 @@ async def add_rows(stock: Inventory, engine: Engine, table: FileTable, backends:
         last = rows[-1].identity
     if doubtful:
         stock.doubtful[table.table.fullname] = named.intersection(backends)
+
+
+async def add_linked(stock: Inventory, backend: StorageBackend) -> None:
+    """Take in what links lead the rows to: no listing follows them."""
+    if not (isinstance(backend, LinkedObjects) and backend.has_links):
+        return
+    after = Location(backend.key, "")
+    while paths := await stock.unlisted(after=after, limit=OBJECTS_AT_ONCE):
+        leads = zip(paths, await backend.listed_as(paths), strict=True)
+        await stock.add_held(Location(backend.key, listed) for path, listed in leads if listed != path)
+        after = Location(backend.key, paths[-1])
 
 
 async def batches(items: AsyncIterator[T], size: int) -> AsyncIterator[list[T]]:

@@ -1,6 +1,6 @@
 """What a backend is: a named place that moves bytes, and the values it speaks in."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -252,4 +252,18 @@ class LocalObjects(Protocol):
     @property
     def folder(self) -> Path | None:
         """The folder; an object's path in it is its key."""
+        ...
+
+
+@runtime_checkable
+class LinkedObjects(Protocol):
+    """What a backend may offer besides: telling what its listing calls an object that has several paths."""
+
+    @property
+    def has_links(self) -> bool:
+        """Whether a path may lead to an object of another path."""
+        ...
+
+    async def listed_as(self, paths: Sequence[str]) -> Sequence[str]:
+        """Return, of each path, that of the object which it leads to; itself where it leads to no other."""
         ...

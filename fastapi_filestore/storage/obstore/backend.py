@@ -1,7 +1,7 @@
 """`ObstoreBackend`: every store of the reference behind one protocol."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -48,6 +48,7 @@ from fastapi_filestore.storage.obstore.sign import sign_url
 from fastapi_filestore.storage.obstore.sign_download import bind_answer, is_stored_so
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect, place_of
 from fastapi_filestore.storage.obstore.unfinished import abort, drop_unfinished, uploads_of
+from fastapi_filestore.storage.threads import THREADS
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -287,6 +288,15 @@ class ObstoreBackend:
     def folder(self) -> Path | None:
         """The local folder that its objects are files in; None for every other store."""
         return self._location.root
+
+    @property
+    def has_links(self) -> bool:
+        """Whether a path may lead to an object of another path, as links in a local folder do."""
+        return self._folder is not None
+
+    async def listed_as(self, paths: Sequence[str]) -> Sequence[str]:
+        """Return, of each path, that of the object which links in a local folder lead it to; itself elsewhere."""
+        return [*paths] if self._folder is None else await THREADS.run(self._folder.follow_links, paths)
 
     async def probe(self) -> None:
         """Raise the fitting `StorageError` if the bucket can't be reached with the credentials given."""

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -67,6 +68,18 @@ class LocalFolder:
     def holds(self, path: str) -> bool:
         """Tell, blocking, whether no link leads the folder of an object out of the root."""
         return self._is_inside((self.root / path).parent)
+
+    def follow_links(self, paths: Sequence[str]) -> Sequence[str]:
+        """Return, blocking, where links inside the folder lead some paths: a listing shows only that."""
+        root = Path(os.path.realpath(self.root))
+        return [self._follow_links(path, root) for path in paths]
+
+    def _follow_links(self, path: str, root: Path) -> str:
+        # A row may hold what is no path of a file, or leads out of the folder.
+        with suppress(ValueError):
+            if self._has_links(path):
+                return Path(os.path.realpath(self.root / path)).relative_to(root).as_posix()
+        return path
 
     async def settle(self, path: str) -> None:
         """Make an object that somebody else put here outlast a power cut.

@@ -15,15 +15,19 @@ from sqlalchemy import (
     Dialect,
     SelectBase,
     Text,
+    and_,
     any_,
     bindparam,
     case,
     cast,
     column,
     func,
+    literal,
     literal_column,
     null,
+    or_,
     select,
+    true,
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -91,7 +95,9 @@ def _name(file: str, path: str) -> str:
     return f"json_extract({file}, '{path}')"
 
 
-def rows_holding(dialect: Dialect, one: Column[Any], default: str | None, paths: Sequence[str]) -> SelectBase:
+def rows_holding(
+    dialect: Dialect, one: Column[Any], default: str | None, paths: Sequence[str], *, or_odd: bool = False
+) -> SelectBase:
     """Return a query for the backend and the path of each of some paths in a row's column, as the rows spell them.
 
     Args:
@@ -99,9 +105,11 @@ def rows_holding(dialect: Dialect, one: Column[Any], default: str | None, paths:
         one: The column.
         default: Key of the backend of files that name none.
         paths: Object keys.
+        or_odd: Ask for keys, too, that a store may read as some of these. An index on a column does not serve that, so
+            of a column with one they are left out.
     """
     assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
-    spelled = [spelling for path in paths for spelling in spellings(path)]
+    or_odd = or_odd and not one.type.index
     if dialect.name not in {"postgresql", "sqlite"}:
         if one.type.multiple:
             raise ConfigurationError(
@@ -114,18 +122,37 @@ def rows_holding(dialect: Dialect, one: Column[Any], default: str | None, paths:
         # Bare, so that it is the expression of the index.
         path, backend = file_path(one), func.coalesce(file_backend(one), default)
     else:
-        return _lists_holding(dialect, one, default, paths)
-    return select(backend.label("backend"), path.label("path")).where(path.in_(spelled))
+        return _lists_holding(dialect, one, default, paths, or_odd=or_odd)
+    return select(backend.label("backend"), path.label("path")).where(_is_one_of(path, paths, or_odd=or_odd))
 
 
-def _lists_holding(dialect: Dialect, one: Column[Any], default: str | None, paths: Sequence[str]) -> SelectBase:
-    spelled = [spelling for path in paths for spelling in spellings(path)]
+def _is_one_of(path: ColumnElement[str], paths: Sequence[str], *, or_odd: bool) -> ColumnElement[bool]:
+    spelled = path.in_([spelling for one in paths for spelling in spellings(one)])
+    return or_(spelled, and_(_has_name_of(path, paths), _is_odd(path))) if or_odd else spelled
+
+
+def _is_odd(path: ColumnElement[str]) -> ColumnElement[bool]:
+    """Tell of which keys stores may make others: see `forms_in_stores`."""
+    parts = literal("/", Text) + path + literal("/", Text)
+    odd = (parts.contains(part, autoescape=True, escape="!") for part in ("//", "/./", "/../"))
+    return or_(path.contains("\\", autoescape=True, escape="!"), *odd)
+
+
+def _has_name_of(path: ColumnElement[str], paths: Sequence[str]) -> ColumnElement[bool]:
+    names = {one.replace("\\", "/").rpartition("/")[2] for one in paths} if len(paths) <= FEW_PATHS else ()
+    return or_(*(path.contains(name, autoescape=True, escape="!") for name in names)) if names else true()
+
+
+def _lists_holding(
+    dialect: Dialect, one: Column[Any], default: str | None, paths: Sequence[str], *, or_odd: bool
+) -> SelectBase:
     postgresql = dialect.name == "postgresql"
     file = _element_on_postgresql(one) if postgresql else _element_on_sqlite(one)
     path, backend = path_of_file(file), backend_of_file(file, default)
     key = one.table.primary_key  # a file that is twice in one list is in one place
-    query = select(*key, backend.label("backend"), path.label("path")).select_from(one.table).where(path.in_(spelled))
-    if postgresql and len(paths) <= FEW_PATHS:
+    query = select(*key, backend.label("backend"), path.label("path")).select_from(one.table)
+    query = query.where(_is_one_of(path, paths, or_odd=or_odd))
+    if postgresql and len(paths) <= FEW_PATHS and not or_odd:
         probes = bindparam(None, list(_probes(paths)), type_=ARRAY(Text))
         query = query.where(cast(one, JSONB).bool_op("@>")(any_(cast(probes, ARRAY(JSONB)))))
     found = query.distinct().subquery()

@@ -40,6 +40,7 @@ from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.table_rows import key_in
 from fastapi_filestore.orm.tables import columns_in, file_columns_of, names_in, schema_in
 from fastapi_filestore.orm.views import ColumnPlace, Place, columns_behind, views_among
+from fastapi_filestore.storage.keys import forms_in_stores
 
 At = TypeVar("At", bound=Location)
 T = TypeVar("T")
@@ -105,9 +106,9 @@ def places_holding(
     paths, wanted = sorted({path for _, path in locations}), set(locations)
     for start in range(0, len(paths) if columns else 0, PATHS_AT_ONCE):
         for backend, path, count in _counted(connection, columns, paths[start : start + PATHS_AT_ONCE]):
-            at = backend, path_of({"path": path})
-            if at in wanted:
-                found[at] += count
+            for form in {path_of({"path": path}), *forms_in_stores(path)}:
+                if (at := (backend, form)) in wanted:
+                    found[at] += count
     return found
 
 
@@ -123,7 +124,7 @@ def left_behind(
 
 
 def _counted(connection: Connection, columns: Iterable[Column[Any]], paths: Collection[str]) -> Iterable[Any]:
-    queries = [rows_holding(connection.dialect, one, _default_of(one), list(paths)) for one in columns]
+    queries = [rows_holding(connection.dialect, one, _default_of(one), list(paths), or_odd=True) for one in columns]
     rows = union_all(*queries).subquery()
     counted = select(rows.c.backend, rows.c.path, func.count()).group_by(rows.c.backend, rows.c.path)
     return _asking(connection, lambda: connection.execute(counted).all())

@@ -22,6 +22,7 @@ from fastapi_filestore.service.findings import RowIdentity
 from fastapi_filestore.service.references import FileTable, Location, Reference
 from fastapi_filestore.storage.backend import LinkedObjects, ObjectInfo, StorageBackend
 from fastapi_filestore.storage.cleanup import finish
+from fastapi_filestore.storage.keys import forms_in_stores
 
 T = TypeVar("T")
 
@@ -216,11 +217,10 @@ async def add_rows(stock: Inventory, engine: Engine, table: FileTable, backends:
     while rows := await run_despite_others(engine, partial(table.read, after=last)):
         references = [reference for row in rows for reference in row.references]
         await stock.add_references(references if table.is_asked else ())
-        # Some stores read a backslash as a slash, and list it so.
-        listed = (Location(one.backend, one.path.replace("\\", "/")) for one in references)
-        await stock.add_held(
-            at for one, at in zip(references, listed, strict=True) if at != one.location or not table.is_asked
-        )
+        # What a store may list it as, if not by the key that the row has.
+        listed = {Location(one.backend, form) for one in references for form in forms_in_stores(one.path)}
+        known = {one.location for one in references}
+        await stock.add_held(listed - known if table.is_asked else listed | known)
         await stock.add_unreadable(one.row for row in rows for one in row.unreadable)
         named.update(one.backend for one in references)
         texts = [text for row in rows for one in row.unreadable for text in one.texts]

@@ -65,6 +65,26 @@ def can_be_held(path: str) -> bool:
     return _problem(path) is None
 
 
+def forms_in_stores(path: str) -> set[str]:
+    """Return the keys that a store may keep an object at whose key another program gave.
+
+    Local disk and others leave out parts that are empty or `.`, and one that `..` follows; some read a backslash as a
+    slash.
+    """
+    forms = {"/".join(_resolved(form.split("/"))) for form in (path, path.replace("\\", "/"))}
+    return forms - {""}
+
+
+def _resolved(parts: list[str]) -> list[str]:
+    kept = list[str]()
+    for part in parts:
+        if part == "..":
+            del kept[-1:]
+        elif part not in _NO_PART:
+            kept.append(part)
+    return kept
+
+
 def _checked(path: str, problem: str | None) -> str:
     if problem:
         raise InvalidKeyError(f"The object key {_shown(path)} {problem}.", key=path)

@@ -10,11 +10,11 @@ from sqlalchemy import Executable, delete, insert, select, text, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from fastapi_filestore import FindingKind, ObjectNotFoundError, audit
+from fastapi_filestore import FileObject, FindingKind, ObjectNotFoundError, SharedFileError, audit
 from fastapi_filestore.file_object.record import path_of, spellings
 from fastapi_filestore.service.audit import DEFAULT_GRACE
 from tests.rows.conftest import Rows
-from tests.rows.models import Base, Document
+from tests.rows.models import LEDGER, Base, Document
 
 HELD = [
     "a.txt",
@@ -154,6 +154,88 @@ async def test_triggers_that_see_what_no_store_can_hold(rows: Rows, key: str) ->
     assert all(one.error is None for one in await rows.sweep())
     assert await rows.keys() == {"a.txt"}
     await rows.backend.delete("a.txt")
+
+
+ODD = [
+    "docs//b.txt",
+    "./docs/b.txt",
+    "x/../docs/b.txt",
+    "//docs/b.txt",
+    "docs/./b.txt//",
+    "docs\\b.txt",
+    "../docs/b.txt",
+]
+"""Keys of which some stores make `docs/b.txt`."""
+
+
+@pytest.mark.parametrize("key", ODD)
+async def test_an_object_is_no_orphan_whose_key_a_store_made_of_another(rows: Rows, key: str) -> None:
+    """What a store lists under the key that it made of a row's is left alone as long as there is the row."""
+    await rows.backend.put("docs/b.txt", b"theirs")
+    identity = await theirs(rows, key, store=False)
+
+    assert ("orphan", "docs/b.txt") not in await findings(rows, fix=["orphan"])
+    assert await rows.keys() == {"docs/b.txt"}
+    async with rows.work() as work:
+        await work.do(partial(_delete, identity=identity))
+        await work.commit()
+    await rows.sweep()
+    assert await rows.keys() == {"docs/b.txt"}
+    assert await findings(rows, fix=["orphan"]) == [("orphan", "docs/b.txt")]
+
+
+@pytest.mark.parametrize("in_lists", [False, True])
+@pytest.mark.parametrize("key", ODD)
+async def test_such_a_row_shares_the_object(rows: Rows, key: str, in_lists: bool) -> None:
+    """Another row can't take the object, and one that has it leaves it to the row."""
+    await rows.backend.put("docs/b.txt", b"theirs")
+    value = {"filename": key, "backend": "rows"}
+    held = {"pages": [value, {**value, "filename": "c.txt"}]} if in_lists else {"file": value}
+    await execute(rows, insert(TABLE).values(title="theirs", **{k: type_coerce(v, rows.json) for k, v in held.items()}))
+    with pytest.raises(SharedFileError):
+        await rows.add(title="ours", file=FileObject("rows", path="docs/b.txt"))
+    ours = type_coerce({"filename": "b.txt", "path": "docs/b.txt", "backend": "rows"}, rows.json)
+    await execute(rows, insert(TABLE).values(title="ours", file=ours))
+    async with rows.work() as work:
+        row = await work.do(lambda session: session.scalars(select(Document).where(Document.title == "ours")).one())
+        await work.do(lambda session: session.delete(row))
+        await work.commit()
+    await rows.sweep()
+
+    assert await rows.keys() == {"docs/b.txt"}
+    await execute(rows, delete(TABLE))
+    await rows.backend.delete("docs/b.txt")
+
+
+@pytest.mark.parametrize("rows", ["sqlite-sync", "postgres-async"], indirect=True)
+async def test_a_sweeper_asks_such_rows(rows: Rows) -> None:
+    """An intent of the key that a store made of a row's is not believed."""
+    await rows.backend.put("docs/b.txt", b"theirs")
+    await theirs(rows, "docs//b.txt", store=False)
+    async with rows.work() as work:
+        await work.do(lambda session: LEDGER.intend(session.connection(), [("rows", "docs/b.txt")]))
+        await work.commit()
+
+    assert await rows.sweep() == []
+    assert await rows.keys() == {"docs/b.txt"}
+    await execute(rows, delete(TABLE))
+    await rows.backend.delete("docs/b.txt")
+
+
+@pytest.mark.parametrize("rows", ["sqlite-sync", "postgres-sync"], indirect=True)
+async def test_a_key_that_only_looks_like_another(rows: Rows) -> None:
+    """Rows of other objects, with the same name or odd keys, are in nobody's way."""
+    for key in ("other//b.txt", "docs/b.txt.bak", "docs//b%txt", "docs/B.txt", "/docs/../b.txt"):
+        await theirs(rows, key, store=False)
+    await rows.backend.put("docs/b.txt", b"ours")
+    await rows.add(title="ours", file=FileObject("rows", path="docs/b.txt"))
+
+    async with rows.work() as work:
+        row = await work.do(lambda session: session.scalars(select(Document).where(Document.title == "ours")).one())
+        await work.do(lambda session: session.delete(row))
+        await work.commit()
+    assert await rows.keys() == set()
+    await execute(rows, delete(TABLE))
 
 
 @pytest.mark.parametrize("key", [*HELD, *IMPOSSIBLE], ids=lambda key: ascii(key[:20]))

@@ -45,7 +45,7 @@ from fastapi_filestore.service.observation import Observation, difference, each,
 from fastapi_filestore.service.orphans import CONDEMNED_AT_ONCE, SUSPECTS_AT_ONCE, OrphanSearch, locations
 from fastapi_filestore.service.references import FiledRow, FileTable, Location, Reference
 from fastapi_filestore.service.reports import found, repaired, unchecked, unknown_class, unreadable
-from fastapi_filestore.service.shared import SharedSearch
+from fastapi_filestore.service.shared import SharedSearch, places_of
 from fastapi_filestore.service.tables import (
     Database,
     Known,
@@ -297,8 +297,11 @@ class Audit:
         async for uploads in batches(backend.unfinished_uploads(), SUSPECTS_AT_ONCE):
             old = [one for one in uploads if one.started < self._before]
             live = await locations(self._known, Database.intended, [one.path for one in old])
+            # Another program may have given a name to an object that only looks like what an upload left.
+            names = [Location(key, one.name) for one in old if one.name is not None]
+            held = await places_of(self._known, names)
             for upload in old:
-                if (key, upload.path) not in live:
+                if (key, upload.path) not in live and (key, upload.name) not in held:
                     yield await self._report_unfinished(key, backend, upload)
 
     async def _report_unfinished(self, key: str, backend: UnfinishedUploads, upload: UnfinishedUpload) -> Finding:

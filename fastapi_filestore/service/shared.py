@@ -1,7 +1,7 @@
 """The search for objects that several rows hold: asked for again in the databases, each in one statement."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,10 +37,7 @@ class SharedSearch:
     async def findings(self, after: Location) -> AsyncGenerator[Finding, None]:
         """Yield a finding for each object that is in several places, after one of them."""
         while suspects := await self.stock.shared(after=after, limit=OBJECTS_AT_ONCE):
-            places = Counter[Place]()
-            for one in self.known.databases:
-                # One statement sees one state: a file that moves to another row is in one of them.
-                places.update(await run_despite_others(one.engine, partial(_places, one, suspects)))
+            places = await places_of(self.known, suspects)
             for at in suspects:
                 if places[at] > 1:
                     rows = await self.stock.rows_holding(at, limit=ROWS_SHOWN)
@@ -57,5 +54,14 @@ class SharedSearch:
         return found(FindingKind.SHARED, Position(self.stage, *at), row=rows[0], detail=detail)
 
 
-def _places(one: Database, suspects: list[Location], connection: Connection) -> Counter[Place]:
-    return places_holding(connection, [table.table for table in one.tables], suspects)
+async def places_of(known: Known, objects: Sequence[Location]) -> Counter[Place]:
+    """Ask every database in how many places its rows hold some objects."""
+    places = Counter[Place]()
+    for one in known.databases if objects else ():
+        # One statement sees one state: a file that moves to another row is in one of them.
+        places.update(await run_despite_others(one.engine, partial(_places, one, objects)))
+    return places
+
+
+def _places(one: Database, objects: Sequence[Location], connection: Connection) -> Counter[Place]:
+    return places_holding(connection, [table.table for table in one.tables], objects)

@@ -9,7 +9,8 @@ intent last of all.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,11 +19,12 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import FilestoreError, StorageTimeoutError, StorageUnavailableError, UnknownBackendError
+from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.engines import plain_engine
 from fastapi_filestore.orm.holders import lock, places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import ABANDONED, DELETION, UPLOAD, Ledger, database_time, explain_missing
-from fastapi_filestore.service.contention import run_unless_busy
-from fastapi_filestore.storage.backend import StorageBackend, UploadRemains
+from fastapi_filestore.service.contention import run_despite_others, run_unless_busy
+from fastapi_filestore.storage.backend import NamedRemains, StorageBackend, UploadRemains
 from fastapi_filestore.storage.keys import HeldKey, can_be_held, is_generated
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
@@ -40,6 +42,10 @@ LAST_RETRY_SECONDS = 24 * 3600.0
 MOST_DOUBLINGS = 12
 """More than it takes from the first wait to the last."""
 ERROR_CHARACTERS = 500
+
+
+Ask = Callable[[Collection[Location]], Awaitable[AbstractSet[Location]]]
+"""Asks the rows which of some objects they hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,8 @@ async def sweep(
     plain = plain_engine(engine)
     down = set[str]()
     while claimed := await _claim_due(plain, ledger, batch, leave=down):
-        groups = await asyncio.gather(*(_delete_in_time(group, registry, down) for group in _by_backend(claimed)))
+        ask = partial(_held, plain, ledger)
+        groups = await asyncio.gather(*(_delete_in_time(group, registry, ask, down) for group in _by_backend(claimed)))
         swept = [one for group in groups for one in group]
         # What it left undone is due again later.
         await run_unless_busy(plain, partial(_settle, ledger=ledger, swept=swept))
@@ -161,11 +168,11 @@ def _by_backend(intents: Sequence[Swept]) -> list[list[Swept]]:
 # -- deletions -------------------------------------------------------------------------------------------
 
 
-async def _delete_in_time(group: list[Swept], registry: StorageRegistry, down: set[str]) -> list[Swept]:
+async def _delete_in_time(group: list[Swept], registry: StorageRegistry, ask: Ask, down: set[str]) -> list[Swept]:
     backend = group[0].backend
     try:
         async with asyncio.timeout(DELETION_SECONDS):
-            return await _delete(group, registry)
+            return await _delete(group, registry, ask)
     except UnknownBackendError as unknown:
         return _failed(group, unknown)
     except StorageUnavailableError as unreachable:
@@ -176,12 +183,12 @@ async def _delete_in_time(group: list[Swept], registry: StorageRegistry, down: s
         return _failed(group, StorageTimeoutError(f"Backend {backend!r} took more than {DELETION_SECONDS:.0f} s."))
 
 
-async def _delete(group: list[Swept], registry: StorageRegistry) -> list[Swept]:
+async def _delete(group: list[Swept], registry: StorageRegistry, ask: Ask) -> list[Swept]:
     try:
         backend = registry.get_backend(group[0].backend)
         # What no store can hold is not there.
         paths = {one: HeldKey(one.path) for one in group if can_be_held(one.path)}
-        left = await _drop_unfinished(backend, [paths[one] for one in paths if one.is_upload])
+        left = await _drop_unfinished(backend, [paths[one] for one in paths if one.is_upload], ask)
         await backend.delete(*paths.values())
     except (StorageUnavailableError, UnknownBackendError):
         raise
@@ -189,20 +196,20 @@ async def _delete(group: list[Swept], registry: StorageRegistry) -> list[Swept]:
         if len(group) == 1:
             return _failed(group, error)
         # One that can't be deleted must not keep the others: each is tried alone.
-        return [outcome for one in group for outcome in await _delete([one], registry)]
+        return [outcome for one in group for outcome in await _delete([one], registry, ask)]
     if left is None:
         return group
     # Their objects are gone, and a later sweep looks for the rest.
     return [outcome for one in group for outcome in (_failed([one], left) if one.is_upload and one in paths else [one])]
 
 
-async def _drop_unfinished(backend: StorageBackend, paths: Sequence[HeldKey]) -> FilestoreError | None:
+async def _drop_unfinished(backend: StorageBackend, paths: Sequence[HeldKey], ask: Ask) -> FilestoreError | None:
     """Drop what unfinished uploads left; return why it is still there, which must not keep objects from going."""
     if not paths or not isinstance(backend, UploadRemains):
         return None
     try:
         async with asyncio.timeout(REMAINS_SECONDS):
-            await backend.drop_unfinished(*paths)
+            await backend.drop_unfinished(*await _without_held_remains(backend, paths, ask))
     except StorageUnavailableError as unreachable:
         return unreachable
     except TimeoutError:
@@ -210,6 +217,22 @@ async def _drop_unfinished(backend: StorageBackend, paths: Sequence[HeldKey]) ->
             f"Backend {backend.key!r} took more than {REMAINS_SECONDS:.0f} s to drop what unfinished uploads left."
         )
     return None
+
+
+async def _without_held_remains(backend: StorageBackend, paths: Sequence[str], ask: Ask) -> Sequence[str]:
+    """Leave out keys beside which a row holds an object that looks like what an upload to them left."""
+    given = [path for path in paths if not is_generated(path)]
+    if not given or not isinstance(backend, NamedRemains):
+        return paths
+    remains = await backend.remains_of(*given)
+    names = {path: {(backend.key, name) for name in names} for path, names in remains.items()}
+    held = await ask(set[Location]().union(*names.values()))
+    return [path for path in paths if held.isdisjoint(names.get(path, ()))]
+
+
+async def _held(engine: Engine, ledger: Ledger, locations: Collection[Location]) -> AbstractSet[Location]:
+    tables = tables_with_files(ledger.table.metadata)
+    return (await run_despite_others(engine, partial(places_holding, tables=tables, locations=locations))).keys()
 
 
 def _failed(intents: Sequence[Swept], error: FilestoreError) -> list[Swept]:

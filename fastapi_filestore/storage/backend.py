@@ -1,6 +1,6 @@
 """What a backend is: a named place that moves bytes, and the values it speaks in."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -160,11 +160,15 @@ class StorageBackend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedUpload:
-    """An upload that began and never ended: its parts take space, and no listing shows them."""
+    """An upload that began and never ended: its parts take space, and no listing shows them.
+
+    Where only the name of a file tells that it is one, `name` is that: an object of another program may have it.
+    """
 
     path: str
     upload_id: str
     started: datetime
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,18 @@ class UploadRemains(Protocol):
 
     async def drop_unfinished(self, *paths: str) -> None:
         """Drop what unfinished uploads left of these keys, where it can be seen; it is fine if there is nothing."""
+        ...
+
+
+@runtime_checkable
+class NamedRemains(Protocol):
+    """What a backend may offer besides: telling what it drops as left of unfinished uploads, if it goes by names alone.
+
+    Another program's object may have such a name.
+    """
+
+    async def remains_of(self, *paths: str) -> Mapping[str, Collection[str]]:
+        """Return the names, by these keys, of what `drop_unfinished` would drop of them."""
         ...
 
 

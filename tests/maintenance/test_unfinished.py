@@ -7,9 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import JSON, insert, type_coerce, update
 
-from fastapi_filestore import Finding, FindingKind, ObstoreBackend, audit, storages
+from fastapi_filestore import Finding, FindingKind, ObstoreBackend, audit, storages, sweep
 from fastapi_filestore.storage.obstore.unfinished import uploads_of
 from tests.maintenance.conftest import Site
 from tests.maintenance.models import LEDGER, Report
@@ -90,6 +90,41 @@ async def test_in_a_folder(site: Site) -> None:
 
     assert (finding.path, finding.fixed) == ("ab/c", True)
     assert site.objects() == {"ab/young#2", row.file.path}
+
+
+THEIRS = ["Invoice #12", "Invoice #1234567890123", "docs/Scan #7"]
+"""Names that other programs give, and that only uploads seem to have."""
+
+
+@pytest.mark.parametrize("site", ["sqlite-async", "postgres-sync"], indirect=True)
+@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize("spelled", ["{}", "/{}", ".//{}"])
+async def test_an_object_of_another_program_that_looks_like_one(site: Site, name: str, spelled: str) -> None:
+    """What a row holds is no upload, whatever its name looks like: an audit leaves it alone."""
+    site.place(name)
+    row = await site.add()
+    await site.execute(update(Report).values(file=type_coerce({"filename": spelled.format(name)}, JSON)))
+    await row.file.delete_async()
+
+    assert await found(site, fix=["unfinished_upload"]) == []
+    assert site.objects() == {name}
+
+
+@pytest.mark.parametrize("site", ["sqlite-async", "postgres-sync"], indirect=True)
+@pytest.mark.parametrize("name", THEIRS)
+async def test_a_sweep_beside_such_an_object(site: Site, name: str) -> None:
+    """An upload that never ended takes only its own remains along; where a row holds what looks like some, none."""
+    path = name.rpartition("#")[0]
+    site.place(name)
+    site.place("other#1")
+    row = await site.add()
+    await site.execute(update(Report).values(file=type_coerce({"filename": name}, JSON)))
+    await row.file.delete_async()
+    for intended in (path, "other"):
+        await site.execute(insert(LEDGER.table).values(backend="shelf", path=intended, kind="upload", due_at=0))
+
+    assert {one.error async for one in sweep(site.engine, LEDGER)} == {None}
+    assert site.objects() == {name}
 
 
 @pytest.mark.parametrize("site", ["sqlite-async"], indirect=True)

@@ -174,14 +174,14 @@ async def test_an_object_is_no_orphan_whose_key_a_store_made_of_another(rows: Ro
     await rows.backend.put("docs/b.txt", b"theirs")
     identity = await theirs(rows, key, store=False)
 
-    assert ("orphan", "docs/b.txt") not in await findings(rows, fix=["orphan"])
-    assert await rows.keys() == {"docs/b.txt"}
+    assert ("orphan", "docs/b.txt") not in await findings(rows)
     async with rows.work() as work:
         await work.do(partial(_delete, identity=identity))
         await work.commit()
     await rows.sweep()
     assert await rows.keys() == {"docs/b.txt"}
-    assert await findings(rows, fix=["orphan"]) == [("orphan", "docs/b.txt")]
+    assert await findings(rows) == [("orphan", "docs/b.txt")]
+    await rows.backend.delete("docs/b.txt")
 
 
 @pytest.mark.parametrize("in_lists", [False, True])

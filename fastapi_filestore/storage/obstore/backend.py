@@ -1,7 +1,7 @@
 """`ObstoreBackend`: every store of the reference behind one protocol."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -47,7 +47,7 @@ from fastapi_filestore.storage.obstore.reading import (
 from fastapi_filestore.storage.obstore.sign import sign_url
 from fastapi_filestore.storage.obstore.sign_download import bind_answer, is_stored_so
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect, place_of
-from fastapi_filestore.storage.obstore.unfinished import abort, drop_unfinished, uploads_of
+from fastapi_filestore.storage.obstore.unfinished import abort, drop_unfinished, remains_of, uploads_of
 from fastapi_filestore.storage.threads import THREADS
 
 if TYPE_CHECKING:
@@ -327,6 +327,10 @@ class ObstoreBackend:
     async def drop_unfinished(self, *paths: str) -> None:
         """Drop what unfinished uploads left of these keys: of S3 where boto3 is installed, and in a local folder."""
         await drop_unfinished(self._use(), self._folder, paths, backend=self._key)
+
+    async def remains_of(self, *paths: str) -> Mapping[str, Collection[str]]:
+        """Return the names, by these keys, of what an unfinished upload may have left in a local folder."""
+        return await remains_of(self._folder, paths, backend=self._key)
 
     # -- one step of the above -------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ Azure and Google Cloud drop them by themselves. obstore can't list them, so S3 i
 import logging
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -71,6 +71,14 @@ async def drop_unfinished(store: object, folder: LocalFolder | None, paths: Coll
     elif folder is not None:
         with translated(backend):
             await THREADS.run(_remove_staged, folder, paths)
+
+
+async def remains_of(folder: LocalFolder | None, paths: Collection[str], *, backend: str) -> Mapping[str, list[str]]:
+    """Return the names in a folder that unfinished uploads to some keys may have left."""
+    if folder is None:
+        return {}
+    with translated(backend):
+        return await THREADS.run(_names_of_staged, folder, paths)
 
 
 # -- S3 ------------------------------------------------------------------------------------------------------
@@ -152,21 +160,32 @@ def _staged(root: Path) -> Iterator[UnfinishedUpload]:
                 # One that is gone was completed meanwhile.
                 with suppress(FileNotFoundError):
                     started = datetime.fromtimestamp(file.lstat().st_mtime, UTC)
-                    place = file.relative_to(root)
-                    target = place.as_posix().rpartition(STAGED)[0]
-                    yield UnfinishedUpload(target, place.as_posix(), started)
+                    place = file.relative_to(root).as_posix()
+                    yield UnfinishedUpload(place.rpartition(STAGED)[0], place, started, place)
 
 
 def _remove_staged(place: LocalFolder, paths: Iterable[str]) -> None:
-    """Remove the staged files of some keys; each folder is read once."""
-    wanted: dict[Path, set[str]] = defaultdict(set)
+    for _, file in _staged_of(place, paths):
+        file.unlink(missing_ok=True)
+
+
+def _names_of_staged(place: LocalFolder, paths: Iterable[str]) -> dict[str, list[str]]:
+    names = defaultdict[str, list[str]](list)
+    for path, file in _staged_of(place, paths):
+        names[path].append(file.relative_to(place.root).as_posix())
+    return names
+
+
+def _staged_of(place: LocalFolder, paths: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the staged files of some keys, each with its key; each folder is read once."""
+    wanted: dict[Path, dict[str, str]] = defaultdict(dict)
     for path in filter(place.holds, paths):
-        wanted[(place.root / path).parent].add(path.rpartition("/")[2])
-    for folder, names in wanted.items():
+        wanted[(place.root / path).parent][path.rpartition("/")[2]] = path
+    for folder, keys in wanted.items():
         with suppress(FileNotFoundError, NotADirectoryError):
             for file in folder.iterdir():
-                if is_staged(file.name) and file.name.rpartition(STAGED)[0] in names:
-                    file.unlink(missing_ok=True)
+                if is_staged(file.name) and (key := keys.get(file.name.rpartition(STAGED)[0])):
+                    yield key, file
 
 
 async def _in_thread(items: Iterable[Any]) -> AsyncIterator[Any]:

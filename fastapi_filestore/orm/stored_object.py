@@ -1,13 +1,13 @@
 """`StoredObject`: the type of a column that holds one file, or a list of them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, SupportsIndex, TypeAlias
 
-from sqlalchemy import JSON, Column, Dialect, Table, event
+from sqlalchemy import JSON, Dialect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.mutable import MutableList
-from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Mapper
+from sqlalchemy.orm import InstanceState
 from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -15,7 +15,6 @@ from fastapi_filestore.errors import (
     ConfigurationError,
     PendingContentError,
     UnreadableFileError,
-    UnsupportedStatementError,
 )
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import (
@@ -269,95 +268,3 @@ def _comparable(value: object) -> object:
     if isinstance(value, FileObject):
         return to_record(value) if value.is_stored else id(value)
     return [_comparable(item) for item in value] if isinstance(value, list) else value
-
-
-def _coerce_on_set(target: object, value: object, old: object, initiator: object) -> FileObject | None:
-    return None if value is None else as_file(value)
-
-
-def _succeed(state: InstanceState[Any], value: object, old: object, initiator: Any) -> object:
-    # A list that takes the place of one that was read is made of what that held, as far as anybody knows.
-    if isinstance(value, FileList) and value.origin is None and isinstance(old, FileList):
-        value.records, value.origin = old.records, old.origin
-    return value
-
-
-def _watch(attribute: InstrumentedAttribute[Any], column_type: StoredObject) -> None:
-    if column_type.multiple:
-        FileList.associate_with_attribute(attribute)
-        event.listen(attribute, "set", _succeed, raw=True, retval=True, propagate=True)
-    else:
-        event.listen(attribute, "set", _coerce_on_set, retval=True, propagate=True)
-
-
-@event.listens_for(Mapper, "mapper_configured")
-def _watch_or_refuse(mapper: Mapper[Any], class_: type) -> None:
-    try:
-        _watch_file_attributes(mapper, class_)
-    except ConfigurationError:
-        mapper.configured = False  # else nobody would hear of it again, and the class be used as it is
-        raise
-
-
-def _watch_file_attributes(mapper: Mapper[Any], class_: type) -> None:
-    for prop in mapper.column_attrs:
-        column = prop.columns[0]
-        if len(prop.columns) > 1 and any(isinstance(each.type, StoredObject) for each in prop.columns):
-            raise ConfigurationError(
-                f"{' and '.join(map(str, prop.columns))} are one attribute of {class_.__name__}, so each of its files "
-                "would be in two places: give one of the two attributes another name."
-            )
-        inherited = mapper.inherits is not None and prop.key in mapper.inherits.column_attrs
-        if inherited:
-            continue
-        if isinstance(column.type, StoredObject):
-            _refuse_default(column)
-            _watch(getattr(class_, prop.key), column.type)
-            if (shown := _shown(mapper, column)) is not None:
-                _refuse_to_set(getattr(class_, prop.key), shown)
-        elif any(isinstance(inner, StoredObject) for inner in _types_inside(column.type)):
-            raise ConfigurationError(
-                f"{column}: nobody would track the files of a {type(column.type).__name__}, which only wraps "
-                "StoredObject, or has it as a variant: inherit from StoredObject instead, or make it the type of which "
-                "others are variants."
-            )
-
-
-def _shown(mapper: Mapper[Any], column: Any) -> Column[Any] | None:
-    """Return the column of a table that a class which maps a query shows, and that SQLAlchemy would write."""
-    if isinstance(getattr(column, "table", None), Table):
-        return None
-    bases = (one for one in column.base_columns if isinstance(one, Column))
-    return next((one for one in bases if one.table in mapper.tables), None)
-
-
-def _refuse_to_set(attribute: InstrumentedAttribute[Any], shown: Column[Any]) -> None:
-    def refuse(target: object, value: object, old: object, initiator: object) -> None:
-        raise UnsupportedStatementError(
-            f"{attribute} shows the files of {shown}, and nobody would track what becomes of them: change them in a "
-            f"class that maps {shown.table}."
-        )
-
-    event.listen(attribute, "set", refuse, propagate=True)
-
-
-def _types_inside(outer: Any) -> Iterator[object]:
-    """Yield the types that a type wraps, holds many of, or becomes on some databases."""
-    yield getattr(outer, "impl_instance", None)
-    yield getattr(outer, "item_type", None)
-    yield from getattr(outer, "_variant_mapping", {}).values()
-
-
-def _refuse_default(column: Any) -> None:
-    """Refuse a default that may be a file: all rows that get it would share one object."""
-    for name in ("default", "onupdate", "server_default", "server_onupdate"):
-        if not _is_empty(getattr(column, name, None)):
-            raise ConfigurationError(
-                f"{column} has a {name}, which may be a file that many rows would share: give each row its own file "
-                "where the row is made. Nothing but NULL and, of a list, default=list can be a default."
-            )
-
-
-def _is_empty(default: Any) -> bool:
-    value = getattr(default, "arg", None)  # SQLAlchemy wraps a function that takes no context
-    return value is None or getattr(value, "__wrapped__", value) is list or str(value).strip("'") in {"[]", "NULL"}

@@ -35,6 +35,7 @@ from fastapi_filestore.orm.flushing import (
     forget_flush,
     prepare_flush,
 )
+from fastapi_filestore.orm.mappings import watch_or_refuse
 from fastapi_filestore.orm.path_index import watch_columns
 from fastapi_filestore.orm.readings import forget_rolled_back, forget_written, keep_written, note_read
 from fastapi_filestore.orm.savepoints import forget_savepoints, watch_savepoints
@@ -109,14 +110,14 @@ def _track_bulk(state: ORMExecuteState) -> Result[Any] | None:
 
 @event.listens_for(Mapper, "mapper_configured")
 def _watch_rows(mapper: Mapper[Any], class_: type) -> None:
+    watch_or_refuse(mapper, class_)
     if file_attributes(mapper):
         note_mapper(mapper)
         for moment in ("load", "refresh"):
             event.listen(class_, moment, _watch_row, raw=True)
         event.listen(class_, "_sa_event_merge_wo_load", _watch_merged, raw=True)  # as SQLAlchemy's own `Mutable` does
         for attribute in file_attributes(mapper):
-            if mapper.inherits is None or attribute.name not in mapper.inherits.column_attrs:
-                event.listen(getattr(class_, attribute.name), "set", watch_assigned, raw=True, propagate=True)
+            event.listen(getattr(class_, attribute.name), "set", watch_assigned, raw=True)
 
 
 def _watch_row(state: InstanceState[Any], context: object, names: Iterable[str] | None = None) -> None:

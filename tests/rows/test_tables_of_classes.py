@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, create_engine, delete, select, update
-from sqlalchemy.ext.declarative import ConcreteBase
+from sqlalchemy import JSON, Engine, ForeignKey, String, create_engine, delete, select, update
+from sqlalchemy.ext.declarative import AbstractConcreteBase, ConcreteBase
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from fastapi_filestore import FileObject, ObstoreBackend, StoredObject, add_ledger, audit
+from fastapi_filestore import (
+    ConfigurationError,
+    FileObject,
+    ObstoreBackend,
+    StoredObject,
+    add_ledger,
+    audit,
+)
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.storage.blocking import run_blocking
 from tests.rows.conftest import begin_sqlite_properly, pending
@@ -71,6 +78,52 @@ class Cat(Animal):
     id: Mapped[int] = mapped_column(primary_key=True)
     file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
     photos: Mapped[list[FileObject] | None] = mapped_column(StoredObject("rows", multiple=True))
+
+
+class Paper(AbstractConcreteBase, Base):
+    """A class without a table, whose columns are in the tables of others."""
+
+    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+    pages: Mapped[list[FileObject] | None] = mapped_column(StoredObject("rows", multiple=True))
+
+
+class Letter(Paper):
+    """One of the others."""
+
+    __tablename__ = "letters"
+    __mapper_args__ = {"polymorphic_identity": "letter", "concrete": True}  # noqa: RUF012 - as above
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Bill(Paper):
+    """Another one."""
+
+    __tablename__ = "bills"
+    __mapper_args__ = {"polymorphic_identity": "bill", "concrete": True}  # noqa: RUF012 - as above
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    receipt: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+
+class Note(Employee):
+    """A class that calls an attribute as the class does that it inherits from, and means another thing."""
+
+    __tablename__ = "notes_of_employees"
+    __mapper_args__ = {"concrete": True}  # noqa: RUF012 - as above
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file: Mapped[str | None] = mapped_column()  # type: ignore[assignment]
+
+
+class Folder(Note):
+    """A class with files where that which it inherits from has none, and the one above another kind of attribute."""
+
+    __tablename__ = "folders_of_employees"
+    __mapper_args__ = {"concrete": True}  # noqa: RUF012 - as above
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file: Mapped[list[FileObject] | None] = mapped_column(StoredObject("rows", multiple=True))  # type: ignore[assignment]
 
 
 class Part(Base):
@@ -235,6 +288,80 @@ def test_rows_read_together_from_tables_of_several_classes(engine: Engine) -> No
             (3, 1),
             (4, 2),
         ]
+
+
+def test_columns_of_an_abstract_class_are_those_of_its_tables(engine: Engine) -> None:
+    """Files are set and changed in rows of the tables, also where these are read as rows of the abstract class."""
+    add(engine, *(Letter(id=each, file=pending(), pages=[pending()]) for each in (1, 2)))
+    add(engine, *(Bill(id=each, file=pending(), receipt=pending()) for each in (1, 3)))
+
+    def alter(session: Session) -> None:
+        for paper in session.scalars(select(Paper)):
+            if isinstance(paper, Letter) and paper.id == 1:
+                session.delete(paper)
+            elif isinstance(paper, Letter) and paper.pages is not None:
+                paper.pages.append(pending(b"more"))
+            elif isinstance(paper, Bill) and paper.id == 1:
+                paper.file, paper.receipt = pending(b"new"), None
+
+    change(engine, alter)
+    change(engine, lambda session: session.execute(delete(Bill).where(Bill.id == 3)))
+
+    with Session(engine) as session:
+        assert [len(letter.pages or ()) for letter in session.scalars(select(Letter))] == [2]
+        assert [(bill.file or pending()).get_content() for bill in session.scalars(select(Bill))] == [b"new"]
+
+
+def test_attributes_of_concrete_classes_are_their_own(engine: Engine) -> None:
+    """Each class takes for its attribute what its own column holds."""
+    add(engine, Employee(id=1, file=pending()), Note(id=1, file="text"), Folder(id=1, file=[pending(b"a")]))
+
+    def alter(session: Session) -> None:
+        session.get_one(Note, 1).file = "other text"
+        folder = session.get_one(Folder, 1)
+        assert folder.file is not None
+        folder.file.append(pending(b"b"))
+        with pytest.raises(TypeError):
+            session.get_one(Employee, 1).file = "text"  # type: ignore[assignment]
+
+    change(engine, alter)
+
+    with Session(engine) as session:
+        assert session.get_one(Note, 1).file == "other text"
+        assert [file.get_content() for file in session.get_one(Folder, 1).file or ()] == [b"a", b"b"]
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (lambda: mapped_column(String), r"Sub\.file is no list of files, and Top\.file, from whose class"),
+        (lambda: mapped_column(StoredObject("rows")), r"Sub\.file is no list of files, and Top\.file"),
+        (lambda: mapped_column(StoredObject("rows", multiple=True), default=pending), r"sub\.file has a default"),
+        (lambda: mapped_column(JSON().with_variant(StoredObject("rows"), "sqlite")), r"sub\.file: nobody would track"),
+    ],
+)
+def test_what_is_refused_in_a_class_is_refused_in_a_concrete_one(column: Callable[[], Any], said: str) -> None:
+    """A column is looked at by itself, whatever the class has that its own inherits from."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    class Top(Own):
+        __tablename__ = "top"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        file: Mapped[Any] = mapped_column(StoredObject("rows", multiple="list" in said))
+
+    class Sub(Top):
+        __tablename__ = "sub"
+        __mapper_args__ = {"concrete": True}  # noqa: RUF012 - as above
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        file: Mapped[Any] = column()
+
+    with pytest.raises(ConfigurationError, match=said):
+        Own.registry.configure()
+    Own.registry.dispose()
 
 
 WHEELS: Any = Wheel.__table__

@@ -1,9 +1,10 @@
 """Mapped classes as they are configured: whose attributes are watched, and which mappings are refused."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Column, Table, event
+from sqlalchemy import Column, Table, event, inspect
 from sqlalchemy.orm import ColumnProperty, InstanceState, InstrumentedAttribute, Mapper
 
 from fastapi_filestore.errors import ConfigurationError, UnsupportedStatementError
@@ -30,6 +31,7 @@ def watch_or_refuse(mapper: Mapper[Any], class_: type) -> None:
         ConfigurationError: Nobody could track the files of a column as it is mapped.
     """
     try:
+        _refuse_two_names(mapper)
         for prop in mapper.column_attrs:
             _refuse_two_places(prop, class_)
             _refuse_list_elsewhere(mapper, prop)
@@ -79,6 +81,37 @@ def _refuse_two_places(prop: ColumnProperty[Any], class_: type) -> None:
         raise ConfigurationError(
             f"{' and '.join(map(str, prop.columns))} are one attribute of {class_.__name__}, so each of its files "
             "would be in two places: give one of the two attributes another name."
+        )
+
+
+def _refuse_two_names(mapper: Mapper[Any]) -> None:
+    names = defaultdict[Any, list[str]](list)
+    for prop in mapper.column_attrs:
+        if _is_file_column(prop.columns[0]):
+            names[prop.columns[0].base_columns].append(prop.key)
+    for (column,), (name, *others) in names.items():
+        if others:
+            raise ConfigurationError(
+                f"{column} is several attributes of {mapper.class_.__name__}: {', '.join([name, *others])}. SQLAlchemy "
+                f"writes one of them alone, and passes over what the others are given: make them synonym({name!r})."
+            )
+
+
+def _is_file_column(column: Any) -> bool:
+    return isinstance(column.type, StoredObject) and isinstance(getattr(column, "table", None), Table)
+
+
+@event.listens_for(object, "attribute_instrument", propagate=True)
+def _refuse_late(class_: type, key: str, attribute: Any) -> None:
+    # SQLAlchemy tells of no change to a mapping that it has configured.
+    mapper: Mapper[Any] | None = inspect(class_, raiseerr=False)
+    prop = getattr(attribute, "property", None)
+    if mapper is None or not mapper.configured or not isinstance(prop, ColumnProperty):
+        return
+    if any(map(_is_file_column, prop.columns)):
+        raise ConfigurationError(
+            f"{class_.__name__}.{key} comes when {class_.__name__} is in use already, and nobody would track its "
+            "files: map it in the class, or before the first row is made."
         )
 
 

@@ -1,7 +1,7 @@
 """Mappings that are seldom: expressions, columns under other names, classes that share a table, defaults, views."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     MetaData,
+    String,
     Table,
     create_engine,
     delete,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column, registry
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column, registry, synonym
 from sqlalchemy.types import TypeDecorator
 
 from fastapi_filestore import (
@@ -364,6 +365,47 @@ def test_one_attribute_in_two_tables_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"scans\.file and reports\.file are one attribute of Scan"):
         Own.registry.configure()
     Own.registry.dispose()
+
+
+@pytest.mark.parametrize("again", [lambda model: model.__table__.c.file, lambda model: model.file])
+@pytest.mark.parametrize("is_inherited", [False, True])
+def test_one_column_under_two_names_is_refused(again: Callable[[Any], Any], *, is_inherited: bool) -> None:
+    """SQLAlchemy writes one of the two attributes: what the other is given would be stored, and in no row."""
+    own = registry()
+
+    class Report(own.generate_base()):  # type: ignore[misc]
+        __tablename__ = "reports"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+    model: Any = type("Scan", (Report,), {}) if is_inherited else Report
+    model.again = column_property(again(Report))
+
+    with pytest.raises(ConfigurationError, match=rf"reports\.file is several attributes of {model.__name__}: .*again"):
+        own.configure()
+    own.dispose()
+
+
+def test_a_file_column_that_comes_late_is_refused() -> None:
+    """Nobody would see what a class maps that is in use already; a synonym and other columns may come at any time."""
+    own = registry()
+
+    class Report(own.generate_base()):  # type: ignore[misc]
+        __tablename__ = "reports"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+
+    own.configure()
+    Report.note = mapped_column(String)
+    Report.same = synonym("file")
+    file = pending()
+    assert Report(same=file).file is file
+    for name, late in (("new", mapped_column(StoredObject("rows"))), ("again", column_property(Report.file))):
+        with pytest.raises(ConfigurationError, match=rf"Report\.{name} comes when Report is in use already"):
+            setattr(Report, name, late)
+    own.dispose()
 
 
 def _map(column_type: Any, default: dict[str, Any]) -> None:

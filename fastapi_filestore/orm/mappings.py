@@ -10,6 +10,7 @@ from sqlalchemy.orm import ColumnProperty, InstanceState, InstrumentedAttribute,
 from fastapi_filestore.errors import ConfigurationError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.coercion import as_file
+from fastapi_filestore.orm.edits import files_in
 from fastapi_filestore.orm.stored_object import FileList, StoredObject
 
 
@@ -56,6 +57,8 @@ def _watch(mapper: Mapper[Any], attribute: InstrumentedAttribute[Any], column: A
         event.listen(attribute, "set", _coerce_on_set, retval=True)
     if (shown := _shown(mapper, column)) is not None:
         _refuse_to_set(attribute, shown)
+    elif not _is_file_column(column):
+        _refuse_new_files(attribute)
 
 
 def _shown(mapper: Mapper[Any], column: Any) -> Column[Any] | None:
@@ -138,6 +141,18 @@ def _refuse_wrapped(column: Any) -> None:
             "StoredObject, or has it as a variant: inherit from StoredObject instead, or make it the type of which "
             "others are variants."
         )
+
+
+def _refuse_new_files(attribute: InstrumentedAttribute[Any]) -> None:
+    def refuse(target: object, value: object, old: object, initiator: object) -> None:
+        # What is stored may come from the row itself, which `merge` copies.
+        if (new := next((file for file in files_in(value) if not file.is_stored), None)) is not None:
+            raise UnsupportedStatementError(
+                f"{attribute} shows what a query finds, so {new.filename!r} would be stored nowhere: set it in the row "
+                "that holds it."
+            )
+
+    event.listen(attribute, "set", refuse)
 
 
 def _types_inside(outer: Any) -> Iterator[object]:

@@ -3,10 +3,12 @@
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import UploadFile
 from sqlalchemy import (
     JSON,
     Column,
@@ -167,6 +169,23 @@ def test_a_row_that_shows_the_file_of_another_does_not_hold_it(engine: Engine) -
         assert parent.latest is not None  # type: ignore[attr-defined]
         session.delete(parent)
         session.commit()
+
+    assert _findings(engine) == []
+
+
+def test_a_new_file_for_what_a_query_shows_is_refused(engine: Engine) -> None:
+    """It would be stored nowhere; a row that shows a stored one may be merged."""
+    _add(engine, Parent(id=1), Child(id=1, parent_id=1, file=pending(b"child")))
+    with Session(engine) as session, Session(engine) as other:
+        parent: Any = session.get_one(Parent, 1)
+        for new in (pending(), UploadFile(BytesIO(b"new"), filename="new.txt")):
+            with pytest.raises(UnsupportedStatementError, match=r"Parent\.latest shows what a query finds, so '"):
+                parent.latest = new
+        with pytest.raises(UnsupportedStatementError, match=r"Parent\.latest shows"):
+            Parent(latest=pending())
+        assert parent.latest.get_content() == b"child"
+        assert other.merge(parent).latest.get_content() == b"child"
+        other.commit()
 
     assert _findings(engine) == []
 

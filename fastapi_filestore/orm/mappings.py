@@ -105,7 +105,7 @@ def _is_file_column(column: Any) -> bool:
 
 
 @event.listens_for(object, "attribute_instrument", propagate=True)
-def _refuse_late(class_: type, key: str, attribute: Any) -> None:
+def _watch_or_refuse_late(class_: type, key: str, attribute: Any) -> None:
     # SQLAlchemy tells of no change to a mapping that it has configured.
     mapper: Mapper[Any] | None = inspect(class_, raiseerr=False)
     prop = getattr(attribute, "property", None)
@@ -116,6 +116,8 @@ def _refuse_late(class_: type, key: str, attribute: Any) -> None:
             f"{class_.__name__}.{key} comes when {class_.__name__} is in use already, and nobody would track its "
             "files: map it in the class, or before the first row is made."
         )
+    if isinstance(prop.columns[0].type, StoredObject):
+        _watch(mapper, attribute, prop.columns[0])
 
 
 def _refuse_list_elsewhere(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> None:

@@ -284,7 +284,7 @@ def test_rows_read_together_from_tables_of_several_classes(engine: Engine) -> No
     change(engine, lambda session: session.execute(delete(CATS).where(CATS.c.id == 5)))
 
     with Session(engine) as session:
-        assert [(cat.id, len(cat.photos or ())) for cat in session.scalars(select(Cat).order_by(CATS.c.id))] == [
+        assert [(cat.id, len(cat.photos or ())) for cat in session.scalars(select(Cat).order_by(Cat.id))] == [
             (3, 1),
             (4, 2),
         ]

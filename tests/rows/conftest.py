@@ -158,6 +158,8 @@ def backend() -> Iterator[ObstoreBackend]:
     storages.unregister_backend("rows")
 
 
+PATIENCE = 30.0
+"""Seconds that a session waits for SQLite's lock, however busy the machine is."""
 KINDS = ["sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async"]
 
 
@@ -191,12 +193,13 @@ def _engine(request: pytest.FixtureRequest, folder: Path) -> Engine | AsyncEngin
     match request.param.split("-")[:2]:
         case ["sqlite", "sync"]:
             url = f"sqlite:///{_sqlite(request, folder)}"
-            sync = create_engine(url, connect_args={"check_same_thread": False}, execution_options=compiled_for(url))
+            arguments = {"check_same_thread": False, "timeout": PATIENCE}
+            sync = create_engine(url, connect_args=arguments, execution_options=compiled_for(url))
             begin_sqlite_properly(sync)
             return sync
         case ["sqlite", _]:
             url = f"sqlite+aiosqlite:///{_sqlite(request, folder)}"
-            engine = create_async_engine(url, execution_options=compiled_for(url))
+            engine = create_async_engine(url, connect_args={"timeout": PATIENCE}, execution_options=compiled_for(url))
             begin_sqlite_properly(engine.sync_engine)
             return engine
         case [_, "sync"]:

@@ -5,22 +5,18 @@ the rows hold after it, so that any expression is understood. The statement is h
 second time, its condition may find others.
 """
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 from sqlalchemy import (
     BindParameter,
     Column,
-    Connection,
     Delete,
     Insert,
-    Null,
     Result,
     Table,
     Update,
-    event,
     select,
     tuple_,
 )
@@ -29,9 +25,17 @@ from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import NullType
 
 from fastapi_filestore.errors import StaleRowError, UnsupportedStatementError
-from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.booking import book_changes, settle_intents, store_bytes
+from fastapi_filestore.orm.bulk_inserts import (
+    ALTERNATIVES,
+    REPLACING,
+    names_of_files,
+    none_left_out,
+    refuse_untracked,
+    refused_alternatives,
+)
 from fastapi_filestore.orm.edits import files_in
 from fastapi_filestore.orm.file_attributes import (
     FileAttribute,
@@ -50,13 +54,6 @@ from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.table_rows import key_in, table_of
 
 Identity = tuple[Any, ...]
-ALTERNATIVES = re.compile("REPLACE |INSERT (?!INTO )")
-"""How a statement begins that may leave rows out or replace them, as INSERT OR IGNORE does."""
-REPLACING = re.compile("REPLACE |INSERT OR REPLACE ")
-"""How one begins that may replace rows, files and all, also without a file among its values."""
-UPSERTS = ("on_conflict", "on_duplicate")
-"""How the clauses of the dialects that know upserts are called."""
-ON_CONFLICT_DO_NOTHING = "on_conflict_do_nothing"
 MOST_PARAMETERS = 10_000
 """Values in one condition: below every database's limit. A statement about more rows is believed to find them again."""
 
@@ -76,43 +73,17 @@ def track_bulk(state: ORMExecuteState) -> Result[Any] | None:
 
 def _insert(state: ORMExecuteState, statement: Insert, mapper: Mapper[Any]) -> Result[Any] | None:
     files = list(_given_files(state, statement, mapper))
-    _refuse_untracked(statement, mapper, has_files=bool(files))
+    refuse_untracked(statement, mapper, has_files=bool(files))
     if not files:
-        with _refused_alternatives(writing_connection(state.session, mapper), mapper, REPLACING):
+        with refused_alternatives(writing_connection(state.session, mapper), mapper, REPLACING):
             return _completed(state, statement)
     store_bytes(state.session, {mapper: files})
     with _all_or_nothing(state.session, mapper):
         settle_intents(state.session, mapper, files)
         book_changes(state.session, {mapper: [([], [file]) for file in files]})
         connection = writing_connection(state.session, mapper)
-        with _refused_alternatives(connection, mapper, ALTERNATIVES), _none_left_out(connection, mapper, files):
+        with refused_alternatives(connection, mapper, ALTERNATIVES), none_left_out(connection, mapper, files):
             return _completed(state, statement)
-
-
-@contextmanager
-def _none_left_out(connection: Connection, mapper: Mapper[Any], files: Sequence[FileObject]) -> Iterator[None]:
-    """Refuse a statement that does not write all of the files it was given."""
-    written = set[Location]()
-
-    def note(*call: Any) -> None:
-        written.update(file.location for file in _bound_files(call[4]))
-
-    with _heard(connection, note):
-        yield
-    if left := next((file for file in files if file.location not in written), None):
-        raise UnsupportedStatementError(
-            f"insert({mapper.class_.__name__}) would leave {left.filename!r} out: of a class, name its attributes; "
-            "of a table, its columns, and give every row the same ones."
-        )
-
-
-def _bound_files(context: Any) -> Iterator[FileObject]:
-    """Yield the files among what a statement sends to the database."""
-    compiled = context.compiled
-    for name, bind in compiled.binds.items() if compiled is not None else ():
-        if isinstance(bind.type, StoredObject):
-            for parameters in context.compiled_parameters:
-                yield from bind.type.files(parameters.get(name))
 
 
 @contextmanager
@@ -126,73 +97,6 @@ def _all_or_nothing(session: Session, mapper: Mapper[Any]) -> Iterator[None]:
     with connection.begin_nested():  # with which its books are undone
         yield
         settle_late_changes(session)
-
-
-def _refuse_untracked(statement: Insert, mapper: Mapper[Any], *, has_files: bool) -> None:
-    name = mapper.class_.__name__
-    if statement.select is not None and _selects_files(statement, mapper):
-        raise UnsupportedStatementError(
-            f"insert({name}).from_select() would put stored files into second rows: read the rows, give each new one "
-            "`await file.copy_async()`."
-        )
-    if any(has_files or _sets_files(clause, mapper) for clause in _upserts(statement)):
-        raise UnsupportedStatementError(_upsert_refusal(mapper))
-
-
-def _upserts(statement: Insert) -> Iterator[Any]:
-    return (element for element in iterate(statement) if element.__visit_name__.startswith(UPSERTS))
-
-
-def _sets_files(clause: Any, mapper: Mapper[Any]) -> bool:
-    """Tell whether an upsert's clause sets a file column, or says what it sets in a way that is not known here."""
-    if clause.__visit_name__ == ON_CONFLICT_DO_NOTHING:
-        return False
-    names = _names_of_files(mapper)
-    values = getattr(clause, "update_values_to_set", None)
-    return values is None or any(getattr(column, "key", column) in names for column in dict(values))
-
-
-@contextmanager
-def _refused_alternatives(connection: Connection, mapper: Mapper[Any], refused: "re.Pattern[str]") -> Iterator[None]:
-    # A prefix is seen in the text alone.
-    def refuse(*call: Any) -> None:
-        if refused.match(call[2]):
-            raise UnsupportedStatementError(_upsert_refusal(mapper))
-
-    with _heard(connection, refuse):
-        yield
-
-
-@contextmanager
-def _heard(connection: Connection, hear: Callable[..., None]) -> Iterator[None]:
-    """Tell a function of every statement that the block sends over a connection, just before."""
-    event.listen(connection, "before_cursor_execute", hear)
-    try:
-        yield
-    finally:
-        event.remove(connection, "before_cursor_execute", hear)
-
-
-def _upsert_refusal(mapper: Mapper[Any]) -> str:
-    return (
-        f"insert({mapper.class_.__name__}) with ON CONFLICT, OR REPLACE or IGNORE doesn't tell which files it replaces "
-        "or leaves out: look the row up and add or change it through the session."
-    )
-
-
-def _selects_files(statement: Insert, mapper: Mapper[Any]) -> bool:
-    """Tell whether a select gives files, by its own types or by the columns that they are for, to the rows it makes."""
-    query: Any = statement.select
-    names = _names_of_files(mapper)
-    targets = [getattr(target, "key", target) for target in getattr(statement, "_select_names", None) or ()]
-    return any(
-        not isinstance(column, Null) and (isinstance(column.type, StoredObject) or target in names)
-        for target, column in zip(targets, query.selected_columns, strict=False)  # the database counts them
-    )
-
-
-def _names_of_files(mapper: Mapper[Any]) -> set[Any]:
-    return {name for each in file_attributes_below(mapper) for name in (each.name, each.column.key)}
 
 
 def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> Result[Any]:
@@ -350,7 +254,7 @@ def _refuse_unknown_names(state: ORMExecuteState, statement: Insert | Update | D
     """Refuse a file under a name that SQLAlchemy would pass over."""
     attributes = file_attributes_below(mapper)
     if isinstance(statement, Insert):  # which says itself what it does not write
-        names = _names_of_files(mapper)
+        names = names_of_files(mapper)
     else:
         names = {each.column.key if state.bind_mapper is None else each.name for each in attributes}
     names |= {element.key for element in iterate(statement) if isinstance(element, BindParameter)}

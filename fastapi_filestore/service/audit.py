@@ -44,6 +44,7 @@ from fastapi_filestore.service.inventory import (
 from fastapi_filestore.service.observation import Observation, difference, each, facts, observe
 from fastapi_filestore.service.orphans import CONDEMNED_AT_ONCE, SUSPECTS_AT_ONCE, OrphanSearch, locations
 from fastapi_filestore.service.references import FiledRow, FileTable, Location, Reference
+from fastapi_filestore.service.registries import OtherRegistries
 from fastapi_filestore.service.reports import found, repaired, unchecked, unknown_class, unreadable
 from fastapi_filestore.service.shared import SharedSearch, places_of
 from fastapi_filestore.service.tables import (
@@ -102,6 +103,7 @@ class Audit:
     at_most: int | None = None
     coverage: Coverage = field(init=False, default_factory=Coverage)
     _known: Known = field(init=False, default=Known(()))
+    _others: OtherRegistries = field(init=False)
     _grace: timedelta = field(init=False)
     _before: datetime = field(init=False)
 
@@ -115,6 +117,7 @@ class Audit:
 
     async def __aiter__(self) -> AsyncIterator[Finding]:
         self._known = await self.databases()
+        self._others = OtherRegistries((table for _, table in self._tables()), self.registry)
         self._before = await self._now() - self._grace
         self.coverage = Coverage(sorted({name_of(table) for _, table in self._tables()}), unknown=self._known.unknown)
         with inventory() as stock:
@@ -153,7 +156,9 @@ class Audit:
             except StorageError as error:
                 yield unchecked(Position(UNREADABLE, key), error)
         for one, table in self._tables():
-            await add_rows(stock, one.engine, table, self.coverage.backends)
+            await add_rows(stock, one.engine, table, self.coverage.backends, self._others)
+        for key, reason in self._others.claims(self.coverage.backends):
+            self.coverage.keep([key], reason)
         for name, backends in stock.doubtful.items():
             self.coverage.keep(backends, f"{name} has values that can't be read as files.")
         for key in set(self._audited()).difference(self.coverage.backends):
@@ -165,7 +170,12 @@ class Audit:
     def _audited(self) -> list[str]:
         if self.backends is not None:
             return sorted(set(self.backends))
-        named = {table.backend_of(one) for _, table in self._tables() if table.is_asked for one in table.columns}
+        named = {
+            key
+            for _, table in self._tables()
+            for one in table.columns
+            if table.is_asked and not self._others.is_elsewhere(table, one.key, key := table.backend_of(one))
+        }
         # Rows of a backend that nobody registered are findings themselves.
         return sorted(key for key in named if key in self.registry)
 

@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.service.findings import RowIdentity
 from fastapi_filestore.service.references import FileTable, Location, Reference
+from fastapi_filestore.service.registries import OtherRegistries
 from fastapi_filestore.storage.backend import LinkedObjects, ObjectInfo, StorageBackend
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.keys import forms_in_stores
@@ -207,7 +208,9 @@ async def add_objects(stock: Inventory, backend: StorageBackend) -> None:
         await stock.add_objects(backend.key, objects)
 
 
-async def add_rows(stock: Inventory, engine: Engine, table: FileTable, backends: Collection[str]) -> None:
+async def add_rows(
+    stock: Inventory, engine: Engine, table: FileTable, backends: Collection[str], registries: OtherRegistries
+) -> None:
     """Read the rows of a table into an inventory, in many short transactions: a long one would be in others' way.
 
     Rows that can't be read may hold objects of the backends, among those given, that the table's columns, other rows of
@@ -216,11 +219,11 @@ async def add_rows(stock: Inventory, engine: Engine, table: FileTable, backends:
     last, named, doubtful = None, table.backends, False
     while rows := await run_despite_others(engine, partial(table.read, after=last)):
         references = [reference for row in rows for reference in row.references]
-        await stock.add_references(references if table.is_asked else ())
+        asked, others = registries.split(table, references)
+        await stock.add_references(asked)
         # What a store may list it as, if not by the key that the row has.
         listed = {Location(one.backend, form) for one in references for form in forms_in_stores(one.path)}
-        known = {one.location for one in references}
-        await stock.add_held(listed - known if table.is_asked else listed | known)
+        await stock.add_held((listed | {one.location for one in others}) - {one.location for one in asked})
         await stock.add_unreadable(one.row for row in rows for one in row.unreadable)
         named.update(one.backend for one in references)
         texts = [text for row in rows for one in row.unreadable for text in one.texts]

@@ -29,6 +29,7 @@ from fastapi_filestore.orm.held_paths import rows_holding
 from fastapi_filestore.orm.raw_json import RawJSON
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service.findings import RowIdentity
+from fastapi_filestore.storage.registry import StorageRegistry
 
 ROWS_AT_ONCE = 2000
 """Rows read in one short transaction."""
@@ -110,7 +111,14 @@ class FileTable:
 
     def backend_of(self, one: Column[Any]) -> str:
         """Return the key of the backend of files in a column that name none."""
-        return _type_of(one).backend or self.default_backend or _type_of(one).registry.default_key
+        own, registry = _type_of(one).backend, _type_of(one).registry
+        # What is registered nowhere else is in the audit's registry.
+        return own or (registry.default_key if len(registry) else self.default_backend or registry.default_key)
+
+    @property
+    def registries(self) -> dict[str, StorageRegistry]:
+        """The registry of each column that holds files, by the column's key."""
+        return {one.key: _type_of(one).registry for one in self.columns}
 
     @property
     def backends(self) -> set[str]:

@@ -46,6 +46,11 @@ LOCAL_KINDS: tuple[tuple[re.Pattern[str], type[StorageError]], ...] = (
 PANICS = {("pyo3_runtime", "PanicException"), ("pyo3_async_runtimes", "RustPanic")}
 """Crashes inside Rust; the first derives from BaseException, and neither can be imported."""
 
+CULPRIT = re.compile(
+    r'object with invalid path: (?:Error parsing )?Path "(.{1,1024})"(?:: Encountered illegal| contained empty)',
+    re.DOTALL,
+)
+"""The name of an object in a listing that obstore can't take."""
 DETAILS = "\n\nDebug source:"
 KEY_PHRASES = ("location {key} ", "path {key}:", "key {key}:")
 """How obstore shows a key, unescaped."""
@@ -72,6 +77,7 @@ class Report:
     status: int | None
     code: str | None
     reason: str | None = None
+    culprit: str | None = None
 
     @property
     def suffix(self) -> str:
@@ -145,11 +151,12 @@ def _read(exc: BaseException, key: str | None) -> Report:
     for phrase in KEY_PHRASES if key else ():
         # A key that looks like an error must not be read as one.
         summary = summary.replace(phrase.format(key=key), "")
-    status, code = STATUS.search(summary), CODE.search(summary)
+    status, code, culprit = STATUS.search(summary), CODE.search(summary), CULPRIT.search(summary)
     return Report(
         text=summary + details,
         status=int(status[1]) if status else None,
         code=(code[1] or code[2]) if code else None,
+        culprit=culprit[1] if culprit else None,
     )
 
 
@@ -224,6 +231,15 @@ SENTENCES: dict[type[StorageError], str] = {
 }
 
 
+UNLISTABLE = (
+    "Backend {backend!r} can't be listed: somebody stored the object {culprit!a} there, with a control character, a "
+    "step such as '..', or nothing between two slashes in its name. Rename or delete it with the store's own tools, or "
+    "give the backend a prefix that it is not below."
+)
+
+
 def _message(kind: type[StorageError], backend: str, key: str | None, report: Report) -> str:
+    if key is None and report.culprit is not None:
+        return UNLISTABLE.format(backend=backend, culprit=report.culprit)
     shown = "the bucket" if key is None else ascii(key)
     return f"Backend {backend!r} {SENTENCES[kind].format(key=shown)}{report.suffix}."

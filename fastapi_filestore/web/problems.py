@@ -3,16 +3,19 @@
 import json
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import HTTPException, Request, Response
+from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.routing import Match
+from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
 from fastapi_filestore.web.bodies import UNREAD
@@ -23,6 +26,8 @@ _log = logging.getLogger("fastapi_filestore")
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:fastapi-filestore:"
 """Types are names to compare, no addresses: a library has none of its own (RFC 9457, section 3.1.1)."""
+DENIAL = "websocket.http.response"
+"""What a server says that it can do if it lets a handshake be refused with a response: others answer 403."""
 RETRY_SECONDS = 5
 """When to ask again a store that is down: after the library's own retries have had theirs."""
 
@@ -98,6 +103,7 @@ class Problem(HTTPException):
 
     def __init__(self, kind: Kind, detail: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         super().__init__(kind.status, detail, dict(headers))
+        self.title = kind.title
         self.body = {
             "type": kind.type,
             "title": kind.title,
@@ -118,7 +124,7 @@ class ProblemResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
-        if scope["method"] == "HEAD":
+        if scope.get("method") == "HEAD":  # the handshake of a WebSocket has none
             self.body = b""  # the headers stay those that GET would have
         if scope.get(UNREAD):
             await linger(super().__call__, scope, receive, send)
@@ -212,13 +218,28 @@ class ProblemRoute(APIRoute):
         return handle_or_explain
 
 
-async def answer_error(request: Request, error: Exception) -> Response:
+async def answer_error(connection: Request | WebSocket, error: Exception) -> Response | None:
     """Answer an error of the library raised in any route."""
     assert isinstance(error, errors.FilestoreError)
-    return problem_of(error).response()
+    return await _answered(connection, problem_of(error))
 
 
-async def answer_problem(request: Request, error: Exception) -> Response:
+async def answer_problem(connection: Request | WebSocket, error: Exception) -> Response | None:
     """Answer a problem that a dependency raised."""
     assert isinstance(error, Problem)
-    return error.response()
+    return await _answered(connection, error)
+
+
+async def _answered(connection: Request | WebSocket, problem: Problem) -> Response | None:
+    """Return the response to a request; end a WebSocket, whose handshake is refused with it if it is still open."""
+    if not isinstance(connection, WebSocket):
+        return problem.response()
+    opening = connection.application_state is WebSocketState.CONNECTING
+    if opening and DENIAL in connection.scope.get("extensions", {}):
+        return problem.response()
+    is_open = opening or connection.application_state is WebSocketState.CONNECTED
+    if is_open and connection.client_state is not WebSocketState.DISCONNECTED:
+        is_ours = problem.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        with suppress(WebSocketDisconnect):  # nobody is there to hear it any more
+            await connection.close(WS_1011_INTERNAL_ERROR if is_ours else WS_1008_POLICY_VIOLATION, problem.title)
+    return None

@@ -124,6 +124,12 @@ def spellings(path: str) -> tuple[str, ...]:
     return path, f"/{path}", f"{path}/", f"/{path}/"
 
 
+def odd_spellings(path: str) -> tuple[str, ...]:
+    """Return how careless programs spell the key of an object most often: with `./`, or one slash too many."""
+    doubled = (f"{path[:at]}/{path[at:]}" for at, character in enumerate(path) if character == "/")
+    return f"./{path}", f"//{path}", *doubled
+
+
 def from_record(data: JSONFile, *, registry: StorageRegistry = storages) -> FileObject:
     """Return the stored file that a row's JSON describes; keys it does not know, and odd values, are ignored."""
     path = path_of(data)

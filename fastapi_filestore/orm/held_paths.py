@@ -35,7 +35,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.file_object.record import spellings
+from fastapi_filestore.file_object.record import odd_spellings, spellings
 from fastapi_filestore.orm.comparison import backend_of_file, path_of_file
 from fastapi_filestore.orm.stored_object import StoredObject
 
@@ -105,10 +105,11 @@ def rows_holding(
         one: The column.
         default: Key of the backend of files that name none.
         paths: Object keys.
-        or_odd: Ask for keys, too, that a store may read as some of these. An index on a column does not serve that, so
-            of a column with one they are left out.
+        or_odd: Ask for keys, too, that a store may read as some of these. An index serves only a few of them, so of a
+            column with one the others are left out.
     """
     assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
+    few_odd = or_odd and one.type.index and len(paths) <= FEW_PATHS
     or_odd = or_odd and not one.type.index
     if dialect.name not in {"postgresql", "sqlite"}:
         if one.type.multiple:
@@ -123,7 +124,8 @@ def rows_holding(
         path, backend = file_path(one), func.coalesce(file_backend(one), default)
     else:
         return _lists_holding(dialect, one, default, paths, or_odd=or_odd)
-    return select(backend.label("backend"), path.label("path")).where(_is_one_of(path, paths, or_odd=or_odd))
+    spelled = [*paths, *(spelling for key in paths for spelling in odd_spellings(key))] if few_odd else paths
+    return select(backend.label("backend"), path.label("path")).where(_is_one_of(path, spelled, or_odd=or_odd))
 
 
 def _is_one_of(path: ColumnElement[str], paths: Sequence[str], *, or_odd: bool) -> ColumnElement[bool]:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     inspect,
     text,
+    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -114,6 +115,21 @@ def test_the_question_uses_the_index(engine: Engine, paths: list[str]) -> None:
 
         assert places == dict.fromkeys([("documents", path) for path in paths if path != "none"], 1)
         assert ("filestore_documents_file_path" in plan) is index
+
+
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("key", ["./a/b/c.pdf", "//a/b/c.pdf", "a//b/c.pdf", "a/b//c.pdf"])
+def test_keys_with_a_slash_too_many(engine: Engine, key: str, index: bool) -> None:
+    """With the index or without it, a row whose key a store reads as another holds that object."""
+    metadata = MetaData()
+    table = documents(metadata, index=index)
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        json = JSONB if connection.dialect.name == "postgresql" else JSON
+        connection.execute(insert(table).values(file=type_coerce({"filename": key}, json)))
+        places = places_holding(connection, [table], [("documents", "a/b/c.pdf")])
+
+    assert places == {("documents", "a/b/c.pdf"): 1}
 
 
 @pytest.mark.parametrize("paths", [["a/17"], ["18.pdf", "a/19", "none"]])

@@ -176,8 +176,9 @@ def _map(column_type: Any, default: dict[str, Any]) -> None:
     table = Table(
         "users", mappers.metadata, Column("id", Integer, primary_key=True), Column("avatar", column_type, **default)
     )
+    user = type("User", (), {})  # which the garbage collector might take away before it is configured
     try:
-        mappers.map_imperatively(type("User", (), {}), table)
+        mappers.map_imperatively(user, table)
         mappers.configure()
     finally:
         mappers.dispose()

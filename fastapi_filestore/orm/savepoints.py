@@ -42,12 +42,17 @@ class Savepoint:
     mixed: bool = False
 
 
+def _nothing_begun() -> WeakKeyDictionary[SessionTransaction, list[Connection]]:
+    return WeakKeyDictionary()
+
+
 @dataclass(slots=True)
 class Watched:
-    """What is watched of one outermost transaction of a session."""
+    """What is watched of one outermost transaction of a session; `begun` are its own savepoints, by connection."""
 
     transaction: SessionTransaction | None
     connections: list[Connection] = field(default_factory=list[Connection])
+    begun: WeakKeyDictionary[SessionTransaction, list[Connection]] = field(default_factory=_nothing_begun)
     savepoints: list[Savepoint] = field(default_factory=list[Savepoint])
 
     def drop(self, connection: Connection, depth: int) -> None:
@@ -71,7 +76,7 @@ def watch_savepoints(session: Session, transaction: SessionTransaction, connecti
     if watched is None or watched.transaction is not root:
         watched = session.info[_SET] = Watched(root)
     if transaction.nested:
-        watched.drop(connection, len(_open_savepoints(connection)) - 1)  # that is the session's own
+        watched.begun.setdefault(transaction, []).append(connection)
     else:
         _sessions.setdefault(connection, WeakSet()).add(session)
         watched.connections.append(connection)
@@ -117,6 +122,8 @@ def _note_set(connection: Connection, name: object) -> None:
     for session, watched in _users(connection):
         watched.drop(connection, depth)
         within = innermost_transaction(session)
+        if within is not None and within.nested and connection not in watched.begun.get(within, ()):
+            continue  # the session's own: to copy its books for each would take long where there are thousands
         watched.savepoints.append(Savepoint(connection, depth, within, copied_books(session)))
 
 

@@ -54,6 +54,8 @@ from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.table_rows import key_in, table_of
 
 Identity = tuple[Any, ...]
+LOOKS = 3
+"""How often rows that come and go are looked for again; a condition with `random()` finds others each time."""
 MOST_PARAMETERS = 10_000
 """Values in one condition: below every database's limit. A statement about more rows is believed to find them again."""
 
@@ -134,8 +136,10 @@ def _locked(
     identities, before = _found(state, statement, mapper, attributes)
     if _names_its_rows(state, statement, _names_of_keys(mapper)):
         return identities, before
-    while set(identities) - before.keys():
+    for _ in range(LOOKS):
         # Some are gone since, and may be added again; or they have no row in a table with files, and are as before.
+        if set(identities) <= before.keys():
+            break
         found = _found(state, statement, mapper, attributes)
         if set(found[0]) == set(identities) and found[1].keys() == before.keys():
             break

@@ -91,7 +91,7 @@ def prepare_flush(session: Session, context: UOWTransaction) -> None:
     flush.was |= _in_database(session, _found_in_part(deleted, flush.was), NOTHING_SWITCHED)
     session.info[_FLUSH] = flush
     _refuse_vanished(changed, flush.was, switched)
-    _leave_vanished(context, deleted, flush.was)
+    _leave_vanished(context, session, [state for state in deleted if state not in flush.was])
     refuse_stale_lists(changed, flush.was)
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
     _rebook(session, flush, after | {state: {} for state in deleted})
@@ -133,17 +133,26 @@ def _found_in_part(deleted: Iterable[InstanceState[Any]], was: Rows) -> list[Ins
     return [state for state in deleted if state in was and set(file_attributes(state.mapper)) - was[state].keys()]
 
 
-def _leave_vanished(context: UOWTransaction, deleted: Iterable[InstanceState[Any]], was: Rows) -> None:
+def _leave_vanished(context: UOWTransaction, session: Session, unseen: Iterable[InstanceState[Any]]) -> None:
     """Send no DELETE for a row that is gone: it might find one that another transaction added since, with other files.
 
     Raises:
         StaleRowError: The row's class counts versions, which promises to tell of such a thing.
     """
-    for state in deleted:
-        if state not in was:
+    for state in unseen:
+        if _is_gone(session, state.mapper):
             if state.mapper.version_id_col is not None:
                 raise StaleRowError(state.class_.__name__)
             cast("Any", context).remove_state_actions(state)
+
+
+def _is_gone(session: Session, mapper: Mapper[Any]) -> bool:
+    """Tell whether a row that was seen nowhere is gone, and not one without files, of which no table was asked.
+
+    A row has one in each table of its class and of those that it inherits from; in the tables of heirs it need not.
+    """
+    own = {one.local_table for one in mapper.iterate_to_root() if one.local_table in mapper.tables}
+    return any(column.column.table in own for column in columns_in_database(session, mapper))
 
 
 def _rebook(session: Session, flush: Flush, after: Rows) -> None:

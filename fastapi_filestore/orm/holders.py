@@ -6,7 +6,7 @@ loses it take the same lock until their transactions end, so that each sees what
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -103,13 +103,26 @@ def places_holding(
     """
     found = Counter[Location]()
     columns = _asking(connection, lambda: _columns_on(connection, tables))
-    paths, wanted = sorted({path for _, path in locations}), set(locations)
-    for start in range(0, len(paths) if columns else 0, PATHS_AT_ONCE):
-        for backend, path, count in _counted(connection, columns, paths[start : start + PATHS_AT_ONCE]):
-            for form in {path_of({"path": path}), *forms_in_stores(path)}:
-                if (at := (backend, form)) in wanted:
-                    found[at] += count
-    return found
+    for at, count in _places_in(connection, columns, {path for _, path in locations}):
+        found[at] += count
+    return Counter({at: found[at] for at in locations if at in found})
+
+
+def behind_views(connection: Connection, tables: Collection[Table], paths: Collection[str]) -> set[Location]:
+    """Return where rows hold some paths that a mapped view may not show: its condition leaves some rows out."""
+    columns = _asking(connection, lambda: _columns_on(connection, tables))
+    unmapped = [column for column in columns if column.table not in tables]
+    return {at for at, _ in _places_in(connection, unmapped, paths) if at[1] in paths}
+
+
+def _places_in(
+    connection: Connection, columns: Collection[Column[Any]], paths: Collection[str]
+) -> Iterator[tuple[Location, int]]:
+    """Yield what rows hold at some paths, in every form that a store may make of a key, and in how many places."""
+    some = sorted(paths)
+    for start in range(0, len(some) if columns else 0, PATHS_AT_ONCE):
+        for backend, path, count in _counted(connection, columns, some[start : start + PATHS_AT_ONCE]):
+            yield from (((backend, form), count) for form in {path_of({"path": path}), *forms_in_stores(path)})
 
 
 def left_behind(
@@ -177,25 +190,31 @@ def ledgers_in(connection: Connection, tables: Iterable[Table]) -> list[Ledger]:
 
 def _columns_on(connection: Connection, tables: Iterable[Table]) -> list[Column[Any]]:
     """Return the file columns that a database has, each once, however many classes and views describe its table."""
-    present: dict[Place, dict[str, Column[Any]]] = defaultdict(dict)
-    for table, (place, names) in _there(connection, tables).items():
-        for one in table.columns:
-            if isinstance(one.type, StoredObject) and one.name in names:
-                present[place].setdefault(one.name, one)
+    present = _files_on(connection, tables)
     # Which tables are views is asked each time: a migration may rename a table, and leave a view of its old name.
     views = views_among(connection, present) if present else {}
     found: dict[ColumnPlace, Column[Any]] = {}
     for place, files in present.items():
         if place not in views:
             found.update(((place[0], place[1], name), one) for name, one in files.items())
-    for place, sources in views.items():
+    for place, view in views.items():
         shown = present[place]
-        behind = columns_behind(shown.values(), sources, found)
-        if behind is None:
-            found.update(((place[0], place[1], name), one) for name, one in shown.items())
-        else:
+        behind = columns_behind(shown.values(), view.sources, found)
+        if behind is not None:
             found.update(((source.schema, source.table, source.column), one) for source, one in behind)
+        elif view.is_readable:  # else a report for somebody else, of which this role can know nothing
+            found.update(((place[0], place[1], name), one) for name, one in shown.items())
     return list(found.values())
+
+
+def _files_on(connection: Connection, tables: Iterable[Table]) -> Mapping[Place, Mapping[str, Column[Any]]]:
+    """Return the file columns by name of each table, or view, that is there."""
+    present: dict[Place, dict[str, Column[Any]]] = defaultdict(dict)
+    for table, (place, names) in _there(connection, tables).items():
+        for one in table.columns:
+            if isinstance(one.type, StoredObject) and one.name in names:
+                present[place].setdefault(one.name, one)
+    return present
 
 
 def _there(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, tuple[Place, frozenset[str]]]:

@@ -49,8 +49,15 @@ class Source(NamedTuple):
         )
 
 
-Views = Mapping[Place, Collection[Source]]
-"""The views of a database, each with what it reads."""
+class View(NamedTuple):
+    """A view: what it reads, and whether the connection may read it."""
+
+    sources: list[Source]
+    is_readable: bool = True
+
+
+Views = Mapping[Place, View]
+"""The views of a database."""
 VIRTUAL = 2
 """How SQLite marks a column that is computed, and not stored."""
 
@@ -130,7 +137,9 @@ _VIEWS = text(f"""
       JOIN pg_attribute AS attribute ON attribute.attrelid = part.oid AND attribute.attnum > 0
         AND NOT attribute.attisdropped AND reads.number IN (0, attribute.attnum)
     )
-    SELECT asked.name, sources.nspname, sources.relname, sources.attname, is_json, is_readable, needs_schema
+    SELECT asked.name,
+      has_schema_privilege(shown.relnamespace, 'USAGE') AND has_any_column_privilege(shown.oid, 'SELECT'),
+      sources.nspname, sources.relname, sources.attname, is_json, is_readable, needs_schema
     FROM asked JOIN pg_class AS shown ON shown.oid = asked.view AND shown.relkind IN ('v', 'm')
     LEFT JOIN sources ON sources.view = asked.view
 """).bindparams(bindparam("names", type_=ARRAY(Text)))  # noqa: S608 - texts of our own
@@ -139,11 +148,11 @@ _VIEWS = text(f"""
 def _views_on_postgresql(connection: Connection, places: Collection[Place]) -> Views:
     preparer = connection.dialect.identifier_preparer
     names = {qualified(preparer, name, schema): (schema, name) for schema, name in places}
-    views: dict[Place, list[Source]] = {}
-    for name, schema, table, column, *facts in connection.execute(_VIEWS, {"names": list(names)}):
-        sources = views.setdefault(names[name], [])
+    views: dict[Place, View] = {}
+    for name, is_readable, schema, table, column, *facts in connection.execute(_VIEWS, {"names": list(names)}):
+        view = views.setdefault(names[name], View([], is_readable))
         if schema is not None:
-            sources.append(Source(schema, table, column, ("tableoid", "ctid"), *facts))
+            view.sources.append(Source(schema, table, column, ("tableoid", "ctid"), *facts))
     return views
 
 
@@ -154,7 +163,7 @@ def _views_on_sqlite(connection: Connection, files: Mapping[Place, Collection[st
     database = inspect(connection)
     views = {schema: set(database.get_view_names(schema=schema)) for schema in {schema for schema, _ in files}}
     return {
-        place: list(_sources_on_sqlite(connection, place, columns))
+        place: View(list(_sources_on_sqlite(connection, place, columns)))
         for place, columns in files.items()
         if place[1] in views[place[0]]
     }

@@ -11,7 +11,7 @@ from sqlalchemy.orm import configure_mappers
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object.record import path_of
 from fastapi_filestore.orm.file_attributes import file_mappers
-from fastapi_filestore.orm.holders import condemn
+from fastapi_filestore.orm.holders import behind_views, condemn
 from fastapi_filestore.orm.ledger import Ledger, ledger_of
 from fastapi_filestore.orm.tables import file_columns_of, is_in_database, schema_in
 from fastapi_filestore.service.contention import run_despite_others
@@ -66,7 +66,9 @@ class Database:
         """Return the locations among `paths` that a row holds or a ledger knows of, as of one moment."""
         held = [statement for table in self.tables for statement in table.holding(connection, paths)]
         # One statement sees one state: a file that moves to another row, or into a deletion intent, is in either.
-        return _locations(connection, [*held, *self._intents(paths)])
+        found = _locations(connection, [*held, *self._intents(paths)])
+        hidden = behind_views(connection, {one.table for one in self.tables}, set(paths))
+        return found | {Location(backend, path) for backend, path in hidden if backend is not None}
 
     def intended(self, paths: Sequence[str], connection: Connection) -> set[Location]:
         """Return the locations among `paths` that a ledger knows of."""

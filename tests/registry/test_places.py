@@ -116,6 +116,8 @@ def test_a_place_of_the_environment(
     [
         ("s3", {}, endpoint("https://h.example")),
         ("s3", endpoint("https://h.example"), endpoint("https://other.example")),
+        ("s3", {}, endpoint("https://s3.cn-north-1.amazonaws.com.cn")),
+        ("s3", {}, endpoint("https://s3.us-gov-west-1.amazonaws.com")),
         ("s3", endpoint("https://h.example:9000"), endpoint("https://h.example:9001")),
         ("s3", endpoint("https://h.example/a"), endpoint("https://h.example/b")),
         ("s3", endpoint("https://a.r2.cloudflarestorage.com"), endpoint("https://b.r2.cloudflarestorage.com")),

@@ -254,9 +254,9 @@ def test_a_view_that_an_index_serves(engine: Engine, options: str) -> None:
         "CREATE VIEW shown AS SELECT id, file FROM docs WHERE tenant = 1",
     )
     with engine.begin() as connection:
-        sources = views_among(connection, {(None, "shown"): ["file"]})[None, "shown"]
+        view = views_among(connection, {(None, "shown"): ["file"]})[None, "shown"]
 
-    assert {source.column for source in sources} == {"file"}
+    assert {source.column for source in view.sources} == {"file"}
     assert count(engine, described("shown")) == 1
 
 
@@ -294,6 +294,19 @@ def test_a_view_of_rows_that_may_not_be_read(engine: Engine, guard: str) -> None
     run(engine, f"DROP OWNED BY reader_{guard}", f"DROP ROLE reader_{guard}")
 
     assert places == 2
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_a_view_that_nobody_lets_the_role_read(engine: Engine) -> None:
+    """A report for somebody else is passed over; the tables that are asked besides are asked."""
+    run(engine, *LETTERS, "CREATE TABLE secrets (file JSON)", "CREATE VIEW shown AS SELECT 1 AS id, file FROM secrets")
+    run(engine, "CREATE ROLE stranger", "GRANT SELECT ON docs TO stranger")
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL ROLE stranger"))
+        held = places_holding(connection, [described("docs"), described("shown")], [AT])[AT]
+    run(engine, "DROP OWNED BY stranger", "DROP ROLE stranger")
+
+    assert held == 1
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)

@@ -49,7 +49,7 @@ EMULATOR_ACCOUNT = "devstoreaccount1"
 GCS_URL = "https://storage.googleapis.com"
 DEFAULT_REGION = "us-east-1"
 AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
-"""Ends of Amazon's hosts, which share the names of buckets, whatever their region."""
+"""Ends of Amazon's hosts."""
 STANDARD_PORTS = {80, 443, None}
 TRUE = frozenset({"1", "on", "true", "y", "yes"})
 """What obstore reads as true."""
@@ -67,7 +67,7 @@ def place_in(store: BucketStore, bucket: str, prefix: str | None) -> Place:
         in_host = f"{bucket.lower()}."
         if host.startswith(in_host) and (is_virtual_hosted(store) or host.endswith(AMAZON)):
             host, steps = host.removeprefix(in_host), [bucket, *steps]
-        host = "amazonaws.com" if host.endswith(AMAZON) else host
+        host = _partition(host) if host.endswith(AMAZON) else host
     port = None if url.port in STANDARD_PORTS else url.port
     return Place((host, port), (*steps, *filter(None, (prefix or "").split("/"))))
 
@@ -153,6 +153,13 @@ def _service_account(settings: Mapping[str, str]) -> dict[str, Any]:
         text = Path(path).read_text(encoding="utf-8")
     account: dict[str, Any] = json.loads(text) if text else {}
     return account
+
+
+def _partition(host: str) -> str:
+    """Return which of Amazon's partitions a host is in: in each, all regions share the names of buckets."""
+    if host.endswith(".cn"):
+        return "cn.amazonaws.com"
+    return "us-gov.amazonaws.com" if ".us-gov-" in host else "amazonaws.com"
 
 
 def _one_spelling(host: str) -> str:

@@ -106,7 +106,7 @@ class Scene:
         self.store, self.seen, self.held_once = Store(), {}, set()
         storages.register_backend(self.store, replace=True)
         self.run(release_reservations())
-        for table in ("prints", "photos", "cards", "albums", "artworks", *self._ledger_tables):
+        for table in ("prints", "photos", "cards", "albums", "artworks", "letters", "notes", *self._ledger_tables):
             self.raw.execute(f"DELETE FROM {table}")
 
     @property
@@ -120,8 +120,9 @@ class Scene:
             for kind, columns in COLUMNS.items()
             for column in columns
         ]
+        bare = [f"SELECT '{kind}', tag, '', NULL FROM {NAMES[kind]}" for kind in NAMES if not COLUMNS[kind]]
         ledger = [f"SELECT kind, 0, path, '' FROM {table}" for table in self._ledger_tables]
-        return " UNION ALL ".join(files + ledger)
+        return " UNION ALL ".join(files + bare + ledger)
 
     def read(self) -> tuple[dict[int, dict[str, Any]], set[str]]:
         """Return the JSON of every row's file columns, by tag, and the paths that the ledger holds intents of."""

@@ -24,6 +24,7 @@ from tests.model.cells import Scene
 from tests.model.judgement import judge
 from tests.model.plain import File, Place, Row, Value
 from tests.model.side import Habits, Side
+from tests.model.tables import COLUMNS
 
 T = TypeVar("T")
 Step = tuple[str, dict[str, Any]]
@@ -84,6 +85,10 @@ class Playing(RuleBasedStateMachine):
         """Return the tags of the rows that the session sees, and that the other one does not hold."""
         foreign = self.other.sheet.touched()
         return [tag for tag in self.side.sheet.rows() if tag not in foreign]
+
+    def filed_rows(self) -> list[int]:
+        """Return the tags of those that have places for files."""
+        return [tag for tag in self.rows() if COLUMNS[self.side.sheet.kind(tag)]]
 
     def owned(self) -> list[int]:
         """Return the tags of those that other rows own."""

@@ -45,12 +45,12 @@ class StatementRules(RowRules):
                 self.side.sheet.add(tag, Row("Album", None, {"held": plain, "spare": None}))
             self._note_statement()
 
-    @play(when=lambda machine: machine.rows(), which=PICK, kind=PICK, empty=COIN)
+    @play(when=lambda machine: machine.filed_rows(), which=PICK, kind=PICK, empty=COIN)
     def bulk_update(self, which: int, kind: int, *, empty: bool) -> None:
         """Give a row a new file by a statement, or take those of all rows of its class."""
         if not self.flush():
             return
-        tag = chosen(self.rows(), which)
+        tag = chosen(self.filed_rows(), which)
         name = self.side.sheet.kind(tag)
         tags = [one for one in self.rows() if self.side.sheet.kind(one) == name] if empty else [tag]
         real, plain = (None, None) if empty else self.new_value()
@@ -124,7 +124,7 @@ class StatementRules(RowRules):
             return []
         sheet = self.side.sheet
         owners = {sheet.parent(tag) for tag in sheet.of_kind("Artwork")}
-        return [tag for tag in self.rows() if tag not in owners and sheet.kind(tag) != "Artwork"]
+        return [tag for tag in self.filed_rows() if tag not in owners and sheet.kind(tag) != "Artwork"]
 
     # -- the service -------------------------------------------------------------------------------------
 
@@ -152,12 +152,12 @@ class StatementRules(RowRules):
             self.note_new(created[0], Row("Album", None, {column: plain for column, (_, plain) in made.items()}))
             self.side.do(self.side.note_flush)
 
-    @play(when=lambda machine: machine.rows(), which=PICK, empty=COIN)
+    @play(when=lambda machine: machine.filed_rows(), which=PICK, empty=COIN)
     def service_update(self, which: int, *, empty: bool) -> None:
         """Replace a row's file with the service, or clear it."""
         if not self.flush():
             return
-        tag = chosen(self.rows(), which)
+        tag = chosen(self.filed_rows(), which)
         real, plain = (None, None) if empty else self.new_value()
         service, key = self._service(self.side.sheet.kind(tag)), self._key(tag)
         if key is not None and self.attempt(lambda: self.scene.run(service.replace(key, real, field="held"))):
@@ -179,7 +179,7 @@ class StatementRules(RowRules):
     def unpointed(self) -> list[int]:
         """Return the tags of the rows that no other row points to."""
         sheet = self.side.sheet
-        return [tag for tag in self.rows() if sheet.kind(tag) != "Artwork" or sheet.parent(tag) is None]
+        return [tag for tag in self.filed_rows() if sheet.kind(tag) != "Artwork" or sheet.parent(tag) is None]
 
     @play(when=lambda machine: machine.places(), at=PICK)
     def drained(self, at: int) -> None:

@@ -51,12 +51,12 @@ class CopyRules(RowRules, SessionRules):
         """Return the tags of the rows of which there is a pickle, and that are still there."""
         return [tag for tag in self.rows() if tag in self.cached]
 
-    @play(when=lambda machine: machine.rows(), which=PICK, load=COIN, edit=COIN)
+    @play(when=lambda machine: machine.filed_rows(), which=PICK, load=COIN, edit=COIN)
     def merge(self, which: int, *, load: bool, edit: bool) -> None:
         """Merge a copy that was pickled before, which may be an old one; if there is none, a row that changes then."""
         if not self._write_everything():
             return
-        if not self.cached_rows() and not self._cache_and_change(chosen(self.rows(), which)):
+        if not self.cached_rows() and not self._cache_and_change(chosen(self.filed_rows(), which)):
             return
         tag = chosen(self.cached_rows(), which)
         blob, values = self.cached[tag]

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from tests.model.plain import Row, Value
 from tests.model.playing import COIN, PICK, Playing, chosen, play
-from tests.model.tables import COLUMNS, MANY, NAMES, PARENTS, PLACES
+from tests.model.tables import COLUMNS, FILED, MANY, PARENTS, PLACES
 
-KINDS = tuple(NAMES)
+KINDS = tuple(FILED)
 
 
 class RowRules(Playing):
@@ -41,6 +41,15 @@ class RowRules(Playing):
         name = chosen(list(KINDS), kind)
         parents = self._parents_for(name)
         self._new(name if parents or name == "Album" else "Album", parent, empty=empty and parent % 2 == 0)
+
+    @play(when=lambda machine: True, which=PICK, goes=COIN)
+    def note(self, which: int, *, goes: bool) -> None:
+        """Add, or delete, a row without a place for a file, of a class from which others inherit that have one."""
+        notes = [tag for tag in self.rows() if self.side.sheet.kind(tag) == "Note"]
+        if goes and notes:
+            self._delete(chosen(notes, which))
+        else:
+            self._new("Note", 0)
 
     def _new(self, name: str, parent: int, *, empty: bool = False) -> None:
         owner = chosen(self._parents_for(name), parent) if name in PARENTS else None
@@ -160,7 +169,9 @@ class RowRules(Playing):
     @play(when=lambda machine: machine.rows(), which=PICK)
     def delete(self, which: int) -> None:
         """Delete a row, and by cascade those that it owns."""
-        tag = chosen(self.rows(), which)
+        self._delete(chosen(self.rows(), which))
+
+    def _delete(self, tag: int) -> None:
         if self.side.sheet.kind(tag) == "Artwork" and self.side.sheet.parent(tag) is not None:
             self._remove(tag)  # whose owner's row would point to it still
             return

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from tests.model.playing import COIN, PICK, chosen, play
 from tests.model.rules_files import FileRules
 from tests.model.side import Savepoint
-from tests.model.tables import COLUMNS, NAMES
+from tests.model.tables import COLUMNS, FILED
 
 MOST_SAVEPOINTS = 3
 
@@ -56,7 +56,7 @@ class SessionRules(FileRules):
     @play(kind=PICK)
     def query(self, kind: int) -> None:
         """Read all rows of a class, which may flush."""
-        name = chosen(list(NAMES), kind)
+        name = chosen(list(FILED), kind)
 
         def query(session: Session) -> None:
             rows = session.scalars(select(self.scene.family.kind(name))).all()

@@ -12,10 +12,15 @@ from fastapi_filestore.orm.ledger import Ledger, ledger_of
 
 BACKEND: Final = "model"
 LEDGERS: Final = ("none", "ledger", "triggers")
-NAMES: Final = {"Album": "albums", "Photo": "photos", "Print": "prints", "Card": "cards", "Artwork": "artworks"}
-"""The classes, by name, and their tables."""
+FILED: Final = {"Album": "albums", "Photo": "photos", "Print": "prints", "Card": "cards", "Artwork": "artworks"}
+"""The classes with files, by name, and their tables."""
+NAMES: Final = {**FILED, "Note": "notes"}
+"""All classes. A note has no place for a file; those that inherit from it, and are never made, have one."""
 
-COLUMNS: Final = {name: ("held", "spare") if name == "Album" else ("held",) for name in NAMES}
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    **{name: ("held", "spare") if name == "Album" else ("held",) for name in FILED},
+    "Note": (),
+}
 """The file columns of each class."""
 PARENTS: Final = {"Photo": "Album", "Print": "Photo", "Card": "Album", "Artwork": "Album"}
 """The class whose rows own those of each class, which go with their owner and when they leave it."""
@@ -37,6 +42,7 @@ class Family:
     Print: Any
     Card: Any
     Artwork: Any
+    Note: Any
 
     @property
     def ledger(self) -> Ledger | None:
@@ -55,12 +61,13 @@ def _family(ledger: str, *, multiple: bool) -> Family:
     if ledger != "none":
         add_ledger(Base.metadata, triggers=ledger == "triggers")
 
-    class Filed:
+    class Tagged:
         __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy reads it; keys are never used again
 
         id: Mapped[int] = mapped_column(primary_key=True)
         tag: Mapped[int] = mapped_column(unique=True)
 
+    class Filed(Tagged):
         @declared_attr
         @classmethod
         def held(cls) -> Mapped[Any | None]:
@@ -94,8 +101,22 @@ def _family(ledger: str, *, multiple: bool) -> Family:
     class Artwork(Filed, Base):
         __tablename__ = NAMES["Artwork"]
 
+    class Note(Tagged, Base):
+        __tablename__ = NAMES["Note"]
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "note"}  # noqa: RUF012 - as above
+
+        kind: Mapped[str]
+
+    class Letter(Note):
+        __tablename__ = "letters"
+        __mapper_args__ = {"polymorphic_identity": "letter"}  # noqa: RUF012 - as above
+        __table_args__ = {"sqlite_autoincrement": False}  # noqa: RUF012 - as above
+
+        id: Mapped[int] = mapped_column(ForeignKey("notes.id"), primary_key=True)
+        held: Mapped[Any | None] = mapped_column(StoredObject(backend=BACKEND, multiple=multiple))
+
     name = f"{ledger}_{'list' if multiple else 'single'}".upper()
-    classes = (Album, Photo, Print, Card, Artwork)
+    classes = (Album, Photo, Print, Card, Artwork, Note)
     for cls in classes:
         cls.__qualname__ = f"{name}.{cls.__name__}"
     return Family(name, Base.metadata, multiple, *classes)

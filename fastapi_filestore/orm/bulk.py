@@ -43,6 +43,7 @@ from fastapi_filestore.orm.file_attributes import (
     columns_in_database,
     file_attributes_below,
     has_file_columns,
+    is_one_of,
     mapper_of_table,
     stored_files,
     take_write_lock,
@@ -212,7 +213,7 @@ def _confined(
         return statement
     # Of a class by its attributes, so that SQLAlchemy finds the rows in the session, too; of a table by its columns.
     key = [column if state.bind_mapper is None else _as_attribute(mapper, column) for _, column in parts]
-    found = key[0].in_([one for (one,) in identities]) if len(key) == 1 else tuple_(*key).in_(identities)
+    found = is_one_of(key[0], [one for (one,) in identities]) if len(key) == 1 else tuple_(*key).in_(identities)
     if state.parameters or not _is_of_one_table(_about(state, statement, mapper)):
         return statement.where(found)  # its condition has parameters of its own, or joins what it is set to
     once: Any = statement.where(found)

@@ -10,9 +10,11 @@ from weakref import WeakSet
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Inspector,
     Table,
+    bindparam,
     false,
     inspect,
     select,
@@ -244,7 +246,7 @@ def _locked_rows(
     key, wanted = [column for _, column in way.key], defaultdict[Any, list[Any]](list)
     for identity in identities:
         wanted[tuple(identity[position] for position, _ in way.key)].append(identity)
-    condition = key[0].in_([one for (one,) in wanted]) if len(key) == 1 else tuple_(*key).in_(list(wanted))
+    condition = is_one_of(key[0], [one for (one,) in wanted]) if len(key) == 1 else tuple_(*key).in_(list(wanted))
     statement = (
         select(*key, *(attribute.column for attribute in attributes))
         .select_from(way.source)
@@ -258,6 +260,12 @@ def _locked_rows(
         found = tuple(row[: len(key)])
         for identity in wanted.get(found, [found]):  # as the database spells it, if it is none that was asked for
             yield identity, row[len(key) :]
+
+
+def is_one_of(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    """Compare a column with values as its own type writes them: a `Date` with what it makes of a datetime."""
+    condition: ColumnElement[bool] = column.in_(bindparam(None, values, type_=column.type, expanding=True))
+    return condition
 
 
 def take_write_lock(connection: Connection, table: Table) -> None:

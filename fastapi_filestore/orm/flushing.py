@@ -10,7 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 from sqlalchemy.orm.attributes import instance_state
 
-from fastapi_filestore.errors import StaleRowError, UnsupportedStatementError
+from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.booking import Change, book_changes, settle_intents, store_files
@@ -90,8 +90,6 @@ def prepare_flush(session: Session, context: UOWTransaction) -> None:
     flush = Flush(context, _in_database(session, [*changed, *deleted], switched), deleted=set(deleted))
     flush.was |= _in_database(session, _found_in_part(deleted, flush.was), NOTHING_SWITCHED)
     session.info[_FLUSH] = flush
-    _refuse_vanished(changed, flush.was, switched)
-    _leave_vanished(context, session, [state for state in deleted if state not in flush.was])
     refuse_stale_lists(changed, flush.was)
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
     _rebook(session, flush, after | {state: {} for state in deleted})
@@ -115,44 +113,9 @@ def _refuse_twins(session: Session, states: Sequence[InstanceState[Any]]) -> Non
                 )
 
 
-def _refuse_vanished(changed: Rows, was: Rows, switched: Switched) -> None:
-    """Refuse to change a row that is gone: another transaction may add it again before it is written.
-
-    Raises:
-        StaleRowError: A row that is to be written was not found, or not in all of its tables.
-    """
-    for state, held in changed.items():
-        identity = switched.get(state, state).identity
-        # A part of the key is missing where a class joins tables, and one of them has no row.
-        if identity is not None and None not in identity and held.keys() - was.get(state, {}).keys():
-            raise StaleRowError(state.class_.__name__)
-
-
 def _found_in_part(deleted: Iterable[InstanceState[Any]], was: Rows) -> list[InstanceState[Any]]:
     """Return rows of several tables that were added again as one after the other was asked: what is found is locked."""
     return [state for state in deleted if state in was and set(file_attributes(state.mapper)) - was[state].keys()]
-
-
-def _leave_vanished(context: UOWTransaction, session: Session, unseen: Iterable[InstanceState[Any]]) -> None:
-    """Send no DELETE for a row that is gone: it might find one that another transaction added since, with other files.
-
-    Raises:
-        StaleRowError: The row's class counts versions, which promises to tell of such a thing.
-    """
-    for state in unseen:
-        if _is_gone(session, state.mapper):
-            if state.mapper.version_id_col is not None:
-                raise StaleRowError(state.class_.__name__)
-            cast("Any", context).remove_state_actions(state)
-
-
-def _is_gone(session: Session, mapper: Mapper[Any]) -> bool:
-    """Tell whether a row that was seen nowhere is gone, and not one without files, of which no table was asked.
-
-    A row has one in each table of its class and of those that it inherits from; in the tables of heirs it need not.
-    """
-    own = {one.local_table for one in mapper.iterate_to_root() if one.local_table in mapper.tables}
-    return any(column.column.table in own for column in columns_in_database(session, mapper))
 
 
 def _rebook(session: Session, flush: Flush, after: Rows) -> None:
@@ -179,6 +142,23 @@ def book_deleted(session: Session, state: InstanceState[Any]) -> None:
         _rebook(session, flush, {state: {}})
 
 
+def look_again(session: Session, state: InstanceState[Any]) -> None:
+    """Book what a row holds that was gone when the flush looked, if another transaction has added it again since.
+
+    This comes just before the row is written. It is gone still, as a rule, and SQLAlchemy tells of that.
+    """
+    flush: Flush | None = session.info.get(_FLUSH)
+    if flush is None or state in flush.was or state not in flush.holds:
+        return
+    if held := _in_database(session, [state], NOTHING_SWITCHED).get(state):
+        planned = {} if state in flush.deleted else flush.holds[state]
+        flush.was[state] = held
+        refuse_stale_lists({state: planned}, flush.was)
+        replaced = [attribute for attribute in held if state in flush.deleted or attribute in planned]
+        _book(session, [(state, held[attribute], []) for attribute in replaced])
+        flush.holds[state] = {} if state in flush.deleted else held | planned
+
+
 def book_switched(session: Session, state: InstanceState[Any]) -> None:
     """Book a new row whose key, another row's, was not known before the flush, and is that of a row it replaces."""
     flush = _flush_of(session)
@@ -187,8 +167,6 @@ def book_switched(session: Session, state: InstanceState[Any]) -> None:
         return
     if replaced not in flush.was:
         flush.was |= _in_database(session, [replaced], NOTHING_SWITCHED)
-    if replaced not in flush.was:
-        raise StaleRowError(state.class_.__name__)
     flush.deleted.add(replaced)
     # SQLAlchemy updates the row with what is set alone; whatever was planned for the other one is not written.
     held = flush.was.get(replaced, {})

@@ -33,6 +33,7 @@ from fastapi_filestore.orm.flushing import (
     book_switched,
     filed,
     forget_flush,
+    look_again,
     prepare_flush,
 )
 from fastapi_filestore.orm.mappings import watch_or_refuse
@@ -101,6 +102,14 @@ def _book_cascaded_delete(mapper: Mapper[Any], connection: Connection, row: obje
     session = state.session
     if session is not None and has_file_columns(mapper):
         book_deleted(session, state)
+        look_again(session, state)
+
+
+@event.listens_for(Mapper, "before_update")
+def _look_again(mapper: Mapper[Any], connection: Connection, row: object) -> None:
+    state = instance_state(row)
+    if state.session is not None and file_attributes(mapper):
+        look_again(state.session, state)
 
 
 @event.listens_for(Session, "do_orm_execute")

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, Integer, delete, event, update
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm.exc import StaleDataError
 
 from fastapi_filestore import FileObject, StaleRowError, StoredObject
 from tests.rows.conftest import Rows, pending
@@ -65,14 +67,11 @@ def take_its_place(session: Session, row: Document) -> None:
     session.flush()
 
 
-def update_by_key(session: Session, row: Document) -> None:
-    """Update it among rows that are named by their keys."""
-    session.execute(update(Document), [{"id": 1, "file": pending(b"mine")}])
-
-
-@pytest.mark.parametrize("change", [replace, take_its_place, update_by_key])
-async def test_a_row_that_is_born_anew_is_not_written(rows: Rows, change: Callable[[Session, Document], None]) -> None:
-    """What another transaction put there keeps its file: the row is not the one that was read."""
+@pytest.mark.parametrize("change", [replace, take_its_place])
+async def test_a_row_that_is_born_anew_loses_the_file_that_it_came_with(
+    rows: Rows, change: Callable[[Session, Document], None]
+) -> None:
+    """Whoever writes a row last says what it holds, whether it is the row that was read or one in its place."""
     identity = await rows.add(id=1, title="a", file=pending(b"old"))
 
     def work_on(session: Session) -> None:
@@ -80,8 +79,49 @@ async def test_a_row_that_is_born_anew_is_not_written(rows: Rows, change: Callab
         with Session(session.get_bind()) as other:
             remove(other)
             other.commit()
-        with after_each(rows, "FOR UPDATE", add), pytest.raises(StaleRowError):
+        with after_each(rows, "FOR UPDATE", add):
             change(session, row)
+
+    async with rows.work() as work:
+        await work.do(work_on)
+        await work.commit()
+
+    assert await rows.content(identity) == b"mine"
+    assert len(await rows.keys()) == 1
+
+
+async def test_a_list_that_is_born_anew_is_not_written(rows: Rows) -> None:
+    """Nobody knows what it holds: it is refused as any list that another transaction changed."""
+    identity = await rows.add(id=1, title="a", pages=[pending(b"old")])
+
+    def add_pages(session: Session) -> None:
+        session.add(Document(id=1, title="a", pages=[pending(b"reborn")]))
+
+    def work_on(session: Session) -> None:
+        row = session.get_one(Document, identity)
+        row.pages = [*(row.pages or []), pending(b"mine")]
+        with Session(session.get_bind()) as other:
+            remove(other)
+            other.commit()
+        with after_each(rows, "FOR UPDATE", add_pages), pytest.raises(StaleRowError):
+            session.flush()
+
+    async with rows.work() as work:
+        await work.do(work_on)
+        await work.rollback()
+
+    assert len(await rows.keys()) == 1
+
+
+async def test_a_bulk_update_of_rows_by_key_refuses_one_that_is_born_anew(rows: Rows) -> None:
+    """What another transaction put there keeps its file."""
+    identity = await rows.add(id=1, title="a", file=pending(b"old"))
+
+    def work_on(session: Session) -> None:
+        remove(session)
+        session.commit()
+        with after_each(rows, "FOR UPDATE", add), pytest.raises(StaleRowError):
+            session.execute(update(Document), [{"id": 1, "file": pending(b"mine")}])
 
     async with rows.work() as work:
         await work.do(work_on)
@@ -91,8 +131,8 @@ async def test_a_row_that_is_born_anew_is_not_written(rows: Rows, change: Callab
     assert len(await rows.keys()) == 1
 
 
-async def test_a_deleted_row_that_is_born_anew_stays(rows: Rows) -> None:
-    """A row that is gone already is deleted, as ever; the one that was added since is another one."""
+async def test_a_deleted_row_that_is_born_anew_goes_with_its_file(rows: Rows) -> None:
+    """A row is deleted by its key, whoever put it there."""
     identity = await rows.add(id=1, title="a", file=pending(b"old"))
 
     def work_on(session: Session) -> None:
@@ -103,17 +143,49 @@ async def test_a_deleted_row_that_is_born_anew_stays(rows: Rows) -> None:
         session.delete(row)
         with after_each(rows, "FOR UPDATE", add):
             session.flush()
-        assert row not in session
 
     async with rows.work() as work:
         await work.do(work_on)
         await work.commit()
 
-    assert await rows.content(identity) == b"reborn"
+    assert await rows.keys() == set()
+
+
+async def test_a_row_that_is_gone_is_sqlalchemys_to_tell(rows: Rows) -> None:
+    """A change of it is an error, and a deletion a warning."""
+    identity = await rows.add(id=1, title="a", file=pending(b"old"))
+
+    def work_on(session: Session) -> None:
+        row = session.get_one(Document, identity)
+        with Session(session.get_bind()) as other:
+            remove(other)
+            other.commit()
+        row.file = pending(b"mine")
+        with pytest.raises(StaleDataError):
+            session.flush()
+        session.rollback()
+
+    def delete_it(session: Session) -> None:
+        add(session)
+        session.commit()
+        row = session.get_one(Document, identity)
+        with Session(session.get_bind()) as other:
+            remove(other)
+            other.commit()
+        session.delete(row)
+        with pytest.warns(SAWarning, match="expected to delete 1 row"):
+            session.flush()
+
+    async with rows.work() as work:
+        await work.do(work_on)
+        await work.do(delete_it)
+        await work.commit()
+
+    assert await rows.keys() == set()
 
 
 async def test_a_row_that_counts_versions_tells_that_it_is_gone(rows: Rows) -> None:
-    """SQLAlchemy would say so, too, unless another transaction had added the row again."""
+    """By the error of SQLAlchemy, which a program that counts versions waits for."""
 
     class Base(DeclarativeBase):
         pass
@@ -136,7 +208,7 @@ async def test_a_row_that_counts_versions_tells_that_it_is_gone(rows: Rows) -> N
             other.delete(other.get_one(Plan, 1))
             other.commit()
         session.delete(row)
-        with pytest.raises(StaleRowError):
+        with pytest.raises(StaleDataError):
             session.flush()
 
     async with rows.work() as work:

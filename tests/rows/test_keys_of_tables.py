@@ -1,7 +1,7 @@
 """Primary keys that are not those of the tables: another order, other columns, other names, rows without a part."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,15 @@ class Coded(Base):
     )
     __mapper_args__ = {"primary_key": [__table__.c.code]}  # noqa: RUF012 - as SQLAlchemy has it
     file: Mapped[FileObject | None]
+
+
+class Day(Base):
+    """A row whose key is a date, which may be given as a time of that day."""
+
+    __tablename__ = "days_with_files"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
 
 
 class User(Base):
@@ -219,3 +228,19 @@ def test_a_key_that_does_not_come_back_as_it_was_given(engine: Engine) -> None:
         session.execute(delete(Dated).where(Dated.number == 1))
         session.commit()
         assert session.execute(select(Dated.note)).all() == []
+
+
+def test_a_date_that_was_given_as_a_time(engine: Engine) -> None:
+    """SQLAlchemy writes the date of it, and the row is found by that."""
+    with Session(engine, expire_on_commit=False) as session:
+        row = Day(day=datetime(2024, 1, 1, 12, tzinfo=UTC), file=pending(b"old"))
+        session.add(row)
+        session.commit()
+        row.file = pending(b"new")
+        session.commit()
+        assert findings(engine) == []
+        session.delete(row)
+        session.commit()
+
+        assert session.scalars(select(Day.day)).all() == []
+    assert findings(engine) == []

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, ForeignKey, create_engine, delete, func, select, update
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, configure_mappers, mapped_column, relationship
 
 from fastapi_filestore import FileObject, ObstoreBackend, StoredObject
@@ -130,6 +131,21 @@ def test_a_row_whose_only_file_is_none_goes(engine: Engine) -> None:
         session.commit()
         session.delete(session.get_one(Dog, 1))
         session.commit()
+
+        assert session.scalars(select(Beast.id)).all() == []
+
+
+def test_a_row_whose_other_half_is_gone_goes(engine: Engine) -> None:
+    """A bulk delete of heirs leaves their rows in the table that they inherit from."""
+    with Session(engine) as session:
+        session.add(Dog(id=1, file=pending()))
+        session.commit()
+        session.execute(delete(Dog))
+        session.commit()
+        for beast in session.scalars(select(Beast)):
+            session.delete(beast)
+        with pytest.warns(SAWarning, match="'dogs' expected to delete 1 row"):
+            session.commit()
 
         assert session.scalars(select(Beast.id)).all() == []
 

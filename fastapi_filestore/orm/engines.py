@@ -45,7 +45,9 @@ async def run_on_engine(engine: Engine, work: Callable[[Connection], T], room: R
 
 
 async def _run_beside_pool(engine: Engine, work: Callable[[Connection], T]) -> T:
-    own = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    # Its options may say in which schema the tables are.
+    options = engine.get_execution_options()
+    own = Engine(engine.pool.recreate(), engine.dialect, engine.url, execution_options=options)
     try:
         return await run_on_engine(own, work)
     finally:

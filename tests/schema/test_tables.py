@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import ConfigurationError, FileObject, ObstoreBackend, StoredObject, add_ledger, storages
+from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.storage.blocking import run_blocking
 from tests.schema.conftest import triggers_in
 from tests.servers.postgres import Postgres
 
@@ -138,6 +140,29 @@ async def test_translated_schemas(driver: str, postgres_database: Postgres, back
     plain = create_engine(postgres_database.url("postgresql+psycopg"))
     assert triggers_in(plain) == set()
     plain.dispose()
+
+
+def test_files_of_a_tenant(postgres_database: Postgres, backend: ObstoreBackend) -> None:
+    """Where a session holds a connection already, intents are written in the schema of its tables, too."""
+    postgres_database.execute("CREATE SCHEMA tenant")
+    engine = create_engine(postgres_database.url("postgresql+psycopg"))
+    tenant = engine.execution_options(schema_translate_map={None: "tenant"})
+    Base.metadata.create_all(tenant)
+    with Session(tenant) as session:
+        row = Letter(file=letter(b"old"))
+        session.add(row)
+        session.commit()
+        for content in (b"new", b"newer"):
+            session.refresh(row)
+            row.file = letter(content)
+            session.commit()
+        session.delete(row)
+        session.commit()
+
+    run_blocking(release_reservations())
+    with tenant.connect() as connection:
+        assert connection.scalars(select(LEDGER.table.c.path)).all() == []
+    engine.dispose()
 
 
 def test_a_schema_of_sqlite(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from fastapi_filestore.orm.file_attributes import (
     Held,
     columns_in_database,
     file_attributes,
+    file_columns,
     has_file_columns,
     stored_files,
 )
@@ -133,13 +134,20 @@ def _rebook(session: Session, flush: Flush, after: Rows) -> None:
 
 
 def book_deleted(session: Session, state: InstanceState[Any]) -> None:
-    """Book a row that nobody knew to be deleted before the flush, as an orphan, which may be changed as well."""
+    """Book a row that nobody knew to be deleted before the flush, as an orphan; look again for one that was gone."""
     flush = _flush_of(session)
     if state not in flush.deleted:
         flush.deleted.add(state)
         if state not in flush.was:
             flush.was |= _in_database(session, [state], NOTHING_SWITCHED)
         _rebook(session, flush, {state: {}})
+    else:
+        look_again(session, state)
+
+
+def _has_own_files(mapper: Mapper[Any]) -> bool:
+    """Tell whether each row of a class has a place for a file: one that only heirs' tables have was not to be seen."""
+    return any(column.column.table in mapper.tables for column in file_columns(mapper))
 
 
 def look_again(session: Session, state: InstanceState[Any]) -> None:
@@ -148,7 +156,7 @@ def look_again(session: Session, state: InstanceState[Any]) -> None:
     This comes just before the row is written. It is gone still, as a rule, and SQLAlchemy tells of that.
     """
     flush: Flush | None = session.info.get(_FLUSH)
-    if flush is None or state in flush.was or state not in flush.holds:
+    if flush is None or state in flush.was or state not in flush.holds or not _has_own_files(state.mapper):
         return
     if held := _in_database(session, [state], NOTHING_SWITCHED).get(state):
         planned = {} if state in flush.deleted else flush.holds[state]

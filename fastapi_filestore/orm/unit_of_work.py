@@ -102,7 +102,6 @@ def _book_cascaded_delete(mapper: Mapper[Any], connection: Connection, row: obje
     session = state.session
     if session is not None and has_file_columns(mapper):
         book_deleted(session, state)
-        look_again(session, state)
 
 
 @event.listens_for(Mapper, "before_update")

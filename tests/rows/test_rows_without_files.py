@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, create_engine, delete, func, select, update
+from sqlalchemy import Engine, ForeignKey, create_engine, delete, event, func, select, update
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, configure_mappers, mapped_column, relationship
 
@@ -122,6 +122,20 @@ def test_they_go(engine: Engine, way: Callable[[Session], None]) -> None:
         session.commit()
 
         assert session.scalars(select(Beast.id)).all() == session.scalars(select(Note.id)).all() == []
+
+
+def test_they_are_asked_for_files_together(engine: Engine) -> None:
+    """However many go in one flush, their heirs' table is read once."""
+    reads = list[str]()
+    with Session(engine) as session:
+        session.add_all([Beast(id=number) for number in range(1, 6)])
+        session.commit()
+        for beast in session.scalars(select(Beast)).all():
+            session.delete(beast)
+        event.listen(engine, "before_cursor_execute", lambda *call: reads.append(call[2]))
+        session.commit()
+
+    assert len([read for read in reads if read.startswith("SELECT") and "dogs" in read]) == 1
 
 
 def test_a_row_whose_only_file_is_none_goes(engine: Engine) -> None:

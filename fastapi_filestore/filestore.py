@@ -72,6 +72,7 @@ class Filestore:
         engine: Engine | AsyncEngine | None = None,
         settings: FilestoreSettings | None = None,
         registry: StorageRegistry = storages,
+        hold_session: bool = False,
     ) -> None:
         """Bind an application's session dependency.
 
@@ -80,9 +81,12 @@ class Filestore:
             engine: Where the rows are, for sweeps and audits; found through `get_session` if that has no parameters.
             settings: The settings; read from the environment at first use if None.
             registry: Where backends are registered; the process default, which columns use, if none is given.
+            hold_session: Keep the session's transaction, and so its connection, while a client sends a body, even if
+                it has only read so far. Slow clients can use up a pool so.
         """
         self._get_session = get_session
         self._engine = engine
+        self._hold_session = hold_session
         self._models: dict[type, None] = {}
         self._reserved: dict[Callable[..., Any], frozenset[str]] = {}
         self._given_settings = settings
@@ -166,7 +170,7 @@ class Filestore:
         if mapped is not None:
             bounds.check(mapped)
         make = model if issubclass(model, FileService) else partial(FileService, model=model)
-        provider = service_provider(self._get_session, make, bounds)
+        provider = service_provider(self._get_session, make, bounds, hold_session=self._hold_session)
         self._reserved[provider] = frozenset(defaults)
         return provider
 
@@ -252,7 +256,8 @@ class Filestore:
             validators: Who may refuse it, by its first bytes (`Validator`) or as it is stored (`ObjectValidator`).
         """
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
-        return UploadDependency(field, self._limits, rules, fields)
+        session = None if self._hold_session else self._get_session
+        return UploadDependency(field, self._limits, rules, fields, session)
 
     def uploads(
         self,

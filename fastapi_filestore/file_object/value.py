@@ -1,7 +1,7 @@
 """`FileObject`: what can be done with a file, each way once asynchronous and once blocking."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import aclosing, suppress
 from copy import copy
 from functools import partial
@@ -154,6 +154,11 @@ class FileObject(FileDescription):
                 "path= if it is stored already, for a filename names no stored object."
             )
         return self._content
+
+    @property
+    def is_arriving(self) -> bool:
+        """Whether the content comes from somebody who may be slow to send it: a client, above all."""
+        return self._content is not None and isinstance(self._content.source, AsyncIterable)
 
     def backend_in_use(self) -> StorageBackend:
         """Return the backend that holds, or will hold, the bytes."""

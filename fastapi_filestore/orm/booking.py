@@ -16,15 +16,13 @@ from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.file_attributes import keeper_of
 from fastapi_filestore.orm.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
+from fastapi_filestore.orm.read_only import is_connected
 from fastapi_filestore.orm.reservations import drop_reservations
 from fastapi_filestore.orm.savepoints import note_booked
 from fastapi_filestore.orm.transfer import Claimed, store
 
 SNAPSHOTS = {"REPEATABLE READ", "SERIALIZABLE"}
 """Levels of isolation at which PostgreSQL shows a transaction one moment of the past."""
-
-CONNECTED = "fastapi_filestore.connected"
-"""Set in a session's info while its transaction has a connection."""
 
 Change = tuple[Sequence[FileObject], Sequence[FileObject]]
 """The files of one place in a row before and after."""
@@ -66,7 +64,7 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
 
 def room_beside(session: Session, claimed: Iterable[Claimed]) -> Room:
     """Return where there is room for a transaction of the ledger's own beside the one that a session may be in."""
-    if not session.info.get(CONNECTED):
+    if not is_connected(session):
         return Room.IN_POOL
     # SQLite has one writer: another transaction might wait for this one for ever.
     sqlite = any(access is not None and access.engine.dialect.name == "sqlite" for _, access in claimed)

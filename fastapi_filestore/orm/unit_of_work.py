@@ -20,7 +20,6 @@ from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.booking import CONNECTED
 from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.commits import forget_commits, watch_commits
@@ -38,6 +37,7 @@ from fastapi_filestore.orm.flushing import (
 )
 from fastapi_filestore.orm.mappings import watch_or_refuse
 from fastapi_filestore.orm.path_index import watch_columns
+from fastapi_filestore.orm.read_only import forget_statements, watch_statements
 from fastapi_filestore.orm.readings import forget_rolled_back, forget_written, keep_written, note_read
 from fastapi_filestore.orm.savepoints import forget_savepoints, watch_savepoints
 from fastapi_filestore.orm.settling import end_commit, settle_before_commit, settle_late_changes
@@ -51,7 +51,7 @@ watch_columns()
 
 @event.listens_for(Session, "after_begin")
 def _note_connection(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-    session.info[CONNECTED] = True
+    watch_statements(session, transaction, connection)
     honour_unended(session)
     watch_commits(session, connection)
     watch_savepoints(session, transaction, connection)
@@ -169,7 +169,7 @@ def _forget_rolled_back(session: Session, previous: SessionTransaction) -> None:
 @event.listens_for(Session, "after_transaction_end")
 def _honour_end(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None:
-        session.info.pop(CONNECTED, None)
+        forget_statements(session)
         end_commit(session)
         forget_written(session)
     honour_end(session, transaction)

@@ -45,9 +45,11 @@ class FileService(Transactional[ModelT]):
         scope: What the rows that it works with fulfil: others are not found, and no row is written that would be one.
         defaults: Values that new rows get where `create` is given none.
         order_by: Column that listings are ordered by, `-` before it for descending; primary key descending if None.
+        hold_session: Whether a transaction is kept while a client sends its file, even if it has only read.
     """
 
     order_by: str | None = None
+    hold_session = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -221,6 +223,7 @@ class FileService(Transactional[ModelT]):
         self, files: AsyncIterable[object], *, field: str | None = None
     ) -> AsyncIterator[Sequence[FileObject]]:
         """Store files one after the other as they come, for rows that the block writes: all of them or none."""
+        await self.end_reading()  # the first one is read before it is known to be one
         async with AsyncExitStack() as stack:
             yield [await stack.enter_async_context(self.stored(file, field=field)) async for file in files]
 
@@ -322,6 +325,8 @@ class FileService(Transactional[ModelT]):
         """Store files whose rows are written before the stack ends; what no transaction knows of then is deleted."""
         self._refuse_if_ended()  # before bytes move
         if waiting := [file for file in files if not file.is_stored]:
+            if any(file.is_arriving for file in waiting):
+                await self.end_reading()
             session = plain_session(self.session)
             access = access_of(session, self._mapper)
             claimed = [(file, access) for file in waiting]

@@ -20,6 +20,7 @@ from fastapi_filestore.orm.file_attributes import (
     take_write_lock,
 )
 from fastapi_filestore.orm.purging import purging
+from fastapi_filestore.orm.read_only import has_own_connections
 from fastapi_filestore.orm.readings import forget_read, note_locked
 from fastapi_filestore.orm.table_rows import table_of
 from fastapi_filestore.service.refusals import refused_rows, refused_values
@@ -50,13 +51,28 @@ class Rows(Generic[ModelT]):
 
     def require(self, session: Session, identity: object) -> None:
         """Raise `RowNotFoundError` if there is no such row, and give the connection back: bytes move next."""
-        with in_passing(session):
-            self.fetch(session, identity)
+        if not self._is_loaded(session, identity):
+            self._looked_up(session, identity, *self._keys())
 
     def seen(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files of a row, `RowNotFoundError` if there is none, and give the connection back."""
-        with in_passing(session):
-            return attribute.held(self.fetch(session, identity))
+        return attribute.type.held(self._looked_up(session, identity, getattr(self.model, attribute.name)))
+
+    def _is_loaded(self, session: Session, identity: object) -> bool:
+        """Tell whether a session has read a row already: its changes are of that, and conflict with those of others."""
+        key = inspect(self.model).identity_key_from_primary_key(tuple(_values(identity, self._keys())))
+        row = session.identity_map.get(key) if self.scope is None else None
+        return isinstance(row, self.model) and not inspect(row).expired
+
+    def _looked_up(self, session: Session, identity: object, *columns: Any) -> Any:
+        """Return a value of a row without the row: who reads it later must not find what it was now."""
+        missing = RowNotFoundError(self.model.__name__, identity)
+        query = select(*columns).where(self._has(identity), *(() if self.scope is None else (self.scope,)))
+        with refused_values(missing), in_passing(session):
+            found = session.execute(query).first()
+        if found is None:
+            raise missing
+        return found[0]
 
     def held(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files that a row holds in the database now, and lock it; `RowNotFoundError` if there is none."""
@@ -170,13 +186,14 @@ def _values(identity: object, keys: Sequence[ColumnElement[Any]]) -> Sequence[ob
 
 @contextmanager
 def in_passing(session: Session) -> Iterator[None]:
-    """Give the connection of a block back at its end, unless a transaction is under way that has it anyway."""
+    """End the transaction that a block begins to read in, and expire nothing; one that was under way goes on."""
     outside = not session.in_transaction()
     try:
         yield
     finally:
-        if outside:
-            session.rollback()
+        transaction = session.get_transaction()
+        if outside and transaction is not None and has_own_connections(transaction):
+            transaction.close()
 
 
 def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:

@@ -14,6 +14,7 @@ from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
 from fastapi_filestore.orm.edits import has_edits
 from fastapi_filestore.orm.outages import outages_told
+from fastapi_filestore.orm.read_only import end_if_only_read, is_connected
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.turns import turn_at
 from fastapi_filestore.storage.awaited import all_awaited, noted
@@ -29,6 +30,7 @@ class Transactional(Generic[ModelT]):
 
     model: type[ModelT]
     session: AnySession
+    hold_session: bool
     _has_ended = False
 
     @asynccontextmanager
@@ -56,6 +58,15 @@ class Transactional(Generic[ModelT]):
         The dependency does so when it has committed, before the response is sent.
         """
         self._has_ended = True
+
+    @noted
+    async def end_reading(self) -> None:
+        """End a transaction that has only read, and expire nothing: a client is to be waited for, perhaps for long.
+
+        The service does so before it stores what a client is sending; any other transaction is kept.
+        """
+        if not self.hold_session:
+            await end_reading(self.session)
 
     def wait(self, call: Coroutine[Any, Any, T]) -> T:
         """Run a call of this service to its end, blocking, where nothing can be awaited: in a `def` endpoint.
@@ -102,3 +113,10 @@ class Transactional(Generic[ModelT]):
     def _refuse_if_ended(self) -> None:
         if self._has_ended:
             raise UnitOfWorkEndedError(self.model.__name__)
+
+
+async def end_reading(session: AnySession) -> None:
+    """End the transaction of a session if it has only read, and expire nothing; log once why another one is kept."""
+    if is_connected(plain_session(session)):
+        with outages_told():
+            await run_in_session(session, end_if_only_read)

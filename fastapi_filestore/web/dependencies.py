@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from inspect import Parameter, Signature
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -16,6 +17,8 @@ from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.intake.upload import Upload, Uploads
+from fastapi_filestore.orm.bridge import AnySession
+from fastapi_filestore.service.transactional import end_reading
 from fastapi_filestore.web.bodies import UNREAD, expect_body
 from fastapi_filestore.web.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
 from fastapi_filestore.web.problems import problem_of
@@ -28,17 +31,26 @@ REFUSALS = (400, 411, 413, 415, 422)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UploadDependency:
-    """Gives a route the one file of its request: `Depends(files.upload())`."""
+    """Gives a route the one file of its request: `Depends(files.upload())`.
+
+    `get_session` is the dependency whose session is not to hold a connection while the client sends, if there is one.
+    """
 
     field: str
     limits: Callable[[], FormLimits]
     rules: FileRules
     fields: type[BaseModel] | None
+    get_session: Callable[..., Any] | None = None
 
-    async def __call__(self, request: Request) -> Upload:
+    @property
+    def __signature__(self) -> Signature:
+        """What FastAPI takes the parameters from."""
+        return _taking_session(self.get_session)
+
+    async def __call__(self, request: Request, session: AnySession | None = None) -> Upload:
         """Read the request up to its file, and the first bytes of that if rules judge them."""
         with _explained():
-            _begin(request)
+            await _begin(request, session)
             return await receive_upload(request, self.accepted())
 
     def accepted(self, files: int = 1) -> Accepted:
@@ -60,10 +72,15 @@ class UploadsDependency:
     single: UploadDependency
     max_files: int
 
-    async def __call__(self, request: Request) -> Uploads:
+    @property
+    def __signature__(self) -> Signature:
+        """What FastAPI takes the parameters from."""
+        return _taking_session(self.single.get_session)
+
+    async def __call__(self, request: Request, session: AnySession | None = None) -> Uploads:
         """Read nothing yet."""
         with _explained():
-            _begin(request)
+            await _begin(request, session)
             return await receive_uploads(request, self.single.accepted(self.max_files))
 
     @property
@@ -72,13 +89,28 @@ class UploadsDependency:
         return upload_body(self.single.accepted(self.max_files), self.single.fields, several=True)
 
 
-def _begin(request: Request) -> None:
-    """Say that a request's body is to be read, or `ConfigurationError` if something else of the route reads it."""
+def _taking_session(get_session: Callable[..., Any] | None) -> Signature:
+    request = Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
+    if get_session is None:
+        return Signature([request])
+    # The same session as that of the route's other dependencies, which FastAPI calls once for all.
+    annotation = Annotated[Any, Depends(get_session)]
+    return Signature([request, Parameter("session", Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)])
+
+
+async def _begin(request: Request, session: AnySession | None) -> None:
+    """Say that a request's body is to be read, for which no connection is held.
+
+    Raises:
+        ConfigurationError: Something else of the route reads it.
+    """
     route = request.scope.get("route")
     # All that a request need look at; an application with the lifespan has looked at all routes at its start.
     if isinstance(route, APIRoute) and (route.body_field or UNREAD in request.scope):
         raise _two_readers(route)
     expect_body(request)
+    if session is not None:
+        await end_reading(session)
 
 
 def _two_readers(route: APIRoute) -> ConfigurationError:

@@ -48,9 +48,11 @@ class Bounds:
 
 
 def service_provider(
-    get_session: Dependency, make: Callable[..., FileService[ModelT]], bounds: Bounds
+    get_session: Dependency, make: Callable[..., FileService[ModelT]], bounds: Bounds, *, hold_session: bool = False
 ) -> Callable[..., FileService[ModelT]]:
     """Build the provider from the user's session dependency and what makes a service of a session.
+
+    With `hold_session` a transaction that has only read goes on while a body comes in.
 
     FastAPI ends a dependency with `yield` after the response, where a failing commit would follow a 201. The inner
     one has the scope of the function instead; the outer one is plain, so that routes may depend on it as they like.
@@ -58,7 +60,9 @@ def service_provider(
 
     async def unit_of_work(*, session: Any, **bounded: Any) -> AsyncIterator[FileService[ModelT]]:
         try:
-            async with _request_of(_made(make, _own(session), bounds.arguments(bounded))) as service:
+            made = _made(make, _own(session), bounds.arguments(bounded))
+            made.hold_session = hold_session or made.hold_session
+            async with _request_of(made) as service:
                 yield service
         except FilestoreError as error:
             raise problem_of(error) from error

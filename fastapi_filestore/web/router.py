@@ -84,6 +84,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
     ) -> BaseModel:
         base = _base(request, below=1)
         async with service.unit_of_work():
+            await service.end_reading()
             upload = await receive_upload(request, resource.accepted(fields_of_row))
             async with service.stored(upload, field=field) as file, service.turn():
                 row = await service.create({**_values(resource, upload), field: file})
@@ -140,13 +141,6 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Pro
         )
 
 
-async def _require_row(request: Request, identity: object, service: FileService[Any]) -> None:
-    """Raise `RowNotFoundError` or `PreconditionFailedError` if the row is not as a conditional request asks."""
-    if is_conditional(request):
-        await service.require(identity)
-        require_row_state(request)
-
-
 def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
     service_type = Annotated[FileService[Any], Depends(provider)]
     identity_type = resource.identity_type
@@ -178,10 +172,12 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
     )
     async def update(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
         async with service.unit_of_work():
+            await service.require(identity)
+            require_row_state(request)
+            await service.end_reading()
             limits = resource.limits()
             body = await json_body(request, limits.fields_size)
             fields = validated_json(resource.schemas.update, body, field_size=limits.field_size)
-            await _require_row(request, identity, service)
             row = await service.update(identity, resource.settable(fields.model_dump(exclude_unset=True)))
             return resource.shown(row, _base(request, below=1))
 
@@ -194,7 +190,9 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
     )
     async def delete(request: Request, identity: identity_type, service: service_type) -> None:  # type: ignore[valid-type]
         async with service.unit_of_work():
-            await _require_row(request, identity, service)
+            if is_conditional(request):
+                await service.require(identity)
+                require_row_state(request)
             await service.delete(identity)
 
 
@@ -242,6 +240,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
                 require_file_state(request, await service.seen(identity, field=field))
             else:
                 await service.require(identity)
+            await service.end_reading()
             upload = await receive_upload(request, resource.accepted(no_fields))
             row = await _replaced(request, identity, service, upload, field)
             return resource.shown(row, _base(request, below=2))

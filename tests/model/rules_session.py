@@ -3,6 +3,7 @@
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
+from fastapi_filestore.orm.read_only import end_if_only_read
 from tests.model.playing import COIN, PICK, chosen, play
 from tests.model.rules_files import FileRules
 from tests.model.side import Savepoint
@@ -47,6 +48,11 @@ class SessionRules(FileRules):
         self.side.do(lambda session: session.close())
         self.side.note_closed()
         self.judge()
+
+    @play()
+    def wait_for_client(self) -> None:
+        """Wait for a client that sends a file, and hold no connection if nothing but reading was done."""
+        self.attempt(lambda: self.side.do(end_if_only_read))
 
     @play()
     def write(self) -> None:

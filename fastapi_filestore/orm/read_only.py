@@ -14,16 +14,15 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.orm.bookkeeping import open_book
 from fastapi_filestore.orm.edits import has_edits
+from fastapi_filestore.orm.engines import has_room
 
 SNAPSHOTS: Final = frozenset({"REPEATABLE READ", "SERIALIZABLE", "SNAPSHOT"})
 """Levels of isolation at which what was read is to stay true until the transaction ends."""
 MOST_STATEMENTS: Final = 100
 """Different SELECTs that are kept to be judged; a transaction of more is none that authorization alone has begun."""
 
-_CONNECTED: Final = "fastapi_filestore.connected"
-"""Set in a session's info while its transaction has a connection."""
 _SENT: Final = "fastapi_filestore.sent"
-"""What a session's transaction has sent to databases, in the session's info."""
+"""What a session's transaction has sent, in the session's info while it has a connection."""
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`")
 _AGGREGATES = frozenset({"avg", "count", "max", "min", "sum"})
@@ -55,7 +54,6 @@ _log = logging.getLogger("fastapi_filestore")
 
 def watch_statements(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     """Note that a session has a connection, and hear what its transaction sends over it."""
-    session.info[_CONNECTED] = True
     if transaction.parent is not None:
         return  # a savepoint's, over a connection that is watched
     sent: Sent = session.info.setdefault(_SENT, Sent())
@@ -68,13 +66,12 @@ def watch_statements(session: Session, transaction: SessionTransaction, connecti
 
 def forget_statements(session: Session) -> None:
     """Note that the outermost transaction of a session has ended."""
-    session.info.pop(_CONNECTED, None)
     session.info.pop(_SENT, None)
 
 
 def is_connected(session: Session) -> bool:
     """Tell whether a session holds a connection for its transaction."""
-    return bool(session.info.get(_CONNECTED))
+    return _SENT in session.info
 
 
 def _note_sent(connection: Connection, cursor: object, statement: str, *rest: Any) -> None:
@@ -92,10 +89,11 @@ def _note_sent(connection: Connection, cursor: object, statement: str, *rest: An
 
 def end_if_only_read(session: Session) -> None:
     """End the transaction of a session if it has only read, and expire nothing; log once why another one is kept."""
-    transaction = session.get_transaction()
-    if transaction is None or not is_connected(session):
+    transaction, sent = session.get_transaction(), _sent(session)
+    # A pool of one connection for all has none to give back, and what one session rolls back is everybody's.
+    if transaction is None or sent is None or not all(has_room(connection.engine) for connection in sent.connections):
         return
-    reason = _reason_to_keep(session, transaction)
+    reason = _reason_to_keep(session, transaction, sent)
     if reason is None:
         transaction.close()
     elif reason not in _told:
@@ -109,8 +107,12 @@ def end_if_only_read(session: Session) -> None:
         )
 
 
-def _reason_to_keep(session: Session, transaction: SessionTransaction) -> str | None:
-    sent: Sent = session.info[_SENT]
+def _sent(session: Session) -> Sent | None:
+    sent: Sent | None = session.info.get(_SENT)
+    return sent
+
+
+def _reason_to_keep(session: Session, transaction: SessionTransaction, sent: Sent) -> str | None:
     if transaction.origin is not SessionTransactionOrigin.AUTOBEGIN:
         return "was begun by begin(), whose block would find it ended"
     if session.twophase or session.in_nested_transaction():

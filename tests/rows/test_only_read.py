@@ -11,11 +11,13 @@ from sqlalchemy import (
     case,
     cast,
     column,
+    create_engine,
     exists,
     func,
     insert,
     literal,
     literal_column,
+    null,
     select,
     text,
     union_all,
@@ -23,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import Numeric, String
 
 from fastapi_filestore.orm import read_only
@@ -258,3 +261,14 @@ async def test_the_first_connection_is_watched(rows: Rows) -> None:
     work = Work((AsyncSession if isinstance(engine, AsyncEngine) else Session)(engine))
     assert not await is_ended_after(work, lambda s: s.execute(text("SELECT 1")).all())
     await work.close()
+
+
+def test_one_connection_for_all_is_kept() -> None:
+    """Sessions that share a connection keep it: who rolls back for one undoes what the others wrote."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    with Session(engine) as session:
+        session.execute(select(null()))
+        end_if_only_read(session)
+
+        assert session.in_transaction()
+    engine.dispose()

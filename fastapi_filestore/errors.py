@@ -53,12 +53,39 @@ FilestoreError
 └── UnreadableFileError                (ValueError)
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 
 class FilestoreError(Exception):
-    """The root: catch it to catch everything this library raises."""
+    """The root: catch it to catch everything this library raises.
+
+    Pickled, as on its way from a worker process, it keeps its text and its attributes; a note tells of its cause.
+    """
+
+    def __reduce__(self) -> tuple[Callable[..., Exception], tuple[object, ...], dict[str, object]]:
+        """Return how to make it again: not by its class's own arguments, of which its text is made."""
+        state = {name: _that_pickles(value) for name, value in vars(self).items()}
+        if self.__cause__ is not None:
+            notes = [*getattr(self, "__notes__", ()), f"Its cause was {self.__cause__!r}."]
+            state["__notes__"] = notes
+        return _made_again, (type(self), *map(_that_pickles, self.args)), state
+
+
+def _made_again(family: type[Exception], *args: object) -> Exception:
+    error = (OSError if issubclass(family, OSError) else Exception).__new__(family)
+    error.args = args  # an OSError takes none before its __init__
+    return error
+
+
+def _that_pickles(value: object) -> object:
+    """Return a value, or its text if another process could not read it: a pool would wait for it for ever."""
+    try:
+        pickle.loads(pickle.dumps(value))  # noqa: S301 - what was pickled a moment ago
+    except Exception:  # noqa: BLE001 - whatever a value raises that can't be pickled
+        return repr(value)
+    return value
 
 
 # -- configuration ---------------------------------------------------------------------------------

@@ -103,6 +103,7 @@ class Problem(HTTPException):
 
     def __init__(self, kind: Kind, detail: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         super().__init__(kind.status, detail, dict(headers))
+        self.args = (kind, detail, members, headers)  # what it is made of, once it was pickled or copied
         self.title = kind.title
         self.body = {
             "type": kind.type,

@@ -12,12 +12,9 @@ from sqlalchemy.util.concurrency import in_greenlet
 from fastapi_filestore.storage.blocking import run_blocking
 from fastapi_filestore.storage.threads import WorkThreads
 
-MOST_CONNECTED = 1000
-"""More sessions than have a connection at a time."""
-
 _CONNECTING = WorkThreads("fastapi-filestore-session", most=min(32, (os.cpu_count() or 1) + 4))
 """Threads for sessions that may have to wait for a connection."""
-_CONNECTED = WorkThreads("fastapi-filestore-transaction", most=MOST_CONNECTED)
+_CONNECTED = WorkThreads("fastapi-filestore-transaction")
 """Threads for sessions in a transaction, which have their connection already: as many as there are of these.
 
 One that ends its transaction must never queue behind those that wait for its locks.

@@ -10,8 +10,11 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from fastapi_filestore.storage.threads import WorkThreads
 
-_THREADS = WorkThreads("fastapi-filestore-ledger", most=32)
-"""Threads that write to databases over connections of their own, for which they may have to wait."""
+_THREADS = WorkThreads("fastapi-filestore-ledger")
+"""Threads that write to databases over connections of their own: as many as wait for one.
+
+Who holds a connection of the pool, and writes beside it, must never queue behind those that wait for the pool.
+"""
 
 T = TypeVar("T")
 

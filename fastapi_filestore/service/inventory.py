@@ -4,7 +4,6 @@ A listing may be unsorted, and rows come in the order of their keys, not of thei
 of memory when it builds an index, and joins the two by it.
 """
 
-import asyncio
 import pickle
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from fastapi_filestore.service.registries import OtherRegistries
 from fastapi_filestore.storage.backend import LinkedObjects, ObjectInfo, StorageBackend
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.keys import forms_in_stores
+from fastapi_filestore.storage.threads import THREADS
 
 T = TypeVar("T")
 
@@ -145,8 +145,8 @@ class Inventory:
         values = {**after._asdict(), "all": everything}
         # A cursor that its thread lets go of later resets a statement that the next thread may run just then.
         with closing(self._connection.cursor()) as cursor:
-            await finish(asyncio.to_thread(cursor.execute, REFERENCES, values))
-            while rows := await finish(asyncio.to_thread(cursor.fetchmany, limit)):
+            await finish(THREADS.run(cursor.execute, REFERENCES, values))
+            while rows := await finish(THREADS.run(cursor.fetchmany, limit)):
                 yield [Reference(_identity(row), *rest) for row, *rest in rows]
 
     async def unlisted(self, *, after: Location, limit: int) -> list[str]:
@@ -165,11 +165,11 @@ class Inventory:
 
     async def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         with closing(self._connection.cursor()) as cursor:
-            await finish(asyncio.to_thread(cursor.executemany, statement, rows))
+            await finish(THREADS.run(cursor.executemany, statement, rows))
 
     async def _run(self, statement: str, values: Any = ()) -> list[Any]:
         with closing(self._connection.cursor()) as cursor:
-            return await finish(asyncio.to_thread(lambda: cursor.execute(statement, values).fetchall()))
+            return await finish(THREADS.run(lambda: cursor.execute(statement, values).fetchall()))
 
 
 def place_of(row: RowIdentity) -> Location:

@@ -18,15 +18,24 @@ P = ParamSpec("P")
 Job = tuple["Future[Any]", Callable[[], Any]]
 
 
-class WorkThreads:
-    """Threads that begin when there is work for them, and wait for more.
+MOST = 1000
+"""Threads of one kind at the most, whatever waits for one: each keeps some memory."""
+PATIENCE = 0.05
+"""Seconds that work waits for a thread where there are as many as there should be; then it gets one more."""
+IDLE = 10.0
+"""Seconds without work after which a thread ends."""
 
-    They end with the process, and work until then: a thread of the application's that outlives the main one can still
+
+class WorkThreads:
+    """Threads that begin when there is work for them, wait for more, and end when there is none.
+
+    Work that keeps all of them waiting, perhaps for what other work is to do, keeps that from a thread for a moment
+    only. They work until the process has ended: a thread of the application's that outlives the main one can still
     store a file, which the standard library's pools refuse.
     """
 
-    def __init__(self, name: str, *, most: int) -> None:
-        """Work in up to `most` threads of this name."""
+    def __init__(self, name: str, *, most: int = MOST) -> None:
+        """Work in threads of this name, and in more than `most` of them only when work has waited for one."""
         self._name, self._most = name, most
         self._forget_parent()
         if sys.platform != "win32":
@@ -39,29 +48,41 @@ class WorkThreads:
         """
         job: Future[T] = Future()
         self._jobs.put((job, work))
-        self._have_thread()
+        if not self._have_thread(self._most):
+            asyncio.get_running_loop().call_later(PATIENCE, self._relieve, job)
         return asyncio.wrap_future(job)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Have a thread call a function that blocks, in the caller's context, and return what it returns."""
         return await self.submit(partial(copy_context().run, partial(work, *args, **kwargs)))
 
-    def _have_thread(self) -> None:
+    def _relieve(self, job: "Future[Any]") -> None:
+        """Have one thread more for a job that has waited for one, whatever the others wait for."""
+        if not (job.running() or job.done()):
+            self._have_thread(MOST)
+            asyncio.get_running_loop().call_later(PATIENCE, self._relieve, job)
+
+    def _have_thread(self, most: int) -> bool:
+        """Make sure that a thread will do what was put in line; say no if all of them are at work."""
         if self._idle.acquire(blocking=False):
-            return
+            return True
         with self._lock:
-            if self._number == self._most:
-                return
+            if self._number >= most:
+                return False
             self._number += 1
         thread = threading.Thread(target=self._work, args=(self._jobs, self._idle), name=self._name, daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the interpreter is about to end, or the machine has no thread left
-            with self._lock:
-                self._number -= 1
-                is_alone = self._number == 0
-            if is_alone:
+            if self._is_last_to_leave():
                 self._work_here()
+            return False
+        return True
+
+    def _is_last_to_leave(self) -> bool:
+        with self._lock:
+            self._number -= 1
+            return self._number == 0
 
     def _work_here(self) -> None:
         with suppress(Empty):
@@ -73,16 +94,24 @@ class WorkThreads:
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._idle, self._lock, self._number = threading.Semaphore(0), threading.Lock(), 0
 
-    @staticmethod
-    def _work(jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> None:
-        while True:
-            try:
-                job = jobs.get_nowait()
-            except Empty:
-                idle.release()
-                job = jobs.get()
+    def _work(self, jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> None:
+        while (job := _next_job(jobs, idle)) is not None:
             _do(*job)
             del job  # nothing is kept alive by a thread that waits
+        self._is_last_to_leave()
+
+
+def _next_job(jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> Job | None:
+    """Wait for work; None if none has come for long."""
+    while True:
+        with suppress(Empty):
+            return jobs.get_nowait()
+        idle.release()
+        with suppress(Empty):
+            return jobs.get(timeout=IDLE)
+        # Whoever counts on this thread has put something in line.
+        if idle.acquire(blocking=False):
+            return None
 
 
 def _do(job: "Future[T]", work: Callable[[], T]) -> None:
@@ -100,5 +129,5 @@ def _do(job: "Future[T]", work: Callable[[], T]) -> None:
 
 THREADS = WorkThreads("fastapi-filestore-work", most=32)
 """Do what ends soon."""
-READING_THREADS = WorkThreads("fastapi-filestore-reading", most=32)
-"""Read content: a file or an iterator of the application's may keep a thread waiting for ever."""
+READING_THREADS = WorkThreads("fastapi-filestore-reading")
+"""Read content: a file or an iterator of the application's may keep a thread waiting for ever, or for another one."""

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from functools import partial
 from textwrap import dedent
 
 import pytest
@@ -20,6 +21,31 @@ async def test_work_is_done_at_once() -> None:
         return threading.current_thread().name
 
     assert await asyncio.gather(*(threads.submit(meet) for _ in range(9))) == ["test"] * 9
+
+
+@pytest.mark.parametrize("number", [2, 40])
+async def test_work_that_waits_for_work(number: int) -> None:
+    """Work that keeps every thread waiting for work behind it gets that a thread; nobody waits for ever."""
+    threads, meeting = WorkThreads("test", most=1), threading.Barrier(number)
+    jobs = [threads.submit(partial(meeting.wait, timeout=60)) for _ in range(number)]
+
+    assert sorted(await asyncio.wait_for(asyncio.gather(*jobs), 60)) == [*range(number)]
+
+
+async def test_threads_end_that_nobody_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads without work end after a while, and others begin when there is work again."""
+    monkeypatch.setattr("fastapi_filestore.storage.threads.IDLE", 0.01)
+    threads = WorkThreads("ends-soon")
+    for turn in range(20):
+        meeting = threading.Barrier(5)
+        await asyncio.gather(*(threads.submit(partial(meeting.wait, timeout=60)) for _ in range(5)))
+        await asyncio.sleep(turn % 5 * 0.005)
+    for thread in threading.enumerate():
+        if thread.name == "ends-soon":
+            await asyncio.to_thread(thread.join, 60)
+
+    assert not any(thread.name == "ends-soon" for thread in threading.enumerate())
+    assert await threads.submit(lambda: 1) == 1
 
 
 async def test_errors_come_back() -> None:

@@ -1,6 +1,7 @@
 """File storage for FastAPI: environment to registry, `Depends` to service, `FileObject` to column."""
 
 from fastapi_filestore.errors import (
+    BlockingCallError,
     BucketNotFoundError,
     ClientDisconnectedError,
     ConfigurationError,
@@ -74,6 +75,7 @@ from fastapi_filestore.storage.registry import StorageRegistry, storages
 __all__ = [
     "Audit",
     "BackendSettings",
+    "BlockingCallError",
     "BucketNotFoundError",
     "ClientDisconnectedError",
     "ConfigurationError",

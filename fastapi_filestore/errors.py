@@ -18,6 +18,7 @@ FilestoreError
 │   ├── RangeNotSatisfiableError       (ValueError)
 │   ├── SigningUnavailableError        (NotImplementedError)
 │   └── ForkedProcessError             (RuntimeError)
+├── BlockingCallError                  (RuntimeError)
 ├── DatabaseUnavailableError           (ConnectionError)
 ├── InvalidSignatureError              (PermissionError)
 ├── ContentError
@@ -417,6 +418,10 @@ class FileNotSetError(FilestoreError, LookupError):
     def __init__(self, model: str, field: str) -> None:
         self.model, self.field = model, field
         super().__init__(f"This {model} has no {field}.")
+
+
+class BlockingCallError(FilestoreError, RuntimeError):
+    """A blocking call was made where it would wait for ever: in the thread of the event loop that must serve it."""
 
 
 class NeverAwaitedError(FilestoreError, RuntimeError):

@@ -1,7 +1,6 @@
 """What a file is: its name and type, where its bytes are, and how it compares, copies, travels and is shown."""
 
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -21,6 +20,7 @@ from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.content import Content
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+from fastapi_filestore.storage.turns import Turn
 
 Location: TypeAlias = tuple[str | None, str]
 """Backend key and object key."""
@@ -127,7 +127,7 @@ class FileDescription:
         self.unreadable: Unreadable | None = None
         self._key: str | None = None
         self._content = None if content is None else chosen_content(content)
-        self.saving: list[Future[None]] | None = None
+        self.saving: Turn | None = None
         self._url: str | None = None
         self.rules = NO_RULES
         self.admitted_by: FileRules | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from types import MappingProxyType
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.sniffing import sniff
 from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.content import ContentReader
+from fastapi_filestore.storage.home import HomeLoop
 
 NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
@@ -70,6 +72,7 @@ class Upload:
         self._validate = validate
         self._stream = DigestingStream(chunks, expected=digests)
         self._taken = self._examined = False
+        self._home = HomeLoop()  # what feeds the body runs there
 
     @property
     def known_type(self) -> str:
@@ -95,7 +98,7 @@ class Upload:
         Raises:
             ContentConsumedError: They have passed already, or will never come.
         """
-        return await self._stream.peek(size)
+        return await self._home.run(partial(self._stream.peek, size), repr(self))
 
     async def examine(self) -> None:
         """Let the rules judge the first bytes, once; storing the file does so anyway.
@@ -104,10 +107,13 @@ class Upload:
             UploadError: They refuse the file.
         """
         if not self._examined:
-            head = await self.peek(HEAD_BYTES)
-            self.sniffed_type = sniff(head)
-            await self.rules.check_head(head, self)
+            await self._home.run(self._examine, repr(self))
             self._examined = True
+
+    async def _examine(self) -> None:
+        head = await self.peek(HEAD_BYTES)
+        self.sniffed_type = sniff(head)
+        await self.rules.check_head(head, self)
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
         if self._taken:
@@ -115,8 +121,9 @@ class Upload:
                 f"{self.filename!r} comes straight from the client and can be read only once: it was read already, or "
                 "passed over. Store each file before you ask for the next one."
             )
+        self._home.refuse_stopped(repr(self))
         self._taken = True
-        return self._pass()
+        return self._home.each(self._pass(), repr(self))
 
     def pass_over(self) -> None:
         """Note that its form was read on: what was not stored by now can't be stored any more."""
@@ -136,7 +143,7 @@ class Upload:
     async def aclose(self) -> None:
         """Let go of the request's body; what was not read can't be stored any more."""
         self._taken = True
-        await self._stream.aclose()
+        await self._home.run(self._stream.aclose, repr(self))
 
     def __repr__(self) -> str:
         return f"<Upload {self.filename!r} {self.content_type} size={self.size}>"
@@ -172,12 +179,14 @@ class Uploads:
         self.values: BaseModel | None = None
         self._uploads, self._validate = uploads, validate
         self._taken = False
+        self._home = HomeLoop()
 
     def __aiter__(self) -> AsyncGenerator[Upload, None]:
         if self._taken:
             raise ContentConsumedError("The files come straight from the client and can be read only once.")
+        self._home.refuse_stopped("A form's files")
         self._taken = True
-        return self._pass()
+        return self._home.each(self._pass(), "A form's files")
 
     async def _pass(self) -> AsyncGenerator[Upload, None]:
         async with aclosing(self._uploads) as uploads:

@@ -5,56 +5,20 @@ import os
 import sys
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from anyio import from_thread
 
+from fastapi_filestore.errors import BlockingCallError
+from fastapi_filestore.storage.loops import Call, running_loop, stopping_loop
 from fastapi_filestore.storage.termination import termination_deferred
 
 T = TypeVar("T")
 
 _ITS_OWN = "A blocking call was made from the library's own event loop: await its async twin."
 _TOO_LATE = "The interpreter is ending, and runs no thread any more: store, read and delete files before."
-
-
-class _Call(Generic[T]):
-    """A coroutine on its way through a loop of another thread, and the thread that waits for its end."""
-
-    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
-        self._work = work
-        self._task: asyncio.Task[T] | None = None
-        self._end = Future[T]()
-
-    def begin(self) -> None:
-        """Begin it; the loop calls this."""
-        self._task = asyncio.ensure_future(self._work)
-        self._task.add_done_callback(self._tell)
-
-    def _tell(self, task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            self._end.cancel()
-            self._end.set_running_or_notify_cancel()  # for those who wait for it
-        elif error := task.exception():
-            self._end.set_exception(error)
-        else:
-            self._end.set_result(task.result())
-
-    def result(self, loop: asyncio.AbstractEventLoop) -> T:
-        """Return the result; what interrupts the wait for it, as Ctrl-C does, is raised when the work is undone."""
-        with termination_deferred():
-            try:
-                return self._end.result()
-            except BaseException:
-                if not self._end.done():
-                    loop.call_soon_threadsafe(self._cancel)
-                    wait({self._end})  # a second Ctrl-C interrupts this
-                raise
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
 
 
 class _BackgroundLoop:
@@ -68,13 +32,12 @@ class _BackgroundLoop:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         if sys.is_finalizing() or threading.current_thread() is self._thread:
             work.close()
-            raise RuntimeError(_TOO_LATE if sys.is_finalizing() else _ITS_OWN)
+            raise BlockingCallError(_TOO_LATE if sys.is_finalizing() else _ITS_OWN)
         loop = self._started()
         if loop is None:
             return asyncio.run(work)
-        call = _Call(work)
-        loop.call_soon_threadsafe(call.begin)
-        return call.result(loop)
+        with stopping_loop():
+            return _result(Call(work, loop))
 
     def _started(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop; None if it never ran, and the interpreter is about to end and starts no thread any more."""
@@ -89,6 +52,18 @@ class _BackgroundLoop:
                     return None
                 self._loop, self._thread = loop, thread
             return self._loop
+
+
+def _result(call: Call[T]) -> T:
+    """Return the result; what interrupts the wait for it, as Ctrl-C does, is raised when the work is undone."""
+    with termination_deferred():
+        try:
+            return call.end.result()
+        except BaseException:
+            if not call.end.done():
+                call.cancel()
+                wait({call.end})  # a second Ctrl-C interrupts this
+            raise
 
 
 def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
@@ -122,11 +97,13 @@ def run_blocking_here(work: Coroutine[Any, Any, T]) -> T:
     What belongs to that loop, such as an AsyncSession, can be used by the coroutine.
 
     Raises:
-        RuntimeError: An event loop runs in this thread: to wait would stop it.
+        BlockingCallError: An event loop runs in this thread: to wait would stop it.
     """
-    if _runs_a_loop():
+    if running_loop() is not None:
         work.close()
-        raise RuntimeError("A blocking call was made from a running event loop, which would stop: await it instead.")
+        raise BlockingCallError(
+            "A blocking call was made from a running event loop, which would stop: await it instead."
+        )
     if not _is_lent():
         return run_blocking(work)
 
@@ -134,14 +111,6 @@ def run_blocking_here(work: Coroutine[Any, Any, T]) -> T:
         return await work
 
     return from_thread.run(awaited)
-
-
-def _runs_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _is_lent() -> bool:

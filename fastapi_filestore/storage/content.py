@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Protocol, TypeAlias, TypeGuard, cast
 
 from fastapi_filestore.errors import ContentConsumedError, UnsupportedContentError
+from fastapi_filestore.storage.home import HomeLoop
 from fastapi_filestore.storage.sources import Source, source_of
 from fastapi_filestore.storage.threads import READING_THREADS
 
@@ -57,12 +58,13 @@ class ContentReader:
     what others may read from as well.
     """
 
-    __slots__ = ("_content", "_shared", "_taken", "replayable", "size")
+    __slots__ = ("_content", "_home", "_shared", "_taken", "replayable", "size")
 
     def __init__(
         self, content: Content, *, size: int | None = None, replayable: bool = False, shared: Source | None = None
     ) -> None:
         self._content, self._shared = content, shared
+        self._home = HomeLoop() if _may_need_its_loop(content) else None
         self._taken = False
         self.size = size
         self.replayable = replayable
@@ -78,7 +80,10 @@ class ContentReader:
         Raises:
             ContentConsumedError: It was read already and can't be read again, by this reader or, as the first chunk
                 is asked for, by another one of the same file or iterator.
+            BlockingCallError: It may need the event loop that a blocking call has stopped, which waits for this.
         """
+        if self._home is not None:
+            self._home.refuse_stopped(_named(self._content))
         if self._taken and not self.replayable:
             raise ContentConsumedError(
                 "This content was read already and can't be read again: give new content "
@@ -91,7 +96,8 @@ class ContentReader:
         return self._shared.read_again(chunks) if self.replayable else self._shared.read_on(self._content, chunks)
 
     def _opened(self) -> AsyncGenerator[bytes, None]:
-        return _checked(self._content)
+        chunks = _checked(self._content)
+        return chunks if self._home is None else self._home.each(chunks, _named(self._content))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks()
@@ -132,6 +138,17 @@ def read_content(content: object) -> ContentReader:
 
 def _is_async_file(content: object) -> TypeGuard[AsyncBinaryFile]:
     return hasattr(content, "seek") and iscoroutinefunction(getattr(content, "read", None))
+
+
+def _may_need_its_loop(content: object) -> bool:
+    """Tell whether content may come only on the event loop of those who gave it: a response of a client, a queue."""
+    if _is_async_file(content):
+        return not hasattr(content, "file")  # which an UploadFile reads in threads, on any loop
+    return isinstance(content, AsyncIterable)
+
+
+def _named(content: object) -> str:
+    return f"This {type(content).__name__}"
 
 
 def _is_stream(content: object) -> TypeGuard[IO[bytes] | AsyncBinaryFile | Iterable[bytes] | AsyncIterable[bytes]]:

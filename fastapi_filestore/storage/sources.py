@@ -5,13 +5,12 @@ import inspect
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Generator
-from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from types import AsyncGeneratorType
 from typing import IO, cast
 
 from fastapi_filestore.errors import ContentConsumedError
-from fastapi_filestore.storage.turns import one_at_a_time
+from fastapi_filestore.storage.turns import Turn, one_at_a_time
 
 _ITERATORS: tuple[type, ...] = (type(iter([])), type(iter(())))
 """Iterators that tell how far they are: when they are to be pickled."""
@@ -26,7 +25,7 @@ class Source:
     __slots__ = ("__weakref__", "_broken_after", "_left_at", "_passed", "saving")
 
     def __init__(self) -> None:
-        self.saving: list[Future[None]] | None = None
+        self.saving: Turn | None = None
         self._passed = 0
         self._left_at: int | None = None
         self._broken_after: int | None = None

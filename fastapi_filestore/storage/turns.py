@@ -3,46 +3,85 @@
 import asyncio
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from fastapi_filestore.errors import BlockingCallError
+from fastapi_filestore.storage.loops import refuse_stopped
 
 _guard = threading.Lock()
 """Held for a comparison only, so no loop waits for it."""
 
 
-class Savable(Protocol):
-    """What is saved by one caller at a time; `saving` are those who wait for the end of a caller's turn."""
+@dataclass(slots=True, eq=False)
+class Turn:
+    """The turn of one caller: on which loop, and those who wait for its end."""
 
-    saving: list[Future[None]] | None
+    loop: asyncio.AbstractEventLoop
+    waiting: list[Future[None]] = field(default_factory=list[Future[None]])
+    is_over: bool = False
+
+
+_turns: ContextVar[tuple[Turn, ...]] = ContextVar("fastapi_filestore_turns", default=())
+"""The turns in which what runs in this context is waited for, on whichever loop or thread."""
+
+
+class Savable(Protocol):
+    """What is saved by one caller at a time."""
+
+    saving: Turn | None
 
 
 @dataclass(frozen=True, slots=True)
 class one_at_a_time:  # noqa: N801 - contextlib's own read like this, too
-    """Runs a block when nobody else runs it for this subject."""
+    """Runs a block when nobody else runs it for this subject.
+
+    Raises:
+        BlockingCallError: Whoever runs it waits for the caller, so that it would never end.
+    """
 
     subject: Savable
 
     async def __aenter__(self) -> None:
-        while (end_of_turn := _take_turn(self.subject)) is not None:
-            await asyncio.wrap_future(end_of_turn)
+        while (turn := _take_turn(self.subject)) is not None:
+            _refuse_own(turn)
+            refuse_stopped(turn.loop, "A file, or its content, that a task is at work on")
+            if (end := _end_of(turn)) is not None:
+                await asyncio.wrap_future(end)
 
     async def __aexit__(self, *error: object) -> None:
-        _end_turn(self.subject)
+        with _guard:
+            turn, self.subject.saving = self.subject.saving, None
+            assert turn is not None
+            turn.is_over = True
+        for end in turn.waiting:
+            end.set_result(None)
 
 
-def _take_turn(subject: Savable) -> Future[None] | None:
+def _take_turn(subject: Savable) -> Turn | None:
+    """Begin a turn; return the one that has not ended."""
     with _guard:
-        if subject.saving is None:
-            subject.saving = []
+        if subject.saving is not None:
+            return subject.saving
+        turn = subject.saving = Turn(asyncio.get_running_loop())
+    _turns.set((*(one for one in _turns.get() if not one.is_over), turn))
+    return None
+
+
+def _refuse_own(turn: Turn) -> None:
+    if turn in _turns.get():
+        raise BlockingCallError(
+            "A file is being stored whose content waits for that file, or for what it is read from, and would never "
+            "come: let content read and store other files only."
+        )
+
+
+def _end_of(turn: Turn) -> Future[None] | None:
+    with _guard:
+        if turn.is_over:
             return None
-        end_of_turn = Future[None]()
-        end_of_turn.set_running_or_notify_cancel()  # a waiter that is cancelled is told all the same, and hears nothing
-        subject.saving.append(end_of_turn)
-        return end_of_turn
-
-
-def _end_turn(subject: Savable) -> None:
-    with _guard:
-        waiting, subject.saving = subject.saving or [], None
-    for end_of_turn in waiting:
-        end_of_turn.set_result(None)
+        end = Future[None]()
+        end.set_running_or_notify_cancel()  # a waiter that is cancelled is told all the same, and hears nothing
+        turn.waiting.append(end)
+        return end

@@ -1,0 +1,89 @@
+"""Blocking calls that stop an event loop, and calls from one loop to another: who waits for a stopped one is told."""
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from fastapi_filestore.errors import BlockingCallError
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Stop:
+    """A blocking call in the thread of an event loop, which stands still meanwhile."""
+
+    loop: asyncio.AbstractEventLoop
+    is_over: bool = False
+
+
+_stops: ContextVar[tuple[_Stop, ...]] = ContextVar("fastapi_filestore_stops", default=())
+"""The blocking calls that wait for what runs in this context, on whichever loop or thread."""
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, if there is one."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+@contextmanager
+def stopping_loop() -> Iterator[None]:
+    """Note that the block keeps this thread's event loop, if there is one, from running."""
+    loop = running_loop()
+    if loop is None:
+        yield
+        return
+    stop, around = _Stop(loop), _stops.get()
+    _stops.set((*around, stop))
+    try:
+        yield
+    finally:
+        stop.is_over = True  # tasks that outlive the call have inherited this
+        _stops.set(around)
+
+
+def refuse_stopped(loop: asyncio.AbstractEventLoop | None, what: str) -> None:
+    """Raise `BlockingCallError` if what needs a loop is itself waited for by a blocking call in that loop's thread."""
+    if any(stop.loop is loop and not stop.is_over for stop in _stops.get()):
+        raise BlockingCallError(
+            f"{what} needs the event loop that this blocking call has stopped, and would never come: await the async "
+            "twin instead, such as `await file.save_async()` before the file is given to a session that blocks."
+        )
+
+
+class Call(Generic[T]):
+    """A coroutine on its way through a loop of another thread, whose end can be waited for anywhere."""
+
+    def __init__(self, work: Awaitable[T], loop: asyncio.AbstractEventLoop) -> None:
+        self._work, self._loop = work, loop
+        self._task: asyncio.Future[T] | None = None
+        self.end = Future[T]()
+        loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.ensure_future(self._work)
+        self._task.add_done_callback(self._tell)
+
+    def _tell(self, task: "asyncio.Future[T]") -> None:
+        if task.cancelled():
+            self.end.cancel()
+            self.end.set_running_or_notify_cancel()  # for those who wait for it
+        elif error := task.exception():
+            self.end.set_exception(error)
+        else:
+            self.end.set_result(task.result())
+
+    def cancel(self) -> None:
+        """Ask it to end; it is at its end only when it says so."""
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()

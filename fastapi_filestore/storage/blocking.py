@@ -12,13 +12,12 @@ from typing import Any, TypeVar
 from anyio import from_thread
 
 from fastapi_filestore.errors import BlockingCallError
-from fastapi_filestore.storage.loops import Call, running_loop, stopping_loop
+from fastapi_filestore.storage.loops import Call, refuse_late, running_loop, stopping_loop
 from fastapi_filestore.storage.termination import termination_deferred
 
 T = TypeVar("T")
 
 _ITS_OWN = "A blocking call was made from the library's own event loop: await its async twin."
-_TOO_LATE = "The interpreter is ending, and runs no thread any more: store, read and delete files before."
 
 
 class _BackgroundLoop:
@@ -30,14 +29,22 @@ class _BackgroundLoop:
         self._thread: threading.Thread | None = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        if sys.is_finalizing() or threading.current_thread() is self._thread:
+        try:
+            self._refuse()
+        except BlockingCallError:
             work.close()
-            raise BlockingCallError(_TOO_LATE if sys.is_finalizing() else _ITS_OWN)
+            raise
         loop = self._started()
         if loop is None:
             return asyncio.run(work)
         with stopping_loop():
             return _result(Call(work, loop))
+
+    def _refuse(self) -> None:
+        """Raise `BlockingCallError` where a call would wait for ever."""
+        refuse_late()
+        if threading.current_thread() is self._thread:
+            raise BlockingCallError(_ITS_OWN)
 
     def _started(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop; None if it never ran, and the interpreter is about to end and starts no thread any more."""

@@ -1,6 +1,7 @@
 """Blocking calls that stop an event loop, and calls from one loop to another: who waits for a stopped one is told."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -31,6 +32,15 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def refuse_late() -> None:
+    """Raise `BlockingCallError` when the interpreter ends: what waits for a thread then waits for ever."""
+    if sys.is_finalizing():
+        raise BlockingCallError(
+            "The interpreter is ending, and runs no thread any more: store, read and delete files before, in a "
+            "function that `atexit` calls at the latest."
+        )
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from fastapi_filestore.storage.loops import refuse_late
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -45,7 +47,11 @@ class WorkThreads:
         """Have a thread do work that blocks, and return what the running loop can wait for.
 
         Cancelled, work that waits for a thread is not begun, and work that was begun goes on.
+
+        Raises:
+            BlockingCallError: The interpreter is ending.
         """
+        refuse_late()
         job: Future[T] = Future()
         self._jobs.put((job, work))
         if not self._have_thread(self._most):

@@ -1,5 +1,6 @@
 """A program that stores files and comes to its end meanwhile; `python -m tests.file_object.leaving WAY BACKEND`."""
 
+import asyncio
 import atexit
 import json
 import signal
@@ -13,7 +14,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
 
-from fastapi_filestore import FileObject, FileService, ObstoreBackend, StoredObject, storages
+from fastapi_filestore import BlockingCallError, FileObject, FileService, ObstoreBackend, StoredObject, storages
 
 LATE = 0.5
 """Seconds after which the main thread has certainly ended."""
@@ -144,6 +145,67 @@ def _opened() -> Iterator[Session]:
 
 
 OPEN = _opened()
+
+
+class Keeper:
+    """Does something when it is thrown away, and says what came of it."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work = work
+
+    def __del__(self) -> None:
+        """Do it."""
+        try:
+            said = f"{self.work()}"
+        except BlockingCallError as error:
+            said = str(error)
+        sys.stdout.write(f"{said}\n")
+        sys.stdout.flush()
+
+
+async def stored() -> FileObject:
+    """Store a file on a loop of the program's own."""
+    return await FileObject("b", content=b"x" * 10).save_async()
+
+
+def thrown_away() -> None:
+    """Store a file when what the program's modules hold is thrown away."""
+    sys.modules["keeper"] = Keeper(save)  # type: ignore[assignment]
+
+
+def thrown_away_after_another() -> None:
+    """The same where the library's threads are there already."""
+    save()
+    thrown_away()
+
+
+def thrown_away_with_a_loop() -> None:
+    """The same on a loop of the program's own."""
+    save()
+    sys.modules["keeper"] = Keeper(lambda: asyncio.run(stored()))  # type: ignore[assignment]
+
+
+def at_exit_with_a_loop() -> None:
+    """Store a file on a loop of the program's own when all threads have ended."""
+    atexit.register(lambda: asyncio.run(stored()))
+
+
+def after_a_loop() -> None:
+    """Store a file when the program's own loop has ended, which stored one, too."""
+    asyncio.run(stored())
+    save()
+
+
+def in_daemons() -> None:
+    """Leave threads that store files as long as the program runs."""
+
+    def save_on() -> None:
+        while True:
+            save()
+
+    for _ in range(4):
+        threading.Thread(target=save_on, daemon=True).start()
+    time.sleep(LATE)
 
 
 def save_slowly() -> None:

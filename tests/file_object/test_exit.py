@@ -62,6 +62,8 @@ def folder(tmp_path: Path) -> Path:
         ("in_threads_of_a_failure", 3, 12 * [10]),
         ("at_exit", 0, [10, 2_000_000]),
         ("at_exit_after_another", 0, [10, 10, 2_000_000]),
+        ("at_exit_with_a_loop", 0, [10]),
+        ("after_a_loop", 0, [10, 10]),
         ("content_of_every_form", 0, 12 * [1001]),
         ("in_session", 0, [1, 1]),
     ],
@@ -70,6 +72,23 @@ def test_threads_that_outlive_the_main_one(folder: Path, way: str, code: int, si
     """Blocking twins work until the interpreter's end: all is stored, and nobody complains."""
     assert ended(begin(way, {"fs": folder.as_uri()})) == (code, "", "")
     assert stored(folder) == sizes
+
+
+@pytest.mark.parametrize(
+    ("way", "sizes"),
+    [("thrown_away", []), ("thrown_away_after_another", [10]), ("thrown_away_with_a_loop", [10])],
+)
+def test_objects_thrown_away_at_the_end(folder: Path, way: str, sizes: list[int]) -> None:
+    """What a `__del__` does when the interpreter ends, and no thread runs any more, raises and never hangs."""
+    code, said, complained = ended(begin(way, {"fs": folder.as_uri()}))
+
+    assert (code, complained, stored(folder)) == (0, "", sizes)
+    assert said.startswith("The interpreter is ending, and runs no thread any more")
+
+
+def test_threads_that_end_with_the_program(folder: Path) -> None:
+    """Daemons that store files keep no program from its end."""
+    assert ended(begin("in_daemons", {"fs": folder.as_uri()}))[0] == 0
 
 
 def test_reading_in_a_thread_that_outlives_the_main_one(folder: Path) -> None:

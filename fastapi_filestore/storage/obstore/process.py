@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from fastapi_filestore.errors import ForkedProcessError
+from fastapi_filestore.storage.loops import refuse_late
 
 SETTLING = 0.1
 """Seconds that an exiting process leaves the threads to let go of Python's objects: obstore 0.12 aborts the process
@@ -24,7 +25,9 @@ class Workers:
         Raises:
             ForkedProcessError: They were started before this process was forked off. No store works here then, not
                 even a new one.
+            BlockingCallError: The interpreter is ending, and the threads with it.
         """
+        refuse_late()
         current = os.getpid()
         if self.pid is None:
             self.pid = current

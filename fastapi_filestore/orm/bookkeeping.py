@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
-from threading import Lock
 from typing import Any
 from weakref import ref
 
@@ -13,9 +12,10 @@ from sqlalchemy.orm import Mapper, Session, SessionTransaction
 from fastapi_filestore.errors import SharedFileError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger import LedgerAccess
+from fastapi_filestore.storage.forks import forkable_lock
 
 _BOOKS = "fastapi_filestore.books"
-_owning = Lock()
+_owning = forkable_lock()
 
 
 @dataclass(slots=True)

@@ -1,6 +1,8 @@
 """How much memory all uploads of a process may hold together: each takes a share, the later the narrower."""
 
 import asyncio
+import os
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
@@ -45,6 +47,11 @@ class MemoryBudget:
         self._held = 0
         self._lock = Lock()  # held for arithmetic only, so no loop waits for it
         self._waiting: deque[tuple[int, Future[None]]] = deque()
+
+    def forget_parent(self) -> None:
+        """Share out all of it again in a process that was forked, in which nothing gives back what its parent held."""
+        self._held, self._lock = 0, Lock()
+        self._waiting.clear()
 
     @property
     def held(self) -> int:
@@ -126,3 +133,5 @@ class MemoryBudget:
 
 upload_memory = MemoryBudget()
 """What all uploads of this process share: memory is the process's, whatever applications run in it."""
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=upload_memory.forget_parent)

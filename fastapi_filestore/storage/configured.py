@@ -11,6 +11,7 @@ from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import UrlSigner
 
@@ -28,10 +29,14 @@ async def configured_backends(
 
     Raises:
         ConfigurationError: A backend can't be used as it is set up.
+        ForkedProcessError: None can be used, since this process was forked by one that used them.
     """
     async with AsyncExitStack() as stack:
         for key, one in _wanted(settings, registry).items():
             await stack.enter_async_context(_registered(key, one, registry))
+        for backend in registry:
+            if isinstance(backend, ObstoreBackend):
+                WORKERS.refuse_forked(backend=backend.key)
         _choose_default(settings, registry)
         upload_memory.limit = settings.upload_memory
         if signer := _signer(settings, base_url):

@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import threading
 import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, suppress
@@ -10,6 +9,7 @@ from types import AsyncGeneratorType
 from typing import IO, cast
 
 from fastapi_filestore.errors import ContentConsumedError
+from fastapi_filestore.storage.forks import forkable_lock
 from fastapi_filestore.storage.turns import Turn, one_at_a_time
 
 _ITERATORS: tuple[type, ...] = (type(iter([])), type(iter(())))
@@ -83,7 +83,7 @@ class Source:
 
 
 _sources = weakref.WeakValueDictionary[int, Source]()
-_guard = threading.Lock()
+_guard = forkable_lock()
 """Held for a look-up only."""
 
 

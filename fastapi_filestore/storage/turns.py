@@ -1,16 +1,17 @@
 """Taking turns at one thing, whichever event loops and threads the callers run on."""
 
 import asyncio
-import threading
+import os
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastapi_filestore.errors import BlockingCallError
+from fastapi_filestore.storage.forks import forkable_lock
 from fastapi_filestore.storage.loops import refuse_stopped
 
-_guard = threading.Lock()
+_guard = forkable_lock()
 """Held for a comparison only, so no loop waits for it."""
 
 
@@ -21,6 +22,7 @@ class Turn:
     loop: asyncio.AbstractEventLoop
     waiting: list[Future[None]] = field(default_factory=list[Future[None]])
     is_over: bool = False
+    process: int = field(default_factory=os.getpid)
 
 
 _turns: ContextVar[tuple[Turn, ...]] = ContextVar("fastapi_filestore_turns", default=())
@@ -62,7 +64,8 @@ class one_at_a_time:  # noqa: N801 - contextlib's own read like this, too
 def _take_turn(subject: Savable) -> Turn | None:
     """Begin a turn; return the one that has not ended."""
     with _guard:
-        if subject.saving is not None:
+        # A process that was forked meanwhile has nobody who would end the turn of its parent.
+        if subject.saving is not None and subject.saving.process == os.getpid():
             return subject.saving
         turn = subject.saving = Turn(asyncio.get_running_loop())
     _turns.set((*(one for one in _turns.get() if not one.is_over), turn))

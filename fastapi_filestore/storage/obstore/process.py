@@ -28,14 +28,19 @@ class Workers:
             BlockingCallError: The interpreter is ending, and the threads with it.
         """
         refuse_late()
-        current = os.getpid()
+        self.refuse_forked(backend=backend)
         if self.pid is None:
-            self.pid = current
+            self.pid = os.getpid()
             atexit.register(time.sleep, SETTLING)
-        elif self.pid != current:
+
+    def refuse_forked(self, *, backend: str) -> None:
+        """Raise `ForkedProcessError` if a process that used them forked this one off, where they don't run."""
+        if self.pid not in {None, os.getpid()}:
             raise ForkedProcessError(
                 f"Backend {backend!r} can't be used: this process was forked after its parent had used object "
-                "storage. Fork first (or start processes with the 'spawn' method), and use backends afterwards.",
+                "storage. Fork first (or start processes with the 'spawn' method), and use backends afterwards. "
+                "With `gunicorn --preload`, and in a parent of Celery's workers, store and read no file when modules "
+                "are imported, but in the lifespan, or in a signal such as worker_process_init.",
                 backend=backend,
             )
 

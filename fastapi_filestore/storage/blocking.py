@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from anyio import from_thread
 
-from fastapi_filestore.errors import BlockingCallError
+from fastapi_filestore.errors import BlockingCallError, FilestoreError
 from fastapi_filestore.storage.loops import Call, refuse_late, running_loop, stopping_loop
 from fastapi_filestore.storage.termination import termination_deferred
 
@@ -65,12 +65,19 @@ def _result(call: Call[T]) -> T:
     """Return the result; what interrupts the wait for it, as Ctrl-C does, is raised when the work is undone."""
     with termination_deferred():
         try:
-            return call.end.result()
+            wait({call.end})
         except BaseException:
             if not call.end.done():
                 call.cancel()
                 wait({call.end})  # a second Ctrl-C interrupts this
             raise
+    if call.end.cancelled() or not isinstance(error := call.end.exception(), FilestoreError):
+        return call.end.result()
+    try:
+        # Its text says all of it, and its cause the rest: of steps on the loop the caller knows nothing.
+        raise error.with_traceback(None)
+    finally:
+        del error, call  # which would hold this frame, as it holds them
 
 
 def _run_forever(loop: asyncio.AbstractEventLoop) -> None:

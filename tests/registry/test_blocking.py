@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fastapi_filestore.errors import StorageError
 from fastapi_filestore.storage.blocking import run_blocking
 
 
@@ -27,6 +28,27 @@ def test_error() -> None:
 
     with pytest.raises(LookupError, match="gone"):
         run_blocking(fail())
+
+
+def test_tracebacks_are_short() -> None:
+    """The traceback of an error of the library names the call and none of its steps, however often it is raised."""
+    error = StorageError("The store is down.")
+    error.__cause__ = OSError("refused")
+
+    async def fail(depth: int) -> None:
+        if depth == 0:
+            raise error
+        await fail(depth - 1)
+
+    lengths = list[int]()
+    for _ in range(4):
+        with pytest.raises(StorageError) as caught:
+            run_blocking(fail(20))
+        assert caught.value is error
+        lengths.append(len(caught.traceback))
+
+    assert isinstance(error.__cause__, OSError)
+    assert lengths == [4] * 4
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])

@@ -42,6 +42,7 @@ FilestoreError
 │   ├── UnsupportedUploadError
 │   │   └── TypeMismatchError
 │   └── UploadTooLargeError
+├── HeaderTooLargeError                (ValueError)
 ├── InvalidCursorError                 (ValueError)
 ├── InvalidFieldsError                 (ValueError)
 ├── OutOfScopeError                    (PermissionError)
@@ -299,6 +300,14 @@ class LengthRequiredError(UploadError):
 
     def __init__(self) -> None:
         super().__init__("There is no body: send one, with its Content-Length or in chunks.")
+
+
+class HeaderTooLargeError(FilestoreError, ValueError):
+    """A header field of a request is longer than its limit, all of its lines together; both in bytes."""
+
+    def __init__(self, name: str, *, limit: int, actual: int) -> None:
+        self.name, self.limit, self.actual = name, limit, actual
+        super().__init__(f"The header {name} has {actual:,} bytes; the limit is {limit:,} bytes: send less of it.")
 
 
 class MalformedUploadError(UploadError):

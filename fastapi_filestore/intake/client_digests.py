@@ -16,7 +16,7 @@ ALGORITHMS: Mapping[str, tuple[str, int]] = {"sha-256": ("sha256", 32), "sha-512
 MD5_SIZE = 16
 
 # A dictionary of byte sequences, perhaps with parameters (RFC 8941, sections 3.2 and 3.3.5).
-_MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):(?:;[^,]*)?\s*(?:,|$)")
+_MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):(?:;[^,]*|\s*)(?:,|\Z)")
 
 
 def client_digests(headers: Mapping[str, str]) -> dict[str, bytes]:

@@ -63,8 +63,9 @@ def _past_prolog(text: str, at: int) -> int:
     if text.startswith("<?", at):
         return _past(text, "?>", at + 2)
     if text.startswith("<!", at):
-        end, subset = text.find(">", at), text.find("[", at)
-        return _past(text, ">", _past(text, "]", subset) if -1 < subset < end else at)
+        end = _past(text, ">", at)
+        subset = text.find("[", at, end)  # no further, or a head of many would be read again for each
+        return end if subset < 0 else _past(text, ">", _past(text, "]", subset))
     return at
 
 

@@ -16,13 +16,11 @@ from fastapi_filestore.errors import (
     UploadTooLargeError,
 )
 from fastapi_filestore.intake.limits import FormLimits
-from fastapi_filestore.intake.part_head import PartHead, as_text, read_head, read_parameters
+from fastapi_filestore.intake.part_head import MAX_HEADER_BYTES, PartHead, as_text, read_head, read_parameters
 from fastapi_filestore.storage.content import MAX_PIECES, WORTHWHILE
 
 MAX_HEADERS = 16
 """Headers of one part; three mean something."""
-MAX_HEADER_BYTES = 8 * 1024
-"""One header of a part, in which a filename of four kilobytes still fits."""
 
 CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
 """What text may be in; a form of today is always UTF-8 (RFC 7578, section 5.1)."""

@@ -9,9 +9,12 @@ from fastapi_filestore.errors import MalformedUploadError
 _VALUE = r'(?:"(?:[^"\\]|\\.)*"|[^\s;"]*)'
 _PARAMETER = re.compile(rf"\s*;\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*({_VALUE})", re.DOTALL)
 _ESCAPED = re.compile(r'\\(["\\])')  # nothing else: a folder's backslashes are no escapes
-_REST = re.compile(r"\s*;?\s*")
+_REST = re.compile(r"\s*(?:;\s*)?")
 _UNENCODED = frozenset({"", "7bit", "8bit", "binary"})
 _ABOUT_CONTENT = (b"content-disposition", b"content-type", b"content-transfer-encoding")
+
+MAX_HEADER_BYTES = 8 * 1024
+"""One header with parameters, in which a filename of four kilobytes still fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,14 @@ def read_parameters(header: str) -> tuple[str, dict[str, str]]:
     """Return the value of a header in lower case and its parameters, their names in lower case.
 
     Raises:
-        MalformedUploadError: A parameter comes twice, or something else stands between them.
+        MalformedUploadError: It is too long, a parameter comes twice, or something else stands between them.
     """
-    value, at = header.partition(";")[0], len(header.partition(";")[0])
+    if len(header) > MAX_HEADER_BYTES:
+        raise MalformedUploadError(
+            f"A header's parameters can't be read: it is longer than {MAX_HEADER_BYTES:,} bytes."
+        )
+    value = header.partition(";")[0]
+    at = len(value)
     parameters: dict[str, str] = {}
     while match := _PARAMETER.match(header, at):
         name, at = match[1].lower(), match.end()

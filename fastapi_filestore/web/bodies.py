@@ -18,6 +18,7 @@ MULTIPART = "multipart/form-data"
 JSON = "application/json"
 UNREAD = "fastapi_filestore.unread"
 """Set in the scope of a request while its body is to be read here and is not read to its end."""
+ABOUT_LENGTH = (b"content-length", b"transfer-encoding")
 _PIECE = 256 * 1024
 """Bytes that a body which is in memory already is handed on in."""
 
@@ -30,7 +31,8 @@ def media_type(headers: Mapping[str, str]) -> str:
 def announced_size(headers: Mapping[str, str]) -> int | None:
     """Return the bytes that a body is announced to have, if it is."""
     length = headers.get("content-length", "")
-    return int(length) if length.isdecimal() else None
+    # More digits than any body has; int() would refuse thousands of them.
+    return int(length.lstrip("0")[:20] or "0") if length.isdecimal() else None
 
 
 def refuse_codings(fields: Mapping[str, str]) -> None:
@@ -42,8 +44,7 @@ def refuse_codings(fields: Mapping[str, str]) -> None:
 
 def has_body(scope: Scope) -> bool:
     """Tell whether a request has a body (RFC 9112, section 6); newer versions of HTTP need no header to say so."""
-    names = {name for name, _ in scope["headers"]}
-    return not scope["http_version"].startswith("1") or not names.isdisjoint({b"content-length", b"transfer-encoding"})
+    return not scope["http_version"].startswith("1") or any(name in ABOUT_LENGTH for name, _ in scope["headers"])
 
 
 def expect_body(request: Request) -> None:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+MAX_DATE = 64
+"""Characters of a date; the longest form of section 5.6.7 has 33."""
 _ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')  # section 8.8.3
 
 
@@ -73,7 +75,7 @@ def _any_match(header: str, validators: Validators, *, weak: bool) -> bool:
 def _date(text: str | None) -> datetime | None:
     # A date that is no date is as if it were not there (section 13.1.3).
     try:
-        date = None if text is None else parsedate_to_datetime(text)
+        date = None if text is None or len(text) > MAX_DATE else parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
     return None if date is None else date.replace(tzinfo=date.tzinfo or UTC)

@@ -27,6 +27,7 @@ PROBLEM_TEXTS = {
     415: "The body is of another type.",
     416: "Every range begins after the end.",
     422: "A value is wrong or missing.",
+    431: "A header is longer than its limit.",
     500: "The file store is not set up as it should be.",
     501: "The file store has no signed URLs.",
     503: "The file store can't be reached at the moment.",
@@ -54,13 +55,13 @@ PROBLEM_SCHEMA = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the problems that a route may answer with; a store can be down under any of them."""
+    """Describe the problems that a route may answer with; a store can be down, and a header too long, under any."""
     return {
         status: {
             "description": PROBLEM_TEXTS[status],
             "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "example": _example(status)}},
         }
-        for status in sorted({*statuses, 500, 503})
+        for status in sorted({*statuses, 431, 500, 503})
     }
 
 

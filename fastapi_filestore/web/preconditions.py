@@ -17,7 +17,7 @@ NO_VALIDATORS: Final = Validators()
 
 def is_conditional(request: Request) -> bool:
     """Tell whether a request asks for a state."""
-    return any(name in request.headers for name in CONDITIONS)
+    return not combined(request.headers).keys().isdisjoint(CONDITIONS)
 
 
 def require_row_state(request: Request) -> None:

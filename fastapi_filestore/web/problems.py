@@ -82,6 +82,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.InvalidCursorError: Kind(422, "invalid-cursor"),
     errors.InvalidFieldsError: Kind(422, "invalid-fields"),
     errors.UnsupportedContentError: Kind(422, "unsupported-content"),
+    errors.HeaderTooLargeError: Kind(431, "header-too-large", members=("limit", "actual")),
     errors.ClientDisconnectedError: Kind(499, "client-disconnected"),  # as nginx logs it: nobody hears it
     errors.SigningUnavailableError: Kind(501, "signing-unavailable", "This file store has no signed URLs."),
     errors.StorageUnavailableError: Kind(503, "store-unavailable", _UNAVAILABLE),

@@ -10,6 +10,9 @@ MAX_RANGES = 16
 """Ranges answered at once. A request for more is answered whole, as section 14.2 allows: every range costs a part's
 headers and a request to the store, which a client gets for a few characters (CVE-2011-3192)."""
 
+MAX_HEADER = 4096
+"""Characters of the header that asks for them; one that is longer is ignored, too."""
+
 _SPEC = re.compile(r"(\d*)-(\d*)")
 
 
@@ -33,8 +36,8 @@ class ByteRange:
 def requested_ranges(header: str | None, size: int) -> Sequence[ByteRange]:
     """Return the ranges that a Range header asks of a representation, in the order asked; none to send it whole.
 
-    A header that is malformed, of another unit, or of too many ranges is ignored, as the RFC wants. Ranges that
-    overlap or touch are sent as one.
+    A header that is malformed, too long, of another unit, or of too many ranges is ignored, as the RFC wants. Ranges
+    that overlap or touch are sent as one.
 
     Raises:
         RangeNotSatisfiableError: Every range begins after the end.
@@ -49,6 +52,8 @@ def requested_ranges(header: str | None, size: int) -> Sequence[ByteRange]:
 
 
 def _specs(header: str) -> list[tuple[int | None, int | None]]:
+    if len(header) > MAX_HEADER:
+        return []
     unit, _, listed = header.partition("=")
     elements = [element.strip(" \t") for element in listed.split(",")]
     matches = [_SPEC.fullmatch(element) for element in elements if element]

@@ -20,6 +20,7 @@ RAISED: dict[str, FilestoreError] = {
     "stale-row": errors.StaleRowError("Document"),
     "stale-file": errors.StaleFileError("secret-key"),
     "length-required": errors.LengthRequiredError(),
+    "header-too-large": errors.HeaderTooLargeError("if-match", limit=16_384, actual=20_000),
     "precondition-failed": errors.PreconditionFailedError(TEXT, **OF_A_STORE),
     "upload-too-large": errors.UploadTooLargeError("file", limit=10, actual=11),
     "unsupported-upload": errors.UnsupportedUploadError("text/css", ["text/plain"]),

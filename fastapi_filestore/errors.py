@@ -400,9 +400,14 @@ class InvalidCursorError(FilestoreError, ValueError):
 class InvalidFieldsError(FilestoreError, ValueError):
     """Values for a row's columns are wrong; `problems` has one entry for each, as pydantic reports them."""
 
+    MOST_SAID = 20
+    """Problems that the message tells."""
+
     def __init__(self, problems: Sequence[Mapping[str, Any]]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems))
+        said = [": ".join(filter(None, (".".join(map(str, p["loc"])), p["msg"]))) for p in problems[: self.MOST_SAID]]
+        more = len(problems) - len(said)
+        super().__init__("; ".join([*said, f"and {more:,} more"] if more else said))
 
 
 class OutOfScopeError(FilestoreError, PermissionError):

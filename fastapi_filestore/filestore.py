@@ -358,6 +358,9 @@ class Filestore:
             file_size=self.settings.max_upload_size,
             fields=self.settings.max_form_fields,
             field_size=self.settings.max_field_size,
+            json_size=self.settings.max_json_size,
+            json_values=self.settings.max_json_values,
+            json_depth=self.settings.max_json_depth,
         )
 
     @property

@@ -9,12 +9,18 @@ ENVELOPE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
-    """How much a form may hold: bytes of each file, fields beside them, bytes of each field, files."""
+    """How much a form may hold: bytes of each file, fields beside them, bytes of each field, files.
+
+    JSON may hold so many bytes, values and levels.
+    """
 
     file_size: int
     fields: int
     field_size: int
     files: int = 1
+    json_size: int = 1024**2
+    json_values: int = 10_000
+    json_depth: int = 64
 
     def narrowed(self, file_size: int | None) -> Self:
         """Return the limits of a place that has a file size of its own, if it has one."""
@@ -24,6 +30,11 @@ class FormLimits:
     def fields_size(self) -> int:
         """The bytes of the most and largest fields within the limits."""
         return self.fields * self.field_size + ENVELOPE_BYTES
+
+    @property
+    def json_body_size(self) -> int:
+        """The bytes of the largest body of JSON within the limits: one field, as large as it may be, always fits."""
+        return min(self.fields_size, max(self.json_size, self.field_size + ENVELOPE_BYTES))
 
     @property
     def body_size(self) -> int:

@@ -23,6 +23,9 @@ DEFAULT_URL = "file://./data/files"
 LONGEST_EXPIRY = 7 * 24 * 3600
 """Seconds; S3 refuses a signed URL that lives longer, but only when it is used."""
 
+DEEPEST_JSON = 200
+"""Levels; pydantic's own limit, beyond which it takes none."""
+
 
 def _local_disk() -> dict[str, BackendSettings]:
     return {"default": BackendSettings(url=DEFAULT_URL)}
@@ -68,6 +71,12 @@ the first signs, all verify."""
     """Most fields beside the file in one form."""
     max_field_size: Size = 64 * 1024
     """Largest of these fields, in bytes or with a unit."""
+    max_json_size: Size = 1024**2
+    """Largest body of JSON, in bytes or with a unit; one field of the largest size always fits."""
+    max_json_values: Annotated[int, Field(ge=1)] = 10_000
+    """Most values in one body or field of JSON, those of its lists and objects included."""
+    max_json_depth: Annotated[int, Field(ge=1, le=DEEPEST_JSON)] = 64
+    """Deepest nesting of lists and objects in it."""
     url_expiry: Annotated[int, Field(ge=1, le=LONGEST_EXPIRY)] = 3600
     """Life of a signed URL, in seconds."""
     downloads: DownloadWay = "stream"

@@ -68,8 +68,8 @@ def range_applies(headers: Mapping[str, str], validators: Validators) -> bool:
 def _any_match(header: str, validators: Validators, *, weak: bool) -> bool:
     if header.strip() == "*":
         return True
-    tags = [(match[1], match[2]) for match in _ENTITY_TAG.finditer(header)]
-    return any(validators.has_tag(opaque) and (weak or prefix is None) for prefix, opaque in tags)
+    tags = _ENTITY_TAG.finditer(header)
+    return any(validators.has_tag(tag[2]) and (weak or tag[1] is None) for tag in tags)
 
 
 def _date(text: str | None) -> datetime | None:

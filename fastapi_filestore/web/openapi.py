@@ -49,7 +49,8 @@ PROBLEM_SCHEMA = {
         "declared": {"type": "string", "description": "What the file is declared as."},
         "sniffed": {"type": "string", "description": "What its first bytes are of."},
         "extension": {"type": "string", "description": "What its name says."},
-        "errors": {"type": "array", "items": {"type": "object"}},
+        "errors": {"type": "array", "items": {"type": "object"}, "description": "The first values that are wrong."},
+        "more_errors": {"type": "integer", "description": "How many more there are."},
     },
 }
 

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.routing import Match
@@ -20,6 +19,7 @@ from starlette.websockets import WebSocketState
 from fastapi_filestore import errors
 from fastapi_filestore.web.bodies import UNREAD
 from fastapi_filestore.web.lingering import linger
+from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
 
 _log = logging.getLogger("fastapi_filestore")
 
@@ -103,15 +103,16 @@ class Problem(HTTPException):
     """A problem detail on its way to the client."""
 
     def __init__(self, kind: Kind, detail: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> None:
-        super().__init__(kind.status, detail, dict(headers))
-        self.args = (kind, detail, members, headers)  # what it is made of, once it was pickled or copied
+        said = cut(detail, MAX_DETAIL)
+        super().__init__(kind.status, said, dict(headers))
+        self.args = (kind, said, members, headers)  # what it is made of, once it was pickled or copied
         self.title = kind.title
         self.body = {
             "type": kind.type,
             "title": kind.title,
             "status": kind.status,
-            "detail": detail,
-            **members,
+            "detail": said,
+            **{name: cut(value, MAX_QUOTED) if isinstance(value, str) else value for name, value in members.items()},
         }
 
     def response(self) -> Response:
@@ -141,7 +142,7 @@ def problem_of(error: errors.FilestoreError) -> Problem:
         _tell_operators(error, kind)
     members = {name: getattr(error, name) for name in kind.members if getattr(error, name, None) is not None}
     if isinstance(error, errors.InvalidFieldsError):
-        members["errors"] = _field_problems(error.problems)
+        members |= field_problems(error.problems)
     return Problem(kind, kind.detail or str(error), members, _headers(error))
 
 
@@ -155,7 +156,7 @@ def _tell_operators(error: errors.FilestoreError, kind: Kind) -> None:
 def validation_problem(error: RequestValidationError) -> Problem:
     """Return the problem of a request that FastAPI could not validate."""
     kind = KINDS[errors.InvalidFieldsError]
-    return Problem(kind, "The request is not as it should be.", {"errors": _field_problems(error.errors())}, {})
+    return Problem(kind, "The request is not as it should be.", field_problems(error.errors()), {})
 
 
 def _method_problem(scope: Scope, methods: Collection[str]) -> Problem:
@@ -169,10 +170,6 @@ def _method_problem(scope: Scope, methods: Collection[str]) -> Problem:
 def _is_served(scope: Scope, method: str) -> bool:
     asked = {**scope, "method": method}
     return any(route.matches(asked)[0] is Match.FULL for route in scope["app"].routes)
-
-
-def _field_problems(problems: Any) -> Any:
-    return jsonable_encoder([{name: problem[name] for name in ("loc", "msg", "type")} for problem in problems])
 
 
 def _headers(error: errors.FilestoreError) -> dict[str, str]:

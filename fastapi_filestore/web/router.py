@@ -68,7 +68,6 @@ def file_router(
 
 def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
     page_type, field = page_schema(resource.model.__name__, resource.schemas.read), resource.attribute.name
-    fields_of_row = partial(validated, resource.schemas.create)
 
     @router.post(
         "/",
@@ -84,6 +83,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
     ) -> BaseModel:
         base = _base(request, below=1)
         async with service.unit_of_work():
+            fields_of_row = partial(validated, resource.schemas.create, limits=resource.limits())
             await service.end_reading()
             upload = await receive_upload(request, resource.accepted(fields_of_row))
             async with service.stored(upload, field=field) as file, service.turn():
@@ -176,8 +176,8 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
             require_row_state(request)
             await service.end_reading()
             limits = resource.limits()
-            body = await json_body(request, limits.fields_size)
-            fields = validated_json(resource.schemas.update, body, field_size=limits.field_size)
+            body = await json_body(request, limits.json_body_size)
+            fields = validated_json(resource.schemas.update, body, limits=limits)
             row = await service.update(identity, resource.settable(fields.model_dump(exclude_unset=True)))
             return resource.shown(row, _base(request, below=1))
 

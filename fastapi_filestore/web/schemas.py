@@ -16,6 +16,7 @@ from pydantic import (
     Json,
     PlainSerializer,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
     create_model,
 )
@@ -25,6 +26,8 @@ from sqlalchemy.orm import ColumnProperty, Mapper
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, UploadTooLargeError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.json_shape import check_shape
+from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
 
@@ -81,21 +84,26 @@ def _refuse_reserved(schema: type[BaseModel], reserved: frozenset[str]) -> None:
         )
 
 
-def validated(schema: type[SchemaT], data: object) -> SchemaT:
-    """Validate the fields of a request; `InvalidFieldsError` says which are wrong."""
+def validated(schema: type[SchemaT], data: object, *, limits: FormLimits | None = None) -> SchemaT:
+    """Validate the fields of a request; `InvalidFieldsError` says which are wrong.
+
+    Those of JSON columns, which come as JSON's text, are within the limits.
+    """
     try:
-        return schema.model_validate(data)
+        return schema.model_validate(data, context=limits)
     except ValidationError as error:
         raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
 
 
-def validated_json(schema: type[SchemaT], body: bytes, *, field_size: int) -> SchemaT:
+def validated_json(schema: type[SchemaT], body: bytes, *, limits: FormLimits) -> SchemaT:
     """Validate fields that came as JSON; `InvalidFieldsError` says which are wrong.
 
     Raises:
-        UploadTooLargeError: A value has more than `field_size` bytes: as text, or as JSON if it is something else.
+        UploadTooLargeError: A value is larger than a field may be: as text, or as JSON if it is something else.
     """
-    _check_sizes(body, field_size)
+    check_shape(body, limits)
+    if len(body) > limits.field_size:  # or no value can be
+        _check_sizes(body, limits.field_size)
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
@@ -252,7 +260,16 @@ def _written_type(column: Column[Any]) -> Any:
 
 
 def _form_type(column: Column[Any]) -> Any:
-    return _or_none(Json, column) if isinstance(column.type, JSON) else _written_type(column)
+    return _or_none(_BoundedJson, column) if isinstance(column.type, JSON) else _written_type(column)
+
+
+def _check_text(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str) and isinstance(info.context, FormLimits):
+        check_shape(value.encode(errors="replace"), info.context)
+    return value
+
+
+_BoundedJson = Annotated[Json[Any], BeforeValidator(_check_text)]
 
 
 def _base64(length: int | None = None) -> Any:

@@ -21,6 +21,7 @@ def test_nothing_set_is_one_backend_on_local_disk() -> None:
     assert (settings.signing_keys, settings.public_url, settings.probe) == ((), "", False)
     assert (settings.max_upload_size, settings.max_field_size) == (1024**3, 64 * 1024)
     assert (settings.max_form_fields, settings.url_expiry) == (100, 3600)
+    assert (settings.max_json_size, settings.max_json_values, settings.max_json_depth) == (1024**2, 10_000, 64)
 
 
 def test_reads_every_setting(read: Read) -> None:
@@ -32,6 +33,9 @@ def test_reads_every_setting(read: Read) -> None:
             "MAX_UPLOAD_SIZE": "2 GiB",
             "MAX_FORM_FIELDS": "0",
             "MAX_FIELD_SIZE": "1MB",
+            "MAX_JSON_SIZE": "2 MiB",
+            "MAX_JSON_VALUES": "7",
+            "MAX_JSON_DEPTH": "8",
             "URL_EXPIRY": "60",
         }
     )
@@ -39,6 +43,7 @@ def test_reads_every_setting(read: Read) -> None:
     assert (settings.probe, settings.public_url) == (True, "https://files.example.com/app")
     assert (settings.max_upload_size, settings.max_field_size) == (2 * 1024**3, 1_000_000)
     assert (settings.max_form_fields, settings.url_expiry) == (0, 60)
+    assert (settings.max_json_size, settings.max_json_values, settings.max_json_depth) == (2 * 1024**2, 7, 8)
 
 
 def test_reads_backends_by_name(read: Read) -> None:

@@ -141,7 +141,9 @@ def documented() -> str:
 
 def _row(error: type[errors.FilestoreError], kind: Kind) -> str:
     when = re.sub(r"\s+", " ", str(error.__doc__)).split(";")[0].partition(". ")[0].rstrip(".").replace("|", r"\|")
-    members = ", ".join(f"`{name}`" for name in (*kind.members, *(["errors"] * (kind.name == "invalid-fields"))))
+    members = ", ".join(
+        f"`{name}`" for name in (*kind.members, *(["errors", "more_errors"] * (kind.name == "invalid-fields")))
+    )
     return f"| `{kind.type}` | {kind.status} | {when}. | {members} |"
 
 

@@ -1,0 +1,161 @@
+"""Whatever reads a client's text, as functions of that text alone: what has no cap here is not capped anywhere."""
+
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.datastructures import Headers
+
+from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.intake import (
+    agreement,
+    choice,
+    client_digests,
+    disposition,
+    json_shape,
+    limits,
+    markup,
+    media_types,
+    multipart,
+    names,
+    part_head,
+    sniffing,
+)
+from fastapi_filestore.service import pages
+from fastapi_filestore.storage import keys, signing
+from fastapi_filestore.web import bodies, conditions, fields, quoting, ranges, redaction, schemas, uploads
+
+Parser = Callable[[str], object]
+STATE = conditions.Validators('"a"', datetime.now(UTC), '"b"')
+SIGNER = signing.UrlSigner(["k" * 31 + str(number) for number in range(2)], "/")
+CURSOR = pages._Cursor((str, int))  # noqa: SLF001 - what a list makes of one
+ENDLESS = limits.FormLimits(file_size=2**40, fields=2**40, field_size=2**40)
+NO_JSON_LIMITS = replace(ENDLESS, field_size=1, json_values=2**40, json_depth=2**40)
+
+CAPS = [
+    (part_head, "MAX_HEADER_BYTES"),
+    (names, "MAX_MEDIA_TYPE"),
+    (conditions, "MAX_DATE"),
+    (ranges, "MAX_HEADER"),
+    (fields, "MAX_FIELD_BYTES"),
+]
+"""What keeps a text from its parser; lifted, so that it hides nothing."""
+
+
+def headers(*named: tuple[str, str]) -> Headers:
+    """Return the headers of a request."""
+    return Headers(raw=[(name.encode(), value.encode("latin-1", "replace")) for name, value in named])
+
+
+def finished(work: Coroutine[Any, Any, Any]) -> object:
+    """Run a coroutine that waits for nothing."""
+    with suppress(StopIteration):
+        work.send(None)
+    return None
+
+
+async def _form(body: bytes) -> None:
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    reader = multipart.FormReader(chunks(), content_type="multipart/form-data; boundary=b", limits=ENDLESS)
+    while await reader.next_file() is not None:
+        pass
+
+
+class _Chosen:
+    def __init__(self, text: str) -> None:
+        self.filename, self.size, self.headers = "", 0, {"content-disposition": text}
+
+
+def in_field(name: str) -> Parser:
+    """Return what reads all fields that are combined, one of them being a text, in many lines, too."""
+
+    def read(text: str) -> object:
+        said = fields.combined(headers((name, text), *[(name, part) for part in text.split(",")]))
+        conditions.evaluate(said, STATE)
+        conditions.range_applies(said, STATE)
+        with suppress(FilestoreError):
+            client_digests.client_digests(said)
+        uploads.refuse_fragments(said)
+        return said
+
+    return read
+
+
+PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
+    "intake.agreement.types_agree": (lambda text: agreement.types_agree(text, "text/plain", text), ("image/png",)),
+    "intake.choice.chosen_content": (lambda text: choice.chosen_content(_Chosen(text)), ("form-data; name=a",)),
+    "intake.client_digests.client_digests": (
+        lambda text: client_digests.client_digests({"content-digest": text}),
+        ("sha-256=:", "sha-256=:AAAA:", "sha-256=:AAAA:;"),
+    ),
+    "intake.disposition.content_disposition": (lambda text: disposition.content_disposition(text, inline=False), ()),
+    "intake.disposition.disposition_of": (lambda text: disposition.disposition_of("a", text), ("text/plain",)),
+    "intake.disposition.is_inline": (disposition.is_inline, ("text/plain",)),
+    "intake.disposition.served_type": (disposition.served_type, ("text/plain", "text/plain;")),
+    "intake.markup.marked_text": (lambda text: markup.marked_text(text.encode()), ()),
+    "intake.markup.sniff_markup": (
+        lambda text: markup.sniff_markup(text.encode()),
+        ("<", "<!", "<!a>", "<!--", "<?", "<a:", "<svg", "<!a["),
+    ),
+    "intake.media_types.canonical": (media_types.canonical, ("text/plain",)),
+    "intake.media_types.check_ranges": (lambda text: media_types.check_ranges([text]), ("text/",)),
+    "intake.media_types.essence": (media_types.essence, ("text/plain",)),
+    "intake.media_types.is_within": (lambda text: media_types.is_within(text, ["image/*"]), ("text/plain",)),
+    "intake.media_types.known_type": (lambda text: media_types.known_type(text, text), ("text/plain",)),
+    "intake.media_types.likely_type": (lambda text: media_types.likely_type(text, text, None), ("text/plain",)),
+    "intake.media_types.says_nothing": (media_types.says_nothing, ("text/plain",)),
+    "intake.multipart.FormReader": (
+        lambda text: finished(_form(text.encode())),
+        ("--b\r\n", "--b\r\nContent-Disposition: form-data; name=a", "--b\r\nContent-Disposition: form-data\r\n\r\n"),
+    ),
+    "intake.multipart._parameters": (multipart._parameters, ("multipart/form-data; boundary=b",)),  # noqa: SLF001
+    "intake.names.guess_content_type": (names.guess_content_type, ("a.", "a.tgz.")),
+    "intake.names.is_media_type": (names.is_media_type, ("text/plain", "text/plain;")),
+    "intake.names.safe_filename": (names.safe_filename, ("a", "a.")),
+    "intake.part_head.as_text": (lambda text: part_head.as_text(text.encode("latin-1", "replace")), ()),
+    "intake.part_head.read_head": (
+        lambda text: part_head.read_head([(b"content-disposition", text.encode()), (b"content-type", text.encode())]),
+        ("form-data; name=a", 'form-data; name="'),
+    ),
+    "intake.part_head.read_parameters": (part_head.read_parameters, ("a; b=c", 'a; b="', "a; b", "a; b=", "a;")),
+    "intake.sniffing.sniff": (lambda text: sniffing.sniff(text.encode()), ("<", "PK\x03\x04", "%PDF-", "{\\rtf")),
+    "service.pages.cursor": (CURSOR.decode, ("WyJh",)),
+    "intake.json_shape.check_shape": (
+        lambda text: json_shape.check_shape(text.encode(), NO_JSON_LIMITS),
+        ('"', '{"a":"', '{"a":[', "[" * 100),
+    ),
+    "storage.keys.check_key": (keys.check_key, ("aa/",)),
+    "storage.signing.verify": (lambda text: SIGNER.verify(text, method="GET"), ("a.",)),
+    "web.bodies.announced_size": (lambda text: bodies.announced_size({"content-length": text}), ("1",)),
+    "web.bodies.has_body": (
+        lambda text: bodies.has_body({"http_version": "1.1", "headers": [(b"a", b"")] * len(text)}),
+        (),
+    ),
+    "web.bodies.media_type": (lambda text: bodies.media_type({"content-type": text}), ("text/plain",)),
+    "web.bodies.refuse_codings": (lambda text: bodies.refuse_codings({"content-encoding": text}), ("identity",)),
+    "web.conditions.evaluate": (
+        lambda text: [conditions.evaluate({name: text}, STATE) for name in ("if-match", "if-none-match")],
+        ("W/", '"a"', '"'),
+    ),
+    "web.conditions.evaluate dates": (
+        lambda text: [conditions.evaluate({f"if-{name}": text}, STATE) for name in ("modified-since",)],
+        ("Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 "),
+    ),
+    "web.conditions.range_applies": (lambda text: conditions.range_applies({"if-range": text}, STATE), ('"a"',)),
+    "web.fields.combined": (in_field("if-match"), ('"a"',)),
+    "web.fields.combined digests": (in_field("repr-digest"), ("sha-256=:",)),
+    "web.quoting.cut": (lambda text: quoting.cut(text, 10), ()),
+    "web.schemas.validated_json": (
+        lambda text: schemas.validated_json(schemas.NoFields, text.encode(), limits=NO_JSON_LIMITS),
+        ('"', '{"a":"', '{"a":[', '{"a":1,'),
+    ),
+    "web.ranges.requested_ranges": (lambda text: ranges.requested_ranges(text, 100), ("bytes=", "bytes=0-", "bytes=0")),
+    "web.redaction._redacted": (redaction._redacted, ("/filestore/",)),  # noqa: SLF001 - what the filter does
+    "web.uploads._filename": (uploads._filename, ("a; filename*=utf-8'", "a; filename*=utf-8''", 'a; filename="')),  # noqa: SLF001
+    "web.uploads.refuse_fragments": (lambda text: uploads.refuse_fragments({"content-encoding": text}), ()),
+}
+"""Every reader of a client's text by its place, and beginnings behind which it goes further."""

@@ -1,0 +1,176 @@
+"""Client text costs linear time: each parser is fed growing repeats, each pattern is taken to pieces."""
+
+import gc
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import combinations, product
+from types import ModuleType
+from typing import Any, get_type_hints
+
+import pytest
+from starlette.datastructures import Headers
+
+import fastapi_filestore
+from fastapi_filestore.errors import FilestoreError
+from tests.security.parsers import CAPS, PARSERS, Parser
+from tests.security.patterns import is_linear
+
+SPECIAL = ' \t";\\,%=()'
+UNITS = [*SPECIAL, *"<>[]{}':/.-*!a0\n", *map("".join, combinations(SPECIAL, 2)), "a;", "a=b;", '\\"', "<!a>", "%41"]
+SIZE, FACTOR, MOST = 4096, 8, 16
+UNMEASURABLE = 0.002
+"""Seconds for 32 KiB that anything more than linear would exceed many times, memchr() included."""
+
+SEARCHED = {
+    "file_object.metadata.NO_TEXT",
+    "file_object.record.HALF_A_PAIR",
+    "intake.part_head._ESCAPED",
+    "storage.obstore.errors.BAD_RANGE",
+    "storage.obstore.errors.CODE",
+    "storage.obstore.errors.CULPRIT",
+    "storage.obstore.errors.STATUS",
+    "storage.obstore.local.SURROGATE",
+    "web.conditions._ENTITY_TAG",
+    "web.redaction._TOKEN",
+}
+"""Patterns that are looked for from every place of a text; all others are matched at one place."""
+
+MATCHED = {
+    "intake.client_digests._MEMBER",
+    "intake.markup._ELEMENT",
+    "intake.markup._HTML",
+    "intake.media_types._RANGE",
+    "intake.multipart._BOUNDARY",
+    "intake.names._MEDIA_TYPE",
+    "intake.names._NAMELESS",
+    "intake.part_head._PARAMETER",
+    "intake.part_head._REST",
+    "web.headers._SHA256",
+    "web.ranges._SPEC",
+    "web.uploads._EXTENDED",
+}
+"""Patterns of the floors that clients talk to, which are matched at one place."""
+
+NOT_OF_A_CLIENT = {
+    "web.handover.handed_over": "headers of ours",
+    "web.headers.content_security_policy": "a type that was kept",
+    "web.resource.resource_of": "a name of the application's",
+}
+"""Functions that take text which no client writes."""
+
+
+def modules() -> Iterator[ModuleType]:
+    """Yield every module of the library."""
+    for module in pkgutil.walk_packages(fastapi_filestore.__path__, "fastapi_filestore."):
+        yield importlib.import_module(module.name)
+
+
+def patterns() -> dict[str, re.Pattern[Any]]:
+    """Return every compiled pattern of the library by its place."""
+    return {
+        f"{module.__name__.removeprefix('fastapi_filestore.')}.{name}": value
+        for module in modules()
+        for name, value in vars(module).items()
+        if isinstance(value, re.Pattern)
+    }
+
+
+def seconds(parser: Parser, text: str) -> float:
+    """Return the time of the processor that a text costs."""
+    gc.disable()  # which looks at everything that the other tests left behind
+    started = time.process_time()
+    try:
+        with suppress(FilestoreError, ValueError, RecursionError):
+            parser(text)
+        return time.process_time() - started
+    finally:
+        gc.enable()
+
+
+def slow_units(parser: Parser, prefix: str) -> list[tuple[str, str]]:
+    """Return the repeats behind a beginning that cost more than linear time."""
+    slow: list[tuple[str, str]] = []
+    for unit, suffix in [*product(UNITS, "x"), *product(SPECIAL, ("",))]:
+        short, long = (prefix + (unit * (SIZE * factor))[: SIZE * factor] + suffix for factor in (1, FACTOR))
+        if seconds(parser, long) < UNMEASURABLE:
+            continue
+        # A neighbour on the machine can slow one of them down, but not make what is quadratic look linear.
+        if all(growth(parser, short, long) > MOST for _ in range(3)):
+            slow.append((unit, suffix))
+    return slow
+
+
+def growth(parser: Parser, short: str, long: str) -> float:
+    """Return how many times as much the longer text costs, each at the best of five times, taken in turn."""
+    times = [(seconds(parser, short), seconds(parser, long)) for _ in range(5)]
+    return min(time for _, time in times) / min(time for time, _ in times)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_every_parser_is_linear(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight times as much of any character or pair, bare or behind a good beginning, costs at most 16 times as much."""
+    for module, cap in CAPS:
+        monkeypatch.setattr(module, cap, sys.maxsize)
+    parser, prefixes = PARSERS[name]
+
+    assert [(prefix, slow) for prefix in ("", *prefixes) if (slow := slow_units(parser, prefix))] == []
+
+
+@pytest.mark.parametrize("name", patterns())
+def test_every_pattern_is_linear(name: str) -> None:
+    """No pattern has two repeats that can share out the same characters, nor one that a search reads over and over."""
+    assert is_linear(patterns()[name], searched=name in SEARCHED)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "searched", "expected"),
+    [
+        (r"\s*;?\s*", False, False),
+        (r"a*a*", False, False),
+        (r"(a+)+b", False, False),
+        (r"(?:a*b?)*", False, False),
+        (r".*#.*!", False, False),
+        (r"(?:;[^,]*)?\s*(?:,|$)", False, False),
+        (r"\s*x", True, False),
+        (r"x[^y]*y", True, False),
+        (r"\s*x", False, True),
+        (r"\s*(?:;\s*)?", False, True),
+        (r'"(?:[^"\\]|\\.)*"', False, True),
+        (r'"[^"]*"', True, True),
+    ],
+)
+def test_slow_patterns_are_found(pattern: str, searched: bool, expected: bool) -> None:
+    """Those that are known to be quadratic, or worse, are told from their linear cousins."""
+    assert is_linear(re.compile(pattern, re.DOTALL), searched=searched) is expected
+
+
+def test_no_pattern_is_new() -> None:
+    """A pattern of the floors that clients talk to is said here to be searched for, or matched."""
+    spoken = {name for name in patterns() if name.startswith(("intake.", "web."))}
+
+    assert spoken - SEARCHED == MATCHED
+
+
+def test_no_parser_is_new() -> None:
+    """A function of those floors that takes text is in the table, or said to take none of a client's."""
+    found = {
+        f"{module.__name__.removeprefix('fastapi_filestore.')}.{name}"
+        for module in modules()
+        if module.__name__.startswith(("fastapi_filestore.intake.", "fastapi_filestore.web."))
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_") and _takes_text(function)
+    }
+
+    assert found - {name.partition(" ")[0] for name in PARSERS} == NOT_OF_A_CLIENT.keys()
+
+
+def _takes_text(function: Any) -> bool:
+    hints = get_type_hints(function)
+    hints.pop("return", None)
+    return any(hint in {str, bytes, str | None, Headers, Mapping[str, str]} for hint in hints.values())

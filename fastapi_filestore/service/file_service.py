@@ -20,7 +20,7 @@ from fastapi_filestore.orm.ledger import access_of
 from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.orm.unit_of_work import unbooked
 from fastapi_filestore.service import rows
-from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, Order, Page
+from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
 from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.service.transactional import Transactional
 from fastapi_filestore.storage.awaited import noted
@@ -45,10 +45,12 @@ class FileService(Transactional[ModelT]):
         scope: What the rows that it works with fulfil: others are not found, and no row is written that would be one.
         defaults: Values that new rows get where `create` is given none.
         order_by: Column that listings are ordered by, `-` before it for descending; primary key descending if None.
+        page_bytes: Bytes of the rows of one page of a listing, more or less, as JSON; a page has at least one row.
         hold_session: Whether a transaction is kept while a client sends its file, even if it has only read.
     """
 
     order_by: str | None = None
+    page_bytes: int = PAGE_BYTES
     hold_session = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -122,11 +124,14 @@ class FileService(Transactional[ModelT]):
     async def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[ModelT]:
         """Return a page of rows; `after` is the cursor that the page before it gave.
 
+        It has fewer than `limit` where they would take more than `page_bytes`;
+        the last page is the one without a cursor.
+
         Raises:
             InvalidCursorError: The cursor is not one of this listing.
         """
         order = Order(self.model, self.order_by, self.scope)
-        return await self._run(order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after)
+        return await self._run(order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after, most_bytes=self.page_bytes)
 
     @noted
     async def update(self, identity: object, data: Mapping[str, object]) -> ModelT:

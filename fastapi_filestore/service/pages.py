@@ -4,7 +4,8 @@ The method is the "seek method" of Markus Winand (use-the-index-luke.com, "no of
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -12,16 +13,25 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, DateTime, String, and_, asc, desc, inspect, literal, or_, select, type_coerce
-from sqlalchemy.orm import QueryableAttribute, Session
+from sqlalchemy.orm import Mapper, QueryableAttribute, Session
 
 from fastapi_filestore.errors import ConfigurationError, InvalidCursorError
 from fastapi_filestore.service.refusals import refused_values
+from fastapi_filestore.service.row_sizes import size_of
 
 ModelT = TypeVar("ModelT")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 """Rows on one page: enough for any screen, little enough for any memory."""
+PAGE_BYTES = 1024**2
+"""Bytes of a page's rows, more or less, as JSON; a page of one row may have more."""
+STEP = DEFAULT_LIMIT + 1
+"""Rows that are in memory at a time beside those of the page: a page of the usual length is read at once."""
+STREAMING = frozenset({"postgresql", "sqlite"})
+"""Databases whose drivers can pass rows on as they come, and still answer other questions meanwhile."""
+MAX_CURSOR = 64 * 1024
+"""Characters of a cursor, as many as any server takes in a URL."""
 
 AS_TEXT = ConfigDict(ser_json_inf_nan="strings", ser_json_bytes="base64", val_json_bytes="base64")
 """How a cursor writes what JSON has no word for."""
@@ -69,9 +79,14 @@ class Order(Generic[ModelT]):
             )
         return tuple(getattr(self.model, name) for name in names)
 
-    def page(self, session: Session, *, limit: int, after: str | None) -> Page[ModelT]:
-        """Read the page after a cursor; `InvalidCursorError` if the cursor is not one of this order."""
-        terms = _terms(self.keys, session.get_bind(inspect(self.model)).dialect.name)
+    def page(self, session: Session, *, limit: int, after: str | None, most_bytes: int = PAGE_BYTES) -> Page[ModelT]:
+        """Read the page after a cursor: up to `limit` rows, and as many as fit into so many bytes, but always one.
+
+        Raises:
+            InvalidCursorError: The cursor is not one of this order.
+        """
+        dialect = session.get_bind(inspect(self.model)).dialect.name
+        terms = _terms(self.keys, dialect)
         cursor = _Cursor(tuple(term.type.python_type for term in terms))
         shown = [term.label(f"cursor_{position}") for position, term in enumerate(terms)]
         statement = select(self.model, *shown).order_by(*map(desc if self.descending else asc, terms)).limit(limit + 1)
@@ -79,10 +94,11 @@ class Order(Generic[ModelT]):
             statement = statement.where(self.scope)
         if after is not None:
             statement = statement.where(self._beyond(terms, cursor.decode(after)))
-        with refused_values(InvalidCursorError()):
-            found = session.execute(statement).all()
-        page = found[:limit]
-        return Page([row for row, *_ in page], cursor.encode(page[-1][1:]) if len(found) > limit else None)
+        if limit > DEFAULT_LIMIT and _streams(session, inspect(self.model), dialect):
+            statement = statement.execution_options(stream_results=True, max_row_buffer=STEP)
+        with refused_values(InvalidCursorError()), closing(session.execute(statement)) as found:
+            page, is_last = _filled(found.yield_per(STEP), limit, most_bytes)
+        return Page([row for row, *_ in page], None if is_last else cursor.encode(page[-1][1:]))
 
     def _beyond(self, terms: Sequence[Any], values: Sequence[Any]) -> ColumnElement[bool]:
         # (a, b) < (x, y) spelled out, since not every database compares rows.
@@ -92,6 +108,27 @@ class Order(Generic[ModelT]):
             same = [earlier == bounds[index] for index, earlier in enumerate(terms[:position])]
             alternatives.append(and_(*same, term < bound if self.descending else term > bound))
         return or_(*alternatives)
+
+
+def _filled(found: Iterable[Any], limit: int, most_bytes: int) -> tuple[list[Any], bool]:
+    """Return the rows of a page, and whether they were the last; what comes after them is not read."""
+    page: list[Any] = []
+    size = 0
+    for row in found:
+        size += size_of(row[0])
+        if page and (len(page) == limit or size > most_bytes):
+            return page, False
+        page.append(row)
+    return page, True
+
+
+def _streams(session: Session, mapper: Mapper[Any], dialect: str) -> bool:
+    """Tell whether rows can come from the database a few at a time: its cursors need a transaction."""
+    if dialect not in STREAMING:
+        return False
+    return dialect != "postgresql" or not getattr(
+        session.connection({"mapper": mapper}).connection, "autocommit", False
+    )
 
 
 def _terms(keys: Sequence[QueryableAttribute[Any]], dialect: str) -> list[Any]:
@@ -115,6 +152,8 @@ class _Cursor:
         return urlsafe_b64encode(self._values.dump_json(tuple(values))).rstrip(b"=").decode()
 
     def decode(self, cursor: str) -> tuple[Any, ...]:
+        if len(cursor) > MAX_CURSOR:
+            raise InvalidCursorError
         try:
             return self._values.validate_json(urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
         except (ValidationError, ValueError):

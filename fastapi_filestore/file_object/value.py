@@ -27,9 +27,6 @@ from fastapi_filestore.storage.content import CheckedContent, Content, ContentRe
 from fastapi_filestore.storage.keys import can_be_held, generate_key
 from fastapi_filestore.storage.turns import one_at_a_time
 
-SIGNED_URL_SECONDS = 3600
-"""How long a signed URL lives unless the caller says otherwise."""
-
 
 class FileObject(FileDescription):
     """A file: its name and type, and where its bytes are.
@@ -270,11 +267,13 @@ class FileObject(FileDescription):
     async def signed_url_async(
         self,
         *,
-        expires_in: int = SIGNED_URL_SECONDS,
+        expires_in: int | None = None,
         method: Literal["GET", "PUT"] = "GET",
         max_size: int | None = None,
     ) -> SignedURL:
         """Sign a URL for `expires_in` seconds; the answer holds the headers that the client must send with it.
+
+        It lives for FILESTORE_URL_EXPIRY seconds if that is None.
 
         An upload of more than `max_size` bytes is refused with a URL of the application's; a store's own takes it, and
         the column refuses it when it comes into a row.
@@ -288,7 +287,7 @@ class FileObject(FileDescription):
             self.backend_in_use().key,
             path,
             method=method,
-            expires_in=expires_in,
+            expires_in=self._registry.url_seconds if expires_in is None else expires_in,
             content_type=self.content_type,
             filename=self.filename,
             max_size=max_size,
@@ -304,8 +303,11 @@ class FileObject(FileDescription):
         return self.path or generate_key()
 
     @noted
-    async def sign_async(self, *, expires_in: int = SIGNED_URL_SECONDS, for_upload: bool = False) -> str:
-        """Sign a URL to download the file or, with `for_upload`, to store it; `expires_in` is in seconds."""
+    async def sign_async(self, *, expires_in: int | None = None, for_upload: bool = False) -> str:
+        """Sign a URL to download the file or, with `for_upload`, to store it.
+
+        `expires_in` is in seconds; it lives for FILESTORE_URL_EXPIRY if that is None.
+        """
         return (await self.signed_url_async(expires_in=expires_in, method="PUT" if for_upload else "GET")).url
 
     @property
@@ -316,7 +318,7 @@ class FileObject(FileDescription):
                 self.backend,
                 self.path,
                 method="GET",
-                expires_in=SIGNED_URL_SECONDS,
+                expires_in=self._registry.url_seconds,
                 content_type=self.content_type,
                 filename=self.filename,
             ).url
@@ -345,7 +347,7 @@ class FileObject(FileDescription):
         """Do what `get_content_async` does, blocking."""
         return run_blocking(self.get_content_async())
 
-    def sign(self, *, expires_in: int = SIGNED_URL_SECONDS, for_upload: bool = False) -> str:
+    def sign(self, *, expires_in: int | None = None, for_upload: bool = False) -> str:
         """Do what `sign_async` does, blocking."""
         return run_blocking(self.sign_async(expires_in=expires_in, for_upload=for_upload))
 

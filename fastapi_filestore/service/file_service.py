@@ -285,8 +285,11 @@ class FileService(Transactional[ModelT]):
         return await (await self.file(identity, field=field)).open_async(start=start, end=end)
 
     @noted
-    async def url(self, identity: object, *, field: str | None = None, expires_in: int = 3600) -> str:
-        """Return a signed URL of the file of a row that lives for `expires_in` seconds."""
+    async def url(self, identity: object, *, field: str | None = None, expires_in: int | None = None) -> str:
+        """Return a signed URL of the file of a row that lives for `expires_in` seconds.
+
+        If that is None, it is FILESTORE_URL_EXPIRY.
+        """
         return await (await self.file(identity, field=field)).sign_async(expires_in=expires_in)
 
     # -- inside --------------------------------------------------------------------------------------

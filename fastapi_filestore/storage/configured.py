@@ -39,6 +39,8 @@ async def configured_backends(
                 WORKERS.refuse_forked(backend=backend.key)
         _choose_default(settings, registry)
         upload_memory.limit = settings.upload_memory
+        stack.callback(setattr, registry, "url_seconds", registry.url_seconds)
+        registry.url_seconds = settings.url_expiry
         if signer := _signer(settings, base_url):
             stack.callback(setattr, registry, "signer", registry.signer)
             registry.signer = signer

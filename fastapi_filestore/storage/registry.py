@@ -14,15 +14,21 @@ from fastapi_filestore.storage.backend import PlacedObjects, SignedURL, StorageB
 from fastapi_filestore.storage.signing import Method, UrlSigner
 
 DEFAULT_KEY = "default"
+URL_SECONDS = 3600
+"""How long a signed URL lives unless settings or the caller say otherwise."""
 
 
 class StorageRegistry:
-    """Backends by key, the default among them, and the signer for those that can't presign."""
+    """Backends by key, the default among them, and the signer for those that can't presign.
+
+    `url_seconds` is how long a signed URL lives where the caller does not say: FILESTORE_URL_EXPIRY inside a lifespan.
+    """
 
     def __init__(self) -> None:
         self._backends: dict[str, StorageBackend] = {}
         self._default: str | None = None
         self.signer: UrlSigner | None = None
+        self.url_seconds = URL_SECONDS
 
     def register_backend(self, backend: StorageBackend, *, replace: bool = False, default: bool = False) -> None:
         """Make a backend known by its key.

@@ -26,6 +26,8 @@ from fastapi_filestore import (
     StoredObject,
     storages,
 )
+from fastapi_filestore.storage.signing import UrlSigner
+from fastapi_filestore.testing import FrozenClock
 from tests.servers.seaweedfs import SeaweedFS
 from tests.web.models import Album, Document, Pair, Plain
 from tests.web.site import SIGNING_KEY
@@ -139,6 +141,22 @@ async def test_backends_registered_by_hand_stay() -> None:
         assert [each.key for each in registry] == ["mine"]
 
     assert [each.key for each in registry] == ["mine"]
+
+
+async def test_signed_urls_live_as_long_as_settings_say() -> None:
+    """FILESTORE_URL_EXPIRY holds for `url`, `sign_async` and `signed_url_async`, until the application ends."""
+    registry, clock = StorageRegistry(), FrozenClock()
+    given: dict[str, Any] = settings(a=memory()) | {"signing_keys": [SIGNING_KEY], "url_expiry": 77}
+    async with Filestore(settings=FilestoreSettings(**given), registry=registry).lifespan(FastAPI()):
+        signer = registry.signer = UrlSigner([SIGNING_KEY], base_url="", clock=clock)
+        file = await FileObject("a", content=b"x", registry=registry).save_async()
+        urls = [file.url, await file.sign_async(), file.sign(), (await file.signed_url_async()).url]
+        own = await file.sign_async(expires_in=5)
+
+        assert [signer.verify(str(url), method="GET").expires for url in urls] == [int(clock.now) + 77] * 4
+        assert signer.verify(own, method="GET").expires == int(clock.now) + 5
+
+    assert registry.url_seconds == 3600
 
 
 async def test_the_signer_lives_as_long_as_the_application() -> None:

@@ -26,7 +26,6 @@ REMEDIES = {
     "missing": STORE_URL_REMEDY,
     "path_not_directory": "there is no such folder; give the path of one that the process can see",
     "string_type": "use text",
-    "too_short": "use {min_length} characters or more",
     "value_error": "{error}",
 }
 """What to do, by the type of pydantic's error; other types keep pydantic's own words."""

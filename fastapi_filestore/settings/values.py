@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.settings.signing_keys import problem_of_key
 from fastapi_filestore.settings.size import SIZE_REMEDY, parse_size
 
 S3_SCHEMES = ("s3", "s3a")
@@ -70,6 +71,12 @@ def _json_object(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _strong_key(key: SecretStr) -> SecretStr:
+    if problem := problem_of_key(key.get_secret_value()):
+        raise ValueError(problem)
+    return key
+
+
 def _seconds(value: object) -> object:
     try:
         return timedelta(seconds=float(value)) if isinstance(value, str | int | float) else value
@@ -118,5 +125,5 @@ ExistingFile = Annotated[str, AfterValidator(_existing_file)]
 JSONSecret = Annotated[SecretStr, AfterValidator(_json_object)]
 Seconds = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_positive)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
-SigningKey = Annotated[SecretStr, Field(min_length=32)]
+SigningKey = Annotated[SecretStr, AfterValidator(_strong_key)]
 SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_listed)]

@@ -12,15 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Literal, cast
+from typing import Literal
 
 from fastapi_filestore.errors import ConfigurationError, InvalidSignatureError
+from fastapi_filestore.settings.signing_keys import KEY_REMEDY, problem_of_key
 from fastapi_filestore.storage.backend import SignedURL
 
 Method = Literal["GET", "PUT"]
 MAC_BYTES = sha256().digest_size
-MIN_KEY_CHARACTERS = 32
-"""A key shorter than the MAC would be the easier thing to guess (RFC 2104, section 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,10 @@ class SignedClaims:
     max_size: int | None = None
 
 
+_TYPES = {"backend": str, "path": str, "expires": int, "content_type": str, "filename": str, "max_size": int}
+_REQUIRED = frozenset({"backend", "path", "expires"})
+
+
 @dataclass(frozen=True, slots=True)
 class UrlSigner:
     """Makes and checks the application's signed URLs: the first key signs, every key verifies.
@@ -50,11 +53,9 @@ class UrlSigner:
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
-        if not self.keys or any(len(key) < MIN_KEY_CHARACTERS for key in self.keys):
-            raise ConfigurationError(
-                f"Signing keys need at least {MIN_KEY_CHARACTERS} characters each: make one with "
-                "`python -c 'import secrets; print(secrets.token_urlsafe(32))'`."
-            )
+        problems = [problem_of_key(key) for key in self.keys] or [f"there is none; {KEY_REMEDY}"]
+        if problem := next(filter(None, problems), None):
+            raise ConfigurationError(f"A signing key can't be used: {problem}.")
 
     def sign(
         self,
@@ -86,10 +87,21 @@ class UrlSigner:
         matches = [hmac.compare_digest(_mac(key, method, payload), mac) for key in self.keys]
         if not any(matches):
             raise InvalidSignatureError
-        claims = SignedClaims(**cast("dict[str, str]", json.loads(payload)))  # type: ignore[arg-type]
-        if claims.expires <= self.clock():
+        claims = _claims_in(payload)
+        if claims is None or claims.expires <= self.clock():
             raise InvalidSignatureError
         return claims
+
+
+def _claims_in(payload: bytes) -> SignedClaims | None:
+    """Return the claims of a payload; None if another version of the library, or another program, wrote others."""
+    try:
+        said = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or not _REQUIRED <= said.keys() <= _TYPES.keys():
+        return None
+    return SignedClaims(**said) if all(type(value) is _TYPES[name] for name, value in said.items()) else None
 
 
 def _mac(key: str, method: str, payload: bytes) -> bytes:

@@ -14,6 +14,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.client_digests import client_digests
 from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
+from fastapi_filestore.storage.keys import can_be_held
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method, SignedClaims
 from fastapi_filestore.web.bodies import limited_body
@@ -81,7 +82,11 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int], downlo
 def _claims(registry: StorageRegistry, token: str, *, method: Method) -> SignedClaims:
     if registry.signer is None:
         raise InvalidSignatureError
-    return registry.signer.verify(token, method=method)
+    claims = registry.signer.verify(token, method=method)
+    # It was right once: backends go, and another version may have signed what this one would not.
+    if claims.backend not in registry or not can_be_held(claims.path):
+        raise InvalidSignatureError
+    return claims
 
 
 async def _file(registry: StorageRegistry, token: str, *, method: Method) -> FileObject:

@@ -82,7 +82,7 @@ async def test_a_url_that_was_set(client: httpx.AsyncClient, file: FileObject) -
 
 async def test_a_signed_url(client: httpx.AsyncClient, file: FileObject, registry: StorageRegistry) -> None:
     """With a signing key the URL is a signed one that reads this object."""
-    registry.signer = UrlSigner(["k" * 32], base_url="/filestore/")
+    registry.signer = UrlSigner(["a-signing-key-that-is-long-enough-for-all"], base_url="/filestore/")
     url = (await client.get("/file")).json()["file"]["url"]
 
     assert registry.signer.verify(url.removeprefix("/filestore/"), method="GET").path == file.path

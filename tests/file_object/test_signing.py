@@ -22,7 +22,7 @@ BASE = "https://example.com/filestore/"
 @pytest.fixture
 def signer(registry: StorageRegistry) -> UrlSigner:
     """The signer of the registry."""
-    signer = UrlSigner(["k" * 32], base_url=BASE)
+    signer = UrlSigner(["a-signing-key-that-is-long-enough-for-all"], base_url=BASE)
     registry.signer = signer
     return signer
 

@@ -19,7 +19,7 @@ def pending(registry: StorageRegistry, content: bytes = b"hello") -> FileObject:
 
 def test_without_a_loop(registry: StorageRegistry) -> None:
     """Save, read, sign and delete work in plain functions."""
-    registry.signer = UrlSigner(["k" * 32], base_url="/filestore/")
+    registry.signer = UrlSigner(["a-signing-key-that-is-long-enough-for-all"], base_url="/filestore/")
     file = pending(registry).save()
 
     assert file.get_content() == b"hello"

@@ -249,7 +249,7 @@ async def test_signing_without_a_signer(registry: StorageRegistry) -> None:
 
 async def test_signing_with_a_signer(registry: StorageRegistry) -> None:
     """Where the store can't sign, the application does."""
-    registry.signer = UrlSigner(["k" * 32], base_url="/filestore/")
+    registry.signer = UrlSigner(["a-signing-key-that-is-long-enough-for-all"], base_url="/filestore/")
     signed = await registry.sign("images", "a", method="PUT", expires_in=60)
     claims = registry.signer.verify(signed.url.removeprefix("/filestore/"), method="PUT")
 

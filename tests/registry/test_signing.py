@@ -1,5 +1,6 @@
 """The application's own signed URLs: nothing but what was signed is accepted, and every refusal is the same."""
 
+import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from fastapi_filestore.storage.signing import Method, SignedClaims, UrlSigner
 from fastapi_filestore.testing import FrozenClock
 
 BASE = "https://example.com/filestore/"
-KEY, OTHER_KEY = "k" * 32, "o" * 32
+KEY, OTHER_KEY = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -180,13 +181,68 @@ def test_rotation() -> None:
     assert is_refused(old, token_of(both))
 
 
-@pytest.mark.parametrize("keys", [(), ("short",), (KEY, "short"), ("",), "k" * 32])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (),
+        ("short",),
+        (KEY, "short"),
+        ("",),
+        KEY,
+        ("k" * 64,),
+        ("123456789" * 9,),
+        ("change-me-to-your-own-32-characters",),
+    ],
+)
 def test_refused_keys(keys: Any) -> None:
     """No key and keys that could be guessed are refused, with a way to make a good one, and without showing them."""
     with pytest.raises(ConfigurationError, match="token_urlsafe") as caught:
         UrlSigner(keys, base_url=BASE)
 
     assert "short" not in str(caught.value)
+
+
+SAID = {"backend": "local", "path": "a", "expires": 2**40}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        json.dumps({**SAID, "scope": "all"}),
+        json.dumps({**SAID, "expires": "never"}),
+        json.dumps({**SAID, "expires": True}),
+        json.dumps({**SAID, "expires": 1e12}),
+        json.dumps({**SAID, "path": ["a"]}),
+        json.dumps({**SAID, "backend": None}),
+        json.dumps({**SAID, "filename": 1}),
+        json.dumps({**SAID, "max_size": "all"}),
+        json.dumps({"backend": "local", "path": "a"}),
+        json.dumps([SAID]),
+        "1",
+        "",
+        "not JSON",
+        "[" * 100_000,
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_claims_of_others(payload: str, method: Method) -> None:
+    """A good signature of claims that this version does not know, or of wrong types, is refused like a bad one."""
+    signer = make()
+    mac = _mac(KEY, method, payload.encode())
+
+    assert is_refused(signer, f"{_encode(payload.encode())}.{_encode(mac)}", method=method)
+
+
+def test_the_claims_beside_them_are_known() -> None:
+    """What the test above signs is a good signature: of right claims it is verified."""
+    payload = json.dumps(SAID).encode()
+
+    assert make().verify(f"{_encode(payload)}.{_encode(_mac(KEY, 'GET', payload))}", method="GET").path == "a"
+
+
+def _mac(key: str, method: str, payload: bytes) -> bytes:
+    purpose = hmac.digest(key.encode(), b"fastapi-filestore signed url " + method.encode(), "sha256")
+    return hmac.digest(purpose, payload, "sha256")
 
 
 def test_keys_are_not_shown() -> None:

@@ -9,7 +9,7 @@ from fastapi_filestore.errors import SettingsError
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from tests.settings.conftest import Read
 
-KEY, OLD_KEY = "k" * 32, "o" * 40
+KEY, OLD_KEY = "0123456789abcdef" * 2, "fedcba9876543210" * 3
 
 
 def test_nothing_set_is_one_backend_on_local_disk() -> None:

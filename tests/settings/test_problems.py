@@ -17,6 +17,8 @@ SECRETS = [name for name, field in BackendSettings.model_fields.items() if holds
 STORE = "use s3://bucket/, gs://bucket/, az://container/, file:///folder/ or memory://"
 CREDENTIALS = "give credentials in settings of their own; a URL holds none, and no ? or #"
 ENDPOINT = "begin it with https:// or http:// and a host"
+KEY = "make one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
+PLACEHOLDER = "it is the placeholder of an example, which everybody knows"
 
 WRONG = {
     ("PROBE", "perhaps"): " is 'perhaps': use true or false.",
@@ -30,8 +32,15 @@ WRONG = {
     ("PUBLIC_URL", "files.example.com"): f" is 'files.example.com': {ENDPOINT}.",
     ("PUBLIC_URL", "https://me:pw@host"): " is 'https://***@host': leave out user, password, ? and #.",
     ("PUBLIC_URL", "https://host/?a=b"): " is 'https://host/?***': leave out user, password, ? and #.",
-    ("SIGNING_KEYS", "short"): ", entry 1: use 32 characters or more.",
-    ("SIGNING_KEYS", "k" * 32 + ",short"): ", entry 2: use 32 characters or more.",
+    ("SIGNING_KEYS", "short"): f", entry 1: use 32 characters or more; {KEY}.",
+    ("SIGNING_KEYS", "0123456789abcdef" * 2 + ",short"): f", entry 2: use 32 characters or more; {KEY}.",
+    ("SIGNING_KEYS", "k" * 32): f", entry 1: use 10 different characters or more, for fewer can be guessed; {KEY}.",
+    (
+        "SIGNING_KEYS",
+        "123456789" * 9,
+    ): f", entry 1: use 10 different characters or more, for fewer can be guessed; {KEY}.",
+    ("SIGNING_KEYS", "change-me-to-your-own-32-characters"): f", entry 1: {PLACEHOLDER}; {KEY}.",
+    ("SIGNING_KEYS", "CHANGE_ME_CHANGE_ME_CHANGE_ME_NOW_0123"): f", entry 1: {PLACEHOLDER}; {KEY}.",
     ("SIGNING_KEYS", "[short"): ": the JSON list is malformed; quote each key, or separate them by commas only.",
     (
         "SECRETS_DIR",

@@ -245,3 +245,24 @@ async def test_keys_rotate(serve: Serve) -> None:
         await refused(await site.client.get(url))
     async with serve(build=signed) as site:
         await refused(await site.client.get(newer))
+
+
+@pytest.mark.parametrize(
+    ("backend", "path"), [("gone", "a"), ("web", ""), ("web", "../a"), ("web", "a\x00"), ("web", "\ud800")]
+)
+async def test_a_url_of_what_is_not_there_any_more(site: Site, backend: str, path: str) -> None:
+    """A good signature for a backend that was taken away, or a path that no store can hold, is the same 403."""
+    assert storages.signer is not None
+    for method, send in (("GET", site.client.get), ("PUT", site.client.put)):
+        await refused(await send(storages.signer.sign(backend, path, method=method, expires_in=60).url))
+
+
+@pytest.mark.parametrize("content_type", ["nonsense", "text/html\r\nX: y", "ü/ü"])
+async def test_a_url_of_what_is_no_type(site: Site, content_type: str) -> None:
+    """A good signature of a text that is no media type is a problem of the client's."""
+    assert storages.signer is not None
+    url = storages.signer.sign(
+        "web", str((await stored()).path), method="GET", expires_in=60, content_type=content_type
+    )
+
+    problem_in(await site.client.get(url.url), 422, "unsupported-content")

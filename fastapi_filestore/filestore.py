@@ -46,7 +46,7 @@ from fastapi_filestore.web.redaction import redacted_access_log
 from fastapi_filestore.web.resource import resource_of
 from fastapi_filestore.web.router import file_router
 from fastapi_filestore.web.schemas import derive_schemas
-from fastapi_filestore.web.signed import SIGNED_PATH, signed_router
+from fastapi_filestore.web.signed import SIGNED_URL, signed_router
 
 ModelT = TypeVar("ModelT")
 ServiceT = TypeVar("ServiceT", bound=FileService[Any])
@@ -131,7 +131,7 @@ class Filestore:
     @asynccontextmanager
     async def backends(self) -> AsyncIterator[None]:
         """Register the settings' backends while the block runs: what a script needs of the lifespan."""
-        base_url = self.settings.public_url + SIGNED_PATH
+        base_url = self.settings.public_url + SIGNED_URL
         async with configured_backends(self.settings, self.registry, base_url=base_url):
             yield
 

@@ -1,7 +1,8 @@
 """Signed URLs of the application's own route, for stores that can't presign: everything decided is inside the MAC.
 
-A token is `base64url(claims) "." base64url(HMAC-SHA256)`. The key of the MAC is derived from the signing key and the
-method, so a token that reads can never write (RFC 5869 does the same with its `info`).
+A token is `base64url(claims) "." base64url(HMAC-SHA256)`. The key of the MAC is derived from the signing key, the
+method and the form of the URL (RFC 5869 does the same with its `info`). So a token that reads can never write, and one
+of the first form, which was part of the path and may be in logs and traces, is good for nothing.
 """
 
 import hmac
@@ -105,7 +106,7 @@ def _claims_in(payload: bytes) -> SignedClaims | None:
 
 
 def _mac(key: str, method: str, payload: bytes) -> bytes:
-    purpose_key = hmac.digest(key.encode(), b"fastapi-filestore signed url " + method.encode(), "sha256")
+    purpose_key = hmac.digest(key.encode(), b"fastapi-filestore signed url 2 " + method.encode(), "sha256")
     return hmac.digest(purpose_key, payload, "sha256")
 
 

@@ -10,7 +10,8 @@ from fastapi_filestore.web.signed import SIGNED_PATH
 ACCESS_LOG = "uvicorn.access"
 """Where uvicorn, also under gunicorn, writes the path of each request."""
 
-_TOKEN = re.compile(rf"({SIGNED_PATH})[^\s?#]+")
+_TOKEN = re.compile(rf"({SIGNED_PATH}[/?])[^\s#\"']+|([?&]sig=)[^\s&#\"']+")
+"""Whatever follows the route, however a client spells it, and a `sig` elsewhere: a store's own URL may have one."""
 
 
 class RedactSignedURLs(logging.Filter):
@@ -25,7 +26,7 @@ class RedactSignedURLs(logging.Filter):
 
 
 def _redacted(value: object) -> object:
-    return _TOKEN.sub(r"\1[redacted]", value) if isinstance(value, str) else value
+    return _TOKEN.sub(r"\1\2[redacted]", value) if isinstance(value, str) else value
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """The route that honours the application's own signed URLs, for stores that can't presign: local disk and memory."""
 
 from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from fastapi_filestore.errors import (
     InvalidSignatureError,
@@ -25,8 +26,12 @@ from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Download
 from fastapi_filestore.web.uploads import refuse_fragments
 
-SIGNED_PATH = "/filestore/"
-"""Where the route lives; a signed URL is this and a token."""
+SIGNED_PATH = "/filestore"
+"""Where the route lives."""
+SIGNED_URL = f"{SIGNED_PATH}?sig="
+"""A signed URL is this and a token: what traces requests, as FastAPI does, hides a `sig` in the query, and no path."""
+
+Token = Annotated[str, Query(alias="sig", description="The token of the signed URL.")]
 
 
 def signed_router(registry: StorageRegistry, max_size: Callable[[], int], download: Download) -> APIRouter:
@@ -34,32 +39,32 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int], downlo
     router = APIRouter(route_class=ProblemRoute, tags=["signed URLs"])
 
     @router.get(
-        f"{SIGNED_PATH}{{token}}",
+        SIGNED_PATH,
         response_class=Response,
         summary="Download with a signed URL",
         responses={**FILE_RESPONSES, **problems(403, 404, 412, 416, 422)},
     )
-    async def signed_download(request: Request, token: str) -> Response:
+    async def signed_download(request: Request, token: Token = "") -> Response:
         return await download(request, await _file(registry, token, method="GET"))
 
     @router.head(
-        f"{SIGNED_PATH}{{token}}",
+        SIGNED_PATH,
         response_class=Response,
         summary="Read the headers of a signed download",
         responses={**HEAD_RESPONSES, **problems(403, 404, 412, 422)},
     )
-    async def signed_download_head(request: Request, token: str) -> Response:
+    async def signed_download_head(request: Request, token: Token = "") -> Response:
         return await download(request, await _file(registry, token, method="GET"))
 
     @router.put(
-        f"{SIGNED_PATH}{{token}}",
+        SIGNED_PATH,
         status_code=201,
         response_class=Response,
         summary="Store the body with a signed URL",
         responses={201: STORED, **problems(400, 403, 409, 411, 412, 413, 415, 422)},
         openapi_extra=raw_request(),
     )
-    async def signed_upload(token: str, request: Request) -> Response:
+    async def signed_upload(request: Request, token: Token = "") -> Response:
         claims = _claims(registry, token, method="PUT")
         _check_type(request, claims)
         said = combined(request.headers)

@@ -241,7 +241,7 @@ def test_the_claims_beside_them_are_known() -> None:
 
 
 def _mac(key: str, method: str, payload: bytes) -> bytes:
-    purpose = hmac.digest(key.encode(), b"fastapi-filestore signed url " + method.encode(), "sha256")
+    purpose = hmac.digest(key.encode(), b"fastapi-filestore signed url 2 " + method.encode(), "sha256")
     return hmac.digest(purpose, payload, "sha256")
 
 

@@ -33,7 +33,7 @@ def urls(server: Server) -> dict[str, str]:
         "missing file": f"{server.url}/tickets/{MISSING}/file",
         "invalid key": f"{server.url}/tickets/nonsense",
         "invalid cursor": f"{server.url}/tickets/?after=nonsense",
-        "invalid signature": f"{server.url}/filestore/nonsense",
+        "invalid signature": f"{server.url}/filestore?sig=nonsense",
     }
     for each in (text, empty, urls["picture"], urls["attachment"]):
         _let_time_pass(server, each)

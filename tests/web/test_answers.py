@@ -170,7 +170,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any]]] = {
         "/by-hand",
         {"content": b"a", "headers": {"Content-Type": "text/plain", "Content-MD5": "1B2M2Y8AsgTpgAmY7PhCfg=="}},
     ),
-    "invalid-signature": ("GET", "/filestore/forged.token", {}),
+    "invalid-signature": ("GET", "/filestore?sig=forged.token", {}),
     "row-not-found": ("GET", "/documents/999", {}),
     "row-conflict": ("POST", "/documents/", {"files": {"file": b"a"}, "data": {"title": "{title}"}}),
     "precondition-failed": ("GET", "{document}/file", {"headers": {"If-Match": '"another"'}}),
@@ -268,7 +268,7 @@ REFUSED = [
     pytest.param("/documents/", 413, id="too large"),
     pytest.param("/private/", 401, id="nobody"),
     pytest.param("/by-hand", 413, id="by hand"),
-    pytest.param("/filestore/forged.token", 403, id="signed"),
+    pytest.param("/filestore?sig=forged.token", 403, id="signed"),
 ]
 
 
@@ -342,7 +342,7 @@ def test_who_asks_before_sending_is_answered_instead(server: Running, path: str,
 @pytest.mark.parametrize("length", [0, 1, 1000])
 @pytest.mark.parametrize(
     ("path", "content_type", "status"),
-    [("/private/", FORM, 401), ("/by-hand", "image/png", 415), ("/filestore/forged.token", FORM, 403)],
+    [("/private/", FORM, 401), ("/by-hand", "image/png", 415), ("/filestore?sig=forged.token", FORM, 403)],
 )
 def test_who_asks_before_sending_little_is_answered_for_good(
     server: Running, path: str, content_type: str, status: int, length: int

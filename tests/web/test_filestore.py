@@ -165,7 +165,7 @@ async def test_the_signer_lives_as_long_as_the_application() -> None:
     given: dict[str, Any] = settings(a=memory()) | {"signing_keys": [SIGNING_KEY], "public_url": "https://f.example"}
     async with Filestore(settings=FilestoreSettings(**given), registry=registry).lifespan(FastAPI()):
         assert registry.signer is not None
-        assert registry.signer.base_url == "https://f.example/filestore/"
+        assert registry.signer.base_url == "https://f.example/filestore?sig="
 
     assert registry.signer is None
 

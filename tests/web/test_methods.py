@@ -13,7 +13,7 @@ ALLOWED = {
     "/documents/upload-url": "GET, HEAD, POST, PATCH, DELETE",  # a key, too
     "/documents/1": "GET, HEAD, PATCH, DELETE",
     "/documents/1/file": "GET, HEAD, PUT",
-    "/filestore/token": "GET, HEAD, PUT",
+    "/filestore": "GET, HEAD, PUT",
 }
 
 

@@ -192,8 +192,9 @@ class Filestore:
         content_types: Sequence[str] = (),
         sniff: bool = False,
         validators: Sequence[AnyValidator] = (),
+        upload_url: bool = False,
     ) -> APIRouter:
-        """Return a new router for a model: upload, list, read, download, replace, change, delete, upload URL.
+        """Return a new router for a model: upload, list, read, download, replace, change, delete.
 
         Args:
             model: A mapped class with a `StoredObject` column of one file.
@@ -213,6 +214,8 @@ class Filestore:
             content_types: What a file may be, as for `upload`.
             sniff: Whether types must agree, as for `upload`.
             validators: Who may refuse a file, as for `upload`.
+            upload_url: Add `POST /upload-url`, which signs a URL that a client can store a file at by itself. The row
+                that takes what was stored there is yours to write.
         """
         self._know(model)
         if service is not None and (scope is not None or defaults):
@@ -230,7 +233,7 @@ class Filestore:
             reserved=reserved,
             rules=file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators),
         )
-        return file_router(resource, provider, dependencies=dependencies)
+        return file_router(resource, provider, dependencies=dependencies, upload_url=upload_url)
 
     def upload(
         self,

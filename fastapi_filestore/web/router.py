@@ -49,7 +49,11 @@ class UploadURL(BaseModel):
 
 
 def file_router(
-    resource: Resource[ModelT], provider: Provider, *, dependencies: Sequence[Dependency] = ()
+    resource: Resource[ModelT],
+    provider: Provider,
+    *,
+    dependencies: Sequence[Dependency] = (),
+    upload_url: bool = False,
 ) -> APIRouter:
     """Build the routes of one model.
 
@@ -57,10 +61,12 @@ def file_router(
         resource: The model and how it is shown.
         provider: The dependency that gives the model's service.
         dependencies: What must hold before a byte of the body is read: authorization, rate limits.
+        upload_url: Add the route that signs upload URLs.
     """
     router = APIRouter(route_class=ProblemRoute, dependencies=list(dependencies), tags=[resource.name])
     _add_collection(router, resource, provider)
-    _add_upload_url(router, resource, provider)
+    if upload_url:
+        _add_upload_url(router, resource, provider)
     _add_row(router, resource, provider)
     _add_file(router, resource, provider)
     return router

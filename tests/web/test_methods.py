@@ -19,14 +19,14 @@ ALLOWED = {
 
 def included(app: FastAPI, files: Filestore) -> None:
     """Mount the documents and the signed URLs."""
-    app.include_router(files.router(Document), prefix="/documents")
+    app.include_router(files.router(Document, upload_url=True), prefix="/documents")
     app.include_router(files.signed_router())
 
 
 def nested(app: FastAPI, files: Filestore) -> None:
     """Mount them by way of another router."""
     router = APIRouter()
-    router.include_router(files.router(Document))
+    router.include_router(files.router(Document, upload_url=True))
     app.include_router(router, prefix="/documents")
     app.include_router(files.signed_router())
 

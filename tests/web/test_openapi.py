@@ -19,10 +19,10 @@ from tests.web.test_filestore import nothing
 def app() -> FastAPI:
     """An application with everything, one model twice."""
     files, app = Filestore(nothing), FastAPI(title="All", version="1")
-    app.include_router(files.router(Document), prefix="/documents")
-    app.include_router(files.router(Document), prefix="/papers")
-    app.include_router(files.router(Ticket), prefix="/tickets")
-    app.include_router(files.router(Album, field="cover"), prefix="/albums")
+    app.include_router(files.router(Document, upload_url=True), prefix="/documents")
+    app.include_router(files.router(Document, upload_url=True), prefix="/papers")
+    app.include_router(files.router(Ticket, upload_url=True), prefix="/tickets")
+    app.include_router(files.router(Album, field="cover", upload_url=True), prefix="/albums")
     app.include_router(files.signed_router())
     return app
 
@@ -163,7 +163,9 @@ async def test_models_of_ones_own_take_the_place_of_derived_ones(serve: Serve) -
     """`read=`, `create=` and `update=` are used in requests, responses and the document."""
 
     def build(app: FastAPI, files: Filestore) -> None:
-        app.include_router(files.router(Document, read=Brief, create=Titled, update=Titled), prefix="/documents")
+        app.include_router(
+            files.router(Document, read=Brief, create=Titled, update=Titled, upload_url=True), prefix="/documents"
+        )
 
     async with serve(build=build) as site:
         created = await site.upload(title="long enough")

@@ -47,9 +47,11 @@ class TeamPapers(FileService[Paper]):
 def papers(app: FastAPI, files: Filestore) -> None:
     """Mount papers by owner and by team, and routes written by hand."""
     get_own_papers = files.service(Paper, scope=own_papers, defaults={"owner": current_user})
-    app.include_router(files.router(Paper, scope=own_papers, defaults={"owner": current_user}), prefix="/papers")
+    app.include_router(
+        files.router(Paper, scope=own_papers, defaults={"owner": current_user}, upload_url=True), prefix="/papers"
+    )
     get_team_papers = files.service(TeamPapers, scope=team_papers, defaults={"owner": current_user})
-    app.include_router(files.router(Paper, service=get_team_papers), prefix="/team-papers")
+    app.include_router(files.router(Paper, service=get_team_papers, upload_url=True), prefix="/team-papers")
 
     @app.get("/by-hand/{identity}")
     async def read(identity: int, service: Annotated[FileService[Paper], Depends(get_own_papers)]) -> str:
@@ -124,7 +126,7 @@ async def send(site: Site, verb: tuple[str, str], identity: int, user: str | Non
 
 def test_the_matrix_has_every_verb() -> None:
     """A verb that is added to the router is one that these tests send, and whose scope runs."""
-    router = Filestore(nothing).router(Paper, scope=own_papers, defaults={"owner": current_user})
+    router = Filestore(nothing).router(Paper, scope=own_papers, defaults={"owner": current_user}, upload_url=True)
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
 
     assert len(routes) == len(router.routes)
@@ -402,7 +404,7 @@ async def test_a_subclass_cannot_drop_the_scope(serve: Serve, caplog: pytest.Log
 
     def build(app: FastAPI, files: Filestore) -> None:
         provider = files.service(Forgetful, scope=own_papers)
-        app.include_router(files.router(Paper, service=provider), prefix="/papers")
+        app.include_router(files.router(Paper, service=provider, upload_url=True), prefix="/papers")
 
     async with serve(build=build) as site:
         problem_in(await site.client.get("/papers/", headers=as_user("ann")), 500, "store-error")

@@ -20,8 +20,7 @@ from tests.servers.seaweedfs import SeaweedFS
 from tests.storage.stores import QUICK_RETRIES
 from tests.web.conftest import Serve
 from tests.web.models import Document
-from tests.web.site import SIGNING_KEY, Site, problem_in
-from tests.web.test_signed import signed
+from tests.web.site import SIGNING_KEY, Site, documents, problem_in
 
 
 class Base(DeclarativeBase):
@@ -37,13 +36,21 @@ class Photo(Base):
     file: Mapped[FileObject] = mapped_column(StoredObject(backend="web", max_size=700, content_types=["image/*"]))
 
 
+def signed(app: FastAPI, files: Filestore) -> None:
+    """Mount the documents with upload URLs, and the route of signed URLs."""
+    app.include_router(files.router(Document, upload_url=True), prefix="/documents")
+    app.include_router(files.signed_router())
+
+
 def ruled(app: FastAPI, files: Filestore) -> None:
     """Mount routers whose files have rules: of their columns, of their own, of both."""
-    app.include_router(files.router(Photo), prefix="/column")
-    app.include_router(files.router(Photo, max_size=500, content_types=["*/*"]), prefix="/both")
-    app.include_router(files.router(Photo, max_size=900), prefix="/wider")
-    app.include_router(files.router(Document, max_size=600, content_types=["image/*"], sniff=True), prefix="/sniffing")
-    app.include_router(files.router(Document, max_size=5000), prefix="/documents")
+    app.include_router(files.router(Photo, upload_url=True), prefix="/column")
+    app.include_router(files.router(Photo, max_size=500, content_types=["*/*"], upload_url=True), prefix="/both")
+    app.include_router(files.router(Photo, max_size=900, upload_url=True), prefix="/wider")
+    app.include_router(
+        files.router(Document, max_size=600, content_types=["image/*"], sniff=True, upload_url=True), prefix="/sniffing"
+    )
+    app.include_router(files.router(Document, max_size=5000, upload_url=True), prefix="/documents")
     app.include_router(files.signed_router())
 
 
@@ -82,9 +89,16 @@ async def test_a_confirmed_file_goes_into_a_row(site: Site) -> None:
     await site.check()
 
 
+async def test_upload_urls_are_there_if_asked_for(serve: Serve) -> None:
+    """A router signs uploads only with `upload_url=True`."""
+    async with serve(build=documents, signing_keys=[SIGNING_KEY]) as site:
+        assert (await site.client.post("/documents/upload-url", params={"filename": "a"})).status_code == 405
+        assert not any("upload-url" in path for path in site.app.openapi()["paths"])
+
+
 async def test_an_upload_url_needs_a_signing_key(serve: Serve) -> None:
     """Without one, a store that can't presign is a 501 that says so."""
-    async with serve() as site:
+    async with serve(build=signed) as site:
         response = await site.client.post("/documents/upload-url", params={"filename": "a"})
 
         assert "signed URLs" in problem_in(response, 501, "signing-unavailable")["detail"]

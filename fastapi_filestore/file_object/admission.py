@@ -3,13 +3,15 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.errors import FilestoreError, UploadTooLargeError
 from fastapi_filestore.file_object.validators import validate_object
 from fastapi_filestore.intake.digest import DigestingStream
+from fastapi_filestore.intake.media_types import says_nothing
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.sniffing import sniff
 from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.intake.validators import HEAD_BYTES, Candidate
+from fastapi_filestore.storage.backend import ObjectInfo
 from fastapi_filestore.storage.cleanup import finish
 
 if TYPE_CHECKING:
@@ -35,9 +37,10 @@ async def _judge_head(file: "FileObject", head: bytes) -> None:
     file.content_type = candidate.known_type
 
 
-def _candidate(file: "FileObject", sniffed: str | None) -> Candidate:
-    kept = file.rules.kept_type(file.content_type, file.filename, sniffed)
-    return Candidate(file.filename, file.content_type, sniffed, kept)
+def _candidate(file: "FileObject", sniffed: str | None, declared: str | None = None) -> Candidate:
+    declared = declared or file.content_type
+    kept = file.rules.kept_type(declared, file.filename, sniffed)
+    return Candidate(file.filename, declared, sniffed, kept)
 
 
 async def admit_object(file: "FileObject", stream: Upload | DigestingStream) -> None:
@@ -55,6 +58,17 @@ async def admit_object(file: "FileObject", stream: Upload | DigestingStream) -> 
 
 def _own_rules(stream: Upload | DigestingStream) -> FileRules:
     return stream.rules if isinstance(stream, Upload) else NO_RULES
+
+
+def admit_upload(file: "FileObject", info: ObjectInfo) -> None:
+    """Let the rules judge what a store says of an object that a client stored by itself: its size, and its type."""
+    limits = (file.rules.max_size, file.upload_limit, file.registry.max_upload_size)
+    limit = min((each for each in limits if each is not None), default=None)
+    if limit is not None and info.size > limit:
+        raise UploadTooLargeError("file", limit=limit, actual=info.size)
+    # A client that holds a store's own URL may have sent another type than it was signed for.
+    if not says_nothing(info.content_type):
+        file.rules.check_declared(_candidate(file, None, info.content_type))
 
 
 async def admit_stored(file: "FileObject") -> None:

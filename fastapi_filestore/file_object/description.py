@@ -21,6 +21,7 @@ from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.content import Content
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.storage.turns import Turn
+from fastapi_filestore.storage.upload_paths import is_upload_path
 
 Location: TypeAlias = tuple[str | None, str]
 """Backend key and object key."""
@@ -71,6 +72,7 @@ class FileDescription:
         "_metadata",
         "_path",
         "_registry",
+        "_upload",
         "_url",
         "admitted_by",
         "checksum",
@@ -83,6 +85,7 @@ class FileDescription:
         "state",
         "unit",
         "unreadable",
+        "upload_limit",
         "version_id",
     )
 
@@ -129,6 +132,8 @@ class FileDescription:
         self._content = None if content is None else chosen_content(content)
         self.saving: Turn | None = None
         self._url: str | None = None
+        self._upload: str | None = None
+        self.upload_limit: int | None = None
         self.rules = NO_RULES
         self.admitted_by: FileRules | None = None
         self._forget()
@@ -221,6 +226,25 @@ class FileDescription:
             raise self.unreadable.error()
 
     @property
+    def is_upload(self) -> bool:
+        """Whether it is what a client stores by an upload URL, and may overwrite: no row takes it, but a copy of it."""
+        return self.path is not None and self._content is None and is_upload_path(self.path)
+
+    @property
+    def promoted_from(self) -> Location | None:
+        """Where a client stored by an upload URL what this is a copy of, until a committed row has the copy."""
+        return None if self._upload is None else (self.backend, self._upload)
+
+    def refuse_upload(self) -> None:
+        """Raise `PendingContentError` if a row would have what a client may still overwrite."""
+        if self.is_upload:
+            raise PendingContentError(
+                f"{self.filename!r} can't be written to a row: it is where a client stored it by an upload URL and can "
+                "overwrite it. First `await file.confirm_async()`, which copies it to a path of its own, or give it to "
+                "a FileService, which does so before its transaction."
+            )
+
+    @property
     def is_admitted(self) -> bool:
         """Whether its bytes are stored, and are what the column that it is in, or on its way to, asks for."""
         return self.is_stored and (self.rules.is_empty or self.admitted_by is self.rules)
@@ -239,7 +263,7 @@ class FileDescription:
     @property
     def destination(self) -> Location | None:
         """Where its bytes are or are on their way to, if that is known."""
-        path = self.path or self._key
+        path = self._key or self.path
         return None if path is None else (self.backend, path)
 
     @property
@@ -273,16 +297,22 @@ class FileDescription:
     def become_new(self, path: str) -> None:
         """Describe an object of its own that is about to be stored at a generated key."""
         self._path, self.state, self.fresh = path, FileState.RESERVED, True
-        self._chosen_path = self._content = self._url = self.claim = None
+        self._chosen_path = self._content = self._url = self._upload = self.claim = None
 
     def settle(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
         self._claim_ends.append(True)  # its copies see it
-        self.fresh, self._content, self.unit = False, None, None
+        self.fresh, self._content, self._upload, self.unit = False, None, None, None
 
     def undo(self) -> None:
-        """Note that the bytes are deleted since no row came to point to them; content that can be stored again is."""
-        if self._content is None:
+        """Note that the bytes are deleted since no row came to point to them; content that can be stored again is.
+
+        What was copied from where a client stored it is to be confirmed again.
+        """
+        if self._upload is not None:
+            self.state, self._path, self._upload = FileState.RESERVED, self._upload, None
+            self._forget()
+        elif self._content is None:
             self.state = FileState.GONE
         else:
             self.state, self._path = FileState.PENDING, self._chosen_path
@@ -341,6 +371,7 @@ class FileDescription:
         self._registry, self.rules = storages, NO_RULES
         self._content = self.saving = self.claim = self.admitted_by = self.unit = None
         self.fresh, self.unreadable = False, None
+        self._upload = self.upload_limit = None
         for name, value in state.items():
             setattr(self, name, value)
 

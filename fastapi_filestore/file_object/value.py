@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import aclosing, suppress
 from copy import copy
 from functools import partial
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from fastapi_filestore.errors import (
     FilestoreError,
@@ -14,7 +14,7 @@ from fastapi_filestore.errors import (
     StorageError,
     UnsupportedContentError,
 )
-from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored
+from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored, admit_upload
 from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.intake.choice import chosen_content
 from fastapi_filestore.intake.disposition import disposition_of
@@ -26,6 +26,9 @@ from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader
 from fastapi_filestore.storage.keys import can_be_held, generate_key
 from fastapi_filestore.storage.turns import one_at_a_time
+from fastapi_filestore.storage.upload_paths import generate_upload_path, is_upload_path, refuse_uploads
+
+T = TypeVar("T")
 
 
 class FileObject(FileDescription):
@@ -83,8 +86,17 @@ class FileObject(FileDescription):
             if data is not None:
                 self._offer(data)
             if not self.is_stored:
-                await (self._store_new(put) if self.path is None else put(self.path, if_absent=True))
+                await self._store(put)
         return self
+
+    async def _store(self, put: "Callable[..., Awaitable[None]]") -> None:
+        if self._chosen_path is not None:
+            refuse_uploads(self._chosen_path)
+        # What the application stores itself goes where no client has a signature for.
+        if self.path is None or is_upload_path(self.path):
+            await self._store_new(put)
+        else:
+            await put(self.path, if_absent=True)
 
     async def _store_new(self, put: Callable[[str], Awaitable[None]]) -> None:
         self._key = self._key or generate_key()
@@ -121,9 +133,9 @@ class FileObject(FileDescription):
         self.checksum, self.fresh = stream.hexdigest, True
         await admit_object(self, stream)
 
-    async def _or_undone(self, path: str, storing: Awaitable[object]) -> None:
+    async def _or_undone(self, path: str, storing: Awaitable[T]) -> T:
         try:
-            await storing
+            return await storing
         except (asyncio.CancelledError, StorageError):
             # The store may have it all the same. Nobody else can have used the key, so it is safe to delete.
             with suppress(FilestoreError):
@@ -170,18 +182,52 @@ class FileObject(FileDescription):
 
     @noted
     async def confirm_async(self) -> Self:
-        """Fill in what the store says of bytes that somebody else stored, with an upload URL; store own content.
+        """Fill in what the store says of bytes that somebody else stored; store own content.
 
-        The bytes outlast a power cut then, and a row may point to them.
+        The bytes outlast a power cut then, and a row may point to them. What a client stored with an upload URL it may
+        overwrite: it is copied to a path of its own, the file's from then on, and judged there.
 
         Raises:
             ObjectNotFoundError: Nobody stored them.
+            UploadError: They are not what the column asks for, or more than the URL was signed for; no copy is left.
         """
+        if self.is_upload:
+            async with one_at_a_time(self):
+                if self.is_upload:
+                    await self._promote(str(self.path))
+            return self
         if self.state is FileState.RESERVED and self.path is not None and self._content is None:
             backend = self.backend_in_use()
             if isinstance(backend, SettledObjects):
                 await backend.settle(self.path)
         return await self.look_async()
+
+    async def _promote(self, upload: str) -> None:
+        """Copy what a client stored to a path that nobody has a signature for, and judge the copy."""
+        self._key = path = self._key or generate_key()
+        try:
+            admit_upload(self, await self.backend_in_use().head(upload))
+            copied = await self._or_undone(path, self._copied(upload, path))
+            self._record(copied)
+            self._chosen_path, self._upload, self.fresh = None, upload, True
+            await self._admit_copy(copied)
+        finally:
+            self._key = None
+
+    async def _copied(self, source: str, target: str) -> ObjectInfo:
+        backend = self.backend_in_use()
+        await backend.copy(source, target)
+        return await backend.head(target)
+
+    async def _admit_copy(self, copied: ObjectInfo) -> None:
+        try:
+            admit_upload(self, copied)
+            await self.admit_async()
+        except BaseException:
+            with suppress(FilestoreError):
+                await finish(self.delete_async())
+            self.undo()
+            raise
 
     @noted
     async def look_async(self) -> Self:
@@ -275,32 +321,38 @@ class FileObject(FileDescription):
 
         It lives for FILESTORE_URL_EXPIRY seconds if that is None.
 
-        An upload of more than `max_size` bytes is refused with a URL of the application's; a store's own takes it, and
-        the column refuses it when it comes into a row.
+        What a client stores goes to a path below `.filestore-uploads`, and comes into a row as a copy. One of more than
+        `max_size` bytes is refused by a URL of the application's; a store's own takes it, and `confirm_async` or the
+        column refuses it.
+
+        A download is of the file's type and disposition, whatever is stored with the object.
 
         Raises:
             PendingContentError: To download a file that is not stored, or to upload to one that is.
-            SigningUnavailableError: The backend can't sign and no signing key is configured.
+            ConfigurationError: To upload to a path of one's own.
+            SigningUnavailableError: The backend can't sign, or can't be held to the type and disposition of a download,
+                and no signing key is configured.
         """
-        path = self._writable_path() if method == "PUT" else self._stored_path("signed")
+        seconds = self._registry.url_seconds if expires_in is None else expires_in
+        path = self._writable_path(seconds) if method == "PUT" else self._stored_path("signed")
         signed = await self._registry.sign(
             self.backend_in_use().key,
             path,
             method=method,
-            expires_in=self._registry.url_seconds if expires_in is None else expires_in,
+            expires_in=seconds,
             content_type=self.content_type,
             filename=self.filename,
             max_size=max_size,
         )
         if method == "PUT":
-            self._path, self.state = path, FileState.RESERVED
+            self._path, self.state, self.upload_limit = path, FileState.RESERVED, max_size
         return signed
 
-    def _writable_path(self) -> str:
+    def _writable_path(self, expires_in: int) -> str:
         self.refuse_unreadable()
         if self.state in {FileState.STORED, FileState.GONE}:
             raise PendingContentError(f"{self.filename!r} can't be uploaded to: {self.state.value}.")
-        return self.path or generate_key()
+        return self.path or generate_upload_path(expires_in)
 
     @noted
     async def sign_async(self, *, expires_in: int | None = None, for_upload: bool = False) -> str:
@@ -342,6 +394,10 @@ class FileObject(FileDescription):
         return run_blocking(
             self.save_async(data, use_multipart=use_multipart, chunk_size=chunk_size, max_concurrency=max_concurrency)
         )
+
+    def confirm(self) -> Self:
+        """Do what `confirm_async` does, blocking."""
+        return run_blocking(self.confirm_async())
 
     def get_content(self) -> bytes:
         """Do what `get_content_async` does, blocking."""

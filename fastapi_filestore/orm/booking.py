@@ -20,6 +20,7 @@ from fastapi_filestore.orm.read_only import is_connected
 from fastapi_filestore.orm.reservations import drop_reservations
 from fastapi_filestore.orm.savepoints import note_booked
 from fastapi_filestore.orm.transfer import Claimed, store
+from fastapi_filestore.storage.upload_paths import is_upload_path
 
 SNAPSHOTS = {"REPEATABLE READ", "SERIALIZABLE"}
 """Levels of isolation at which PostgreSQL shows a transaction one moment of the past."""
@@ -51,6 +52,7 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
     own(session, [file for file, _ in claimed if file.fresh or not file.is_stored])
     for file, _ in claimed:
         file.refuse_unreadable()
+        file.refuse_upload()
     gone = next((file for file, _ in claimed if file.state is FileState.GONE), None)
     if gone is not None:
         raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")
@@ -135,7 +137,18 @@ def _book_class(session: Session, mapper: Mapper[Any], changes: Sequence[Change]
         book.lost.update(dict.fromkeys(held - holds, mapper))
         touched |= held | holds
         gained.update((file.location, file) for file in after if file.location not in held)
-    return mapper, touched, gained
+    return mapper, touched | _book_uploads(book, gained.values()), gained
+
+
+def _book_uploads(book: Book, gained: Iterable[FileObject]) -> set[Location]:
+    """Book that what rows have copies of now, where clients stored it, is held by none: it goes after the commit."""
+    uploads = {
+        at: FileObject(file.backend, file.filename, path=at[1], registry=file.registry)
+        for file in gained
+        if (at := file.promoted_from) is not None and at not in book.files
+    }
+    book.replace(uploads.values(), ())
+    return set(uploads)
 
 
 def _book_unseen(session: Session, book: Book, changes: Iterable[Change]) -> None:
@@ -167,15 +180,21 @@ def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAcces
     intended = {at for at in locations if whole.intended.get(at) is not None}
     doomed = {at for at in locations if whole.holders(at) <= 0}
     # What it owes is in the ledger already, where the transaction can't see it: whoever sweeps that finds no row.
-    if new := doomed - intended - whole.owed.keys():
+    if new := doomed - intended - whole.owed.keys() - _expected(session, mapper, access, doomed):
         # What this transaction stored itself is in no row that could come back.
-        kept = {at for at in new if access.ledger.keep_deleted and at not in whole.fresh}
+        kept = {at for at in new if access.ledger.keep_deleted and at not in whole.fresh and not is_upload_path(at[1])}
         access.ledger.keep(writing_connection(session, mapper), kept)
         access.ledger.intend(writing_connection(session, mapper), new - kept)
         book.intended.update(dict.fromkeys(new, access))
     if spared := intended - doomed:
         access.ledger.forget(writing_connection(session, mapper), spared)
         book.intended.update(dict.fromkeys(spared))
+
+
+def _expected(session: Session, mapper: Mapper[Any], access: LedgerAccess, doomed: set[Location]) -> set[Location]:
+    """Return where clients store by upload URLs that the ledger knows of, also if they do it once more later."""
+    uploads = {at for at in doomed if is_upload_path(at[1])}
+    return access.ledger.known(writing_connection(session, mapper), uploads) if uploads else uploads
 
 
 def spare_moved_files(session: Session) -> None:

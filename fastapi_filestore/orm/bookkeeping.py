@@ -13,6 +13,7 @@ from fastapi_filestore.errors import SharedFileError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.storage.forks import forkable_lock
+from fastapi_filestore.storage.upload_paths import is_upload_path
 
 _BOOKS = "fastapi_filestore.books"
 _owning = forkable_lock()
@@ -101,7 +102,7 @@ class Book:
     def outlasts(self, at: Location) -> bool:
         """Tell whether a file stays all the same: other rows hold it, or the ledger keeps what a committed row held."""
         access = self.intended.get(at)
-        is_kept = access is not None and bool(access.ledger.keep_deleted)
+        is_kept = access is not None and bool(access.ledger.keep_deleted) and not is_upload_path(at[1])
         return at in (self.spared or ()) or (is_kept and at not in self.fresh and at not in self.to_purge())
 
     def kept(self) -> list[FileObject]:

@@ -106,6 +106,11 @@ class Ledger:
         """Write upload intents."""
         self._write(connection, [(backend, path) for path in paths], kind=UPLOAD, after=self.min_age)
 
+    def expect(self, connection: Connection, at: Location, *, seconds: float) -> None:
+        """Write, or write anew, the intent of what a client stores by itself: it falls due in so many seconds."""
+        self.forget(connection, [at])
+        self._write(connection, [at], kind=UPLOAD, after=seconds)
+
     def settle(self, connection: Connection, locations: Iterable[Location]) -> set[Location]:
         """Remove upload intents, and return those that the transaction does not see: a sweeper may have the objects."""
         wanted = set(locations)

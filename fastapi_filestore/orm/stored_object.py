@@ -210,6 +210,7 @@ class StoredObject(TypeDecorator[Any]):
 
     def _record(self, file: FileObject) -> FileRecord:
         file.refuse_unreadable()
+        file.refuse_upload()
         if not file.is_stored:
             raise PendingContentError(
                 f"{file.filename!r} can't be written to a row: {file.state.value}. Add the row through a Session, or "

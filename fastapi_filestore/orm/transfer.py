@@ -17,6 +17,7 @@ from fastapi_filestore.orm.outages import outages_told
 from fastapi_filestore.orm.reservations import reservations_of
 from fastapi_filestore.storage.cleanup import finish, may_be_left
 from fastapi_filestore.storage.registry import StorageRegistry
+from fastapi_filestore.storage.upload_paths import is_upload_path
 
 UPLOADS_AT_ONCE = 8
 """Files of one flush on their way at once; each takes the memory of its parts in flight."""
@@ -45,7 +46,7 @@ async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> N
     # One that is in two places of a row is stored once.
     once = {id(file): (file, access) for file, access in claimed if not file.is_admitted}
     waiting = list(once.values())
-    await _reserve([one for one in waiting if one[0].state is FileState.PENDING], room)
+    await _reserve([one for one in waiting if _gets_new_key(one[0])], room)
     renewals = _renewals(waiting)
     try:
         await _store_all([file for file, _ in waiting])
@@ -54,10 +55,15 @@ async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> N
             await renewal.stop()
 
 
+def _gets_new_key(file: FileObject) -> bool:
+    """Tell whether a file is stored, or copied, at a key that is generated."""
+    return file.path is None or (is_upload_path(file.path) and not file.is_stored)
+
+
 async def _reserve(waiting: Iterable[Claimed], room: Room) -> None:
     groups: dict[tuple[LedgerAccess, str], list[FileObject]] = defaultdict(list)
     for file, access in waiting:
-        if access is not None and file.path is None:
+        if access is not None:
             groups[access, file.backend_in_use().key].append(file)
     for (access, backend), files in groups.items():
         with outages_told():

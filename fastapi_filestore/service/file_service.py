@@ -15,6 +15,7 @@ from fastapi_filestore.orm.booking import room_beside
 from fastapi_filestore.orm.bridge import AnySession, plain_session
 from fastapi_filestore.orm.coercion import as_some_files
 from fastapi_filestore.orm.ending import abandon
+from fastapi_filestore.orm.expected_uploads import expect_upload
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes, list_attribute
 from fastapi_filestore.orm.ledger import access_of
 from fastapi_filestore.orm.transfer import store
@@ -24,7 +25,7 @@ from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES
 from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.service.transactional import Transactional
 from fastapi_filestore.storage.awaited import noted
-from fastapi_filestore.storage.backend import ObjectStream
+from fastapi_filestore.storage.backend import ObjectStream, SignedURL
 
 ModelT = TypeVar("ModelT")
 T = TypeVar("T")
@@ -291,6 +292,33 @@ class FileService(Transactional[ModelT]):
         If that is None, it is FILESTORE_URL_EXPIRY.
         """
         return await (await self.file(identity, field=field)).sign_async(expires_in=expires_in)
+
+    @noted
+    async def sign_upload(
+        self, file: FileObject, *, field: str | None = None, expires_in: int | None = None, max_size: int | None = None
+    ) -> SignedURL:
+        """Sign a URL that a client can store a file at by itself, for a row that is written later.
+
+        Keep `file.path`: `FileObject(path=...)` in `create`, `update`, `replace` or `append` takes what was stored. The
+        ledger knows of it once this is committed: what no row has taken an hour after the URL's end is cleared away.
+
+        Args:
+            file: What is to be stored: its filename and content type, and no content.
+            field: The file column that it is for, if there are several.
+            expires_in: How long the URL lives, in seconds; FILESTORE_URL_EXPIRY if None.
+            max_size: The most bytes, if that is less than what the column takes.
+
+        Raises:
+            PendingContentError: The file is stored already.
+            SigningUnavailableError: The backend can't sign and no signing key is configured.
+        """
+        self._refuse_if_ended()
+        column = file_attribute(self.model, field).type
+        column.files([file] if column.multiple else file)
+        limit = min((size for size in (max_size, column.rules.max_size) if size is not None), default=None)
+        signed = await file.signed_url_async(expires_in=expires_in, method="PUT", max_size=limit)
+        await self._write(expect_upload, self._mapper, file)
+        return signed
 
     # -- inside --------------------------------------------------------------------------------------
 

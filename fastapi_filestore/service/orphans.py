@@ -15,6 +15,7 @@ from fastapi_filestore.service.coverage import Coverage, limit_of
 from fastapi_filestore.service.inventory import Inventory
 from fastapi_filestore.service.references import Location
 from fastapi_filestore.service.tables import Database, Known
+from fastapi_filestore.storage.upload_paths import upload_expiry
 
 SUSPECTS_AT_ONCE = 5000
 """Suspected orphans that one statement looks for in all rows."""
@@ -57,9 +58,10 @@ class OrphanSearch:
         return await self.stock.orphans(after=after, before=self.before, limit=limit)
 
     async def without_rows(self, suspects: Sequence[Location]) -> list[Location]:
-        """Return those of some objects that no row holds and no ledger knows of now."""
+        """Return those of some objects that no row holds, no ledger knows of now, and no upload URL is for any more."""
         held = await locations(self.known, Database.known, [one.path for one in suspects])
-        return [one for one in suspects if one not in held]
+        before = self.before.timestamp()
+        return [one for one in suspects if one not in held and upload_expiry(one.path) < before]
 
     @asynccontextmanager
     async def condemned(self, objects: Sequence[Location]) -> AsyncIterator[list[Location]]:

@@ -41,6 +41,8 @@ async def configured_backends(
         upload_memory.limit = settings.upload_memory
         stack.callback(setattr, registry, "url_seconds", registry.url_seconds)
         registry.url_seconds = settings.url_expiry
+        stack.callback(setattr, registry, "max_upload_size", registry.max_upload_size)
+        registry.max_upload_size = settings.max_upload_size
         if signer := _signer(settings, base_url):
             stack.callback(setattr, registry, "signer", registry.signer)
             registry.signer = signer

@@ -12,6 +12,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.storage.backend import PlacedObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.signing import Method, UrlSigner
+from fastapi_filestore.storage.upload_paths import require_upload_path
 
 DEFAULT_KEY = "default"
 URL_SECONDS = 3600
@@ -22,6 +23,7 @@ class StorageRegistry:
     """Backends by key, the default among them, and the signer for those that can't presign.
 
     `url_seconds` is how long a signed URL lives where the caller does not say: FILESTORE_URL_EXPIRY inside a lifespan.
+    `max_upload_size` is the most bytes of what a client stores by itself: FILESTORE_MAX_UPLOAD_SIZE there.
     """
 
     def __init__(self) -> None:
@@ -29,6 +31,7 @@ class StorageRegistry:
         self._default: str | None = None
         self.signer: UrlSigner | None = None
         self.url_seconds = URL_SECONDS
+        self.max_upload_size: int | None = None
 
     def register_backend(self, backend: StorageBackend, *, replace: bool = False, default: bool = False) -> None:
         """Make a backend known by its key.
@@ -101,9 +104,12 @@ class StorageRegistry:
         `max_size` is the most bytes that may be stored with it; a store's own signature knows of none.
 
         Raises:
+            ConfigurationError: An upload is to go to a path that no upload URL is signed for.
             SigningUnavailableError: The store has none and no signing key is configured.
         """
         _check_expiry(expires_in)
+        if method == "PUT":
+            require_upload_path(path, expires_in)
         backend = self.get_backend(key)
         try:
             return await backend.sign(path, method=method, expires_in=expires_in, content_type=content_type)

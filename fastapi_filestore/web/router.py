@@ -124,10 +124,10 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Pro
         "/upload-url",
         name=f"{resource.name}_upload_url",
         summary="Sign a URL that a client can store a file at by itself",
-        dependencies=[Depends(provider)],  # whose scope knows who may ask
         responses=problems(415, 422, 501),
     )
     async def upload_url(
+        service: Annotated[FileService[Any], Depends(provider)],  # whose scope knows who may ask
         filename: Annotated[str, Query(min_length=1, max_length=1024)],
         content_type: Annotated[
             str, Query(max_length=255, json_schema_extra={"pattern": MEDIA_TYPE})
@@ -137,7 +137,10 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Pro
         file = FileObject(column.backend, filename, content_type=content_type, registry=column.registry)
         resource.check_type(file)
         seconds = resource.url_seconds()
-        signed = await file.signed_url_async(expires_in=seconds, method="PUT", max_size=resource.rules.max_size)
+        async with service.unit_of_work():
+            signed = await service.sign_upload(
+                file, field=resource.attribute.name, expires_in=seconds, max_size=resource.rules.max_size
+            )
         return UploadURL(
             upload_url=signed.url,
             method=signed.method,

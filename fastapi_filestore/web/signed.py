@@ -18,6 +18,7 @@ from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
 from fastapi_filestore.storage.keys import can_be_held
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method, SignedClaims
+from fastapi_filestore.storage.upload_paths import is_upload_path
 from fastapi_filestore.web.bodies import limited_body
 from fastapi_filestore.web.fields import combined
 from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, STORED, problems, raw_request
@@ -66,6 +67,8 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int], downlo
     )
     async def signed_upload(request: Request, token: Token = "") -> Response:
         claims = _claims(registry, token, method="PUT")
+        if not is_upload_path(claims.path):
+            raise InvalidSignatureError
         _check_type(request, claims)
         said = combined(request.headers)
         refuse_fragments(said)

@@ -6,13 +6,13 @@ import pytest
 from fastapi_filestore import (
     ConfigurationError,
     FileObject,
-    ObjectExistsError,
     ObjectNotFoundError,
     ObstoreBackend,
     SigningUnavailableError,
     StorageRegistry,
 )
 from fastapi_filestore.file_object import FileState
+from fastapi_filestore.storage.keys import is_generated
 from fastapi_filestore.storage.signing import UrlSigner
 from tests.file_object.conftest import keys
 
@@ -27,16 +27,20 @@ def signer(registry: StorageRegistry) -> UrlSigner:
     return signer
 
 
-async def test_signing_reserves_the_key(s3: ObstoreBackend, registry: StorageRegistry) -> None:
-    """What a client stores with the URL and what the application reads is one object."""
+async def test_what_is_confirmed_is_a_copy(s3: ObstoreBackend, registry: StorageRegistry) -> None:
+    """What a client stores with the URL is where it can overwrite it; confirmed, the file is a copy that it can't."""
     file = FileObject(s3.key, "a.txt", registry=registry)
     signed = await file.signed_url_async(expires_in=60, method="PUT")
     async with httpx.AsyncClient() as client:
         answer = await client.put(signed.url, content=b"hello", headers=dict(signed.headers))
 
+    upload, before = file.path, await file.get_content_async()
+    await file.confirm_async()
+
     assert answer.status_code == 200
-    assert (await file.confirm_async()).size == 5
-    assert await keys(s3) == {file.path}
+    assert (before, file.size, await file.get_content_async()) == (b"hello", 5, b"hello")
+    assert is_generated(str(file.path))
+    assert await keys(s3) == {file.path, upload}
 
 
 async def test_signing_twice_is_one_key(s3: ObstoreBackend, registry: StorageRegistry) -> None:
@@ -49,28 +53,30 @@ async def test_signing_twice_is_one_key(s3: ObstoreBackend, registry: StorageReg
     assert file.path == path
 
 
-async def test_saving_at_the_reserved_key(memory: ObstoreBackend, registry: StorageRegistry, signer: UrlSigner) -> None:
-    """The application may store the bytes itself at the key that it signed."""
+async def test_saving_what_was_signed_for_upload(
+    memory: ObstoreBackend, registry: StorageRegistry, signer: UrlSigner
+) -> None:
+    """The application may store the bytes itself, at a path that nobody has a URL for."""
     file = FileObject("memory", "a.txt", registry=registry)
     await file.sign_async(for_upload=True)
-    path = file.path
     await file.save_async(b"hello")
 
-    assert file.path == path
-    assert await keys(memory) == {path}
+    assert is_generated(str(file.path))
+    assert await keys(memory) == {file.path}
 
 
 async def test_saving_never_overwrites_an_upload(
     memory: ObstoreBackend, registry: StorageRegistry, signer: UrlSigner
 ) -> None:
-    """What a client stored with the URL is not overwritten by the application's own bytes."""
+    """What a client stored with the URL stays beside the application's own bytes."""
     file = FileObject("memory", "a.txt", content=b"ours", registry=registry)
     await file.sign_async(for_upload=True)
-    await memory.put(str(file.path), b"theirs")
-    with pytest.raises(ObjectExistsError):
-        await file.save_async()
+    upload = str(file.path)
+    await memory.put(upload, b"theirs")
+    await file.save_async()
 
-    assert await file.get_content_async() == b"theirs"
+    assert await file.get_content_async() == b"ours"
+    assert await (await memory.open(upload)).read() == b"theirs"
 
 
 async def test_a_missing_upload(s3: ObstoreBackend, registry: StorageRegistry) -> None:

@@ -38,12 +38,14 @@ async def copy(root: Path, size: int) -> None:
 
 async def upload_signed(root: Path, size: int) -> None:
     """Store a body with a signed URL of the application's own."""
-    settings = FilestoreSettings(backends={"default": {"url": root.as_uri()}}, signing_keys=["s" * 40])
+    settings = FilestoreSettings(
+        backends={"default": {"url": root.as_uri()}}, signing_keys=["a-signing-key-that-is-long-enough-for-all"]
+    )
     files = Filestore(_no_session, settings=settings)
     app = FastAPI()
     app.include_router(files.signed_router())
     async with files.lifespan(app), AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
-        file = FileObject("default", "a.bin", path=KEY)
+        file = FileObject("default", "a.bin")
         signed = await file.sign_async(for_upload=True)
         headers = {"Content-Type": file.content_type}
         (await client.put(signed, content=_content(size), headers=headers)).raise_for_status()

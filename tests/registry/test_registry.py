@@ -15,6 +15,7 @@ from fastapi_filestore import (
     UnknownBackendError,
 )
 from fastapi_filestore.storage.signing import UrlSigner
+from fastapi_filestore.storage.upload_paths import generate_upload_path
 
 
 def backend(key: str) -> ObstoreBackend:
@@ -250,7 +251,8 @@ async def test_signing_without_a_signer(registry: StorageRegistry) -> None:
 async def test_signing_with_a_signer(registry: StorageRegistry) -> None:
     """Where the store can't sign, the application does."""
     registry.signer = UrlSigner(["a-signing-key-that-is-long-enough-for-all"], base_url="/filestore/")
-    signed = await registry.sign("images", "a", method="PUT", expires_in=60)
+    path = generate_upload_path(60)
+    signed = await registry.sign("images", path, method="PUT", expires_in=60)
     claims = registry.signer.verify(signed.url.removeprefix("/filestore/"), method="PUT")
 
-    assert (claims.backend, claims.path) == ("images", "a")
+    assert (claims.backend, claims.path) == ("images", path)

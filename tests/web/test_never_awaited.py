@@ -40,6 +40,7 @@ CALLS: dict[str, Callable[[Documents, FileObject], Any]] = {
     "FileService.open": lambda service, file: service.open(1),
     "FileService.url": lambda service, file: service.url(1),
     "Transactional.end_reading": lambda service, file: service.end_reading(),
+    "FileService.sign_upload": lambda service, file: service.sign_upload(file),
     "Transactional.commit": lambda service, file: service.commit(),
     "Transactional.rollback": lambda service, file: service.rollback(),
     "FileObject.save_async": lambda service, file: file.save_async(),

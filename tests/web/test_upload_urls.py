@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from fastapi_filestore import (
     FileObject,
+    FileService,
     Filestore,
     ObstoreBackend,
     StorageBackend,
@@ -82,8 +83,9 @@ async def test_a_confirmed_file_goes_into_a_row(site: Site) -> None:
     await site.client.put(answer["upload_url"], content=b"bytes", headers=answer["headers"])
     (path,) = await site.keys()
     async with site.session() as session:
-        session.add(Document(title="t", file=FileObject("web", "a.txt", path=path)))
-        await session.commit()
+        service = FileService(session, model=Document)
+        await service.create({"title": "t", "file": FileObject("web", "a.txt", path=path)})
+        await service.commit()
 
     assert (await site.client.get("/documents/1/file")).content == b"bytes"
     await site.check()

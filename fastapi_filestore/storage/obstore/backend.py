@@ -49,6 +49,7 @@ from fastapi_filestore.storage.obstore.sign_download import bind_answer, is_stor
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect, place_of
 from fastapi_filestore.storage.obstore.unfinished import abort, drop_unfinished, remains_of, uploads_of
 from fastapi_filestore.storage.threads import THREADS
+from fastapi_filestore.storage.upload_paths import UPLOADS, leads_to_uploads
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -86,7 +87,7 @@ class ObstoreBackend:
             raise ConfigurationError(f"Backend {key!r}: {exc}") from None
         self._connection: Connection | None = connection
         self._location = connection.location
-        self._place = place_of(connection)
+        self._place = _checked_place(key, place_of(connection))
         root = self._location.root
         self._folder = None if root is None else _open_folder(key, root, connection)
 
@@ -201,13 +202,13 @@ class ObstoreBackend:
         """Copy an object within the store, content type and metadata included; its bytes stay there.
 
         It is an object of its own, as old as the copy; what was at the target is replaced. S3 copies no object above
-        5 GiB: its bytes pass through here, in bounded memory.
+        5 GiB, and Azure may still be copying when it answers: their bytes pass through here, in bounded memory.
         """
         store, kind = await self._use_at(source), self._location.kind
         await self._use_at(check_key(target), parent=True)
         if self._folder is not None:
             await copy_file(self._folder, source, target)
-        elif kind == "s3" and (await self.head(source)).size > COPY_LIMIT:
+        elif kind == "az" or (kind == "s3" and (await self.head(source)).size > COPY_LIMIT):
             await copy_through(self._get, self._use, kind=kind, backend=self._key, source=source, target=target)
         else:
             with translated(self._key, source):
@@ -391,6 +392,15 @@ class ObstoreBackend:
                 backend=self._key,
                 key=path,
             )
+
+
+def _checked_place(key: str, place: Place) -> Place:
+    if any(leads_to_uploads(part) for part in place.below):
+        raise ConfigurationError(
+            f"Backend {key!r} would be below a folder {UPLOADS}, where clients store by upload URLs: choose another "
+            "folder or prefix."
+        )
+    return place
 
 
 def _open_folder(key: str, root: Path, connection: Connection) -> LocalFolder:

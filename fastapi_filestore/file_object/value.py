@@ -17,7 +17,7 @@ from fastapi_filestore.errors import (
 from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored, admit_upload
 from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.intake.choice import chosen_content
-from fastapi_filestore.intake.disposition import disposition_of
+from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.upload import incoming
 from fastapi_filestore.storage.awaited import noted
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledObjects, SignedURL, StorageBackend
@@ -197,6 +197,7 @@ class FileObject(FileDescription):
                     await self._promote(str(self.path))
             return self
         if self.state is FileState.RESERVED and self.path is not None and self._content is None:
+            refuse_uploads(self.path)
             backend = self.backend_in_use()
             if isinstance(backend, SettledObjects):
                 await backend.settle(self.path)
@@ -334,18 +335,29 @@ class FileObject(FileDescription):
                 and no signing key is configured.
         """
         seconds = self._registry.url_seconds if expires_in is None else expires_in
-        path = self._writable_path(seconds) if method == "PUT" else self._stored_path("signed")
+        if method == "PUT":
+            return await self._sign_upload(seconds, max_size)
+        return await self._registry.sign_download(
+            self.backend_in_use().key,
+            self._stored_path("signed"),
+            expires_in=seconds,
+            content_type=served_type(self.content_type),
+            content_disposition=disposition_of(self.filename, self.content_type),
+            filename=self.filename,
+        )
+
+    async def _sign_upload(self, expires_in: int, max_size: int | None) -> SignedURL:
+        path = self._writable_path(expires_in)
         signed = await self._registry.sign(
             self.backend_in_use().key,
             path,
-            method=method,
-            expires_in=seconds,
+            method="PUT",
+            expires_in=expires_in,
             content_type=self.content_type,
             filename=self.filename,
             max_size=max_size,
         )
-        if method == "PUT":
-            self._path, self.state, self.upload_limit = path, FileState.RESERVED, max_size
+        self._path, self.state, self.upload_limit = path, FileState.RESERVED, max_size
         return signed
 
     def _writable_path(self, expires_in: int) -> str:

@@ -10,7 +10,7 @@ from fastapi_filestore.errors import (
     SigningUnavailableError,
     UnknownBackendError,
 )
-from fastapi_filestore.storage.backend import PlacedObjects, SignedURL, StorageBackend
+from fastapi_filestore.storage.backend import DownloadURLs, PlacedObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.signing import Method, UrlSigner
 from fastapi_filestore.storage.upload_paths import require_upload_path
 
@@ -125,6 +125,34 @@ class StorageRegistry:
                 filename=filename,
                 max_size=max_size,
             )
+
+    async def sign_download(
+        self, key: str | None, path: str, *, expires_in: int, content_type: str, content_disposition: str, filename: str
+    ) -> SignedURL:
+        """Sign a URL that answers with this type and disposition: the store's own, else the application's.
+
+        Raises:
+            SigningUnavailableError: The store has none, or can't be held to that, and no signing key is configured.
+        """
+        backend = self.get_backend(key)
+        if isinstance(backend, DownloadURLs):
+            _check_expiry(expires_in)
+            try:
+                return await backend.sign_download(
+                    path, expires_in=expires_in, content_type=content_type, content_disposition=content_disposition
+                )
+            except SigningUnavailableError:
+                if self.signer is None:
+                    raise
+                return self.signer.sign(
+                    backend.key,
+                    path,
+                    method="GET",
+                    expires_in=expires_in,
+                    content_type=content_type,
+                    filename=filename,
+                )
+        return await self.sign(key, path, expires_in=expires_in, content_type=content_type, filename=filename)
 
     def __iter__(self) -> Iterator[StorageBackend]:
         return iter(tuple(self._backends.values()))

@@ -388,7 +388,9 @@ class ObstoreBackend:
         attributes = (await self._get(path, {"head": True})).attributes
         if not is_stored_so(attributes, content_type=content_type, content_disposition=content_disposition):
             raise SigningUnavailableError(
-                f"Backend {self._key!r} can't be held to type and disposition of {path!a} with its credentials.",
+                f"Backend {self._key!r} can't be held to type and disposition of {path!a} with its credentials, and "
+                "the object was stored with others: serve it through the application (FILESTORE_SIGNING_KEYS and "
+                "Filestore.signed_router()).",
                 backend=self._key,
                 key=path,
             )

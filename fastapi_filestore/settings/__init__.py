@@ -2,6 +2,7 @@
 
 from fastapi_filestore.settings.backend import BackendSettings
 from fastapi_filestore.settings.filestore import FilestoreSettings
+from fastapi_filestore.settings.mode import parse_file_mode, parse_folder_mode
 from fastapi_filestore.settings.size import format_size, parse_size
 
-__all__ = ["BackendSettings", "FilestoreSettings", "format_size", "parse_size"]
+__all__ = ["BackendSettings", "FilestoreSettings", "format_size", "parse_file_mode", "parse_folder_mode", "parse_size"]

@@ -15,6 +15,8 @@ from fastapi_filestore.settings.values import (
     STORE_SCHEMES,
     DownloadWay,
     ExistingFile,
+    FileMode,
+    FolderMode,
     JSONSecret,
     Seconds,
     StoreURL,
@@ -190,6 +192,10 @@ class LocalOptions(Options):
     """Whether to create a missing folder, as is done unless set; false for a mount that must be there."""
     durable: bool | None = None
     """Whether files outlast a power cut once their row is committed, as they do unless set to false."""
+    file_mode: FileMode | None = None
+    """Permissions of the files, in octal, whatever the umask is: 0640 unless set."""
+    folder_mode: FolderMode | None = None
+    """Permissions of the folders, in octal, whatever the umask is: 0750 unless set."""
 
 
 FAMILIES: tuple[type[Options], ...] = (S3Options, GoogleOptions, AzureOptions, LocalOptions, NetworkOptions)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.settings.signing_keys import problem_of_key
+from fastapi_filestore.settings.mode import parse_file_mode, parse_folder_mode
 from fastapi_filestore.settings.size import SIZE_REMEDY, parse_size
 
 S3_SCHEMES = ("s3", "s3a")
@@ -97,6 +98,16 @@ def _size(value: object) -> object:
         raise ValueError(SIZE_REMEDY) from None
 
 
+def _file_mode(mode: str) -> str:
+    parse_file_mode(mode)
+    return mode
+
+
+def _folder_mode(mode: str) -> str:
+    parse_folder_mode(mode)
+    return mode
+
+
 def _internal_path(path: str) -> str:
     if not _INTERNAL_PATH.fullmatch(path):
         raise ValueError("begin and end it with a slash, as /protected/; letters, digits, - and _ between")
@@ -116,6 +127,8 @@ def _listed(value: object) -> object:
 
 
 DownloadWay = Literal["stream", "redirect", "accel"]
+FileMode = Annotated[str, AfterValidator(_file_mode)]
+FolderMode = Annotated[str, AfterValidator(_folder_mode)]
 InternalPath = Annotated[str, AfterValidator(_internal_path)]
 BackendName = Annotated[str, AfterValidator(_backend_name)]
 StoreURL = Annotated[str, AfterValidator(_store_url)]

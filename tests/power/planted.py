@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from io import FileIO
-from pathlib import Path
 
 import pytest
 
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.obstore.durability import Durability
+from fastapi_filestore.storage.obstore.open_folder import OpenFolder
 from fastapi_filestore.storage.obstore.staged_file import StagedFile
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -17,7 +17,7 @@ def _do_nothing(*_: object) -> None:
     """Leave it out."""
 
 
-def _sync_only(durability: Durability, folder: Path) -> None:
+def _sync_only(durability: Durability, folder: OpenFolder) -> None:
     durability._sync_folder(folder)
 
 
@@ -25,9 +25,9 @@ def _place_first(monkeypatch: pytest.MonkeyPatch) -> None:
     place, sync = StagedFile._place, StagedFile.sync
     monkeypatch.setattr(StagedFile, "sync", _do_nothing)
 
-    def placed(file: StagedFile) -> None:
-        place(file)
-        with FileIO(file._target) as file._file:
+    def placed(file: StagedFile, folder: OpenFolder) -> None:
+        place(file, folder)
+        with FileIO(folder.path / file._target) as file._file:
             sync(file)
 
     monkeypatch.setattr(StagedFile, "_place", placed)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_filestore.storage.obstore import staged_file
+from fastapi_filestore.storage.obstore import open_folder
 from tests.power.calls import Call, Event, Operation
 
 PATH_CALLS: dict[str, Operation] = {
@@ -41,21 +41,26 @@ class Recorder:
     def record_calls(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Begin to record."""
         for name, operation in PATH_CALLS.items():
-            self._wrap(monkeypatch, name, self._by_path(operation))
+            folders = ("src_dir_fd", "dst_dir_fd") if operation in {"link", "rename"} else ("dir_fd",)
+            self._wrap(monkeypatch, name, self._by_path(operation), folders)
         self._wrap(monkeypatch, "writev", self._written)
         self._wrap(monkeypatch, "copy_file_range", lambda size, _, file, *__: self._written(size, file))
         self._wrap(monkeypatch, "fdatasync", self._synced)
         self._wrap(monkeypatch, "fsync", self._synced)
-        monkeypatch.setattr(staged_file, "FileIO", self._created)
+        monkeypatch.setattr(open_folder, "FileIO", self._created)
 
-    def _wrap(self, monkeypatch: pytest.MonkeyPatch, name: str, record: Callable[..., None]) -> None:
+    def _wrap(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, record: Callable[..., None], folders: Sequence[str] = ()
+    ) -> None:
+        """Record the calls of a function; `folders` are the options that name the open folders of its paths."""
         call: Callable[..., Any] = getattr(os, name)
 
         def recorded(*arguments: Any, **options: Any) -> Any:
             # One at a time, so that what was recorded first happened first.
             with self._lock:
+                places = [_in_folder(each, options.get(name)) for each, name in zip(arguments, folders, strict=False)]
                 result = call(*arguments, **options)
-                record(result, *arguments)
+                record(result, *places, *arguments[len(folders) :])
             return result
 
         monkeypatch.setattr(os, name, recorded)
@@ -68,9 +73,9 @@ class Recorder:
 
         return record
 
-    def _created(self, path: Path, mode: str) -> FileIO:
+    def _created(self, path: str, mode: str, opener: Callable[[str, int], int]) -> FileIO:
         with self._lock:
-            file = FileIO(path, mode)
+            file = FileIO(path, mode, opener=opener)
             self.events.append(Call("create", _place(file.fileno())))
         return file
 
@@ -81,6 +86,10 @@ class Recorder:
     def _synced(self, _: None, file: int) -> None:
         if (place := _place(file)).is_relative_to(self.top):
             self.events.append(Call("sync_folder" if S_ISDIR(os.fstat(file).st_mode) else "sync", place))
+
+
+def _in_folder(path: str | os.PathLike[str], folder: int | None) -> PurePosixPath:
+    return PurePosixPath(path) if folder is None else _place(folder) / path
 
 
 def _place(file: int) -> PurePosixPath:

@@ -16,6 +16,7 @@ from fastapi_filestore import FilestoreSettings, ObstoreBackend
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.obstore import durability
 from fastapi_filestore.storage.obstore.durability import SYNC_STEP
+from fastapi_filestore.storage.obstore.open_folder import open_folder
 from tests.power.calls import Call
 from tests.power.recorder import Recorder, recording
 
@@ -165,7 +166,8 @@ def test_macos_is_asked_for_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     spec.loader.exec_module(module)
     with recording(tmp_path) as recorder, (tmp_path / "file").open("wb") as file:
         module.Durability("local", tmp_path / "root").sync_file(file.fileno())
-        module.Durability("local", tmp_path / "root").sync_removals([tmp_path])
+        with open_folder(tmp_path, "") as folder:
+            module.Durability("local", tmp_path / "root").sync_removals(folder)
         synced = [event.path for event in recorder.events if isinstance(event, Call)]
 
     assert asked == [51, 51]

@@ -17,7 +17,8 @@ TRACED = "openat,write,writev,pwrite64,copy_file_range,fdatasync,fsync,link,link
 TRACED += "unlinkat,mkdir,mkdirat,rmdir"
 LINE = re.compile(r"(?P<time>[0-9.]+) (?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>\d+)(?:<(?P<opened>.*)>)?$")
 OPEN_FILE = re.compile(r"\b\d+<(?P<path>/[^>]*)>")
-TEXT = re.compile(r'"(?P<path>/[^"]*)"')
+TEXT = re.compile(r'(?:\b\d+<(?P<folder>/[^>]*)>, |AT_FDCWD<[^>]*>, )?"(?P<path>[^"]*)"')
+"""A path, or a name in an open folder."""
 CHANGES: dict[str, Operation] = {
     "link": "link",
     "linkat": "link",
@@ -25,6 +26,7 @@ CHANGES: dict[str, Operation] = {
     "renameat": "rename",
     "renameat2": "rename",
     "unlink": "remove",
+    "unlinkat": "remove",
     "mkdir": "make",
     "mkdirat": "make",
     "rmdir": "remove_folder",
@@ -54,8 +56,9 @@ def _calls(match: re.Match[str]) -> Iterator[Call]:
             yield Call("create", PurePosixPath(match["opened"]))
         return
     if name in CHANGES:
-        paths = [PurePosixPath(found["path"]) for found in TEXT.finditer(arguments)]
-        yield Call(CHANGES[name], paths[0], paths[1] if len(paths) > 1 else None)
+        paths = [PurePosixPath(found["folder"] or "/", found["path"]) for found in TEXT.finditer(arguments)]
+        operation = "remove_folder" if "AT_REMOVEDIR" in arguments else CHANGES[name]
+        yield Call(operation, paths[0], paths[1] if len(paths) > 1 else None)
         return
     opened = [PurePosixPath(found["path"]) for found in OPEN_FILE.finditer(arguments)]
     if not opened:

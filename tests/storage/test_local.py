@@ -205,10 +205,10 @@ async def test_a_deletion_that_is_refused(local: ObstoreBackend, root: Path, mon
     await local.put("b", b"x")
     unlink = os.unlink
 
-    def refuse(path: str | Path) -> None:
+    def refuse(path: str | Path, **options: int | None) -> None:
         if Path(path).name == "a":
             raise PermissionError(EPERM, "not permitted")
-        unlink(path)
+        unlink(path, **options)
 
     monkeypatch.setattr(os, "unlink", refuse)
     with pytest.raises(StoragePermissionError, match="EPERM"):
@@ -454,11 +454,11 @@ async def test_an_unfinished_upload_that_cannot_be_dropped(
     (root / "b#1").write_bytes(b"half")
     (upload,) = [one async for one in local.unfinished_uploads()]
 
-    def refuse(path: Path, **options: object) -> None:
+    def refuse(path: str, **options: object) -> None:
         raise OSError(EROFS, "Read-only file system")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "unlink", refuse)
+        patched.setattr(os, "unlink", refuse)
         with pytest.raises(StorageError):
             await local.abort_upload(upload)
     await local.abort_upload(upload)

@@ -71,7 +71,8 @@ class ObstoreBackend:
             `azure_storage_connection_string`. All networked stores take `allow_http`, `timeout` (the longest wait for
             the store's next bytes, in seconds), `connect_timeout`, `client_options` and `retry_config`. A local
             folder takes `mkdir` and `durable`: what is stored, copied and deleted there outlasts a power cut unless
-            that is False.
+            that is False. The files and folders made there have `file_mode` (0640) and `folder_mode` (0750), whatever
+            the umask is.
 
     Raises:
         ConfigurationError: The URL or the options can't work; the message says what to change.
@@ -134,7 +135,8 @@ class ObstoreBackend:
         an empty object. With `if_absent`, an upload that is cancelled too late to be stopped is deleted again;
         without, it may have replaced an object, so it stays.
         """
-        await self._use_at(check_key(path), parent=True)
+        self._use()
+        check_key(path)
         reader = read_content(content)
         plan = plan_parts(
             self._location.kind,
@@ -204,8 +206,8 @@ class ObstoreBackend:
         It is an object of its own, as old as the copy; what was at the target is replaced. S3 copies no object above
         5 GiB, and Azure may still be copying when it answers: their bytes pass through here, in bounded memory.
         """
-        store, kind = await self._use_at(source), self._location.kind
-        await self._use_at(check_key(target), parent=True)
+        store, kind = self._use_at(source), self._location.kind
+        check_key(target)
         if self._folder is not None:
             await copy_file(self._folder, source, target)
         elif kind == "az" or (kind == "s3" and (await self.head(source)).size > COPY_LIMIT):
@@ -342,15 +344,13 @@ class ObstoreBackend:
         WORKERS.enter(backend=self._key)
         return connection.store if plan is None else connection.for_upload(plan.in_flight)
 
-    async def _use_at(self, path: str, *, parent: bool = False) -> Store:
+    def _use_at(self, path: str) -> Store:
         store = self._use()
         check_held_key(path)
-        if self._folder is not None:
-            await self._folder.check_inside(path, parent=parent)
         return store
 
     async def _get(self, path: str, options: "GetOptions | None") -> "GetResult":
-        store = await self._use_at(path)
+        store = self._use_at(path)
         try:
             with translated(self._key, path):
                 return await obstore.get_async(store, path, options=options)
@@ -408,4 +408,4 @@ def _checked_place(key: str, place: Place) -> Place:
 def _open_folder(key: str, root: Path, connection: Connection) -> LocalFolder:
     keeps_folders = not connection.removes_folders
     durability = Durability(key, root, is_on=connection.is_durable, believes=keeps_folders)
-    return LocalFolder(key, root, durability, keeps_folders=keeps_folders)
+    return LocalFolder(key, root, durability, keeps_folders=keeps_folders, modes=connection.modes)

@@ -7,12 +7,12 @@ above it, and so on.
 import logging
 import os
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from errno import EACCES, EBADF, EINVAL, EISDIR, ENOSYS, ENOTSUP, ENOTTY, EPERM
 from pathlib import Path
 from typing import NoReturn
 
+from fastapi_filestore.storage.obstore.open_folder import OpenFolder, open_folder
 from fastapi_filestore.storage.threads import WorkThreads
 
 if sys.platform != "win32":
@@ -75,8 +75,8 @@ class Durability:
             except OSError as error:
                 _refuse(error)
 
-    def sync_names(self, folder: Path) -> None:
-        """Return once all names in a folder below the root are on the disk, and so is the folder itself.
+    def sync_names(self, folder: OpenFolder) -> None:
+        """Return once all names in a folder are on the disk, and so is the folder itself.
 
         Each folder above it is synced, too, up to the one that the root is in and on to the top of its disk, but for
         those that this process has synced before and that have been there ever since.
@@ -84,17 +84,17 @@ class Durability:
         if not self.is_on:
             return
         fresh: dict[Path, _Identity] = {}
-        identity = self._sync_folder(folder)
-        while folder != self._top and self._known.get(folder) != identity:
-            fresh[folder] = identity
-            folder = folder.parent
-            identity = self._sync_folder(folder)
+        path, identity = folder.path, self._sync_folder(folder)
+        while path != self._top and self._known.get(path) != identity:
+            fresh[path] = identity
+            path = path.parent
+            identity = self._sync_path(path)
         self._remember(fresh)
 
-    def sync_removals(self, folders: Iterable[Path]) -> None:
-        """Return once what was removed from folders below the root will not come back; some may be gone themselves."""
-        for folder in dict.fromkeys(folders) if self.is_on else ():
-            self._sync_removal(folder)
+    def sync_removals(self, folder: OpenFolder) -> None:
+        """Return once what was removed from a folder will not come back."""
+        if self.is_on:
+            self._sync_folder(folder)
 
     def forget(self, folder: Path) -> None:
         """Take a folder for new: it is gone, or was a moment ago."""
@@ -102,41 +102,49 @@ class Durability:
             if known.is_relative_to(folder):
                 self._known.pop(known, None)
 
-    def _sync_removal(self, folder: Path) -> None:
-        for place in (folder, *folder.parents):
-            try:
-                self._sync_folder(place)
-            except (FileNotFoundError, NotADirectoryError):
-                self.forget(place)
-            else:
-                return
-
     def _remember(self, fresh: dict[Path, _Identity]) -> None:
         if self.believes:
             if len(self._known) > MOST_KNOWN:
                 self._known.clear()
             self._known.update(fresh)
 
-    def _sync_folder(self, folder: Path) -> _Identity:
+    def _sync_path(self, path: Path) -> _Identity:
+        """Sync a folder above the one that names were put in: below the root, the root itself, or above it."""
+        below = path.relative_to(self.root).as_posix() if path != self.root and path.is_relative_to(self.root) else ""
         try:
-            file = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+            with open_folder(self.root if below else path, below) as folder:
+                return self._sync_folder(folder)
         except OSError as error:
-            self._go_on(folder, error)
+            if isinstance(error, SyncError):
+                raise
+            self._go_on(path, error)
             return 0, 0
+
+    def _sync_folder(self, folder: OpenFolder) -> _Identity:
+        if folder.number is None:
+            self._sync_by_path(folder.path)
+        else:
+            self._sync_open(folder.path, folder.number)
+        return folder.identity
+
+    def _sync_by_path(self, path: Path) -> None:
         try:
-            status = os.fstat(file)
-            self._sync_open(folder, file)
+            file = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        except OSError as error:
+            self._go_on(path, error)
+            return
+        try:
+            self._sync_open(path, file)
         finally:
             os.close(file)
-        return status.st_dev, status.st_ino
 
-    def _sync_open(self, folder: Path, file: int) -> None:
+    def _sync_open(self, path: Path, file: int) -> None:
         try:
             _sync_bytes(file, data_only=False)
         except OSError as error:
             if error.errno not in _NO_FOLDER_SYNC:
                 _refuse(error)
-            self._go_on(folder, error)
+            self._go_on(path, error)
 
     def _go_on(self, folder: Path, error: OSError) -> None:
         """Say once that folders can't be synced here; raise anything else that went wrong."""

@@ -28,6 +28,7 @@ from fastapi_filestore.errors import (
     StorageUnavailableError,
 )
 from fastapi_filestore.storage.obstore.durability import SyncError
+from fastapi_filestore.storage.obstore.open_folder import LeadsOutsideError
 
 STATUS = re.compile(r"status code: (\d{3})")
 CODE = re.compile(r"<Code>(\w{1,64})</Code>|\(code: (\w{1,64})\)")
@@ -120,6 +121,12 @@ def translate(exc: BaseException, *, backend: str, key: str | None = None) -> St
         )
     if isinstance(exc, SyncError):
         return _unsynced(exc, backend, key)
+    if isinstance(exc, LeadsOutsideError):
+        return ObjectNotFoundError(
+            f"Backend {backend!r} has no object {key!a}: a link there leads out of its folder.",
+            backend=backend,
+            key=key,
+        )
     if not isinstance(exc, obstore_errors.BaseError | OSError | NotImplementedError | ValueError):
         return None
     report = _read(exc, key)

@@ -5,8 +5,9 @@ import re
 import stat
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from errno import ENAMETOOLONG, ENOENT, ENOTDIR
 from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
@@ -17,11 +18,14 @@ from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.obstore.durability import DISK_THREADS, Durability
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local_file import LocalFile, open_inside
+from fastapi_filestore.storage.obstore.modes import Modes
+from fastapi_filestore.storage.obstore.open_folder import OpenFolder, make_folder, open_folder
 from fastapi_filestore.storage.threads import THREADS
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 STAGED = "#"
 """Before the number that ends the name of an upload which obstore has not finished."""
+_GONE = frozenset({ENAMETOOLONG, ENOENT, ENOTDIR})
 DIGITS = 13
 """Of our own numbers, unless a long name has no room for them: two uploads to one key at once must not meet."""
 STAGED_NAME = re.compile(rf"(?s:[^#]*#[0-9]+|.*#[0-9]{{{DIGITS}}})")
@@ -37,23 +41,40 @@ class LocalFolder:
         root: Where the folder is.
         durability: What makes its files outlast a power cut.
         keeps_folders: Whether folders stay when they are empty.
+        modes: Who may read the files and folders that are made in it.
     """
 
     backend: str
     root: Path
     durability: Durability
     keeps_folders: bool = True
+    modes: Modes = field(default_factory=Modes)
 
-    async def check_inside(self, path: str, *, parent: bool = False) -> None:
-        """Raise `ObjectNotFoundError` if links lead an object, or only the folder it is in, out of the root."""
-        target = path.rpartition("/")[0] if parent else path
-        # Folders that are used all the time: to look here takes microseconds, a hop to a thread a hundred times that.
-        if self._has_links(target) and not await THREADS.run(self._is_inside, self.root / target):
-            raise ObjectNotFoundError(
-                f"Backend {self.backend!r} has no object {path!a}: a link there leads out of its folder.",
-                backend=self.backend,
-                key=path,
-            )
+    def enter(self, below: str) -> OpenFolder:
+        """Open, blocking, a folder in which something is to be done.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: It is missing, or no folder.
+            LeadsOutsideError: A link leads out of the root.
+        """
+        return open_folder(self.root, below)
+
+    def enter_anew(self, below: str) -> OpenFolder:
+        """Open, blocking, a folder that was missing a moment ago, and make it."""
+        return make_folder(self.root, below, self.modes.folder, self.durability.forget)
+
+    def enter_what_is_left(self, below: str) -> tuple[OpenFolder, bool]:
+        """Open, blocking, a folder, or the next one above it that is there; return also whether it is that folder."""
+        asked, above = below, iter((self.root, *self.root.parents))
+        while True:
+            root = self.root if below else next(above)
+            try:
+                return open_folder(root, below), root == self.root and below == asked
+            except OSError as error:
+                if error.errno not in _GONE:
+                    raise
+            self.durability.forget(root / below)
+            below = folder_of(below)
 
     async def open(self, path: str) -> tuple[ObjectInfo, LocalFile]:
         """Open an object; `ObjectNotFoundError` if it is missing, or if links lead out of the root."""
@@ -64,10 +85,6 @@ class LocalFolder:
                 f"Backend {self.backend!r} has no object {path!a}.", backend=self.backend, key=path
             )
         return _info_of(path, file.status), file
-
-    def holds(self, path: str) -> bool:
-        """Tell, blocking, whether no link leads the folder of an object out of the root."""
-        return self._is_inside((self.root / path).parent)
 
     def follow_links(self, paths: Sequence[str]) -> Sequence[str]:
         """Return, blocking, where links inside the folder lead some paths: a listing shows only that."""
@@ -98,17 +115,8 @@ class LocalFolder:
 
     def _settle(self, file: LocalFile, path: str) -> None:
         self.durability.sync_file(file.fileno())
-        self.durability.sync_names((self.root / path).parent)
-
-    async def sync_removals(self, paths: Sequence[str]) -> None:
-        """Return once objects that were removed will not come back after a power cut.
-
-        What is missing may have been removed by a process that was killed before it came to this.
-        """
-        if self.durability.is_on:
-            folders = [(self.root / path).parent for path in paths]
-            with translated(self.backend, paths[0] if len(paths) == 1 else None):
-                await finish(DISK_THREADS.submit(partial(self.durability.sync_removals, folders)))
+        with self.enter(folder_of(path)) as folder:
+            self.durability.sync_names(folder)
 
     async def list(self, prefix: str, *, after: str | None, page: int) -> AsyncIterator[ObjectInfo]:
         """Iterate what is in a folder in the order of keys, which obstore does not keep; links are left out."""
@@ -154,9 +162,19 @@ class LocalFolder:
                     yield info
 
 
+def folder_of(path: str) -> str:
+    """Return the folder of an object, empty for the root."""
+    return path.rpartition("/")[0]
+
+
+def name_of(path: str) -> str:
+    """Return the name of an object in its folder."""
+    return path.rpartition("/")[2]
+
+
 def is_staged(path: str) -> bool:
     """Tell whether a name is one that only an unfinished upload has."""
-    return STAGED_NAME.fullmatch(path.rpartition("/")[2]) is not None
+    return STAGED_NAME.fullmatch(name_of(path)) is not None
 
 
 def _sorted_entries(folder: Path) -> list[tuple[str, "os.DirEntry[str]"]]:

@@ -26,7 +26,7 @@ async def copy_file(folder: LocalFolder, source: str, target: str) -> None:
     _, file = await folder.open(source)
     try:
         with written(folder.backend, target):
-            await _run(LocalCopy(file, StagedFile(folder.root / target, folder.durability, if_absent=False)))
+            await _run(LocalCopy(file, StagedFile(folder, target, if_absent=False)))
     finally:
         file.close()
 

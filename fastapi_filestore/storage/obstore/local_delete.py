@@ -1,16 +1,17 @@
 """Deleting objects of a local folder, so that a power cut does not bring them back."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import ENAMETOOLONG
-from itertools import takewhile
 
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.obstore.durability import DISK_THREADS
 from fastapi_filestore.storage.obstore.errors import translated
-from fastapi_filestore.storage.obstore.local import LocalFolder, is_staged
+from fastapi_filestore.storage.obstore.local import LocalFolder, folder_of, is_staged, name_of
+from fastapi_filestore.storage.obstore.open_folder import LeadsOutsideError, OpenFolder
 
 CONCURRENCY = 10
 """Threads for many deletions at once."""
@@ -38,19 +39,41 @@ class LocalDeletion:
 
         One that is missing counts, too: it may have been deleted by a process that was killed before it came to that.
         """
-        inside = [path for path in self.paths if not is_staged(path) and self.folder.holds(path)]
-        for path in inside:
-            self._remove(path)
-        self.folder.durability.sync_removals([(self.folder.root / path).parent for path in inside])
+        names_in: dict[str, list[str]] = defaultdict(list)
+        for path in self.paths:
+            if not is_staged(path):
+                names_in[folder_of(path)].append(name_of(path))
+        for below, names in names_in.items():
+            with suppress(LeadsOutsideError):  # of this backend, nothing is there
+                remove_files(self.folder, below, names)
 
-    def _remove(self, path: str) -> None:
-        target = self.folder.root / path
-        try:
-            target.unlink(missing_ok=True)
-        except OSError as error:
-            if not (error.errno == ENAMETOOLONG or isinstance(error, NotADirectoryError) or target.is_dir()):
-                raise
-        if not self.folder.keeps_folders:
-            with suppress(OSError):  # the first that is not empty, or was removed by somebody else
-                for folder in takewhile(self.folder.root.__ne__, target.parents):
-                    folder.rmdir()
+
+def remove_files(folder: LocalFolder, below: str, names: Sequence[str]) -> None:
+    """Remove files of one folder, blocking, and return once the disk has confirmed it; a missing one is fine."""
+    left, is_there = folder.enter_what_is_left(below)
+    with left:
+        for name in names if is_there else ():
+            _remove(left, name)
+        if folder.keeps_folders:
+            folder.durability.sync_removals(left)
+            return
+    _remove_empty(folder, below)
+    with folder.enter_what_is_left(below)[0] as left:
+        folder.durability.sync_removals(left)
+
+
+def _remove(folder: OpenFolder, name: str) -> None:
+    try:
+        folder.remove(name)
+    except OSError as error:
+        if error.errno != ENAMETOOLONG and not folder.has_folder(name):
+            raise
+
+
+def _remove_empty(folder: LocalFolder, below: str) -> None:
+    with suppress(OSError):  # the first that is not empty, or was removed by somebody else
+        while below:
+            above, _, name = below.rpartition("/")
+            with folder.enter(above) as outer:
+                outer.remove_folder(name)
+            below = above

@@ -50,7 +50,7 @@ class LocalUpload:
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
         check_name(self.folder.backend, self.path)
-        self.file = StagedFile(self.folder.root / self.path, self.folder.durability, if_absent=self.if_absent)
+        self.file = StagedFile(self.folder, self.path, if_absent=self.if_absent)
         async with aclosing(gathered(chunks, LEAST_BATCH)) as batches:
             try:
                 first, second = await anext(batches, list[bytes]()), await anext(batches, None)

@@ -128,7 +128,9 @@ VOCABULARIES: Mapping[Kind, Vocabulary] = {
             "sas_token": "sas_key",
         },
     ),
-    "file": Vocabulary(prefixes=(), names=("automatic_cleanup", "durable", "mkdir"), synonyms={}),
+    "file": Vocabulary(
+        prefixes=(), names=("automatic_cleanup", "durable", "file_mode", "folder_mode", "mkdir"), synonyms={}
+    ),
     "memory": Vocabulary(prefixes=(), names=(), synonyms={}),
 }
 """Buckets and containers are missing on purpose: the URL names them."""

@@ -5,16 +5,15 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from errno import ENAMETOOLONG
+from errno import ENAMETOOLONG, ENOENT
 from io import FileIO
 from itertools import islice
-from pathlib import Path
 from secrets import randbelow
 
 from fastapi_filestore.errors import InvalidKeyError, StorageUnavailableError
-from fastapi_filestore.storage.obstore.durability import Durability
 from fastapi_filestore.storage.obstore.errors import translated
-from fastapi_filestore.storage.obstore.local import DIGITS, STAGED, is_staged
+from fastapi_filestore.storage.obstore.local import DIGITS, STAGED, LocalFolder, folder_of, is_staged, name_of
+from fastapi_filestore.storage.obstore.open_folder import OpenFolder
 
 LONGEST_NAME = 255
 """Bytes of a name that most disks can hold."""
@@ -27,14 +26,17 @@ MOST_PIECES = 1024
 class StagedFile:
     """An object of a local folder while it is uploaded; every method blocks.
 
-    It is named as obstore names its own, so that what a killed process leaves is found in the same way.
+    It is named as obstore names its own, so that what a killed process leaves is found in the same way. Its folder is
+    held open from its first byte to its end: if that is swapped for a link meanwhile, nothing happens where it leads.
     """
 
-    def __init__(self, target: Path, durability: Durability, *, if_absent: bool) -> None:
-        """Prepare a file for `target`; with `if_absent` it may only go where nothing is."""
-        self._target, self._durability, self._if_absent = target, durability, if_absent
-        self._staged = target
+    def __init__(self, folder: LocalFolder, path: str, *, if_absent: bool) -> None:
+        """Prepare a file for the object at a path; with `if_absent` it may only go where nothing is."""
+        self._folder, self._durability, self._if_absent = folder, folder.durability, if_absent
+        self._below, self._target = folder_of(path), name_of(path)
+        self._staged = self._target
         self._file: FileIO | None = None
+        self._open_folder: OpenFolder | None = None
         self._is_placed = False
 
     def write(self, pieces: Iterable[bytes]) -> None:
@@ -67,14 +69,17 @@ class StagedFile:
 
         Raises:
             FileExistsError: Something is there, and the file may only go where nothing is.
+            FileNotFoundError: The file, or its folder, was moved or removed meanwhile.
             SyncError: The disk did not confirm it.
         """
         self.write(rest)
         self.sync()
         with self._opened() as file:
             status = os.fstat(file.fileno())
-        self._place()
-        self._durability.sync_names(self._target.parent)
+        folder = self._entered()
+        self._place(folder)
+        self._durability.sync_names(folder)
+        folder.close()
         return status
 
     def discard(self) -> None:
@@ -83,11 +88,12 @@ class StagedFile:
             return
         with suppress(OSError):  # a disk in a network may say only now that it is full
             self._file.close()
-        try:
-            self._staged.unlink(missing_ok=True)
-        finally:
-            if self._is_placed and self._if_absent:
-                self._target.unlink(missing_ok=True)
+        with self._entered() as folder:
+            try:
+                folder.remove(self._staged)
+            finally:
+                if self._is_placed and self._if_absent:
+                    folder.remove(self._target)
 
     def _opened(self) -> FileIO:
         if self._file is None:
@@ -96,31 +102,38 @@ class StagedFile:
 
     def _created(self) -> FileIO:
         for _ in range(MOST_TRIES):
-            self._staged = self._target.with_name(_staged_name(self._target.name))
+            self._staged = _staged_name(self._target)
             try:
-                return FileIO(self._staged, "xb")
+                return self._created_once()
             except FileNotFoundError:
                 with suppress(FileNotFoundError):  # somebody else removes empty folders
-                    self._make(self._target.parent)
+                    self._enter(anew=True)
             except FileExistsError:
                 continue
-        return FileIO(self._staged, "xb")
+        return self._created_once()
 
-    def _make(self, folder: Path) -> None:
-        self._durability.forget(folder)  # whatever was there before is not what is made now
-        try:
-            folder.mkdir(exist_ok=True)
-        except FileNotFoundError:
-            self._make(folder.parent)
-            folder.mkdir(exist_ok=True)
+    def _created_once(self) -> FileIO:
+        return self._entered().create(self._staged, self._folder.modes.file)
 
-    def _place(self) -> None:
+    def _entered(self) -> OpenFolder:
+        return self._open_folder or self._enter(anew=False)
+
+    def _enter(self, *, anew: bool) -> OpenFolder:
+        if self._open_folder is not None:
+            self._open_folder.close()
+            self._open_folder = None
+        self._open_folder = (self._folder.enter_anew if anew else self._folder.enter)(self._below)
+        return self._open_folder
+
+    def _place(self, folder: OpenFolder) -> None:
+        if not folder.is_in_place():
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(folder.path))
         if self._if_absent:
-            os.link(self._staged, self._target)
+            folder.link(self._staged, self._target)
             self._is_placed = True
-            self._staged.unlink()
+            folder.remove(self._staged)
         else:
-            self._staged.replace(self._target)
+            folder.replace(self._staged, self._target)
             self._is_placed = True
 
 

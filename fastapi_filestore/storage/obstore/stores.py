@@ -16,6 +16,8 @@ from fastapi_filestore.storage.obstore.azure import build_azure
 from fastapi_filestore.storage.obstore.client import PATIENCE, has_read_timeout
 from fastapi_filestore.storage.obstore.gcs import build_gcs
 from fastapi_filestore.storage.obstore.location import FORMS, Kind, Location, parse_location
+from fastapi_filestore.storage.obstore.modes import Modes, read_modes
+from fastapi_filestore.storage.obstore.open_folder import make_root
 from fastapi_filestore.storage.obstore.options import as_bool, read_options
 from fastapi_filestore.storage.obstore.parts import MAX_CONCURRENCY, PART_SIZE
 from fastapi_filestore.storage.obstore.s3 import build_s3
@@ -33,12 +35,14 @@ class Connection:
         store: The store.
         is_durable: Whether a local folder's files are to outlast a power cut.
         removes_folders: Whether it removes a local folder's empty folders.
+        modes: Who may read what is made in a local folder.
     """
 
     location: Location
     store: Store
     is_durable: bool = True
     removes_folders: bool = False
+    modes: Modes = field(default_factory=Modes)
     _make_patient: Callable[[], Store] | None = field(default=None, repr=False)
     _patient: Store | None = None
 
@@ -59,7 +63,7 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
     """
     if isinstance(fs, str | os.PathLike):
         return _connect(parse_location(fs), options)
-    if isinstance(fs, LocalStore) and options.keys() <= {"durable"}:
+    if isinstance(fs, LocalStore) and options.keys() <= OWN_LOCAL_OPTIONS:
         return _local_connection(_locate(fs), fs, {**options, **_options_of(fs)})
     if options:
         raise ConfigurationError(
@@ -83,7 +87,8 @@ def place_of(connection: Connection) -> Place:
 def _connect(location: Location, options: Mapping[str, object]) -> Connection:
     settings = read_options(location.kind, options)
     if location.kind == "file":
-        return _local_connection(location, _build_local(location, settings), settings)
+        modes = read_modes(settings)
+        return _local_connection(location, _build_local(location, settings, modes), settings)
     build, takes_patience = BUILDERS[location.kind], location.kind in NETWORKED and not has_read_timeout(settings)
 
     def make_patient() -> Store:
@@ -101,6 +106,7 @@ def _local_connection(location: Location, store: Store, options: Mapping[str, ob
         store,
         is_durable=is_set("durable", unless_given=True),
         removes_folders=is_set("automatic_cleanup", unless_given=False),
+        modes=read_modes(options),
     )
 
 
@@ -128,12 +134,14 @@ def _locate(store: Store) -> Location:
     )
 
 
-def _build_local(location: Location, options: dict[str, object]) -> Store:
-    flags = {name: as_bool(name, value) for name, value in options.items() if name != "durable"}
+def _build_local(location: Location, options: dict[str, object], modes: Modes) -> Store:
+    flags = {name: as_bool(name, value) for name, value in options.items() if name not in OWN_LOCAL_OPTIONS}
     flags.setdefault("mkdir", True)
     if location.root is not None and location.root.exists() and not location.root.is_dir():
         raise ConfigurationError(f"The folder of a local backend is a file: {str(location.root)!r}.")
     try:
+        if location.root is not None and flags["mkdir"]:
+            make_root(location.root, modes.folder)
         return LocalStore(location.root, **flags)
     except (BaseError, OSError, ValueError):
         raise ConfigurationError(
@@ -145,6 +153,8 @@ def _build_memory(location: Location, options: dict[str, object]) -> Store:
     return MemoryStore()
 
 
+OWN_LOCAL_OPTIONS = frozenset({"durable", "file_mode", "folder_mode"})
+"""Those that obstore knows nothing of."""
 NETWORKED: frozenset[Kind] = frozenset({"s3", "gs", "az"})
 BUILDERS: Mapping[Kind, Callable[[Location, dict[str, object]], Store]] = {
     "s3": build_s3,

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from itertools import islice
 from os.path import commonprefix
@@ -24,9 +25,13 @@ from fastapi_filestore.errors import (
     StorageUnavailableError,
 )
 from fastapi_filestore.storage.backend import UnfinishedUpload
+from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.obstore.boto_client import bucket_client
+from fastapi_filestore.storage.obstore.durability import DISK_THREADS
 from fastapi_filestore.storage.obstore.errors import translated
-from fastapi_filestore.storage.obstore.local import STAGED, LocalFolder, is_staged
+from fastapi_filestore.storage.obstore.local import STAGED, LocalFolder, folder_of, is_staged, name_of
+from fastapi_filestore.storage.obstore.local_delete import remove_files
+from fastapi_filestore.storage.obstore.open_folder import LeadsOutsideError, OpenFolder
 from fastapi_filestore.storage.threads import THREADS
 
 _log = logging.getLogger("fastapi_filestore")
@@ -52,8 +57,8 @@ async def abort(store: object, folder: LocalFolder | None, upload: UnfinishedUpl
         await _abort_in_bucket(store, upload, backend)
     elif folder is not None:
         with translated(backend):
-            await THREADS.run((folder.root / upload.upload_id).unlink, missing_ok=True)
-        await folder.sync_removals([upload.upload_id])
+            place, name = folder_of(upload.upload_id), name_of(upload.upload_id)
+            await finish(DISK_THREADS.submit(partial(remove_files, folder, place, [name])))
 
 
 async def drop_unfinished(store: object, folder: LocalFolder | None, paths: Collection[str], *, backend: str) -> None:
@@ -165,27 +170,27 @@ def _staged(root: Path) -> Iterator[UnfinishedUpload]:
 
 
 def _remove_staged(place: LocalFolder, paths: Iterable[str]) -> None:
-    for _, file in _staged_of(place, paths):
-        file.unlink(missing_ok=True)
+    for _, folder, name in _staged_of(place, paths):
+        folder.remove(name)
 
 
 def _names_of_staged(place: LocalFolder, paths: Iterable[str]) -> dict[str, list[str]]:
     names = defaultdict[str, list[str]](list)
-    for path, file in _staged_of(place, paths):
-        names[path].append(file.relative_to(place.root).as_posix())
+    for path, _, name in _staged_of(place, paths):
+        names[path].append("/".join(filter(None, (folder_of(path), name))))
     return names
 
 
-def _staged_of(place: LocalFolder, paths: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """Yield the staged files of some keys, each with its key; each folder is read once."""
-    wanted: dict[Path, dict[str, str]] = defaultdict(dict)
-    for path in filter(place.holds, paths):
-        wanted[(place.root / path).parent][path.rpartition("/")[2]] = path
-    for folder, keys in wanted.items():
-        with suppress(FileNotFoundError, NotADirectoryError):
-            for file in folder.iterdir():
-                if is_staged(file.name) and (key := keys.get(file.name.rpartition(STAGED)[0])):
-                    yield key, file
+def _staged_of(place: LocalFolder, paths: Iterable[str]) -> Iterator[tuple[str, OpenFolder, str]]:
+    """Yield the staged files of some keys, each with its key and its open folder; each folder is read once."""
+    wanted: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in paths:
+        wanted[folder_of(path)][name_of(path)] = path
+    for below, keys in wanted.items():
+        with suppress(FileNotFoundError, NotADirectoryError, LeadsOutsideError), place.enter(below) as folder:
+            for name in folder.names():
+                if is_staged(name) and (key := keys.get(name.rpartition(STAGED)[0])):
+                    yield key, folder, name
 
 
 async def _in_thread(items: Iterable[Any]) -> AsyncIterator[Any]:

@@ -38,6 +38,7 @@ from fastapi_filestore.errors import (
     SettingsError,
     SharedFileError,
     SigningUnavailableError,
+    SlowUploadError,
     StaleFileError,
     StaleRowError,
     StorageError,
@@ -53,6 +54,7 @@ from fastapi_filestore.errors import (
     UnsupportedStatementError,
     UnsupportedUploadError,
     UploadError,
+    UploadMemoryError,
     UploadTooLargeError,
 )
 from fastapi_filestore.file_object import FileObject
@@ -127,6 +129,7 @@ __all__ = [
     "SharedFileError",
     "SignedURL",
     "SigningUnavailableError",
+    "SlowUploadError",
     "StaleFileError",
     "StaleRowError",
     "StorageBackend",
@@ -148,6 +151,7 @@ __all__ = [
     "UnsupportedUploadError",
     "Upload",
     "UploadError",
+    "UploadMemoryError",
     "UploadTooLargeError",
     "Uploads",
     "Validator",

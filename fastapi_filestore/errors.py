@@ -20,6 +20,7 @@ FilestoreError
 │   └── ForkedProcessError             (RuntimeError)
 ├── BlockingCallError                  (RuntimeError)
 ├── DatabaseUnavailableError           (ConnectionError)
+├── UploadMemoryError                  (MemoryError)
 ├── InvalidSignatureError              (PermissionError)
 ├── ContentError
 │   ├── UnsupportedContentError        (TypeError)
@@ -38,6 +39,7 @@ FilestoreError
 │   ├── MalformedUploadError
 │   ├── MissingFileError
 │   │   └── NoFileChosenError
+│   ├── SlowUploadError                (TimeoutError)
 │   ├── TooManyFilesError
 │   ├── UnsupportedUploadError
 │   │   └── TypeMismatchError
@@ -201,6 +203,16 @@ class ForkedProcessError(StorageError, RuntimeError):
     """A backend used before a fork is used after it; its connections would hang for ever."""
 
 
+class UploadMemoryError(FilestoreError, MemoryError):
+    """The memory that uploads share is taken, and others were before this one, or are faster."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The memory that the uploads of this process share is taken: try again later, or give them more with "
+            "FILESTORE_UPLOAD_MEMORY."
+        )
+
+
 class InvalidSignatureError(FilestoreError, PermissionError):
     """A signed URL of the application is forged, expired, or meant for something else; never says which."""
 
@@ -293,6 +305,15 @@ class ClientDisconnectedError(UploadError, ConnectionError):
 
     def __init__(self) -> None:
         super().__init__("The connection was closed before the end of the body.")
+
+
+class SlowUploadError(UploadError, TimeoutError):
+    """The client sent nothing, or next to nothing, for longer than an upload may wait for it."""
+
+    def __init__(self, seconds: float, *, least: int | None = None) -> None:
+        self.seconds, self.least = seconds, least
+        came = "nothing" if least is None else f"fewer than {least:,} bytes"
+        super().__init__(f"In {seconds:g} seconds {came} of the body came: send it again, over a better connection.")
 
 
 class LengthRequiredError(UploadError):

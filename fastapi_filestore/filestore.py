@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
-from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.limits import FormLimits, Pace
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.audit import DEFAULT_GRACE, Audit
@@ -354,7 +354,7 @@ class Filestore:
 
     def signed_router(self) -> APIRouter:
         """Return the router that honours signed URLs of backends that can't presign; mount it without a prefix."""
-        return signed_router(self.registry, lambda: self.settings.max_upload_size, self.download)
+        return signed_router(self.registry, self._limits, self.download)
 
     def _limits(self) -> FormLimits:
         return FormLimits(
@@ -364,6 +364,11 @@ class Filestore:
             json_size=self.settings.max_json_size,
             json_values=self.settings.max_json_values,
             json_depth=self.settings.max_json_depth,
+            pace=Pace(
+                silence=self.settings.upload_silence,
+                least_rate=self.settings.upload_least_rate,
+                over=self.settings.upload_rate_seconds,
+            ),
         )
 
     @property

@@ -1,4 +1,4 @@
-"""How much a form may hold."""
+"""How much a form may hold, and how slowly it may come."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -8,8 +8,23 @@ ENVELOPE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How slowly a body may come, by the time that it is waited for; 0 is no limit.
+
+    Attributes:
+        silence: Seconds without a byte.
+        least_rate: Bytes a second, on average.
+        over: Seconds that the average is taken over.
+    """
+
+    silence: float = 30.0
+    least_rate: int = 1024
+    over: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class FormLimits:
-    """How much a form may hold: bytes of each file, fields beside them, bytes of each field, files.
+    """How much a form may hold: bytes of each file, fields beside them, bytes of each field, files; and its pace.
 
     JSON may hold so many bytes, values and levels.
     """
@@ -21,6 +36,7 @@ class FormLimits:
     json_size: int = 1024**2
     json_values: int = 10_000
     json_depth: int = 64
+    pace: Pace = Pace()
 
     def narrowed(self, file_size: int | None) -> Self:
         """Return the limits of a place that has a file size of its own, if it has one."""

@@ -12,15 +12,19 @@ from fastapi_filestore.settings.sources import DELIMITER, PREFIX, SecretFileSour
 from fastapi_filestore.settings.values import (
     BackendName,
     DownloadWay,
+    Duration,
     InternalPath,
     PublicURL,
+    Rate,
     Seconds,
     SigningKeys,
     Size,
 )
 
 DEFAULT_URL = "file://./data/files"
-LONGEST_EXPIRY = 7 * 24 * 3600
+DAY = 24 * 3600
+"""Seconds."""
+LONGEST_EXPIRY = 7 * DAY
 """Seconds; S3 refuses a signed URL that lives longer, but only when it is used."""
 
 DEEPEST_JSON = 200
@@ -67,6 +71,12 @@ the first signs, all verify."""
     """Largest file, in bytes or with a unit (50 MB, 2 GiB). FastAPI's own `UploadFile` is not limited by it."""
     upload_memory: Size = 64 * 1024**2
     """Memory that the uploads of a process share for what is on its way to the stores, in bytes or with a unit."""
+    upload_silence: Duration = 30
+    """Longest time in seconds that a client may send nothing of a body that is waited for; 0 for any."""
+    upload_least_rate: Rate = 1024
+    """Least bytes a second, with a unit if you like, that a client sends on average; 0 for any."""
+    upload_rate_seconds: Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)] = 30
+    """Time in seconds that this average is taken over; what the store or the application takes does not count."""
     max_form_fields: Annotated[int, Field(ge=0)] = 100
     """Most fields beside the file in one form."""
     max_field_size: Size = 64 * 1024

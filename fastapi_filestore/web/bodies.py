@@ -12,7 +12,9 @@ from fastapi_filestore.errors import (
     UnsupportedUploadError,
     UploadTooLargeError,
 )
+from fastapi_filestore.intake.limits import Pace
 from fastapi_filestore.web.fields import combined
+from fastapi_filestore.web.listening import Listening
 
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
@@ -53,11 +55,13 @@ def expect_body(request: Request) -> None:
     request.scope.setdefault(UNREAD, "_body" not in state and not state.get("_stream_consumed"))
 
 
-async def limited_body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+async def limited_body(request: Request, limit: int, *, pace: Pace) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a body.
 
     Raises:
         UploadTooLargeError: It is, or says it is, longer than `limit` bytes.
+        SlowUploadError: It comes more slowly than its pace allows.
+        UploadMemoryError: Others need the memory that it holds, and it is the slowest.
         LengthRequiredError: There is none.
         ClientDisconnectedError: The client went away before its end.
         ConfigurationError: Something else has read it and kept none of it.
@@ -73,18 +77,19 @@ async def limited_body(request: Request, limit: int) -> AsyncGenerator[bytes, No
             yield whole[start : start + _PIECE]
         return
     received, more = 0, True
-    while more:
-        # Not Request.stream, which holds each chunk until the next one is asked for.
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnectedError
-        # Before anybody looks at it: whoever refuses the last chunk has nothing left to read.
-        more = request.scope[UNREAD] = message.get("more_body", False)
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise UploadTooLargeError("request body", limit=limit)
-        if message.get("body"):
-            yield message.pop("body")
+    with Listening(pace) as client:
+        while more:
+            # Not Request.stream, which holds each chunk until the next one is asked for.
+            message = await client.next(request.receive)
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnectedError
+            # Before anybody looks at it: whoever refuses the last chunk has nothing left to read.
+            more = request.scope[UNREAD] = message.get("more_body", False)
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise UploadTooLargeError("request body", limit=limit)
+            if message.get("body"):
+                yield message.pop("body")
 
 
 def _check_size(size: int | None, limit: int) -> None:
@@ -107,10 +112,10 @@ def _taken(request: Request) -> bytes | None:
     return whole
 
 
-async def json_body(request: Request, limit: int) -> bytes:
+async def json_body(request: Request, limit: int, *, pace: Pace) -> bytes:
     """Read fields that come as JSON, unparsed; `UnsupportedUploadError` if the body is anything else."""
     declared = media_type(request.headers)
     if declared != JSON:
         raise UnsupportedUploadError(declared, [JSON])
     refuse_codings(combined(request.headers))
-    return b"".join([chunk async for chunk in limited_body(request, limit)])
+    return b"".join([chunk async for chunk in limited_body(request, limit, pace=pace)])

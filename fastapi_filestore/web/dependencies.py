@@ -25,7 +25,7 @@ from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.schemas import validated
 from fastapi_filestore.web.uploads import Accepted, receive_upload, receive_uploads
 
-REFUSALS = (400, 411, 413, 415, 422)
+REFUSALS = (400, 408, 411, 413, 415, 422)
 """What a body can be refused with before any code of the route has run."""
 
 

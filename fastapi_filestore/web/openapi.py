@@ -20,6 +20,7 @@ PROBLEM_TEXTS = {
     400: "The body can't be read.",
     403: "It is not allowed.",
     404: "There is no such row or file.",
+    408: "The body comes too slowly.",
     409: "It conflicts with what is there.",
     411: "There is no body.",
     412: "It is not in the state that the request names.",

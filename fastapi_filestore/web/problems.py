@@ -55,8 +55,10 @@ class Kind:
 _OUT_OF_ORDER = "The file store is not set up as it should be; the operators have been told."
 _UNAVAILABLE = "The file store can't be reached at the moment. Try again later."
 _BUSY = "The database can't be reached at the moment, or is too busy. Try again later."
+_CROWDED = "Too many files are on their way at the moment, and faster ones go first. Try again later."
 _UNREADABLE = "The row says of no file where it is; the operators have been told."
-_TOLD_IN_ONE_LINE = (errors.StorageError, errors.DatabaseUnavailableError, errors.UnreadableFileError)
+_OF_A_MOMENT = (errors.StorageUnavailableError, errors.DatabaseUnavailableError, errors.UploadMemoryError)
+_TOLD_IN_ONE_LINE = (errors.StorageError, *_OF_A_MOMENT, errors.UnreadableFileError)
 
 KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.MalformedUploadError: Kind(400, "malformed-upload"),
@@ -67,6 +69,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.FileNotSetError: Kind(404, "file-not-set"),
     errors.ObjectNotFoundError: Kind(404, "object-not-found", "The file's bytes are not in the store."),
     errors.ObjectExistsError: Kind(409, "object-exists", "There is a file here already; it can't be overwritten."),
+    errors.SlowUploadError: Kind(408, "slow-upload"),
     errors.RowConflictError: Kind(409, "row-conflict"),
     errors.StaleRowError: Kind(409, "stale-row"),
     errors.StaleFileError: Kind(409, "stale-file", "The file was replaced or deleted meanwhile."),
@@ -87,6 +90,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.SigningUnavailableError: Kind(501, "signing-unavailable", "This file store has no signed URLs."),
     errors.StorageUnavailableError: Kind(503, "store-unavailable", _UNAVAILABLE),
     errors.DatabaseUnavailableError: Kind(503, "database-unavailable", _BUSY),
+    errors.UploadMemoryError: Kind(503, "too-many-uploads", _CROWDED),
     errors.StorageError: Kind(500, "store-error", _OUT_OF_ORDER),
     errors.UnreadableFileError: Kind(500, "unreadable-file", _UNREADABLE),
     errors.FilestoreError: Kind(500, "store-error", _OUT_OF_ORDER),
@@ -173,7 +177,7 @@ def _is_served(scope: Scope, method: str) -> bool:
 
 
 def _headers(error: errors.FilestoreError) -> dict[str, str]:
-    if isinstance(error, errors.StorageUnavailableError | errors.DatabaseUnavailableError):
+    if isinstance(error, _OF_A_MOMENT):
         return {"Retry-After": str(RETRY_SECONDS)}
     if isinstance(error, errors.RangeNotSatisfiableError) and error.size is not None:
         return {"Content-Range": f"bytes */{error.size}"}

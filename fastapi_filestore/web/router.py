@@ -81,7 +81,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         response_model=resource.schemas.read,
         name=f"{resource.name}_create",
         summary=f"Upload a file and create its {resource.name}",
-        responses={201: LOCATION_HEADER, **problems(400, 403, 409, 411, 413, 415, 422)},
+        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422)},
         openapi_extra=form_body(resource, with_fields=True),
     )
     async def create(
@@ -176,7 +176,7 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
         response_model=resource.schemas.read,
         name=f"{resource.name}_update",
         summary=f"Change fields of a {resource.name}",
-        responses=problems(400, 403, 404, 409, 411, 412, 413, 415, 422),
+        responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422),
         openapi_extra=json_request(resource.schemas.update),
     )
     async def update(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
@@ -185,7 +185,7 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
             require_row_state(request)
             await service.end_reading()
             limits = resource.limits()
-            body = await json_body(request, limits.json_body_size)
+            body = await json_body(request, limits.json_body_size, pace=limits.pace)
             fields = validated_json(resource.schemas.update, body, limits=limits)
             row = await service.update(identity, resource.settable(fields.model_dump(exclude_unset=True)))
             return resource.shown(row, _base(request, below=1))
@@ -239,7 +239,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
         response_model=resource.schemas.read,
         name=f"{resource.name}_replace",
         summary=f"Replace the file of a {resource.name}",
-        responses=problems(400, 403, 404, 409, 411, 412, 413, 415, 422),
+        responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422),
         openapi_extra=form_body(resource, with_fields=False),
     )
     async def replace(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]

@@ -14,6 +14,7 @@ from fastapi_filestore.errors import (
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.client_digests import client_digests
 from fastapi_filestore.intake.digest import DigestingStream
+from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
 from fastapi_filestore.storage.keys import can_be_held
 from fastapi_filestore.storage.registry import StorageRegistry
@@ -35,7 +36,7 @@ SIGNED_URL = f"{SIGNED_PATH}?sig="
 Token = Annotated[str, Query(alias="sig", description="The token of the signed URL.")]
 
 
-def signed_router(registry: StorageRegistry, max_size: Callable[[], int], download: Download) -> APIRouter:
+def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], download: Download) -> APIRouter:
     """Build the route: GET and HEAD stream the object that a token names, PUT stores it, once."""
     router = APIRouter(route_class=ProblemRoute, tags=["signed URLs"])
 
@@ -62,7 +63,7 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int], downlo
         status_code=201,
         response_class=Response,
         summary="Store the body with a signed URL",
-        responses={201: STORED, **problems(400, 403, 409, 411, 412, 413, 415, 422)},
+        responses={201: STORED, **problems(400, 403, 408, 409, 411, 412, 413, 415, 422)},
         openapi_extra=raw_request(),
     )
     async def signed_upload(request: Request, token: Token = "") -> Response:
@@ -72,8 +73,9 @@ def signed_router(registry: StorageRegistry, max_size: Callable[[], int], downlo
         _check_type(request, claims)
         said = combined(request.headers)
         refuse_fragments(said)
-        limit = max_size() if claims.max_size is None else min(max_size(), claims.max_size)
-        body = DigestingStream(limited_body(request, limit), expected=client_digests(said))
+        most = limits()
+        limit = most.file_size if claims.max_size is None else min(most.file_size, claims.max_size)
+        body = DigestingStream(limited_body(request, limit, pace=most.pace), expected=client_digests(said))
         await _require_state(registry, request, claims)
         try:
             info = await registry.get_backend(claims.backend).put(

@@ -81,10 +81,11 @@ async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
 def _reader(request: Request, accepted: Accepted) -> FormReader:
     said = combined(request.headers)
     refuse_codings(said)
-    body, digests = limited_body(request, accepted.limits.body_size), client_digests(said)
+    limits, digests = accepted.limits, client_digests(said)
+    body = limited_body(request, limits.body_size, pace=limits.pace)
     if digests:  # of all that is sent, boundaries and fields included (RFC 9530, section 2)
         body = DigestingStream(body, expected=digests).__aiter__()
-    return FormReader(body, content_type=request.headers["content-type"], limits=accepted.limits)
+    return FormReader(body, content_type=request.headers["content-type"], limits=limits)
 
 
 async def _from_form(request: Request, accepted: Accepted) -> Upload:
@@ -131,7 +132,7 @@ def _from_body(request: Request, accepted: Accepted) -> Upload:
     refuse_fragments(said)
     _check_no_fields(declared, accepted.validate)
     return Upload(
-        joined(limited_body(request, accepted.limits.file_size), WORTHWHILE),
+        joined(limited_body(request, accepted.limits.file_size, pace=accepted.limits.pace), WORTHWHILE),
         filename=_filename(request.headers.get("content-disposition", "")),
         content_type=request.headers["content-type"],
         validate=accepted.validate,

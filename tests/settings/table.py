@@ -73,7 +73,7 @@ def _default(name: str, field: FieldInfo) -> str:
             return ""
         case bool() as flag:
             return f"`{str(flag).lower()}`"
-        case int() as size if name.endswith(("size", "memory")):
+        case int() as size if name.endswith(("size", "memory", "rate")):
             return f"`{format_size(size)}`"
         case value:
             return f"`{value}`"

@@ -16,6 +16,7 @@ RAISED: dict[str, FilestoreError] = {
     "file-not-set": errors.FileNotSetError("Document", "file"),
     "object-not-found": errors.ObjectNotFoundError(TEXT, **OF_A_STORE),
     "object-exists": errors.ObjectExistsError(TEXT, **OF_A_STORE),
+    "slow-upload": errors.SlowUploadError(30),
     "row-conflict": errors.RowConflictError("Document"),
     "stale-row": errors.StaleRowError("Document"),
     "stale-file": errors.StaleFileError("secret-key"),
@@ -36,6 +37,7 @@ RAISED: dict[str, FilestoreError] = {
     "signing-unavailable": errors.SigningUnavailableError(TEXT, **OF_A_STORE),
     "store-unavailable": errors.StorageTimeoutError(TEXT, **OF_A_STORE),
     "database-unavailable": errors.DatabaseUnavailableError(TEXT),
+    "too-many-uploads": errors.UploadMemoryError(),
     "unreadable-file": errors.UnreadableFileError(
         TEXT, table="secret-backend", column="secret-key", identity=("/srv/secret",)
     ),

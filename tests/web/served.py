@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_filestore import Filestore
+from fastapi_filestore import FileObject, Filestore, Uploads
 from tests.web.models import Base, Document
 from tests.web.opening import lifespan_with
 
@@ -58,10 +58,23 @@ class CountingBodies:
         await self.app(scope, counting, watching)
 
 
-api = FastAPI(lifespan=lifespan)
+api = FastAPI(lifespan=lifespan, exception_handlers=files.exception_handlers)
 api.include_router(files.router(Document), prefix="/documents")
 api.include_router(files.router(Document, dependencies=[Depends(authorize)]), prefix="/private")
+api.include_router(files.signed_router())
 app = CountingBodies(api)
+
+
+@api.post("/several")
+async def several(uploads: Annotated[Uploads, Depends(files.uploads(max_files=3))]) -> list[int]:
+    """Return the sizes of the files of a form."""
+    return [sum([len(chunk) async for chunk in upload]) async for upload in uploads]
+
+
+@api.get("/signed")
+async def sign() -> str:
+    """Return a URL that stores a file."""
+    return (await FileObject("web", "a").signed_url_async(expires_in=60, method="PUT")).url
 
 
 @api.get("/received")

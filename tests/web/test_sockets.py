@@ -24,14 +24,15 @@ FORM_END = b"\r\n--b--\r\n"
 
 
 @contextmanager
-def run_application(folder: Path, database: str) -> Iterator[int]:
-    """Run the application on a port of its own, its files in a folder."""
+def run_application(folder: Path, database: str, **settings: str) -> Iterator[int]:
+    """Run the application on a port of its own, its files in a folder unless its settings say otherwise."""
     (port,) = free_ports(1)
     command = (sys.executable, "-m", "uvicorn", "tests.web.served:app", "--host", LOOPBACK, "--port", str(port))
     environment = {
         "PYTHONPATH": str(ROOT),
         "DATABASE_URL": database,
         "FILESTORE_BACKENDS__WEB__URL": (folder / "store").as_uri(),
+        **settings,
     }
 
     def ready() -> bool:

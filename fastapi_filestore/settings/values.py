@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.settings.signing_keys import problem_of_key
 from fastapi_filestore.settings.mode import parse_file_mode, parse_folder_mode
+from fastapi_filestore.settings.signing_keys import problem_of_key
 from fastapi_filestore.settings.size import SIZE_REMEDY, parse_size
 
 S3_SCHEMES = ("s3", "s3a")

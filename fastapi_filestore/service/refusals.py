@@ -3,13 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError, StatementError
 from sqlalchemy.orm.exc import StaleDataError
 
 from fastapi_filestore.errors import FilestoreError, InvalidFieldsError, RowConflictError, StaleRowError
 
-DATA_EXCEPTIONS = "22"
-"""The class of SQL states of values that are too long, out of range or not text."""
+REFUSED_STATES = ("22", "42804")
+"""SQL states of values that are too long, out of range or not text, and of another type than the column."""
+
+OF_VALUES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+"""What a column's type raises for a value that it can't write."""
+
+CANT_BIND = ("Error binding parameter", "adapt type")
+"""How drivers say so that have no error of its own for it: SQLite's, and those of PostgreSQL."""
 
 
 @contextmanager
@@ -24,9 +30,20 @@ def refused_values(refusal: FilestoreError) -> Iterator[None]:
 
 
 @contextmanager
+def refused_attribute(name: str) -> Iterator[None]:
+    """Raise `InvalidFieldsError` if an attribute does not take what it is given, as `MutableDict` takes dicts only."""
+    try:
+        yield
+    except FilestoreError:
+        raise
+    except ValueError as error:
+        raise InvalidFieldsError([{"loc": (name,), "msg": "This is no value for it", "type": "value"}]) from error
+
+
+@contextmanager
 def refused_rows(name: str) -> Iterator[None]:
     """Raise `RowConflictError`, `InvalidFieldsError` or `StaleRowError` if what the block writes is refused."""
-    unfit = {"loc": (name,), "msg": "A value is too long, out of range, or no text for the database", "type": "value"}
+    unfit = {"loc": (name,), "msg": "A value is too long, out of range, or not of its column's type", "type": "value"}
     try:
         with refused_values(InvalidFieldsError([unfit])):
             yield
@@ -40,7 +57,9 @@ def _is_of_a_value(error: StatementError | OverflowError) -> bool:
     if isinstance(error, DataError | OverflowError):  # pysqlite overflows by itself
         return True
     if not isinstance(error, DBAPIError):
-        return isinstance(error.orig, OverflowError)  # and so do types of SQLAlchemy's
+        return isinstance(error.orig, OF_VALUES) and not isinstance(error.orig, FilestoreError)
+    if isinstance(error, ProgrammingError | InterfaceError) and any(text in str(error.orig) for text in CANT_BIND):
+        return True
     # asyncpg has no class of its own for these: a SQL state if PostgreSQL refused, a ValueError if the driver did.
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return state.startswith(DATA_EXCEPTIONS) or isinstance(getattr(error.orig, "__cause__", None), ValueError)
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
+    return state.startswith(REFUSED_STATES) or isinstance(getattr(error.orig, "__cause__", None), ValueError)

@@ -23,7 +23,7 @@ from fastapi_filestore.orm.purging import purging
 from fastapi_filestore.orm.read_only import has_own_connections
 from fastapi_filestore.orm.readings import forget_read, note_locked
 from fastapi_filestore.orm.table_rows import table_of
-from fastapi_filestore.service.refusals import refused_rows, refused_values
+from fastapi_filestore.service.refusals import refused_attribute, refused_rows, refused_values
 
 ModelT = TypeVar("ModelT")
 
@@ -94,7 +94,8 @@ class Rows(Generic[ModelT]):
         if lists and inspect(row).key not in known:
             forget_read(inspect(row))  # nobody can have made the new list of what it held
         for name, value in values.items():
-            setattr(row, name, value)
+            with refused_attribute(name):
+                setattr(row, name, value)
         self._write(session, row)
         return row
 
@@ -199,7 +200,8 @@ def in_passing(session: Session) -> Iterator[None]:
 def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
     """Make a row that is not yet in any session."""
     check_names(model, values)
-    return model(**values)
+    with refused_attribute(model.__name__):
+        return model(**values)
 
 
 def check_names(model: type[Any], values: Mapping[str, object]) -> None:

@@ -22,8 +22,8 @@ from fastapi_filestore.service.transactional import end_reading
 from fastapi_filestore.web.bodies import UNREAD, expect_body
 from fastapi_filestore.web.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
 from fastapi_filestore.web.problems import problem_of
-from fastapi_filestore.web.schemas import validated
 from fastapi_filestore.web.uploads import Accepted, receive_upload, receive_uploads
+from fastapi_filestore.web.validation import validated
 
 REFUSALS = (400, 408, 411, 413, 415, 422)
 """What a body can be refused with before any code of the route has run."""

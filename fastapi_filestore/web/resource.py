@@ -16,6 +16,7 @@ from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
+from fastapi_filestore.web.owned import owned_names
 from fastapi_filestore.web.schemas import Schemas
 from fastapi_filestore.web.uploads import Accepted, Validate
 
@@ -28,7 +29,7 @@ Download = Callable[[Request, FileObject], Awaitable[Response]]
 class Resource(Generic[ModelT]):
     """A model behind routes: its file attribute, its schemas, and the limits of its forms.
 
-    `reserved` are the attributes that the application gives new rows, which no client sets.
+    `reserved` are the attributes that the application gives new rows, or SQLAlchemy sets, which no client does.
     """
 
     model: type[ModelT]
@@ -115,6 +116,6 @@ def resource_of(
         url_seconds,
         download,
         redirects,
-        reserved,
+        reserved | owned_names(inspect(model)),
         rules.within(attribute.type.rules),
     )

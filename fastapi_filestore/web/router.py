@@ -31,8 +31,9 @@ from fastapi_filestore.web.openapi import (
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Resource
-from fastapi_filestore.web.schemas import NoFields, page_schema, validated, validated_json
+from fastapi_filestore.web.schemas import NoFields, page_schema
 from fastapi_filestore.web.uploads import receive_upload
+from fastapi_filestore.web.validation import validated, validated_json, values_of
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., Any]
@@ -187,7 +188,7 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
             limits = resource.limits()
             body = await json_body(request, limits.json_body_size, pace=limits.pace)
             fields = validated_json(resource.schemas.update, body, limits=limits)
-            row = await service.update(identity, resource.settable(fields.model_dump(exclude_unset=True)))
+            row = await service.update(identity, resource.settable(values_of(fields, only_set=True)))
             return resource.shown(row, _base(request, below=1))
 
     @router.delete(
@@ -267,7 +268,7 @@ async def _replaced(
 
 
 def _values(resource: Resource[ModelT], upload: Upload) -> Mapping[str, object]:
-    return {} if upload.values is None else resource.settable(upload.values.model_dump())
+    return {} if upload.values is None else resource.settable(values_of(upload.values))
 
 
 def _base(request: Request, *, below: int) -> str:

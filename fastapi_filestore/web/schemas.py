@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from math import ceil
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, cast
 
 from pydantic import (
     BaseModel,
@@ -15,29 +15,29 @@ from pydantic import (
     FiniteFloat,
     Json,
     PlainSerializer,
-    ValidationError,
     ValidationInfo,
     WithJsonSchema,
     create_model,
 )
-from pydantic_core import from_json, to_json
 from sqlalchemy import JSON, Column, Float, Numeric, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper
+from sqlalchemy.types import TypeEngine
 
-from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, UploadTooLargeError
+from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.json_shape import check_shape
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
+from fastapi_filestore.web.column_types import is_json_in_forms, python_type, wrapped_type
+from fastapi_filestore.web.owned import owned_names
+from fastapi_filestore.web.validation import ColumnFields
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
 """What a key that is text must be to stand in a path: no slash, and not only dots."""
 
 UNREADABLE = "The row holds something here that can't be read as a file. The operators can find it with an audit."
 """What a client is told of it: nothing that the row says."""
-
-SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +64,32 @@ def derive_schemas(
     """Take the user's models, and derive the missing ones from the columns.
 
     A client may set a column unless it is a file, a primary key with a default, one that the application or the
-    database fills in (a computed default, a server default, an `onupdate`), or reserved. Bytes are base64 in JSON and
-    in forms, both ways; a column of JSON is JSON's text in forms, which is what new rows come as.
+    database fills in (a computed default, a server default, an `onupdate`), one that SQLAlchemy owns (a discriminator,
+    a version), or reserved. Bytes are base64 in JSON and in forms, both ways; a column of JSON, and of what else text
+    has no word for, is JSON's text in forms, which is what new rows come as.
+
+    Raises:
+        ConfigurationError: One of the user's models has an attribute that is not for clients to set.
     """
     mapper: Mapper[Any] = inspect(model)
+    owned = owned_names(mapper)
     for own in filter(None, (create, update)):
         _refuse_reserved(own, reserved)
+        _refuse_owned(own, mapper, owned)
     return Schemas(
         read=read or _derive_read(mapper),
-        create=create or _derive_create(mapper, reserved),
-        update=update or _derive_update(mapper, reserved),
+        create=create or _derive_create(mapper, reserved | owned),
+        update=update or _derive_update(mapper, reserved | owned),
     )
+
+
+def _refuse_owned(schema: type[BaseModel], mapper: Mapper[Any], owned: frozenset[str]) -> None:
+    if taken := sorted(owned & schema.model_fields.keys()):
+        raise ConfigurationError(
+            f"{schema.__name__}.{taken[0]} would let a client set what SQLAlchemy sets by itself: "
+            f"{mapper.class_.__name__}.{taken[0]} tells the class of a row (polymorphic_on), counts its versions "
+            "(version_id_col) or joins it to its base. Leave it out."
+        )
 
 
 def _refuse_reserved(schema: type[BaseModel], reserved: frozenset[str]) -> None:
@@ -82,43 +97,6 @@ def _refuse_reserved(schema: type[BaseModel], reserved: frozenset[str]) -> None:
         raise ConfigurationError(
             f"{schema.__name__}.{taken[0]} would let a client set what defaults= gives new rows: leave it out of one."
         )
-
-
-def validated(schema: type[SchemaT], data: object, *, limits: FormLimits | None = None) -> SchemaT:
-    """Validate the fields of a request; `InvalidFieldsError` says which are wrong.
-
-    Those of JSON columns, which come as JSON's text, are within the limits.
-    """
-    try:
-        return schema.model_validate(data, context=limits)
-    except ValidationError as error:
-        raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
-
-
-def validated_json(schema: type[SchemaT], body: bytes, *, limits: FormLimits) -> SchemaT:
-    """Validate fields that came as JSON; `InvalidFieldsError` says which are wrong.
-
-    Raises:
-        UploadTooLargeError: A value is larger than a field may be: as text, or as JSON if it is something else.
-    """
-    check_shape(body, limits)
-    if len(body) > limits.field_size:  # or no value can be
-        _check_sizes(body, limits.field_size)
-    try:
-        return schema.model_validate_json(body)
-    except ValidationError as error:
-        raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
-
-
-def _check_sizes(body: bytes, limit: int) -> None:
-    try:
-        fields = from_json(body)
-    except ValueError:  # whoever validates it says what is wrong
-        return
-    for name, value in fields.items() if isinstance(fields, dict) else ():
-        size = len(value.encode() if isinstance(value, str) else to_json(value))
-        if size > limit:
-            raise UploadTooLargeError(f"field {name!r}", limit=limit, actual=size)
 
 
 @cache
@@ -134,7 +112,7 @@ def page_schema(name: str, read: type[BaseModel]) -> type[BaseModel]:
 @cache
 def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
     shown = [prop for prop in _public(mapper) if not prop.deferred]
-    fields: dict[str, Any] = {prop.key: (_read_type(_column(prop)), ...) for prop in shown}
+    fields: dict[str, Any] = {prop.key: (_read_type(prop), ...) for prop in shown}
     files = [prop for prop in shown if isinstance(_column(prop).type, StoredObject)]
     problems = {f"{prop.key}_error": _problem_of(prop.key) for prop in files}
     # A column of such a name says what the application wants it to say.
@@ -144,8 +122,8 @@ def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
 @cache
 def _derive_create(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {
-        prop.key: (_form_type(column), _create_default(column))
-        for prop, column in _settable(mapper, with_primary_key=True)
+        prop.key: (_form_type(prop), _create_default(prop))
+        for prop in _settable(mapper, with_primary_key=True)
         if prop.key not in reserved
     }
     return _model(mapper, "Create", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
@@ -154,8 +132,8 @@ def _derive_create(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseMo
 @cache
 def _derive_update(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {
-        prop.key: (_written_type(column), Field(default=None, **_constraints(column)))
-        for prop, column in _settable(mapper, with_primary_key=False)
+        prop.key: (_written_type(prop), Field(default=None, **_constraints(prop)))
+        for prop in _settable(mapper, with_primary_key=False)
         if prop.key not in reserved
     }
     return _model(mapper, "Update", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
@@ -163,44 +141,52 @@ def _derive_update(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseMo
 
 def _model(mapper: Mapper[Any], suffix: str, config: ConfigDict, fields: dict[str, Any]) -> type[BaseModel]:
     row = mapper.class_
-    return create_model(f"{row.__name__}{suffix}", __config__=config, __module__=row.__module__, **fields)
+    options: Any = {"__base__": ColumnFields, "__cls_kwargs__": dict(config), "__module__": row.__module__}
+    return create_model(f"{row.__name__}{suffix}", **options, **fields)
 
 
 def _public(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:
     return [prop for prop in mapper.column_attrs if not prop.key.startswith("_")]
 
 
-def _settable(mapper: Mapper[Any], *, with_primary_key: bool) -> list[tuple[ColumnProperty[Any], Column[Any]]]:
-    pairs = [(prop, _column(prop)) for prop in _public(mapper) if isinstance(prop.columns[0], Column)]
+def _settable(mapper: Mapper[Any], *, with_primary_key: bool) -> list[ColumnProperty[Any]]:
     return [
-        (prop, column)
-        for prop, column in pairs
-        if not isinstance(column.type, StoredObject)
-        and not _filled_in(column)
-        and (with_primary_key or not column.primary_key)
+        prop
+        for prop in _public(mapper)
+        if isinstance(prop.columns[0], Column)
+        and not isinstance(prop.columns[0].type, StoredObject)
+        and not any(_filled_in(_table_column(column)) for column in prop.columns)  # in the table of a base, too
+        and (with_primary_key or not prop.columns[0].primary_key)
     ]
+
+
+def _table_column(column: Any) -> Column[Any]:
+    assert isinstance(column, Column), "what is mapped beside a column is one"
+    return column
 
 
 def _filled_in(column: Column[Any]) -> bool:
     computed = column.default is not None and not column.default.is_scalar
     numbered = column.primary_key and column.table.autoincrement_column is column
-    return computed or numbered or column.server_default is not None or column.onupdate is not None
+    later = column.onupdate is not None or column.server_onupdate is not None
+    return computed or numbered or later or column.server_default is not None or column.system
 
 
-def _create_default(column: Column[Any]) -> Any:
+def _create_default(prop: ColumnProperty[Any]) -> Any:
+    column = _column(prop)
     fallback = None if column.nullable else ...
     default: Any = getattr(column.default, "arg", fallback)  # a scalar: computed ones are not for clients to set
-    return Field(default=default, **_constraints(column))
+    return Field(default=default, **_constraints(prop))
 
 
-def _constraints(column: Column[Any]) -> dict[str, Any]:
-    kind = _python_type(column)
+def _constraints(prop: ColumnProperty[Any]) -> dict[str, Any]:
+    kind, column = python_type(prop), _column(prop)
     if kind is Decimal:
-        return _digits(column)
+        return _digits(wrapped_type(column))
     length = _length(column)
     return {
         **({"max_length": length} if kind is str and length is not None else {}),
-        **({"pattern": PATH_SEGMENT} if kind in {str, bytes} and column.primary_key else {}),
+        **({"pattern": PATH_SEGMENT} if kind in (str, bytes) and column.primary_key else {}),
     }
 
 
@@ -209,10 +195,10 @@ def _length(column: Column[Any]) -> int | None:
     return length if isinstance(length, int) else None
 
 
-def _digits(column: Column[Any]) -> dict[str, Any]:
-    if not isinstance(column.type, Numeric) or isinstance(column.type, Float) or column.type.precision is None:
+def _digits(kind: TypeEngine[Any]) -> dict[str, Any]:
+    if not isinstance(kind, Numeric) or isinstance(kind, Float) or kind.precision is None:
         return {}  # a Float's precision is in binary digits, and a scale alone is no limit to any database
-    precision, scale = column.type.precision, column.type.scale
+    precision, scale = kind.precision, kind.scale
     if scale is None:  # a database rounds what is after the point
         return {"max_digits": precision}
     # Beyond these a scale moves the point out of the digits, which pydantic has no word for.
@@ -243,33 +229,35 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-def _read_type(column: Column[Any]) -> Any:
+def _read_type(prop: ColumnProperty[Any]) -> Any:
+    column = _column(prop)
     if isinstance(column.type, StoredObject):
         files: Any = list[FileObject] if column.type.multiple else FileObject
         # It may be null in a column that is not nullable, for whatever cannot be read.
         return Annotated[files | None, BeforeValidator(_readable)]
-    kind = _python_type(column)
+    kind = python_type(prop)
     shown: dict[Any, Any] = {Decimal: AnyDecimal, bytes: _base64()}
     return _or_none(shown.get(kind, kind), column)
 
 
-def _written_type(column: Column[Any]) -> Any:
-    kind = _python_type(column)
+def _written_type(prop: ColumnProperty[Any]) -> Any:
+    kind, column = python_type(prop), _column(prop)
     written: dict[Any, Any] = {float: FiniteFloat, bytes: _base64(_length(column))}
     return _or_none(written.get(kind, kind), column)
 
 
-def _form_type(column: Column[Any]) -> Any:
-    return _or_none(_BoundedJson, column) if isinstance(column.type, JSON) else _written_type(column)
+def _form_type(prop: ColumnProperty[Any]) -> Any:
+    kind, column = python_type(prop), _column(prop)
+    if not isinstance(wrapped_type(column), JSON) and not is_json_in_forms(kind):
+        return _written_type(prop)
+    json: Any = cast("Any", Json)[kind]
+    return _or_none(Annotated[json, BeforeValidator(_check_text)], column)
 
 
 def _check_text(value: object, info: ValidationInfo) -> object:
     if isinstance(value, str) and isinstance(info.context, FormLimits):
         check_shape(value.encode(errors="replace"), info.context)
     return value
-
-
-_BoundedJson = Annotated[Json[Any], BeforeValidator(_check_text)]
 
 
 def _base64(length: int | None = None) -> Any:
@@ -288,15 +276,6 @@ def _or_none(kind: Any, column: Column[Any]) -> Any:
 
 def _nullable(column: Column[Any]) -> bool:
     return getattr(column, "nullable", True)  # an expression may always be NULL
-
-
-def _python_type(column: Column[Any]) -> Any:
-    if isinstance(column.type, JSON):  # SQLAlchemy 2.0 has it for a dict, whatever it holds
-        return Any
-    try:
-        return column.type.python_type
-    except NotImplementedError:  # SQLAlchemy's word for a type that says nothing
-        return Any
 
 
 def _column(prop: ColumnProperty[Any]) -> Any:

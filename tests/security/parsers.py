@@ -25,7 +25,7 @@ from fastapi_filestore.intake import (
 )
 from fastapi_filestore.service import pages
 from fastapi_filestore.storage import keys, signing
-from fastapi_filestore.web import bodies, conditions, fields, quoting, ranges, redaction, schemas, uploads
+from fastapi_filestore.web import bodies, conditions, fields, quoting, ranges, redaction, schemas, uploads, validation
 
 Parser = Callable[[str], object]
 STATE = conditions.Validators('"a"', datetime.now(UTC), '"b"')
@@ -149,8 +149,8 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "web.fields.combined": (in_field("if-match"), ('"a"',)),
     "web.fields.combined digests": (in_field("repr-digest"), ("sha-256=:",)),
     "web.quoting.cut": (lambda text: quoting.cut(text, 10), ()),
-    "web.schemas.validated_json": (
-        lambda text: schemas.validated_json(schemas.NoFields, text.encode(), limits=NO_JSON_LIMITS),
+    "web.validation.validated_json": (
+        lambda text: validation.validated_json(schemas.NoFields, text.encode(), limits=NO_JSON_LIMITS),
         ('"', '{"a":"', '{"a":[', '{"a":1,'),
     ),
     "web.ranges.requested_ranges": (lambda text: ranges.requested_ranges(text, 100), ("bytes=", "bytes=0-", "bytes=0")),

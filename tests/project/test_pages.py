@@ -132,6 +132,35 @@ asyncio.run(main())
 """
 
 
+UPLOAD_URLS = """
+drafts: dict[str, str] = {{}}
+get_document_service = files.service(Document)
+app.include_router(files.signed_router())
+{blocks}
+
+
+async def main():
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    async with lifespan(app), client:
+        for name in ("a.txt", "b.txt"):
+            signed = (await client.post("/drafts", params={{"filename": name}})).json()
+            for content in (name.encode(), b"evil"):
+                sent = await client.request(signed["method"], signed["url"], content=content, headers=signed["headers"])
+                print(sent.status_code)
+        confirmed = await client.post("/drafts/a.txt/confirmed")
+        again = await client.post("/drafts/a.txt/confirmed")
+        await import_draft("b.txt")
+        rows = (await client.get("/documents/")).json()["items"]
+        print(confirmed.status_code, again.status_code)
+        print(sorted([(await client.get(row["file"]["url"])).text for row in rows]))
+        print([info.path async for info in storages.get_backend().list(".filestore-uploads")])
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
 def blocks(page: str) -> list[str]:
     """Return the Python on a page."""
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -179,3 +208,10 @@ def test_the_page_on_sharing(tmp_path: Path) -> None:
     program = SHARING.format(blocks="\n".join(blocks("docs/sharing.md")))
 
     assert run(program, tmp_path) == "[204, 204, 204, 204] ['a.png', 'c.png']\n['filestore_invoices_file_path']\n"
+
+
+def test_the_page_on_upload_urls(tmp_path: Path) -> None:
+    """A client stores by itself, by way of the service and by way of a session, and what it stored is cleared away."""
+    program = UPLOAD_URLS.format(blocks="\n".join(blocks("docs/upload-urls.md")))
+
+    assert run(program, tmp_path) == "201\n409\n201\n409\n201 404\n['a.txt', 'b.txt']\n[]\n"

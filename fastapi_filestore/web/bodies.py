@@ -1,6 +1,7 @@
 """A request's body as it comes, never past its limit."""
 
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 
 from fastapi import Request
 from starlette.types import Scope
@@ -13,6 +14,7 @@ from fastapi_filestore.errors import (
     UploadTooLargeError,
 )
 from fastapi_filestore.intake.limits import Pace
+from fastapi_filestore.web.body_limit import receive_or_refuse
 from fastapi_filestore.web.fields import combined
 from fastapi_filestore.web.listening import Listening
 
@@ -80,7 +82,7 @@ async def limited_body(request: Request, limit: int, *, pace: Pace) -> AsyncGene
     with Listening(pace) as client:
         while more:
             # Not Request.stream, which holds each chunk until the next one is asked for.
-            message = await client.next(request.receive)
+            message = await client.next(partial(receive_or_refuse, request))
             if message["type"] == "http.disconnect":
                 raise ClientDisconnectedError
             # Before anybody looks at it: whoever refuses the last chunk has nothing left to read.

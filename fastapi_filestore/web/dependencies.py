@@ -20,6 +20,7 @@ from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.orm.bridge import AnySession
 from fastapi_filestore.service.transactional import end_reading
 from fastapi_filestore.web.bodies import UNREAD, expect_body
+from fastapi_filestore.web.body_limit import lift_app_limit
 from fastapi_filestore.web.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.uploads import Accepted, receive_upload, receive_uploads
@@ -109,6 +110,7 @@ async def _begin(request: Request, session: AnySession | None) -> None:
     if isinstance(route, APIRoute) and (route.body_field or UNREAD in request.scope):
         raise _two_readers(route)
     expect_body(request)
+    await lift_app_limit(request)
     if session is not None:
         await end_reading(session)
 

@@ -7,10 +7,12 @@ client that reads while it sends stops here, and costs nothing more. From one th
 thrown away before the end of the answer, which is what the server closes the connection at.
 """
 
+from contextlib import suppress
 from typing import Final
 
 from anyio import move_on_after, sleep
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_filestore.web.bodies import announced_size, has_body
@@ -74,7 +76,8 @@ class Exchange:
     async def finish(self) -> None:
         """Read a bounded rest of the request, then end the answer."""
         if self._lingers:
-            with move_on_after(PATIENCE):
+            # What something before us refuses to read needs no reading: our answer is out already.
+            with move_on_after(PATIENCE), suppress(HTTPException, ExceptionGroup):
                 await sleep(PAUSE)
                 await self._drain()
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -18,6 +18,7 @@ from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
 from fastapi_filestore.web.bodies import UNREAD
+from fastapi_filestore.web.body_limit import lift_limit
 from fastapi_filestore.web.lingering import linger
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
 
@@ -200,6 +201,7 @@ class ProblemRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request; all that it held is released before the rest of a body is read."""
+        await lift_limit(scope, receive, send)
         methods = self.methods or ()
         is_served = scope["method"] in methods
         await linger(super().handle if is_served else _method_problem(scope, methods).response(), scope, receive, send)

@@ -19,6 +19,7 @@ from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
 from fastapi_filestore.web.bodies import json_body
+from fastapi_filestore.web.body_limit import own_limit
 from fastapi_filestore.web.openapi import (
     FILE_RESPONSES,
     HEAD_RESPONSES,
@@ -64,7 +65,7 @@ def file_router(
         dependencies: What must hold before a byte of the body is read: authorization, rate limits.
         upload_url: Add the route that signs upload URLs.
     """
-    router = APIRouter(route_class=ProblemRoute, dependencies=list(dependencies), tags=[resource.name])
+    router = APIRouter(route_class=ProblemRoute, dependencies=list(dependencies), tags=[resource.name], **own_limit())
     _add_collection(router, resource, provider)
     if upload_url:
         _add_upload_url(router, resource, provider)

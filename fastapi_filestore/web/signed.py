@@ -21,6 +21,7 @@ from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method, SignedClaims
 from fastapi_filestore.storage.upload_paths import is_upload_path
 from fastapi_filestore.web.bodies import limited_body
+from fastapi_filestore.web.body_limit import own_limit
 from fastapi_filestore.web.fields import combined
 from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, STORED, problems, raw_request
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state
@@ -38,7 +39,7 @@ Token = Annotated[str, Query(alias="sig", description="The token of the signed U
 
 def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], download: Download) -> APIRouter:
     """Build the route: GET and HEAD stream the object that a token names, PUT stores it, once."""
-    router = APIRouter(route_class=ProblemRoute, tags=["signed URLs"])
+    router = APIRouter(route_class=ProblemRoute, tags=["signed URLs"], **own_limit())
 
     @router.get(
         SIGNED_PATH,

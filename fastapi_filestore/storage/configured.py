@@ -1,5 +1,6 @@
 """The backends that settings describe, registered for as long as an application runs."""
 
+import logging
 from asyncio import gather
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +15,8 @@ from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import UrlSigner
+
+_log = logging.getLogger("fastapi_filestore")
 
 
 @asynccontextmanager
@@ -48,6 +51,7 @@ async def configured_backends(
             registry.signer = signer
         if settings.probe:
             await _probe(registry)
+        _tell_of_obstacles(settings, registry)
         yield
 
 
@@ -97,6 +101,21 @@ def _choose_default(settings: FilestoreSettings, registry: StorageRegistry) -> N
 def _signer(settings: FilestoreSettings, base_url: str) -> UrlSigner | None:
     keys = [key.get_secret_value() for key in settings.signing_keys]
     return UrlSigner(keys, base_url=base_url) if keys else None
+
+
+def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -> None:
+    """Log what keeps nginx in front from reading a local folder: it would answer 403 to every download."""
+    for backend in registry:
+        own = settings.backends.get(backend.key)
+        is_read = ((own and own.downloads) or settings.downloads) == "accel"
+        if is_read and isinstance(backend, ObstoreBackend) and (obstacle := backend.obstacle_to_others()) is not None:
+            _log.warning(
+                "fastapi_filestore.accel_unreadable backend=%s folder=%s: before nginx can read what is stored, %s",
+                backend.key,
+                backend.folder,
+                obstacle,
+                extra={"backend": backend.key, "folder": str(backend.folder)},
+            )
 
 
 async def _probe(registry: StorageRegistry) -> None:

@@ -36,6 +36,7 @@ from fastapi_filestore.storage.obstore.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.obstore.put import Upload
+from fastapi_filestore.storage.obstore.readers import obstacle_to_others
 from fastapi_filestore.storage.obstore.reading import (
     bad_range,
     info_of,
@@ -291,6 +292,12 @@ class ObstoreBackend:
     def folder(self) -> Path | None:
         """The local folder that its objects are files in; None for every other store."""
         return self._location.root
+
+    def obstacle_to_others(self) -> str | None:
+        """Return what has to be done before a program of another user, as nginx in front, can read a local folder."""
+        with suppress(FileNotFoundError):  # which a probe tells of
+            return None if self._folder is None else obstacle_to_others(self._folder.root, self._folder.modes)
+        return None
 
     @property
     def has_links(self) -> bool:

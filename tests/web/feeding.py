@@ -5,21 +5,24 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
+QUIETLY: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 1}
 PATIENCE = 30.0
 """Seconds after which a request has hung."""
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[str]:
+def served(app: FastAPI, **options: Any) -> Iterator[str]:
     """Serve an application in a thread, and yield its address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+        listening.listen()  # who comes before it has started waits
+        server = uvicorn.Server(uvicorn.Config(app, **QUIETLY, **options))
         # A daemon: if its loop is blocked for ever, the test fails, and the run goes on.
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

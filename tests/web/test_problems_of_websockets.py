@@ -6,9 +6,12 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI, WebSocket
 from starlette.types import Message, Scope
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.web.problems import KINDS, Problem, answer_error, answer_problem, problem_of
+from tests.web.feeding import served
 from tests.web.raised import RAISED, SECRETS
 
 
@@ -122,3 +125,30 @@ async def test_one_that_the_route_closed_is_left(app: FastAPI) -> None:
 async def test_one_that_the_client_closed_is_left(app: FastAPI) -> None:
     """An error after the client has left is told nobody."""
     assert [sent["type"] for sent in await speak(app, "/left/row-not-found", LEFT)] == ["websocket.accept"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The .websockets. implementation")
+@pytest.mark.parametrize("server", ["websockets", "websockets-sansio"])
+@pytest.mark.parametrize("path", ["first", "dependency", "problem"])
+async def test_a_handshake_with_a_server(app: FastAPI, server: str, path: str) -> None:
+    """A client is refused with the status and the problem of the error, by each of uvicorn's ways."""
+    with served(app, ws=server) as url, pytest.raises(InvalidStatus) as caught:
+        await connect(f"{url.replace('http', 'ws')}/{path}/row-not-found")
+
+    assert caught.value.response.status_code == 404
+    assert json.loads(caught.value.response.body)["type"] == "urn:fastapi-filestore:row-not-found"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The .websockets. implementation")
+@pytest.mark.parametrize("server", ["websockets", "websockets-sansio"])
+async def test_an_open_one_with_a_server(app: FastAPI, server: str) -> None:
+    """A client that is connected hears why it is closed."""
+    with served(app, ws=server) as url:
+        async with connect(f"{url.replace('http', 'ws')}/accepted/store-unavailable") as socket:
+            said = await socket.recv()
+            with pytest.raises(ConnectionClosed) as caught:
+                await socket.recv()
+
+    assert said == "hello"
+    assert caught.value.rcvd is not None
+    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1011, "Store unavailable")

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
@@ -10,6 +12,7 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
 from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.threads import WorkThreads
 
 _CONNECTING = WorkThreads("fastapi-filestore-session", most=min(32, (os.cpu_count() or 1) + 4))
@@ -45,10 +48,13 @@ def _in_scope(session: AnySession) -> AsyncSession | Session:
 async def run_in_session(
     session: AnySession, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run a function of a Session without blocking the event loop, whichever kind of session it is."""
+    """Run a function of a Session without blocking the event loop, whichever kind of session it is.
+
+    Cancelled, what a thread is doing with a session ends first: nobody else may use that session until then.
+    """
     own = _in_scope(session)
     if isinstance(own, AsyncSession):
         return await own.run_sync(work, *args, **kwargs)
     # A session in a transaction must not queue for a thread behind sessions that wait for its connection.
     threads = _CONNECTED if own.in_transaction() else _CONNECTING
-    return await threads.run(work, own, *args, **kwargs)
+    return await finish(threads.submit(partial(copy_context().run, partial(work, own, *args, **kwargs))))

@@ -11,6 +11,7 @@
 #              (fewer: SEQUENCES=2000; the same again: SEED=…; one kind of database, ledger, session and column: CELL=…)
 # make model-faults  break the library in one place after the other, and see that the model finds each out
 # make soak    load PostgreSQL and SeaweedFS for a minute (longer: make soak SECONDS=600), killing processes meanwhile
+#              (with sessions that block: make soak SESSIONS=sync)
 # make fuzz    feed the parsers of forms, ranges and conditions for a minute (longer: make fuzz SECONDS=600)
 # make check   style, types, and which module may import which
 # make bench   compare uploads and downloads with other ways, in 25 minutes (a look: QUICK=1; one table: ONLY=refusal)
@@ -24,6 +25,7 @@ PYTHON ?= python3
 PORT ?= 8000
 WORKERS ?= 3
 SECONDS ?= 60
+SESSIONS ?= async
 CUTS ?= 10000
 TESTS ?=
 SEQUENCES ?= 20000
@@ -89,7 +91,7 @@ model-faults: $(VENV)/.dev
 	$(BIN)/python -m tests.model.find_faults $(WORKERS)
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m tests.soak $(SECONDS)
+	$(BIN)/python -m tests.soak $(SECONDS) $(SESSIONS)
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.security.fuzz $(SECONDS)

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastapi_filestore import ObstoreBackend
 from tests.soak.models import BACKEND
+
+BLOCKING = "postgresql+psycopg"
+"""The driver of sessions that block."""
 
 
 @dataclass(frozen=True)
@@ -16,15 +20,21 @@ class Place:
         url: The database, with its asynchronous driver.
         fs: The bucket and a prefix in it.
         options: The store's options.
+        blocking: Whether the workers' sessions block.
     """
 
     url: str
     fs: str
     options: dict[str, object] = field(default_factory=dict)
+    blocking: bool = False
 
     def engine(self) -> AsyncEngine:
         """Return an engine with the pool that it has by default."""
         return create_async_engine(self.url)
+
+    def working_engine(self) -> Engine | AsyncEngine:
+        """Return the engine of the workers' sessions."""
+        return create_engine(make_url(self.url).set(drivername=BLOCKING)) if self.blocking else self.engine()
 
     def backend(self) -> ObstoreBackend:
         """Return the store."""

@@ -8,7 +8,7 @@ from tests.soak.place import Place
 from tests.storage.stores import QUICK_RETRIES
 
 
-def place_on(postgres: Postgres, seaweedfs: SeaweedFS) -> Place:
+def place_on(postgres: Postgres, seaweedfs: SeaweedFS, *, blocking: bool = False) -> Place:
     """Return a place on running servers, with a prefix of its own in the bucket."""
     options: dict[str, object] = {
         "aws_endpoint": seaweedfs.endpoint,
@@ -17,4 +17,4 @@ def place_on(postgres: Postgres, seaweedfs: SeaweedFS) -> Place:
         "aws_region": seaweedfs.region,
         "retry_config": QUICK_RETRIES,
     }
-    return Place(postgres.url("postgresql+asyncpg"), f"s3://{seaweedfs.bucket}/{uuid4().hex}", options)
+    return Place(postgres.url("postgresql+asyncpg"), f"s3://{seaweedfs.bucket}/{uuid4().hex}", options, blocking)

@@ -13,11 +13,12 @@ SHORT = Load(seconds=8.0, workers=2, tasks=10, kill_every=2.0)
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("blocking", [False, True], ids=["async", "sync"])
 async def test_rows_and_objects_agree_under_load(
-    postgres_database: Postgres, seaweedfs: SeaweedFS, tmp_path: Path
+    postgres_database: Postgres, seaweedfs: SeaweedFS, tmp_path: Path, blocking: bool
 ) -> None:
     """Workers that are killed now and then, and two sweepers beside them, leave rows and objects in agreement."""
-    result = await Soak(place_on(postgres_database, seaweedfs), SHORT, tmp_path).run()
+    result = await Soak(place_on(postgres_database, seaweedfs, blocking=blocking), SHORT, tmp_path).run()
 
     assert result.problems == []
     assert result.kills >= 2

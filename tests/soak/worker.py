@@ -11,9 +11,10 @@ from pathlib import Path
 from random import Random
 from time import monotonic
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore import IntentLostError, storages
 from fastapi_filestore.orm.reservations import release_reservations
@@ -21,6 +22,7 @@ from fastapi_filestore.service.sweep import sweep
 from tests.soak.models import LEDGER, MIN_AGE
 from tests.soak.operations import OPERATIONS, Operation
 from tests.soak.place import Place
+from tests.soak.sessions import session_on
 
 REPORT_EVERY = 0.3
 """Seconds between reports: what a killed worker did after its last one is not counted."""
@@ -92,15 +94,15 @@ def _write(report_to: Path, counts: Counter[str]) -> None:
 
 
 async def _work(place: Place, counts: Counter[str], stop: Stop, tasks: int, seed: str) -> None:
-    engine = place.engine()
+    engine = place.working_engine()
     storages.register_backend(place.backend())
     randoms = [Random(f"{seed} {number}") for number in range(tasks)]  # noqa: S311 - to choose what to do
     await asyncio.gather(*(_operate(engine, counts, stop, random) for random in randoms))
     await release_reservations()
-    await engine.dispose()
+    await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))
 
 
-async def _operate(engine: AsyncEngine, counts: Counter[str], stop: Stop, random: Random) -> None:
+async def _operate(engine: Engine | AsyncEngine, counts: Counter[str], stop: Stop, random: Random) -> None:
     while not stop.asked:
         operation = random.choices(list(OPERATIONS), list(OPERATIONS.values()))[0]
         begun = monotonic()
@@ -112,8 +114,8 @@ async def _operate(engine: AsyncEngine, counts: Counter[str], stop: Stop, random
             counts[operation.__name__] += 1
 
 
-async def _once(engine: AsyncEngine, operation: Operation, random: Random) -> None:
-    async with AsyncSession(engine) as session:
+async def _once(engine: Engine | AsyncEngine, operation: Operation, random: Random) -> None:
+    async with session_on(engine) as session:
         if random.random() >= CANCELLED_PART:
             await operation(session, random)
             return

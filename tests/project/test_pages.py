@@ -161,6 +161,45 @@ asyncio.run(main())
 """
 
 
+PROCESSES = """
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from fastapi_filestore import BlockingCallError, ObstoreBackend, Upload
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
+
+BlockingSession = sessionmaker(blocking_engine := create_engine("sqlite:///app.db"), expire_on_commit=False)
+{blocks}
+
+
+@app.post("/stopped")
+async def stopped(upload: Annotated[Upload, Depends(files.upload())]) -> str:
+    file = FileObject(filename=upload.filename, content=upload)
+    try:
+        return file.save().filename
+    except BlockingCallError:
+        return (await file.save_async()).filename + " was awaited"
+
+
+async def main():
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    async with lifespan(app), client:
+        for path in ("/scans", "/slides", "/stopped"):
+            response = await client.post(path, files={{"file": ("n.txt", b"note")}})
+            print(response.status_code, response.json() if path == "/stopped" else len(response.json()))
+    await engine.dispose()
+    blocking_engine.dispose()
+
+
+if __name__ == "__main__":
+    print([file.filename for file in store_reports()])
+    begin_process()
+    print([file.get_content() for file in store_reports()])
+    asyncio.run(main())
+"""
+
+
 def blocks(page: str) -> list[str]:
     """Return the Python on a page."""
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -215,3 +254,16 @@ def test_the_page_on_upload_urls(tmp_path: Path) -> None:
     program = UPLOAD_URLS.format(blocks="\n".join(blocks("docs/upload-urls.md")))
 
     assert run(program, tmp_path) == "201\n409\n201\n409\n201 404\n['a.txt', 'b.txt']\n[]\n"
+
+
+def test_the_page_on_processes(tmp_path: Path) -> None:
+    """Endpoints that block store uploads, or are told what to await, and processes of a pool store files."""
+    program = PROCESSES.format(blocks="\n".join(blocks("docs/processes.md")))
+
+    assert run(program, tmp_path).splitlines() == [
+        "['0.txt', '1.txt', '2.txt', '3.txt']",
+        "[b'0', b'1', b'2', b'3']",
+        "201 1",
+        "201 1",
+        "200 n.txt was awaited",
+    ]

@@ -361,7 +361,7 @@ class FileService(Transactional[ModelT]):
         """Store files whose rows are written before the stack ends; what no transaction knows of then is deleted."""
         self._refuse_if_ended()  # before bytes move
         if waiting := [file for file in files if not file.is_stored]:
-            if any(file.is_arriving for file in waiting):
+            if any(file.is_arriving or file.is_upload for file in waiting):
                 await self.end_reading()
             session = plain_session(self.session)
             access = access_of(session, self._mapper)

@@ -27,6 +27,9 @@ SIZE, FACTOR, MOST = 4096, 8, 16
 UNMEASURABLE = 0.002
 """Seconds for 32 KiB that anything more than linear would exceed many times, memchr() included."""
 
+HOPELESS = 1.0
+"""Seconds after which nobody measures again."""
+
 SEARCHED = {
     "file_object.metadata.NO_TEXT",
     "file_object.record.HALF_A_PAIR",
@@ -98,8 +101,10 @@ def slow_units(parser: Parser, prefix: str) -> list[tuple[str, str]]:
     slow: list[tuple[str, str]] = []
     for unit, suffix in [*product(UNITS, "x"), *product(SPECIAL, ("",))]:
         short, long = (prefix + (unit * (SIZE * factor))[: SIZE * factor] + suffix for factor in (1, FACTOR))
-        if seconds(parser, long) < UNMEASURABLE:
+        if (first := seconds(parser, long)) < UNMEASURABLE:
             continue
+        if first > HOPELESS and first > MOST * seconds(parser, short):
+            return [*slow, (unit, suffix)]
         # A neighbour on the machine can slow one of them down, but not make what is quadratic look linear.
         if all(growth(parser, short, long) > MOST for _ in range(3)):
             slow.append((unit, suffix))

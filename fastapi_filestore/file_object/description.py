@@ -228,7 +228,9 @@ class FileDescription:
     @property
     def is_upload(self) -> bool:
         """Whether it is what a client stores by an upload URL, and may overwrite: no row takes it, but a copy of it."""
-        return self.path is not None and self._content is None and is_upload_path(self.path)
+        if self.path is None or self._content is not None or self.state is FileState.GONE:
+            return False
+        return is_upload_path(self.path)
 
     @property
     def promoted_from(self) -> Location | None:

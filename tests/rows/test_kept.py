@@ -25,6 +25,7 @@ from fastapi_filestore import (
 )
 from fastapi_filestore.orm.engines import run_on_engine
 from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.storage.upload_paths import generate_upload_path
 from fastapi_filestore.testing import assert_no_orphans
 from tests.compiled import compiled_for
 from tests.rows.cabinet import KINDS, PLAIN, TRIGGERED, WEEK, Cabinet, Family, path_of
@@ -405,3 +406,16 @@ def test_a_ledger_beside_a_class() -> None:
     wrong: Any = Base
     with pytest.raises(ConfigurationError, match=r"of a MetaData, not of .*Base.*: Base\.metadata"):
         add_ledger(wrong)
+
+
+async def test_what_a_client_stored_is_not_kept(cabinet: Cabinet) -> None:
+    """When a row has its copy, it goes at once: the copy is what is kept when the row goes."""
+    await cabinet.backend.put(upload := generate_upload_path(60), b"client")
+    file = await FileObject("rows", "a.txt", path=upload).confirm_async()
+    row = await cabinet.add(file=file)
+    assert await cabinet.keys() == {path_of(row.file)}
+    assert await cabinet.intents() == {}
+    await cabinet.remove(1)
+
+    assert await cabinet.keys() == {path_of(row.file)}
+    assert set(await cabinet.intents()) == {path_of(row.file)}

@@ -4,6 +4,7 @@ import re
 from base64 import b64encode
 from datetime import datetime
 from email.utils import format_datetime
+from hashlib import sha256
 
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.disposition import disposition_of, is_inline, served_type
@@ -17,17 +18,26 @@ PLAYER = "default-src 'none'; media-src 'self'"
 """For audio and video that is opened: the page that a browser makes for it fetches it again, as only its origin may."""
 YEAR = 365 * 24 * 3600
 
+_OF_DISK = re.compile('"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"')
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def entity_tag(file: FileObject) -> str | None:
-    """Return the strong entity tag of a file: its checksum, which is the bytes' own, else the store's tag."""
-    return _quoted(file.checksum) if file.checksum else store_tag(file)
+    """Return the strong entity tag of a file: its checksum, which is the bytes' own, else one made of the store's."""
+    return _quoted(file.checksum) if file.checksum else shown_tag(store_tag(file), file.path)
 
 
 def store_tag(file: FileObject) -> str | None:
     """Return the entity tag that the store gives to clients which are sent to it."""
     return _quoted((file.etag or "").removeprefix("W/").strip('"'))
+
+
+def shown_tag(tag: str | None, path: str | None) -> str | None:
+    """Return the tag that clients are shown for a store's: that of a local folder tells of the disk (inode numbers)."""
+    if tag is None or not _OF_DISK.fullmatch(tag):
+        return tag
+    # Paths are not shown, so nobody can try all inode numbers.
+    return f'"{sha256(f"{path} {tag}".encode()).hexdigest()[:32]}"'
 
 
 def _quoted(tag: str) -> str | None:

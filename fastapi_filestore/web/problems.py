@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.datastructures import MutableHeaders
 from starlette.routing import Match
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
@@ -29,6 +30,8 @@ PREFIX = "urn:fastapi-filestore:"
 """Types are names to compare, no addresses: a library has none of its own (RFC 9457, section 3.1.1)."""
 DENIAL = "websocket.http.response"
 """What a server says that it can do if it lets a handshake be refused with a response: others answer 403."""
+AS_DECLARED: Mapping[str, str] = {"X-Content-Type-Options": "nosniff"}
+"""Keeps a browser from reading as a page what quotes a client's words, whatever its type is said to be."""
 RETRY_SECONDS = 5
 """When to ask again a store that is down: after the library's own retries have had theirs."""
 
@@ -123,7 +126,8 @@ class Problem(HTTPException):
     def response(self) -> Response:
         """Return the response that carries it."""
         # ASCII, since what it quotes of a request may hold half a surrogate pair.
-        headers = {**(self.headers or {}), "Cache-Control": "no-store"}  # a shared cache may keep a 404 by itself
+        # A shared cache may keep a 404 by itself.
+        headers = {**(self.headers or {}), "Cache-Control": "no-store", **AS_DECLARED}
         return ProblemResponse(json.dumps(self.body), self.status_code, headers, media_type=MEDIA_TYPE)
 
 
@@ -193,6 +197,18 @@ def _for_its_reader(response: Response, method: str) -> Response:
     return response
 
 
+def _as_declared(send: Send) -> Send:
+    """Return what sends the answer of a route, a dependency's own 401 included, so that no browser guesses its type."""
+
+    async def send_as_declared(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message.setdefault("headers", [])
+            MutableHeaders(scope=message).update(AS_DECLARED)
+        await send(message)
+
+    return send_as_declared
+
+
 class ProblemRoute(APIRoute):
     """A route that answers the library's errors, and invalid requests, with problem details.
 
@@ -204,7 +220,8 @@ class ProblemRoute(APIRoute):
         await lift_limit(scope, receive, send)
         methods = self.methods or ()
         is_served = scope["method"] in methods
-        await linger(super().handle if is_served else _method_problem(scope, methods).response(), scope, receive, send)
+        handle = super().handle if is_served else _method_problem(scope, methods).response()
+        await linger(handle, scope, receive, _as_declared(send))
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler, watched."""

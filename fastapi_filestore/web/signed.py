@@ -23,6 +23,7 @@ from fastapi_filestore.storage.upload_paths import is_upload_path
 from fastapi_filestore.web.bodies import limited_body
 from fastapi_filestore.web.body_limit import own_limit
 from fastapi_filestore.web.fields import combined
+from fastapi_filestore.web.headers import shown_tag
 from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, STORED, problems, raw_request
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state
 from fastapi_filestore.web.problems import ProblemRoute
@@ -85,7 +86,8 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
         except ObjectExistsError:
             await _require_state(registry, request, claims)  # another client was faster
             raise
-        return Response(status_code=201, headers={"ETag": f'"{info.etag.strip(chr(34))}"'} if info.etag else None)
+        tag = shown_tag(f'"{info.etag.strip(chr(34))}"', info.path) if info.etag else None
+        return Response(status_code=201, headers={"ETag": tag} if tag else None)
 
     return router
 

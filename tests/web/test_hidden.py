@@ -1,0 +1,108 @@
+"""What answers keep to themselves, and what they tell browsers not to guess."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from fastapi import Depends, FastAPI, Header, HTTPException
+
+from fastapi_filestore import FileObject, Filestore, ObstoreBackend, StorageRegistry
+from fastapi_filestore.web.headers import entity_tag, store_tag
+from tests.web.conftest import Serve
+from tests.web.models import Document
+from tests.web.site import SIGNING_KEY
+
+TYPE = "x-content-type-options"
+
+
+def authorize(token: Annotated[str, Header()] = "") -> None:
+    """Refuse strangers, as a user's dependency does."""
+    if token != "good":
+        raise HTTPException(401, "<script>alert(1)</script>")
+
+
+def guarded(app: FastAPI, files: Filestore) -> None:
+    """Mount the routes behind an authorization, and a route of the user's own that raises."""
+    app.include_router(files.router(Document, dependencies=[Depends(authorize)]), prefix="/documents")
+    app.include_router(files.signed_router())
+
+
+async def test_no_answer_is_guessed_at(serve: Serve) -> None:
+    """Every answer of our routes says `nosniff`, once: rows, lists, files, problems, and others' refusals."""
+    async with serve(build=guarded, signing_keys=[SIGNING_KEY]) as site:
+        site.client.headers["token"] = "good"
+        created = await site.upload()
+        url = f"/documents/{created.json()['id']}"
+        signed = await FileObject("web", "a.bin", path="k").sign_async(for_upload=True)
+        answers = [
+            created,
+            await site.client.get("/documents/"),
+            await site.client.get(url),
+            await site.client.head(url),
+            await site.client.get(f"{url}/file"),
+            await site.client.patch(url, json={"title": "new"}),
+            await site.client.patch(url, json={"title": 1}),
+            await site.client.get("/documents/7"),
+            await site.client.get("/documents/?limit=x"),
+            await site.client.put("/documents/"),
+            await site.client.get("/documents/", headers={"token": "bad"}),
+            await site.client.put(signed, content=b"x", headers={"Content-Type": "application/octet-stream"}),
+            await site.client.get("/filestore/nothing"),
+            await site.client.delete(url),
+        ]
+        await site.backend.delete("k")
+
+    assert [answer.headers.get_list(TYPE) for answer in answers] == [["nosniff"]] * len(answers)
+    assert {answer.status_code for answer in answers} >= {200, 201, 204, 401, 403, 404, 405, 422}
+
+
+def test_a_tag_tells_nothing_of_the_disk() -> None:
+    """The tag of a file in a local folder, which holds its inode's number, is shown as another one that is as good."""
+    tags: set[str | None] = set()
+    for etag in ('"1f-5f-7"', '"20-5f-7"'):
+        for path in ("a", "b"):
+            file = FileObject(filename="a", path=path)
+            file.etag = etag
+            tags.add(entity_tag(file))
+            assert entity_tag(file) == entity_tag(file)
+            assert store_tag(file) == etag
+
+    assert len(tags) == 4
+    assert all(tag is not None and len(tag) == 34 and "-" not in tag for tag in tags)
+
+
+@pytest.mark.parametrize("etag", ['"5d41402abc4b2a76b9719d911017c592"', '"5d41402abc4b2a76-2"', '"0x8DE0"', '"1"'])
+def test_a_tag_of_another_store_is_shown(etag: str) -> None:
+    """Tags of other stores are as their clients know them."""
+    file = FileObject(filename="a", path="a")
+    file.etag = etag
+
+    assert entity_tag(file) == etag
+
+
+async def test_a_client_that_stored_a_file_sees_no_inode(serve: Serve, tmp_path: Path) -> None:
+    """A signed upload is answered with the tag that a download has, which conditions heed and no inode is in."""
+    local = ObstoreBackend("web2", tmp_path / "store")
+    registry = StorageRegistry()
+    registry.register_backend(local)
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(Filestore(_no_session, settings=files.settings, registry=registry).signed_router())
+
+    async with serve(build=build, signing_keys=[SIGNING_KEY]) as site:
+        registry.signer = site.files.registry.signer
+        file = FileObject("web2", "a.bin", path="k", registry=registry)
+        put = await file.sign_async(for_upload=True)
+        stored = await site.client.put(put, content=b"x", headers={"Content-Type": file.content_type})
+        got = await site.client.get(await file.sign_async())
+        again = await site.client.get(await file.sign_async(), headers={"If-None-Match": stored.headers["etag"]})
+        inode = f"{os.stat(tmp_path / 'store' / 'k').st_ino:x}"  # noqa: PTH116 - at once
+
+    assert stored.headers["etag"] == got.headers["etag"]
+    assert again.status_code == 304
+    assert not stored.headers["etag"].startswith(f'"{inode}-')
+
+
+async def _no_session() -> None:
+    raise NotImplementedError

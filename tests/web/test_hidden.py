@@ -1,8 +1,10 @@
 """What answers keep to themselves, and what they tell browsers not to guess."""
 
+import asyncio
 import os
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI, Header, HTTPException
@@ -102,6 +104,59 @@ async def test_a_client_that_stored_a_file_sees_no_inode(serve: Serve, tmp_path:
     assert stored.headers["etag"] == got.headers["etag"]
     assert again.status_code == 304
     assert not stored.headers["etag"].startswith(f'"{inode}-')
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "security.md"
+
+
+@pytest.mark.parametrize(
+    ("method", "comes_from", "status"),
+    [
+        ("POST", "cross-site", 403),
+        ("POST", "same-site", 403),
+        ("DELETE", "cross-site", 403),
+        ("POST", "same-origin", 422),
+        ("POST", None, 422),
+        ("DELETE", "none", 404),
+        ("GET", "cross-site", 404),
+    ],
+)
+async def test_forms_of_other_sites_can_be_refused(
+    serve: Serve, method: str, comes_from: str | None, status: int
+) -> None:
+    """The dependency of docs/security.md lets in what comes from the application's own pages, and links."""
+    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - of our own page
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.router(Document, dependencies=[Depends(names["own_pages"])]), prefix="/documents")
+
+    async with serve(build=build) as site:
+        url = "/documents/" if method == "POST" else "/documents/7"
+        headers = {} if comes_from is None else {"Sec-Fetch-Site": comes_from}
+        files = {"file": ("a.txt", b"x")} if method == "POST" else None
+        answer = await site.client.request(method, url, headers=headers, files=files)
+
+        assert answer.status_code == status
+        await site.check_empty()
+
+
+async def test_a_hard_link_is_never_written_through(tmp_path: Path) -> None:
+    """What a hard link in a local folder shares with a file outside stays as it is, whatever is done to the object."""
+    outside = tmp_path / "outside"
+    await asyncio.to_thread(outside.write_text, "outside")
+    local = ObstoreBackend("local", tmp_path / "root")
+    for _ in range(2):
+        await asyncio.to_thread((tmp_path / "root" / "k").hardlink_to, outside)
+        await local.put("k", b"new")
+        await local.delete("k")
+        await asyncio.to_thread((tmp_path / "root" / "k").hardlink_to, outside)
+        await local.copy("k", "copied")
+        await local.copy("copied", "k")
+        await local.delete("k", "copied")
+
+    assert await asyncio.to_thread(outside.read_text) == "outside"
 
 
 async def _no_session() -> None:

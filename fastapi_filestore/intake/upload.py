@@ -98,7 +98,7 @@ class Upload:
         Raises:
             ContentConsumedError: They have passed already, or will never come.
         """
-        return await self._home.run(partial(self._stream.peek, size), repr(self))
+        return await self._home.run(partial(self._stream.peek, size), self)
 
     async def examine(self) -> None:
         """Let the rules judge the first bytes, once; storing the file does so anyway.
@@ -107,7 +107,7 @@ class Upload:
             UploadError: They refuse the file.
         """
         if not self._examined:
-            await self._home.run(self._examine, repr(self))
+            await self._home.run(self._examine, self)
             self._examined = True
 
     async def _examine(self) -> None:
@@ -121,9 +121,9 @@ class Upload:
                 f"{self.filename!r} comes straight from the client and can be read only once: it was read already, or "
                 "passed over. Store each file before you ask for the next one."
             )
-        self._home.refuse_stopped(repr(self))
+        self._home.refuse_stopped(self)
         self._taken = True
-        return self._home.each(self._pass(), repr(self))
+        return self._home.each(self._pass(), self)
 
     def pass_over(self) -> None:
         """Note that its form was read on: what was not stored by now can't be stored any more."""
@@ -143,7 +143,7 @@ class Upload:
     async def aclose(self) -> None:
         """Let go of the request's body; what was not read can't be stored any more."""
         self._taken = True
-        await self._home.run(self._stream.aclose, repr(self))
+        await self._home.run(self._stream.aclose, self)
 
     def __repr__(self) -> str:
         return f"<Upload {self.filename!r} {self.content_type} size={self.size}>"

@@ -31,11 +31,11 @@ class HomeLoop:
         loop = self._loop
         return loop if loop is not None and loop is not running_loop() and loop.is_running() else None
 
-    def refuse_stopped(self, what: str) -> None:
+    def refuse_stopped(self, what: object) -> None:
         """Raise `BlockingCallError` if the loop stands still as long as the caller is waited for."""
         refuse_stopped(self._loop, what)
 
-    async def run(self, work: Callable[[], Awaitable[T]], what: str) -> T:
+    async def run(self, work: Callable[[], Awaitable[T]], what: object) -> T:
         """Have the loop do something, and wait for it wherever this is.
 
         Raises:
@@ -47,11 +47,11 @@ class HomeLoop:
         self.refuse_stopped(what)
         return await _arrived(loop, work, what)
 
-    def each(self, chunks: AsyncGenerator[T, None], what: str) -> AsyncGenerator[T, None]:
+    def each(self, chunks: AsyncGenerator[T, None], what: object) -> AsyncGenerator[T, None]:
         """Return an iterator over what the loop yields, wherever it is read, one thing at a time."""
         return chunks if self._other is None else self._handed_over(chunks, what)
 
-    async def _handed_over(self, chunks: AsyncGenerator[T, None], what: str) -> AsyncGenerator[T, None]:
+    async def _handed_over(self, chunks: AsyncGenerator[T, None], what: object) -> AsyncGenerator[T, None]:
         async def next_chunk() -> object:
             return await anext(chunks, _END)
 
@@ -66,7 +66,7 @@ class HomeLoop:
             raise
 
 
-async def _arrived(loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[T]], what: str) -> T:
+async def _arrived(loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[T]], what: object) -> T:
     async def begun() -> T:
         return await work()
 
@@ -83,7 +83,7 @@ async def _arrived(loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable
     return end.result()
 
 
-async def _refuse_dead(loop: asyncio.AbstractEventLoop, what: str) -> None:
+async def _refuse_dead(loop: asyncio.AbstractEventLoop, what: object) -> None:
     """Raise `BlockingCallError` if an event loop does nothing any more, as if something blocked it, or it had ended."""
     sign: Future[Any] = Future()
     try:

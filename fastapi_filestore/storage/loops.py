@@ -59,7 +59,7 @@ def stopping_loop() -> Iterator[None]:
         _stops.set(around)
 
 
-def refuse_stopped(loop: asyncio.AbstractEventLoop | None, what: str) -> None:
+def refuse_stopped(loop: asyncio.AbstractEventLoop | None, what: object) -> None:
     """Raise `BlockingCallError` if what needs a loop is itself waited for by a blocking call in that loop's thread."""
     if any(stop.loop is loop and not stop.is_over for stop in _stops.get()):
         raise BlockingCallError(

@@ -12,4 +12,4 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 RUN useradd --system --create-home app
 USER app
 EXPOSE 8000
-CMD ["uvicorn", "example_app.main:app", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["uvicorn", "example_app.main:app", "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "5"]

@@ -58,7 +58,7 @@ LIMITED = -m tests.run $(1) -- $(2)/bin/python -m pytest -n $(WORKERS) --dist wo
 	check check-style check-mypy check-pyright check-imports bench bench-layers bench-audit format lock clean programs
 
 run: $(VENV)/.run
-	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT)
+	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT) --timeout-graceful-shutdown 5
 
 test: $(VENV)/.dev $(NODE_MODULES) programs
 	$(BIN)/python $(call LIMITED,,$(VENV)) $(TESTS)

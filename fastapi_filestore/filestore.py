@@ -29,6 +29,7 @@ from fastapi_filestore.service.start import check_databases
 from fastapi_filestore.service.sweep import BATCH, Swept, sweep
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.settings.values import DownloadWay
+from fastapi_filestore.storage.cleanup import let_cancelled_finish
 from fastapi_filestore.storage.configured import configured_backends
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.web.delivery import Delivery, Visibility
@@ -102,12 +103,14 @@ class Filestore:
         """Register the settings' backends while the application runs; a lifespan of your own may call it, too.
 
         It logs tables that lack their triggers (with FILESTORE_PROBE it refuses to start) and commits that don't last.
-        With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, reserved keys that are unused are given back.
+        With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, requests that the server has cancelled undo what
+        they stored, and reserved keys that are unused are given back.
         """
         self.describe(app)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.backends())
             stack.push_async_callback(_release)
+            stack.push_async_callback(let_cancelled_finish)
             stack.enter_context(redacted_access_log())
             await check_databases(self._databases, probe=self.settings.probe)
             if self.settings.sweep_every is not None:

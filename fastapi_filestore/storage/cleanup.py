@@ -11,6 +11,8 @@ from fastapi_filestore.errors import StorageError
 
 T = TypeVar("T")
 
+PATIENCE: Final = 4.0
+"""Seconds for work of cancelled requests at the end of a process, which Docker kills after ten, five being gone."""
 _LEFT: Final = "_fastapi_filestore_left"
 
 _log = logging.getLogger("fastapi_filestore")
@@ -35,6 +37,16 @@ async def finish(work: Awaitable[T], *, patience: float | None = None) -> T:
     if cancelled:
         raise asyncio.CancelledError from (None if task.cancelled() else task.exception())
     return task.result()
+
+
+async def let_cancelled_finish() -> None:
+    """Wait a few seconds for what was cancelled: a server that is told to end does not, and the process ends with it.
+
+    What could not be undone by then is left to a sweeper.
+    """
+    cancelled = [task for task in asyncio.all_tasks() if task.cancelling() and task is not asyncio.current_task()]
+    if cancelled:
+        await asyncio.wait(cancelled, timeout=PATIENCE)
 
 
 def tell_left(error: BaseException, backend: str, path: str) -> None:

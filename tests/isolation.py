@@ -133,6 +133,7 @@ def _memory() -> Watched:
     def restore() -> None:
         upload_memory.limit, upload_memory._held = past
         upload_memory._waiting.clear()
+        upload_memory._shares.clear()
 
     return lambda: {"limit of upload_memory": upload_memory.limit, "held of upload_memory": upload_memory.held}, restore
 

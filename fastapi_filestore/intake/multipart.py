@@ -1,6 +1,7 @@
 """Forms read as they come in: fields kept, files passed on, nothing ever written to a temporary file."""
 
 import re
+import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from enum import Enum
@@ -17,6 +18,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.part_head import MAX_HEADER_BYTES, PartHead, as_text, read_head, read_parameters
+from fastapi_filestore.storage.budget import Share
 from fastapi_filestore.storage.content import MAX_PIECES, WORTHWHILE
 
 MAX_HEADERS = 16
@@ -39,14 +41,16 @@ class FormReader:
     `fields` has the text fields that were read so far: all of them once `next_file` has returned None.
     """
 
-    def __init__(self, body: AsyncIterator[bytes], *, content_type: str, limits: FormLimits) -> None:
-        """Read a body of this content type.
+    def __init__(
+        self, body: AsyncIterator[bytes], *, content_type: str, limits: FormLimits, memory: Share | None = None
+    ) -> None:
+        """Read a body of this content type; long fields are kept in this memory.
 
         Raises:
             MalformedUploadError: The type lacks a boundary, or has a charset that no form is in.
         """
         boundary, charset = _parameters(content_type)
-        self._body = body
+        self._body, self._memory = body, memory
         self._turn = 0
         self._collector = _Collector(limits, charset)
         self._parser = MultipartParser(
@@ -116,6 +120,8 @@ class FormReader:
             if chunk is None:
                 return self._end()
             self._parse(chunk)
+            if self._memory is not None and self._collector.kept >= WORTHWHILE:
+                await self._memory.keep(self._collector.kept)
         return self._collector.events.popleft()
 
     def _parse(self, chunk: bytes) -> None:
@@ -156,7 +162,13 @@ class _Collector:
         self._name, self._value = bytearray(), bytearray()
         self._head: PartHead | None = None
         self._pieces: list[bytes | memoryview] = []
-        self._pieces_size = self._part_size = 0
+        self._pieces_size = self._part_size = self._fields_size = 0
+
+    @property
+    def kept(self) -> int:
+        """The bytes of the fields that were read so far."""
+        is_file = self._head is not None and self._head.filename
+        return self._fields_size + (0 if is_file else self._pieces_size)
 
     # -- heads -------------------------------------------------------------------------------------
 
@@ -234,6 +246,7 @@ class _Collector:
         if name in self.fields:
             raise InvalidFieldsError([{"loc": (name,), "msg": "The field is sent twice", "type": "duplicate"}])
         self.fields[name] = value
+        self._fields_size += sys.getsizeof(name) + sys.getsizeof(value)
 
     def end(self) -> None:
         self.ended = True

@@ -37,7 +37,8 @@ class NetworkOptions(Options):
     schemes: ClassVar[tuple[str, ...]] = NETWORK_SCHEMES
 
     timeout: Seconds | None = None
-    """Longest silence of the store, in seconds; a transfer may take any time."""
+    """Longest silence of the store, in seconds; a transfer may take any time. Unless it is set, long uploads \
+and copies go on while the store answers others."""
     connect_timeout: Seconds | None = None
     """Longest time to open a connection, in seconds."""
     max_retries: int | None = Field(default=None, ge=0)

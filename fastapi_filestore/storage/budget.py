@@ -1,4 +1,10 @@
-"""How much memory all uploads of a process may hold together: each takes a share, the later the narrower."""
+"""How much memory all uploads of a process may hold together, and who has it when there is too little.
+
+An upload takes a little when its first bytes come, and room for whole parts once more have come. Who wants what is not
+free waits in line, and meanwhile clients that are waited for give way, whoever is furthest behind first: they give back
+what was taken for them in advance, and if that is not enough, one after the other is ended. So memory is with those who
+send, and whoever only holds it delays nobody.
+"""
 
 import asyncio
 import os
@@ -7,37 +13,140 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from threading import Lock
+from time import monotonic
+from typing import Final, Protocol
+
+from fastapi_filestore.errors import FilestoreError, UploadMemoryError
 
 DEFAULT_LIMIT = 64 * 1024 * 1024
-PATIENCE = 10.0
-"""Seconds that an upload waits for its turn; then it goes on with the least, since slow clients may hold the rest."""
+PATIENCE: Final = 10.0
+"""Seconds that an upload waits for its first part's memory while nobody gets any; then it is refused."""
+PATIENCE_ONCE_BEGUN: Final = 20.0
+"""Seconds that it waits like that for memory which it had before."""
+TIMES: Final = 3
+"""It waits so many times as long if others are let in meanwhile."""
+STEP: Final = 128 * 1024
+"""Bytes that an upload takes at first, and that what is kept of a body grows by."""
+GIVES_BACK_AFTER: Final = 0.05
+"""Seconds behind at which a client gives back what was taken in advance: it costs it nothing but a place in line."""
+ENDS_AFTER: Final = 3.0
+"""Seconds behind at which a client is ended for somebody who waits: networks lose packets, and machines are busy."""
+JAMMED_AFTER: Final = 2.0
+"""Seconds in which no memory became free by itself, after which it is in a jam."""
+ENDS_IN_A_JAM_AFTER: Final = 0.5
+"""Seconds behind at which a client is ended then; the longer the jam, the fewer."""
+LOOK: Final = 0.1
+"""Seconds between two looks at who is behind, while somebody waits."""
 
 
+class Sender(Protocol):
+    """Whoever sends what an upload holds."""
+
+    @property
+    def behind(self) -> float:
+        """Seconds that it is behind while it is waited for; 0 while it is not."""
+        ...
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was told to end."""
+        ...
+
+    def end(self, error: FilestoreError) -> None:
+        """Raise an error where it is waited for, soon."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
 class Share:
     """What an upload holds of a budget.
 
     Attributes:
-        size: In bytes.
+        size: The bytes that it counts for.
+        used: The bytes of them that are really held, as far as the upload tells.
+        sender: Who sends them, once that is known.
+        is_waiting: Whether it waits for more.
     """
 
-    def __init__(self, budget: "MemoryBudget", size: int) -> None:
-        self.size = size
-        self._budget = budget
+    budget: "MemoryBudget"
+    size: int = 0
+    used: int = 0
+    sender: Sender | None = None
+    is_waiting: bool = False
+    _granted: int = 0
+
+    @property
+    def behind(self) -> float:
+        """Seconds that whoever sends it is behind; 0 where nobody is waited for."""
+        return 0 if self.sender is None or self.is_waiting else self.sender.behind
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is about to be given back."""
+        return self.sender is not None and self.sender.is_ending
+
+    async def widen(self, *, least: int, most: int) -> None:
+        """Hold `least` to `most` bytes in all from now on; `UploadMemoryError` if they are not to be had."""
+        await self.budget.take(self, least - self.size, most - self.size)
+
+    async def keep(self, size: int) -> None:
+        """Hold so many bytes until the end, in steps: for what is kept of a body beside its files."""
+        self.used = size
+        if size > self.size:
+            await self.budget.take(self, STEP * -(-size // STEP) - self.size)
+
+    async def count(self, size: int) -> None:
+        """Note that so many bytes came; what was given back for a while is taken again."""
+        self.used += size
+        if self.size < self._granted and self.used > self.size:
+            await self.budget.take(self, self._granted - self.size, patience=PATIENCE_ONCE_BEGUN, is_first=True)
+
+    def let_go(self, size: int) -> None:
+        """Note that so many bytes are held no longer."""
+        self.used -= size
+        self.budget.flowed()
 
     async def give_way(self) -> None:
         """Let those who wait go first, if there are any; whoever calls this must hold nothing meanwhile."""
-        if self._budget.is_wanted:
-            size, self.size = self.size, 0
-            self._budget.give_back(size)
-            self.size = await self._budget.take(size, size)
+        if self.budget.is_wanted:
+            size = self._granted
+            self.budget.give_back(self)
+            await self.budget.take(self, size, patience=PATIENCE_ONCE_BEGUN)
+
+    def grant(self, size: int) -> None:
+        """Let it have so many bytes more; the budget calls this."""
+        self.size += size
+        self._granted = max(self._granted, self.size)
+        self.is_waiting = False
+
+    def give_back_unused(self) -> int:
+        """Count for what is used only, and return the bytes that are free now; the budget calls this."""
+        freed = max(0, self.size - STEP * -(-self.used // STEP))
+        self.size -= freed
+        return freed
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """Somebody who waits for memory, and a future that is done when it is there."""
+
+    share: Share
+    least: int
+    is_first: bool
+    came: Future[None] = field(default_factory=Future[None])
+
+    def __post_init__(self) -> None:
+        self.came.set_running_or_notify_cancel()  # a waiter that is cancelled must be able to tell whether it had it
 
 
 class MemoryBudget:
     """Bytes that are shared out, first come, first served; good on any number of event loops and threads.
 
-    A share is at most half of what is free, so that there is something for the next; when the least that an upload
-    can do with is not free, it waits its turn.
+    A share is at most half of what is free, so that there is something for the next. When everybody who holds more than
+    a first step waits for more, the first in line has it, beyond the limit: so somebody always goes on.
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT, *, patience: float = PATIENCE) -> None:
@@ -45,8 +154,10 @@ class MemoryBudget:
         self.limit = limit
         self._patience = patience
         self._held = 0
+        self._moved = self._flowed = 0.0  # when somebody who waited was let in; when memory became free by itself
         self._lock = Lock()  # held for arithmetic only, so no loop waits for it
-        self._waiting: deque[tuple[int, Future[None]]] = deque()
+        self._shares = set[Share]()
+        self._waiting = deque[_Turn]()
 
     def forget_parent(self) -> None:
         """Share out all of it again in a process that was forked, in which nothing gives back what its parent held."""
@@ -65,71 +176,152 @@ class MemoryBudget:
 
     @asynccontextmanager
     async def share(self, *, least: int, most: int) -> AsyncIterator[Share]:
-        """Hold a share of `least` to `most` bytes while the block runs."""
-        share = Share(self, await self.take(least, most))
-        try:
+        """Hold a share of `least` to `most` bytes while the block runs; `UploadMemoryError` if it is not to be had."""
+        with self._in_use(Share(self)) as share:
+            await self.take(share, least, most)
             yield share
-        finally:
-            self.give_back(share.size)
+
+    @asynccontextmanager
+    async def first_step(self) -> AsyncIterator[Share]:
+        """Hold a little while the block runs, before all who wait for more; the share is to be widened."""
+        with self._in_use(Share(self)) as share:
+            await self.take(share, STEP, is_first=True)
+            yield share
 
     @contextmanager
     def share_at_once(self, *, least: int, most: int) -> Iterator[Share]:
         """Hold a share without waiting, of `least` bytes if there is nothing left: for those who need little."""
-        with self._lock:
-            share = Share(self, self._portion(least, most))
-            self._held += share.size
+        with self._in_use(Share(self)) as share:
+            with self._lock:
+                self._grant(share, self._portion(least, most))
+            yield share
+
+    def kept(self) -> Share:
+        """Return a share of nothing, to be widened, and given back by whoever asks."""
+        return Share(self)
+
+    @contextmanager
+    def _in_use(self, share: Share) -> Iterator[Share]:
+        use = share_in_use.set(share)
         try:
             yield share
         finally:
-            self.give_back(share.size)
+            self.give_back(share)
+            share_in_use.reset(use)
 
-    async def take(self, least: int, most: int) -> int:
-        """Hold so many bytes from now on, and return how many."""
+    async def take(
+        self, share: Share, least: int, most: int = 0, *, patience: float | None = None, is_first: bool = False
+    ) -> None:
+        """Let a share have `least` to `most` bytes more.
+
+        Raises:
+            UploadMemoryError: They were not free within `patience` seconds.
+        """
+        is_first = is_first or share.size > STEP  # who holds much can give it back soon
         with self._lock:
-            if not self._waiting and self._fits(least):
-                share = self._portion(least, most)
-                self._held += share
-                return share
-            turn = Future[None]()
-            turn.set_running_or_notify_cancel()  # a waiter that is cancelled must be able to tell whether it had it
-            self._waiting.append((least, turn))
-        await self._wait(least, turn)
-        return least
+            if (is_first or not self._waiting) and self._fits(share, least):
+                self._grant(share, self._portion(least, most))
+                self._note_flow(share.size)
+                return
+            turn = _Turn(share, least, is_first)
+            share.is_waiting = True
+            self._waiting.insert(sum(each.is_first for each in self._waiting) if is_first else len(self._waiting), turn)
+            self._make_room()
+        await self._wait(turn, self._patience if patience is None else patience)
 
-    async def _wait(self, least: int, turn: Future[None]) -> None:
+    async def _wait(self, turn: _Turn, patience: float) -> None:
+        came, began = asyncio.wrap_future(turn.came), monotonic()
         try:
-            await asyncio.wait({asyncio.wrap_future(turn)}, timeout=self._patience)
+            while not turn.came.done() and (left := self._left(began, patience)) > 0:
+                await asyncio.wait({came}, timeout=min(left, LOOK))
+                with self._lock:
+                    self._make_room()
         except BaseException:
-            self._leave(least, turn)
+            self._leave(turn)
             raise
-        with self._lock:
-            if not turn.done():
-                self._waiting.remove((least, turn))
-                self._held += least
+        if not turn.came.done():
+            self._leave(turn)
+            raise UploadMemoryError
 
-    def _leave(self, least: int, turn: Future[None]) -> None:
-        with self._lock:
-            had_it = turn.done()
-            if not had_it:
-                self._waiting.remove((least, turn))
-        self.give_back(least if had_it else 0)  # whoever waits behind may fit
+    def _left(self, began: float, patience: float) -> float:
+        return min(began + TIMES * patience, max(began, self._moved) + patience) - monotonic()
 
-    def give_back(self, share: int) -> None:
-        """Hold bytes no longer, and let those go on who have waited for them."""
+    def _leave(self, turn: _Turn) -> None:
         with self._lock:
-            self._held -= share
-            while self._waiting and self._fits(self._waiting[0][0]):
-                least, turn = self._waiting.popleft()
-                self._held += least
-                turn.set_result(None)
+            if not turn.came.done():  # else it has what it waited for, and gives it back as everything
+                self._waiting.remove(turn)
+                turn.share.is_waiting = False
+            self._make_room()  # whoever waits behind may fit
+
+    def give_back(self, share: Share) -> None:
+        """Hold nothing of a share any longer, and let those go on who have waited for it."""
+        with self._lock:
+            self._held -= share.size
+            self._note_flow(0 if share.is_ending else share.size)
+            share.size = 0
+            self._shares.discard(share)
+            self._make_room()
+
+    def flowed(self) -> None:
+        """Note that bytes have reached their store: whoever holds memory lets go of it by itself."""
+        self._flowed = monotonic()
+
+    # -- with the lock held ----------------------------------------------------------------------------
+
+    def _grant(self, share: Share, size: int) -> None:
+        self._held += size
+        self._shares.add(share)
+        share.grant(size)
+
+    def _note_flow(self, size: int) -> None:
+        if size > STEP:
+            self.flowed()
 
     def _portion(self, least: int, most: int) -> int:
         return max(least, min(most, (self.limit - self._held) // 2))
 
-    def _fits(self, least: int) -> bool:
-        # One upload always goes on, however small the budget.
-        return self._held == 0 or self._held + least <= self.limit
+    def _fits(self, share: Share, least: int) -> bool:
+        if self._held + least <= self.limit:
+            return True
+        # One upload always goes on, however small the budget; first steps don't keep it from that, nor are they one.
+        small = STEP if least > STEP else 0
+        holders = [other for other in self._shares if other is not share and other.size > small]
+        return not holders or (share.size > small and all(other.is_waiting for other in holders))
 
+    def _make_room(self) -> None:
+        """Let go on who fits; if somebody still waits, have those give way who are behind."""
+        self._let_in()
+        if not self._waiting:
+            return
+        missing = self._held + self._waiting[0].least - self.limit
+        missing -= sum(share.size for share in self._shares if share.is_ending)
+        behind = sorted(((share.behind, share) for share in self._shares), key=lambda each: each[0], reverse=True)
+        for seconds, share in behind:
+            if missing <= 0 or seconds < GIVES_BACK_AFTER:
+                break
+            freed = share.give_back_unused()
+            self._held -= freed
+            missing -= freed
+        jam = (monotonic() - self._flowed) / JAMMED_AFTER
+        ends_after = ENDS_AFTER if jam < 1 else ENDS_IN_A_JAM_AFTER / jam
+        for seconds, share in behind:
+            if missing <= 0 or seconds < ends_after:
+                break
+            if share.sender is not None and not share.is_ending:
+                share.sender.end(UploadMemoryError())
+                missing -= share.size
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._waiting and self._fits(self._waiting[0].share, self._waiting[0].least):
+            turn = self._waiting.popleft()
+            self._grant(turn.share, turn.least)
+            turn.came.set_result(None)
+            self._moved = monotonic()
+
+
+share_in_use: ContextVar[Share | None] = ContextVar("share_in_use", default=None)
+"""The share that holds what the present task reads: whoever waits for a client tells it so."""
 
 upload_memory = MemoryBudget()
 """What all uploads of this process share: memory is the process's, whatever applications run in it."""

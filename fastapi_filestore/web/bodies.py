@@ -14,6 +14,8 @@ from fastapi_filestore.errors import (
     UploadTooLargeError,
 )
 from fastapi_filestore.intake.limits import Pace
+from fastapi_filestore.storage.budget import Share, upload_memory
+from fastapi_filestore.storage.content import WORTHWHILE
 from fastapi_filestore.web.body_limit import receive_or_refuse
 from fastapi_filestore.web.fields import combined
 from fastapi_filestore.web.listening import Listening
@@ -57,8 +59,10 @@ def expect_body(request: Request) -> None:
     request.scope.setdefault(UNREAD, "_body" not in state and not state.get("_stream_consumed"))
 
 
-async def limited_body(request: Request, limit: int, *, pace: Pace) -> AsyncGenerator[bytes, None]:
-    """Yield the chunks of a body.
+async def limited_body(
+    request: Request, limit: int, *, pace: Pace, memory: Share | None = None
+) -> AsyncGenerator[bytes, None]:
+    """Yield the chunks of a body; at its end, give back the memory in which a reader keeps some of it.
 
     Raises:
         UploadTooLargeError: It is, or says it is, longer than `limit` bytes.
@@ -79,7 +83,7 @@ async def limited_body(request: Request, limit: int, *, pace: Pace) -> AsyncGene
             yield whole[start : start + _PIECE]
         return
     received, more = 0, True
-    with Listening(pace) as client:
+    with Listening(pace, memory) as client:
         while more:
             # Not Request.stream, which holds each chunk until the next one is asked for.
             message = await client.next(partial(receive_or_refuse, request))
@@ -120,4 +124,10 @@ async def json_body(request: Request, limit: int, *, pace: Pace) -> bytes:
     if declared != JSON:
         raise UnsupportedUploadError(declared, [JSON])
     refuse_codings(combined(request.headers))
-    return b"".join([chunk async for chunk in limited_body(request, limit, pace=pace)])
+    memory, kept, size = upload_memory.kept(), list[bytes](), 0
+    async for chunk in limited_body(request, limit, pace=pace, memory=memory):
+        kept.append(chunk)
+        size += len(chunk)
+        if size >= WORTHWHILE:
+            await memory.keep(size)
+    return b"".join(kept)

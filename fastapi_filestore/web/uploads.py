@@ -17,6 +17,7 @@ from fastapi_filestore.intake.names import FALLBACK_NAME
 from fastapi_filestore.intake.part_head import PartHead, as_text, read_parameters
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
+from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE, joined
 from fastapi_filestore.web.bodies import JSON, MULTIPART, announced_size, limited_body, media_type, refuse_codings
 from fastapi_filestore.web.fields import combined
@@ -81,11 +82,11 @@ async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
 def _reader(request: Request, accepted: Accepted) -> FormReader:
     said = combined(request.headers)
     refuse_codings(said)
-    limits, digests = accepted.limits, client_digests(said)
-    body = limited_body(request, limits.body_size, pace=limits.pace)
+    limits, digests, memory = accepted.limits, client_digests(said), upload_memory.kept()
+    body = limited_body(request, limits.body_size, pace=limits.pace, memory=memory)
     if digests:  # of all that is sent, boundaries and fields included (RFC 9530, section 2)
         body = DigestingStream(body, expected=digests).__aiter__()
-    return FormReader(body, content_type=request.headers["content-type"], limits=limits)
+    return FormReader(body, content_type=request.headers["content-type"], limits=limits, memory=memory)
 
 
 async def _from_form(request: Request, accepted: Accepted) -> Upload:

@@ -11,9 +11,20 @@ from pydantic.fields import FieldInfo
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings, format_size
 from fastapi_filestore.settings.backend import FAMILIES
 from fastapi_filestore.settings.filestore import DEFAULT_URL
+from fastapi_filestore.storage.obstore.client import CONNECT_TIMEOUT, MAX_RETRIES, READ_TIMEOUT, RETRY_TIMEOUT
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"
+DEFAULTS = {
+    "allow_invalid_certificates": "false",
+    "connect_timeout": f"{CONNECT_TIMEOUT.total_seconds():g}",
+    "durable": "true",
+    "max_retries": f"{MAX_RETRIES}",
+    "mkdir": "true",
+    "retry_timeout": f"{RETRY_TIMEOUT.total_seconds():g}",
+    "timeout": f"{READ_TIMEOUT.total_seconds():g}",
+}
+"""What is used where an option of a store is not set."""
 OF_A_BACKEND = "FILESTORE_BACKENDS__<NAME>__"
 INTRODUCTION = (
     "Every setting is a variable of the environment, of `.env`, or a file of that name in the folder "
@@ -69,6 +80,8 @@ def _rows(fields: dict[str, FieldInfo], *, prefix: str, default: str = "") -> It
 
 def _default(name: str, field: FieldInfo) -> str:
     match field.default:
+        case None if name in DEFAULTS:
+            return f"`{DEFAULTS[name]}`"
         case None | () | "":
             return ""
         case bool() as flag:

@@ -16,7 +16,7 @@ class Relay:
 
     Clear `talks` to silence it; with `cut` it breaks every connection after so many bytes of answers; while it
     `is_away` it passes nothing on, and breaks every connection that is used.
-    `closed` is set when a connection has ended.
+    Each 64 KiB of a request take `pause` seconds. `closed` is set when a connection has ended.
     """
 
     endpoint: str = ""
@@ -24,6 +24,7 @@ class Relay:
     requests: list[str] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
     cut: int | None = None
+    pause: float = 0
     is_away: bool = False
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -34,6 +35,7 @@ class Relay:
             while data := await reader.read(65536):
                 if look:
                     self._note(data)
+                    await asyncio.sleep(self.pause)
                 await self.talks.wait()
                 if self.is_away:
                     writer.transport.abort()

@@ -5,11 +5,13 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
+from obstore.store import S3Store
 
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore.handoff import PROBE
 from fastapi_filestore.storage.obstore.parts import plan_parts
-from fastapi_filestore.storage.obstore.put import PIECE, PROBE
+from fastapi_filestore.storage.obstore.put import PIECE
 from fastapi_filestore.storage.obstore.stores import connect
 from tests.storage.stores import MIB
 
@@ -33,14 +35,14 @@ def test_ten_thousand_parts(size: int) -> None:
 
 
 def test_patience() -> None:
-    """Uploads with much on its way at once get a client that waits longer, unless the wait was set."""
+    """What may take long has a client of its own that waits longer, unless the wait was set."""
     connection = connect("s3://b", {"aws_skip_signature": True})
-    patient = connection.for_upload(1000 * MIB)
     impatient = connect("s3://b", {"aws_skip_signature": True, "timeout": 5})
 
-    assert connection.for_upload(10 * MIB) is connection.store
-    assert patient is connection.for_upload(None) is not connection.store
-    assert impatient.for_upload(None) is impatient.store
+    assert connection.patient is connection.patient is not connection.store
+    assert isinstance(connection.patient, S3Store)
+    assert dict(connection.patient.client_options or {})["read_timeout"] == "15m"
+    assert impatient.patient is None
 
 
 @pytest.mark.parametrize("piece", [PROBE, 100_001, PIECE, 7 * MIB])

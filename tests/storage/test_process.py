@@ -292,8 +292,8 @@ def test_gcs_environment(gcs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_timeouts_by_default() -> None:
-    """By default a whole response may take a day, the store's silence a minute, a connection five seconds."""
+    """By default a whole response may take a day, the store's silence ten seconds, a connection five seconds."""
     options = take_client_options({}, endpoint=None)
 
     assert (options["timeout"], options["connect_timeout"]) == (timedelta(days=1), timedelta(seconds=5))
-    assert options["read_timeout"] == timedelta(minutes=1)
+    assert options["read_timeout"] == timedelta(seconds=10)

@@ -30,9 +30,9 @@ from fastapi_filestore.storage.obstore.local_copy import copy_file
 from fastapi_filestore.storage.obstore.local_delete import delete_files
 from fastapi_filestore.storage.obstore.local_file import FileChunks
 from fastapi_filestore.storage.obstore.local_write import LocalUpload
-from fastapi_filestore.storage.obstore.long_copy import COPY_LIMIT, copy_through
+from fastapi_filestore.storage.obstore.long_copy import COPY_LIMIT, copy_through, copy_within
 from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, attributes_for
-from fastapi_filestore.storage.obstore.parts import PartPlan, plan_parts
+from fastapi_filestore.storage.obstore.parts import plan_parts
 from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.obstore.put import Upload
@@ -154,7 +154,7 @@ class ObstoreBackend:
                 metadata=metadata or NO_METADATA,
             )
         if self._folder is None:
-            upload = Upload(self._use(plan=plan), self._key, path, attributes, plan, if_absent)
+            upload = Upload(self._use_for_long(), self._key, path, attributes, plan, if_absent, reader.size)
             stored = await upload.run(reader.chunks())
         else:
             stored = await LocalUpload(self._folder, path, if_absent).run(reader.chunks())
@@ -207,15 +207,16 @@ class ObstoreBackend:
         It is an object of its own, as old as the copy; what was at the target is replaced. S3 copies no object above
         5 GiB, and Azure may still be copying when it answers: their bytes pass through here, in bounded memory.
         """
-        store, kind = self._use_at(source), self._location.kind
+        self._use_at(source)
         check_key(target)
+        kind = self._location.kind
         if self._folder is not None:
             await copy_file(self._folder, source, target)
         elif kind == "az" or (kind == "s3" and (await self.head(source)).size > COPY_LIMIT):
-            await copy_through(self._get, self._use, kind=kind, backend=self._key, source=source, target=target)
+            connection = self._use_for_long()
+            await copy_through(self._get, connection, kind=kind, backend=self._key, source=source, target=target)
         else:
-            with translated(self._key, source):
-                await obstore.copy_async(store, source, target)
+            await copy_within(self._use_for_long(), source, target, backend=self._key)
 
     async def settle(self, path: str) -> None:
         """Make an object that somebody else put into a local folder outlast a power cut; elsewhere it does."""
@@ -344,12 +345,14 @@ class ObstoreBackend:
 
     # -- one step of the above -------------------------------------------------------------------------
 
-    def _use(self, *, plan: PartPlan | None = None) -> Store:
-        connection = self._connection
-        if connection is None:
+    def _use(self) -> Store:
+        return self._use_for_long().store
+
+    def _use_for_long(self) -> Connection:
+        if self._connection is None:
             raise StorageError(f"Backend {self._key!r} is closed: use it inside its lifespan.", backend=self._key)
         WORKERS.enter(backend=self._key)
-        return connection.store if plan is None else connection.for_upload(plan.in_flight)
+        return self._connection
 
     def _use_at(self, path: str) -> Store:
         store = self._use()

@@ -21,6 +21,7 @@ from fastapi_filestore.storage.obstore.address import (
     s3_region,
     settings_of,
 )
+from fastapi_filestore.storage.obstore.client import CONNECT_TIMEOUT, READ_TIMEOUT
 from fastapi_filestore.storage.threads import THREADS
 
 BOTO_MISSING = (
@@ -76,6 +77,9 @@ def _make(session: Callable[[], Any], store: S3Store, credentials: dict[str, Any
             },
             # Of ~/.aws/config, which obstore does not read.
             ignore_configured_endpoint_urls=True,
+            connect_timeout=CONNECT_TIMEOUT.total_seconds(),
+            read_timeout=READ_TIMEOUT.total_seconds(),
+            retries={"total_max_attempts": 2},
             **transport,
         ),
         **credentials,

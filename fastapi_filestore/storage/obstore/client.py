@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 TOTAL_TIMEOUT = timedelta(hours=24)
 """A whole response, its body's reader included: so only a guard against what never ends."""
-READ_TIMEOUT = timedelta(seconds=60)
+READ_TIMEOUT = timedelta(seconds=10)
 """The store's silence before and between bytes."""
 PATIENCE = timedelta(minutes=15)
-"""The same for uploads with much on its way at once: the client's clock runs while it sends, too."""
+"""The same for long uploads and for copies, while the store answers others: the clock runs as bytes are sent."""
 CONNECT_TIMEOUT = timedelta(seconds=5)
 
 MAX_RETRIES = 5
-RETRY_TIMEOUT = timedelta(seconds=15)
-"""No retry begins later than this after the first try."""
+RETRY_TIMEOUT = timedelta(seconds=9)
+"""No retry begins later than this after the first try: so a store that is silent is not asked twice."""
 BACKOFF = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2}
 
 DURATIONS = frozenset(

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.cleanup import finish, tell_left
-from fastapi_filestore.storage.content import gathered
+from fastapi_filestore.storage.content import WORTHWHILE, gathered
 from fastapi_filestore.storage.obstore.durability import DISK_THREADS, SYNC_STEP
 from fastapi_filestore.storage.obstore.local import LocalFolder, etag_of
 from fastapi_filestore.storage.obstore.put import Stored
@@ -51,7 +51,7 @@ class LocalUpload:
         """Store the chunks; an error of theirs is raised as it is."""
         check_name(self.folder.backend, self.path)
         self.file = StagedFile(self.folder, self.path, if_absent=self.if_absent)
-        async with aclosing(gathered(chunks, LEAST_BATCH)) as batches:
+        async with aclosing(gathered(chunks, WORTHWHILE)) as batches:
             try:
                 first, second = await anext(batches, list[bytes]()), await anext(batches, None)
                 return await (self._complete(first) if second is None else self._store([*first, *second], batches))
@@ -61,14 +61,17 @@ class LocalUpload:
 
     async def _store(self, waiting: list[bytes], batches: AsyncIterator[list[bytes]]) -> Stored:
         size = waiting_size = sum(map(len, waiting))
-        with upload_memory.share_at_once(least=2 * LEAST_BATCH, most=2 * BATCH) as share:
+        with upload_memory.share_at_once(least=2 * WORTHWHILE, most=2 * BATCH) as share:
             async for batch in batches:
-                if waiting and (self._is_idle or waiting_size >= share.size // 2):
+                # At first a little more, since what is short then goes with one hop.
+                worthwhile = min(LEAST_BATCH if self._writing else 2 * LEAST_BATCH, share.size // 2)
+                if waiting_size >= worthwhile and (self._is_idle or waiting_size >= share.size // 2):
                     await self._begin_write(waiting, waiting_size)
                     waiting, waiting_size = [], 0
                 waiting += batch
                 waiting_size += sum(map(len, batch))
                 size += sum(map(len, batch))
+                share.used = waiting_size + (0 if self._is_idle else BATCH)
             await self._end(self._writing)
         await self._end(self._syncing)
         return await self._complete(waiting, size=size)

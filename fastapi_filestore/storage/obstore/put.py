@@ -1,21 +1,25 @@
 """One upload: bounded memory, and nothing left behind when it fails or is cancelled."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import obstore
 from anyio import CancelScope
 
-from fastapi_filestore.errors import StorageError
-from fastapi_filestore.storage.budget import Share, upload_memory
+from fastapi_filestore.errors import StorageError, StorageTimeoutError
+from fastapi_filestore.storage.budget import STEP, Share, upload_memory
 from fastapi_filestore.storage.cleanup import tell_left
 from fastapi_filestore.storage.content import WORTHWHILE, joined
 from fastapi_filestore.storage.obstore.errors import translated
+from fastapi_filestore.storage.obstore.handoff import Handoff, UploadAbortedError
+from fastapi_filestore.storage.obstore.liveness import Ask, answered, ask
 from fastapi_filestore.storage.obstore.parts import PartPlan
-from fastapi_filestore.storage.obstore.stores import Store
+from fastapi_filestore.storage.obstore.stores import Connection
 
 if TYPE_CHECKING:
     from obstore import PutResult
@@ -25,8 +29,10 @@ PIECE = 256 * 1024
 BIG_PIECE = 512 * 1024
 """The same where memory allows for it: the way over the event loop costs more than a copy."""
 
-PROBE = 1024
-"""Bytes of a part that are handed over first: more are asked for only when the part before has arrived."""
+SHORT = 256 * 1024
+"""Bytes that are sent in no time over any line: a store that takes longer for them hangs."""
+UNDO_PATIENCE = 4.0
+"""Seconds that the end of a request is waited for when its upload was cancelled: a process may be about to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +46,15 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Where content goes and how; run it with the content's chunks."""
+    """Where content goes and how; run it with the content's chunks, no more than `longest` bytes if that is known."""
 
-    store: Store
+    connection: Connection
     backend: str
     path: str
     attributes: Mapping[str, str] | None
     plan: PartPlan
     if_absent: bool
+    longest: int | None = None
     share: Share | None = None
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
@@ -57,9 +64,21 @@ class Upload:
             if self.plan.in_flight is None or sum(map(len, start)) < WORTHWHILE:
                 return await self.send(start, joined(pieces, PIECE))
             # Only now, so that a client whose bytes are not there yet takes no share, and who waits holds little.
-            async with upload_memory.share(least=self.plan.least, most=self.plan.in_flight) as share:
-                planned = replace(self, plan=self.plan.within(share.size), share=share)
-                return await planned.send(start, joined(pieces, BIG_PIECE if planned.plan.concurrency > 1 else PIECE))
+            async with upload_memory.first_step() as share:
+                return await self._send_sharing(share, start, pieces, most=self.plan.in_flight)
+
+    async def _send_sharing(
+        self, share: Share, start: list[bytes], pieces: AsyncIterator[bytes], *, most: int
+    ) -> Stored:
+        """Store chunks, with memory for whole parts as soon as more has come than a first step."""
+        share.used = sum(map(len, start))
+        counted = _counted(pieces, share)
+        start, complete = await take(counted, STEP - 1, start)
+        if not complete:
+            longest = most if self.longest is None else self.longest
+            await share.widen(least=max(share.size, min(self.plan.least, longest)), most=min(most, longest))
+        planned = replace(self, plan=self.plan.within(max(share.size, self.plan.least)), share=share)
+        return await planned.send(start, joined(counted, BIG_PIECE if planned.plan.concurrency > 1 else PIECE))
 
     async def send(self, start: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
         """Store chunks that were read already and the rest, as planned."""
@@ -69,18 +88,22 @@ class Upload:
     async def send_whole(self, chunks: list[bytes]) -> Stored:
         """Store chunks as one request."""
         body = b"".join(chunks)
+        chunks.clear()  # or each byte would be held twice
         return _stored(len(body), await self._put_single(body))
 
     async def _put_single(self, body: bytes) -> "PutResult":
-        future = self._request(body, create=self.if_absent, parts=False)
+        is_long = len(body) > SHORT
+        future = self._request(body, create=self.if_absent, parts=False, is_long=is_long)
         try:
             with translated(self.backend, self.path):
-                return await asyncio.shield(future)
+                return await answered(future, self._ask if is_long else None)
         except asyncio.CancelledError as error:
             # A request half-way may still arrive: only its end says whether there is something to undo.
-            if await _finish(future) and not await self._undo():
+            if (await _finish(future) and not await self._undo()) or future.cancelled():
                 tell_left(error, self.backend, self.path)
             raise
+        finally:
+            future.cancel()  # of a store that is given up
 
     async def _put_parts(self, head: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
         if self.if_absent:
@@ -88,13 +111,22 @@ class Upload:
             await self._put_single(b"")
         # With several parts on their way at once, nobody can tell when all are done.
         gives_way = self.share is not None and self.plan.concurrency == 1
-        handoff = Handoff(self.plan.size, between=self.share.give_way if gives_way and self.share else None)
-        future = self._request(handoff, create=False, parts=True)
+        handoff = Handoff(
+            self.plan,
+            between=self.share.give_way if gives_way and self.share else None,
+            let_go=self.share.let_go if self.share else None,
+            ask=self._ask,
+        )
+        future = self._request(handoff, create=False, parts=True, is_long=True)
         future.add_done_callback(handoff.release)
         try:
             size = await handoff.feed(head, rest)
             with translated(self.backend, self.path):
-                return _stored(size, await asyncio.shield(future))
+                return _stored(size, await answered(future, self._ask))
+        except StorageTimeoutError:
+            handoff.abort()
+            future.cancel()  # who answers nothing can't be told to abort it
+            raise
         except BaseException as error:
             handoff.abort()
             await _finish(future)
@@ -104,9 +136,16 @@ class Upload:
                 tell_left(error, self.backend, self.path)
             raise
 
-    def _request(self, body: "bytes | Handoff", *, create: bool, parts: bool) -> "asyncio.Future[PutResult]":
+    @property
+    def _ask(self) -> Ask | None:
+        is_patient = self.connection.patient is not None
+        return partial(ask, self.connection.store, self.path, backend=self.backend) if is_patient else None
+
+    def _request(
+        self, body: "bytes | Handoff", *, create: bool, parts: bool, is_long: bool
+    ) -> "asyncio.Future[PutResult]":
         request = obstore.put_async(
-            self.store,
+            (self.connection.patient if is_long else None) or self.connection.store,
             self.path,
             body,
             attributes=dict(self.attributes) if self.attributes else None,
@@ -122,91 +161,14 @@ class Upload:
         if not self.if_absent:
             # The key may have held an object before: the new one there is better than none.
             return True
-        future = asyncio.ensure_future(obstore.delete_async(self.store, self.path))
+        future = asyncio.ensure_future(obstore.delete_async(self.connection.store, self.path))
         return await _finish(future) or _failed_as(future, FileNotFoundError)
 
 
-class UploadAbortedError(Exception):
-    """Raised into obstore, which then aborts a multipart upload; dropping the upload would leave its parts."""
-
-
-class Handoff:
-    """Passes chunks from the caller's task, which reads the content, to obstore, which pulls them as it sends."""
-
-    def __init__(self, part: int, *, between: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Pass on chunks of which obstore makes parts of so many bytes.
-
-        With `between`, each part has arrived before the next one is begun, and `between` is awaited before it is.
-        """
-        self._part, self._between = part, between
-        self._slot: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
-        self._hungry = asyncio.Event()
-        self._aborted = self._released = False
-
-    async def feed(self, head: list[bytes], rest: AsyncIterator[bytes]) -> int:
-        """Pass all chunks on, as long as somebody pulls, and return their size in bytes."""
-        size = 0
-        while head:
-            size = await self._pass_after(size, head.pop(0))
-        async for chunk in rest:
-            if self._released:
-                break
-            size = await self._pass_after(size, chunk)
-        await self._pass(None)
-        return size
-
-    def abort(self) -> None:
-        """Make whoever pulls fail at once."""
-        self._aborted = True
-        self._empty()
-        self._slot.put_nowait(None)
-
-    def release(self, _: object = None) -> None:
-        """Let `feed` go on without anybody who pulls."""
-        self._released = True
-        self._hungry.set()
-        self._empty()
-
-    async def _pass_after(self, size: int, chunk: bytes) -> int:
-        """Pass a chunk after so many bytes, and return the bytes passed in all."""
-        room = -size % self._part if size else self._part  # 0 where a part has just been filled
-        if self._between is None or len(chunk) <= room:
-            await self._pass(chunk)
-            return size + len(chunk)
-        begun = room + PROBE
-        await self._pass(chunk[:room])
-        await self._pass(chunk[room:begun])
-        await self._pulled()
-        await self._between()
-        return await self._pass_after(size + len(chunk[:begun]), chunk[begun:])
-
-    async def _pass(self, chunk: bytes | None) -> None:
-        # Who waits here when the upload ends is let go by the emptying, and must not wait again.
-        if not self._released and chunk != b"":
-            await self._slot.put(chunk)
-
-    async def _pulled(self) -> None:
-        """Wait until all that was passed has been pulled, and more is asked for."""
-        while not (self._released or (self._slot.empty() and self._hungry.is_set())):
-            self._hungry.clear()
-            await self._hungry.wait()
-
-    def _empty(self) -> None:
-        while not self._slot.empty():
-            self._slot.get_nowait()
-
-    def __aiter__(self) -> "Handoff":
-        return self
-
-    async def __anext__(self) -> bytes:
-        self._hungry.set()
-        chunk = await self._slot.get()
-        self._hungry.clear()
-        if self._aborted:
-            raise UploadAbortedError
-        if chunk is None:
-            raise StopAsyncIteration
-        return chunk
+async def _counted(pieces: AsyncIterator[bytes], share: Share) -> AsyncGenerator[bytes, None]:
+    async for piece in pieces:
+        await share.count(len(piece))
+        yield piece
 
 
 async def _first_of(chunks: AsyncIterator[bytes]) -> list[bytes]:
@@ -229,13 +191,16 @@ async def take(chunks: AsyncIterator[bytes], limit: int | None, taken: list[byte
 
 
 async def _finish(future: "asyncio.Future[Any]") -> bool:
-    """Wait for a request's end, whoever cancels meanwhile, and say whether it succeeded."""
+    """Wait for a request's end, whoever cancels meanwhile, and say whether it succeeded; give up one that hangs."""
+    end = monotonic() + UNDO_PATIENCE
     with CancelScope(shield=True):
         while not future.done():
             try:
-                await asyncio.wait({future})
+                await asyncio.wait({future}, timeout=max(0.0, end - monotonic()))
             except asyncio.CancelledError:
                 continue
+            if monotonic() >= end:
+                future.cancel()
     return not future.cancelled() and future.exception() is None
 
 

@@ -19,7 +19,6 @@ from fastapi_filestore.storage.obstore.location import FORMS, Kind, Location, pa
 from fastapi_filestore.storage.obstore.modes import Modes, read_modes
 from fastapi_filestore.storage.obstore.open_folder import make_root
 from fastapi_filestore.storage.obstore.options import as_bool, read_options
-from fastapi_filestore.storage.obstore.parts import MAX_CONCURRENCY, PART_SIZE
 from fastapi_filestore.storage.obstore.s3 import build_s3
 
 Store = S3Store | GCSStore | AzureStore | LocalStore | MemoryStore
@@ -28,7 +27,7 @@ Store = S3Store | GCSStore | AzureStore | LocalStore | MemoryStore
 
 @dataclass(slots=True)
 class Connection:
-    """A store, where it is, and one like it that bears with long uploads, made when it is first needed.
+    """A store, where it is, and one like it that bears with long requests, made when it is first needed.
 
     Attributes:
         location: Where its objects are.
@@ -46,11 +45,10 @@ class Connection:
     _make_patient: Callable[[], Store] | None = field(default=None, repr=False)
     _patient: Store | None = None
 
-    def for_upload(self, in_flight: int | None) -> Store:
-        """Return the store for an upload with so many bytes on their way at once, None for any number."""
-        if self._make_patient is None or (in_flight is not None and in_flight <= PART_SIZE * MAX_CONCURRENCY):
-            return self.store
-        if self._patient is None:
+    @property
+    def patient(self) -> Store | None:
+        """The store with a client for requests that may take long; None where it was said how long one may take."""
+        if self._patient is None and self._make_patient is not None:
             self._patient = self._make_patient()
         return self._patient
 

@@ -1,0 +1,177 @@
+"""Memory goes to those who send: who is waited for gives way to who waits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from fastapi_filestore.errors import FilestoreError, UploadMemoryError
+from fastapi_filestore.intake.limits import FormLimits, Pace
+from fastapi_filestore.intake.multipart import FormReader
+from fastapi_filestore.storage.budget import ENDS_AFTER, JAMMED_AFTER, STEP, MemoryBudget, Share, upload_memory
+from fastapi_filestore.web.bodies import json_body
+
+MIB = 1024 * 1024
+PART = {"least": 5 * MIB, "most": 5 * MIB}
+PATIENT = {"timeout": 5}
+
+
+@dataclass
+class Client:
+    """A client that is so many seconds behind; what it holds is given back when it is ended."""
+
+    behind: float
+    share: Share
+    errors: list[FilestoreError] = field(default_factory=list[FilestoreError])
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was ended."""
+        return bool(self.errors)
+
+    def end(self, error: FilestoreError) -> None:
+        """Note an error, and give everything back a little later, as an upload does that is aborted."""
+        self.errors.append(error)
+        asyncio.get_running_loop().call_later(0.01, self.share.budget.give_back, self.share)
+
+
+async def holder(budget: MemoryBudget, *, behind: float, used: int = 5 * MIB) -> Client:
+    """Return a client that holds memory for a part."""
+    share = Share(budget)
+    await budget.take(share, 5 * MIB)
+    share.used = used
+    share.sender = client = Client(behind, share)
+    return client
+
+
+async def test_what_was_taken_in_advance_is_given_back() -> None:
+    """Clients that pause keep what they have sent, and the rest goes to somebody else without a wait."""
+    budget = MemoryBudget(10 * MIB)
+    paused = [await holder(budget, behind=0.3, used=MIB) for _ in range(2)]
+    async with asyncio.timeout(5), budget.share(**PART):
+        assert [client.share.size for client in paused] == [MIB, MIB]
+
+    assert not any(client.errors for client in paused)
+
+
+async def test_who_goes_on_takes_it_again() -> None:
+    """A client that has given something back has it again before it sends more than it kept."""
+    budget = MemoryBudget(5 * MIB)
+    client = await holder(budget, behind=0.3, used=MIB)
+    async with budget.share(least=4 * MIB, most=4 * MIB):
+        assert client.share.size == MIB
+        client.behind = 0
+        going_on = asyncio.create_task(client.share.count(100))
+        await asyncio.sleep(0.01)
+        assert not going_on.done()
+    await asyncio.wait_for(going_on, 5)
+
+    assert client.share.size == budget.held == 5 * MIB
+
+
+async def test_who_is_furthest_behind_is_ended() -> None:
+    """When that does not do, one client after the other is ended with a 503, and no more of them than need be."""
+    budget = MemoryBudget(15 * MIB)
+    clients = [await holder(budget, behind=ENDS_AFTER + more) for more in (1, 2, 0)]
+    async with asyncio.timeout(5), budget.share(**PART):
+        assert [len(client.errors) for client in clients] == [0, 1, 0]
+        async with budget.share(**PART):
+            assert [len(client.errors) for client in clients] == [1, 1, 0]
+
+    assert isinstance(clients[0].errors[0], UploadMemoryError)
+
+
+async def test_who_sends_is_not_ended() -> None:
+    """As long as somebody moves, or is waited for only for a moment, whoever comes later waits, and is refused."""
+    budget = MemoryBudget(10 * MIB, patience=0.2)
+    clients = [await holder(budget, behind=behind) for behind in (0, ENDS_AFTER / 2)]
+    with pytest.raises(UploadMemoryError):
+        async with budget.share(**PART):
+            pass
+
+    assert not any(client.errors for client in clients)
+
+
+async def test_in_a_jam_they_are_ended_sooner() -> None:
+    """Where no memory became free by itself for a while, nobody is waited for as long as else."""
+    budget = MemoryBudget(10 * MIB)
+    clients = [await holder(budget, behind=ENDS_AFTER / 2) for _ in range(2)]
+    await asyncio.sleep(JAMMED_AFTER)
+    async with asyncio.timeout(5), budget.share(**PART):
+        assert sum(len(client.errors) for client in clients) == 1
+
+
+async def test_somebody_always_goes_on() -> None:
+    """When all who hold memory wait for more, the first of them has it, and then the next one."""
+    budget, order = MemoryBudget(4 * MIB), list[int]()
+
+    async def upload(number: int) -> None:
+        async with budget.share(least=MIB, most=MIB) as share:
+            await asyncio.sleep(0.01)
+            await share.widen(least=5 * MIB, most=5 * MIB)
+            order.append(number)
+            assert budget.held <= 9 * MIB
+            await asyncio.sleep(0.01)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        for number in range(12):
+            group.create_task(upload(number))
+
+    assert sorted(order) == list(range(12))
+    assert budget.held == 0
+
+
+async def test_a_first_step_is_before_all_who_wait() -> None:
+    """A small upload does not stand in line behind the parts of big ones."""
+    budget = MemoryBudget(6 * MIB)
+    async with budget.share(**PART):
+        big = asyncio.create_task(budget.take(Share(budget), 5 * MIB))
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(5), budget.first_step() as share:
+            assert share.size == STEP
+        big.cancel()
+        await asyncio.wait({big})
+
+    assert not budget.is_wanted
+
+
+# -- what is kept of a body -----------------------------------------------------------------------------------------
+
+
+async def test_json_counts() -> None:
+    """A body that is kept whole is in the same budget as it comes, and no longer than that."""
+    held = list[int]()
+
+    async def receive() -> dict[str, Any]:
+        held.append(upload_memory.held)
+        return {"type": "http.request", "body": b"1" * 100_000, "more_body": len(held) < 4}
+
+    headers = [(b"transfer-encoding", b"chunked"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "PATCH", "path": "/", "http_version": "1.1", "headers": headers}
+    body = await json_body(Request(scope, receive), MIB, pace=Pace())
+
+    assert (len(body), held) == (400_000, [0, STEP, 2 * STEP, 3 * STEP])
+    assert upload_memory.held == 0
+
+
+async def test_fields_count() -> None:
+    """Long fields are in the same budget as they come, and once more where they are kept as text."""
+    budget = MemoryBudget()
+    memory, held = budget.kept(), list[int]()
+
+    async def form() -> AsyncIterator[bytes]:
+        for number in range(5):
+            yield f'--b\r\nContent-Disposition: form-data; name="{number}"\r\n\r\n'.encode() + b"x" * 50_000 + b"\r\n"
+            held.append(budget.held)
+        yield b"--b--\r\n"
+
+    limits = FormLimits(file_size=1, fields=5, field_size=50_000)
+    reader = FormReader(form(), content_type="multipart/form-data; boundary=b", limits=limits, memory=memory)
+    assert await reader.next_file() is None
+
+    assert held == [0, STEP, 2 * STEP, 2 * STEP, 2 * STEP]
+    budget.give_back(memory)
+    assert budget.held == 0

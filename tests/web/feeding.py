@@ -11,7 +11,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-QUIETLY: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 1}
+QUIETLY: dict[str, Any] = {"log_config": None, "timeout_graceful_shutdown": 1}
 PATIENCE = 30.0
 """Seconds after which a request has hung."""
 

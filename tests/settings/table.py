@@ -12,6 +12,7 @@ from fastapi_filestore.settings import BackendSettings, FilestoreSettings, forma
 from fastapi_filestore.settings.backend import FAMILIES
 from fastapi_filestore.settings.filestore import DEFAULT_URL
 from fastapi_filestore.storage.obstore.client import CONNECT_TIMEOUT, MAX_RETRIES, READ_TIMEOUT, RETRY_TIMEOUT
+from fastapi_filestore.storage.obstore.modes import Modes
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"
@@ -19,6 +20,8 @@ DEFAULTS = {
     "allow_invalid_certificates": "false",
     "connect_timeout": f"{CONNECT_TIMEOUT.total_seconds():g}",
     "durable": "true",
+    "file_mode": f"{Modes().file:04o}",
+    "folder_mode": f"{Modes().folder:04o}",
     "max_retries": f"{MAX_RETRIES}",
     "mkdir": "true",
     "retry_timeout": f"{RETRY_TIMEOUT.total_seconds():g}",

@@ -30,6 +30,8 @@ VALUES: dict[str, Any] = {
     "limit": 10,
     "actual": 11,
     "size": 12,
+    "seconds": 30.0,
+    "least": 1024,
     "number": 15,
     "identity": (1, "a"),
 }

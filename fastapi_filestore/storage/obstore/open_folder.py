@@ -43,6 +43,9 @@ class LeadsOutsideError(OSError):
     def __init__(self, below: str) -> None:
         super().__init__(ELOOP, "A link leads out of the folder", below)
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (str(self.filename),)
+
 
 class OpenFolder:
     """A folder that is held open; every method blocks.

@@ -97,6 +97,9 @@ async def test_a_flood_without_a_boundary_is_not_read(server: Server, content_ty
     [
         (lambda: flood(b" "), 413),
         (lambda: chain([b'{"title": "'], flood(b"x")), 413),
+        (lambda: (b'{"k%d": ' % number + b'"v",' * 10 for number in range(100_000)), 413),
+        (lambda: [b"{" + b",".join(b'"%x":1' % number for number in range(80_000)) + b"}"], 422),
+        (lambda: [b'{"title": [' + b"{}," * 300_000 + b"0]}"], 422),
         (lambda: [b"[" * 60_000], 422),
         (lambda: [b'{"a":' * 10_000], 422),
         (lambda: [b'{"title": ' + b"9" * 60_000 + b"}"], 422),

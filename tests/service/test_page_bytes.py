@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from fastapi_filestore import FileService, StorageBackend
-from fastapi_filestore.service.pages import STEP
+from fastapi_filestore import FileService, InvalidCursorError, StorageBackend
+from fastapi_filestore.service.pages import MAX_CURSOR, STEP
 from fastapi_filestore.service.row_sizes import size_of
 from tests.servers.postgres import Postgres
 from tests.service.test_lists import engine_of
@@ -63,6 +63,13 @@ async def test_a_page_ends_before_it_is_too_large(
 
     assert len(ids) == len(set(ids)) == 40
     assert max(map(len, found)) == min(limit, 7)  # of 1.4 KiB each
+
+
+async def test_a_cursor_has_a_limit(place: Site) -> None:
+    """One that is longer than any URL is none, and nobody takes it to pieces."""
+    async with place.session() as session:
+        with pytest.raises(InvalidCursorError):
+            await Specimens(session).list(after="a" * (MAX_CURSOR + 1))
 
 
 async def test_a_page_has_a_row_at_least(place: Site) -> None:

@@ -182,7 +182,7 @@ async def test_refusals_are_described_where_they_are_problems(serve: Serve) -> N
             paths = (await site.client.get("/openapi.json")).json()["paths"]
             described.append(set(paths["/reports"]["post"]["responses"]))
 
-    assert described == [{"201"}, {"201", "400", "408", "411", "413", "415", "422", "500", "503"}]
+    assert described == [{"201"}, {"201", "400", "408", "411", "413", "415", "422", "431", "500", "503"}]
 
 
 def test_a_body_is_described_without_a_start() -> None:

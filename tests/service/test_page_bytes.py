@@ -5,8 +5,9 @@ import weakref
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileService, InvalidCursorError, StorageBackend
 from fastapi_filestore.service.pages import MAX_CURSOR, STEP
@@ -126,9 +127,13 @@ async def test_what_is_not_on_a_page_is_not_in_memory(place: Site) -> None:
     assert len(made) <= STEP
 
 
-async def test_a_page_without_a_transaction(backend: StorageBackend, postgres_database: Postgres) -> None:
-    """A session that commits each statement by itself, where no cursor stays open, has the same pages."""
-    engine = create_async_engine(postgres_database.url("postgresql+asyncpg"), isolation_level="AUTOCOMMIT")
+@pytest.mark.parametrize("level", ["AUTOCOMMIT", "READ COMMITTED"])
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_a_page_of_postgres(
+    postgres_database: Postgres, backend: StorageBackend, driver: str, level: Any
+) -> None:
+    """A driver whose cursors have names has the same pages, and so has a session that commits by itself."""
+    engine = create_async_engine(postgres_database.url(f"postgresql+{driver}"), isolation_level=level)
     async with AsyncSession(engine) as session:
         session.add_all([Specimen(note=KIB) for _ in range(20)])
         await session.commit()
@@ -139,18 +144,18 @@ async def test_a_page_without_a_transaction(backend: StorageBackend, postgres_da
     assert (len(page.items), len(rest.items)) == (7, 7)
 
 
-@pytest.mark.parametrize("driver", ["psycopg"])
-async def test_a_page_of_another_driver(postgres_database: Postgres, backend: StorageBackend, driver: str) -> None:
-    """Pages end at bytes with a driver whose cursors have names."""
-    engine = create_async_engine(postgres_database.url(f"postgresql+{driver}"))
-    async with AsyncSession(engine) as session:
+@pytest.mark.parametrize("level", ["AUTOCOMMIT", "READ COMMITTED"])
+async def test_a_page_of_a_plain_session(postgres_database: Postgres, backend: StorageBackend, level: Any) -> None:
+    """A session that is not asynchronous reads pages of PostgreSQL likewise."""
+    engine = create_engine(postgres_database.url("postgresql+psycopg"), isolation_level=level)
+    with Session(engine) as session:
         session.add_all([Specimen(note=KIB) for _ in range(20)])
-        await session.commit()
+        session.commit()
         page = await Specimens(session).list(limit=500)
-        rest = await Specimens(session).list(limit=500, after=page.next_cursor)
-    await engine.dispose()
+        session.rollback()
+    engine.dispose()
 
-    assert (len(page.items), len(rest.items)) == (7, 7)
+    assert (len(page.items), page.next_cursor is None) == (7, False)
 
 
 @pytest.mark.parametrize(

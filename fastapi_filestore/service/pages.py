@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, DateTime, String, and_, asc, desc, inspect
 from sqlalchemy.orm import Mapper, QueryableAttribute, Session
 
 from fastapi_filestore.errors import ConfigurationError, InvalidCursorError
+from fastapi_filestore.orm.column_types import python_type
 from fastapi_filestore.service.refusals import refused_values
 from fastapi_filestore.service.row_sizes import size_of
 
@@ -87,7 +88,12 @@ class Order(Generic[ModelT]):
         """
         dialect = session.get_bind(inspect(self.model)).dialect.name
         terms = _terms(self.keys, dialect)
-        cursor = _Cursor(tuple(term.type.python_type for term in terms))
+        columns: Any = [key.property for key in self.keys]
+        kinds = [
+            python_type(column) if term is key else str
+            for term, key, column in zip(terms, self.keys, columns, strict=True)
+        ]
+        cursor = _Cursor(kinds)
         shown = [term.label(f"cursor_{position}") for position, term in enumerate(terms)]
         statement = select(self.model, *shown).order_by(*map(desc if self.descending else asc, terms)).limit(limit + 1)
         if self.scope is not None:
@@ -144,7 +150,7 @@ class _Cursor:
     Whatever a database may hold is a value: numbers that are none, and bytes that are no text, too.
     """
 
-    def __init__(self, types: tuple[type, ...]) -> None:
+    def __init__(self, types: Sequence[Any]) -> None:
         held: Any = tuple.__class_getitem__(tuple(AnyDecimal if each is Decimal else each for each in types))
         self._values: TypeAdapter[tuple[Any, ...]] = TypeAdapter(held, config=AS_TEXT)
 

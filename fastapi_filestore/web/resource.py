@@ -8,13 +8,15 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
-from sqlalchemy import ColumnElement, inspect
+from sqlalchemy import inspect
+from sqlalchemy.orm import Mapper
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.validators import Candidate
+from fastapi_filestore.orm.column_types import python_type
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
 from fastapi_filestore.web.owned import owned_names
 from fastapi_filestore.web.schemas import Schemas
@@ -48,15 +50,18 @@ class Resource(Generic[ModelT]):
         return self.model.__name__.lower()
 
     @property
-    def identity_type(self) -> type:
+    def identity_type(self) -> Any:
         """The type of the primary key in a path."""
-        keys: tuple[ColumnElement[Any], ...] = inspect(self.model).primary_key
+        mapper: Mapper[Any] = inspect(self.model)
+        keys = mapper.primary_key
         if len(keys) != 1:
             raise ConfigurationError(
                 f"{self.model.__name__} has {len(keys)} primary key columns and the router's paths have room for one: "
                 "give the model a key of its own, or write its routes by hand with the service."
             )
-        return keys[0].type.python_type
+        prop: Any = mapper.get_property_by_column(keys[0])
+        kind = python_type(prop)
+        return str if kind is Any else kind
 
     def shown(self, row: ModelT, base: str) -> BaseModel:
         """Return a row as a response shows it; `base` is the path that the collection is mounted at."""

@@ -27,9 +27,9 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.json_shape import check_shape
 from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.orm.column_types import is_json_in_forms, python_type, wrapped_type
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
-from fastapi_filestore.web.column_types import is_json_in_forms, python_type, wrapped_type
 from fastapi_filestore.web.owned import owned_names
 from fastapi_filestore.web.validation import ColumnFields
 

@@ -30,7 +30,7 @@ from fastapi_filestore.web import bodies, conditions, fields, quoting, ranges, r
 Parser = Callable[[str], object]
 STATE = conditions.Validators('"a"', datetime.now(UTC), '"b"')
 SIGNER = signing.UrlSigner([f"a-signing-key-that-is-long-enough-{number}" for number in range(2)], "/")
-CURSOR = pages._Cursor((str, int))  # noqa: SLF001 - what a list makes of one
+CURSOR = pages._Cursor([str, int])  # noqa: SLF001 - what a list makes of one
 ENDLESS = limits.FormLimits(file_size=2**40, fields=2**40, field_size=2**40)
 NO_JSON_LIMITS = replace(ENDLESS, field_size=1, json_values=2**40, json_depth=2**40)
 

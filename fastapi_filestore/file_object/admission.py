@@ -14,6 +14,9 @@ from fastapi_filestore.intake.validators import HEAD_BYTES, Candidate
 from fastapi_filestore.storage.backend import ObjectInfo
 from fastapi_filestore.storage.cleanup import finish
 
+UNDECLARED = "binary/octet-stream"
+"""What S3 makes of an object whose type nobody declared."""
+
 if TYPE_CHECKING:
     from fastapi_filestore.file_object.value import FileObject
 
@@ -67,7 +70,7 @@ def admit_upload(file: "FileObject", info: ObjectInfo) -> None:
     if limit is not None and info.size > limit:
         raise UploadTooLargeError("file", limit=limit, actual=info.size)
     # A client that holds a store's own URL may have sent another type than it was signed for.
-    if not says_nothing(info.content_type):
+    if not (says_nothing(info.content_type) or info.content_type == UNDECLARED):
         file.rules.check_declared(_candidate(file, None, info.content_type))
 
 

@@ -342,3 +342,13 @@ async def test_a_copy_of_what_a_client_stored(place: Place) -> None:
 
     assert is_generated(str(copy.path))
     assert await copy.get_content_async() == b"client"
+
+
+async def test_a_type_that_nobody_declared(request: pytest.FixtureRequest) -> None:
+    """A client that sends no type to S3 is believed to have sent the one that the URL was signed for."""
+    async with opened("seaweedfs", request) as place:
+        file = place.file(content_types=["image/*"])
+        await file.signed_url_async(method="PUT")
+        await place.backend.put(str(file.path), PNG, content_type="binary/octet-stream")
+
+        assert (await file.confirm_async()).content_type == "image/png"

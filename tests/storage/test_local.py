@@ -20,7 +20,7 @@ from fastapi_filestore.errors import (
     StoragePermissionError,
     StorageUnavailableError,
 )
-from fastapi_filestore.storage.obstore import ObstoreBackend, local_copy
+from fastapi_filestore.storage.obstore import ObstoreBackend, local_copy, open_folder
 from fastapi_filestore.storage.obstore.local_copy import PIECE
 from fastapi_filestore.storage.obstore.local_file import READ_SIZE, open_inside
 
@@ -55,9 +55,10 @@ def _write(path: Path) -> None:
     path.write_bytes(b"x")
 
 
-@pytest.fixture
-def local(root: Path) -> ObstoreBackend:
-    """A backend in a local folder."""
+@pytest.fixture(params=[True, False], ids=["in open folders", "by path"])
+def local(root: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ObstoreBackend:
+    """A backend in a local folder, on a platform that can and on one that can't do things in open folders."""
+    monkeypatch.setattr(open_folder, "HOLDS_FOLDERS", request.param)
     return ObstoreBackend("local", root)
 
 

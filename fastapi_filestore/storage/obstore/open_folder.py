@@ -150,8 +150,8 @@ def open_folder(root: Path, below: str) -> OpenFolder:
     if HOLDS_FOLDERS:
         return _reach(root, below, _opened)
     led = _led_to(root, below)
-    if not (root / led).is_dir():
-        raise (NotADirectoryError if (root / led).exists() else FileNotFoundError)(root / led)
+    if not stat.S_ISDIR((root / led).stat().st_mode):
+        raise _no_folder(root / led)
     return OpenFolder(root, led, None)
 
 
@@ -181,7 +181,7 @@ def make_root(path: Path, mode: int) -> None:
         path.mkdir(mode)
     except FileExistsError:
         if not path.is_dir():
-            raise
+            raise _no_folder(path) from None
     else:
         set_folder_mode(path, mode)
 
@@ -249,6 +249,10 @@ def _led_to(root: Path, below: str) -> str:
     except ValueError:
         raise LeadsOutsideError(below) from None
     return "" if led == "." else led
+
+
+def _no_folder(path: Path) -> NotADirectoryError:
+    return NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path))
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -22,9 +22,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from fastapi_filestore import FileObject, FileService, Filestore, ObstoreBackend, StoredObject, add_ledger, storages
 from fastapi_filestore.orm.bridge import run_in_session
 from tests.servers.postgres import Databases
-from tests.web.feeding import PATIENCE, served
+from tests.web.feeding import served
 
 AT_ONCE = 40
+PATIENCE = 60.0
+"""Seconds after which a request has hung, on a machine that is busy with other things, too."""
 ANSWERS = {200, 201, 204, 404, 409, 503}
 Ask = Callable[[httpx.AsyncClient, int], Awaitable[httpx.Response]]
 
@@ -135,8 +137,9 @@ def add_routes(app: FastAPI, blocking: Any, serving: Any, filed: Any) -> None:
 def application(url: str, models: str) -> Iterator[str]:
     """Serve the application on a database, with a pool that has fewer connections than there are requests."""
     counted, filed = MODELS[models]
-    connect = {"check_same_thread": False} if url.startswith("sqlite") else {}
-    engine = create_engine(url, connect_args=connect, pool_size=5, max_overflow=10, pool_timeout=10)
+    # However busy the machine is, SQLite's lock comes.
+    connect = {"check_same_thread": False, "timeout": PATIENCE} if url.startswith("sqlite") else {}
+    engine = create_engine(url, connect_args=connect, pool_size=5, max_overflow=10, pool_timeout=PATIENCE)
     counted.metadata.create_all(engine)
     with Session(engine) as session:
         session.add_all([counted(id=1), filed(id=1, file=FileObject(content=b"first"))])

@@ -1,6 +1,7 @@
 """The event loop that something belongs to: from any other loop it is read by way of that one."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar, cast
@@ -20,16 +21,18 @@ _END: Final = object()
 class HomeLoop:
     """The event loop of those who made something, such as the body of a request: on no other one does it go on."""
 
-    __slots__ = ("_loop",)
+    __slots__ = ("_loop", "_process")
 
     def __init__(self) -> None:
-        self._loop = running_loop()
+        self._loop, self._process = running_loop(), os.getpid()
 
     @property
     def _other(self) -> asyncio.AbstractEventLoop | None:
         """The loop if it runs, and elsewhere than the caller."""
         loop = self._loop
-        return loop if loop is not None and loop is not running_loop() and loop.is_running() else None
+        if loop is None or loop is running_loop() or self._process != os.getpid():
+            return None
+        return loop if loop.is_running() else None
 
     def refuse_stopped(self, what: object) -> None:
         """Raise `BlockingCallError` if the loop stands still as long as the caller is waited for."""

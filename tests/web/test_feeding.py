@@ -12,7 +12,17 @@ from fastapi import Depends, FastAPI, Request, UploadFile
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-from fastapi_filestore import BlockingCallError, FileObject, Filestore, ObstoreBackend, StoredObject, Upload
+from fastapi_filestore import (
+    BlockingCallError,
+    FileObject,
+    FileService,
+    Filestore,
+    ObstoreBackend,
+    StoredObject,
+    Upload,
+    Uploads,
+)
+from fastapi_filestore.orm.bridge import plain_session
 from tests.web.feeding import PATIENCE, TEXT, sent, served, slowly
 
 BIG = b"x" * 5_000_000
@@ -46,6 +56,7 @@ def app(backend: ObstoreBackend, tmp_path: Path) -> Iterator[FastAPI]:
     app = FastAPI(lifespan=files.lifespan, exception_handlers=files.exception_handlers)
     app.include_router(files.router(Row), prefix="/rows")
     add_routes(app, files, get_session)
+    add_coroutines(app, files, get_session)
     yield app
     engine.dispose()
 
@@ -59,7 +70,7 @@ def committed(session: Session, content: Any) -> int | None:
 
 
 def add_routes(app: FastAPI, files: Filestore, get_session: Any) -> None:
-    """Add the routes."""
+    """Add routes that block in a thread."""
     incoming, blocking = Depends(files.upload()), Depends(get_session)
 
     @app.post("/commit")
@@ -74,6 +85,22 @@ def add_routes(app: FastAPI, files: Filestore, get_session: Any) -> None:
     def save_on_another_loop(upload: Annotated[Upload, incoming]) -> Any:
         return asyncio.run(FileObject("web", content=upload).save_async()).size
 
+    @app.post("/stream")
+    def commit_stream(file: Annotated[Any, Depends(body)], session: Annotated[Session, blocking]) -> Any:
+        return committed(session, file)
+
+    @app.post("/several")
+    def several(uploads: Annotated[Uploads, Depends(files.uploads("file", max_files=2))]) -> Any:
+        async def stored() -> list[int | None]:
+            return [(await FileObject("web", content=upload).save_async()).size async for upload in uploads]
+
+        return asyncio.run(stored())
+
+
+def add_coroutines(app: FastAPI, files: Filestore, get_session: Any) -> None:
+    """Add routes that are coroutines."""
+    incoming, blocking, serving = Depends(files.upload()), Depends(get_session), Depends(files.service(Row))
+
     @app.post("/stopped")
     async def commit_in_the_loop(upload: Annotated[Upload, incoming], session: Annotated[Session, blocking]) -> Any:
         return committed(session, upload)
@@ -85,9 +112,12 @@ def add_routes(app: FastAPI, files: Filestore, get_session: Any) -> None:
             file.save()
         return committed(session, await file.save_async())
 
-    @app.post("/stream")
-    def commit_stream(file: Annotated[Any, Depends(body)], session: Annotated[Session, blocking]) -> Any:
-        return committed(session, file)
+    @app.post("/committed-later")
+    async def committed_later(
+        upload: Annotated[Upload, incoming], service: Annotated[FileService[Row], serving]
+    ) -> Any:
+        plain_session(service.session).add(Row(file=upload))  # stored when the unit of work is committed, in a thread
+        return int(upload.longest or 0)
 
     @app.post("/spooled")
     async def commit_spooled(file: UploadFile, session: Annotated[Session, blocking]) -> Any:
@@ -108,6 +138,25 @@ async def test_uploads_of_every_size(app: FastAPI, path: str, content: bytes) ->
 
     sizes = [response.json() if path != "/rows/" else response.json()["file"]["size"] for response in responses]
     assert sizes == [len(content)] * 8
+
+
+async def test_a_row_that_is_committed_with_the_unit_of_work(app: FastAPI, backend: ObstoreBackend) -> None:
+    """An upload that a route gives to a row is stored when the request's unit of work ends, in a thread."""
+    with served(app) as url:
+        responses = await sent(url, BIG, ["/committed-later"] * 4)
+
+    assert [response.status_code for response in responses] == [200] * 4
+    assert [info.size async for info in backend.list()] == [len(BIG)] * 4
+
+
+async def test_files_of_a_form_on_another_loop(app: FastAPI) -> None:
+    """The files of a form are read one after the other by way of the loop that feeds it."""
+    with served(app) as url:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
+            files = [("file", ("a.txt", BIG)), ("file", ("b.txt", b"b"))]
+            response = await client.post("/several", files=files)
+
+    assert response.json() == [len(BIG), 1]
 
 
 async def test_a_stopped_loop(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:

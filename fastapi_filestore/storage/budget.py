@@ -159,11 +159,6 @@ class MemoryBudget:
         self._shares = set[Share]()
         self._waiting = deque[_Turn]()
 
-    def forget_parent(self) -> None:
-        """Share out all of it again in a process that was forked, in which nothing gives back what its parent held."""
-        self._held, self._lock = 0, Lock()
-        self._waiting.clear()
-
     @property
     def held(self) -> int:
         """The bytes that are shared out."""
@@ -325,5 +320,12 @@ share_in_use: ContextVar[Share | None] = ContextVar("share_in_use", default=None
 
 upload_memory = MemoryBudget()
 """What all uploads of this process share: memory is the process's, whatever applications run in it."""
+
+
+def _forget_parent() -> None:
+    # Nothing in a forked process gives back what its parent held, and another thread may have held the lock.
+    upload_memory.__init__(upload_memory.limit)  # type: ignore[misc]
+
+
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=upload_memory.forget_parent)
+    os.register_at_fork(after_in_child=_forget_parent)

@@ -122,6 +122,18 @@ def test_forks_of_busy_threads(tmp_path: Path) -> None:
     assert run(program, tmp_path) == "told\nended\n" * 20
 
 
+def test_memory_that_the_parent_holds(tmp_path: Path) -> None:
+    """A forked process has all of the memory for uploads, though nobody there gives back what its parent held."""
+    program = """
+        from fastapi_filestore.storage.budget import upload_memory
+        with upload_memory.share_at_once(least=2 * upload_memory.limit, most=2 * upload_memory.limit):
+            forked(lambda: print(upload_memory.held, flush=True))
+        print(upload_memory.held, flush=True)
+    """
+
+    assert run(program, tmp_path) == "0\ndone\nended\n0\n"
+
+
 @pytest.mark.parametrize("used", [True, False])
 def test_an_application_that_is_loaded_before_the_fork(tmp_path: Path, used: bool) -> None:
     """A server whose parent used a store as it loaded the application, as with `gunicorn --preload`, never starts."""

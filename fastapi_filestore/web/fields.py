@@ -28,18 +28,25 @@ MAX_FIELD_BYTES = 16 * 1024
 def combined(headers: Headers) -> dict[str, str]:
     """Return the fields by name in lower case; several lines of one name are one list (RFC 9110, section 5.3).
 
+    A Range that is too long is left out: a server may ignore it (section 14.2).
+
     Raises:
-        HeaderTooLargeError: One of them is longer than `MAX_FIELD_BYTES`.
+        HeaderTooLargeError: Another one is longer than `MAX_FIELD_BYTES`.
     """
     lines: dict[bytes, list[bytes]] = {}
     for name, value in headers.raw:
         if name in FIELDS:
             lines.setdefault(name, []).append(value)
+    if _size(lines.get(b"range", [])) > MAX_FIELD_BYTES:
+        del lines[b"range"]
     return {name.decode("latin-1"): _joined(name, values) for name, values in lines.items()}
 
 
 def _joined(name: bytes, lines: list[bytes]) -> str:
-    size = sum(map(len, lines)) + 2 * (len(lines) - 1)
-    if size > MAX_FIELD_BYTES:
+    if (size := _size(lines)) > MAX_FIELD_BYTES:
         raise HeaderTooLargeError(name.decode("latin-1"), limit=MAX_FIELD_BYTES, actual=size)
     return b", ".join(lines).decode("latin-1")
+
+
+def _size(lines: list[bytes]) -> int:
+    return sum(map(len, lines)) + 2 * (len(lines) - 1)

@@ -10,7 +10,7 @@ from importlib import import_module
 from inspect import Parameter, signature
 from pkgutil import walk_packages
 from types import FunctionType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -27,12 +27,6 @@ VALUES: dict[str, Any] = {
     "known": ["a", "b"],
     "expected": ["text/plain"],
     "calls": ["save_async"],
-    "limit": 10,
-    "actual": 11,
-    "size": 12,
-    "seconds": 30.0,
-    "least": 1024,
-    "number": 15,
     "identity": (1, "a"),
 }
 """Arguments by their names; the others are text."""
@@ -47,12 +41,18 @@ def families() -> Iterator[type[Exception]]:
                 yield value
 
 
+def value_of(parameter: Parameter) -> object:
+    """Return a number for what takes one, else text."""
+    kinds = {parameter.annotation, *get_args(parameter.annotation)}
+    return 7 if kinds & {int, float} else f"some {parameter.name}"
+
+
 def made(family: type[Exception]) -> Exception:
     """Make an error, each of its arguments given."""
     if not isinstance(family.__init__, FunctionType):
         return family("text")
     parameters = signature(family).parameters.values()
-    values = {one.name: VALUES.get(one.name, f"some {one.name}") for one in parameters}
+    values = {one.name: VALUES.get(one.name, value_of(one)) for one in parameters}
     positional = [values.pop(one.name) for one in parameters if one.kind is not Parameter.KEYWORD_ONLY]
     return family(*positional, **values)
 

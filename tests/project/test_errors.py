@@ -18,7 +18,7 @@ import fastapi_filestore
 from fastapi_filestore import FilestoreError, InvalidFieldsError, RowNotFoundError, StorageUnavailableError
 from fastapi_filestore.web.problems import KINDS, Problem
 
-PATIENCE = 60
+PATIENCE = 120
 VALUES: dict[str, Any] = {
     "problems": [{"loc": ("title",), "msg": "Too long", "type": "too_long"}],
     "kind": KINDS[FilestoreError],

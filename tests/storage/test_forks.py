@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-PATIENCE = 60
+PATIENCE = 120
 """Seconds after which a process hangs, on a machine that is busy, too."""
 
 BEGINNING = """

@@ -35,7 +35,8 @@ class Relay:
             while data := await reader.read(65536):
                 if look:
                     self._note(data)
-                    await asyncio.sleep(self.pause)
+                    if self.pause:
+                        await asyncio.sleep(self.pause)
                 await self.talks.wait()
                 if self.is_away:
                     writer.transport.abort()

@@ -79,7 +79,6 @@ def _make(session: Callable[[], Any], store: S3Store, credentials: dict[str, Any
             ignore_configured_endpoint_urls=True,
             connect_timeout=CONNECT_TIMEOUT.total_seconds(),
             read_timeout=READ_TIMEOUT.total_seconds(),
-            retries={"total_max_attempts": 2},
             **transport,
         ),
         **credentials,

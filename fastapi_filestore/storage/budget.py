@@ -23,7 +23,7 @@ from fastapi_filestore.errors import FilestoreError, UploadMemoryError
 
 DEFAULT_LIMIT = 64 * 1024 * 1024
 PATIENCE: Final = 10.0
-"""Seconds that an upload waits for its first part's memory while nobody gets any; then it is refused."""
+"""Seconds that an upload waits for its first part's memory while nobody gets any; then its client is refused."""
 PATIENCE_ONCE_BEGUN: Final = 20.0
 """Seconds that it waits like that for memory which it had before."""
 TIMES: Final = 3
@@ -34,7 +34,7 @@ GIVES_BACK_AFTER: Final = 0.05
 """Seconds behind at which a client gives back what was taken in advance: it costs it nothing but a place in line."""
 ENDS_AFTER: Final = 3.0
 """Seconds behind at which a client is ended for somebody who waits: networks lose packets, and machines are busy."""
-JAMMED_AFTER: Final = 2.0
+JAMMED_AFTER: Final = 5.0
 """Seconds in which no memory became free by itself, after which it is in a jam."""
 ENDS_IN_A_JAM_AFTER: Final = 0.5
 """Seconds behind at which a client is ended then; the longer the jam, the fewer."""
@@ -210,7 +210,7 @@ class MemoryBudget:
         """Let a share have `least` to `most` bytes more.
 
         Raises:
-            UploadMemoryError: They were not free within `patience` seconds.
+            UploadMemoryError: They were not free within `patience` seconds, and a client sends what they are for.
         """
         is_first = is_first or share.size > STEP  # who holds much can give it back soon
         with self._lock:
@@ -234,9 +234,20 @@ class MemoryBudget:
         except BaseException:
             self._leave(turn)
             raise
-        if not turn.came.done():
-            self._leave(turn)
-            raise UploadMemoryError
+        self._give_up(turn)
+
+    def _give_up(self, turn: _Turn) -> None:
+        """Refuse a client for whom nothing came; what the application itself stores goes on, beyond the limit."""
+        with self._lock:
+            if turn.came.done():
+                return
+            self._waiting.remove(turn)
+            if turn.share.sender is None:
+                self._grant(turn.share, turn.least)
+                return
+            turn.share.is_waiting = False
+            self._make_room()
+        raise UploadMemoryError
 
     def _left(self, began: float, patience: float) -> float:
         return min(began + TIMES * patience, max(began, self._moved) + patience) - monotonic()

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from fastapi_filestore.errors import FilestoreError, UploadMemoryError
 from fastapi_filestore.intake.limits import FormLimits, Pace
 from fastapi_filestore.intake.multipart import FormReader
-from fastapi_filestore.storage.budget import ENDS_AFTER, JAMMED_AFTER, STEP, MemoryBudget, Share, upload_memory
+from fastapi_filestore.storage.budget import ENDS_AFTER, STEP, MemoryBudget, Share, upload_memory
 from fastapi_filestore.web.bodies import json_body
 
 MIB = 1024 * 1024
@@ -88,18 +88,22 @@ async def test_who_sends_is_not_ended() -> None:
     """As long as somebody moves, or is waited for only for a moment, whoever comes later waits, and is refused."""
     budget = MemoryBudget(10 * MIB, patience=0.2)
     clients = [await holder(budget, behind=behind) for behind in (0, ENDS_AFTER / 2)]
+    later = Share(budget)
+    later.sender = Client(0, later)
     with pytest.raises(UploadMemoryError):
-        async with budget.share(**PART):
-            pass
+        await later.widen(**PART)
 
+    assert budget.held == 10 * MIB
+    assert not budget.is_wanted
     assert not any(client.errors for client in clients)
 
 
-async def test_in_a_jam_they_are_ended_sooner() -> None:
+async def test_in_a_jam_they_are_ended_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no memory became free by itself for a while, nobody is waited for as long as else."""
     budget = MemoryBudget(10 * MIB)
     clients = [await holder(budget, behind=ENDS_AFTER / 2) for _ in range(2)]
-    await asyncio.sleep(JAMMED_AFTER)
+    monkeypatch.setattr("fastapi_filestore.storage.budget.JAMMED_AFTER", 0.1)
+    await asyncio.sleep(0.1)
     async with asyncio.timeout(5), budget.share(**PART):
         assert sum(len(client.errors) for client in clients) == 1
 

@@ -18,8 +18,8 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.part_head import MAX_HEADER_BYTES, PartHead, as_text, read_head, read_parameters
-from fastapi_filestore.storage.budget import Share
 from fastapi_filestore.storage.content import MAX_PIECES, WORTHWHILE
+from fastapi_filestore.storage.share import Share
 
 MAX_HEADERS = 16
 """Headers of one part; three mean something."""

@@ -14,8 +14,9 @@ from fastapi_filestore.errors import (
     UploadTooLargeError,
 )
 from fastapi_filestore.intake.limits import Pace
-from fastapi_filestore.storage.budget import Share, upload_memory
+from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE
+from fastapi_filestore.storage.share import Share
 from fastapi_filestore.web.body_limit import receive_or_refuse
 from fastapi_filestore.web.fields import combined
 from fastapi_filestore.web.listening import Listening

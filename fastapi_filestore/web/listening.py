@@ -15,7 +15,7 @@ from starlette.types import Message, Receive
 
 from fastapi_filestore.errors import FilestoreError, SlowUploadError
 from fastapi_filestore.intake.limits import Pace
-from fastapi_filestore.storage.budget import Share, share_in_use
+from fastapi_filestore.storage.share import Share, share_in_use
 
 FAIR_RATE: Final = 64 * 1024
 """Bytes a second; a client that sends fewer falls behind, and has to give way when memory is short."""

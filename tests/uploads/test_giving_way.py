@@ -11,7 +11,8 @@ from starlette.requests import Request
 from fastapi_filestore.errors import FilestoreError, UploadMemoryError
 from fastapi_filestore.intake.limits import FormLimits, Pace
 from fastapi_filestore.intake.multipart import FormReader
-from fastapi_filestore.storage.budget import ENDS_AFTER, STEP, MemoryBudget, Share, upload_memory
+from fastapi_filestore.storage.budget import ENDS_AFTER, MemoryBudget, upload_memory
+from fastapi_filestore.storage.share import STEP, Share
 from fastapi_filestore.web.bodies import json_body
 
 MIB = 1024 * 1024

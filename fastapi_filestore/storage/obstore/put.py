@@ -12,7 +12,7 @@ import obstore
 from anyio import CancelScope
 
 from fastapi_filestore.errors import StorageError, StorageTimeoutError
-from fastapi_filestore.storage.budget import STEP, Share, upload_memory
+from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.cleanup import tell_left
 from fastapi_filestore.storage.content import WORTHWHILE, joined
 from fastapi_filestore.storage.obstore.errors import translated
@@ -20,6 +20,7 @@ from fastapi_filestore.storage.obstore.handoff import Handoff, UploadAbortedErro
 from fastapi_filestore.storage.obstore.liveness import Ask, answered, ask
 from fastapi_filestore.storage.obstore.parts import PartPlan
 from fastapi_filestore.storage.obstore.stores import Connection
+from fastapi_filestore.storage.share import STEP, Share
 
 if TYPE_CHECKING:
     from obstore import PutResult

@@ -54,6 +54,7 @@ MATCHED = {
     "intake.names._NAMELESS",
     "intake.part_head._PARAMETER",
     "intake.part_head._REST",
+    "web.headers._OF_DISK",
     "web.headers._SHA256",
     "web.ranges._SPEC",
     "web.uploads._EXTENDED",
@@ -63,6 +64,7 @@ MATCHED = {
 NOT_OF_A_CLIENT = {
     "web.handover.handed_over": "headers of ours",
     "web.headers.content_security_policy": "a type that was kept",
+    "web.headers.shown_tag": "a tag of a store",
     "web.resource.resource_of": "a name of the application's",
 }
 """Functions that take text which no client writes."""

@@ -116,7 +116,8 @@ async def authorized(
     backend: StorageBackend, url: str, tables: Tables, does: Doings = JUST_READ, **options: Any
 ) -> AsyncIterator[Authorized]:
     """Run the application on a database; what is not about the engine's pool is the Filestore's."""
-    pool = {name: options.pop(name) for name in ("pool_size", "max_overflow", "pool_timeout") if name in options}
+    names = ("pool_size", "max_overflow", "pool_timeout")
+    pool: dict[str, Any] = {name: options.pop(name) for name in names if name in options}
     engine, make, get_session = _sessions(url, pool)
     await release_reservations()
 
@@ -201,10 +202,9 @@ def _add_routes(app: FastAPI, files: Filestore, get_session: Callable[..., Any],
     @app.post("/many", dependencies=[Depends(auth)])
     async def many(upload: Annotated[Upload, Depends(files.upload())], service: service_type) -> int:
         row = await service.create({"title": "first", "file": upload})
-        for number in range(3):
-            last = await service.create({"title": str(number), "file": FileObject(content=b"more")})
-        await service.update(last.id, {"title": "changed"})
-        await service.replace(last.id, FileObject(content=b"newer"), field="file")
+        more = [await service.create({"title": title, "file": FileObject(content=b"more")}) for title in "abc"]
+        await service.update(more[2].id, {"title": "changed"})
+        await service.replace(more[2].id, FileObject(content=b"newer"), field="file")
         await service.append(row.id, [FileObject(content=b"page")])
         return int(row.id)
 

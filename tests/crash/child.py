@@ -19,7 +19,14 @@ import anyio
 from sqlalchemy import NullPool, create_engine, select, update
 from sqlalchemy.exc import OperationalError
 
-from fastapi_filestore import IntentLostError, ObstoreBackend, StorageRegistry, StorageUnavailableError, storages
+from fastapi_filestore import (
+    DatabaseUnavailableError,
+    IntentLostError,
+    ObstoreBackend,
+    StorageRegistry,
+    StorageUnavailableError,
+    storages,
+)
 from fastapi_filestore.orm import ending
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service.sweep import sweep
@@ -269,13 +276,15 @@ def make_backend(schedule: Schedule) -> ObstoreBackend:
 async def sweep_everything(schedule: Schedule) -> None:
     """Let every intent that nobody locks fall due, and settle it, from outside of whatever is under way."""
     kind, rest = schedule.url.split("://", 1)
-    options: dict[str, Any] = {"connect_args": {"timeout": SWEEPER_PATIENCE}} if kind == "sqlite" else {}
-    engine = create_engine(f"{DRIVERS[kind][0]}://{rest}", poolclass=NullPool, **options)
+    patience: dict[str, Any] = {"timeout": SWEEPER_PATIENCE}
+    if kind == "postgresql":
+        patience = {"options": f"-c lock_timeout={1000 * SWEEPER_PATIENCE:.0f}"}
+    engine = create_engine(f"{DRIVERS[kind][0]}://{rest}", poolclass=NullPool, connect_args=patience)
     registry = StorageRegistry()
     registry.register_backend(make_backend(schedule))
     path = LEDGER.table.c.path
     unlocked = select(path).with_for_update(skip_locked=True)
-    with suppress(OperationalError):  # SQLite's one writer may be the victim
+    with suppress(OperationalError, DatabaseUnavailableError):  # the victim may hold what it waits for
         with engine.begin() as connection:
             connection.execute(update(LEDGER.table).where(path.in_(unlocked)).values(due_at=0))
         async for _ in sweep(engine, LEDGER, registry=registry):

@@ -3,12 +3,15 @@
 import os
 import stat
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
-from errno import EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, ENXIO
+from errno import EISDIR, ELOOP, EMLINK, ENAMETOOLONG, ENOENT, ENOTDIR, ENXIO
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from fastapi_filestore.errors import StorageError
+from fastapi_filestore.storage.obstore import open_folder
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.threads import THREADS
 
@@ -23,8 +26,8 @@ class LocalFile:
 
     __slots__ = ("__weakref__", "_file", "status")
 
-    def __init__(self, path: Path) -> None:
-        self._file = open(path, "rb", buffering=0, opener=_opened)  # noqa: SIM115 - an opener is what counts
+    def __init__(self, path: str | Path, opener: Callable[[str, int], int]) -> None:
+        self._file = open(path, "rb", buffering=0, opener=opener)  # noqa: SIM115 - an opener is what counts
         weakref.finalize(self, self._file.close)
         self.status = os.fstat(self._file.fileno())
 
@@ -74,19 +77,38 @@ class FileChunks:
 def open_inside(root: Path, path: str) -> LocalFile | None:
     """Open a file below a folder; None if there is none, or if links lead out of the folder.
 
-    What counts is the file that was opened: a link that changes meanwhile gains nothing.
+    No step follows a link while it is opened, so a link that changes meanwhile gains nothing.
     """
     try:
-        file = LocalFile(root / path)
-        real = os.path.realpath(root / path)
-        is_it = stat.S_ISREG(file.status.st_mode) and os.path.samestat(file.status, os.stat(real))  # noqa: PTH116
+        return _open_unfollowed(root, path) if open_folder.HOLDS_FOLDERS else _open_and_check(root, path)
     except OSError as error:
         if error.errno in _NOT_THERE:
             return None
         raise
+
+
+def _open_unfollowed(root: Path, path: str) -> LocalFile | None:
+    for _ in range(open_folder.MOST_TRIES):
+        below, _, name = path.rpartition("/")
+        try:
+            with open_folder.open_folder(root, below) as folder:
+                file = LocalFile(name, partial(_opened, folder=folder.number, flags_beside=os.O_NOFOLLOW))
+        except OSError as error:
+            if error.errno not in {ELOOP, EMLINK}:
+                raise
+            path = open_folder.led_to(root, path)
+        else:
+            return file if stat.S_ISREG(file.status.st_mode) else None
+    return None
+
+
+def _open_and_check(root: Path, path: str) -> LocalFile | None:
+    file = LocalFile(root / path, _opened)
+    real = os.path.realpath(root / path)
+    is_it = stat.S_ISREG(file.status.st_mode) and os.path.samestat(file.status, os.stat(real))  # noqa: PTH116
     return file if is_it and Path(real).is_relative_to(os.path.realpath(root)) else None
 
 
-def _opened(path: str, flags: int) -> int:
+def _opened(path: str, flags: int, *, folder: int | None = None, flags_beside: int = 0) -> int:
     # A named pipe would otherwise be waited for; Windows has neither the flag nor the danger.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    return os.open(path, flags | flags_beside | getattr(os, "O_NONBLOCK", 0), dir_fd=folder)

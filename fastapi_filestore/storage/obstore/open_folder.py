@@ -149,7 +149,7 @@ def open_folder(root: Path, below: str) -> OpenFolder:
     """
     if HOLDS_FOLDERS:
         return _reach(root, below, _opened)
-    led = _led_to(root, below)
+    led = led_to(root, below)
     if not stat.S_ISDIR((root / led).stat().st_mode):
         raise _no_folder(root / led)
     return OpenFolder(root, led, None)
@@ -165,7 +165,7 @@ def make_folder(root: Path, below: str, mode: int, tell: Callable[[Path], None])
     make_root(root, mode)
     if HOLDS_FOLDERS:
         return _reach(root, below, partial(_made, mode, lambda path: tell(root / path)))
-    led = _led_to(root, below)
+    led = led_to(root, below)
     if not (root / led).is_dir():
         tell(root / led)
         make_root(root / led, mode)
@@ -196,7 +196,7 @@ def _reach(root: Path, below: str, step: _Step) -> OpenFolder:
             if error.errno not in _IS_LINK:
                 raise
             failure = error
-        below = _led_to(root, below)
+        below = led_to(root, below)
     raise failure
 
 
@@ -242,7 +242,7 @@ def _open(name: str, flags: int, outer: int | None) -> int:
         return os.open(name, flags | _UNREADABLE, dir_fd=outer)
 
 
-def _led_to(root: Path, below: str) -> str:
+def led_to(root: Path, below: str) -> str:
     """Return where links lead a path below a root; `LeadsOutsideError` if they lead out of it."""
     try:
         led = Path(os.path.realpath(root / below)).relative_to(os.path.realpath(root)).as_posix()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi_filestore.storage.upload_paths import is_upload_path
 from tests.model.cells import Scene
 from tests.model.plain import Row, Value, contents, files_of
 
@@ -28,11 +29,13 @@ def judge(scene: Scene, committed: Mapping[int, Row], *, is_quiet: bool, is_sett
     _compare_rows(rows, committed)
     held = Counter(record["path"] for row in rows.values() for value in row.values() for record in _records(value))
     scene.held_once |= held.keys()
+    _say("rows that hold what a client may store again", {path for path in held if is_upload_path(path)})
     _say("objects in two rows", {path for path, number in held.items() if number > 1})
     _say("committed rows without their bytes", held.keys() - objects.keys())
     _compare_bytes(rows, committed, objects)
     _say("intents that cover what committed rows hold", held.keys() & intents)
-    strays = objects.keys() - held.keys()
+    # What clients stored by themselves stays until a row has its copy, or an audit finds it.
+    strays = {path for path in objects.keys() - held.keys() if not is_upload_path(path)}
     if is_quiet or (scene.has_ledger and not scene.has_one_writer):
         _say("objects that neither a row nor the ledger knows", strays - intents - _excused(scene))
     if is_settled:

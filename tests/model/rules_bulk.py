@@ -5,13 +5,17 @@ from typing import Any
 from sqlalchemy import delete, insert, text, update
 from sqlalchemy.orm import Session
 
-from fastapi_filestore import FileService
+from fastapi_filestore import FileObject, FileService
 from fastapi_filestore.errors import ContentConsumedError
 from fastapi_filestore.intake.upload import Upload
+from fastapi_filestore.storage.upload_paths import generate_upload_path
 from tests.model.plain import Row
 from tests.model.playing import COIN, PICK, chosen, play
 from tests.model.rules_rows import RowRules
-from tests.model.tables import COLUMNS, NAMES
+from tests.model.tables import BACKEND, COLUMNS, NAMES
+
+EXPIRED = 100_000
+"""Seconds since the end of an upload URL, so that an audit takes what was stored with it."""
 
 
 class StatementRules(RowRules):
@@ -163,6 +167,23 @@ class StatementRules(RowRules):
         if key is not None and self.attempt(lambda: self.scene.run(service.replace(key, real, field="held"))):
             self.side.note((tag, "held"), plain)
             self.side.do(self.side.note_flush)
+
+    @play(when=lambda machine: machine.filed_rows(), which=PICK, again=COIN)
+    def service_take_upload(self, which: int, *, again: bool) -> None:
+        """Have the service replace a row's file by what a client stored by itself, and may store again."""
+        if not self.flush():
+            return
+        tag = chosen(self.filed_rows(), which)
+        path, plain = generate_upload_path(-EXPIRED), self.new_file()[1]
+        self.scene.run(self.scene.store.inner.put(path, plain.content))
+        file = FileObject(BACKEND, plain.filename, path=path)
+        real, value = ([file], (plain,)) if self.scene.cell.multiple else (file, plain)
+        service, key = self._service(self.side.sheet.kind(tag)), self._key(tag)
+        if key is not None and self.attempt(lambda: self.scene.run(service.replace(key, real, field="held"))):
+            self.side.note((tag, "held"), value)
+            self.side.do(self.side.note_flush)
+        if again:
+            self.scene.run(self.scene.store.inner.put(path, b"other bytes"))
 
     @play(when=lambda machine: machine.unpointed(), which=PICK)
     def service_delete(self, which: int) -> None:

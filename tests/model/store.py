@@ -48,6 +48,14 @@ class Store(FaultyBackend):
             self.left.add(path)
             raise
 
+    async def copy(self, source: str, target: str) -> None:
+        """Copy an object, unless this call fails."""
+        try:
+            await super().copy(source, target)
+        except Exception:
+            self.left.add(target)
+            raise
+
     async def delete(self, *paths: str) -> None:
         """Delete objects, unless this call fails."""
         try:

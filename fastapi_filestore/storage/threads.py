@@ -11,6 +11,7 @@ from contextvars import copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
+from weakref import ref
 
 from fastapi_filestore.storage.loops import refuse_late
 
@@ -55,16 +56,18 @@ class WorkThreads:
         job: Future[T] = Future()
         self._jobs.put((job, work))
         if not self._have_thread(self._most):
-            asyncio.get_running_loop().call_later(PATIENCE, self._relieve, job)
+            # Weakly, or what was read would be held until then.
+            asyncio.get_running_loop().call_later(PATIENCE, self._relieve, ref(job))
         return asyncio.wrap_future(job)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Have a thread call a function that blocks, in the caller's context, and return what it returns."""
         return await self.submit(partial(copy_context().run, partial(work, *args, **kwargs)))
 
-    def _relieve(self, job: "Future[Any]") -> None:
+    def _relieve(self, job: "ref[Future[Any]]") -> None:
         """Have one thread more for a job that has waited for one, whatever the others wait for."""
-        if not (job.running() or job.done()):
+        waiting = job()
+        if waiting is not None and not (waiting.running() or waiting.done()):
             self._have_thread(MOST)
             asyncio.get_running_loop().call_later(PATIENCE, self._relieve, job)
 

@@ -33,8 +33,8 @@ _CALL = re.compile(
     re.IGNORECASE,
 )
 """Something before a parenthesis that is no word of the language, no type and no aggregate: it may do anything."""
-_WRITES = re.compile(r"\b(?:delete|for|insert|into|merge|update|lock\s+in)\b", re.IGNORECASE)
-"""What locks, or writes, in something that begins like a SELECT."""
+_WRITES = re.compile(r"\b(?:delete|for|insert|into|merge|update|lock\s+in)\b|--|/\*", re.IGNORECASE)
+"""What locks, or writes, in something that begins like a SELECT; in a comment it could not be told."""
 
 
 @dataclass(slots=True)
@@ -78,8 +78,10 @@ def _note_sent(connection: Connection, cursor: object, statement: str, *rest: An
     sent = _of_connections.get(connection)
     if sent is None or sent.has_more or statement in sent.selects:
         return
-    compiled = rest[1].compiled  # of the context
-    element = None if compiled is None else compiled.statement
+    context = rest[1]
+    element = None if context.compiled is None else context.compiled.statement
+    if context.execution_options.get("stream_results"):
+        element = None  # its rows may still be on their way
     if isinstance(element, SelectBase) and len(sent.selects) < MOST_STATEMENTS:
         sent.selects[statement] = element
     else:
@@ -119,8 +121,8 @@ def _reason_to_keep(session: Session, transaction: SessionTransaction, sent: Sen
         return "has a savepoint, or two phases"
     if _has_changes(session):
         return "has changes to write"
-    if not has_own_connections(transaction):
-        return "is on a connection that is not the session's own"
+    if not has_own_connections(transaction) or any(_has_options(session, each) for each in sent.connections):
+        return "is on a connection that is not the session's own, or that was given options, such as a schema"
     if any(map(_is_snapshot, sent.connections)):
         return "is isolated by REPEATABLE READ or more"
     is_read = not sent.has_more and all(_only_reads(sql, select) for sql, select in sent.selects.items())
@@ -137,6 +139,13 @@ def has_own_connections(transaction: SessionTransaction) -> bool:
     # Each is the connection, its transaction, whether that is committed, and whether the session closes the connection.
     connections: dict[Any, tuple[Any, ...]] = cast("Any", transaction)._connections  # noqa: SLF001 - nothing else tells
     return all(closes for _, _, _, closes in connections.values())
+
+
+def _has_options(session: Session, connection: Connection) -> bool:
+    """Tell whether a connection was given options that its engine and its session do not give to every one."""
+    common = {**connection.engine.get_execution_options(), **getattr(session, "execution_options", {})}
+    options = connection.get_execution_options()
+    return any(common.get(name) is not value and common.get(name) != value for name, value in options.items())
 
 
 def _is_snapshot(connection: Connection) -> bool:

@@ -183,6 +183,10 @@ WRITES: dict[str, Do] = {
     "edited": _edit,
     "deleted": lambda s: s.delete(s.get(Document, 1)),
     "flushed": _flush,
+    "options": lambda s: (s.connection(execution_options={"schema_translate_map": {None: None}}), s.get(Document, 1)),
+    "rows on their way": lambda s: s.execute(select(Document.id).execution_options(stream_results=True)).all(),
+    "a few rows at a time": lambda s: s.scalars(select(Document).execution_options(yield_per=1)).all(),
+    "a comment": lambda s: s.execute(select(Document.id).prefix_with("/* it's */")).all(),
     "a savepoint": _savepoint,
     "begun": _begin,
 }

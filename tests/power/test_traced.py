@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from fastapi_filestore.storage.obstore.durability import SYNC_STEP
+from fastapi_filestore.storage.upload_paths import UPLOADS
 from tests.power.calls import Call, Operation, Promise
 from tests.power.disk import Disk
 from tests.power.judgement import Judgement
@@ -44,9 +45,14 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Traced:
 
 
 def judged(folder: Path, calls: list[Call], *sizes: int | None) -> list[str]:
-    """Return what is wrong with the object after a power cut if it must be of one of these sizes."""
+    """Return what is wrong with the object after a power cut if it must be of one of these sizes.
+
+    What is stored by an upload URL is at a path of its own.
+    """
     judgement = Judgement(Disk(PurePosixPath(folder)))
-    judgement.follow([*calls, Promise(PurePosixPath(folder / "store" / KEY), frozenset(sizes))])
+    placed = [call.target for call in calls if call.operation == "link" and UPLOADS in call.path.parts]
+    path = placed[0] if placed and placed[0] else PurePosixPath(folder / "store" / KEY)
+    judgement.follow([*calls, Promise(path, frozenset(sizes))])
     return judgement.problems
 
 

@@ -130,13 +130,13 @@ async def test_uploads_have_limits_of_their_own(site: Site, form: Any) -> None:
 
 async def test_signed_urls_have_limits_of_their_own(site: Site) -> None:
     """A signed URL takes what the application's limit would refuse."""
-    file = FileObject("web", "a.bin", path="signed")
+    file = FileObject("web", "a.bin")
     url = await file.sign_async(for_upload=True)
     answer = await site.client.put(url, content=CONTENT, headers={"Content-Type": file.content_type})
 
     assert answer.status_code == 201
-    assert (await site.backend.head("signed")).size == len(CONTENT)
-    await site.backend.delete("signed")
+    assert (await site.backend.head(str(file.path))).size == len(CONTENT)
+    await site.backend.delete(str(file.path))
 
 
 @pytest.mark.parametrize("url", ["/documents/", "/own/", "/several/"])

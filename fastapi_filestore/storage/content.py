@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Protocol, TypeAlias, TypeGuard, cast
 
 from fastapi_filestore.errors import ContentConsumedError, UnsupportedContentError
+from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.home import HomeLoop
 from fastapi_filestore.storage.sources import Source, source_of
 from fastapi_filestore.storage.threads import READING_THREADS
@@ -186,7 +187,8 @@ def _read(content: Content) -> AsyncIterator[bytes]:
     if isinstance(content, os.PathLike):
         return _read_path(Path(content))
     if _is_async_file(content):
-        return _read_async_file(content)
+        file = _spool(content)
+        return _read_async_file(content) if file is None else _read_spool(file)
     if isinstance(content, AsyncIterable):
         return aiter(content)
     if isinstance(content, Iterable) and not hasattr(content, "read"):
@@ -241,6 +243,21 @@ async def _read_async_file(file: AsyncBinaryFile) -> AsyncIterator[bytes]:
     # A route that looked at an upload before it stored it must not store the rest only.
     await file.seek(0)
     while (chunk := await file.read(READ_SIZE)) != b"":
+        yield chunk
+
+
+def _spool(content: AsyncBinaryFile) -> IO[bytes] | None:
+    """Return the file on the disk that an UploadFile reads in threads of the event loop; None if it has none."""
+    reads_plainly = type(content).read.__module__.partition(".")[0] in {"fastapi", "starlette"}
+    file = getattr(content, "file", None) if reads_plainly else None
+    return file if getattr(file, "_rolled", True) else None
+
+
+async def _read_spool(file: IO[bytes]) -> AsyncIterator[bytes]:
+    # The threads of the event loop may be those of `def` endpoints, all of which wait for what is read here. A thread
+    # that goes on when its reader is cancelled would move the file under the next one.
+    await finish(READING_THREADS.run(file.seek, 0))
+    while (chunk := await finish(READING_THREADS.run(file.read, READ_SIZE))) != b"":
         yield chunk
 
 

@@ -1,6 +1,7 @@
 """Uploads in routes that block: they are read by way of the loop that feeds them, or refused if that is stopped."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -84,6 +85,11 @@ def add_routes(app: FastAPI, files: Filestore, get_session: Any) -> None:
     @app.post("/other-loop")
     def save_on_another_loop(upload: Annotated[Upload, incoming]) -> Any:
         return asyncio.run(FileObject("web", content=upload).save_async()).size
+
+    @app.post("/waiting")
+    def save_and_wait(file: UploadFile, service: Annotated[FileService[Row], Depends(files.service(Row))]) -> Any:
+        time.sleep(0.2)  # until every thread for `def` endpoints has a request
+        return service.wait(FileObject("web", content=file).save_async()).size
 
     @app.post("/stream")
     def commit_stream(file: Annotated[Any, Depends(body)], session: Annotated[Session, blocking]) -> Any:
@@ -201,3 +207,13 @@ async def test_a_file_that_fastapi_has_read(app: FastAPI, size: int) -> None:
             response = await client.post("/spooled", files={"file": ("a.txt", b"x" * size)})
 
     assert response.text == str(size)
+
+
+async def test_files_on_the_disk_for_every_thread(app: FastAPI) -> None:
+    """Endpoints that hold all threads of the event loop, and wait for big UploadFiles, end all the same."""
+    with served(app) as url:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
+            sending = (client.post("/waiting", files={"file": ("a.txt", b"x" * 2_000_000)}) for _ in range(45))
+            responses = await asyncio.gather(*sending)
+
+    assert [response.text for response in responses] == ["2000000"] * 45

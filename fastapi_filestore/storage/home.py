@@ -83,7 +83,17 @@ async def _arrived(loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable
         with CancelScope(shield=True):  # what is read must stand still before it is closed
             await asyncio.wait({end}, timeout=PATIENCE)
         raise
+    if end.cancelled():  # not by us: an event loop that ends cancels what it runs
+        raise _gone(what)
     return end.result()
+
+
+def _gone(what: object) -> BlockingCallError:
+    return BlockingCallError(
+        f"{what} needs an event loop that does nothing any more: it has ended, or something blocks its thread, "
+        "perhaps a blocking call that waits for this. Await `file.save_async()` before the file is given to "
+        "what blocks."
+    )
 
 
 async def _refuse_dead(loop: asyncio.AbstractEventLoop, what: object) -> None:
@@ -93,8 +103,4 @@ async def _refuse_dead(loop: asyncio.AbstractEventLoop, what: object) -> None:
         loop.call_soon_threadsafe(sign.set_result, None)
         await asyncio.wait_for(asyncio.wrap_future(sign), PATIENCE)
     except (RuntimeError, TimeoutError) as error:
-        raise BlockingCallError(
-            f"{what} needs an event loop that does nothing any more: it has ended, or something blocks its thread, "
-            "perhaps a blocking call that waits for this. Await `file.save_async()` before the file is given to "
-            "what blocks."
-        ) from error
+        raise _gone(what) from error

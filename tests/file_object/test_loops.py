@@ -155,6 +155,26 @@ def test_content_of_a_loop_that_has_ended(registry: StorageRegistry) -> None:
     assert in_loop(work).save().get_content() == b"a"
 
 
+@pytest.mark.parametrize("way", ["blocking", "async"])
+def test_a_loop_that_ends_half_way(registry: StorageRegistry, way: str) -> None:
+    """Content whose loop ends while it is read says so; it does not look as if the caller had been cancelled."""
+    given, is_read = Future[FileObject](), threading.Event()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"a"
+        is_read.set()
+        await asyncio.sleep(PATIENCE)
+
+    async def give_and_end() -> None:
+        given.set_result(FileObject("memory", content=chunks(), registry=registry))
+        await asyncio.to_thread(is_read.wait, PATIENCE)
+
+    threading.Thread(target=asyncio.run, args=(give_and_end(),), daemon=True).start()
+    file = given.result(PATIENCE)
+    with pytest.raises(BlockingCallError, match="it has ended"):
+        in_thread(file.save) if way == "blocking" else in_loop(file.save_async)
+
+
 def test_a_loop_that_something_blocks(registry: StorageRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that waits by a way of its own for what needs it is found out after a while."""
     monkeypatch.setattr(home, "PATIENCE", 0.2)

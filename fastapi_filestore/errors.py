@@ -59,36 +59,67 @@ FilestoreError
 
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 
 class FilestoreError(Exception):
     """The root: catch it to catch everything this library raises.
 
-    Pickled, as on its way from a worker process, it keeps its text and its attributes; a note tells of its cause.
+    Pickled, as on its way from a worker process, it keeps its text and its attributes; a note tells of its cause. A
+    copy has the same attributes, and the same cause.
     """
 
     def __reduce__(self) -> tuple[Callable[..., Exception], tuple[object, ...], dict[str, object]]:
         """Return how to make it again: not by its class's own arguments, of which its text is made."""
-        state = {name: _that_pickles(value) for name, value in vars(self).items()}
+        # What is pickled to see whether it can be is not looked into again: errors that lead to each other would be
+        # pickled as often as there are ways between them.
+        kept = _as_it_is if _is_looked_into.get() else _that_pickles
+        state = {name: kept(value) for name, value in vars(self).items()}
         if self.__cause__ is not None:
             notes = [*getattr(self, "__notes__", ()), f"Its cause was {self.__cause__!r}."]
             state["__notes__"] = notes
-        return _made_again, (type(self), *map(_that_pickles, self.args)), state
+        return _made_again, (type(self), *map(kept, self.args)), state
+
+    def __setstate__(self, state: dict[str, object] | None) -> None:
+        """Take attributes over, which a frozen dataclass would not let anybody set."""
+        vars(self).update(state or {})
+
+    def __copy__(self) -> Exception:
+        """Return another one with the very same attributes."""
+        copied = _made_again(type(self), *self.args)
+        vars(copied).update(vars(self))
+        if notes := getattr(self, "__notes__", None):
+            vars(copied)["__notes__"] = [*notes]
+        if self.__cause__ is not None:
+            BaseException.__setattr__(copied, "__cause__", self.__cause__)
+        return copied
+
+
+_is_looked_into: ContextVar[bool] = ContextVar("fastapi_filestore_is_looked_into", default=False)
+"""Whether something is pickled only to see whether it can be."""
 
 
 def _made_again(family: type[Exception], *args: object) -> Exception:
     error = (OSError if issubclass(family, OSError) else Exception).__new__(family)
-    error.args = args  # an OSError takes none before its __init__
+    # An OSError takes none before its __init__, and a frozen dataclass lets nobody set them in its own way.
+    BaseException.__setattr__(error, "args", args)
     return error
+
+
+def _as_it_is(value: object) -> object:
+    return value
 
 
 def _that_pickles(value: object) -> object:
     """Return a value, or its text if another process could not read it: a pool would wait for it for ever."""
+    around = _is_looked_into.set(True)
     try:
         pickle.loads(pickle.dumps(value))  # noqa: S301 - what was pickled a moment ago
     except Exception:  # noqa: BLE001 - whatever a value raises that can't be pickled
         return repr(value)
+    finally:
+        _is_looked_into.reset(around)
     return value
 
 

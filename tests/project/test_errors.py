@@ -4,8 +4,10 @@ import copy
 import multiprocessing
 import pickle
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from importlib import import_module
 from inspect import Parameter, signature
 from pkgutil import walk_packages
@@ -15,7 +17,7 @@ from typing import Any, get_args
 import pytest
 
 import fastapi_filestore
-from fastapi_filestore import FilestoreError, InvalidFieldsError, RowNotFoundError, StorageUnavailableError
+from fastapi_filestore import FilestoreError, InvalidFieldsError, RowNotFoundError, StorageUnavailableError, UploadError
 from fastapi_filestore.web.problems import KINDS, Problem
 
 PATIENCE = 120
@@ -106,6 +108,60 @@ def test_values_that_no_other_process_could_read() -> None:
 
     assert isinstance(again, RowNotFoundError)
     assert "sqlite3.Connection" in str(again.identity)
+
+
+class Request:
+    """What an application puts into its errors, which lead back to them."""
+
+    error: Exception
+
+
+class RejectedError(UploadError):
+    """An error of an application's with two ways back to it, and a long line of errors before it."""
+
+    def __init__(self) -> None:
+        self.request, self.response, self.others = Request(), Request(), [self, self]
+        self.request.error = self.response.error = self
+        self.before: FilestoreError = UploadError("0")
+        for number in range(1, 40):
+            later = UploadError(str(number))
+            later.before = self.before  # type: ignore[attr-defined]
+            self.before = later
+        super().__init__("Rejected.")
+
+
+def test_errors_that_lead_back_to_themselves(pool: ProcessPoolExecutor) -> None:
+    """Errors that hold themselves and many others arrive whole, and soon."""
+    error = pool.submit(fail, RejectedError).exception(timeout=PATIENCE)
+
+    assert isinstance(error, RejectedError)
+    assert error.request.error is error.response.error is error.others[1] is error
+    assert str(error.before) == "39"
+
+
+@dataclass(frozen=True)
+class FrozenError(UploadError):
+    """An error of an application's whose attributes can't be set."""
+
+    code: int
+
+
+@pytest.mark.parametrize("travel", [sent, copy.copy, copy.deepcopy])
+def test_errors_that_are_frozen(travel: Callable[[Exception], Exception]) -> None:
+    """A frozen dataclass is an error like others."""
+    assert travel(FrozenError(7)) == FrozenError(7)
+
+
+def test_a_copy_holds_what_the_error_held() -> None:
+    """A copied error has the very attributes, which need not be picklable, notes of its own, and its cause."""
+    error = RowNotFoundError("Document", threading.Lock())
+    error.add_note("Look there.")
+    error.__cause__ = OSError(111)
+    again = copy.copy(error)
+    again.add_note("And there.")
+
+    assert (again.identity, again.__cause__, again.args) == (error.identity, error.__cause__, error.args)
+    assert error.__notes__ == ["Look there."]
 
 
 class UserError(InvalidFieldsError):

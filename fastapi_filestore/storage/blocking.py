@@ -12,12 +12,26 @@ from typing import Any, TypeVar
 from anyio import from_thread
 
 from fastapi_filestore.errors import BlockingCallError, FilestoreError
+from fastapi_filestore.storage.forks import holds_a_lock
 from fastapi_filestore.storage.loops import Call, refuse_late, running_loop, stopping_loop
 from fastapi_filestore.storage.termination import termination_deferred
 
 T = TypeVar("T")
 
 _ITS_OWN = "A blocking call was made from the library's own event loop: await its async twin."
+_INTERRUPTS = (
+    "This blocking call has interrupted the library, as in a signal handler or a `__del__`, and would wait for what it "
+    "has interrupted: let the handler set a flag only, and store, read and delete files afterwards."
+)
+
+
+class _Thread(threading.local):
+    """What is known of the thread that asks."""
+
+    waits: bool = False
+
+
+_this_thread = _Thread()
 
 
 class _BackgroundLoop:
@@ -34,17 +48,22 @@ class _BackgroundLoop:
         except BlockingCallError:
             work.close()
             raise
-        loop = self._started()
-        if loop is None:
-            return asyncio.run(work)
-        with stopping_loop():
-            return _result(Call(work, loop))
+        try:
+            _this_thread.waits = True
+            if (loop := self._started()) is not None:
+                with stopping_loop():
+                    return _result(Call(work, loop))
+        finally:
+            _this_thread.waits = False
+        return asyncio.run(work)
 
     def _refuse(self) -> None:
         """Raise `BlockingCallError` where a call would wait for ever."""
         refuse_late()
         if threading.current_thread() is self._thread:
             raise BlockingCallError(_ITS_OWN)
+        if _this_thread.waits or holds_a_lock():
+            raise BlockingCallError(_INTERRUPTS)
 
     def _started(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop; None if it never ran, and the interpreter is about to end and starts no thread any more."""

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
 from time import monotonic
 from typing import Final
 
 from fastapi_filestore.errors import UploadMemoryError
+from fastapi_filestore.storage.forks import forkable_lock
 from fastapi_filestore.storage.share import STEP, Share, share_in_use
 
 DEFAULT_LIMIT = 64 * 1024 * 1024
@@ -36,6 +36,9 @@ ENDS_IN_A_JAM_AFTER: Final = 0.5
 """Seconds behind at which a client is ended then; the longer the jam, the fewer."""
 LOOK: Final = 0.1
 """Seconds between two looks at who is behind, while somebody waits."""
+
+_guard = forkable_lock()
+"""Held for arithmetic only, so no loop waits for it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -64,7 +67,6 @@ class MemoryBudget:
         self._patience = patience
         self._held = 0
         self._moved = self._flowed = 0.0  # when somebody who waited was let in; when memory became free by itself
-        self._lock = Lock()  # held for arithmetic only, so no loop waits for it
         self._shares = set[Share]()
         self._waiting = deque[_Turn]()
 
@@ -96,7 +98,7 @@ class MemoryBudget:
     def share_at_once(self, *, least: int, most: int) -> Iterator[Share]:
         """Hold a share without waiting, of `least` bytes if there is nothing left: for those who need little."""
         with self._in_use(Share(self)) as share:
-            with self._lock:
+            with _guard:
                 self._grant(share, self._portion(least, most))
             yield share
 
@@ -122,7 +124,7 @@ class MemoryBudget:
             UploadMemoryError: They were not free within `patience` seconds, and a client sends what they are for.
         """
         is_first = is_first or share.size > STEP  # who holds much can give it back soon
-        with self._lock:
+        with _guard:
             if (is_first or not self._waiting) and self._fits(share, least):
                 self._grant(share, self._portion(least, most))
                 self._note_flow(share.size)
@@ -138,7 +140,7 @@ class MemoryBudget:
         try:
             while not turn.came.done() and (left := self._left(began, patience)) > 0:
                 await asyncio.wait({came}, timeout=min(left, LOOK))
-                with self._lock:
+                with _guard:
                     self._make_room()
         except BaseException:
             self._leave(turn)
@@ -147,7 +149,7 @@ class MemoryBudget:
 
     def _give_up(self, turn: _Turn) -> None:
         """Refuse a client for whom nothing came; what the application itself stores goes on, beyond the limit."""
-        with self._lock:
+        with _guard:
             if turn.came.done():
                 return
             self._waiting.remove(turn)
@@ -162,7 +164,7 @@ class MemoryBudget:
         return min(began + TIMES * patience, max(began, self._moved) + patience) - monotonic()
 
     def _leave(self, turn: _Turn) -> None:
-        with self._lock:
+        with _guard:
             if not turn.came.done():  # else it has what it waited for, and gives it back as everything
                 self._waiting.remove(turn)
                 turn.share.is_waiting = False
@@ -170,7 +172,7 @@ class MemoryBudget:
 
     def give_back(self, share: Share) -> None:
         """Hold nothing of a share any longer, and let those go on who have waited for it."""
-        with self._lock:
+        with _guard:
             self._held -= share.size
             self._note_flow(0 if share.is_ending else share.size)
             share.size = 0
@@ -240,7 +242,7 @@ upload_memory = MemoryBudget()
 
 
 def _forget_parent() -> None:
-    # Nothing in a forked process gives back what its parent held, and another thread may have held the lock.
+    # Nothing in a forked process gives back what its parent held.
     upload_memory.__init__(upload_memory.limit)  # type: ignore[misc]
 
 

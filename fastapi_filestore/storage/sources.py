@@ -89,10 +89,10 @@ _guard = forkable_lock()
 
 def source_of(content: object) -> Source:
     """Return what is known of a source; those who read it later, or at once, are given the same."""
+    new = Source()
     with _guard:
-        source = _sources.get(id(content))
-        if source is None:
-            source = _sources[id(content)] = Source()
+        source = _sources.setdefault(id(content), new)
+        if source is new:
             # What takes no weak reference is known as long as somebody who is to read it holds it.
             with suppress(TypeError):
                 weakref.finalize(content, _let_go, source).atexit = False

@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 from weakref import ref
 
+from fastapi_filestore.storage.forks import forkable_lock
 from fastapi_filestore.storage.loops import refuse_late
 
 T = TypeVar("T")
@@ -27,6 +28,9 @@ PATIENCE = 0.05
 """Seconds that work waits for a thread where there are as many as there should be; then it gets one more."""
 IDLE = 10.0
 """Seconds without work after which a thread ends."""
+
+_guard = forkable_lock()
+"""Held for counting only, so no loop waits for it."""
 
 
 class WorkThreads:
@@ -73,9 +77,9 @@ class WorkThreads:
 
     def _have_thread(self, most: int) -> bool:
         """Make sure that a thread will do what was put in line; say no if all of them are at work."""
-        if self._idle.acquire(blocking=False):
-            return True
-        with self._lock:
+        with _guard:
+            if self._idle.acquire(blocking=False):
+                return True
             if self._number >= most:
                 return False
             self._number += 1
@@ -89,7 +93,7 @@ class WorkThreads:
         return True
 
     def _is_last_to_leave(self) -> bool:
-        with self._lock:
+        with _guard:
             self._number -= 1
             return self._number == 0
 
@@ -101,7 +105,7 @@ class WorkThreads:
     def _forget_parent(self) -> None:
         # A forked process has none of its parent's threads.
         self._jobs: SimpleQueue[Job] = SimpleQueue()
-        self._idle, self._lock, self._number = threading.Semaphore(0), threading.Lock(), 0
+        self._idle, self._number = threading.Semaphore(0), 0
 
     def _work(self, jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> None:
         while (job := _next_job(jobs, idle)) is not None:
@@ -115,12 +119,14 @@ def _next_job(jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> Job | None
     while True:
         with suppress(Empty):
             return jobs.get_nowait()
-        idle.release()
+        with _guard:
+            idle.release()
         with suppress(Empty):
             return jobs.get(timeout=IDLE)
         # Whoever counts on this thread has put something in line.
-        if idle.acquire(blocking=False):
-            return None
+        with _guard:
+            if idle.acquire(blocking=False):
+                return None
 
 
 def _do(job: "Future[T]", work: Callable[[], T]) -> None:

@@ -10,9 +10,11 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any, ParamSpec, TypeVar
 from weakref import ref
 
+from fastapi_filestore.errors import BlockingCallError
 from fastapi_filestore.storage.forks import forkable_lock
 from fastapi_filestore.storage.loops import refuse_late
 
@@ -28,6 +30,8 @@ PATIENCE = 0.05
 """Seconds that work waits for a thread where there are as many as there should be; then it gets one more."""
 IDLE = 10.0
 """Seconds without work after which a thread ends."""
+STUCK = 10.0
+"""Seconds in which none of the most threads that there may be has ended its work, after which none will."""
 
 _guard = forkable_lock()
 """Held for counting only, so no loop waits for it."""
@@ -61,19 +65,30 @@ class WorkThreads:
         self._jobs.put((job, work))
         if not self._have_thread(self._most):
             # Weakly, or what was read would be held until then.
-            asyncio.get_running_loop().call_later(PATIENCE, self._relieve, ref(job))
+            asyncio.get_running_loop().call_later(PATIENCE, self._relieve, ref(job), monotonic())
         return asyncio.wrap_future(job)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Have a thread call a function that blocks, in the caller's context, and return what it returns."""
         return await self.submit(partial(copy_context().run, partial(work, *args, **kwargs)))
 
-    def _relieve(self, job: "ref[Future[Any]]") -> None:
-        """Have one thread more for a job that has waited for one, whatever the others wait for."""
+    def _relieve(self, job: "ref[Future[Any]]", since: float) -> None:
+        """Have one thread more for a job that has waited for one since then, whatever the others wait for."""
         waiting = job()
-        if waiting is not None and not (waiting.running() or waiting.done()):
-            self._have_thread(MOST)
-            asyncio.get_running_loop().call_later(PATIENCE, self._relieve, job)
+        if waiting is None or waiting.running() or waiting.done():
+            return
+        if self._have_thread(MOST):
+            self._moved = monotonic()
+        elif monotonic() - max(since, self._moved) > STUCK and _begins(waiting):
+            waiting.set_exception(self._stuck())
+            return
+        asyncio.get_running_loop().call_later(PATIENCE, self._relieve, job, since)
+
+    def _stuck(self) -> BlockingCallError:
+        return BlockingCallError(
+            f"All {MOST} threads {self._name!r} have waited for {STUCK:g} seconds, perhaps for work that waits for "
+            "one of them: content may be made of other files, but of fewer at once, or give it as an async iterator."
+        )
 
     def _have_thread(self, most: int) -> bool:
         """Make sure that a thread will do what was put in line; say no if all of them are at work."""
@@ -106,10 +121,12 @@ class WorkThreads:
         # A forked process has none of its parent's threads.
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._idle, self._number = threading.Semaphore(0), 0
+        self._moved = monotonic()
 
     def _work(self, jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> None:
         while (job := _next_job(jobs, idle)) is not None:
             _do(*job)
+            self._moved = monotonic()
             del job  # nothing is kept alive by a thread that waits
         self._is_last_to_leave()
 
@@ -129,8 +146,14 @@ def _next_job(jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> Job | None
                 return None
 
 
+def _begins(job: "Future[Any]") -> bool:
+    """Take a job; say no if somebody has taken, refused or cancelled it."""
+    with _guard:
+        return not (job.running() or job.done()) and job.set_running_or_notify_cancel()
+
+
 def _do(job: "Future[T]", work: Callable[[], T]) -> None:
-    if not job.set_running_or_notify_cancel():
+    if not _begins(job):
         return
     try:
         result = work()

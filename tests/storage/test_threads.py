@@ -9,6 +9,7 @@ from textwrap import dedent
 
 import pytest
 
+from fastapi_filestore import BlockingCallError
 from fastapi_filestore.storage.threads import WorkThreads
 
 
@@ -30,6 +31,22 @@ async def test_work_that_waits_for_work(number: int) -> None:
     jobs = [threads.submit(partial(meeting.wait, timeout=60)) for _ in range(number)]
 
     assert sorted(await asyncio.wait_for(asyncio.gather(*jobs), 60)) == [*range(number)]
+
+
+async def test_threads_that_all_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work for which no thread becomes free for long is refused in words, is not done, and the others go on."""
+    monkeypatch.setattr("fastapi_filestore.storage.threads.MOST", 2)
+    monkeypatch.setattr("fastapi_filestore.storage.threads.STUCK", 0.3)
+    threads, go_on, done = WorkThreads("nested", most=1), threading.Event(), list[int]()
+    waiting = [threads.submit(partial(go_on.wait, timeout=60)) for _ in range(2)]
+    refused = threads.submit(lambda: done.append(1))
+    with pytest.raises(BlockingCallError, match="All 2 threads 'nested'"):
+        await asyncio.wait_for(refused, 60)
+    go_on.set()
+
+    assert await asyncio.wait_for(asyncio.gather(*waiting), 60) == [True, True]
+    assert await asyncio.wait_for(threads.submit(lambda: 7), 60) == 7
+    assert done == []
 
 
 async def test_threads_end_that_nobody_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 """From a Session, which is synchronous, to coroutines, and from coroutines to any Session."""
 
+import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
@@ -22,6 +24,11 @@ _CONNECTED = WorkThreads("fastapi-filestore-transaction")
 
 One that ends its transaction must never queue behind those that wait for its locks.
 """
+
+_jobs = WeakKeyDictionary[Session, asyncio.Future[Any]]()
+"""What a thread does with a session."""
+_at_work: ContextVar[tuple[ref[Session], ...]] = ContextVar("fastapi_filestore_sessions_at_work", default=())
+"""The sessions whose work in a thread waits for what runs in this context, on whichever loop."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -50,11 +57,30 @@ async def run_in_session(
 ) -> T:
     """Run a function of a Session without blocking the event loop, whichever kind of session it is.
 
+    Several calls of one session on one loop, as of `asyncio.gather`, wait for each other: it is for one at a time.
     Cancelled, what a thread is doing with a session ends first: nobody else may use that session until then.
     """
     own = _in_scope(session)
     if isinstance(own, AsyncSession):
         return await own.run_sync(work, *args, **kwargs)
+    await _its_turn(own)
     # A session in a transaction must not queue for a thread behind sessions that wait for its connection.
     threads = _CONNECTED if own.in_transaction() else _CONNECTING
-    return await finish(threads.submit(partial(copy_context().run, partial(work, own, *args, **kwargs))))
+    context = copy_context()
+    context.run(_at_work.set, (*_at_work.get(), ref(own)))
+    job = _jobs[own] = threads.submit(partial(context.run, partial(work, own, *args, **kwargs)))
+    try:
+        return await finish(job)
+    finally:
+        if _jobs.get(own) is job:
+            del _jobs[own]
+        del job  # an error would hold this frame, and the frame the error
+
+
+async def _its_turn(session: Session) -> None:
+    """Wait for what a thread does with a session for another task of this loop; not for what itself waits for this."""
+    loop = asyncio.get_running_loop()
+    while (job := _jobs.get(session)) is not None and not job.done():
+        if job.get_loop() is not loop or ref(session) in _at_work.get():
+            return
+        await asyncio.wait({job})

@@ -2,8 +2,9 @@
 
 An upload takes a little when its first bytes come, and room for whole parts once more have come. Who wants what is not
 free waits in line, and meanwhile clients that are waited for give way, whoever is furthest behind first: they give back
-what was taken for them in advance, and if that is not enough, one after the other is ended. So memory is with those who
-send, and whoever only holds it delays nobody.
+what was taken for them in advance, and if that is not enough, one after the other is ended. What is kept of a body
+never goes on to a store, so it has the lowest rank: it waits behind all files, and is the first to be refused. So
+memory is with those who send, and whoever only holds it delays nobody.
 """
 
 import asyncio
@@ -34,11 +35,17 @@ JAMMED_AFTER: Final = 5.0
 """Seconds in which no memory became free by itself, after which it is in a jam."""
 ENDS_IN_A_JAM_AFTER: Final = 0.5
 """Seconds behind at which a client is ended then; the longer the jam, the fewer."""
+KEPT_ENDS_AFTER: Final = 0.1
+"""Seconds behind at which a client is ended of whose body something is kept, since that never goes on to a store."""
 LOOK: Final = 0.1
 """Seconds between two looks at who is behind, while somebody waits."""
 
 _guard = forkable_lock()
 """Held for arithmetic only, so no loop waits for it."""
+
+
+FIRST: Final = (False, False)
+"""The rank of first steps, and of files whose parts are on their way already."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +54,7 @@ class _Turn:
 
     share: Share
     least: int
-    is_first: bool
+    rank: tuple[bool, bool]
     came: Future[None] = field(default_factory=Future[None])
 
     def __post_init__(self) -> None:
@@ -104,7 +111,7 @@ class MemoryBudget:
 
     def kept(self) -> Share:
         """Return a share of nothing, to be widened, and given back by whoever asks."""
-        return Share(self)
+        return Share(self, is_kept=True)
 
     @contextmanager
     def _in_use(self, share: Share) -> Iterator[Share]:
@@ -121,17 +128,20 @@ class MemoryBudget:
         """Let a share have `least` to `most` bytes more.
 
         Raises:
-            UploadMemoryError: They were not free within `patience` seconds, and a client sends what they are for.
+            UploadMemoryError: They were not free within `patience` seconds, and a client sends what they are for; or
+                they are to be kept, and others need what the share holds.
         """
         is_first = is_first or share.size > STEP  # who holds much can give it back soon
+        rank = (share.is_kept, not is_first)  # what is kept is held until the end, so it comes last
         with _guard:
-            if (is_first or not self._waiting) and self._fits(share, least):
+            goes_ahead = not self._waiting or rank < self._waiting[0].rank or rank == FIRST
+            if goes_ahead and self._fits(share, least):
                 self._grant(share, self._portion(least, most))
                 self._note_flow(share.size)
                 return
-            turn = _Turn(share, least, is_first)
+            turn = _Turn(share, least, rank)
             share.is_waiting = True
-            self._waiting.insert(sum(each.is_first for each in self._waiting) if is_first else len(self._waiting), turn)
+            self._waiting.insert(sum(each.rank <= rank for each in self._waiting), turn)
             self._make_room()
         await self._wait(turn, self._patience if patience is None else patience)
 
@@ -150,6 +160,8 @@ class MemoryBudget:
     def _give_up(self, turn: _Turn) -> None:
         """Refuse a client for whom nothing came; what the application itself stores goes on, beyond the limit."""
         with _guard:
+            if turn.share.is_refused:
+                raise UploadMemoryError  # not as the future's: a circle would keep what the upload holds
             if turn.came.done():
                 return
             self._waiting.remove(turn)
@@ -219,15 +231,30 @@ class MemoryBudget:
             freed = share.give_back_unused()
             self._held -= freed
             missing -= freed
+        missing = self._refuse_kept(missing)
+        for seconds, share in behind:
+            if missing > 0 and share.is_kept and seconds >= KEPT_ENDS_AFTER:
+                missing -= share.end()
         jam = (monotonic() - self._flowed) / JAMMED_AFTER
         ends_after = ENDS_AFTER if jam < 1 else ENDS_IN_A_JAM_AFTER / jam
         for seconds, share in behind:
-            if missing <= 0 or seconds < ends_after:
-                break
-            if share.sender is not None and not share.is_ending:
-                share.sender.end(UploadMemoryError())
-                missing -= share.size
+            if missing > 0 and seconds >= ends_after:
+                missing -= share.end()
         self._let_in()
+
+    def _refuse_kept(self, missing: int) -> int:
+        """Refuse those who wait for more to keep, if a file waits too; return the bytes that are missing still."""
+        kept = [turn for turn in self._waiting if turn.share.is_kept and turn.share.size]
+        if self._waiting[0].share.is_kept:
+            return missing
+        for turn in sorted(kept, key=lambda turn: turn.share.size, reverse=True):
+            if missing <= 0:
+                break
+            self._waiting.remove(turn)
+            turn.share.is_waiting, turn.share.is_refused = False, True
+            turn.came.set_result(None)
+            missing -= turn.share.size
+        return missing
 
     def _let_in(self) -> None:
         while self._waiting and self._fits(self._waiting[0].share, self._waiting[0].least):

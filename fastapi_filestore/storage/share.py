@@ -4,7 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.errors import FilestoreError, UploadMemoryError
 
 PATIENCE_ONCE_BEGUN: Final = 20.0
 """Seconds that an upload waits, while nobody gets any, for memory that it had before."""
@@ -61,14 +61,18 @@ class Share:
         size: The bytes that it counts for.
         used: The bytes of them that are really held, as far as the upload tells.
         sender: Who sends them, once that is known.
+        is_kept: Whether it holds what stays in memory until the end of a request, and never goes on to a store.
         is_waiting: Whether it waits for more.
+        is_refused: Whether it waited for more, and is about to be given back instead.
     """
 
     budget: Budget
     size: int = 0
     used: int = 0
     sender: Sender | None = None
+    is_kept: bool = False
     is_waiting: bool = False
+    is_refused: bool = False
     _granted: int = 0
 
     @property
@@ -79,7 +83,14 @@ class Share:
     @property
     def is_ending(self) -> bool:
         """Whether it is about to be given back."""
-        return self.sender is not None and self.sender.is_ending
+        return self.is_refused or (self.sender is not None and self.sender.is_ending)
+
+    def end(self) -> int:
+        """End whoever sends it, and return the bytes that will be free then; the budget calls this."""
+        if self.sender is None or self.is_ending:
+            return 0
+        self.sender.end(UploadMemoryError())
+        return self.size
 
     async def widen(self, *, least: int, most: int) -> None:
         """Hold `least` to `most` bytes in all from now on; `UploadMemoryError` if they are not to be had."""

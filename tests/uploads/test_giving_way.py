@@ -1,7 +1,7 @@
 """Memory goes to those who send: who is waited for gives way to who waits."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,6 +141,70 @@ async def test_a_first_step_is_before_all_who_wait() -> None:
         await asyncio.wait({big})
 
     assert not budget.is_wanted
+
+
+async def keeper(budget: MemoryBudget, size: int, *, behind: float = 0) -> Client:
+    """Return a client of whose body so much is kept."""
+    share = budget.kept()
+    await share.keep(size)
+    share.sender = client = Client(behind, share)
+    return client
+
+
+async def test_who_waits_to_keep_more_is_refused_first() -> None:
+    """For a file, the one who holds most of those who wait to keep more is refused, and no file is ended."""
+    budget = MemoryBudget(10 * MIB)
+    file = await holder(budget, behind=0)
+    kept = [await keeper(budget, size) for size in (2 * MIB, 3 * MIB)]
+    more = [asyncio.create_task(keep_more(client)) for client in kept]
+    await asyncio.sleep(0.01)
+    file.behind = 2 * ENDS_AFTER
+    async with asyncio.timeout(5), budget.first_step():
+        await asyncio.wait(more)  # there is room for the other one then
+
+    assert [type(task.exception()) for task in more] == [type(None), UploadMemoryError]
+    assert not file.errors
+
+
+async def test_what_is_kept_comes_last() -> None:
+    """Whoever waits to keep more, however much it holds already, goes on after the files that came later."""
+    budget, order = MemoryBudget(10 * MIB, patience=5), list[str]()
+    kept = await keeper(budget, MIB)
+    kept.share.size -= MIB  # nothing is freed by refusing it
+    first, later = await holder(budget, behind=0), Share(budget)
+
+    async def go_on(name: str, wait: Awaitable[None]) -> None:
+        await wait
+        order.append(name)
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(go_on("kept", kept.share.budget.take(kept.share, 5 * MIB)))
+        await asyncio.sleep(0.01)
+        group.create_task(go_on("file", budget.take(later, 5 * MIB)))
+        await asyncio.sleep(0.01)
+        budget.give_back(first.share)
+        await asyncio.sleep(0.01)
+        assert order == ["file"]
+        budget.give_back(later)
+
+    assert order == ["file", "kept"]
+
+
+async def test_who_is_kept_and_stops_is_ended_sooner() -> None:
+    """A client that stops in what is kept is ended for somebody else before one that stops in a file."""
+    budget = MemoryBudget(10 * MIB)
+    file, kept = await holder(budget, behind=ENDS_AFTER + 1), await keeper(budget, 5 * MIB, behind=ENDS_AFTER / 2)
+    async with asyncio.timeout(5), budget.share(**PART):
+        assert (len(file.errors), len(kept.errors)) == (0, 1)
+
+
+async def keep_more(client: Client) -> None:
+    """Keep more, and hold nothing if that fails, as a request does."""
+    try:
+        await client.share.keep(client.share.size + STEP)
+    except UploadMemoryError:
+        client.share.budget.give_back(client.share)
+        raise
 
 
 # -- what is kept of a body -----------------------------------------------------------------------------------------

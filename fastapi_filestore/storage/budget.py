@@ -232,15 +232,17 @@ class MemoryBudget:
             self._held -= freed
             missing -= freed
         missing = self._refuse_kept(missing)
-        for seconds, share in behind:
-            if missing > 0 and share.is_kept and seconds >= KEPT_ENDS_AFTER:
-                missing -= share.end()
-        jam = (monotonic() - self._flowed) / JAMMED_AFTER
-        ends_after = ENDS_AFTER if jam < 1 else ENDS_IN_A_JAM_AFTER / jam
-        for seconds, share in behind:
-            if missing > 0 and seconds >= ends_after:
+        # First those whose end frees something: one who holds little is seldom what others wait for.
+        for seconds, share in sorted(behind, key=lambda each: (not each[1].is_kept, each[1].size <= STEP)):
+            if missing > 0 and seconds >= self._ends_after(share):
                 missing -= share.end()
         self._let_in()
+
+    def _ends_after(self, share: Share) -> float:
+        if share.is_kept:
+            return KEPT_ENDS_AFTER
+        jam = (monotonic() - self._flowed) / JAMMED_AFTER
+        return ENDS_AFTER if jam < 1 or share.size <= STEP else ENDS_IN_A_JAM_AFTER / jam
 
     def _refuse_kept(self, missing: int) -> int:
         """Refuse those who wait for more to keep, if a file waits too; return the bytes that are missing still."""

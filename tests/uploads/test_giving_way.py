@@ -39,10 +39,10 @@ class Client:
         asyncio.get_running_loop().call_later(0.01, self.share.budget.give_back, self.share)
 
 
-async def holder(budget: MemoryBudget, *, behind: float, used: int = 5 * MIB) -> Client:
-    """Return a client that holds memory for a part."""
+async def holder(budget: MemoryBudget, *, behind: float, used: int = 5 * MIB, size: int = 5 * MIB) -> Client:
+    """Return a client that holds memory, for a part if nothing else is said."""
     share = Share(budget)
-    await budget.take(share, 5 * MIB)
+    await budget.take(share, size)
     share.used = used
     share.sender = client = Client(behind, share)
     return client
@@ -107,6 +107,31 @@ async def test_in_a_jam_they_are_ended_sooner(monkeypatch: pytest.MonkeyPatch) -
     await asyncio.sleep(0.1)
     async with asyncio.timeout(5), budget.share(**PART):
         assert sum(len(client.errors) for client in clients) == 1
+
+
+async def test_who_holds_little_is_ended_last() -> None:
+    """Those go first whose end frees something, however far behind those are who hold a first step only."""
+    budget = MemoryBudget(5 * MIB + 2 * STEP)
+    little = [await holder(budget, behind=ENDS_AFTER + more, size=STEP) for more in (2, 3)]
+    much = await holder(budget, behind=ENDS_AFTER + 1)
+    async with asyncio.timeout(5), budget.share(**PART):
+        assert (len(much.errors), [len(client.errors) for client in little]) == (1, [0, 0])
+        async with budget.first_step():
+            assert [len(client.errors) for client in little] == [0, 1]
+
+
+async def test_a_jam_is_not_blamed_on_who_holds_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow client that holds a first step only is waited for as long as else, since others jam the memory."""
+    monkeypatch.setattr("fastapi_filestore.storage.budget.JAMMED_AFTER", 0.1)
+    budget = MemoryBudget(5 * MIB + STEP, patience=0.3)
+    slow, much = await holder(budget, behind=ENDS_AFTER * 0.9, size=STEP), await holder(budget, behind=0)
+    await asyncio.sleep(0.1)
+    later = Share(budget)
+    later.sender = Client(0, later)
+    with pytest.raises(UploadMemoryError):
+        await budget.take(later, STEP, is_first=True)
+
+    assert (slow.errors, much.errors) == ([], [])
 
 
 async def test_somebody_always_goes_on() -> None:

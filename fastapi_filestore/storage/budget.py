@@ -24,9 +24,10 @@ from fastapi_filestore.storage.share import STEP, Share, share_in_use
 
 DEFAULT_LIMIT = 64 * 1024 * 1024
 PATIENCE: Final = 10.0
-"""Seconds that an upload waits for its first part's memory while nobody gets any; then its client is refused."""
-TIMES: Final = 3
-"""It waits so many times as long if others are let in meanwhile."""
+"""Seconds that an upload waits for its first part's memory while nobody gets any, and no bytes reach a store; then its
+client is refused."""
+TIMES: Final = 6
+"""It waits so many times as long if others go on meanwhile."""
 GIVES_BACK_AFTER: Final = 0.05
 """Seconds behind at which a client gives back what was taken in advance: it costs it nothing but a place in line."""
 ENDS_AFTER: Final = 3.0
@@ -173,7 +174,7 @@ class MemoryBudget:
         raise UploadMemoryError
 
     def _left(self, began: float, patience: float) -> float:
-        return min(began + TIMES * patience, max(began, self._moved) + patience) - monotonic()
+        return min(began + TIMES * patience, max(began, self._moved, self._flowed) + patience) - monotonic()
 
     def _leave(self, turn: _Turn) -> None:
         with _guard:
@@ -258,9 +259,20 @@ class MemoryBudget:
             missing -= turn.share.size
         return missing
 
+    def _next(self) -> _Turn | None:
+        """Return who may go on: the first in line, or a file beyond the limit where only first steps are held."""
+        for turn in self._waiting:
+            if turn.share.is_kept and turn is not self._waiting[0]:
+                break
+            if self._fits(turn.share, turn.least):
+                return turn
+            if turn.least > STEP:
+                break
+        return None
+
     def _let_in(self) -> None:
-        while self._waiting and self._fits(self._waiting[0].share, self._waiting[0].least):
-            turn = self._waiting.popleft()
+        while (turn := self._next()) is not None:
+            self._waiting.remove(turn)
             self._grant(turn.share, turn.least)
             turn.came.set_result(None)
             self._moved = monotonic()

@@ -154,6 +154,44 @@ async def test_somebody_always_goes_on() -> None:
     assert budget.held == 0
 
 
+async def test_first_steps_keep_nobody_from_going_on() -> None:
+    """Where a budget is full of first steps, uploads go on one after the other, and no client is refused."""
+    budget, done = MemoryBudget(4 * STEP, patience=1), list[int]()
+
+    async def upload(number: int) -> None:
+        async with budget.first_step() as share:
+            share.sender = Client(0, share)
+            await asyncio.sleep(0.01)
+            await share.widen(**PART)
+            assert budget.held <= 5 * MIB + 4 * STEP
+            await asyncio.sleep(0.01)
+            await share.give_way()
+            done.append(number)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        for number in range(12):
+            group.create_task(upload(number))
+
+    assert sorted(done) == list(range(12))
+    assert budget.held == 0
+
+
+async def test_who_waits_is_patient_while_bytes_reach_a_store() -> None:
+    """An upload is not refused as long as another one's bytes reach their store, though nobody's turn comes."""
+    budget = MemoryBudget(5 * MIB, patience=1)
+    first, later = await holder(budget, behind=0), Share(budget)
+    later.sender = Client(0, later)
+    waiting = asyncio.create_task(later.widen(**PART))
+    for _ in range(25):
+        await asyncio.sleep(0.05)
+        first.share.let_go(1)
+    assert not waiting.done()
+    budget.give_back(first.share)
+
+    await asyncio.wait_for(waiting, 5)
+    assert later.size == 5 * MIB
+
+
 async def test_a_first_step_is_before_all_who_wait() -> None:
     """A small upload does not stand in line behind the parts of big ones."""
     budget = MemoryBudget(6 * MIB)

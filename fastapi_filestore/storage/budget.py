@@ -32,6 +32,10 @@ GIVES_BACK_AFTER: Final = 0.05
 """Seconds behind at which a client gives back what was taken in advance: it costs it nothing but a place in line."""
 ENDS_AFTER: Final = 3.0
 """Seconds behind at which a client is ended for somebody who waits: networks lose packets, and machines are busy."""
+FLOWS_FOR: Final = 1.0
+"""Seconds for which memory is said to flow after some became free by itself: who waits gets it soon."""
+ENDS_IN_FLOW_AFTER: Final = 10.0
+"""Seconds behind at which a client is ended while it flows: nobody needs its memory much, and it may only be busy."""
 JAMMED_AFTER: Final = 5.0
 """Seconds in which no memory became free by itself, after which it is in a jam."""
 ENDS_IN_A_JAM_AFTER: Final = 0.5
@@ -242,7 +246,10 @@ class MemoryBudget:
     def _ends_after(self, share: Share) -> float:
         if share.is_kept:
             return KEPT_ENDS_AFTER
-        jam = (monotonic() - self._flowed) / JAMMED_AFTER
+        dry = monotonic() - self._flowed
+        if dry < FLOWS_FOR:
+            return ENDS_IN_FLOW_AFTER
+        jam = dry / JAMMED_AFTER
         return ENDS_AFTER if jam < 1 or share.size <= STEP else ENDS_IN_A_JAM_AFTER / jam
 
     def _refuse_kept(self, missing: int) -> int:

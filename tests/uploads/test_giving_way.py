@@ -11,7 +11,7 @@ from starlette.requests import Request
 from fastapi_filestore.errors import FilestoreError, UploadMemoryError
 from fastapi_filestore.intake.limits import FormLimits, Pace
 from fastapi_filestore.intake.multipart import FormReader
-from fastapi_filestore.storage.budget import ENDS_AFTER, MemoryBudget, upload_memory
+from fastapi_filestore.storage.budget import ENDS_AFTER, ENDS_IN_FLOW_AFTER, MemoryBudget, upload_memory
 from fastapi_filestore.storage.share import STEP, Share
 from fastapi_filestore.web.bodies import json_body
 
@@ -107,6 +107,22 @@ async def test_in_a_jam_they_are_ended_sooner(monkeypatch: pytest.MonkeyPatch) -
     await asyncio.sleep(0.1)
     async with asyncio.timeout(5), budget.share(**PART):
         assert sum(len(client.errors) for client in clients) == 1
+
+
+async def test_while_memory_flows_nobody_is_ended() -> None:
+    """As long as bytes reach their stores, a client that is silent for some seconds is spared, but not for ever."""
+    budget = MemoryBudget(10 * MIB)
+    flowing, silent = [await holder(budget, behind=behind) for behind in (0, ENDS_IN_FLOW_AFTER - 1)]
+    flowing.share.let_go(0)
+    waiting = asyncio.create_task(budget.take(Share(budget), 5 * MIB))
+    await asyncio.sleep(0)
+    assert budget.is_wanted
+    assert not silent.errors
+    flowing.share.let_go(0)
+    silent.behind = ENDS_IN_FLOW_AFTER
+
+    await asyncio.wait_for(waiting, 5)
+    assert (len(flowing.errors), len(silent.errors)) == (0, 1)
 
 
 async def test_who_holds_little_is_ended_last() -> None:

@@ -30,6 +30,9 @@ UNMEASURABLE = 0.002
 HOPELESS = 1.0
 """Seconds after which nobody measures again."""
 
+CLEARLY = 12
+"""Times as much that nothing but linear time costs: quadratic would be 64."""
+
 SEARCHED = {
     "file_object.metadata.NO_TEXT",
     "file_object.record.HALF_A_PAIR",
@@ -105,7 +108,9 @@ def slow_units(parser: Parser, prefix: str) -> list[tuple[str, str]]:
         short, long = (prefix + (unit * (SIZE * factor))[: SIZE * factor] + suffix for factor in (1, FACTOR))
         if (first := seconds(parser, long)) < UNMEASURABLE:
             continue
-        if first > HOPELESS and first > MOST * seconds(parser, short):
+        if first < CLEARLY * (once := seconds(parser, short)):
+            continue
+        if first > HOPELESS and first > MOST * once:
             return [*slow, (unit, suffix)]
         # A neighbour on the machine can slow one of them down, but not make what is quadratic look linear.
         if all(growth(parser, short, long) > MOST for _ in range(3)):

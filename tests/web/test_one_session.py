@@ -57,10 +57,8 @@ def note_visit(session: Session, user: type[Any]) -> None:
     session.execute(update(user).values(seen=user.seen + 1))
 
 
-@pytest.mark.parametrize("authorize", [read_user, note_visit], ids=["reads", "writes"])
-@pytest.mark.parametrize("path", ["/papers/", "/one", "/many"])
-async def test_nobody_waits_for_himself(run: Run, path: str, authorize: Do) -> None:
-    """Any number of writes in one transaction succeed, in more requests than there are connections."""
+async def answer_all(run: Run, path: str, authorize: Do) -> None:
+    """Send more requests than there are connections, and assert that all succeed."""
     async with run(does=Doings(authorize)) as site, asyncio.timeout(LIMIT):
         answers = await asyncio.gather(*(site.post(path) for _ in range(AT_ONCE)))
 
@@ -68,6 +66,25 @@ async def test_nobody_waits_for_himself(run: Run, path: str, authorize: Do) -> N
         assert statuses in ({200: AT_ONCE}, {201: AT_ONCE}), next(one.text for one in answers if one.is_error)
         rows = await site.run(lambda session: session.scalar(select(func.count()).select_from(site.tables.paper)))
         assert rows == AT_ONCE * (4 if path == "/many" else 1)
+
+
+WITH_LEDGER = pytest.mark.parametrize("tables", [LEDGERED], ids=["ledger"], indirect=True)
+ON_TWO = pytest.mark.parametrize("url", ["sqlite+aiosqlite", "postgresql+psycopg"], indirect=True)
+"""Both databases, and both kinds of sessions."""
+
+
+@pytest.mark.parametrize("authorize", [read_user, note_visit], ids=["reads", "writes"])
+async def test_nobody_waits_for_himself(run: Run, authorize: Do) -> None:
+    """Any number of writes in one transaction succeed, in more requests than there are connections."""
+    await answer_all(run, "/many", authorize)
+
+
+@WITH_LEDGER
+@ON_TWO
+@pytest.mark.parametrize("path", ["/papers/", "/one"])
+async def test_one_write_in_a_transaction_that_wrote(run: Run, path: str) -> None:
+    """The router, and a route of one's own, store a file where authorization has written."""
+    await answer_all(run, path, note_visit)
 
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\ncontent'
@@ -114,10 +131,8 @@ async def leave(clients: "list[asyncio.Task[None]]") -> None:
     await asyncio.wait(clients)
 
 
-WITH_LEDGER = pytest.mark.parametrize("tables", [LEDGERED], ids=["ledger"], indirect=True)
-
-
 @WITH_LEDGER
+@ON_TWO
 @pytest.mark.parametrize("body", BODIES)
 async def test_a_body_holds_no_connection(run: Run, body: str) -> None:
     """While more clients than there are connections send nothing, another request is answered."""
@@ -131,6 +146,7 @@ async def test_a_body_holds_no_connection(run: Run, body: str) -> None:
 
 
 @WITH_LEDGER
+@ON_TWO
 async def test_a_session_can_be_held(run: Run) -> None:
     """Where the application says so, a request keeps its connection while its client sends."""
     async with run(pool_size=1, max_overflow=0, pool_timeout=1, hold_session=True) as site, asyncio.timeout(LIMIT):
@@ -174,6 +190,7 @@ async def test_what_authorization_did_outlasts_the_body(run: Run, does: Doings) 
 
 
 @WITH_LEDGER
+@ON_TWO
 @pytest.mark.parametrize("path", ["/one", "/papers/"])
 async def test_what_is_not_written_yet_outlasts_the_body(run: Run, path: str) -> None:
     """A change that authorization made to a row is committed with the upload."""
@@ -185,6 +202,7 @@ async def test_what_is_not_written_yet_outlasts_the_body(run: Run, path: str) ->
 
 
 @WITH_LEDGER
+@ON_TWO
 @pytest.mark.parametrize("path", ["/papers/7", "/papers/7/file"])
 async def test_a_row_is_looked_for_before_its_body(run: Run, path: str) -> None:
     """Nothing is read of what is sent to a row that is not there."""

@@ -4,6 +4,7 @@ Each is answered soon, or refused by one clear answer: none waits for what waits
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -201,7 +202,16 @@ async def at_once(client: httpx.AsyncClient, ask: Ask) -> AsyncIterator[httpx.Re
             yield response
 
 
-@pytest.mark.parametrize("models", MODELS)
+TRIED = [
+    (database, models)
+    for database, usual in (("sqlite", "plain"), ("postgresql", "ledger"))
+    for models in MODELS
+    if models == usual or "EVERY_KIND" in os.environ
+]
+"""Both databases, with a ledger and without; each with both where EVERY_KIND is set."""
+
+
+@pytest.mark.parametrize(("url", "models"), TRIED, indirect=["url"])
 async def test_forty_at_once(backend: ObstoreBackend, url: str, models: str) -> None:
     """Requests that wait for one row's lock, and for the pool, are all answered in time, most with success."""
     failures = dict[str, list[str]]()

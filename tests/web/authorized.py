@@ -202,9 +202,9 @@ def _add_routes(app: FastAPI, files: Filestore, get_session: Callable[..., Any],
     @app.post("/many", dependencies=[Depends(auth)])
     async def many(upload: Annotated[Upload, Depends(files.upload())], service: service_type) -> int:
         row = await service.create({"title": "first", "file": upload})
-        more = [await service.create({"title": title, "file": FileObject(content=b"more")}) for title in "abc"]
-        await service.update(more[2].id, {"title": "changed"})
-        await service.replace(more[2].id, FileObject(content=b"newer"), field="file")
+        second = await service.create({"title": "second", "file": FileObject(content=b"more")})
+        await service.update(second.id, {"title": "changed"})
+        await service.replace(second.id, FileObject(content=b"newer"), field="file")
         await service.append(row.id, [FileObject(content=b"page")])
         return int(row.id)
 

@@ -65,7 +65,7 @@ async def answer_all(run: Run, path: str, authorize: Do) -> None:
         statuses = Counter(answer.status_code for answer in answers)
         assert statuses in ({200: AT_ONCE}, {201: AT_ONCE}), next(one.text for one in answers if one.is_error)
         rows = await site.run(lambda session: session.scalar(select(func.count()).select_from(site.tables.paper)))
-        assert rows == AT_ONCE * (4 if path == "/many" else 1)
+        assert rows == AT_ONCE * (2 if path == "/many" else 1)
 
 
 WITH_LEDGER = pytest.mark.parametrize("tables", [LEDGERED], ids=["ledger"], indirect=True)

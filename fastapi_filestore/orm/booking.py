@@ -16,14 +16,11 @@ from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.file_attributes import keeper_of
 from fastapi_filestore.orm.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
-from fastapi_filestore.orm.read_only import is_connected
+from fastapi_filestore.orm.read_only import SNAPSHOTS, is_connected
 from fastapi_filestore.orm.reservations import drop_reservations
 from fastapi_filestore.orm.savepoints import note_booked
 from fastapi_filestore.orm.transfer import Claimed, store
 from fastapi_filestore.storage.upload_paths import is_upload_path
-
-SNAPSHOTS = {"REPEATABLE READ", "SERIALIZABLE"}
-"""Levels of isolation at which PostgreSQL shows a transaction one moment of the past."""
 
 Change = tuple[Sequence[FileObject], Sequence[FileObject]]
 """The files of one place in a row before and after."""

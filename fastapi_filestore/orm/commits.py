@@ -14,6 +14,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session, SessionTransaction
 
 from fastapi_filestore.orm.bookkeeping import root_transaction
+from fastapi_filestore.orm.engines import chosen_isolation
 
 _WATCH = "fastapi_filestore.watch"
 """What is seen of a session's transaction, in the session's info."""
@@ -60,16 +61,10 @@ def watch_commits(session: Session, connection: Connection) -> None:
         event.listen(connection.engine, "commit", _note_sent)
         event.listen(connection.engine, "commit_twophase", _note_sent)
         event.listen(connection.engine, "handle_error", _note_refused)
-    if _commits_by_itself(connection) and connection.engine not in _warned_of:
+    # Nothing that is written over such a connection can be rolled back.
+    if chosen_isolation(connection) == "AUTOCOMMIT" and connection.engine not in _warned_of:
         _warned_of.add(connection.engine)
         _log.warning("fastapi_filestore.autocommit", extra={"engine": repr(connection.engine.url)})
-
-
-def _commits_by_itself(connection: Connection) -> bool:
-    """Tell whether a connection has no transactions, so that nothing that is written over it can be rolled back."""
-    dialect: Any = connection.dialect
-    of_engine = dialect._on_connect_isolation_level  # noqa: SLF001 - to ask the database takes a statement
-    return bool(connection.get_execution_options().get("isolation_level", of_engine) == "AUTOCOMMIT")
 
 
 def _watch_of(session: Session, transaction: SessionTransaction | None) -> Watch | None:

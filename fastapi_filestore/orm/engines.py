@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -35,6 +35,14 @@ def plain_engine(engine: Engine | AsyncEngine) -> Engine:
 def has_room(engine: Engine) -> bool:
     """Tell whether an engine can have a transaction of the library's own beside others: its pool has more than one."""
     return not isinstance(engine.pool, StaticPool | SingletonThreadPool)
+
+
+def chosen_isolation(connection: Connection) -> str | None:
+    """Return the level of isolation that a connection, or its engine, was told to have; None if it was told none."""
+    dialect: Any = connection.dialect
+    of_engine = dialect._on_connect_isolation_level  # noqa: SLF001 - to ask the database takes a statement
+    level: str | None = connection.get_execution_options().get("isolation_level", of_engine)
+    return level
 
 
 async def run_on_engine(engine: Engine, work: Callable[[Connection], T], room: Room = Room.IN_POOL) -> T:

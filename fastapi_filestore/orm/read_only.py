@@ -14,7 +14,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.orm.bookkeeping import open_book
 from fastapi_filestore.orm.edits import has_edits
-from fastapi_filestore.orm.engines import has_room
+from fastapi_filestore.orm.engines import chosen_isolation, has_room
 
 SNAPSHOTS: Final = frozenset({"REPEATABLE READ", "SERIALIZABLE", "SNAPSHOT"})
 """Levels of isolation at which what was read is to stay true until the transaction ends."""
@@ -149,11 +149,10 @@ def _has_options(session: Session, connection: Connection) -> bool:
 
 
 def _is_snapshot(connection: Connection) -> bool:
-    dialect: Any = connection.dialect
-    chosen = connection.get_execution_options().get("isolation_level", dialect._on_connect_isolation_level)  # noqa: SLF001 - to ask the database takes a statement
-    if chosen is None and dialect.name == "sqlite":
+    chosen = chosen_isolation(connection)
+    if chosen is None and connection.dialect.name == "sqlite":
         return False  # it has no other level, so nobody asked for this one
-    return (chosen or dialect.default_isolation_level) in SNAPSHOTS
+    return (chosen or connection.dialect.default_isolation_level) in SNAPSHOTS
 
 
 def _only_reads(sql: str, statement: ClauseElement) -> bool:

@@ -113,10 +113,8 @@ class StorageRegistry:
         backend = self.get_backend(key)
         try:
             return await backend.sign(path, method=method, expires_in=expires_in, content_type=content_type)
-        except SigningUnavailableError:
-            if self.signer is None:
-                raise
-            return self.signer.sign(
+        except SigningUnavailableError as refusal:
+            return self._signer_instead(refusal).sign(
                 backend.key,
                 path,
                 method=method,
@@ -141,10 +139,8 @@ class StorageRegistry:
                 return await backend.sign_download(
                     path, expires_in=expires_in, content_type=content_type, content_disposition=content_disposition
                 )
-            except SigningUnavailableError:
-                if self.signer is None:
-                    raise
-                return self.signer.sign(
+            except SigningUnavailableError as refusal:
+                return self._signer_instead(refusal).sign(
                     backend.key,
                     path,
                     method="GET",
@@ -153,6 +149,12 @@ class StorageRegistry:
                     filename=filename,
                 )
         return await self.sign(key, path, expires_in=expires_in, content_type=content_type, filename=filename)
+
+    def _signer_instead(self, refusal: SigningUnavailableError) -> UrlSigner:
+        """Return the application's signer for a store that refused; raise its refusal if there is none."""
+        if self.signer is None:
+            raise refusal
+        return self.signer
 
     def __iter__(self) -> Iterator[StorageBackend]:
         return iter(tuple(self._backends.values()))

@@ -49,6 +49,13 @@ def remove(session: Session) -> None:
         session.delete(row)
 
 
+def remove_elsewhere(session: Session) -> None:
+    """Have another transaction delete the documents."""
+    with Session(session.get_bind()) as other:
+        remove(other)
+        other.commit()
+
+
 def add(session: Session) -> None:
     """Add the document again."""
     session.add(Document(id=1, title="a", file=pending(b"reborn")))
@@ -76,9 +83,7 @@ async def test_a_row_that_is_born_anew_loses_the_file_that_it_came_with(
 
     def work_on(session: Session) -> None:
         row = session.get_one(Document, identity)
-        with Session(session.get_bind()) as other:
-            remove(other)
-            other.commit()
+        remove_elsewhere(session)
         with after_each(rows, "FOR UPDATE", add):
             change(session, row)
 
@@ -100,9 +105,7 @@ async def test_a_list_that_is_born_anew_is_not_written(rows: Rows) -> None:
     def work_on(session: Session) -> None:
         row = session.get_one(Document, identity)
         row.pages = [*(row.pages or []), pending(b"mine")]
-        with Session(session.get_bind()) as other:
-            remove(other)
-            other.commit()
+        remove_elsewhere(session)
         with after_each(rows, "FOR UPDATE", add_pages), pytest.raises(StaleRowError):
             session.flush()
 
@@ -137,9 +140,7 @@ async def test_a_deleted_row_that_is_born_anew_goes_with_its_file(rows: Rows) ->
 
     def work_on(session: Session) -> None:
         row = session.get_one(Document, identity)
-        with Session(session.get_bind()) as other:
-            remove(other)
-            other.commit()
+        remove_elsewhere(session)
         session.delete(row)
         with after_each(rows, "FOR UPDATE", add):
             session.flush()
@@ -157,9 +158,7 @@ async def test_a_row_that_is_gone_is_sqlalchemys_to_tell(rows: Rows) -> None:
 
     def work_on(session: Session) -> None:
         row = session.get_one(Document, identity)
-        with Session(session.get_bind()) as other:
-            remove(other)
-            other.commit()
+        remove_elsewhere(session)
         row.file = pending(b"mine")
         with pytest.raises(StaleDataError):
             session.flush()
@@ -169,9 +168,7 @@ async def test_a_row_that_is_gone_is_sqlalchemys_to_tell(rows: Rows) -> None:
         add(session)
         session.commit()
         row = session.get_one(Document, identity)
-        with Session(session.get_bind()) as other:
-            remove(other)
-            other.commit()
+        remove_elsewhere(session)
         session.delete(row)
         with pytest.warns(SAWarning, match="expected to delete 1 row"):
             session.flush()

@@ -49,8 +49,14 @@ _guard = forkable_lock()
 """Held for arithmetic only, so no loop waits for it."""
 
 
-FIRST: Final = (False, False)
+Rank = tuple[bool, bool, int]
+FIRST: Final[Rank] = (False, False, 0)
 """The rank of first steps, and of files whose parts are on their way already."""
+
+
+def _rank(share: Share, *, is_first: bool) -> Rank:
+    # Of what is kept, who has most goes on first: they would pass the limit together if each went on for a step.
+    return share.is_kept, not is_first, -share.size if share.is_kept else 0
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +65,7 @@ class _Turn:
 
     share: Share
     least: int
-    rank: tuple[bool, bool]
+    rank: Rank
     came: Future[None] = field(default_factory=Future[None])
 
     def __post_init__(self) -> None:
@@ -137,7 +143,7 @@ class MemoryBudget:
                 they are to be kept, and others need what the share holds.
         """
         is_first = is_first or share.size > STEP  # who holds much can give it back soon
-        rank = (share.is_kept, not is_first)  # what is kept is held until the end, so it comes last
+        rank = _rank(share, is_first=is_first)
         with _guard:
             goes_ahead = not self._waiting or rank < self._waiting[0].rank or rank == FIRST
             if goes_ahead and self._fits(share, least):

@@ -64,7 +64,8 @@ def run_app(environment: Mapping[str, str] | None = None) -> Iterator[App]:
     with temporary_folder("app") as folder, httpx.Client(base_url=url) as client:
         command = (
             sys.executable, "-m", "uvicorn", "--app-dir", ROOT, "--host", LOOPBACK, "--port", str(port),
-            "example_app.main:app",
+            # Longer than its clients keep theirs: a connection that is closed as it is used again is reset.
+            "--timeout-keep-alive", "60", "example_app.main:app",
         )  # fmt: skip
         given = _local(folder) | dict(environment or {})
         with running(command, folder=folder, environment=given, ready=lambda: _answers(url)):

@@ -53,7 +53,9 @@ def run_server(database: str | None = None) -> Iterator[Server]:
     [port] = free_ports(1)
     url = f"http://{LOOPBACK}:{port}"
     command = (
-        sys.executable, "-m", "uvicorn", "tests.security.application:app", "--host", LOOPBACK, "--port", str(port)
+        sys.executable, "-m", "uvicorn", "tests.security.application:app", "--host", LOOPBACK, "--port", str(port),
+        # Longer than its clients keep theirs: a connection that is closed as it is used again is reset.
+        "--timeout-keep-alive", "60",
     )  # fmt: skip
     with temporary_folder("security") as folder, httpx.Client(base_url=url, timeout=60) as client:
         environment = {

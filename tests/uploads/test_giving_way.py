@@ -269,6 +269,27 @@ async def test_what_is_kept_comes_last() -> None:
     assert order == ["file", "kept"]
 
 
+async def test_what_is_kept_passes_the_limit_once() -> None:
+    """Where all who hold memory wait to keep more, one of them goes on to its end, and then the next."""
+    budget, most, done = MemoryBudget(8 * MIB, patience=5), 4 * MIB, list[int]()
+
+    async def send(number: int) -> None:
+        share = budget.kept()
+        for size in range(STEP, most + 1, STEP):
+            await share.keep(size)
+            assert budget.held <= budget.limit + most
+            await asyncio.sleep(0)
+        budget.give_back(share)
+        done.append(number)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        for number in range(12):
+            group.create_task(send(number))
+
+    assert sorted(done) == list(range(12))
+    assert budget.held == 0
+
+
 async def test_who_is_kept_and_stops_is_ended_sooner() -> None:
     """A client that stops in what is kept is ended for somebody else before one that stops in a file."""
     budget = MemoryBudget(10 * MIB)

@@ -11,9 +11,10 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-QUIETLY: dict[str, Any] = {"log_config": None, "timeout_graceful_shutdown": 1}
 PATIENCE = 30.0
 """Seconds after which a request has hung."""
+# A server that closes an idle connection at the moment in which a client uses it again resets the client.
+QUIETLY: dict[str, Any] = {"log_config": None, "timeout_graceful_shutdown": 1, "timeout_keep_alive": int(4 * PATIENCE)}
 
 
 @contextmanager

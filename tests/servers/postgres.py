@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -121,13 +122,53 @@ def _answers(server: Postgres) -> bool:
     return True
 
 
+SCHEMA = """
+    SELECT md5(string_agg(fact, ' ' ORDER BY fact)) FROM (
+        SELECT concat_ws(' ', oid, relname, relnamespace, relowner, relacl, reloptions, relrowsecurity, relpersistence)
+        FROM pg_class WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', attrelid, attnum, attname, atttypid, atttypmod, attnotnull, attacl, attidentity)
+        FROM pg_attribute WHERE attrelid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'default', oid, adbin) FROM pg_attrdef
+        UNION ALL SELECT concat_ws(' ', 'constraint', oid, conname, convalidated) FROM pg_constraint WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'index', indexrelid, indisvalid) FROM pg_index WHERE indexrelid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'trigger', oid, tgname, tgenabled) FROM pg_trigger
+        UNION ALL SELECT concat_ws(' ', 'function', oid, proname, prosrc, proacl) FROM pg_proc WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'type', oid, typname) FROM pg_type WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'rule', oid, ev_action) FROM pg_rewrite WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'schema', oid, nspname, nspacl) FROM pg_namespace WHERE nspname !~ '^pg_'
+        UNION ALL SELECT concat_ws(' ', 'policy', oid) FROM pg_policy
+        UNION ALL SELECT concat_ws(' ', 'extension', oid) FROM pg_extension
+        UNION ALL SELECT concat_ws(' ', 'event trigger', oid) FROM pg_event_trigger
+        UNION ALL SELECT concat_ws(' ', 'setting', setrole, setconfig) FROM pg_db_role_setting
+        WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+        UNION ALL SELECT concat_ws(' ', 'prepared', gid) FROM pg_prepared_xacts WHERE database = current_database()
+    ) AS facts (fact)
+"""
+"""What a database is, all but its rows: two copies of one template answer the same."""
+USED = """
+    SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
+    WHERE oid >= 16384 AND relkind = 'r' AND relnamespace <> 'pg_toast'::regnamespace AND pg_relation_size(oid) > 0
+"""
+"""The tables that hold rows, or have held some."""
+ALONE = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
 class Databases:
-    """The databases that tests of a server are given, each its own, and made as a copy: tables are made once."""
+    """The databases that tests of a server are given, each its own, and made as a copy: tables are made once.
+
+    A copy in which a test changed nothing but rows is emptied and given to the next one, which takes a tenth of the
+    time of another copy.
+    """
 
     def __init__(self, server: Postgres, connection: psycopg.Connection[Any]) -> None:
         self.server, self._connection = server, connection
         self._templates: dict[str, str] = {}
-        self._given: list[str] = []
+        self._schemas: dict[str, str] = {}
+        self._given: dict[str, str] = {}
+        self._clean: dict[str, list[str]] = {}
 
     def empty(self) -> Postgres:
         """Return a new database."""
@@ -140,20 +181,47 @@ class Databases:
             engine = create_engine(template.url("postgresql+psycopg"), poolclass=NullPool)
             with engine.begin() as connection:
                 create(connection)
-            self._given.remove(template.database)
+                if connection.exec_driver_sql(USED).scalar() is None:
+                    self._schemas[template.database] = connection.exec_driver_sql(SCHEMA).scalar_one()
+            del self._given[template.database]
             self._templates[name] = template.database
         return self._give(self._templates[name])
 
-    def drop(self) -> None:
-        """Drop what was given since the last time, whoever is connected to it."""
+    def take_back(self) -> None:
+        """Take back what was given since the last time, whoever is connected to it."""
         while self._given:
-            self._execute(f"DROP DATABASE {self._given.pop()} WITH (FORCE)")
+            database, template = self._given.popitem()
+            if template in self._schemas and self._emptied(database, self._schemas[template]):
+                self._clean.setdefault(template, []).append(database)
+            else:
+                self._execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+    def clear(self) -> None:
+        """Drop all databases, those too that wait to be given again."""
+        self.take_back()
+        for database in (*chain.from_iterable(self._clean.values()), *self._templates.values()):
+            self._execute(f"DROP DATABASE {database} WITH (FORCE)")
 
     def _give(self, template: str) -> Postgres:
-        database = f"test_{secrets.token_hex(8)}"
-        self._execute(f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY {STRATEGY}")
-        self._given.append(database)
+        if clean := self._clean.get(template):
+            database = clean.pop()
+        else:
+            database = f"test_{secrets.token_hex(8)}"
+            self._execute(f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY {STRATEGY}")
+        self._given[database] = template
         return replace(self.server, database=database)
+
+    def _emptied(self, database: str, schema: str) -> bool:
+        """Take all rows out of a database; False if it is not what it was without them."""
+        url = replace(self.server, database=database).url("postgresql")
+        with psycopg.connect(url, options="-c session_replication_role=replica") as connection:
+            connection.execute(ALONE)
+            if connection.execute(SCHEMA).fetchone() != (schema,):
+                return False
+            [used] = connection.execute(USED).fetchone() or (None,)
+            if used is not None:
+                connection.execute(f"TRUNCATE {used} RESTART IDENTITY CASCADE".encode())
+        return True
 
     def _execute(self, statement: str) -> None:
         self._connection.execute(statement.encode())
@@ -175,9 +243,9 @@ def all_postgres_databases(postgres: Postgres) -> Iterator[Databases]:
 
 @pytest.fixture
 def postgres_databases(all_postgres_databases: Databases) -> Iterator[Databases]:
-    """Databases for a test, which are dropped at its end."""
+    """Databases for a test, which are taken back at its end."""
     yield all_postgres_databases
-    all_postgres_databases.drop()
+    all_postgres_databases.take_back()
 
 
 @pytest.fixture

@@ -177,6 +177,46 @@ def test_a_copy_of_a_template_has_its_tables_and_no_rows(postgres_databases: Dat
     assert len(created) == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "is_given_again"),
+    [
+        ("INSERT INTO things DEFAULT VALUES", True),
+        ("DELETE FROM things", True),
+        ("ALTER TABLE things ADD title text", False),
+        ("CREATE TABLE others (id integer)", False),
+        ("CREATE SCHEMA others", False),
+        ("CREATE FUNCTION one() RETURNS integer LANGUAGE sql AS 'SELECT 1'", False),
+        ("ALTER TABLE things DISABLE TRIGGER USER", False),
+        ("GRANT SELECT ON things TO PUBLIC", False),
+        ("ALTER TABLE things ENABLE ROW LEVEL SECURITY", False),
+        ("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = 99', current_database()); END $$", False),
+    ],
+)
+def test_a_copy_is_given_again_without_its_rows(postgres: Postgres, change: str, is_given_again: bool) -> None:
+    """A copy whose rows alone were changed is the next one, as new; one that was changed otherwise is not."""
+
+    def create(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE things (id integer GENERATED ALWAYS AS IDENTITY)"))
+        connection.execute(text("CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"))
+        connection.execute(text("CREATE TRIGGER kept AFTER TRUNCATE ON things EXECUTE FUNCTION keep()"))
+
+    with psycopg.connect(postgres.url("postgresql"), autocommit=True) as server:
+        databases = Databases(postgres, server)
+        first = databases.copy("things", create)
+        with psycopg.connect(first.url("postgresql")) as connection:
+            connection.execute("INSERT INTO things DEFAULT VALUES")
+            connection.execute(change.encode())
+        databases.take_back()
+        second = databases.copy("things", create)
+        with psycopg.connect(second.url("postgresql")) as connection:
+            connection.execute("INSERT INTO things DEFAULT VALUES")
+            rows = connection.execute("SELECT * FROM things").fetchall()
+        databases.clear()
+
+    assert rows == [(1,)]
+    assert (second == first) is is_given_again
+
+
 def test_postgres_refuses_another_password(postgres: Postgres) -> None:
     """The password counts."""
     wrong = postgres.url("postgresql").replace(postgres.password, "wrong")

@@ -9,7 +9,7 @@ from tests.servers.seaweedfs import SeaweedFS
 from tests.soak.servers import place_on
 from tests.soak.soak import Load, Soak
 
-SHORT = Load(seconds=8.0, workers=2, tasks=10, kill_every=2.0)
+SHORT = Load(seconds=5.0, workers=2, tasks=10, kill_every=1.5)
 
 
 @pytest.mark.timeout(180)
@@ -22,4 +22,4 @@ async def test_rows_and_objects_agree_under_load(
 
     assert result.problems == []
     assert result.kills >= 2
-    assert sum(result.counts.values()) > 50
+    assert sum(result.counts.values()) > 10

@@ -183,7 +183,7 @@ def post(path: str) -> Ask:
     return lambda client, number: client.post(path)
 
 
-ROUTERS = {f"{ask.__name__} {name}": ask(f"/{name}") for name in ("read", "write") for ask in (patch, put, upload)}
+ROUTERS = {"patch read": patch("/read"), **{f"{ask.__name__} write": ask("/write") for ask in (patch, put, upload)}}
 ROUTES = {
     path: post(path)
     for path in (

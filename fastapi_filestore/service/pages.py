@@ -5,7 +5,7 @@ The method is the "seek method" of Markus Winand (use-the-index-luke.com, "no of
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -102,7 +102,8 @@ class Order(Generic[ModelT]):
             statement = statement.where(self._beyond(terms, cursor.decode(after)))
         if limit > DEFAULT_LIMIT and _streams(session, inspect(self.model), dialect):
             statement = statement.execution_options(stream_results=True, max_row_buffer=STEP)
-        with refused_values(InvalidCursorError()), closing(session.execute(statement)) as found:
+        refused = nullcontext() if after is None else refused_values(InvalidCursorError())
+        with refused, closing(session.execute(statement)) as found:
             page, is_last = _filled(found.yield_per(STEP), limit, most_bytes)
         return Page([row for row, *_ in page], None if is_last else cursor.encode(page[-1][1:]))
 

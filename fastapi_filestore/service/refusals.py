@@ -8,8 +8,9 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from fastapi_filestore.errors import FilestoreError, InvalidFieldsError, RowConflictError, StaleRowError
 
-REFUSED_STATES = ("22", "42804")
-"""SQL states of values that are too long, out of range or not text, and of another type than the column."""
+REFUSED_STATES = ("22", "42804", "42601")
+"""SQL states of values that are too long, out of range or not text, of another type than the column, or written in a
+way that the type has no sense for, as a search for words may be (SQLAlchemy's own statements have no wrong syntax)."""
 
 OF_VALUES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 """What a column's type raises for a value that it can't write."""
@@ -20,11 +21,14 @@ CANT_BIND = ("Error binding parameter", "adapt type")
 
 @contextmanager
 def refused_values(refusal: FilestoreError) -> Iterator[None]:
-    """Raise `refusal` if the database can't take a value of the block's statements."""
+    """Raise `refusal` if the database can't take a value that the block asks with.
+
+    A row of the answer that the driver can't read, which has no statement, is nobody's mistake who asks.
+    """
     try:
         yield
     except (StatementError, OverflowError) as error:
-        if not _is_of_a_value(error):
+        if getattr(error, "statement", "") is None or not _is_of_a_value(error):
             raise
         raise refusal from error
 
@@ -45,12 +49,15 @@ def refused_rows(name: str) -> Iterator[None]:
     """Raise `RowConflictError`, `InvalidFieldsError` or `StaleRowError` if what the block writes is refused."""
     unfit = {"loc": (name,), "msg": "A value is too long, out of range, or not of its column's type", "type": "value"}
     try:
-        with refused_values(InvalidFieldsError([unfit])):
-            yield
+        yield
     except IntegrityError as error:
         raise RowConflictError(name) from error
     except StaleDataError as error:
         raise StaleRowError(name) from error
+    except (StatementError, OverflowError) as error:
+        if not _is_of_a_value(error):
+            raise
+        raise InvalidFieldsError([unfit]) from error
 
 
 def _is_of_a_value(error: StatementError | OverflowError) -> bool:

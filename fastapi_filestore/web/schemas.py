@@ -2,12 +2,14 @@
 
 from base64 import b64encode
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from math import ceil
 from typing import Annotated, Any, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
     create_model,
 )
-from sqlalchemy import JSON, Column, Float, Numeric, inspect
+from sqlalchemy import JSON, Column, Float, Numeric, String, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper
 from sqlalchemy.types import TypeEngine
 
@@ -31,6 +33,7 @@ from fastapi_filestore.orm.column_types import is_json_in_forms, python_type, wr
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
 from fastapi_filestore.web.owned import owned_names
+from fastapi_filestore.web.storable import MOST_DIGITS, check_storable
 from fastapi_filestore.web.validation import ColumnFields
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
@@ -182,7 +185,7 @@ def _create_default(prop: ColumnProperty[Any]) -> Any:
 def _constraints(prop: ColumnProperty[Any]) -> dict[str, Any]:
     kind, column = python_type(prop), _column(prop)
     if kind is Decimal:
-        return _digits(wrapped_type(column))
+        return {"max_digits": MOST_DIGITS, **_digits(wrapped_type(column))}
     length = _length(column)
     return {
         **({"max_length": length} if kind is str and length is not None else {}),
@@ -236,13 +239,22 @@ def _read_type(prop: ColumnProperty[Any]) -> Any:
         # It may be null in a column that is not nullable, for whatever cannot be read.
         return Annotated[files | None, BeforeValidator(_readable)]
     kind = python_type(prop)
+    if kind is str and not isinstance(wrapped_type(column), String):
+        # Whatever the driver makes of it: an address, say, which an annotation calls text.
+        return _or_none(Annotated[str, BeforeValidator(_as_text)], column)
     shown: dict[Any, Any] = {Decimal: AnyDecimal, bytes: _base64()}
     return _or_none(shown.get(kind, kind), column)
+
+
+def _as_text(value: object) -> object:
+    return value if value is None else str(value)
 
 
 def _written_type(prop: ColumnProperty[Any]) -> Any:
     kind, column = python_type(prop), _column(prop)
     written: dict[Any, Any] = {float: FiniteFloat, bytes: _base64(_length(column))}
+    if kind is datetime or (kind is not Any and is_json_in_forms(kind)):
+        return _or_none(Annotated[kind, AfterValidator(check_storable)], column)
     return _or_none(written.get(kind, kind), column)
 
 
@@ -251,7 +263,7 @@ def _form_type(prop: ColumnProperty[Any]) -> Any:
     if not isinstance(wrapped_type(column), JSON) and not is_json_in_forms(kind):
         return _written_type(prop)
     json: Any = cast("Any", Json)[kind]
-    return _or_none(Annotated[json, BeforeValidator(_check_text)], column)
+    return _or_none(Annotated[json, BeforeValidator(_check_text), AfterValidator(check_storable)], column)
 
 
 def _check_text(value: object, info: ValidationInfo) -> object:

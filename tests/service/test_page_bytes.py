@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -168,6 +169,8 @@ async def test_a_page_of_a_plain_session(postgres_database: Postgres, backend: S
         ({"meta": {"key": ["v" * 1000]}}, 1000),
         ({"meta": {"key": float("nan")}}, 1),
         ({"meta": {"key": {1, 2}}}, 1),
+        ({"ratio": Decimal("9" * 5000)}, 5000),
+        ({"meta": {"key": [[]] * 100}}, 4000),
     ],
 )
 def test_a_row_is_as_large_as_its_answer(values: dict[str, Any], least: int) -> None:

@@ -148,6 +148,8 @@ class Row(Base):
     variant: Mapped[str | None] = mapped_column(sa.String(5).with_variant(sa.Text(), "mysql"))
     lasted: Mapped[timedelta | None] = mapped_column(sa.Interval)
     moment: Mapped[datetime | None]
+    instant: Mapped[datetime | None] = mapped_column(sa.DateTime(timezone=True))
+    free: Mapped[Decimal | None]
     uuid: Mapped[UUID | None]
     uuid_text = mapped_column(sa.Uuid(as_uuid=False))
     wide = mapped_column(sa.JSON().with_variant(postgresql.JSONB(), "postgresql"))
@@ -155,6 +157,8 @@ class Row(Base):
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
 
 
+BEYOND_THE_CALENDAR = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z"]
+"""Times that a database takes, and Python has no word for, in one time zone or another."""
 VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "auto": (["abcde"], ["abcdef", 5, {"a": 1}, ["a"], True]),
     "old_auto": (["abcde"], ["abcdef", 5, {"a": 1}, ["a"], True]),
@@ -171,7 +175,12 @@ VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "literal": (["a"], ["c", 5, {"a": 1}]),
     "variant": (["abcde"], ["abcdef", 5, {"a": 1}]),
     "lasted": (["PT5S"], ["x", {"a": 1}]),
-    "moment": (["2026-11-27T10:00:00"], ["x", {"a": 1}, "2026-13-01"]),
+    "moment": (
+        ["2026-11-27T10:00:00", "0001-01-01T00:00:00", "9999-12-31T23:59:59"],
+        ["x", {"a": 1}, "2026-13-01", *BEYOND_THE_CALENDAR],
+    ),
+    "instant": ([], ["x", *BEYOND_THE_CALENDAR]),
+    "free": ([], ["x", "1e131071", "1e-131071", "9" * 1001]),
     "uuid": (["01234567-89ab-cdef-0123-456789abcdef"], ["x", {"a": 1}]),
     "uuid_text": (["01234567-89ab-cdef-0123-456789abcdef"], ["x", "", {"a": 1}]),
     "wide": ([{"a": 1}, [1], "x"], []),
@@ -281,6 +290,67 @@ def test_lists_have_items_of_their_type(values: dict[str, Any], is_fit: bool) ->
         assert is_fit
     said = derive_schemas(Lists).create.model_json_schema()["properties"]
     assert {said[name]["contentMediaType"] for name in ("told", "words", "square")} == {"application/json"}
+
+
+class OfPostgres(ListBase):
+    """Types that PostgreSQL alone has, called text as many do, and lists of what it may give back too much of."""
+
+    __tablename__ = "types_of_postgres"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    address: Mapped[str | None] = mapped_column(postgresql.INET)
+    network: Mapped[str | None] = mapped_column(postgresql.CIDR)
+    sought: Mapped[str | None] = mapped_column(postgresql.TSQUERY)
+    moments = mapped_column(sa.ARRAY(sa.DateTime(timezone=True)))
+    numbers = mapped_column(sa.ARRAY(sa.Numeric))
+    file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+
+
+@pytest.mark.parametrize(
+    ("values", "is_fit"),
+    [
+        ({"address": "1.2.3.4"}, True),
+        ({"network": "10.0.0.0/8"}, True),
+        ({"address": "no address"}, False),
+        ({"sought": "'a' & 'b'"}, True),
+        ({"sought": "24:00:00"}, False),
+        ({"moments": [BEYOND_THE_CALENDAR[0]]}, False),
+        ({"moments": ["2026-11-27T10:00:00Z"]}, True),
+        ({"numbers": ["1.5"]}, True),
+        ({"numbers": ["1e131071"]}, False),
+    ],
+)
+@pytest.mark.parametrize("driver", ["postgresql+asyncpg", "postgresql+psycopg"])
+async def test_types_of_postgres(
+    postgres_databases: Databases, serve: Serve, driver: str, values: dict[str, Any], is_fit: bool
+) -> None:
+    """What it takes is read again, by itself and on a page, whatever its driver makes of it; the rest is a 422."""
+
+    def mount(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.router(OfPostgres), prefix="/rows")
+
+    url = postgres_databases.copy("types of postgres", ListBase.metadata.create_all).url(driver)
+    async with serve(url, build=mount) as site:
+        (await site.client.post("/rows/", files={"file": b"a"})).raise_for_status()
+        changed = await site.client.patch("/rows/1", json=values)
+        read = [await site.client.get(path) for path in ("/rows/", "/rows/1")]
+
+    assert [answer.status_code for answer in (changed, *read)] == [200 if is_fit else 422, 200, 200]
+    (name,) = values
+    shown = read[1].json()[name]
+    assert (shown is not None) is is_fit
+    assert shown is None or isinstance(shown, list) or shown.startswith(values[name])
+
+
+@pytest.mark.parametrize("driver", ["postgresql+asyncpg", "postgresql+psycopg"])
+async def test_a_row_that_the_driver_cannot_read(postgres_databases: Databases, serve: Serve, driver: str) -> None:
+    """A list with a row that another program wrote, and no driver reads, does not blame the client for it."""
+    database = postgres_databases.copy("column types", Base.metadata.create_all)
+    async with serve(database.url(driver), build=rows) as site:
+        (await site.client.post("/rows/", files={"file": b"a"})).raise_for_status()
+        database.execute("UPDATE column_types SET moment = '0044-03-15 BC'")
+        with pytest.raises((sa.exc.DBAPIError, OverflowError)):
+            await site.client.get("/rows/")
 
 
 class Key(sa.TypeDecorator[UUID]):

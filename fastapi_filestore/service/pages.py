@@ -27,8 +27,9 @@ MAX_LIMIT = 500
 """Rows on one page: enough for any screen, little enough for any memory."""
 PAGE_BYTES = 1024**2
 """Bytes of a page's rows, more or less, as JSON; a page of one row may have more."""
-STEP = DEFAULT_LIMIT + 1
-"""Rows that are in memory at a time beside those of the page: a page of the usual length is read at once."""
+STEP = (DEFAULT_LIMIT + 1) // 3
+"""Rows that are in memory at a time beside those of the page: few enough to be read in no time, whatever is in them.
+A page of the usual length is read in three steps."""
 STREAMING = frozenset({"postgresql", "sqlite"})
 """Databases whose drivers can pass rows on as they come, and still answer other questions meanwhile."""
 MAX_CURSOR = 64 * 1024

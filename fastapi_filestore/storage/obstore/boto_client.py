@@ -1,6 +1,6 @@
 """boto3's client of a bucket, for what obstore can't ask: it goes to the same server in the same way."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from inspect import isawaitable
@@ -22,6 +22,9 @@ from fastapi_filestore.storage.obstore.address import (
     settings_of,
 )
 from fastapi_filestore.storage.obstore.client import CONNECT_TIMEOUT, READ_TIMEOUT
+from fastapi_filestore.storage.obstore.credential_failures import told
+from fastapi_filestore.storage.obstore.credentials import find_boto_session
+from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.threads import THREADS
 
 BOTO_MISSING = (
@@ -44,27 +47,28 @@ async def bucket_client(store: S3Store, *, backend: str) -> AsyncIterator[Any]:
     Raises:
         ConfigurationError: boto3 is not installed.
     """
-    try:
-        from boto3.session import Session  # noqa: PLC0415 optional extra
-    except ImportError:
-        raise ConfigurationError(BOTO_MISSING.format(backend=backend)) from None
-    credentials = await _credentials(store)
+    with translated(backend):
+        session = find_boto_session()
+    if session is None:
+        raise ConfigurationError(BOTO_MISSING.format(backend=backend))
+    with translated(backend), told():
+        credentials = await _credentials(store)
     with ExitStack() as files:
         transport = await THREADS.run(partial(_transport, store, files))
-        client = await THREADS.run(partial(_make, Session, store, credentials, transport))
+        client = await THREADS.run(partial(_make, session, store, credentials, transport))
         try:
             yield client
         finally:
             client.close()
 
 
-def _make(session: Callable[[], Any], store: S3Store, credentials: dict[str, Any], transport: dict[str, Any]) -> Any:
+def _make(session: Any, store: S3Store, credentials: dict[str, Any], transport: dict[str, Any]) -> Any:
     from botocore import UNSIGNED  # noqa: PLC0415 optional extra
     from botocore.config import Config  # noqa: PLC0415 optional extra
 
     endpoint, verify = s3_endpoint(store), transport.pop("verify")
     virtual_hosted = is_virtual_hosted(store)
-    client = session().client(
+    client = session.client(
         "s3",
         endpoint_url=endpoint,
         region_name=s3_region(store),

@@ -27,6 +27,11 @@ from fastapi_filestore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
 )
+from fastapi_filestore.storage.obstore.credential_failures import (
+    CredentialsError,
+    Failure,
+    failure_in,
+)
 from fastapi_filestore.storage.obstore.durability import SyncError
 from fastapi_filestore.storage.obstore.open_folder import LeadsOutsideError
 
@@ -79,6 +84,7 @@ class Report:
     code: str | None
     reason: str | None = None
     culprit: str | None = None
+    summary: str = ""
 
     @property
     def suffix(self) -> str:
@@ -115,10 +121,25 @@ def _unsynced(exc: SyncError, backend: str, key: str | None) -> StorageError:
 
 def translate(exc: BaseException, *, backend: str, key: str | None = None) -> StorageError | None:
     """Return the most specific error of ours for one of obstore's; None if it is not the store's failure."""
+    if (known := _translate_known(exc, backend, key)) is not None:
+        return known
+    if not isinstance(exc, obstore_errors.BaseError | OSError | NotImplementedError | ValueError):
+        return None
+    report = _read(exc, key)
+    if isinstance(exc, obstore_errors.BaseError) and (failure := failure_in(report.summary)) is not None:
+        return _without_credentials(failure, backend, key, report.suffix)
+    kind = _kind(exc, report)
+    return kind(_message(kind, backend, key, report), backend=backend, key=key)
+
+
+def _translate_known(exc: BaseException, backend: str, key: str | None) -> StorageError | None:
+    """Return what a failure is whose class says all of it."""
     if _is_panic(exc):
         return StorageError(
             f"The store of backend {backend!r} failed inside its driver; please report this.", backend=backend, key=key
         )
+    if isinstance(exc, CredentialsError):
+        return _without_credentials(exc.failure, backend, key)
     if isinstance(exc, SyncError):
         return _unsynced(exc, backend, key)
     if isinstance(exc, LeadsOutsideError):
@@ -127,13 +148,12 @@ def translate(exc: BaseException, *, backend: str, key: str | None = None) -> St
             backend=backend,
             key=key,
         )
-    if not isinstance(exc, obstore_errors.BaseError | OSError | NotImplementedError | ValueError):
-        return None
-    report = _read(exc, key)
-    kind = _kind(exc, report)
-    if kind is RangeNotSatisfiableError:
-        return RangeNotSatisfiableError(_message(kind, backend, key, report), backend=backend, key=key)
-    return kind(_message(kind, backend, key, report), backend=backend, key=key)
+    return None
+
+
+def _without_credentials(failure: Failure, backend: str, key: str | None, suffix: str = "") -> StorageError:
+    kind = StorageUnavailableError if failure.is_outage else StoragePermissionError
+    return kind(f"Backend {backend!r} has no credentials: {failure.reason}{suffix}.", backend=backend, key=key)
 
 
 def _in_words(error: OSError) -> str:
@@ -164,6 +184,7 @@ def _read(exc: BaseException, key: str | None) -> Report:
         status=int(status[1]) if status else None,
         code=(code[1] or code[2]) if code else None,
         culprit=culprit[1] if culprit else None,
+        summary=summary,
     )
 
 

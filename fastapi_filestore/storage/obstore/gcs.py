@@ -1,5 +1,6 @@
 """Google Cloud Storage."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -16,23 +17,36 @@ from fastapi_filestore.storage.obstore.construction import (
 )
 from fastapi_filestore.storage.obstore.location import Location
 from fastapi_filestore.storage.obstore.options import as_text
+from fastapi_filestore.storage.obstore.variables import WITHOUT, name_in, settle, value_in
 
 if TYPE_CHECKING:
     from obstore.store import GCSConfig, GCSCredentialProvider
 
 CREDENTIALS = ("service_account", "service_account_key", "application_credentials", "bearer_token")
 
+DEFAULT_FILE = "~/.config/gcloud/application_default_credentials.json"
+"""Where `gcloud auth application-default login` puts what it gives out."""
+UNDONE_BY: Mapping[str, tuple[str, ...]] = {
+    "service_account": ("service_account_key", "bearer_token"),
+    "service_account_key": ("service_account", "bearer_token"),
+    "application_credentials": ("service_account", "service_account_key", "bearer_token"),
+    "bearer_token": (),
+}
+"""Options that obstore takes first, whether they were given or not."""
+
 
 def build_gcs(location: Location, options: dict[str, object]) -> GCSStore:
     """Return the store of a bucket; without credentials given, Google's default ones are used."""
     endpoint = check_endpoint(options.pop("base_url", None))
-    client, retry = take_client_options(options, endpoint=endpoint), take_retry_config(options)
+    reached = endpoint or check_endpoint(value_in("gs", "base_url"))
+    client, retry = take_client_options(options, endpoint=reached), take_retry_config(options)
     provider = cast("GCSCredentialProvider | None", take_provider(options, CREDENTIALS))
     _check_credentials(options)
     if "service_account" in options:
         _read_service_account(options)
     if endpoint is not None:
         options["base_url"] = endpoint
+    _settle_environment(options, is_given=provider is not None or bool(options.keys() & {*CREDENTIALS}))
     config = cast("GCSConfig", texts(options))
     with construction():
         return GCSStore(
@@ -43,6 +57,19 @@ def build_gcs(location: Location, options: dict[str, object]) -> GCSStore:
             retry_config=retry,
             credential_provider=provider,
         )
+
+
+def _settle_environment(options: dict[str, object], *, is_given: bool) -> None:
+    """Keep variables of other credentials from winning over those given."""
+    given = next((name for name in CREDENTIALS if name in options), None)
+    if given is not None:
+        undoing = name_in("gs", *UNDONE_BY[given])
+        if undoing is not None:
+            raise ConfigurationError(f"{undoing} of the environment would win over google_{given}: unset it.")
+    is_known = is_given or name_in("gs", *CREDENTIALS) is not None
+    default = Path(DEFAULT_FILE).expanduser()
+    without = {**WITHOUT, **({"application_credentials": str(default)} if default.is_file() else {})}
+    settle("gs", options, is_given=is_given, unread=("application_credentials",) if is_known else (), without=without)
 
 
 def _check_credentials(options: dict[str, object]) -> None:

@@ -7,8 +7,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from fastapi_filestore.errors import SettingsError
 from fastapi_filestore.settings.backend import BackendSettings
+from fastapi_filestore.settings.env_file import ENCODING, refuse_unread_lines
 from fastapi_filestore.settings.problems import describe
-from fastapi_filestore.settings.sources import DELIMITER, PREFIX, SecretFileSource, VariableSource, variables_of
+from fastapi_filestore.settings.sources import (
+    DELIMITER,
+    PREFIX,
+    SecretFileSource,
+    VariableSource,
+    variables_of,
+    without_quotes,
+)
 from fastapi_filestore.settings.values import (
     BackendName,
     DownloadWay,
@@ -50,6 +58,7 @@ class FilestoreSettings(BaseSettings):
         env_prefix=PREFIX,
         env_nested_delimiter=DELIMITER,
         env_file=".env",
+        env_file_encoding=ENCODING,
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
@@ -134,9 +143,11 @@ by nginx in front."""
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Keep pydantic-settings' order, and read every place in the same way."""
+        of_files = variables_of(dotenv_settings)
+        refuse_unread_lines(getattr(dotenv_settings, "env_file", None), of_files)
         return (
             init_settings,
-            VariableSource(settings_cls, variables_of(env_settings)),
-            VariableSource(settings_cls, variables_of(dotenv_settings)),
+            VariableSource(settings_cls, without_quotes(variables_of(env_settings))),
+            VariableSource(settings_cls, of_files),
             SecretFileSource(settings_cls),
         )

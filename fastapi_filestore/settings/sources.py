@@ -14,8 +14,11 @@ from fastapi_filestore.errors import SettingsError
 PREFIX = "FILESTORE_"
 DELIMITER = "__"
 
-# Kubernetes puts these into every pod beside a Service that is called "filestore".
-_SERVICE_LINK = re.compile(r"service_(host|port)|port(_\d.*)?|service_port_.*")
+# Kubernetes puts these into every pod beside a Service whose name is "filestore", or begins so: "filestore-api".
+_SERVICE_LINK = re.compile(r"(?:[a-z0-9_]+_)?(?:service_host|service_port(?:_\w+)?|port_\d+_(?:tcp|udp|sctp)(?:_\w+)?)")
+_SERVICE_PORT = re.compile(r"(?:[a-z0-9_]+_)?port")
+_SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://")
+_QUOTED = re.compile(r"""(["'])((?:(?!\1).)*)\1""", re.DOTALL)
 
 
 class VariableSource(PydanticBaseSettingsSource):
@@ -47,6 +50,16 @@ class SecretFileSource(VariableSource):
         return super().__call__()
 
 
+def without_quotes(variables: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """Return variables without the quotes around values, which Docker takes from an env file as they are."""
+    return {name: value and _without_quotes(value) for name, value in variables.items()}
+
+
+def _without_quotes(value: str) -> str:
+    quoted = _QUOTED.fullmatch(value.strip())
+    return value if quoted is None else quoted[2]
+
+
 def variables_of(source: PydanticBaseSettingsSource) -> Mapping[str, str | None]:
     """Return what pydantic-settings read for one of its own sources, names in lower case."""
     return source.env_vars if isinstance(source, EnvSettingsSource) else {}
@@ -75,8 +88,13 @@ def _meant_for_us(variables: Mapping[str, str | None]) -> Iterable[tuple[str, st
         field = name.lower().removeprefix(PREFIX.lower())
         # An empty variable is an unset one; an empty URL is a mistake that must not fall back to local disk.
         is_set = bool(value and value.strip()) or field.endswith(f"{DELIMITER}url")
-        if field != name.lower() and is_set and not _SERVICE_LINK.fullmatch(field):
+        if field != name.lower() and is_set and not _is_of_kubernetes(field, value or ""):
             yield field, (value or "").strip()
+
+
+def _is_of_kubernetes(field: str, value: str) -> bool:
+    is_port = _SERVICE_PORT.fullmatch(field) is not None and _SERVICE_ADDRESS.match(value) is not None
+    return is_port or _SERVICE_LINK.fullmatch(field) is not None
 
 
 def nest(variables: Mapping[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pydantic import SecretStr, ValidationError
 
 from fastapi_filestore.errors import SettingsError
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
-from tests.settings.conftest import Read
+from tests.settings.conftest import Problems, Read
 
 KEY, OLD_KEY = "0123456789abcdef" * 2, "fedcba9876543210" * 3
 
@@ -139,3 +139,25 @@ def test_ignores_what_kubernetes_says_of_a_service(read: Read) -> None:
     ports = {"PORT_80_TCP": "tcp://10.0.0.1:80", "PORT_80_TCP_ADDR": "10.0.0.1", "PORT_80_TCP_PORT": "80"}
 
     assert read(links | ports) == FilestoreSettings(_env_file=None)
+
+
+@pytest.mark.parametrize("service", ["API", "API_V2", "BACKENDS", "URL"])
+def test_ignores_what_kubernetes_says_of_services_whose_names_begin_alike(read: Read, service: str) -> None:
+    """A Service that is called "filestore-api" does not stop the start of what runs beside it."""
+    links = {
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+        "PORT": "tcp://10.0.0.1:8000",
+        "PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        "PORT_8000_TCP_ADDR": "10.0.0.1",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_53_UDP_PROTO": "udp",
+    }
+
+    assert read({f"{service}_{name}": value for name, value in links.items()}) == FilestoreSettings(_env_file=None)
+
+
+def test_a_port_is_no_setting(problems: Problems) -> None:
+    """What looks like a link and has no link's value is a wrong setting like any other."""
+    assert problems({"API_PORT": "8000"})[0].startswith("FILESTORE_API_PORT is not a setting")

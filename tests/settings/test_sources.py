@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fastapi_filestore.errors import SettingsError
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.settings.sources import nest
-from tests.settings.conftest import Read
+from tests.settings.conftest import Problems, Read
 
 UNREADABLE = Path("/proc/self/mem")
 """A file that even root gets an error from when it is read at its start."""
@@ -151,3 +151,72 @@ def test_nests_every_option_of_every_backend(backends: dict[str, dict[str, str]]
 def test_any_names_nest_into_something(variables: dict[str, str]) -> None:
     """However variables contradict each other, nesting them is no crash; validation says what is wrong."""
     assert set(nest(variables)) <= {"backends", *variables}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("FILESTORE_PROBE: true", "with an equals sign"),
+        ("FILESTORE_PROBE:true", "with an equals sign"),
+        ("FILESTORE_PROBE true", "with an equals sign"),
+        ("FILESTORE_PROBE", "with an equals sign"),
+        ("filestore_probe: true", "with an equals sign"),
+        ("set FILESTORE_PROBE=true", "without 'set' before"),
+        ("setx FILESTORE_PROBE true", "without 'setx' before"),
+        ("declare -x FILESTORE_PROBE=true", "without 'declare -x' before"),
+        ("- FILESTORE_PROBE=true", "without '-' before"),
+        ("-e FILESTORE_PROBE=true", "without '-e' before"),
+        ('$env:FILESTORE_PROBE="true"', "without '$env:' before"),
+        ('"FILESTORE_PROBE": "true",', "without '\"' before"),
+    ],
+)
+def test_a_line_of_the_env_file_that_sets_nothing(folder: Path, problems: Problems, line: str, told: str) -> None:
+    """A line that names a setting and can't be read is an error with its number, and shows no value."""
+    (folder / ".env").write_text(f"DATABASE_URL: x\n\n# FILESTORE_PROBE: true\n{line}\nFILESTORE_URL_EXPIRY=4\n")
+    (problem,) = problems({})
+
+    assert problem.startswith("Line 4 of .env sets nothing: write FILESTORE_PROBE=value there, ")
+    assert told in problem
+
+
+def test_a_line_within_the_quotes_of_another(folder: Path, problems: Problems) -> None:
+    """A setting that an open quote above it swallows is an error with its line."""
+    (folder / ".env").write_text('OTHER="open\nFILESTORE_PROBE=true\nLAST="\n')
+    (problem,) = problems({})
+
+    assert problem.startswith("Line 2 of .env sets nothing")
+    assert problem.endswith("close the quotes of the lines above it.")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "FILESTORE_PROBE=true",
+        "export FILESTORE_PROBE = 'true' # yes",
+        "'FILESTORE_PROBE'=true",
+        "  FILESTORE_PROBE=true",
+    ],
+)
+def test_a_mark_at_the_beginning_of_the_env_file(folder: Path, line: str) -> None:
+    """The mark that editors of Windows put before the first line is read past, and their line ends."""
+    (folder / ".env").write_bytes(f"{line}\r\nHINT=FILESTORE_PROBE: true\r\n".encode("utf-8-sig"))
+
+    assert FilestoreSettings().probe
+
+
+def test_quotes_of_an_env_file_of_docker(read: Read) -> None:
+    """Quotes that arrive with a value are none of it, as in `.env`; those inside are."""
+    settings = read(
+        {
+            "PROBE": '"true"',
+            "URL_EXPIRY": "'60'",
+            "BACKENDS__DOCUMENTS__URL": '"s3://docs/"',
+            "BACKENDS__OTHER": '\'{"url": "memory://"}\'',
+            "DEFAULT_BACKEND": '""',
+            "SIGNING_KEYS": f'["{ascii_lowercase}{digits}", "{digits}{ascii_lowercase}"]',
+        }
+    )
+
+    assert (settings.probe, settings.url_expiry, settings.backends["documents"].url) == (True, 60, "s3://docs/")
+    assert settings.backends["other"].url == "memory://"
+    assert [key.get_secret_value()[0] for key in settings.signing_keys] == ["a", "0"]

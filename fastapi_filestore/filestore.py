@@ -80,7 +80,7 @@ class Filestore:
         Args:
             get_session: The dependency that gives a Session or AsyncSession; services and routers need it.
             engine: Where the rows are, for sweeps and audits; found through `get_session` if that has no parameters.
-            settings: The settings; read from the environment at first use if None.
+            settings: The settings; read from the environment at each start if None.
             registry: Where backends are registered; the process default, which columns use, if none is given.
             hold_session: Keep the session's transaction, and so its connection, while a client sends a body, even if
                 it has only read so far. Slow clients can use up a pool so.
@@ -95,7 +95,7 @@ class Filestore:
 
     @cached_property
     def settings(self) -> FilestoreSettings:
-        """The settings, read from the environment once; `SettingsError` lists what is wrong."""
+        """The settings, read from the environment at each start, or before it; `SettingsError` lists what is wrong."""
         return self._given_settings or FilestoreSettings()
 
     @asynccontextmanager
@@ -106,9 +106,9 @@ class Filestore:
         With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, requests that the server has cancelled undo what
         they stored, and reserved keys that are unused are given back.
         """
-        self.describe(app)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.backends())
+            self.describe(app)
             stack.push_async_callback(_release)
             stack.push_async_callback(let_cancelled_finish)
             stack.enter_context(redacted_access_log())
@@ -134,6 +134,7 @@ class Filestore:
     @asynccontextmanager
     async def backends(self) -> AsyncIterator[None]:
         """Register the settings' backends while the block runs: what a script needs of the lifespan."""
+        vars(self).pop("settings", None)  # the environment may say something else than at the start before
         base_url = self.settings.public_url + SIGNED_URL
         async with configured_backends(self.settings, self.registry, base_url=base_url):
             yield

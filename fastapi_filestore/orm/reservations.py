@@ -88,6 +88,12 @@ class Reservations:
     def _locations(self, keys: Iterable[str]) -> list[Location]:
         return [(self.backend, key) for key in keys]
 
+    def is_of_another_loop(self) -> bool:
+        """Tell whether another event loop that runs uses them: connections of asynchronous drivers are its own."""
+        here = asyncio.get_running_loop()
+        others = any(loop is not here and loop.is_running() for loop in self.refilling)
+        return others and self.access.engine.dialect.is_async
+
     async def release(self) -> None:
         """Give unused keys back, so that no sweeper has to look for their objects."""
         unused = [*self.refused, *(key for _, key in self.keys)]
@@ -115,7 +121,7 @@ def drop_reservations(access: LedgerAccess) -> None:
 
 
 async def release_reservations() -> None:
-    """Give back all unused keys of this process, at the end of an application."""
-    mine = [key for key in _reservations if key[0] == os.getpid()]
+    """Give back all unused keys of this process, at the end of an application; but what another one uses."""
+    mine = [key for key, one in _reservations.items() if key[0] == os.getpid() and not one.is_of_another_loop()]
     for key in mine:
         await _reservations.pop(key).release()

@@ -11,6 +11,7 @@ from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.budget import upload_memory
+from fastapi_filestore.storage.in_force import Wishes, in_force
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.registry import StorageRegistry
@@ -40,24 +41,15 @@ async def configured_backends(
         for backend in registry:
             if isinstance(backend, ObstoreBackend):
                 WORKERS.refuse_forked(backend=backend.key)
-        _choose_default(settings, registry)
         upload_memory.limit = settings.upload_memory
-        stack.callback(setattr, registry, "url_seconds", registry.url_seconds)
-        registry.url_seconds = settings.url_expiry
-        stack.callback(setattr, registry, "max_upload_size", registry.max_upload_size)
-        registry.max_upload_size = settings.max_upload_size
-        if signer := _signer(settings, base_url):
-            stack.callback(setattr, registry, "signer", registry.signer)
-            registry.signer = signer
+        wishes = Wishes(
+            settings.url_expiry, settings.max_upload_size, _signer(settings, base_url), settings.default_backend
+        )
+        stack.enter_context(in_force(registry, wishes))
         if settings.probe:
             await _probe(registry)
         _tell_of_obstacles(settings, registry)
         yield
-
-
-def _wanted(settings: FilestoreSettings, registry: StorageRegistry) -> Mapping[str, BackendSettings]:
-    # The folder that stands in for missing settings must not join backends registered by hand.
-    return {} if "backends" not in settings.model_fields_set and len(registry) else settings.backends
 
 
 @dataclass(slots=True)
@@ -70,6 +62,13 @@ class _Running:
 
 
 _running: "WeakKeyDictionary[StorageRegistry, dict[str, _Running]]" = WeakKeyDictionary()
+
+
+def _wanted(settings: FilestoreSettings, registry: StorageRegistry) -> Mapping[str, BackendSettings]:
+    # The folder that stands in for missing settings must not join backends registered by hand.
+    running = _running.get(registry, {})
+    by_hand = [backend for backend in registry if backend.key not in running]
+    return {} if "backends" not in settings.model_fields_set and by_hand else settings.backends
 
 
 @asynccontextmanager
@@ -90,12 +89,6 @@ async def _registered(key: str, settings: BackendSettings, registry: StorageRegi
             del running[key]
             registry.unregister_backend(key)
             await one.backend.aclose()
-
-
-def _choose_default(settings: FilestoreSettings, registry: StorageRegistry) -> None:
-    name = settings.default_backend
-    if name is not None and name in registry:
-        registry.default_key = name
 
 
 def _signer(settings: FilestoreSettings, base_url: str) -> UrlSigner | None:

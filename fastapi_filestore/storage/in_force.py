@@ -1,4 +1,4 @@
-"""What the settings of several applications say of the registry they share: the last one to start counts, till it ends."""
+"""What the settings of several applications say of one registry: the last one to start counts, until it ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -11,6 +11,7 @@ FilestoreError
 │   ├── BucketNotFoundError            (FileNotFoundError)
 │   ├── ObjectExistsError              (FileExistsError)
 │   ├── PreconditionFailedError
+│   ├── StorageFullError               (OSError)
 │   ├── StoragePermissionError         (PermissionError)
 │   ├── StorageUnavailableError        (ConnectionError)
 │   ├── StorageTimeoutError            (TimeoutError)
@@ -177,7 +178,21 @@ class UnknownBackendError(ConfigurationError, LookupError):
 
 
 class StorageError(FilestoreError):
-    """A backend could not do what it was asked; `backend` is its key, `key` the object's."""
+    """A backend could not do what it was asked; `backend` is its key, `key` the object's.
+
+    Attributes:
+        backend: The backend's key.
+        key: The object's.
+        code: The store's word for what is wrong, such as `SlowDown`, or the system's, such as `ENOSPC`.
+        status: The status of the store's answer.
+        errno: The system's number of the failure.
+        cause: All of these in words, for operators; there is no URL, signature or credential in it.
+    """
+
+    code: str | None = None
+    status: int | None = None
+    errno: int | None = None
+    cause: str | None = None
 
     def __init__(self, message: str, *, backend: str | None = None, key: str | None = None) -> None:
         self.backend, self.key = backend, key
@@ -198,6 +213,10 @@ class ObjectExistsError(StorageError, FileExistsError):
 
 class PreconditionFailedError(StorageError):
     """The object changed since its entity tag was read."""
+
+
+class StorageFullError(StorageError, OSError):
+    """The store has no room for an object: its disk is full, its quota is used up, or the object is too large."""
 
 
 class StoragePermissionError(StorageError, PermissionError):

@@ -32,6 +32,7 @@ PROBLEM_TEXTS = {
     500: "The file store is not set up as it should be.",
     501: "The file store has no signed URLs.",
     503: "The file store can't be reached at the moment.",
+    507: "The file store has no room for the file.",
 }
 
 PROBLEM_SCHEMA = {

@@ -58,6 +58,7 @@ class Kind:
 
 _OUT_OF_ORDER = "The file store is not set up as it should be; the operators have been told."
 _UNAVAILABLE = "The file store can't be reached at the moment. Try again later."
+_FULL = "The file store has no room for the file at the moment; the operators have been told."
 _BUSY = "The database can't be reached at the moment, or is too busy. Try again later."
 _CROWDED = "Too many files are on their way at the moment, and faster ones go first. Try again later."
 _UNREADABLE = "The row says of no file where it is; the operators have been told."
@@ -95,6 +96,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.StorageUnavailableError: Kind(503, "store-unavailable", _UNAVAILABLE),
     errors.DatabaseUnavailableError: Kind(503, "database-unavailable", _BUSY),
     errors.UploadMemoryError: Kind(503, "too-many-uploads", _CROWDED),
+    errors.StorageFullError: Kind(507, "store-full", _FULL),
     errors.StorageError: Kind(500, "store-error", _OUT_OF_ORDER),
     errors.UnreadableFileError: Kind(500, "unreadable-file", _UNREADABLE),
     errors.FilestoreError: Kind(500, "store-error", _OUT_OF_ORDER),

@@ -83,7 +83,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         response_model=resource.schemas.read,
         name=f"{resource.name}_create",
         summary=f"Upload a file and create its {resource.name}",
-        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422)},
+        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
         openapi_extra=form_body(resource, with_fields=True),
     )
     async def create(
@@ -241,7 +241,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
         response_model=resource.schemas.read,
         name=f"{resource.name}_replace",
         summary=f"Replace the file of a {resource.name}",
-        responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422),
+        responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
         openapi_extra=form_body(resource, with_fields=False),
     )
     async def replace(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]

@@ -65,7 +65,7 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
         status_code=201,
         response_class=Response,
         summary="Store the body with a signed URL",
-        responses={201: STORED, **problems(400, 403, 408, 409, 411, 412, 413, 415, 422)},
+        responses={201: STORED, **problems(400, 403, 408, 409, 411, 412, 413, 415, 422, 507)},
         openapi_extra=raw_request(),
     )
     async def signed_upload(request: Request, token: Token = "") -> Response:

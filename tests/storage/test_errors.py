@@ -134,7 +134,8 @@ def test_text_stays_inside() -> None:
     error = translate(obstore_errors.GenericError(text), backend="docs", key="k")
 
     assert str(error) == (
-        "Backend 'docs' could not be reached for 'k': check the endpoint and that the store is up (500 Oops)."
+        "Backend 'docs' failed inside the store for 'k': try again later, and look into the store's own log if it goes "
+        "on (500 Oops)."
     )
 
 

@@ -17,6 +17,7 @@ from fastapi_filestore.errors import (
     ObjectExistsError,
     ObjectNotFoundError,
     StorageError,
+    StorageFullError,
     StoragePermissionError,
     StorageUnavailableError,
 )
@@ -182,7 +183,7 @@ async def test_a_disk_that_refuses_says_why(local: ObstoreBackend) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
     try:
-        with pytest.raises(StorageError, match=r"failed for 'k' \(File too large, EFBIG\)") as caught:
+        with pytest.raises(StorageFullError, match=r"as large as 'k'.*\(File too large, EFBIG\)") as caught:
             await local.put("k", b"x" * 10)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -41,5 +41,6 @@ RAISED: dict[str, FilestoreError] = {
     "unreadable-file": errors.UnreadableFileError(
         TEXT, table="secret-backend", column="secret-key", identity=("/srv/secret",)
     ),
+    "store-full": errors.StorageFullError(TEXT, **OF_A_STORE),
     "store-error": errors.StoragePermissionError(TEXT, **OF_A_STORE),
 }

@@ -33,7 +33,7 @@ from fastapi_filestore.storage.obstore.local_write import LocalUpload
 from fastapi_filestore.storage.obstore.long_copy import COPY_LIMIT, copy_through, copy_within
 from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, attributes_for
 from fastapi_filestore.storage.obstore.parts import plan_parts
-from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket
+from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket, probe_folder
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.obstore.put import Upload
 from fastapi_filestore.storage.obstore.readers import obstacle_to_others
@@ -45,6 +45,7 @@ from fastapi_filestore.storage.obstore.reading import (
     range_options,
     resumed,
 )
+from fastapi_filestore.storage.obstore.region import Whereabouts
 from fastapi_filestore.storage.obstore.sign import sign_url
 from fastapi_filestore.storage.obstore.sign_download import bind_answer, is_stored_so
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect, place_of
@@ -91,6 +92,7 @@ class ObstoreBackend:
         self._location = connection.location
         self._place = _checked_place(key, place_of(connection))
         root = self._location.root
+        self._whereabouts = Whereabouts(key)
         self._folder = None if root is None else _open_folder(key, root, connection)
 
     @property
@@ -155,7 +157,8 @@ class ObstoreBackend:
             )
         if self._folder is None:
             upload = Upload(self._use_for_long(), self._key, path, attributes, plan, if_absent, reader.size)
-            stored = await upload.run(reader.chunks())
+            async with self._whereabouts.told(self._use()):
+                stored = await upload.run(reader.chunks())
         else:
             stored = await LocalUpload(self._folder, path, if_absent).run(reader.chunks())
         return ObjectInfo(
@@ -216,7 +219,8 @@ class ObstoreBackend:
             connection = self._use_for_long()
             await copy_through(self._get, connection, kind=kind, backend=self._key, source=source, target=target)
         else:
-            await copy_within(self._use_for_long(), source, target, backend=self._key)
+            async with self._whereabouts.told(self._use()):
+                await copy_within(self._use_for_long(), source, target, backend=self._key)
 
     async def settle(self, path: str) -> None:
         """Make an object that somebody else put into a local folder outlast a power cut; elsewhere it does."""
@@ -232,7 +236,8 @@ class ObstoreBackend:
         if self._folder is not None:
             await delete_files(self._folder, paths)
         elif paths:
-            await delete_all(store, self._location.kind, paths, backend=self._key)
+            async with self._whereabouts.told(store):
+                await delete_all(store, self._location.kind, paths, backend=self._key)
 
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         """Iterate the objects below a prefix, those after a key only if given, with flat memory.
@@ -248,6 +253,11 @@ class ObstoreBackend:
             async for info in self._folder.list(folder, after=after, page=LIST_PAGE):
                 yield info
             return
+        async with self._whereabouts.told(store):
+            async for info in self._listed(store, folder, after):
+                yield info
+
+    async def _listed(self, store: Store, folder: str, after: str | None) -> AsyncIterator[ObjectInfo]:
         with translated(self._key):
             async for page in obstore.list(store, folder or None, offset=after, chunk_size=LIST_PAGE):
                 for meta in page:
@@ -313,9 +323,10 @@ class ObstoreBackend:
         """Raise the fitting `StorageError` if the bucket can't be reached with the credentials given."""
         store = self._use()
         if self._folder is not None:
-            await self._folder.probe()
+            await probe_folder(self._folder)
         elif self._location.kind != "memory":
-            await probe_bucket(store, backend=self._key)
+            async with self._whereabouts.told(store):
+                await probe_bucket(store, backend=self._key)
 
     async def aclose(self) -> None:
         """Release connections and credentials; a closed backend raises on use."""
@@ -362,8 +373,9 @@ class ObstoreBackend:
     async def _get(self, path: str, options: "GetOptions | None") -> "GetResult":
         store = self._use_at(path)
         try:
-            with translated(self._key, path):
-                return await obstore.get_async(store, path, options=options)
+            async with self._whereabouts.told(store):
+                with translated(self._key, path):
+                    return await obstore.get_async(store, path, options=options)
         except InvalidKeyError as exc:
             # A name that a local folder can't hold is a name that it does not hold.
             raise ObjectNotFoundError(str(exc), backend=self._key, key=path) from None

@@ -1,4 +1,4 @@
-"""What a local folder needs beyond obstore: no way out of it through links, keys in order, a check for writing."""
+"""What a local folder needs beyond obstore: no way out of it through links, and keys in order."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
 
-from fastapi_filestore.errors import BucketNotFoundError, ObjectNotFoundError, StoragePermissionError
+from fastapi_filestore.errors import ObjectNotFoundError
 from fastapi_filestore.storage.backend import ObjectInfo
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.obstore.durability import DISK_THREADS, Durability
@@ -127,20 +127,6 @@ class LocalFolder:
         while batch := await THREADS.run(lambda: [*islice(found, page)]):
             for info in batch:
                 yield info
-
-    async def probe(self) -> None:
-        """Raise if the folder is missing or can't be written."""
-        if not await THREADS.run(self.root.is_dir):
-            raise BucketNotFoundError(
-                f"The folder of backend {self.backend!r} does not exist: create it, or correct the URL.",
-                backend=self.backend,
-            )
-        if not await THREADS.run(os.access, self.root, os.R_OK | os.W_OK | os.X_OK):
-            raise StoragePermissionError(
-                f"The folder of backend {self.backend!r} can't be read and written by this process: change its owner "
-                "or permissions.",
-                backend=self.backend,
-            )
 
     def _has_links(self, path: str) -> bool:
         steps = accumulate(path.split("/"), os.path.join, initial=str(self.root))

@@ -1,11 +1,42 @@
-"""Whether a bucket can be reached with the credentials given, at the price of one or two small requests."""
+"""Whether a bucket or a folder can be used with the credentials given, at the price of one or two small requests."""
+
+import os
 
 import obstore
 
-from fastapi_filestore.errors import ObjectNotFoundError, StoragePermissionError
+from fastapi_filestore.errors import BucketNotFoundError, ObjectNotFoundError, StorageError, StoragePermissionError
+from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.keys import generate_key
+from fastapi_filestore.storage.obstore.durability import DISK_THREADS
 from fastapi_filestore.storage.obstore.errors import translated
+from fastapi_filestore.storage.obstore.local import LocalFolder
+from fastapi_filestore.storage.obstore.staged_file import StagedFile
 from fastapi_filestore.storage.obstore.stores import Store
+
+PROBE = "filestore-probe"
+"""What the file is named after that is written into a folder, and removed at once."""
+BLOCK = 4096
+"""Bytes that take room on any disk."""
+
+
+async def probe_folder(folder: LocalFolder) -> None:
+    """Raise the fitting error if a folder is missing, or can't be read and written: its disk says why."""
+    with translated(folder.backend):
+        await finish(DISK_THREADS.submit(lambda: _write_something(folder)))
+
+
+def _write_something(folder: LocalFolder) -> None:
+    if not folder.root.is_dir():
+        raise BucketNotFoundError(
+            f"The folder of backend {folder.backend!r} does not exist: create it, or correct the URL.",
+            backend=folder.backend,
+        )
+    with os.scandir(folder.root):  # who may write need not be allowed to read
+        file = StagedFile(folder, PROBE, if_absent=True)
+        try:
+            file.write([bytes(BLOCK)])
+        finally:
+            file.discard()
 
 
 async def probe_bucket(store: Store, *, backend: str) -> None:
@@ -19,7 +50,7 @@ async def probe_bucket(store: Store, *, backend: str) -> None:
                 await obstore.head_async(store, generate_key())
         except ObjectNotFoundError:
             return
-        except StoragePermissionError:
+        except StorageError:  # the answer to a HEAD says less
             raise refused from None
 
 

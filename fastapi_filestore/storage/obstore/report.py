@@ -1,0 +1,114 @@
+"""What an error of obstore's, or of this system, says: facts, and never the text that they are in.
+
+obstore says most of what happened in prose only, and its prose may hold request URLs with signatures and tokens in
+them. So its text is read for numbers, codes and the names of Rust's variants.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from errno import errorcode
+from http import HTTPStatus
+
+STATUS = re.compile(r"status code: (\d{3})")
+BARE_REDIRECT = "Received redirect without LOCATION"
+"""What obstore says instead of an answer's status, code and region: S3 answers so where a bucket is elsewhere."""
+CODE = re.compile(
+    r"<Code>([\w.]{1,64})</Code>|\(code: ([\w.]{1,64})\)"
+    r"|\"reason\"\s*:\s*\"([\w.]{1,64})\"|\"error\"\s*:\s*\"(\w{1,64})\""
+)
+REGION = re.compile(r"<Region>([a-z0-9-]{1,32})</Region>|expecting '([a-z0-9-]{1,32})'")
+NUMBER = re.compile(r"\(os error (\d{1,5})\)|\bOs \{\s*code: (\d{1,5}),")
+CULPRIT = re.compile(
+    r'object with invalid path: (?:Error parsing )?Path "(.{1,1024})"(?:: Encountered illegal| contained empty)',
+    re.DOTALL,
+)
+"""The name of an object in a listing that obstore can't take."""
+DETAILS = "\n\nDebug source:"
+KEY_PHRASES = ("location {key} ", "path {key}:", "key {key}:")
+"""How obstore shows a key, unescaped."""
+VARIANT = re.compile(r"\b([A-Z][A-Za-z]{2,40})(?= ?[{(,])|\bkind: ([A-Z][A-Za-z]{2,40})\b")
+"""What an error is of, as Rust shows it: `HttpError {`, `kind: Timeout`."""
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\S*://\S*')
+"""What Rust shows of a text or an address, where anything may be."""
+MOST_VARIANTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The facts in an error.
+
+    Attributes:
+        text: All that it says, to be searched and not to be shown.
+        status: The status of the store's answer.
+        code: The store's code.
+        number: The system's number.
+        region: The region that the store names instead of the one it was asked in.
+        culprit: The name that keeps a listing from being read.
+        kind: What the error is called.
+        summary: What it says, without its details.
+    """
+
+    text: str
+    status: int | None = None
+    code: str | None = None
+    number: int | None = None
+    region: str | None = None
+    culprit: str | None = None
+    kind: str = ""
+    summary: str = ""
+
+    @property
+    def name(self) -> str | None:
+        """The name of the system's number."""
+        return None if self.number is None else errorcode.get(self.number, str(self.number))
+
+
+def read(exc: BaseException, key: str | None) -> Report:
+    """Return what an error says of the object at a key, or of a whole bucket."""
+    if isinstance(exc, OSError) and exc.errno is not None:
+        return Report(text="", number=exc.errno, kind=type(exc).__name__)
+    summary, _, details = str(exc).partition(DETAILS)
+    for phrase in KEY_PHRASES if key else ():
+        # A key that looks like an error must not be read as one.
+        summary = summary.replace(phrase.format(key=key), "")
+    # What an answer quotes is no number of this system's.
+    status, code = _found(STATUS, summary), _found(CODE, summary)
+    answered = status is not None or code is not None
+    number = None if answered else _found(NUMBER, summary + details)
+    return Report(
+        text=summary + details,
+        status=int(status) if status else _status_unsaid(summary, details),
+        code=code,
+        number=None if number is None else int(number),
+        region=_found(REGION, summary),
+        culprit=_found(CULPRIT, summary),
+        kind=_kind_of(exc, details),
+        summary=summary,
+    )
+
+
+def in_words(number: int) -> str:
+    """Return what the system says of a failure: `No space left on device, ENOSPC`."""
+    return f"{os.strerror(number)}, {errorcode.get(number, number)}"
+
+
+def _found(pattern: re.Pattern[str], text: str) -> str | None:
+    found = pattern.search(text)
+    return None if found is None else next(group for group in found.groups() if group is not None)
+
+
+def _status_unsaid(summary: str, details: str) -> int | None:
+    if BARE_REDIRECT in summary:
+        return HTTPStatus.MOVED_PERMANENTLY
+    # An error that comes in an answer of 200.
+    found = re.search(r"inner: Response \{\s*status: (\d{3})", details)
+    return int(found[1]) if found else None
+
+
+def _kind_of(exc: BaseException, details: str) -> str:
+    """Return what kinds of errors one is of, outermost first: names of the driver's, and no text of a store."""
+    bare = QUOTED.sub("", details)
+    names = dict.fromkeys(first or second for first, second in VARIANT.findall(bare))
+    ours = [name for name in names if name not in {"Some", "None", "Generic", "Custom", "RetryErrorImpl"}]
+    return " ".join([type(exc).__name__, *ours[:MOST_VARIANTS]])

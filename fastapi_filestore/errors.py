@@ -4,6 +4,7 @@ FilestoreError
 ├── ConfigurationError                 (ValueError)
 │   ├── SettingsError
 │   ├── DuplicateBackendError
+│   ├── InvalidScopeError
 │   ├── OverlappingBackendsError
 │   └── UnknownBackendError            (LookupError)
 ├── StorageError
@@ -20,6 +21,7 @@ FilestoreError
 │   ├── SigningUnavailableError        (NotImplementedError)
 │   └── ForkedProcessError             (RuntimeError)
 ├── BlockingCallError                  (RuntimeError)
+├── DatabaseFailedError                (RuntimeError)
 ├── DatabaseUnavailableError           (ConnectionError)
 ├── UploadMemoryError                  (MemoryError)
 ├── InvalidSignatureError              (PermissionError)
@@ -148,6 +150,10 @@ class DuplicateBackendError(ConfigurationError):
             f"A backend {key!r} is registered already (known: {', '.join(map(repr, self.known))}): choose another "
             "key, unregister it first, or pass replace=True."
         )
+
+
+class InvalidScopeError(ConfigurationError):
+    """The scope of a service is no condition on its model's rows, or the service does not take it on."""
 
 
 class OverlappingBackendsError(ConfigurationError):
@@ -454,11 +460,26 @@ class UploadTooLargeError(UploadError):
 
 
 class DatabaseUnavailableError(FilestoreError, ConnectionError):
-    """The database could not be reached, or was too busy; `reason` is what it said, for operators."""
+    """The database could not do it now, and may do it later: it is down, too busy, full or read-only.
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+    `reason` is why and what to do, for operators, with neither the statement nor its values; `code` is the SQL state,
+    the name of SQLite's code or the number of MySQL's.
+    """
+
+    def __init__(self, reason: str, *, code: str | None = None) -> None:
+        self.reason, self.code = reason, code
         super().__init__(f"The database can't be used at the moment: {reason}")
+
+
+class DatabaseFailedError(FilestoreError, RuntimeError):
+    """The database did not do what it was asked, and would not a moment later.
+
+    `reason` and `code` are as those of `DatabaseUnavailableError`.
+    """
+
+    def __init__(self, reason: str, *, code: str | None = None) -> None:
+        self.reason, self.code = reason, code
+        super().__init__(f"The database did not do what it was asked: {reason}")
 
 
 class InvalidCursorError(FilestoreError, ValueError):

@@ -37,15 +37,15 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from fastapi_filestore.errors import ConfigurationError, LedgerMissingError
+from fastapi_filestore.errors import ConfigurationError, DatabaseFailedError, LedgerMissingError
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.engines import has_room
+from fastapi_filestore.orm.outages import lacks
 from fastapi_filestore.orm.triggers import watch_tables
 from fastapi_filestore.orm.triggers.description import DEFAULT_NAME, DELETION_GRACE, LedgerTarget
 
@@ -350,7 +350,7 @@ def deletions_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
     return LedgerAccess(ledger, writing_connection(session, mapper).engine)
 
 
-def explain_missing(error: OperationalError | ProgrammingError, ledger: Ledger) -> None:
+def explain_missing(error: DatabaseFailedError, ledger: Ledger) -> None:
     """Raise `LedgerMissingError` if an error is about the ledger's table, which nobody created."""
-    if ledger.table.name in str(error.orig):
-        raise LedgerMissingError(ledger.table.fullname) from error
+    if lacks(error, ledger.table.name):
+        raise LedgerMissingError(ledger.table.fullname) from None

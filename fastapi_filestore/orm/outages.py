@@ -1,32 +1,77 @@
-"""Which errors of a database mean that it is down or too busy, and that the same request may succeed later."""
+"""Errors of a database as ours: those that pass, such as an outage, and those that would be the same a moment later.
 
+Their text has the statement and its values, and a traceback would print it: a log is no place for them.
+"""
+
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from fastapi_filestore.errors import DatabaseUnavailableError, FilestoreError
+from fastapi_filestore.errors import (
+    DatabaseFailedError,
+    DatabaseUnavailableError,
+    FilestoreError,
+    RowConflictError,
+)
+from fastapi_filestore.orm.database_faults import (
+    BUSY,
+    FAILED,
+    LOST,
+    MYSQL,
+    NO_CONNECTION_FREE,
+    NO_TABLE,
+    OLD_PLAN,
+    RAISED,
+    WORDS,
+    Fault,
+    fault_of_sqlite,
+    fault_of_state,
+)
 
+DATABASE_ERRORS: Final = (DBAPIError, PoolTimeoutError)
+"""What comes of a database and of nothing else; a driver may let a socket's own error through, too."""
 SQLITE_BUSY: Final = frozenset({5, 6})
 """Primary result codes of a database, or a table, that somebody else is writing to."""
 LOST_RACES: Final = frozenset({"40001", "40P01", "55P03"})
 """SQL states of a serialization failure, a deadlock and a lock that was not to be had."""
-NO_SERVICE: Final = ("08", "53", "57P")
-"""How SQL states begin of lost connections, of too many of them or too little memory or disk, and of shutdowns."""
+OURS: Final = "fastapi_filestore:"
+"""How what a trigger of ours raises begins."""
+RAISING: Final = "exec_stmt_raise"
+"""The function of PostgreSQL's in which an exception of PL/pgSQL begins, whatever its SQL state."""
+LONGEST_QUOTE: Final = 200
+
+_CLASS = re.compile(r"^<class '[^']*'>: ")
+_FUNCTION = re.compile(r"PL/\w+ function [\w.\"]+\([^)]*\) line \d+")
 
 
 @contextmanager
-def outages_told() -> Iterator[None]:
-    """Raise `DatabaseUnavailableError` if the database can't be used in the block, which uses nothing else."""
+def failures_told() -> Iterator[None]:
+    """Raise an error of ours for whatever a database fails with in the block, which uses nothing else.
+
+    Raises:
+        DatabaseUnavailableError: The same may succeed later.
+        DatabaseFailedError: It would fail again.
+        RowConflictError: A row breaks a constraint.
+    """
     try:
         yield
-    except (DBAPIError, PoolTimeoutError, OSError) as error:
-        if not _is_outage(error):
+    except (*DATABASE_ERRORS, OSError) as error:
+        if isinstance(error, FilestoreError):
             raise
-        # Not from the error itself, whose text has the statement and its values: a log is no place for them.
-        raise DatabaseUnavailableError(_reason(error)) from None
+        raise failure_of(error) from None
+
+
+def failure_of(error: Exception) -> FilestoreError:
+    """Return the error of ours for one of a database; its words have neither the statement nor values."""
+    if isinstance(error, IntegrityError) and not is_raised_by_trigger(error):
+        return RowConflictError("row")
+    fault, code = fault_of(error), _code(error)
+    kind = DatabaseUnavailableError if _passes(error, fault) else DatabaseFailedError
+    return kind(f"{fault.sentence}: {fault.remedy} ({_facts(error, fault)})", code=code)
 
 
 def is_contention(error: DBAPIError) -> bool:
@@ -37,17 +82,109 @@ def is_contention(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in LOST_RACES
 
 
-def _is_outage(error: Exception) -> bool:
-    if not isinstance(error, DBAPIError):  # a pool that has no connection to give, or a socket's error of asyncpg
-        return not isinstance(error, FilestoreError)
-    if error.connection_invalidated or is_contention(error):
-        return True
-    if (getattr(error.orig, "sqlstate", None) or "").startswith(NO_SERVICE):
-        return True
+def is_raised_by_trigger(error: DBAPIError) -> bool:
+    """Tell whether a trigger raised an error that stands for nothing else; SQLite calls it one of integrity."""
+    return fault_of_code(error) is RAISED
+
+
+def lacks(error: DatabaseFailedError, table: str) -> bool:
+    """Tell whether a database failed because it has no table of that name."""
+    return error.reason.startswith(NO_TABLE.sentence) and table in error.reason
+
+
+def fault_of(error: Exception) -> Fault:
+    """Return what is wrong with a database."""
+    if isinstance(error, PoolTimeoutError):
+        return NO_CONNECTION_FREE
+    if not isinstance(error, DBAPIError):
+        return LOST
+    origin = _origin(error)
+    text = _text(origin)
+    if text.startswith(OURS) and is_raised_by_trigger(error):
+        return BUSY
+    if _is_raised(origin) and not is_contention(error):
+        return RAISED
+    if _name(origin).startswith("InvalidCachedStatement"):
+        return OLD_PLAN
+    return fault_of_code(error) or _fault_of_words(error, text)
+
+
+def fault_of_code(error: DBAPIError) -> Fault | None:
+    """Return what the code of a database's error means, if it has one that is known."""
+    match _code(error):
+        case None:
+            return None
+        case str() as code if code.startswith("SQLITE_"):
+            return fault_of_sqlite(code)
+        case str() as code if code.startswith("MySQL "):
+            return MYSQL.get(int(code.removeprefix("MySQL ")))
+        case code:
+            return fault_of_state(code)
+
+
+def _fault_of_words(error: DBAPIError, text: str) -> Fault:
+    for pattern, fault in WORDS:
+        if pattern.search(text):
+            return fault
     # Without a statement it failed to connect, or to commit.
-    return isinstance(error, OperationalError | InterfaceError) and error.statement is None
+    is_lost = isinstance(error, OperationalError | InterfaceError) and error.statement is None
+    return LOST if is_lost and _code(error) is None else FAILED
 
 
-def _reason(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return f"{type(cause).__name__}: {cause}".partition("\n")[0]
+def _passes(error: Exception, fault: Fault) -> bool:
+    return fault.passes or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+def _origin(error: Exception) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _code(error: Exception) -> str | None:
+    origin: Any = _origin(error)
+    for each in (origin, origin.__cause__):  # what stands in for an asynchronous driver has its error as the cause
+        state = getattr(each, "sqlstate", None) or getattr(each, "pgcode", None)
+        name = getattr(each, "sqlite_errorname", None)
+        if isinstance(state or name, str):
+            return str(state or name)
+    number = origin.args[0] if origin.args else None
+    return f"MySQL {number}" if isinstance(number, int) and isinstance(error, DBAPIError) else None
+
+
+def _facts(error: Exception, fault: Fault) -> str:
+    """Return what tells a failure from others of its kind: codes, names, and the database's words where they may be."""
+    origin = _origin(error)
+    facts = " ".join(filter(None, (_code(error), _name(origin))))
+    if _text(origin).startswith(OURS) or (fault.is_quoted and not _is_raised(origin)):
+        return f"{facts}: {_text(origin)}"
+    place = _FUNCTION.search(str(getattr(getattr(origin, "diag", origin.__cause__), "context", "")))
+    return facts if place is None else f"{facts} in {place[0]}"
+
+
+def _name(origin: BaseException) -> str:
+    """Return what an error is called; what stands in for a driver's has a name that says less than its cause's."""
+    cause = origin.__cause__
+    return type(cause if type(origin).__module__.startswith("sqlalchemy") and cause else origin).__name__
+
+
+def _text(origin: BaseException) -> str:
+    line = _CLASS.sub("", str(origin)).strip().partition("\n")[0]
+    return line.partition(" (Background on this error")[0][:LONGEST_QUOTE]
+
+
+def _is_raised(origin: BaseException) -> bool:
+    """Tell whether a trigger or a function raised it: its words, and its SQL state, are those of the application."""
+    sources = (getattr(origin, "diag", None), origin.__cause__)
+    names = ("source_function", "server_source_function")
+    return any(getattr(each, name, None) == RAISING for each in sources for name in names)
+
+
+__all__ = [
+    "DATABASE_ERRORS",
+    "LOST",
+    "failure_of",
+    "failures_told",
+    "fault_of",
+    "is_contention",
+    "is_raised_by_trigger",
+    "lacks",
+]

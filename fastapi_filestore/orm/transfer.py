@@ -13,7 +13,7 @@ from fastapi_filestore.errors import StorageUnavailableError, UnknownBackendErro
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.engines import Room, has_room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess
-from fastapi_filestore.orm.outages import outages_told
+from fastapi_filestore.orm.outages import failures_told
 from fastapi_filestore.orm.reservations import reservations_of
 from fastapi_filestore.storage.cleanup import finish, may_be_left
 from fastapi_filestore.storage.registry import StorageRegistry
@@ -66,7 +66,7 @@ async def _reserve(waiting: Iterable[Claimed], room: Room) -> None:
         if access is not None:
             groups[access, file.backend_in_use().key].append(file)
     for (access, backend), files in groups.items():
-        with outages_told():
+        with failures_told():
             keys = await reservations_of(access, backend).take(len(files), room)
         for file, key in zip(files, keys, strict=False):
             file.reserve(key, access)

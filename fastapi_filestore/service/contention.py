@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.orm.outages import is_contention, outages_told
+from fastapi_filestore.orm.outages import failures_told, is_contention
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ async def run_despite_others(engine: Engine, work: Callable[[Connection], T]) ->
     Raises:
         DatabaseUnavailableError: It lost every time, or the database can't be used at all.
     """
-    with outages_told():
+    with failures_told():
         return await _retried(engine, work)
 
 
@@ -36,7 +36,7 @@ async def run_unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T 
     Raises:
         DatabaseUnavailableError: The database can't be used at all.
     """
-    with outages_told():
+    with failures_told():
         try:
             return await _retried(engine, work)
         except DBAPIError as error:

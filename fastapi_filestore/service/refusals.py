@@ -7,6 +7,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.orm.exc import StaleDataError
 
 from fastapi_filestore.errors import FilestoreError, InvalidFieldsError, RowConflictError, StaleRowError
+from fastapi_filestore.orm.outages import is_raised_by_trigger
 
 REFUSED_STATES = ("22", "42804", "42601")
 """SQL states of values that are too long, out of range or not text, of another type than the column, or written in a
@@ -51,6 +52,8 @@ def refused_rows(name: str) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
+        if is_raised_by_trigger(error):
+            raise
         raise RowConflictError(name) from error
     except StaleDataError as error:
         raise StaleRowError(name) from error

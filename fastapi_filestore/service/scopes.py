@@ -5,21 +5,21 @@ from typing import Any
 from sqlalchemy import ColumnElement, inspect, literal, select
 from sqlalchemy.orm import Mapper
 
-from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.errors import InvalidScopeError
 
 
 def checked_scope(model: type, scope: object) -> ColumnElement[bool]:
-    """Return a scope; `ConfigurationError` if it is no condition, or one that a query would misread."""
+    """Return a scope; `InvalidScopeError` if it is no condition, or one that a query would misread."""
     if not isinstance(scope, ColumnElement):
         # A comparison that Python made, such as `is`, or a forgotten return: neither may show a row to anybody.
-        raise ConfigurationError(
+        raise InvalidScopeError(
             f"The scope of {model.__name__} is {scope!r}, which is no condition: return one on its columns, such as "
             f"{model.__name__}.owner_id == user.id, or sqlalchemy.true() for all rows."
         )
     others = [str(each) for each in select(literal(1)).where(scope).get_final_froms() if each not in _tables(model)]
     if others:
         # Beside the rows these would be a join, which repeats a row for each row of the other table.
-        raise ConfigurationError(
+        raise InvalidScopeError(
             f"The scope of {model.__name__} reads {' and '.join(others)}, too: put that into in_(select(...)) or "
             "exists()."
         )

@@ -15,10 +15,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, case, exists, false, select, update
-from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fastapi_filestore.errors import FilestoreError, StorageTimeoutError, StorageUnavailableError, UnknownBackendError
+from fastapi_filestore.errors import (
+    DatabaseFailedError,
+    FilestoreError,
+    StorageTimeoutError,
+    StorageUnavailableError,
+    UnknownBackendError,
+)
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.engines import plain_engine
 from fastapi_filestore.orm.holders import lock, places_holding, tables_with_files
@@ -90,7 +95,7 @@ async def _claim_due(engine: Engine, ledger: Ledger, batch: int, *, leave: Colle
         # The look ahead costs little and takes no lock, which on SQLite would stop every writer.
         if not await run_unless_busy(engine, partial(_is_any_due, ledger=ledger, leave=leave)):
             return []
-    except (OperationalError, ProgrammingError) as error:
+    except DatabaseFailedError as error:
         explain_missing(error, ledger)
         raise
     return await run_unless_busy(engine, partial(_claim, ledger=ledger, batch=batch, leave=leave)) or []

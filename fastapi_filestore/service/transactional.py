@@ -9,11 +9,12 @@ from anyio import CancelScope
 from sqlalchemy import Engine, inspect
 from sqlalchemy.orm import Mapper, Session
 
-from fastapi_filestore.errors import UnitOfWorkEndedError
+from fastapi_filestore.errors import DatabaseFailedError, UnitOfWorkEndedError
 from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
 from fastapi_filestore.orm.edits import has_edits
-from fastapi_filestore.orm.outages import outages_told
+from fastapi_filestore.orm.ledger import explain_missing, ledger_of_class
+from fastapi_filestore.orm.outages import failures_told
 from fastapi_filestore.orm.read_only import end_if_only_read, is_connected
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.turns import turn_at
@@ -103,8 +104,13 @@ class Transactional(Generic[ModelT]):
         return mapper
 
     async def _run(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with outages_told():
-            return await run_in_session(self.session, work, *args, **kwargs)
+        try:
+            with failures_told():
+                return await run_in_session(self.session, work, *args, **kwargs)
+        except DatabaseFailedError as error:
+            if (ledger := ledger_of_class(self._mapper)) is not None:
+                explain_missing(error, ledger)
+            raise
 
     async def _write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._refuse_if_ended()
@@ -118,5 +124,5 @@ class Transactional(Generic[ModelT]):
 async def end_reading(session: AnySession) -> None:
     """End the transaction of a session if it has only read, and expire nothing; log once why another one is kept."""
     if is_connected(plain_session(session)):
-        with outages_told():
+        with failures_told():
             await run_in_session(session, end_if_only_read)

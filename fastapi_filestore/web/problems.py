@@ -14,10 +14,11 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
 from starlette.routing import Match
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
+from fastapi_filestore.orm.outages import DATABASE_ERRORS, failure_of
 from fastapi_filestore.web.bodies import UNREAD
 from fastapi_filestore.web.body_limit import lift_limit
 from fastapi_filestore.web.lingering import linger
@@ -60,10 +61,27 @@ _OUT_OF_ORDER = "The file store is not set up as it should be; the operators hav
 _UNAVAILABLE = "The file store can't be reached at the moment. Try again later."
 _FULL = "The file store has no room for the file at the moment; the operators have been told."
 _BUSY = "The database can't be reached at the moment, or is too busy. Try again later."
+_DATABASE_FAILED = "The database could not do what was asked; the operators have been told."
+_OUTLIVED = "The upload took longer than its place was kept. Send it again."
+_UNMIGRATED = "The application's database is not up to date; the operators have been told."
+_CONSUMED = "The application read the file twice, so it could not be stored; the operators have been told."
+_NO_SCOPE = "The application could not tell what is yours; the operators have been told."
+_MISUSED = "The application made a mistake with the file; the operators have been told."
 _CROWDED = "Too many files are on their way at the moment, and faster ones go first. Try again later."
 _UNREADABLE = "The row says of no file where it is; the operators have been told."
-_OF_A_MOMENT = (errors.StorageUnavailableError, errors.DatabaseUnavailableError, errors.UploadMemoryError)
-_TOLD_IN_ONE_LINE = (errors.StorageError, *_OF_A_MOMENT, errors.UnreadableFileError)
+_OF_A_MOMENT = (
+    errors.StorageUnavailableError,
+    errors.DatabaseUnavailableError,
+    errors.IntentLostError,
+    errors.UploadMemoryError,
+)
+_TOLD_IN_ONE_LINE = (
+    errors.StorageError,
+    *_OF_A_MOMENT,
+    errors.DatabaseFailedError,
+    errors.LedgerError,
+    errors.UnreadableFileError,
+)
 
 KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.MalformedUploadError: Kind(400, "malformed-upload"),
@@ -78,6 +96,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.RowConflictError: Kind(409, "row-conflict"),
     errors.StaleRowError: Kind(409, "stale-row"),
     errors.StaleFileError: Kind(409, "stale-file", "The file was replaced or deleted meanwhile."),
+    errors.SharedFileError: Kind(409, "shared-file", "The file belongs to another row already."),
     errors.LengthRequiredError: Kind(411, "length-required"),
     errors.PreconditionFailedError: Kind(412, "precondition-failed", "It is not in the state that the request names."),
     errors.UploadTooLargeError: Kind(413, "upload-too-large", members=("limit", "actual")),
@@ -95,11 +114,17 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.SigningUnavailableError: Kind(501, "signing-unavailable", "This file store has no signed URLs."),
     errors.StorageUnavailableError: Kind(503, "store-unavailable", _UNAVAILABLE),
     errors.DatabaseUnavailableError: Kind(503, "database-unavailable", _BUSY),
+    errors.DatabaseFailedError: Kind(500, "database-error", _DATABASE_FAILED),
     errors.UploadMemoryError: Kind(503, "too-many-uploads", _CROWDED),
+    errors.IntentLostError: Kind(503, "upload-outlived", _OUTLIVED),
     errors.StorageFullError: Kind(507, "store-full", _FULL),
     errors.StorageError: Kind(500, "store-error", _OUT_OF_ORDER),
     errors.UnreadableFileError: Kind(500, "unreadable-file", _UNREADABLE),
-    errors.FilestoreError: Kind(500, "store-error", _OUT_OF_ORDER),
+    errors.LedgerError: Kind(500, "ledger-missing", _UNMIGRATED),
+    errors.ContentConsumedError: Kind(500, "content-consumed", _CONSUMED),
+    errors.InvalidScopeError: Kind(500, "invalid-scope", _NO_SCOPE),
+    errors.ConfigurationError: Kind(500, "configuration-error", _OUT_OF_ORDER),
+    errors.FilestoreError: Kind(500, "application-error", _MISUSED),
 }
 """The most specific class in an error's family decides."""
 
@@ -211,6 +236,30 @@ def _as_declared(send: Send) -> Send:
     return send_as_declared
 
 
+def _explaining_databases(handle: ASGIApp) -> ASGIApp:
+    """Return what handles a request, and explains what its dependencies' databases fail with at their end.
+
+    An answer that is out stays as it is; operators are told all the same, without the statement.
+    """
+
+    async def handle_and_explain(scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = has_begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await handle(scope, receive, note)
+        except DATABASE_ERRORS as error:
+            problem = problem_of(failure_of(error))
+            if not has_begun:
+                await problem.response()(scope, receive, send)
+
+    return handle_and_explain
+
+
 class ProblemRoute(APIRoute):
     """A route that answers the library's errors, and invalid requests, with problem details.
 
@@ -222,7 +271,7 @@ class ProblemRoute(APIRoute):
         await lift_limit(scope, receive, send)
         methods = self.methods or ()
         is_served = scope["method"] in methods
-        handle = super().handle if is_served else _method_problem(scope, methods).response()
+        handle = _explaining_databases(super().handle) if is_served else _method_problem(scope, methods).response()
         await linger(handle, scope, receive, _as_declared(send))
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -234,6 +283,8 @@ class ProblemRoute(APIRoute):
                 return _for_its_reader(await handle(request), request.method)
             except errors.FilestoreError as error:
                 return problem_of(error).response()
+            except DATABASE_ERRORS as error:  # of a dependency, such as that of the session
+                return problem_of(failure_of(error)).response()
             except RequestValidationError as error:
                 return validation_problem(error).response()
             except Problem as problem:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapper, scoped_session
 from sqlalchemy.util import ThreadLocalRegistry
 from starlette.websockets import WebSocketDisconnect
 
-from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.errors import ConfigurationError, FilestoreError, InvalidScopeError
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.web.problems import problem_of
@@ -114,7 +114,7 @@ def _made(make: Callable[..., FileService[ModelT]], session: Any, bounded: Mappi
         # None would be a service of all rows, and so would a subclass that keeps the scope to itself.
         scope: ColumnElement[bool] = checked_scope(service.model, bounded["scope"])
         if service.scope is not scope:
-            raise ConfigurationError(f"{type(service).__name__} must pass scope= and defaults= on to FileService.")
+            raise InvalidScopeError(f"{type(service).__name__} must pass scope= and defaults= on to FileService.")
     return service
 
 

@@ -110,7 +110,7 @@ async def test_two_readers_of_a_body_are_a_problem(endpoint: Callable[..., Any])
     """Without the lifespan the request is a 500 at once, not one that never ends."""
     sent = {"json": {"a": 1}} if endpoint is json else {"files": {"a": b"a", "b": b"b"}}
 
-    problem_in(await answer(application(endpoint), **sent), 500, "store-error")
+    problem_in(await answer(application(endpoint), **sent), 500, "configuration-error")
 
 
 async def test_one_upload_may_be_asked_for_twice() -> None:
@@ -130,7 +130,7 @@ async def test_one_upload_may_be_asked_for_twice() -> None:
 @pytest.mark.parametrize("reader", [spend, parse])
 async def test_a_body_that_is_spent_is_a_problem(endpoint: Callable[..., Any], reader: Callable[..., Any]) -> None:
     """An upload after a dependency that has read the body and kept nothing is a 500 at once."""
-    problem_in(await answer(application(endpoint, reader), files=PDF), 500, "store-error")
+    problem_in(await answer(application(endpoint, reader), files=PDF), 500, "configuration-error")
 
 
 @pytest.mark.parametrize(
@@ -185,5 +185,5 @@ async def test_the_prebuilt_router_shares_a_body(serve: Serve) -> None:
 
         assert (created.status_code, changed.json()["title"]) == (201, "new")
         for response in spent:
-            problem_in(response, 500, "store-error")
+            problem_in(response, 500, "configuration-error")
         await site.check()

@@ -41,6 +41,14 @@ RAISED: dict[str, FilestoreError] = {
     "unreadable-file": errors.UnreadableFileError(
         TEXT, table="secret-backend", column="secret-key", identity=("/srv/secret",)
     ),
+    "shared-file": errors.SharedFileError("secret-key"),
+    "database-error": errors.DatabaseFailedError(TEXT),
+    "upload-outlived": errors.IntentLostError("secret-key"),
+    "ledger-missing": errors.LedgerMissingError("secret-key"),
+    "content-consumed": errors.ContentConsumedError(TEXT),
+    "invalid-scope": errors.InvalidScopeError(TEXT),
+    "configuration-error": errors.ConfigurationError(TEXT),
+    "application-error": errors.FilestoreError(TEXT),
     "store-full": errors.StorageFullError(TEXT, **OF_A_STORE),
     "store-error": errors.StoragePermissionError(TEXT, **OF_A_STORE),
 }

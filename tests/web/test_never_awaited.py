@@ -120,7 +120,7 @@ async def site(request: pytest.FixtureRequest, serve: Serve, tmp_path: Path) -> 
 async def test_a_call_that_nobody_awaits(site: Site, route: str, caplog: pytest.LogCaptureFixture) -> None:
     """The answer is a 500, the log says which call and what to write, and the request is rolled back."""
     for call in CALLS:
-        problem_in(await site.client.post(f"/{route}/{call}"), 500, "store-error")
+        problem_in(await site.client.post(f"/{route}/{call}"), 500, "application-error")
         assert f"{call}: called and never awaited" in caplog.text
         assert "service.wait(service.create(...))" in caplog.text
         caplog.clear()
@@ -147,7 +147,7 @@ async def test_a_task_is_no_forgotten_call(site: Site) -> None:
 
 async def test_one_of_many(site: Site) -> None:
     """One call that was forgotten among hundreds is found."""
-    problem_in(await site.client.post("/many"), 500, "store-error")
+    problem_in(await site.client.post("/many"), 500, "application-error")
 
 
 async def test_without_a_web(site: Site) -> None:

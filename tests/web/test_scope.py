@@ -383,7 +383,7 @@ async def test_what_is_no_condition_shows_nothing(
     async with serve(build=build) as site:
         response = await site.client.get("/papers/")
 
-        problem_in(response, 500, "store-error")
+        problem_in(response, 500, "invalid-scope")
         assert remedy in caplog.text
 
 
@@ -407,7 +407,7 @@ async def test_a_subclass_cannot_drop_the_scope(serve: Serve, caplog: pytest.Log
         app.include_router(files.router(Paper, service=provider, upload_url=True), prefix="/papers")
 
     async with serve(build=build) as site:
-        problem_in(await site.client.get("/papers/", headers=as_user("ann")), 500, "store-error")
+        problem_in(await site.client.get("/papers/", headers=as_user("ann")), 500, "invalid-scope")
         assert "pass scope=" in caplog.text
 
 

@@ -1,0 +1,367 @@
+"""Whatever a database fails with is a problem: 503 where a retry may help, else 500; its log names the cause alone."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient, Response
+from sqlalchemy import NullPool, create_engine, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+
+from fastapi_filestore import FileObject, Filestore, FilestoreSettings, ObstoreBackend, StoredObject, add_ledger
+from tests.servers.postgres import Databases, Postgres
+from tests.web.site import problem_in, session_dependency
+
+FILE = {"file": ("a.txt", b"content")}
+TITLE = "hidden title"
+SECRETS = ("INSERT", "SELECT", TITLE, "Traceback", "sqlalche.me", "hidden")
+DRIVERS = ("asyncpg", "psycopg_async", "psycopg")
+
+
+class Base(DeclarativeBase):
+    """Tables with a ledger."""
+
+
+add_ledger(Base.metadata)
+
+
+class Letter(Base):
+    """A row with a file."""
+
+    __tablename__ = "letters"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+
+
+class Plain(DeclarativeBase):
+    """Tables without one."""
+
+
+class Note(Plain):
+    """A row with a file."""
+
+    __tablename__ = "notes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+
+
+def _make_tables(connection: Any) -> None:
+    Base.metadata.create_all(connection)
+    Plain.metadata.create_all(connection)
+
+
+@pytest.fixture
+def database(postgres_databases: Databases) -> Postgres:
+    """A database with the tables."""
+    return postgres_databases.copy("failures", _make_tables)
+
+
+@asynccontextmanager
+async def application(url: str, get_session: Callable[..., Any] | None = None, **options: Any) -> AsyncIterator[Any]:
+    """Serve letters and notes with sessions of a database."""
+    asynchronous = "asyncpg" in url or "_async" in url or "aiosqlite" in url
+    make: Any = create_async_engine if asynchronous else create_engine
+    engine = make(url, **options)
+    sessions: Any = (async_sessionmaker if asynchronous else sessionmaker)(engine)
+    files = Filestore(
+        get_session or session_dependency(sessions, asynchronous=asynchronous),
+        settings=FilestoreSettings(_env_file=None),
+    )
+    app = FastAPI()
+    app.include_router(files.router(Letter), prefix="/letters")
+    app.include_router(files.router(Note), prefix="/notes")
+    transport = ASGITransport(app=app)
+    async with files.lifespan(app), AsyncClient(transport=transport, base_url="http://site") as client:
+        client.engine = engine  # type: ignore[attr-defined]
+        yield client
+    await engine.dispose() if isinstance(engine, AsyncEngine) else engine.dispose()
+
+
+async def upload(client: AsyncClient, path: str = "/letters/") -> Response:
+    """Send a file with a title."""
+    return await client.post(path, files=FILE, data={"title": TITLE})
+
+
+def check_log(caplog: pytest.LogCaptureFixture, *words: str) -> None:
+    """Assert that the log tells the cause in one line, and neither statement nor values."""
+    told = [record for record in caplog.records if record.message.startswith("fastapi_filestore.problem")]
+    assert told, caplog.text
+    assert all(word in caplog.text for word in words), caplog.text
+    assert not any(secret in caplog.text for secret in SECRETS), caplog.text
+
+
+def check_answer(response: Response, status: int) -> None:
+    """Assert that a response says what a client may know."""
+    problem_in(response, status, "database-unavailable" if status == 503 else "database-error")
+    assert ("retry-after" in response.headers) is (status == 503)
+    assert not any(word in response.text for word in (*SECRETS, "letters", "psycopg", "asyncpg", "check_title"))
+
+
+TRIGGER = """
+CREATE FUNCTION check_title() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'no such title: %', NEW.title {code}; END $$;
+CREATE TRIGGER check_title BEFORE INSERT ON letters FOR EACH ROW EXECUTE FUNCTION check_title()
+"""
+SLEEPING = TRIGGER.replace("RAISE EXCEPTION 'no such title: %', NEW.title {code}", "PERFORM pg_sleep(10)")
+WRONG: dict[str, tuple[str, int, tuple[str, ...]]] = {
+    "statement timeout": (
+        SLEEPING + ";ALTER DATABASE {name} SET statement_timeout = 100",
+        503,
+        ("57014", "statement_timeout"),
+    ),
+    "read-only": (
+        "ALTER DATABASE {name} SET default_transaction_read_only = on",
+        503,
+        ("25006", "read-only", "primary"),
+    ),
+    "missing table": ("DROP TABLE letters", 500, ("42P01", '"letters"', "migrations")),
+    "missing column": ("ALTER TABLE letters DROP COLUMN title", 500, ("42703", "title", "migrations")),
+    "exception of a trigger": (TRIGGER.format(code=""), 500, ("P0001", "trigger", "check_title() line 1")),
+    "exception with a code": (
+        TRIGGER.format(code="USING ERRCODE = '42501'"),
+        500,
+        ("42501", "trigger", "check_title() line 1"),
+    ),
+    "serialization failure": (TRIGGER.format(code="USING ERRCODE = '40001'"), 503, ("40001",)),
+    "deadlock": (TRIGGER.format(code="USING ERRCODE = '40P01'"), 503, ("40P01",)),
+    "disk full": (TRIGGER.format(code="USING ERRCODE = '53100'"), 503, ("53100",)),
+    "no right": (
+        (
+            "CREATE ROLE nobody_{name} LOGIN PASSWORD 'p'; GRANT SELECT, INSERT, DELETE, UPDATE ON filestore_intents "
+            "TO nobody_{name}; GRANT SELECT ON letters TO nobody_{name}"
+        ),
+        500,
+        ("42501", "permission denied", "GRANT"),
+    ),
+}
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("name", WRONG)
+async def test_failures_of_postgresql(
+    database: Postgres, backend: ObstoreBackend, name: str, driver: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each driver's way to say so is understood; nothing is left in the store."""
+    statements, status, words = WRONG[name]
+    with psycopg.connect(database.url("postgresql"), autocommit=True) as connection:
+        connection.execute(statements.replace("{name}", database.database).encode())
+    user = f"nobody_{database.database}:p@" if name == "no right" else None
+    url = database.url(f"postgresql+{driver}")
+    url = url.replace(f"{database.user}:{database.password}@", user) if user else url
+    async with application(url) as client:
+        response = await upload(client)
+    if name == "disk full":  # what a trigger raises is the trigger's, whatever it is called
+        status = 500
+    check_answer(response, status)
+    check_log(caplog, *words)
+    assert [info async for info in backend.list()] == []
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("{user}:{password}@", "{user}:wrong-password@", "password authentication failed"),
+        ("/{database}", "/no_such_database", "no_such_database"),
+    ],
+)
+async def test_connections_that_postgresql_refuses(
+    database: Postgres,
+    backend: ObstoreBackend,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    driver: str,
+    old: str,
+    new: str,
+    words: str,
+) -> None:
+    """A changed password, or a database that is gone, is told as that, and the password is not."""
+    parts = {"user": database.user, "password": database.password, "database": database.database}
+    url = database.url(f"postgresql+{driver}").replace(old.format(**parts), new.format(**parts))
+    async with application(url) as client:
+        response = await client.get("/letters/")
+
+    check_answer(response, 500)
+    check_log(caplog, words)
+    assert "wrong-password" not in caplog.text
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_too_many_connections(
+    database: Postgres, backend: ObstoreBackend, driver: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database, or a role, that has as many connections as it may is told as that."""
+    database.execute(f"CREATE ROLE crowd_{database.database} LOGIN PASSWORD 'p' CONNECTION LIMIT 0")
+    url = database.url(f"postgresql+{driver}").replace(
+        f"{database.user}:{database.password}", f"crowd_{database.database}:p"
+    )
+    async with application(url) as client:
+        response = await client.get("/letters/")
+
+    check_answer(response, 503)
+    check_log(caplog, "too many connections", "pools")
+
+
+async def test_a_transaction_that_waits_for_a_lock(
+    database: Postgres, backend: ObstoreBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who waited for a lock in vain may try again."""
+    url = database.url("postgresql+asyncpg")
+    async with application(url, connect_args={"server_settings": {"lock_timeout": "100"}}) as client:
+        with psycopg.connect(database.url("postgresql")) as other:
+            other.execute("LOCK TABLE letters")
+            response = await upload(client)
+
+    check_answer(response, 503)
+    check_log(caplog, "55P03")
+
+
+@pytest.mark.parametrize("driver", ["aiosqlite", "pysqlite"])
+@pytest.mark.parametrize(
+    ("statements", "words"),
+    [
+        ("DROP TABLE letters", ("no such table: letters", "migrations")),
+        ("ALTER TABLE letters DROP COLUMN title", ("SQLITE_ERROR", "title", "migrations")),
+        (
+            "CREATE TRIGGER no BEFORE INSERT ON letters BEGIN SELECT RAISE(ABORT, 'hidden words'); END",
+            ("SQLITE_CONSTRAINT_TRIGGER", "trigger"),
+        ),
+    ],
+)
+async def test_failures_of_sqlite(
+    tmp_path: Path,
+    backend: ObstoreBackend,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    driver: str,
+    statements: str,
+    words: tuple[str, ...],
+) -> None:
+    """SQLite's few codes are told apart by their names and its words."""
+    path = _sqlite(tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statements)
+    async with application(f"sqlite+{driver}:///{path}") as client:
+        response = await upload(client)
+
+    check_answer(response, 500)
+    check_log(caplog, *words)
+    assert [info async for info in backend.list()] == []
+
+
+@pytest.mark.parametrize(
+    ("pragma", "words"),
+    [
+        ("PRAGMA max_page_count = 1", ("SQLITE_FULL", "disk is full")),
+        ("PRAGMA query_only = on", ("SQLITE_READONLY", "read-only")),
+    ],
+)
+async def test_a_database_file_that_takes_nothing(
+    tmp_path: Path, backend: ObstoreBackend, caplog: pytest.LogCaptureFixture, *, pragma: str, words: tuple[str, ...]
+) -> None:
+    """A full disk, and a file that can't be written, are told as that; clients may come back."""
+    path = _sqlite(tmp_path)
+    async with application(f"sqlite+aiosqlite:///{path}", poolclass=NullPool) as client:
+
+        @event.listens_for(client.engine.sync_engine, "connect")
+        def limit(connection: Any, _: object) -> None:
+            connection.execute(pragma)
+
+        response = await client.post("/letters/", files=FILE, data={"title": TITLE + "x" * 50_000})
+
+    check_answer(response, 503)
+    check_log(caplog, *words)
+
+
+def _sqlite(folder: Path) -> Path:
+    engine = create_engine(f"sqlite:///{folder}/failures.db")
+    _make_tables(engine)
+    engine.dispose()
+    return folder / "failures.db"
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+async def test_a_pool_without_a_connection(
+    tmp_path: Path, backend: ObstoreBackend, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The router's statements, and the ledger's beside them, wait for a connection only so long."""
+    url = f"sqlite+aiosqlite:///{_sqlite(tmp_path)}"
+    async with application(url, pool_size=1, max_overflow=0, pool_timeout=0.1) as client, client.engine.connect():
+        response = await (upload(client) if method == "POST" else client.request(method, "/letters/1"))
+
+    check_answer(response, 503)
+    check_log(caplog, "pool_size")
+
+
+# -- the ledger ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_a_ledger_that_was_never_migrated(
+    tmp_path: Path, backend: ObstoreBackend, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A missing table of the ledger is told by its name and what to do; a client hears that it is no fault of its."""
+    path = _sqlite(tmp_path)
+    async with application(f"sqlite+aiosqlite:///{path}") as client:
+        created = await upload(client)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("DROP TABLE filestore_intents")
+        location = created.headers["location"]
+        while (response := await (upload(client) if method == "POST" else client.delete(location))).status_code == 201:
+            pass
+
+    problem_in(response, 500, "ledger-missing")
+    assert "filestore_intents" not in response.text
+    check_log(caplog, "filestore_intents", "Alembic")
+
+
+# -- the session dependency of the application -----------------------------------------------------------
+
+
+async def test_a_session_dependency_that_fails_before(
+    tmp_path: Path, backend: ObstoreBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the application's own dependency asks its database is explained as well, under our routes."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{_sqlite(tmp_path)}")
+
+    async def get_session() -> AsyncIterator[Any]:
+        async with async_sessionmaker(engine)() as session:
+            await session.execute(text("SELECT hidden FROM tenants"))
+            yield session
+
+    async with application(f"sqlite+aiosqlite:///{tmp_path}/failures.db", get_session) as client:
+        response = await client.get("/letters/")
+    await engine.dispose()
+
+    check_answer(response, 500)
+    check_log(caplog, "no such table: tenants")
+
+
+async def test_a_session_dependency_that_fails_afterwards(
+    tmp_path: Path, backend: ObstoreBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What fails once the answer is out is told to operators, and the answer stays."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{_sqlite(tmp_path)}")
+
+    async def get_session() -> AsyncIterator[Any]:
+        async with async_sessionmaker(engine)() as session:
+            yield session
+            await session.execute(text("INSERT INTO visits VALUES ('hidden')"))
+            await session.commit()
+
+    async with application(f"sqlite+aiosqlite:///{tmp_path}/failures.db", get_session) as client:
+        response = await upload(client)
+    await engine.dispose()
+
+    assert response.status_code == 201
+    check_log(caplog, "no such table: visits")

@@ -448,11 +448,15 @@ class TypeMismatchError(UnsupportedUploadError):
 
 
 class UploadTooLargeError(UploadError):
-    """A body, file or field is larger than its limit; both in bytes, `actual` is None if only its start was read."""
+    """A body, file or field is larger than its limit; both in bytes, `actual` is None if only its start was read.
 
-    def __init__(self, what: str, *, limit: int, actual: int | None = None) -> None:
-        self.what, self.limit, self.actual = what, limit, actual
-        size = "more" if actual is None else f"{actual:,} bytes"
+    That of a file in a form is what the form's announced length leaves for it: it `is_about` so, since its head, or
+    fields behind it, may not have come yet.
+    """
+
+    def __init__(self, what: str, *, limit: int, actual: int | None = None, is_about: bool = False) -> None:
+        self.what, self.limit, self.actual, self.is_about = what, limit, actual, is_about
+        size = "more" if actual is None else f"{'about ' if is_about else ''}{actual:,} bytes"
         super().__init__(f"The {what} has {size}; the limit is {limit:,} bytes.")
 
 

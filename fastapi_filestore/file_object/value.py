@@ -120,7 +120,9 @@ class FileObject(FileDescription):
             await admit_head(self, stream, size)
             info = await self.backend_in_use().put(
                 path,
-                CheckedContent(chunks if self.rules.max_size is None else self.rules.limited(chunks), size=size),
+                CheckedContent(
+                    chunks if self.rules.max_size is None else self.rules.limited(chunks, longest=size), size=size
+                ),
                 content_type=self.content_type,
                 content_disposition=disposition_of(self.filename, self.content_type),
                 metadata=self.metadata,

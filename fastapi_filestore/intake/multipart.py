@@ -42,9 +42,15 @@ class FormReader:
     """
 
     def __init__(
-        self, body: AsyncIterator[bytes], *, content_type: str, limits: FormLimits, memory: Share | None = None
+        self,
+        body: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        limits: FormLimits,
+        memory: Share | None = None,
+        announced: int | None = None,
     ) -> None:
-        """Read a body of this content type; long fields are kept in this memory.
+        """Read a body of this content type and, if it is announced, this size; long fields are kept in this memory.
 
         Raises:
             MalformedUploadError: The type lacks a boundary, or has a charset that no form is in.
@@ -52,7 +58,8 @@ class FormReader:
         boundary, charset = _parameters(content_type)
         self._body, self._memory = body, memory
         self._turn = 0
-        self._collector = _Collector(limits, charset)
+        end = None if announced is None else announced - len(f"\r\n--{boundary}--\r\n")
+        self._collector = _Collector(limits, charset, end)
         self._parser = MultipartParser(
             boundary.encode("ascii"),
             {
@@ -73,6 +80,11 @@ class FormReader:
     def fields(self) -> dict[str, str]:
         """The text fields that were read so far."""
         return self._collector.fields
+
+    @property
+    def left(self) -> int | None:
+        """The bytes that the file whose head was read last may have, and what is behind it; None if nobody said so."""
+        return self._collector.left
 
     async def next_file(self) -> PartHead | None:
         """Read on to the head of the next file; None at the end of the form, which is the end of the body.
@@ -129,6 +141,7 @@ class FormReader:
             self._parser.write(chunk)
         except FormParserError as error:
             raise MalformedUploadError(f"The form can't be read: {error}") from error
+        self._collector.position += len(chunk)
 
     def _end(self) -> _Mark:
         if not self._collector.ended:
@@ -152,11 +165,14 @@ class _Collector:
     The parser's callbacks can't wait, so whoever reads the form takes the events from here and waits between chunks.
     """
 
-    def __init__(self, limits: FormLimits, charset: str) -> None:
+    def __init__(self, limits: FormLimits, charset: str, end: int | None) -> None:
+        self.position = 0
+        """Where the chunk begins that is read now."""
         self.events: deque[PartHead | bytes | _Mark] = deque()
         self.fields: dict[str, str] = {}
         self.ended = False
-        self._limits, self._charset = limits, charset
+        self._limits, self._charset, self._end = limits, charset, end
+        self._start: int | None = None
         self._files = self._texts = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._name, self._value = bytearray(), bytearray()
@@ -197,6 +213,7 @@ class _Collector:
         self._files += 1
         if self._files > self._limits.files:
             raise TooManyFilesError(limit=self._limits.files, actual=self._files)
+        self._start = None
         self.events.append(head)
 
     def _begin_text(self) -> None:
@@ -210,9 +227,11 @@ class _Collector:
         head = self._head
         self._part_size += end - start
         if head is not None and head.filename:
-            self._check_size("file", self._limits.file_size)
-        else:
-            self._check_size("field", self._limits.field_size)
+            if self._start is None:
+                self._start = self.position + start
+            self._check_file()
+        elif self._part_size > self._limits.field_size:
+            raise UploadTooLargeError("field", limit=self._limits.field_size)
         # A view, so that a byte is copied once: when pieces are joined.
         self._pieces.append(data if end - start == len(data) else memoryview(data)[start:end])
         self._pieces_size += end - start
@@ -222,9 +241,17 @@ class _Collector:
     def _is_enough(self) -> bool:
         return self._pieces_size >= WORTHWHILE or len(self._pieces) >= MAX_PIECES
 
-    def _check_size(self, what: str, limit: int) -> None:
-        if self._part_size > limit:
-            raise UploadTooLargeError(what, limit=limit)
+    @property
+    def left(self) -> int | None:
+        """The bytes from the beginning of a file to the last boundary."""
+        if self._end is None:
+            return None
+        return max(self._end - (self.position if self._start is None else self._start), 0)
+
+    def _check_file(self) -> None:
+        if self._part_size > self._limits.file_size:
+            actual = self.left if self._limits.files == 1 else None
+            raise UploadTooLargeError("file", limit=self._limits.file_size, actual=actual, is_about=True)
 
     def _joined(self) -> bytes:
         joined = b"".join(self._pieces)

@@ -82,14 +82,16 @@ class FileRules:
         if self.max_files is not None and files > self.max_files:
             raise TooManyFilesError(limit=self.max_files, actual=files)
 
-    async def limited(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Pass chunks on until they are too many, which is an `UploadTooLargeError`."""
+    async def limited(
+        self, chunks: AsyncGenerator[bytes, None], *, longest: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Pass chunks on until they are too many, which is an `UploadTooLargeError`; `longest` is about all of them."""
         size = 0
         async with aclosing(chunks):
             async for chunk in chunks:
                 size += len(chunk)
                 if self.max_size is not None and size > self.max_size:
-                    raise UploadTooLargeError("file", limit=self.max_size)
+                    raise UploadTooLargeError("file", limit=self.max_size, actual=longest, is_about=True)
                 yield chunk
 
 

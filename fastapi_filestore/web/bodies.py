@@ -1,6 +1,6 @@
 """A request's body as it comes, never past its limit."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import partial
 
 from fastapi import Request
@@ -60,10 +60,24 @@ def expect_body(request: Request) -> None:
     request.scope.setdefault(UNREAD, "_body" not in state and not state.get("_stream_consumed"))
 
 
+Refused = Callable[[int | None, int], UploadTooLargeError]
+
+
+def _refused(size: int | None, limit: int) -> UploadTooLargeError:
+    return UploadTooLargeError("request body", limit=limit, actual=size)
+
+
 async def limited_body(
-    request: Request, limit: int, *, pace: Pace, memory: Share | None = None
+    request: Request,
+    limit: int,
+    *,
+    pace: Pace,
+    memory: Share | None = None,
+    refused: Refused = _refused,
 ) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a body; at its end, give back the memory in which a reader keeps some of it.
+
+    `refused` makes the error of a body that is too long, of its size, if that is known, and of the limit.
 
     Raises:
         UploadTooLargeError: It is, or says it is, longer than `limit` bytes.
@@ -77,7 +91,7 @@ async def limited_body(
     if not has_body(request.scope):
         raise LengthRequiredError
     whole = _taken(request)
-    _check_size(announced_size(request.headers) if whole is None else len(whole), limit)
+    _check_size(announced_size(request.headers) if whole is None else len(whole), limit, refused)
     if whole is not None:
         request.scope[UNREAD] = False
         for start in range(0, len(whole), _PIECE):
@@ -94,14 +108,14 @@ async def limited_body(
             more = request.scope[UNREAD] = message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > limit:
-                raise UploadTooLargeError("request body", limit=limit)
+                raise refused(None, limit)
             if message.get("body"):
                 yield message.pop("body")
 
 
-def _check_size(size: int | None, limit: int) -> None:
+def _check_size(size: int | None, limit: int, refused: Refused) -> None:
     if size is not None and size > limit:
-        raise UploadTooLargeError("request body", limit=limit, actual=size)
+        raise refused(size, limit)
 
 
 def _taken(request: Request) -> bytes | None:

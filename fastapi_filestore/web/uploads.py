@@ -3,12 +3,19 @@
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import unquote
 
 from fastapi import Request
 from pydantic import BaseModel
 
-from fastapi_filestore.errors import InvalidFieldsError, MalformedUploadError, MissingFileError, UnsupportedUploadError
+from fastapi_filestore.errors import (
+    InvalidFieldsError,
+    MalformedUploadError,
+    MissingFileError,
+    UnsupportedUploadError,
+    UploadTooLargeError,
+)
 from fastapi_filestore.intake.client_digests import client_digests
 from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.intake.limits import FormLimits
@@ -26,6 +33,12 @@ Validate = Callable[[Mapping[str, str]], BaseModel]
 
 URLENCODED = "application/x-www-form-urlencoded"
 """A form that can't hold a file; curl and old browsers send it where a file was meant."""
+
+ENVELOPE = (
+    '--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="a"\r\n'
+    "Content-Type: application/octet-stream\r\n\r\n\r\n--{boundary}--\r\n"
+)
+"""What is around the one file of a form, at least."""
 
 _EXTENDED = re.compile(r"(utf-8|iso-8859-1)'[^']*'(.*)", re.IGNORECASE | re.DOTALL)  # RFC 8187, section 3.2
 
@@ -83,10 +96,28 @@ def _reader(request: Request, accepted: Accepted) -> FormReader:
     said = combined(request.headers)
     refuse_codings(said)
     limits, digests, memory = accepted.limits, client_digests(said), upload_memory.kept()
-    body = limited_body(request, limits.body_size, pace=limits.pace, memory=memory)
+    refused = partial(_too_large, accepted, request.headers["content-type"])
+    body = limited_body(request, limits.body_size, pace=limits.pace, memory=memory, refused=refused)
     if digests:  # of all that is sent, boundaries and fields included (RFC 9530, section 2)
         body = DigestingStream(body, expected=digests).__aiter__()
-    return FormReader(body, content_type=request.headers["content-type"], limits=limits, memory=memory)
+    return FormReader(
+        body,
+        content_type=request.headers["content-type"],
+        limits=limits,
+        memory=memory,
+        announced=announced_size(request.headers),
+    )
+
+
+def _too_large(accepted: Accepted, content_type: str, size: int | None, limit: int) -> UploadTooLargeError:
+    """Return the error of a form that is too long as a whole: in terms of the limit that somebody has set."""
+    limits = accepted.limits
+    if size is None:  # boundaries and heads without end: the files were within their limit
+        return UploadTooLargeError("form", limit=limit)
+    _, parameters = read_parameters(content_type)
+    around = len(ENVELOPE.format(boundary=parameters.get("boundary", ""), field=accepted.field))
+    what = "file" if limits.files == 1 else "form of files"
+    return UploadTooLargeError(what, limit=limits.files * limits.file_size, actual=size - around, is_about=True)
 
 
 async def _from_form(request: Request, accepted: Accepted) -> Upload:
@@ -99,7 +130,7 @@ async def _from_form(request: Request, accepted: Accepted) -> Upload:
         fields=reader.fields,
         validate=accepted.validate,
         rules=accepted.rules,
-        longest=announced_size(request.headers),
+        longest=reader.left,
     )
 
 

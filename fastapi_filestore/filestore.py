@@ -385,6 +385,6 @@ class Filestore:
 async def _release() -> None:
     try:
         await release_reservations()
-    except (SQLAlchemyError, OSError) as error:
+    except (FilestoreError, SQLAlchemyError) as error:
         # What is not given back falls due, and costs a sweeper one look.
         _log.warning("fastapi_filestore.release_failed", extra={"error": repr(error)})

@@ -9,6 +9,7 @@ from typing import cast
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, SessionTransaction
 
+from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.bookkeeping import (
     Book,
@@ -22,6 +23,7 @@ from fastapi_filestore.orm.bookkeeping import (
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.commits import is_doubtful, is_inside_another
 from fastapi_filestore.orm.ledger import LedgerAccess
+from fastapi_filestore.orm.outages import failures_told
 from fastapi_filestore.orm.sharing import Intents, condemn_own
 from fastapi_filestore.orm.transfer import discard, forget, known
 from fastapi_filestore.storage.cleanup import finish
@@ -141,8 +143,9 @@ async def _condemned(
 ) -> tuple[set[Location], Intents]:
     own = {at for at, file in fresh.items() if file.has_own_key}
     try:
-        return await condemn_own(session, own, is_inner=is_inner)
-    except (SQLAlchemyError, OSError) as error:
+        with failures_told():
+            return await condemn_own(session, own, is_inner=is_inner)
+    except (FilestoreError, SQLAlchemyError) as error:
         # Whether a row has taken one meanwhile is not known: an audit finds those that none has.
         _log.warning("fastapi_filestore.rows_unknown", extra={"paths": [path for _, path in own], "error": repr(error)})
         return own, {}

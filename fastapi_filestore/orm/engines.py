@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
+from fastapi_filestore.orm.outages import failures_told
 from fastapi_filestore.storage.threads import WorkThreads
 
 _THREADS = WorkThreads("fastapi-filestore-ledger")
@@ -46,7 +47,17 @@ def chosen_isolation(connection: Connection) -> str | None:
 
 
 async def run_on_engine(engine: Engine, work: Callable[[Connection], T], room: Room = Room.IN_POOL) -> T:
-    """Run a function in a transaction of its own and commit it, without blocking the event loop."""
+    """Run a function in a transaction of its own and commit it, without blocking the event loop.
+
+    Raises:
+        DatabaseUnavailableError, DatabaseFailedError: Whatever the database fails with.
+    """
+    with failures_told():
+        return await run_untold(engine, work, room)
+
+
+async def run_untold(engine: Engine, work: Callable[[Connection], T], room: Room = Room.IN_POOL) -> T:
+    """Run a function as `run_on_engine` does, for who looks at the errors of the database itself."""
     if room is Room.BESIDE_POOL:
         return await _run_beside_pool(engine, work)
     if engine.dialect.is_async:
@@ -60,7 +71,7 @@ async def _run_beside_pool(engine: Engine, work: Callable[[Connection], T]) -> T
     options = engine.get_execution_options()
     own = Engine(engine.pool.recreate(), engine.dialect, engine.url, execution_options=options)
     try:
-        return await run_on_engine(own, work)
+        return await run_untold(own, work)
     finally:
         await (AsyncEngine(own).dispose() if own.dialect.is_async else _THREADS.run(own.dispose))
 

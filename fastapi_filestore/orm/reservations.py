@@ -15,7 +15,6 @@ from fastapi_filestore.errors import DatabaseFailedError
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess, explain_missing
-from fastapi_filestore.orm.outages import failures_told
 from fastapi_filestore.storage.keys import generate_key
 
 Locks = defaultdict[Room, asyncio.Lock]
@@ -76,8 +75,7 @@ class Reservations:
     async def _write(self, keys: Sequence[str], room: Room) -> None:
         ledger, refused = self.access.ledger, list(self.refused)
         try:
-            with failures_told():
-                await run_on_engine(self.access.engine, partial(self._exchange, refused=refused, keys=keys), room)
+            await run_on_engine(self.access.engine, partial(self._exchange, refused=refused, keys=keys), room)
         except DatabaseFailedError as error:
             explain_missing(error, ledger)
             raise

@@ -9,11 +9,10 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from fastapi_filestore.errors import StorageUnavailableError, UnknownBackendError
+from fastapi_filestore.errors import FilestoreError, StorageUnavailableError, UnknownBackendError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.engines import Room, has_room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess
-from fastapi_filestore.orm.outages import failures_told
 from fastapi_filestore.orm.reservations import reservations_of
 from fastapi_filestore.storage.cleanup import finish, may_be_left
 from fastapi_filestore.storage.registry import StorageRegistry
@@ -31,8 +30,8 @@ LAST_RENEWAL = 1.0
 Claimed = tuple[FileObject, LedgerAccess | None]
 """A file to be stored, and the ledger that is to know of it first."""
 
-_DATABASE_FAILURES = (SQLAlchemyError, OSError)
-"""What a database raises that can't be used; a driver may let the socket's own error through."""
+_DATABASE_FAILURES = (FilestoreError, SQLAlchemyError)
+"""What statements fail with: errors of ours for those of a database, and SQLAlchemy's own, as of a closed connection."""
 
 _log = logging.getLogger("fastapi_filestore")
 
@@ -66,8 +65,7 @@ async def _reserve(waiting: Iterable[Claimed], room: Room) -> None:
         if access is not None:
             groups[access, file.backend_in_use().key].append(file)
     for (access, backend), files in groups.items():
-        with failures_told():
-            keys = await reservations_of(access, backend).take(len(files), room)
+        keys = await reservations_of(access, backend).take(len(files), room)
         for file, key in zip(files, keys, strict=False):
             file.reserve(key, access)
 

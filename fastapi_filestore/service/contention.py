@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from fastapi_filestore.orm.engines import run_on_engine
+from fastapi_filestore.orm.engines import run_untold
 from fastapi_filestore.orm.outages import failures_told, is_contention
 
 T = TypeVar("T")
@@ -49,9 +49,9 @@ async def run_unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T 
 async def _retried(engine: Engine, work: Callable[[Connection], T]) -> T:
     for pause in PAUSES:
         try:
-            return await run_on_engine(engine, work)
+            return await run_untold(engine, work)
         except DBAPIError as error:
             if not is_contention(error):
                 raise
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads competitors, keeps no secret
-    return await run_on_engine(engine, work)
+    return await run_untold(engine, work)

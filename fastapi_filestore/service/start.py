@@ -9,7 +9,6 @@ from sqlalchemy import Connection, text
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.engines import has_room, run_on_engine
-from fastapi_filestore.orm.outages import DATABASE_ERRORS, failure_of
 from fastapi_filestore.orm.triggers.installed import COMPLETE, lacking_triggers
 from fastapi_filestore.service.databases import Databases
 from fastapi_filestore.service.tables import Database
@@ -36,8 +35,7 @@ async def check_databases(databases: Databases, *, probe: bool) -> None:
                 if has_room(database.engine):
                     lacking += await run_on_engine(database.engine, partial(_check, database=database))
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being asked must not keep it from starting
-        said = failure_of(error) if isinstance(error, DATABASE_ERRORS) else error
-        _log.info("fastapi_filestore.databases_not_checked: %r", said, extra={"error": repr(said)})
+        _log.info("fastapi_filestore.databases_not_checked: %r", error, extra={"error": repr(error)})
     if lacking and probe:
         raise ConfigurationError(_explain(lacking))
     if lacking:

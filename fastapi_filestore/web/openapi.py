@@ -29,9 +29,9 @@ PROBLEM_TEXTS = {
     416: "Every range begins after the end.",
     422: "A value is wrong or missing.",
     431: "A header is longer than its limit.",
-    500: "The file store is not set up as it should be.",
+    500: "Something is wrong behind the application; its operators have been told.",
     501: "The file store has no signed URLs.",
-    503: "The file store can't be reached at the moment.",
+    503: "The file store or the database can't do it at the moment.",
     507: "The file store has no room for the file.",
 }
 

@@ -6,12 +6,14 @@ words, with the facts that the text was read for.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
 
 from obstore import exceptions as obstore_errors
 
 from fastapi_filestore.errors import (
     ObjectNotFoundError,
     StorageError,
+    StorageFullError,
     StoragePermissionError,
     StorageUnavailableError,
 )
@@ -137,7 +139,9 @@ def in_region(error: StorageError, region: str) -> StorageError:
 def _unsynced(exc: SyncError, backend: str, key: str | None) -> StorageError:
     shown = "what was removed from it" if key is None else ascii(key)
     number = exc.errno or 0
-    error = StorageError(
+    # A disk in a network may find out only now that it is full.
+    kind = StorageFullError if number in {ENOSPC, EDQUOT} else StorageError
+    error = kind(
         f"The disk of backend {backend!r} did not confirm {shown} ({in_words(number)}), so a power cut might undo it: "
         "look after the disk before you trust it again.",
         backend=backend,

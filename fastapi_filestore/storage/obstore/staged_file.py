@@ -5,7 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from errno import ENAMETOOLONG, ENOENT
+from errno import ENOENT
 from io import FileIO
 from itertools import islice
 from secrets import randbelow
@@ -179,17 +179,13 @@ def written(backend: str, path: str) -> Iterator[None]:
                 backend=backend,
                 key=path,
             ) from None
-        except OSError as error:
-            if isinstance(error, NotADirectoryError | IsADirectoryError) or error.errno == ENAMETOOLONG:
-                raise _bad_name(backend, path) from None
-            raise
 
 
 def check_name(backend: str, path: str) -> None:
     """Raise `InvalidKeyError` if a name is one that only an unfinished upload has."""
     if is_staged(path):
-        raise _bad_name(backend, path)
-
-
-def _bad_name(backend: str, path: str) -> InvalidKeyError:
-    return InvalidKeyError(f"Backend {backend!r} can't hold an object named {path!a}.", backend=backend, key=path)
+        raise InvalidKeyError(
+            f"Backend {backend!r} can't hold an object named {path!a}: it is a name of an unfinished upload.",
+            backend=backend,
+            key=path,
+        )

@@ -31,7 +31,7 @@ Claimed = tuple[FileObject, LedgerAccess | None]
 """A file to be stored, and the ledger that is to know of it first."""
 
 _DATABASE_FAILURES = (FilestoreError, SQLAlchemyError)
-"""What statements fail with: errors of ours for those of a database, and SQLAlchemy's own, as of a closed connection."""
+"""What statements fail with: a database's errors as ours, and SQLAlchemy's own, as of a closed connection."""
 
 _log = logging.getLogger("fastapi_filestore")
 

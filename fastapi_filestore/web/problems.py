@@ -66,6 +66,7 @@ _OUTLIVED = "The upload took longer than its place was kept. Send it again."
 _UNMIGRATED = "The application's database is not up to date; the operators have been told."
 _CONSUMED = "The application read the file twice, so it could not be stored; the operators have been told."
 _NO_SCOPE = "The application could not tell what is yours; the operators have been told."
+_MISCONFIGURED = "The application is not set up as it should be; the operators have been told."
 _MISUSED = "The application made a mistake with the file; the operators have been told."
 _CROWDED = "Too many files are on their way at the moment, and faster ones go first. Try again later."
 _UNREADABLE = "The row says of no file where it is; the operators have been told."
@@ -123,7 +124,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.LedgerError: Kind(500, "ledger-missing", _UNMIGRATED),
     errors.ContentConsumedError: Kind(500, "content-consumed", _CONSUMED),
     errors.InvalidScopeError: Kind(500, "invalid-scope", _NO_SCOPE),
-    errors.ConfigurationError: Kind(500, "configuration-error", _OUT_OF_ORDER),
+    errors.ConfigurationError: Kind(500, "configuration-error", _MISCONFIGURED),
     errors.FilestoreError: Kind(500, "application-error", _MISUSED),
 }
 """The most specific class in an error's family decides."""

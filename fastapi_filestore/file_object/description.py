@@ -79,6 +79,7 @@ class FileDescription:
         "etag",
         "fresh",
         "last_modified",
+        "prefix",
         "rules",
         "saving",
         "size",
@@ -135,6 +136,7 @@ class FileDescription:
         self._upload: str | None = None
         self.upload_limit: int | None = None
         self.rules = NO_RULES
+        self.prefix = ""
         self.admitted_by: FileRules | None = None
         self._forget()
 
@@ -245,6 +247,11 @@ class FileDescription:
                 "overwrite it. First `await file.confirm_async()`, which copies it to a path of its own, or give it to "
                 "a FileService, which does so before its transaction."
             )
+
+    @property
+    def gets_new_key(self) -> bool:
+        """Whether it is to be stored, or copied from where a client stored it, at a key that is generated."""
+        return not self.is_stored and (self.path is None or is_upload_path(self.path))
 
     @property
     def is_admitted(self) -> bool:
@@ -372,7 +379,7 @@ class FileDescription:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._registry, self.rules = storages, NO_RULES
         self._content = self.saving = self.claim = self.admitted_by = self.unit = None
-        self.fresh, self.unreadable = False, None
+        self.fresh, self.unreadable, self.prefix = False, None, ""
         self._upload = self.upload_limit = None
         for name, value in state.items():
             setattr(self, name, value)

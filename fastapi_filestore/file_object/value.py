@@ -24,7 +24,7 @@ from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledO
 from fastapi_filestore.storage.blocking import run_blocking
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader
-from fastapi_filestore.storage.keys import can_be_held, generate_key
+from fastapi_filestore.storage.keys import can_be_held, folder_of, generate_key
 from fastapi_filestore.storage.turns import one_at_a_time
 from fastapi_filestore.storage.upload_paths import generate_upload_path, is_upload_path, refuse_uploads
 
@@ -49,6 +49,7 @@ class FileObject(FileDescription):
         claim: The ledger that knows of a fresh object's key, if one does.
         unit: The session, weakly referenced, whose open transaction writes it to a row.
         rules: What the column that it is in, or on its way to, asks for.
+        prefix: The folder of its column, in which its key is generated.
         admitted_by: The rules that it was found right by.
 
     Two FileObjects are equal when backend and path are the same.
@@ -99,7 +100,7 @@ class FileObject(FileDescription):
             await put(self.path, if_absent=True)
 
     async def _store_new(self, put: Callable[[str], Awaitable[None]]) -> None:
-        self._key = self._key or generate_key()
+        self._key = self._key or generate_key(self.prefix)
         try:
             await self._or_undone(self._key, put(self._key))
         finally:
@@ -207,7 +208,7 @@ class FileObject(FileDescription):
 
     async def _promote(self, upload: str) -> None:
         """Copy what a client stored to a path that nobody has a signature for, and judge the copy."""
-        self._key = path = self._key or generate_key()
+        self._key = path = self._key or generate_key(self.prefix)
         try:
             admit_upload(self, await self.backend_in_use().head(upload))
             copied = await self._or_undone(path, self._copied(upload, path))
@@ -258,9 +259,9 @@ class FileObject(FileDescription):
 
     @noted
     async def copy_async(self) -> Self:
-        """Return a new file with the same bytes at a key of its own, copied inside the store."""
+        """Return a new file with the same bytes at a key of its own, copied inside the store to the same folder."""
         source, twin = self._stored_path("copied"), copy(self)
-        twin.become_new(path := generate_key())
+        twin.become_new(path := generate_key(folder_of(source)))
         await self._or_undone(path, self.backend_in_use().copy(source, path))
         await self._or_undone(path, twin.look_async())
         return twin

@@ -7,6 +7,7 @@ second time, its condition may find others.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -50,6 +51,7 @@ from fastapi_filestore.orm.file_attributes import (
 )
 from fastapi_filestore.orm.flushing import is_flushing, refuse_rows_in_flush
 from fastapi_filestore.orm.holders import left_behind
+from fastapi_filestore.orm.row_values import values_in
 from fastapi_filestore.orm.settling import settle_late_changes
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.table_rows import key_in, table_of
@@ -233,15 +235,18 @@ def _given_files(
     state: ORMExecuteState, statement: Insert | Update | Delete, mapper: Mapper[Any]
 ) -> Iterator[FileObject]:
     """Yield the files among a statement's values, each with its backend chosen."""
-    for bind in _literals(state, statement, mapper):
+    binds = _literals(state, statement, mapper)
+    literals = {name: bind.value for bind, name in binds.items()}
+    for bind in binds:
         if isinstance(bind.type, StoredObject):
-            yield from bind.type.files(bind.value)
+            yield from bind.type.files(bind.value, of=partial(values_in, statement, mapper, literals))
         elif isinstance(bind.type, NullType):
             _refuse_untyped(bind.value, statement, mapper)
     _refuse_unknown_names(state, statement, mapper)
     for row in _rows(state.parameters):
         for attribute in file_attributes_below(mapper):
-            yield from attribute.type.files(row.get(attribute.name, row.get(str(attribute.column.key))))
+            value = row.get(attribute.name, row.get(str(attribute.column.key)))
+            yield from attribute.type.files(value, of=partial(values_in, statement, mapper, row))
 
 
 def _refuse_untyped(value: Any, statement: Insert | Update | Delete, mapper: Mapper[Any]) -> None:
@@ -274,10 +279,11 @@ def _refuse_unknown_names(state: ORMExecuteState, statement: Insert | Update | D
 
 def _literals(
     state: ORMExecuteState, statement: Insert | Update | Delete, mapper: Mapper[Any]
-) -> Iterable[BindParameter[Any]]:
+) -> Mapping[BindParameter[Any], str]:
+    """Return the values that a statement itself holds, each with its name."""
     if state.parameters:
         # Compiled only with the parameters it comes with; its own values can be walked.
-        return (element for element in iterate(statement) if isinstance(element, BindParameter))
+        return {element: element.key for element in iterate(statement) if isinstance(element, BindParameter)}
     dialect = writing_bind(state.session, mapper).dialect
     compiled: Any = statement.compile(dialect=dialect)
     binds: Mapping[BindParameter[Any], str] = compiled.bind_names

@@ -27,6 +27,7 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.ledger import ledger_of
+from fastapi_filestore.orm.row_values import values_of
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.table_rows import described, is_written, key_in, table_of, way_to, with_heirs
 from fastapi_filestore.orm.tables import file_columns_of, schema_in
@@ -45,7 +46,7 @@ class FileAttribute:
 
     def files(self, row: object) -> list[FileObject]:
         """Return the files that the attribute holds in memory."""
-        return self.type.files(getattr(row, self.name))
+        return self.type.files(getattr(row, self.name), of=lambda: values_of(row))
 
     def held(self, row: object) -> list[FileObject]:
         """Return those of the files that the attribute holds whose bytes a store may hold."""

@@ -23,16 +23,20 @@ Locks = defaultdict[Room, asyncio.Lock]
 USABLE_PART = 0.25
 """Part of an intent's age in which its key may still be taken: the rest is for the upload and its transaction."""
 
+MOST_FOLDERS = 10_000
+"""Folders whose unused keys are remembered."""
+
 
 @dataclass(slots=True)
 class Reservations:
-    """The unused keys of one backend, in one ledger, of this process; each with the moment it is too old.
+    """The unused keys of one folder of a backend, in one ledger, of this process; each with the moment it is too old.
 
     `refused` are those that were taken for content which was refused: their intents go with the next block's coming.
     """
 
     access: LedgerAccess
     backend: str
+    prefix: str = ""
     keys: deque[tuple[float, str]] = field(default_factory=deque)
     refused: list[str] = field(default_factory=list)
     size: int = 1
@@ -67,7 +71,7 @@ class Reservations:
         # As many as were used of the last block, twice over: a quiet application reserves one key at a time.
         self.size = max(1, missing, min(self.access.ledger.block, 2 * self.taken))
         self.taken = 0
-        keys = [generate_key() for _ in range(self.size)]
+        keys = [generate_key(self.prefix) for _ in range(self.size)]
         deadline = time.monotonic() + USABLE_PART * self.access.ledger.min_age
         await self._write(keys, room)
         self.keys.extend((deadline, key) for key in keys)
@@ -104,18 +108,28 @@ class Reservations:
             await run_on_engine(self.access.engine, forget)
 
 
-_reservations: dict[tuple[int, LedgerAccess, str], Reservations] = {}
+_reservations: dict[tuple[int, LedgerAccess, str, str], Reservations] = {}
 
 
-def reservations_of(access: LedgerAccess, backend: str) -> Reservations:
-    """Return the reservations of a backend; a forked process never takes its parent's keys."""
-    place = os.getpid(), access, backend
-    return _reservations.get(place) or _reservations.setdefault(place, Reservations(access, backend))
+def reservations_of(access: LedgerAccess, backend: str, prefix: str = "") -> Reservations:
+    """Return the reservations of a folder of a backend; a forked process never takes its parent's keys."""
+    place = os.getpid(), access, backend, prefix
+    found = _reservations.get(place)
+    if found is None:
+        _forget_oldest()
+        found = _reservations.setdefault(place, Reservations(access, backend, prefix))
+    return found
+
+
+def _forget_oldest() -> None:
+    """Let the keys of folders go that were used first, where there is one for every tenant: a sweeper finds them."""
+    while len(_reservations) >= MOST_FOLDERS:
+        _reservations.pop(next(iter(_reservations)), None)
 
 
 def drop_reservations(access: LedgerAccess) -> None:
     """Forget the unused keys of a ledger that lost an intent: a process that slept too long has lost them all."""
-    for (pid, owner, _), reservations in _reservations.items():
+    for (pid, owner, *_), reservations in list(_reservations.items()):
         if (pid, owner) == (os.getpid(), access):
             reservations.keys.clear()
 

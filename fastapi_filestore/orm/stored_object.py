@@ -1,6 +1,6 @@
 """`StoredObject`: the type of a column that holds one file, or a list of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, SupportsIndex, TypeAlias
 
@@ -30,6 +30,7 @@ from fastapi_filestore.orm.coercion import as_file, as_files
 from fastapi_filestore.orm.comparison import FileComparator
 from fastapi_filestore.orm.raw_json import Parser, lenient_parser
 from fastapi_filestore.storage.keys import can_be_held
+from fastapi_filestore.storage.layout import Prefix, Values, checked_prefix, chosen_prefix
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 Records: TypeAlias = Sequence[Mapping[str, object]]
@@ -131,6 +132,7 @@ class StoredObject(TypeDecorator[Any]):
         content_types: Sequence[str] = (),
         sniff: bool = False,
         validators: Sequence[AnyValidator] = (),
+        prefix: Prefix = "",
     ) -> None:
         """Describe the column.
 
@@ -149,9 +151,13 @@ class StoredObject(TypeDecorator[Any]):
             sniff: Refuse a file whose declared type, name and first bytes contradict each other: `TypesAgree()` before
                 the other validators. Needs the extra `sniff`.
             validators: Who may refuse a file, by its first bytes (`Validator`) or as it is stored (`ObjectValidator`).
+            prefix: The folder of the backend in which new files get their paths, as `invoices/`; or a function that
+                returns it, of what is known of the row by attribute: `lambda row: f"tenants/{row['tenant_id']}/"`.
+                Files that are stored already stay where they are. Migrations know nothing of it.
 
         Raises:
-            ConfigurationError: A key, a size, a number, a type or a validator is none, or the extra `sniff` is missing.
+            ConfigurationError: A key, a size, a number, a type, a validator or a folder is none, or the extra `sniff`
+                is missing.
         """
         super().__init__(none_as_null=True)
         if backend is not None and not isinstance(backend, str):
@@ -161,6 +167,7 @@ class StoredObject(TypeDecorator[Any]):
         if max_files is not None and not multiple:
             raise ConfigurationError("A column of one file has no max_files: say multiple=True, or leave it out.")
         self.backend, self.multiple, self.index, self.registry = backend, multiple, index, registry
+        self.folder = checked_prefix(prefix)
         self.rules = file_rules(
             max_size=max_size, max_files=max_files, content_types=content_types, sniff=sniff, validators=validators
         )
@@ -239,11 +246,15 @@ class StoredObject(TypeDecorator[Any]):
             return None
         return FileList.coerce("", value) if self.multiple else as_file(value)
 
-    def files(self, value: object) -> list[FileObject]:
-        """Return the files of a value of this column, each with its backend chosen.
+    def files(self, value: object, *, of: Callable[[], Values] | None = None) -> list[FileObject]:
+        """Return the files of a value of this column, each with its backend chosen, and its folder.
+
+        `of` returns what is known of the row that it is for; without it, a folder that depends on that stays open.
 
         Raises:
             TooManyFilesError: A list has more than it may have, and there are new ones among them.
+            ConfigurationError: The folder depends on something that is not known.
+            InvalidKeyError: No store can hold objects in such a folder.
         """
         if value is None:
             return []
@@ -253,7 +264,15 @@ class StoredObject(TypeDecorator[Any]):
             self.rules.check_count(len(files))
         for file in files:
             file.assign(self.backend, self.registry, self.rules)
+            if file.gets_new_key:
+                self._choose_folder(file, of)
         return files
+
+    def _choose_folder(self, file: FileObject, of: Callable[[], Values] | None) -> None:
+        if isinstance(self.folder, str):
+            file.prefix = self.folder
+        elif of is not None:
+            file.prefix = chosen_prefix(self.folder, of())
 
     def held(self, value: object) -> list[FileObject]:
         """Return the files of a value that was read from a row: those whose bytes a store may hold.

@@ -15,8 +15,8 @@ from fastapi_filestore.orm.engines import Room, has_room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.orm.reservations import reservations_of
 from fastapi_filestore.storage.cleanup import finish, may_be_left
+from fastapi_filestore.storage.keys import folder_of
 from fastapi_filestore.storage.registry import StorageRegistry
-from fastapi_filestore.storage.upload_paths import is_upload_path
 
 UPLOADS_AT_ONCE = 8
 """Files of one flush on their way at once; each takes the memory of its parts in flight."""
@@ -45,7 +45,7 @@ async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> N
     # One that is in two places of a row is stored once.
     once = {id(file): (file, access) for file, access in claimed if not file.is_admitted}
     waiting = list(once.values())
-    await _reserve([one for one in waiting if _gets_new_key(one[0])], room)
+    await _reserve([one for one in waiting if one[0].gets_new_key], room)
     renewals = _renewals(waiting)
     try:
         await _store_all([file for file, _ in waiting])
@@ -54,18 +54,13 @@ async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> N
             await renewal.stop()
 
 
-def _gets_new_key(file: FileObject) -> bool:
-    """Tell whether a file is stored, or copied, at a key that is generated."""
-    return file.path is None or (is_upload_path(file.path) and not file.is_stored)
-
-
 async def _reserve(waiting: Iterable[Claimed], room: Room) -> None:
-    groups: dict[tuple[LedgerAccess, str], list[FileObject]] = defaultdict(list)
+    groups: dict[tuple[LedgerAccess, str, str], list[FileObject]] = defaultdict(list)
     for file, access in waiting:
         if access is not None:
-            groups[access, file.backend_in_use().key].append(file)
-    for (access, backend), files in groups.items():
-        keys = await reservations_of(access, backend).take(len(files), room)
+            groups[access, file.backend_in_use().key, file.prefix].append(file)
+    for (access, backend, prefix), files in groups.items():
+        keys = await reservations_of(access, backend, prefix).take(len(files), room)
         for file, key in zip(files, keys, strict=False):
             file.reserve(key, access)
 
@@ -106,7 +101,7 @@ def _give_up(file: FileObject, access: LedgerAccess, at: Location, *, is_certain
     file.claim = None
     if is_certain:
         backend, key = at
-        reservations_of(access, backend or "").give_back(key)
+        reservations_of(access, backend or "", folder_of(key)).give_back(key)
 
 
 def _renewals(waiting: Sequence[Claimed]) -> "list[Renewal]":

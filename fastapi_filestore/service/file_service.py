@@ -1,6 +1,6 @@
 """`FileService`: what a route calls to keep rows and their files."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import iscoroutinefunction
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from fastapi_filestore.orm.ending import abandon
 from fastapi_filestore.orm.expected_uploads import expect_upload
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes, list_attribute
 from fastapi_filestore.orm.ledger import access_of
+from fastapi_filestore.orm.row_values import KnownValues, values_of_new
 from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.orm.unit_of_work import unbooked
 from fastapi_filestore.service import rows
@@ -26,6 +27,7 @@ from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.service.transactional import Transactional
 from fastapi_filestore.storage.awaited import noted
 from fastapi_filestore.storage.backend import ObjectStream, SignedURL
+from fastapi_filestore.storage.layout import Values
 
 ModelT = TypeVar("ModelT")
 T = TypeVar("T")
@@ -147,8 +149,9 @@ class FileService(Transactional[ModelT]):
         if any(isinstance(value, Uploads) for value in data.values()):
             await self.require(identity)
         async with AsyncExitStack() as stack:
-            values = self._with_files(await self._with_uploads(data, stack))
-            files = [file for each in self._attributes() for file in each.type.files(values.get(each.name))]
+            known = await self._known_of(identity, data, self._attributes())
+            values = self._with_files(await self._with_uploads(data, stack, known))
+            files = [file for each in self._attributes() for file in each.type.files(values.get(each.name), of=known)]
             if any(not file.is_stored for file in files):
                 await self.require(identity)
             await self._store(files, stack)
@@ -181,7 +184,8 @@ class FileService(Transactional[ModelT]):
         async with AsyncExitStack() as stack:
             if isinstance(files, Uploads):
                 await self.require(identity)
-            new = attribute.type.files(await self._arrived(files, attribute, stack))
+            known = await self._known_of(identity, {}, [attribute])
+            new = attribute.type.files(await self._arrived(files, attribute, stack, known), of=known)
             if any(not file.is_stored for file in new):
                 await self.require(identity)
             await self._store(new, stack)
@@ -209,29 +213,33 @@ class FileService(Transactional[ModelT]):
         )
 
     @asynccontextmanager
-    async def stored(self, file: object, *, field: str | None = None) -> AsyncIterator[FileObject]:
+    async def stored(
+        self, file: object, *, field: str | None = None, identity: object = None
+    ) -> AsyncIterator[FileObject]:
         """Store a file whose row the block writes, for values that are known only when the file has arrived.
 
-        What the block gives to no row is deleted again, as it is if the block raises. `field` names the column if
-        there are several.
+        What the block gives to no row is deleted again, as it is if the block raises.
+
+        Args:
+            file: A FileObject, an Upload or an UploadFile.
+            field: The file column that it is for, if there are several.
+            identity: The row that is to hold it, if that is there already: a column may choose its folder by the row.
 
         >>> async with service.stored(upload) as file:
         ...     await service.create({"title": upload.fields["title"], "file": file})
         """
-        column = file_attribute(self.model, field).type
-        (waiting,) = column.files([file] if column.multiple else file)
-        async with AsyncExitStack() as stack:
-            await self._store([waiting], stack)
-            yield waiting
+        attribute = file_attribute(self.model, field)
+        known = self._known if identity is None else await self._known_of(identity, {}, [attribute])
+        async with self._stored(file, attribute, known) as stored:
+            yield stored
 
     @asynccontextmanager
     async def stored_each(
         self, files: AsyncIterable[object], *, field: str | None = None
     ) -> AsyncIterator[Sequence[FileObject]]:
         """Store files one after the other as they come, for rows that the block writes: all of them or none."""
-        await self.end_reading()  # the first one is read before it is known to be one
-        async with AsyncExitStack() as stack:
-            yield [await stack.enter_async_context(self.stored(file, field=field)) async for file in files]
+        async with self._stored_each(files, file_attribute(self.model, field), self._known) as stored:
+            yield stored
 
     @noted
     async def delete(self, identity: object, *, purge: bool = False) -> None:
@@ -327,7 +335,37 @@ class FileService(Transactional[ModelT]):
         return rows.Rows(self.model, self.scope)
 
     async def _built(self, values: Mapping[str, object], stack: AsyncExitStack) -> ModelT:
-        return rows.build(self.model, {**self.defaults, **await self._with_uploads(values, stack)})
+        return rows.build(self.model, {**self.defaults, **await self._with_uploads(values, stack, self._known)})
+
+    def _known(self) -> Values:
+        """Return what is known of rows before they are made."""
+        return values_of_new(self._mapper, self.defaults)
+
+    async def _known_of(
+        self, identity: object, changes: Mapping[str, object], attributes: Iterable[FileAttribute]
+    ) -> Callable[[], Values]:
+        """Return what gives the values of a row that some are changed of; it is asked where a folder may need it."""
+        if all(isinstance(each.type.folder, str) for each in attributes):
+            return self._known
+        known = KnownValues({**self.defaults, **await self._run(self._rows.known, identity), **changes})
+        return lambda: known
+
+    @asynccontextmanager
+    async def _stored(
+        self, file: object, attribute: FileAttribute, known: Callable[[], Values]
+    ) -> AsyncIterator[FileObject]:
+        (waiting,) = attribute.type.files([file] if attribute.type.multiple else file, of=known)
+        async with AsyncExitStack() as stack:
+            await self._store([waiting], stack)
+            yield waiting
+
+    @asynccontextmanager
+    async def _stored_each(
+        self, files: AsyncIterable[object], attribute: FileAttribute, known: Callable[[], Values]
+    ) -> AsyncIterator[Sequence[FileObject]]:
+        await self.end_reading()  # the first one is read before it is known to be one
+        async with AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(self._stored(file, attribute, known)) async for file in files]
 
     def _completed(self, row: ModelT) -> ModelT:
         for name, value in self.defaults.items():
@@ -338,16 +376,21 @@ class FileService(Transactional[ModelT]):
     def _attributes(self) -> Iterable[FileAttribute]:
         return file_attributes(self._mapper)
 
-    async def _with_uploads(self, data: Mapping[str, object], stack: AsyncExitStack) -> dict[str, object]:
+    async def _with_uploads(
+        self, data: Mapping[str, object], stack: AsyncExitStack, known: Callable[[], Values]
+    ) -> dict[str, object]:
         values = dict(data)
         for name, value in data.items():
             if isinstance(value, Uploads):
-                values[name] = await stack.enter_async_context(self.stored_each(value, field=name))
+                attribute = file_attribute(self.model, name)
+                values[name] = await stack.enter_async_context(self._stored_each(value, attribute, known))
         return values
 
-    async def _arrived(self, files: object, attribute: FileAttribute, stack: AsyncExitStack) -> Sequence[object]:
+    async def _arrived(
+        self, files: object, attribute: FileAttribute, stack: AsyncExitStack, known: Callable[[], Values]
+    ) -> Sequence[object]:
         if isinstance(files, Uploads):
-            return await stack.enter_async_context(self.stored_each(files, field=attribute.name))
+            return await stack.enter_async_context(self._stored_each(files, attribute, known))
         return as_some_files(files)
 
     def _with_files(self, data: Mapping[str, object]) -> dict[str, object]:

@@ -22,6 +22,7 @@ from fastapi_filestore.orm.file_attributes import (
 from fastapi_filestore.orm.purging import purging
 from fastapi_filestore.orm.read_only import has_own_connections
 from fastapi_filestore.orm.readings import forget_read, note_locked
+from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.table_rows import table_of
 from fastapi_filestore.service.refusals import refused_attribute, refused_rows, refused_values
 
@@ -56,7 +57,17 @@ class Rows(Generic[ModelT]):
 
     def seen(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files of a row, `RowNotFoundError` if there is none, and give the connection back."""
-        return attribute.type.held(self._looked_up(session, identity, getattr(self.model, attribute.name)))
+        return attribute.type.held(self._looked_up(session, identity, getattr(self.model, attribute.name))[0])
+
+    def known(self, session: Session, identity: object) -> dict[str, Any]:
+        """Return what a row has in its columns but for files, and give the connection back: bytes move next."""
+        names = [
+            each.key
+            for each in inspect(self.model).column_attrs
+            if not each.deferred and not isinstance(each.columns[0].type, StoredObject)
+        ]
+        columns = [getattr(self.model, name) for name in names]
+        return dict(zip(names, self._looked_up(session, identity, *columns), strict=True))
 
     def _is_loaded(self, session: Session, identity: object) -> bool:
         """Tell whether a session has read a row already: its changes are of that, and conflict with those of others."""
@@ -65,14 +76,14 @@ class Rows(Generic[ModelT]):
         return isinstance(row, self.model) and not inspect(row).expired
 
     def _looked_up(self, session: Session, identity: object, *columns: Any) -> Any:
-        """Return a value of a row without the row: who reads it later must not find what it was now."""
+        """Return values of a row without the row: who reads it later must not find what it was now."""
         missing = RowNotFoundError(self.model.__name__, identity)
         query = select(*columns).where(self._has(identity), *(() if self.scope is None else (self.scope,)))
         with refused_values(missing), in_passing(session):
             found = session.execute(query).first()
         if found is None:
             raise missing
-        return found[0]
+        return found
 
     def held(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files that a row holds in the database now, and lock it; `RowNotFoundError` if there is none."""

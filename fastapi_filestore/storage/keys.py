@@ -14,7 +14,8 @@ UNLISTABLE = frozenset("\ufffe\uffff")
 """No XML can hold these, and listings are XML."""
 
 GENERATED = re.compile(r"([0-9a-f]{2})/\1[0-9a-f]{30}")
-"""What `generate_key` returns."""
+"""What `generate_key` returns, but for the folder."""
+GENERATED_LENGTH = 35
 
 
 class HeldKey(str):
@@ -27,15 +28,24 @@ class HeldKey(str):
     __slots__ = ()
 
 
-def generate_key() -> str:
-    """Return a fresh key: opaque, unique, ASCII, and sharded so that no local folder grows too long."""
+def generate_key(prefix: str = "") -> str:
+    """Return a fresh key: opaque, unique, ASCII, and sharded so that no local folder grows too long.
+
+    `prefix` is the folder that it is below, with its slash at the end.
+    """
     token = secrets.token_hex(16)
-    return f"{token[:2]}/{token}"
+    return f"{prefix}{token[:2]}/{token}"
+
+
+def folder_of(path: str) -> str:
+    """Return the folder that a generated key is below, with its slash at the end; empty for any other key."""
+    return path[:-GENERATED_LENGTH] if is_generated(path) else ""
 
 
 def is_generated(path: str) -> bool:
-    """Tell whether a key has the form of a generated one, so that chance gave it to nobody else."""
-    return GENERATED.fullmatch(path) is not None
+    """Tell whether a key has the form of a generated one, in any folder, so that chance gave it to nobody else."""
+    is_whole = path[-GENERATED_LENGTH - 1 : -GENERATED_LENGTH] in {"", "/"}
+    return is_whole and GENERATED.fullmatch(path[-GENERATED_LENGTH:]) is not None
 
 
 def check_key(path: str) -> str:

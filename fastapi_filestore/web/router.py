@@ -262,7 +262,7 @@ async def _replaced(
 ) -> ModelT:
     if not is_conditional(request):
         return await service.replace(identity, upload, field=field)
-    async with service.stored(upload, field=field) as file:
+    async with service.stored(upload, field=field, identity=identity) as file:
         # Once more, now that nobody else can write: the file may have been replaced while this one was on its way.
         require_file_state(request, await service.held(identity, field=field))
         return await service.replace(identity, file, field=field)

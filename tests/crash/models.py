@@ -23,7 +23,9 @@ class Document(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(200), unique=True)
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend=BACKEND))
-    pages: Mapped[list[FileObject] | None] = mapped_column(StoredObject(backend=BACKEND, multiple=True))
+    pages: Mapped[list[FileObject] | None] = mapped_column(
+        StoredObject(backend=BACKEND, multiple=True, prefix="pages/")
+    )
     notes: Mapped[list["Note"]] = relationship(cascade="all, delete-orphan")
 
 

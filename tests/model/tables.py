@@ -76,7 +76,7 @@ def _family(ledger: str, *, multiple: bool) -> Family:
     class Album(Filed, Base):
         __tablename__ = NAMES["Album"]
 
-        spare: Mapped[Any | None] = mapped_column(StoredObject(backend=BACKEND, multiple=multiple))
+        spare: Mapped[Any | None] = mapped_column(StoredObject(backend=BACKEND, multiple=multiple, prefix="spare/"))
         artwork_id: Mapped[int | None] = mapped_column(ForeignKey("artworks.id"))
         photos: Mapped[list["Photo"]] = relationship(cascade="all, delete-orphan")
         card: Mapped["Card | None"] = relationship(cascade="all, delete-orphan")

@@ -200,6 +200,25 @@ if __name__ == "__main__":
 """
 
 
+PLACES = """
+{blocks}
+
+get_bill_service = files.service(Bill, defaults={{"tenant": "acme"}})
+
+
+async def main():
+    async with lifespan(app), Session() as session:
+        service = FileService(session, model=Bill, defaults={{"tenant": "acme"}})
+        bill = await service.create({{"scan": FileObject(content=b"scan"), "receipt": FileObject(content=b"receipt")}})
+        await service.commit()
+        print(sorted([info.path.rsplit("/", 2)[0] async for info in storages.get_backend().list()]))
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
 def blocks(page: str) -> list[str]:
     """Return the Python on a page."""
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -254,6 +273,13 @@ def test_the_page_on_upload_urls(tmp_path: Path) -> None:
     program = UPLOAD_URLS.format(blocks="\n".join(blocks("docs/upload-urls.md")))
 
     assert run(program, tmp_path) == "201\n409\n201\n409\n201 404\n['a.txt', 'b.txt']\n[]\n"
+
+
+def test_the_page_on_places(tmp_path: Path) -> None:
+    """Files of a row lie in a folder of their tenant, and in one of their column."""
+    program = PLACES.format(blocks="\n".join(blocks("docs/places.md")))
+
+    assert run(program, tmp_path) == "['receipts', 'tenants/acme']\n"
 
 
 def test_the_page_on_processes(tmp_path: Path) -> None:

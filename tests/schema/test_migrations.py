@@ -39,6 +39,17 @@ def test_columns_and_the_ledger(project: Project) -> None:
     assert project.tables() == set()
 
 
+def test_a_column_that_gets_a_folder(project: Project) -> None:
+    """A folder is no part of the database: a migration does not write it, and nothing is to do when it changes."""
+    for prefix in ("", "letters/", lambda row: f"{row['id']}/"):
+        metadata = MetaData()
+        documents(metadata, Column("letter", StoredObject("documents", prefix=prefix)))
+        script = project.migrate(metadata)
+
+        assert ("op.create_table" in script) is (prefix == "")
+        assert "letters" not in script
+
+
 def test_a_migration_needs_the_import_only_where_it_is_used(project: Project) -> None:
     """A migration without file columns imports nothing of ours."""
     metadata = MetaData()

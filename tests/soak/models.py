@@ -25,4 +25,6 @@ class Document(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend=BACKEND))
-    pages: Mapped[list[FileObject]] = mapped_column(StoredObject(backend=BACKEND, multiple=True), default=list)
+    pages: Mapped[list[FileObject]] = mapped_column(
+        StoredObject(backend=BACKEND, multiple=True, prefix="pages/"), default=list
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from fastapi_filestore.errors import ConfigurationError, InvalidKeyError
 from fastapi_filestore.storage.keys import check_key, generate_key
@@ -20,14 +20,14 @@ class UnknownValueError(KeyError):
     """A function that chooses a folder asks for a value that nobody knows yet."""
 
 
-def checked_prefix(prefix: Any) -> Prefix:
+def checked_prefix(prefix: object) -> Prefix:
     """Return a prefix as columns take it: a function as it is, a folder with its slash at the end.
 
     Raises:
         ConfigurationError: It is neither, or no store holds objects below it.
     """
     if callable(prefix):
-        return prefix
+        return cast("Prefix", prefix)
     if not isinstance(prefix, str):
         raise ConfigurationError(
             f"StoredObject(prefix={prefix!r}): give a folder, as 'invoices/', or a function that returns one."

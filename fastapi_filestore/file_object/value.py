@@ -378,8 +378,18 @@ class FileObject(FileDescription):
         return (await self.signed_url_async(expires_in=expires_in, method="PUT" if for_upload else "GET")).url
 
     @property
+    def public_url(self) -> str | None:
+        """Where anybody may fetch it without a signature, if its backend has a public address; else None."""
+        return self._registry.public_url(self.backend, self.path) if self.path and self.is_stored else None
+
+    @property
     def url(self) -> str | None:
-        """Where a client may fetch it: what a router said, else a signed URL of the application, else None."""
+        """Where a client may fetch it: what was set, else its public address, else a signed URL of the application.
+
+        None if it has none of these. A router sets its own route, unless the file has a public address.
+        """
+        if self._url is None and (public := self.public_url) is not None:
+            return public
         if self._url is None and self._registry.signer and self.backend and self.path and self.is_stored:
             return self._registry.signer.sign(
                 self.backend,

@@ -36,6 +36,8 @@ class NetworkOptions(Options):
 
     schemes: ClassVar[tuple[str, ...]] = NETWORK_SCHEMES
 
+    public_endpoint: HTTPURL | None = None
+    """URL at which browsers reach the store, if the application reaches it elsewhere: presigned URLs are for it."""
     timeout: Seconds | None = None
     """Longest silence of the store, in seconds; a transfer may take any time. Unless it is set, long uploads \
 and copies go on while the store answers others."""
@@ -214,6 +216,8 @@ class BackendSettings(NetworkOptions, LocalOptions, AzureOptions, GoogleOptions,
     """Where the objects are: s3://bucket/prefix/, gs://…, az://…, file:///folder/ or memory://."""
     downloads: DownloadWay | None = None
     """How its files reach clients, if not as FILESTORE_DOWNLOADS says."""
+    public_url: HTTPURL | None = None
+    """URL below which anybody may fetch its files, as of a public bucket or a CDN: `file.url` is in it, unsigned."""
 
     def options(self) -> dict[str, object]:
         """Return the options that are set, as the keywords of `ObstoreBackend`.

@@ -262,6 +262,26 @@ class DownloadURLs(Protocol):
 
 
 @runtime_checkable
+class ProxiedURLs(Protocol):
+    """What a backend may offer besides: URLs for a server in front, which may reach a store where no browser does."""
+
+    async def sign_for_proxy(
+        self, path: str, *, expires_in: int, content_type: str, content_disposition: str
+    ) -> SignedURL:
+        """Presign a URL as `DownloadURLs.sign_download` does."""
+        ...
+
+
+@runtime_checkable
+class PublicObjects(Protocol):
+    """What a backend may offer besides: addresses at which anybody may fetch its objects, without a signature."""
+
+    def public_url(self, path: str) -> str | None:
+        """Return the address of an object; None if it has none."""
+        ...
+
+
+@runtime_checkable
 class LocalObjects(Protocol):
     """What a backend may offer besides: the folder of this machine that its objects are files in, if there is one."""
 

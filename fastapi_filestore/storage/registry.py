@@ -10,7 +10,13 @@ from fastapi_filestore.errors import (
     SigningUnavailableError,
     UnknownBackendError,
 )
-from fastapi_filestore.storage.backend import DownloadURLs, PlacedObjects, SignedURL, StorageBackend
+from fastapi_filestore.storage.backend import (
+    DownloadURLs,
+    PlacedObjects,
+    PublicObjects,
+    SignedURL,
+    StorageBackend,
+)
 from fastapi_filestore.storage.signing import Method, UrlSigner
 from fastapi_filestore.storage.upload_paths import require_upload_path
 
@@ -87,6 +93,14 @@ class StorageRegistry:
         if key not in self._backends:
             raise UnknownBackendError(key, self._backends)
         self._default = key
+
+    def public_url(self, key: str | None, path: str) -> str | None:
+        """Return the address at which anybody may fetch an object; None where its backend is private or unknown."""
+        wanted = self.default_key if key is None else key
+        if wanted not in self._backends:
+            return None
+        backend = self._backends[wanted]
+        return backend.public_url(path) if isinstance(backend, PublicObjects) else None
 
     async def sign(
         self,

@@ -1,6 +1,6 @@
 """The other ways to a file's bytes: a redirect to the store, or a word to the server in front (nginx)."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import quote, urlsplit
 
 from fastapi import Request, Response
@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from fastapi_filestore.errors import SigningUnavailableError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.disposition import disposition_of, served_type
-from fastapi_filestore.storage.backend import DownloadURLs, LocalObjects
+from fastapi_filestore.storage.backend import DownloadURLs, LocalObjects, ProxiedURLs, SignedURL
 from fastapi_filestore.storage.keys import check_held_key
 from fastapi_filestore.web.delivery import Delivery
 
@@ -34,7 +34,8 @@ async def handed_over(
 
 
 async def _redirect(file: FileObject, delivery: Delivery) -> Response | None:
-    url = await _store_url(file, delivery)
+    backend = file.backend_in_use()
+    url = await _signed(file, delivery, backend.sign_download) if isinstance(backend, DownloadURLs) else None
     if url is None:
         return None
     seconds = min(REDIRECT_SECONDS, delivery.url_seconds // 2)
@@ -59,19 +60,22 @@ def _local_target(file: FileObject) -> str | None:
 
 
 async def _remote_target(file: FileObject, delivery: Delivery) -> str | None:
-    url = await _store_url(file, delivery)
+    backend = file.backend_in_use()
+    if isinstance(backend, ProxiedURLs):
+        url = await _signed(file, delivery, backend.sign_for_proxy)
+    else:
+        url = await _signed(file, delivery, backend.sign_download) if isinstance(backend, DownloadURLs) else None
     if url is None:
         return None
     parts = urlsplit(url)
     return f"{parts.path.removeprefix('/')}?{parts.query}"
 
 
-async def _store_url(file: FileObject, delivery: Delivery) -> str | None:
-    backend = file.backend_in_use()
-    if file.path is None or not file.is_stored or not isinstance(backend, DownloadURLs):
+async def _signed(file: FileObject, delivery: Delivery, sign: Callable[..., Awaitable[SignedURL]]) -> str | None:
+    if file.path is None or not file.is_stored:
         return None
     try:
-        signed = await backend.sign_download(
+        signed = await sign(
             file.path,
             expires_in=delivery.url_seconds,
             content_type=served_type(file.content_type),

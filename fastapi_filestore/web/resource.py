@@ -66,7 +66,7 @@ class Resource(Generic[ModelT]):
     def shown(self, row: ModelT, base: str) -> BaseModel:
         """Return a row as a response shows it; `base` is the path that the collection is mounted at."""
         for file in self.attribute.files(row):
-            file.url = f"{self.path(row, base)}/file"
+            file.url = file.public_url or f"{self.path(row, base)}/file"
         return self.schemas.read.model_validate(row, from_attributes=True)
 
     def settable(self, fields: Mapping[str, object]) -> Mapping[str, object]:

@@ -140,6 +140,21 @@ async def test_nginx_is_told_where_an_object_of_s3_is(s3: Place, seaweedfs: Seaw
     assert answer.content == CONTENT
 
 
+async def test_browsers_go_elsewhere_than_nginx(request: pytest.FixtureRequest, seaweedfs: SeaweedFS) -> None:
+    """Where browsers reach the store by another name, a redirect is for them; nginx stands beside the application."""
+    place = Place(make_backend("seaweedfs", request, public_endpoint="https://files.example.com"), downloads="accel")
+    await place.file.save_async()
+    async with place.client, httpx.AsyncClient() as nginx:
+        target = urlsplit((await place.client.get("/file")).headers["x-accel-redirect"])
+        inside = f"{seaweedfs.endpoint}/{target.path.removeprefix('/protected/seaweedfs/')}?{target.query}"
+        answer = await nginx.get(inside)
+        place.options["downloads"] = "redirect"
+        redirect = await place.client.get("/file")
+
+    assert answer.content == CONTENT
+    assert redirect.headers["location"].startswith("https://files.example.com/")
+
+
 HOSTILE = ["a\r\nX-Evil: 1", "../../etc/passwd", "a/../b", "/etc/passwd", "a\x00b", "%0d%0aX-Evil: 1", "a?b#c", "ü /x"]
 
 

@@ -17,6 +17,7 @@ from tests.servers.azurite import Azurite
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 REQUIRED_VARIABLE = re.compile(r"\$\{(\w+):\?[^}]+\}")
+DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 SECRET_NAMES = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|ACCOUNTS|CONNECTION_STRING|TOKEN|DATABASE_URL")
 
 Service = dict[str, Any]
@@ -70,7 +71,7 @@ def test_every_secret_comes_from_a_required_variable(services: dict[str, Service
 
     assert secrets
     assert [name for name, value in secrets.items() if not REQUIRED_VARIABLE.search(value)] == []
-    assert re.findall(r"\$\{(\w+):?-", TEXT) == ["PORT"]
+    assert set(re.findall(r"\$\{(\w+):?-", TEXT)) == {"PORT", "S3_PORT"}
 
 
 def test_the_example_of_env_names_every_required_variable() -> None:
@@ -81,12 +82,20 @@ def test_the_example_of_env_names_every_required_variable() -> None:
     assert sorted(names) == sorted(set(REQUIRED_VARIABLE.findall(TEXT)))
 
 
-def test_only_the_application_is_published_on_loopback(services: dict[str, Service]) -> None:
-    """No store and no database can be reached from outside."""
+def test_little_is_published_and_on_loopback_alone(services: dict[str, Service]) -> None:
+    """Nothing can be reached from this machine but the application, and the store that browsers get signed URLs of."""
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
 
-    assert set(ports) == {"app"}
-    assert all(port.startswith("127.0.0.1:") for port in ports["app"])
+    assert set(ports) == {"app", "s3"}
+    assert all(port.startswith("127.0.0.1:") for published in ports.values() for port in published)
+
+
+def test_urls_are_signed_for_what_is_published(services: dict[str, Service]) -> None:
+    """Browsers are sent to the port at which the store is published, whatever that is."""
+    endpoint = environment_of(services["app"])["FILESTORE_BACKENDS__DOCUMENTS__PUBLIC_ENDPOINT"]
+    (published,) = services["s3"]["ports"]
+
+    assert f"http://{published.removesuffix(':8333')}" == endpoint
 
 
 def test_the_application_understands_its_settings(
@@ -94,7 +103,7 @@ def test_the_application_understands_its_settings(
 ) -> None:
     """The library reads both backends from the variables that the file sets."""
     for name, value in environment_of(services["app"]).items():
-        monkeypatch.setenv(name, REQUIRED_VARIABLE.sub("c2VjcmV0", value))
+        monkeypatch.setenv(name, DEFAULT.sub(r"\1", REQUIRED_VARIABLE.sub("c2VjcmV0", value)))
 
     settings = FilestoreSettings(_env_file=None)
 

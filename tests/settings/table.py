@@ -37,7 +37,8 @@ INTRODUCTION = (
 
 def render() -> str:
     """Return the section between the markers."""
-    url, downloads = ({name: BackendSettings.model_fields[name]} for name in ("url", "downloads"))
+    url = {"url": BackendSettings.model_fields["url"]}
+    others = {name: BackendSettings.model_fields[name] for name in ("downloads", "public_url")}
     parts = [
         INTRODUCTION,
         _table("Setting", _rows(_fields_but_backends(), prefix="FILESTORE_")),
@@ -46,7 +47,7 @@ def render() -> str:
             "Backend",
             chain(
                 _rows(url, prefix=OF_A_BACKEND, default=f"`{DEFAULT_URL}`, named `DEFAULT`"),
-                _rows(downloads, prefix=OF_A_BACKEND),
+                _rows(others, prefix=OF_A_BACKEND),
             ),
         ),
         f"<details>\n<summary>Options of each store, all behind <code>{escape(OF_A_BACKEND)}</code></summary>",

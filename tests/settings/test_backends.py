@@ -88,3 +88,19 @@ def test_the_store_knows_every_option(family: type[Options]) -> None:
         backend = BackendSettings(url=f"{family.schemes[0]}://x").model_copy(update={name: value})
 
         assert len(read_options(kind, backend.options())) == 1, name
+
+
+def test_addresses_for_others_are_options(read: Read) -> None:
+    """A backend's public addresses reach it as options, and have to be addresses."""
+    backend = read(
+        {
+            "BACKENDS__A__URL": "s3://docs/",
+            "BACKENDS__A__PUBLIC_URL": "https://cdn.example.com/docs/",
+            "BACKENDS__A__PUBLIC_ENDPOINT": "https://s3.example.com",
+        }
+    ).backends["a"]
+
+    assert backend.options() == {
+        "public_url": "https://cdn.example.com/docs/",
+        "public_endpoint": "https://s3.example.com",
+    }

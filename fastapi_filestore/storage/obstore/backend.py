@@ -24,6 +24,7 @@ from fastapi_filestore.storage.content import Content, read_content
 from fastapi_filestore.storage.keys import check_held_key, check_key
 from fastapi_filestore.storage.obstore.delete import delete_all
 from fastapi_filestore.storage.obstore.durability import Durability
+from fastapi_filestore.storage.obstore.elsewhere import check_public_url, public_address
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local import LocalFolder
 from fastapi_filestore.storage.obstore.local_copy import copy_file
@@ -75,6 +76,9 @@ class ObstoreBackend:
             folder takes `mkdir` and `durable`: what is stored, copied and deleted there outlasts a power cut unless
             that is False. The files and folders made there have `file_mode` (0640) and `folder_mode` (0750), whatever
             the umask is.
+            With `public_url`, the address of a public bucket or of what serves it, `file.url` is that and the path,
+            without a signature. With `public_endpoint`, where browsers reach a store behind a network that the
+            application reaches elsewhere, URLs are signed for that host.
 
     Raises:
         ConfigurationError: The URL or the options can't work; the message says what to change.
@@ -85,6 +89,7 @@ class ObstoreBackend:
             raise ConfigurationError("A backend needs a key: the name that rows and settings know it by.")
         self._key = key
         try:
+            self._public_url = check_public_url(options.pop("public_url", None))
             connection = connect(fs, options)
         except ConfigurationError as exc:
             raise ConfigurationError(f"Backend {key!r}: {exc}") from None
@@ -274,8 +279,13 @@ class ObstoreBackend:
         content_type: str | None = None,
     ) -> SignedURL:
         """Presign a URL for `expires_in` seconds; `SigningUnavailableError` where the store has none."""
+        return await self._sign(self._use_to_sign(), path, method, expires_in, content_type)
+
+    async def _sign(
+        self, store: Store, path: str, method: Literal["GET", "PUT"], expires_in: int, content_type: str | None
+    ) -> SignedURL:
         return await sign_url(
-            self._use(),
+            store,
             check_key(path) if method == "PUT" else check_held_key(path),
             backend=self._key,
             method=method,
@@ -291,13 +301,28 @@ class ObstoreBackend:
         The signature says so of S3 whose keys are known here, and of Azure with an account key. Elsewhere what was
         stored with the object must be as safe: the same type and, unless it may be shown in place, an attachment.
         """
-        signed = await self.sign(path, expires_in=expires_in)
+        return await self._sign_answer(self._use_to_sign(), path, expires_in, content_type, content_disposition)
+
+    async def sign_for_proxy(
+        self, path: str, *, expires_in: int, content_type: str, content_disposition: str
+    ) -> SignedURL:
+        """Presign a URL as `sign_download` does, for a server that reaches the store where the application does."""
+        return await self._sign_answer(self._use(), path, expires_in, content_type, content_disposition)
+
+    async def _sign_answer(
+        self, store: Store, path: str, expires_in: int, content_type: str, content_disposition: str
+    ) -> SignedURL:
+        signed = await self._sign(store, path, "GET", expires_in, None)
         bound = await bind_answer(
-            self._use(), path, signed, content_type=content_type, content_disposition=content_disposition
+            store, path, signed, content_type=content_type, content_disposition=content_disposition
         )
         if bound is None:
             await self._check_stored(path, content_type, content_disposition)
         return bound or signed
+
+    def public_url(self, path: str) -> str | None:
+        """Return the address at which anybody may fetch an object; None unless the backend's files are public."""
+        return None if self._public_url is None else public_address(self._public_url, path)
 
     @property
     def folder(self) -> Path | None:
@@ -364,6 +389,10 @@ class ObstoreBackend:
             raise StorageError(f"Backend {self._key!r} is closed: use it inside its lifespan.", backend=self._key)
         WORKERS.enter(backend=self._key)
         return self._connection
+
+    def _use_to_sign(self) -> Store:
+        connection = self._use_for_long()
+        return connection.store if connection.signing is None else connection.signing
 
     def _use_at(self, path: str) -> Store:
         store = self._use()

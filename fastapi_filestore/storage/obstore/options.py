@@ -36,6 +36,7 @@ NETWORK_NAMES = (
     "client_options",
     "connect_timeout",
     "credential_provider",
+    "public_endpoint",
     "read_timeout",
     "retry_config",
     "skip_signature",

@@ -14,6 +14,7 @@ from fastapi_filestore.storage.backend import Place
 from fastapi_filestore.storage.obstore.address import place_in
 from fastapi_filestore.storage.obstore.azure import build_azure
 from fastapi_filestore.storage.obstore.client import PATIENCE, has_read_timeout
+from fastapi_filestore.storage.obstore.elsewhere import reached_at
 from fastapi_filestore.storage.obstore.gcs import build_gcs
 from fastapi_filestore.storage.obstore.location import FORMS, Kind, Location, parse_location
 from fastapi_filestore.storage.obstore.modes import Modes, read_modes
@@ -35,6 +36,7 @@ class Connection:
         is_durable: Whether a local folder's files are to outlast a power cut.
         removes_folders: Whether it removes a local folder's empty folders.
         modes: Who may read what is made in a local folder.
+        signing: The store that URLs are signed by, where browsers reach it at another address.
     """
 
     location: Location
@@ -42,6 +44,7 @@ class Connection:
     is_durable: bool = True
     removes_folders: bool = False
     modes: Modes = field(default_factory=Modes)
+    signing: Store | None = None
     _make_patient: Callable[[], Store] | None = field(default=None, repr=False)
     _patient: Store | None = None
 
@@ -83,7 +86,9 @@ def place_of(connection: Connection) -> Place:
 
 
 def _connect(location: Location, options: Mapping[str, object]) -> Connection:
-    settings = read_options(location.kind, options)
+    settings, signing = read_options(location.kind, options), None
+    if (public_endpoint := settings.pop("public_endpoint", None)) is not None:
+        signing = BUILDERS[location.kind](location, reached_at(location.kind, settings, public_endpoint))
     if location.kind == "file":
         modes = read_modes(settings)
         return _local_connection(location, _build_local(location, settings, modes), settings)
@@ -92,7 +97,8 @@ def _connect(location: Location, options: Mapping[str, object]) -> Connection:
     def make_patient() -> Store:
         return build(location, {**settings, "read_timeout": PATIENCE})
 
-    return Connection(location, build(location, dict(settings)), _make_patient=make_patient if takes_patience else None)
+    store = build(location, dict(settings))
+    return Connection(location, store, signing=signing, _make_patient=make_patient if takes_patience else None)
 
 
 def _local_connection(location: Location, store: Store, options: Mapping[str, object]) -> Connection:

@@ -1,0 +1,63 @@
+"""Where others than the application reach a store: browsers with signed URLs, and anybody where files are public."""
+
+from collections.abc import Mapping
+from urllib.parse import quote, urlsplit
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.storage.keys import can_be_held
+from fastapi_filestore.storage.obstore.client import check_endpoint
+from fastapi_filestore.storage.obstore.connection_string import EMULATOR, parse_connection_string
+from fastapi_filestore.storage.obstore.location import Kind
+from fastapi_filestore.storage.obstore.options import as_bool, as_text
+
+ENDPOINTS: Mapping[Kind, str] = {"s3": "endpoint", "gs": "base_url", "az": "endpoint"}
+"""The option that says where a store behind a network is reached."""
+
+
+def check_public_url(given: object) -> str | None:
+    """Return the address that public files are below, without a slash at its end.
+
+    Raises:
+        ConfigurationError: It is no URL of http or https, or more than an address and a path.
+    """
+    if given is None or given == "":
+        return None
+    url = as_text("public_url", given)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ConfigurationError("public_url begins with https:// or http:// and a host, and holds no credentials.")
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        raise ConfigurationError("public_url is an address that paths are appended to: leave out ? and #.")
+    return url.rstrip("/")
+
+
+def public_address(url: str, path: str) -> str | None:
+    """Return the public address of an object; None for a key that a browser would read as another one."""
+    return f"{url}/{quote(path)}" if can_be_held(path) else None
+
+
+def reached_at(kind: Kind, options: Mapping[str, object], public_endpoint: object) -> dict[str, object]:
+    """Return the options of a store that is like another one, but reached elsewhere: to sign for that host.
+
+    Raises:
+        ConfigurationError: The address is none.
+    """
+    try:
+        endpoint = check_endpoint(public_endpoint)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"public_endpoint: {error}") from None
+    own = _without_address(options) if kind == "az" else dict(options)
+    if isinstance(client := own.get("client_options"), Mapping):
+        own["client_options"] = {name: value for name, value in client.items() if name != "allow_http"}
+    # Nothing is sent there: whether http is allowed is no question.
+    own.pop("allow_http", None)
+    return {**own, ENDPOINTS[kind]: endpoint}
+
+
+def _without_address(options: Mapping[str, object]) -> dict[str, object]:
+    own = dict(options)
+    if "connection_string" in own:
+        own |= parse_connection_string(as_text("azure_storage_connection_string", own.pop("connection_string")))
+    if as_bool("use_emulator", own.pop("use_emulator", False)):
+        own = {**EMULATOR, **own}
+    return own

@@ -75,7 +75,7 @@ class S3Options(Options):
     aws_allow_http: bool | None = None
     """Allow an endpoint without TLS: true for an http:// endpoint, unless false is set here."""
     aws_virtual_hosted_style_request: bool | None = None
-    """Put the bucket into the host's name instead of the path."""
+    """Put the bucket into the host's name instead of the path, that of AWS_ENDPOINT as well."""
     aws_server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse", "sse-c"] | None = None
     """Encryption at rest: AES256, aws:kms, aws:kms:dsse or sse-c."""
     aws_sse_kms_key_id: str | None = None

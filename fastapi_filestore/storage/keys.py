@@ -70,6 +70,11 @@ def check_held_key(path: str) -> str:
     return _checked(path, _problem(path) or (None if isinstance(path, HeldKey) else _backslash_problem(path)))
 
 
+def check_bound(path: str) -> str:
+    """Return a text that keys of a listing come after, or raise `InvalidKeyError` if it can't be sent to a store."""
+    return _checked(path, _character_problem(path) or _length_problem(path))
+
+
 def can_be_held(path: str) -> bool:
     """Tell whether any store can hold an object of a key."""
     return _problem(path) is None

@@ -111,7 +111,11 @@ async def ask_both(backend: ObstoreBackend) -> None:
             {"aws_endpoint": "http://bucket.h.example", "virtual_hosted_style_request": True},
             "http://bucket.h.example",
         ),
-        ({"AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true"}, {"aws_endpoint": f"{AT}/below"}, f"{AT}/below"),
+        (
+            {"AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true"},
+            {"aws_endpoint": f"{AT}/below"},
+            "http://bucket.h.example/below",
+        ),
         (
             {},
             {"aws_endpoint": "http://bucket.h.example/bucket", "virtual_hosted_style_request": True},

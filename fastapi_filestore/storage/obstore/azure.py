@@ -55,7 +55,7 @@ def build_azure(location: Location, options: dict[str, object]) -> AzureStore:
     endpoint = check_endpoint(options.pop("endpoint", None))
     emulated = as_bool("use_emulator", options.get("use_emulator", False))
     reached = endpoint or ("http://emulator" if emulated else check_endpoint(value_in("az", "endpoint")))
-    client, retry = take_client_options(options, endpoint=reached), take_retry_config(options)
+    client, retry = take_client_options(options, endpoint=reached, variables="AZURE_"), take_retry_config(options)
     provider = cast("AzureCredentialProvider | None", take_provider(options, tuple(CREDENTIALS)))
     is_given = _settle_credential(options) or provider is not None
     if endpoint is not None:

@@ -21,7 +21,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.storage.backend import NO_METADATA, ObjectInfo, ObjectStream, Place, SignedURL, UnfinishedUpload
 from fastapi_filestore.storage.content import Content, read_content
-from fastapi_filestore.storage.keys import check_held_key, check_key
+from fastapi_filestore.storage.keys import check_bound, check_held_key, check_key
 from fastapi_filestore.storage.obstore.delete import delete_all
 from fastapi_filestore.storage.obstore.durability import Durability
 from fastapi_filestore.storage.obstore.elsewhere import check_public_url, public_address
@@ -254,6 +254,8 @@ class ObstoreBackend:
         folder = prefix.removesuffix("/")
         if folder:
             check_key(folder)
+        if after is not None:
+            check_bound(after)
         if self._folder is not None:
             async for info in self._folder.list(folder, after=after, page=LIST_PAGE):
                 yield info

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.storage.obstore.options import as_bool, as_text
+from fastapi_filestore.storage.obstore.address import environment
+from fastapi_filestore.storage.obstore.options import as_bool, as_text, check_characters
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -55,13 +56,17 @@ TEXTS = frozenset(
         "user_agent",
     }
 )
+CERTIFICATES = frozenset({"proxy_ca_certificate", "root_certificate"})
 AS_THEY_ARE = frozenset({"default_headers"})
 CLIENT_NAMES = DURATIONS | FLAGS | TEXTS | AS_THEY_ARE
 RETRY_NAMES = frozenset({"max_retries", "retry_timeout", "backoff"})
 
 
-def take_client_options(options: dict[str, object], *, endpoint: str | None) -> "ClientConfig":
+def take_client_options(options: dict[str, object], *, endpoint: str | None, variables: str) -> "ClientConfig":
     """Remove what concerns the HTTP client from options, and return it with the defaults.
+
+    What no option says, the environment may: obstore reads none of its variables any more once it is given options.
+    They begin with `variables`, as `AWS_` does in AWS_ALLOW_HTTP.
 
     `timeout` is the longest wait for the store's next bytes; to bound whole responses, set `timeout` in
     `client_options`. Plain http is allowed for an `http://` endpoint unless `allow_http` is False.
@@ -77,6 +82,7 @@ def take_client_options(options: dict[str, object], *, endpoint: str | None) -> 
             if name in given:
                 raise ConfigurationError(f"Option {option!r} is given twice, alone and as {name!r}: give one.")
             given[name] = options.pop(option)
+    given = _of_environment(variables) | given
     given["allow_http"] = _allow_http(given.get("allow_http"), endpoint)
     defaults = {"timeout": TOTAL_TIMEOUT, "read_timeout": READ_TIMEOUT, "connect_timeout": CONNECT_TIMEOUT}
     return cast("ClientConfig", {name: _client_value(name, value) for name, value in (defaults | given).items()})
@@ -118,6 +124,11 @@ def check_endpoint(endpoint: object) -> str | None:
     return text.rstrip("/")
 
 
+def _of_environment(variables: str) -> dict[str, object]:
+    names = {f"{variables}{name.upper()}": name for name in CLIENT_NAMES - AS_THEY_ARE}
+    return {name: value for name, value in environment(names).items() if value}
+
+
 def _allow_http(given: object, endpoint: str | None) -> bool:
     plain = endpoint is not None and endpoint.startswith("http://")
     if given is None:
@@ -142,6 +153,8 @@ def _mapping(option: str, value: object, names: frozenset[str]) -> dict[str, obj
 def _client_value(name: str, value: object) -> object:
     if name in AS_THEY_ARE or (name == "root_certificate" and isinstance(value, bytes)):
         return value
+    if isinstance(value, str):
+        check_characters(name, value, of_lines=name in CERTIFICATES, in_headers=name == "user_agent")
     if name in FLAGS:
         return "true" if as_bool(name, value) else "false"
     return _client_duration(name, value) if name in DURATIONS else as_text(name, value)

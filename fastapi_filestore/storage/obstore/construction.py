@@ -14,6 +14,8 @@ def construction() -> Iterator[None]:
     """Turn what obstore says of wrong options into a `ConfigurationError`, whose text can't hold a secret."""
     try:
         yield
+    except ConfigurationError:
+        raise
     except (BaseError, OSError, TypeError, ValueError) as exc:
         raise ConfigurationError(f"The store can't be set up: {_reason(str(exc))}") from None
 

@@ -104,7 +104,10 @@ def _translate_known(exc: BaseException, backend: str, key: str | None) -> Stora
     """Return what a failure is whose class says all of it."""
     if (type(exc).__module__, type(exc).__name__) in PANICS:
         return StorageError(
-            f"The store of backend {backend!r} failed inside its driver; please report this.", backend=backend, key=key
+            f"The store of backend {backend!r} failed inside its driver: look for a line end in credentials of the "
+            "environment or of a provider; if there is none, please report this.",
+            backend=backend,
+            key=key,
         )
     if isinstance(exc, CredentialsError):
         return _without_credentials(exc.failure, backend, key)

@@ -39,7 +39,7 @@ def build_gcs(location: Location, options: dict[str, object]) -> GCSStore:
     """Return the store of a bucket; without credentials given, Google's default ones are used."""
     endpoint = check_endpoint(options.pop("base_url", None))
     reached = endpoint or check_endpoint(value_in("gs", "base_url"))
-    client, retry = take_client_options(options, endpoint=reached), take_retry_config(options)
+    client, retry = take_client_options(options, endpoint=reached, variables="GOOGLE_"), take_retry_config(options)
     provider = cast("GCSCredentialProvider | None", take_provider(options, CREDENTIALS))
     _check_credentials(options)
     if "service_account" in options:

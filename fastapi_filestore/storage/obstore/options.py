@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -137,6 +138,31 @@ VOCABULARIES: Mapping[Kind, Vocabulary] = {
 """Buckets and containers are missing on purpose: the URL names them."""
 
 
+OF_LINES = frozenset({"connection_string", "service_account", "service_account_key"})
+"""Options whose text may have several lines."""
+IN_HEADERS = frozenset(
+    {
+        "access_key_id",
+        "account_name",
+        "bearer_token",
+        "container_credentials_full_uri",
+        "container_credentials_relative_uri",
+        "region",
+        "request_payer",
+        "role_arn",
+        "role_session_name",
+        "sas_key",
+        "session_token",
+        "sse_customer_key_base64",
+        "sse_kms_key_id",
+        "token",
+    }
+)
+"""Options that go into the headers or the addresses of requests, which are ASCII."""
+ASCII = 126
+"""The last printable character of ASCII."""
+
+
 def read_options(kind: Kind, options: Mapping[str, object]) -> dict[str, object]:
     """Return options by obstore's names, secrets unwrapped; None and empty text count as not given.
 
@@ -153,10 +179,28 @@ def read_options(kind: Kind, options: Mapping[str, object]) -> dict[str, object]
         value = unwrap(wrapped)
         if value is None or value == "":
             continue
+        if isinstance(value, str):
+            check_characters(spelling, value, of_lines=name in OF_LINES, in_headers=name in IN_HEADERS)
         if name in origin:
             raise ConfigurationError(f"Options {origin[name]!r} and {spelling!r} are the same setting: give one.")
         result[name], origin[name] = value, spelling
     return result
+
+
+def check_characters(name: str, value: str, *, of_lines: bool = False, in_headers: bool = False) -> None:
+    """Raise `ConfigurationError` for a character that the driver panics at; never shows the value.
+
+    A secret that was read from a file often ends with the end of its line.
+    """
+    found = next(
+        (each for each in value if unicodedata.category(each) == "Cc" or (in_headers and ord(each) > ASCII)), ""
+    )
+    if found and not of_lines:
+        what = "a line end" if found in "\r\n" else f"the character {found!a}"
+        raise ConfigurationError(
+            f"Option {name!r} holds {what}, which can't be a part of it: strip() what was read from a file, or copy it "
+            "again."
+        )
 
 
 def unwrap(value: object) -> object:

@@ -21,6 +21,7 @@ from fastapi_filestore.storage.obstore.credentials import (
 from fastapi_filestore.storage.obstore.location import Location
 from fastapi_filestore.storage.obstore.options import as_text
 from fastapi_filestore.storage.obstore.variables import is_empty, name_in, settle, value_in, value_of
+from fastapi_filestore.storage.obstore.virtual_host import endpoint_with_bucket
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -64,7 +65,7 @@ def build_s3(location: Location, options: dict[str, object]) -> S3Store:
     """Return the store of a bucket; keys given are used alone, else environment, `~/.aws` and roles are asked."""
     given = check_endpoint(options.pop("endpoint", None))
     endpoint = given or check_endpoint(_endpoint_in_environment())
-    client, retry = take_client_options(options, endpoint=endpoint), take_retry_config(options)
+    client, retry = take_client_options(options, endpoint=endpoint, variables="AWS_"), take_retry_config(options)
     provider, is_given = _take_credentials(options)
     if is_empty("AWS_REGION") or is_empty("AWS_DEFAULT_REGION"):
         options.setdefault("region", value_in("s3", "region") or options.get("default_region", DEFAULT_REGION))
@@ -76,16 +77,24 @@ def build_s3(location: Location, options: dict[str, object]) -> S3Store:
         options.setdefault("server_side_encryption", "aws:kms")
     has_own = provider is not None or is_unsigned(options)
     settle("s3", options, is_given=is_given, unread=CREDENTIALS if has_own else frozenset())
-    config = cast("S3Config", texts(options))
-    with construction():
+
+    def make() -> S3Store:
         return S3Store(
             location.bucket,
             prefix=location.prefix,
-            config=config,
+            config=cast("S3Config", texts(options)),
             client_options=client,
             retry_config=retry,
             credential_provider=provider,
         )
+
+    with construction():
+        store = make()
+        # Both may be the environment's, which only the store has read.
+        if (own := endpoint_with_bucket(store, location.bucket)) is not None:
+            _set_endpoint(options, own)
+            store = make()
+        return store
 
 
 def _endpoint_in_environment() -> str | None:

@@ -21,6 +21,7 @@ from fastapi_filestore.storage.obstore.modes import Modes, read_modes
 from fastapi_filestore.storage.obstore.open_folder import make_root
 from fastapi_filestore.storage.obstore.options import as_bool, read_options
 from fastapi_filestore.storage.obstore.s3 import build_s3
+from fastapi_filestore.storage.obstore.virtual_host import refuse_lost_bucket
 
 Store = S3Store | GCSStore | AzureStore | LocalStore | MemoryStore
 """The stores of obstore that hold objects to read and write."""
@@ -70,7 +71,10 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
         raise ConfigurationError(
             f"Options ({', '.join(sorted(options))}) go with a URL; a store that is made already has its own."
         )
-    return Connection(_locate(fs), fs)
+    location = _locate(fs)
+    if isinstance(fs, S3Store):
+        refuse_lost_bucket(fs, location.bucket)
+    return Connection(location, fs)
 
 
 def place_of(connection: Connection) -> Place:

@@ -115,7 +115,7 @@ class S3Options(Options):
     aws_disable_bulk_delete: bool | None = None
     """The store can't delete many objects at once."""
     aws_conditional_put: Literal["etag", "disabled"] | None = None
-    """How the store refuses to overwrite: etag or disabled."""
+    """How the store refuses to overwrite: etag, or disabled for one that knows no conditional writes."""
     aws_copy_if_not_exists: str | None = None
     """How the store refuses to overwrite by a copy: multipart or header:NAME:VALUE."""
 

@@ -19,6 +19,7 @@ from fastapi_filestore.storage.backend import Place
 BucketStore = S3Store | GCSStore | AzureStore
 
 S3_VARIABLES: Mapping[str, str] = {
+    "AWS_CONDITIONAL_PUT": "conditional_put",
     "AWS_DEFAULT_REGION": "default_region",
     "AWS_ENDPOINT": "endpoint",
     "AWS_ENDPOINT_URL": "endpoint",

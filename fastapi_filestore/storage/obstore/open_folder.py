@@ -7,9 +7,9 @@ is opened in the same way. Whatever is put in the place of a folder meanwhile, n
 import os
 import stat
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from errno import EACCES, ELOOP, EMLINK, ENOTDIR
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from errno import EACCES, EINVAL, ELOOP, EMLINK, ENOSYS, ENOTDIR, ENOTSUP, EOPNOTSUPP, EPERM, EXDEV
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -25,6 +25,9 @@ HOLDS_FOLDERS = (
 """Whether this platform does something in an open folder; elsewhere links are looked for before it is done."""
 MOST_TRIES = 3
 """Times that links are read which change meanwhile."""
+
+NO_LINKS = frozenset({EACCES, EINVAL, EMLINK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM, EXDEV})
+"""What disks without hard links say: exFAT, SMB, FUSE, Android's; whatever else is wrong, the next call says again."""
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -87,16 +90,45 @@ class OpenFolder:
         set_mode(file.fileno(), mode)
         return file
 
-    def link(self, name: str, target: str) -> None:
-        """Give a file a second name; `FileExistsError` if something has it."""
-        os.link(
-            self._named(name),
-            self._named(target),
-            src_dir_fd=self.number,
-            dst_dir_fd=self.number,
-            # Somebody may have put a link in the place of the file.
-            follow_symlinks=os.link not in os.supports_follow_symlinks,
-        )
+    def rename_if_free(self, name: str, target: str) -> None:
+        """Give a file a new name; `FileExistsError` if something has it.
+
+        A disk without hard links has an empty file of that name for a moment.
+        """
+        try:
+            os.link(
+                self._named(name),
+                self._named(target),
+                src_dir_fd=self.number,
+                dst_dir_fd=self.number,
+                # Somebody may have put a link in the place of the file.
+                follow_symlinks=os.link not in os.supports_follow_symlinks,
+            )
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            self._rename_without_links(name, target)
+            return
+        with self._freed_again(target):
+            self.remove(name)
+
+    def _rename_without_links(self, name: str, target: str) -> None:
+        if sys.platform == "win32":
+            os.rename(self._named(name), self._named(target))  # noqa: PTH104 - which replaces nothing there
+            return
+        self.create(target, stat.S_IRUSR | stat.S_IWUSR).close()
+        with self._freed_again(target):
+            self.replace(name, target)
+
+    @contextmanager
+    def _freed_again(self, target: str) -> Iterator[None]:
+        """Remove what was given a name if what is to come after that fails."""
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                self.remove(target)
+            raise
 
     def replace(self, name: str, target: str) -> None:
         """Rename a file; what had its new name is gone."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
@@ -15,6 +15,7 @@ from fastapi_filestore.errors import StorageError, StorageTimeoutError
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.cleanup import tell_left
 from fastapi_filestore.storage.content import WORTHWHILE, joined
+from fastapi_filestore.storage.obstore.conditions import has_conditions, refuse_taken, told_unless_supported
 from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.handoff import Handoff, UploadAbortedError
 from fastapi_filestore.storage.obstore.liveness import Ask, answered, ask
@@ -93,10 +94,14 @@ class Upload:
         return _stored(len(body), await self._put_single(body))
 
     async def _put_single(self, body: bytes) -> "PutResult":
-        is_long = len(body) > SHORT
-        future = self._request(body, create=self.if_absent, parts=False, is_long=is_long)
+        is_long, store = len(body) > SHORT, self.connection.store
+        create = self.if_absent and has_conditions(store)
+        if self.if_absent and not create:
+            await refuse_taken(store, self.path, backend=self.backend)
+        future = self._request(body, create=create, parts=False, is_long=is_long)
+        told = told_unless_supported(store, self.path, backend=self.backend) if create else nullcontext()
         try:
-            with translated(self.backend, self.path):
+            with translated(self.backend, self.path), told:
                 return await answered(future, self._ask if is_long else None)
         except asyncio.CancelledError as error:
             # A request half-way may still arrive: only its end says whether there is something to undo.

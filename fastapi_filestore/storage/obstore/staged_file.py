@@ -129,12 +129,10 @@ class StagedFile:
         if not folder.is_in_place():
             raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(folder.path))
         if self._if_absent:
-            folder.link(self._staged, self._target)
-            self._is_placed = True
-            folder.remove(self._staged)
+            folder.rename_if_free(self._staged, self._target)
         else:
             folder.replace(self._staged, self._target)
-            self._is_placed = True
+        self._is_placed = True
 
 
 def _staged_name(name: str) -> str:

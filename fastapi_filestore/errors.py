@@ -402,9 +402,16 @@ class DigestMismatchError(UploadError):
 class MissingFileError(UploadError):
     """The form lacks the file field, or no file was chosen in it."""
 
-    def __init__(self, field: str) -> None:
+    def __init__(self, field: str, *, has_text: bool = False, found_in: str | None = None) -> None:
+        """Say which field it is, whether there is text in it, and in which one a file was found instead."""
         self.field: str | None = field
-        super().__init__(f"The form has no file in the field {field!r}: send one as multipart/form-data.")
+        if has_text:
+            said = f"What came in the field {field!r} has no filename, so it is text and no file: send it with one"
+        elif found_in is not None:
+            said = f"The file came in the field {found_in!r}, and is taken in the field {field!r}: send it there"
+        else:
+            said = f"The form has no file in the field {field!r}: send one as multipart/form-data"
+        super().__init__(f"{said}.")
 
 
 class NoFileChosenError(MissingFileError):

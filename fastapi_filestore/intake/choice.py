@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi_filestore.errors import NoFileChosenError
-from fastapi_filestore.intake.part_head import read_parameters
+from fastapi_filestore.intake.parameters import read_parameters
 from fastapi_filestore.storage.content import ContentReader, read_content
 
 

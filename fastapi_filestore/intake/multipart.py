@@ -1,6 +1,5 @@
 """Forms read as they come in: fields kept, files passed on, nothing ever written to a temporary file."""
 
-import re
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -13,21 +12,26 @@ from fastapi_filestore.errors import (
     ContentConsumedError,
     InvalidFieldsError,
     MalformedUploadError,
+    MissingFileError,
     TooManyFilesError,
     UploadTooLargeError,
 )
+from fastapi_filestore.intake.charsets import UTF_8, as_text, codec_of, codec_of_form
 from fastapi_filestore.intake.limits import FormLimits
-from fastapi_filestore.intake.part_head import MAX_HEADER_BYTES, PartHead, as_text, read_head, read_parameters
+from fastapi_filestore.intake.parameters import MAX_HEADER_BYTES, read_parameters
+from fastapi_filestore.intake.part_head import PartHead, read_head
+from fastapi_filestore.intake.preamble import Preamble
 from fastapi_filestore.storage.content import MAX_PIECES, WORTHWHILE
 from fastapi_filestore.storage.share import Share
 
 MAX_HEADERS = 16
 """Headers of one part; three mean something."""
 
-CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
-"""What text may be in; a form of today is always UTF-8 (RFC 7578, section 5.1)."""
+MAX_BOUNDARY = 256
+"""Characters of a boundary; RFC 2046, section 5.1.1, allows 70, and few characters but letters and digits."""
 
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, section 5.1.1
+CHARSET_FIELD = "_charset_"
+"""The field in which a form says what charset it is in (RFC 7578, section 4.6), so it is none of its own."""
 
 
 class _Mark(Enum):
@@ -49,19 +53,23 @@ class FormReader:
         limits: FormLimits,
         memory: Share | None = None,
         announced: int | None = None,
+        file_field: str | None = None,
     ) -> None:
         """Read a body of this content type and, if it is announced, this size; long fields are kept in this memory.
+
+        A part of text in `file_field` that is longer than a field may be is told as what it is: a file without a name.
 
         Raises:
             MalformedUploadError: The type lacks a boundary, or has a charset that no form is in.
         """
-        boundary, charset = _parameters(content_type)
+        boundary, codec = _parameters(content_type)
         self._body, self._memory = body, memory
         self._turn = 0
-        end = None if announced is None else announced - len(f"\r\n--{boundary}--\r\n")
-        self._collector = _Collector(limits, charset, end)
+        end = None if announced is None else announced - len(b"\r\n--" + boundary + b"--\r\n")
+        self._collector = _Collector(limits, codec, file_field, end)
+        self._preamble = Preamble(boundary)
         self._parser = MultipartParser(
-            boundary.encode("ascii"),
+            boundary,
             {
                 "on_part_begin": self._collector.begin_part,
                 "on_header_field": self._collector.add_header_name,
@@ -94,6 +102,7 @@ class FormReader:
         Raises:
             MalformedUploadError: The body is no form, or ends before its last boundary.
             UploadTooLargeError, TooManyFilesError: A limit is passed.
+            MissingFileError: The part of a file has no filename.
             InvalidFieldsError: A field comes twice.
         """
         self._turn += 1
@@ -138,25 +147,36 @@ class FormReader:
 
     def _parse(self, chunk: bytes) -> None:
         try:
-            self._parser.write(chunk)
+            self._parser.write(self._preamble.pass_over(chunk))
         except FormParserError as error:
             raise MalformedUploadError(f"The form can't be read: {error}") from error
         self._collector.position += len(chunk)
 
     def _end(self) -> _Mark:
+        if not self._preamble.is_over:
+            raise self._preamble.missing()
         if not self._collector.ended:
             raise MalformedUploadError("The form ends before its last boundary.")
         return _Mark.FORM_ENDS
 
 
-def _parameters(content_type: str) -> tuple[str, str]:
+def _parameters(content_type: str) -> tuple[bytes, str]:
+    """Return the boundary and the codec of a form."""
     _, parameters = read_parameters(content_type)
-    boundary, charset = parameters.get("boundary", ""), parameters.get("charset", "utf-8").lower()
-    if not _BOUNDARY.fullmatch(boundary):
-        raise MalformedUploadError("The form can't be read: its Content-Type has no boundary, or none that can be one.")
-    if charset not in CHARSETS:
+    boundary, codec = parameters.get("boundary", ""), codec_of_form(parameters.get("charset", UTF_8))
+    if not boundary:
+        raise MalformedUploadError(
+            "The form can't be read: its Content-Type has no boundary. Let the client set this header by itself; one "
+            "that is set by hand lacks it."
+        )
+    if len(boundary) > MAX_BOUNDARY or not boundary.isprintable():
+        raise MalformedUploadError(
+            f"The form can't be read: the boundary in its Content-Type has more than {MAX_BOUNDARY} characters, or "
+            "some that can't be printed."
+        )
+    if codec is None:
         raise MalformedUploadError("The form's charset can't be read: leave it out, and send UTF-8.")
-    return boundary, charset
+    return boundary.encode("latin-1"), codec
 
 
 class _Collector:
@@ -165,13 +185,13 @@ class _Collector:
     The parser's callbacks can't wait, so whoever reads the form takes the events from here and waits between chunks.
     """
 
-    def __init__(self, limits: FormLimits, charset: str, end: int | None) -> None:
+    def __init__(self, limits: FormLimits, codec: str, file_field: str | None, end: int | None) -> None:
         self.position = 0
         """Where the chunk begins that is read now."""
         self.events: deque[PartHead | bytes | _Mark] = deque()
         self.fields: dict[str, str] = {}
         self.ended = False
-        self._limits, self._charset, self._end = limits, charset, end
+        self._limits, self._codec, self._file_field, self._end = limits, codec, file_field, end
         self._start: int | None = None
         self._files = self._texts = 0
         self._headers: list[tuple[bytes, bytes]] = []
@@ -203,7 +223,7 @@ class _Collector:
         self._value.clear()
 
     def end_headers(self) -> None:
-        self._head = read_head(self._headers)
+        self._head = read_head(self._headers, self._codec)
         if self._head.filename:
             self._begin_file(self._head)
         else:
@@ -226,12 +246,9 @@ class _Collector:
     def add_data(self, data: bytes, start: int, end: int) -> None:
         head = self._head
         self._part_size += end - start
-        if head is not None and head.filename:
-            if self._start is None:
-                self._start = self.position + start
-            self._check_file()
-        elif self._part_size > self._limits.field_size:
-            raise UploadTooLargeError("field", limit=self._limits.field_size)
+        if head is not None and head.filename and self._start is None:
+            self._start = self.position + start
+        self._check_size(head)
         # A view, so that a byte is copied once: when pieces are joined.
         self._pieces.append(data if end - start == len(data) else memoryview(data)[start:end])
         self._pieces_size += end - start
@@ -248,10 +265,17 @@ class _Collector:
             return None
         return max(self._end - (self.position if self._start is None else self._start), 0)
 
-    def _check_file(self) -> None:
-        if self._part_size > self._limits.file_size:
+    def _check_size(self, head: PartHead | None) -> None:
+        is_file = head is not None and head.filename
+        limit = self._limits.file_size if is_file else self._limits.field_size
+        if self._part_size <= limit:
+            return
+        if head is not None and head.filename is None and head.name == self._file_field:
+            raise MissingFileError(head.name, has_text=True)
+        if is_file:
             actual = self.left if self._limits.files == 1 else None
-            raise UploadTooLargeError("file", limit=self._limits.file_size, actual=actual, is_about=True)
+            raise UploadTooLargeError("file", limit=limit, actual=actual, is_about=True)
+        raise UploadTooLargeError(f"field {head.name!r}" if head else "field", limit=limit)
 
     def _joined(self) -> bytes:
         joined = b"".join(self._pieces)
@@ -263,17 +287,35 @@ class _Collector:
         if head is None:
             raise MalformedUploadError("The form can't be read: a part has no head.")
         if head.filename is None:
-            self._add_field(head.name, as_text(data, self._charset))
+            self._add_field(head.name, self._text_of(head, head.decoded(data)))
         elif head.filename:
             self.events.extend([data, _Mark.FILE_ENDS] if data else [_Mark.FILE_ENDS])
         elif data:  # without bytes it is a browser's file input without a choice
             raise MalformedUploadError(f"The file in the field {head.name!r} has no name: send it with a filename.")
 
+    def _text_of(self, head: PartHead, data: bytes) -> str:
+        if head.charset is None or data.isascii():
+            return as_text(data, self._codec)
+        if (codec := codec_of(head.charset)) is None:
+            raise MalformedUploadError(
+                f"The field {head.name!r} is in the charset {head.charset!r}, which can't be read: send UTF-8."
+            )
+        return as_text(data, codec)
+
     def _add_field(self, name: str, value: str) -> None:
+        if name == CHARSET_FIELD:
+            self._set_charset(value)
+            return
         if name in self.fields:
             raise InvalidFieldsError([{"loc": (name,), "msg": "The field is sent twice", "type": "duplicate"}])
         self.fields[name] = value
         self._fields_size += sys.getsizeof(name) + sys.getsizeof(value)
+
+    def _set_charset(self, label: str) -> None:
+        codec = codec_of_form(label)
+        if codec is None:
+            raise MalformedUploadError(f"The form is in the charset {label!r}, which can't be read: send UTF-8.")
+        self._codec = codec
 
     def end(self) -> None:
         self.ended = True

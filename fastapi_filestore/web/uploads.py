@@ -1,10 +1,8 @@
 """A request's body as an `Upload`: a form with files, or a file itself; read no further than the first file's head."""
 
-import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import unquote
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -21,8 +19,10 @@ from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.multipart import FormReader
 from fastapi_filestore.intake.names import FALLBACK_NAME
-from fastapi_filestore.intake.part_head import PartHead, as_text, read_parameters
+from fastapi_filestore.intake.parameters import read_parameters
+from fastapi_filestore.intake.part_head import PartHead
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
+from fastapi_filestore.intake.spelling import extended_name, plain_name
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE, joined
@@ -39,8 +39,6 @@ ENVELOPE = (
     "Content-Type: application/octet-stream\r\n\r\n\r\n--{boundary}--\r\n"
 )
 """What is around the one file of a form, at least."""
-
-_EXTENDED = re.compile(r"(utf-8|iso-8859-1)'[^']*'(.*)", re.IGNORECASE | re.DOTALL)  # RFC 8187, section 3.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +104,7 @@ def _reader(request: Request, accepted: Accepted) -> FormReader:
         limits=limits,
         memory=memory,
         announced=announced_size(request.headers),
+        file_field=accepted.field,
     )
 
 
@@ -125,7 +124,7 @@ async def _from_form(request: Request, accepted: Accepted) -> Upload:
     head = await reader.next_file()
     return Upload(
         reader.file_chunks(is_last=True),
-        filename=_name_in(head, accepted.field),
+        filename=_name_in(head, reader, accepted.field),
         content_type=head.content_type if head else None,
         fields=reader.fields,
         validate=accepted.validate,
@@ -134,9 +133,11 @@ async def _from_form(request: Request, accepted: Accepted) -> Upload:
     )
 
 
-def _name_in(head: PartHead | None, field: str) -> str:
-    if head is None or head.name != field or not head.filename:
-        raise MissingFileError(field)
+def _name_in(head: PartHead | None, reader: FormReader, field: str) -> str:
+    if head is None or not head.filename:
+        raise MissingFileError(field, has_text=field in reader.fields)
+    if head.name != field:
+        raise MissingFileError(field, found_in=head.name)
     return head.filename
 
 
@@ -145,7 +146,7 @@ async def _each(reader: FormReader, accepted: Accepted) -> AsyncGenerator[Upload
     while True:
         upload = Upload(
             reader.file_chunks(),
-            filename=_name_in(head, accepted.field),
+            filename=_name_in(head, reader, accepted.field),
             content_type=head.content_type if head else None,
             fields=reader.fields,
             rules=accepted.rules,
@@ -194,7 +195,7 @@ def refuse_fragments(said: Mapping[str, str]) -> None:
 
 
 def _filename(disposition: str) -> str:
+    # Not as in a form: here filename* is what a name is to be taken from (RFC 6266, section 4.3).
     _, parameters = read_parameters(disposition)
-    if extended := _EXTENDED.fullmatch(parameters.get("filename*", "")):
-        return unquote(extended[2], encoding=extended[1]) or FALLBACK_NAME
-    return as_text(parameters.get("filename", "").encode("latin-1")) or FALLBACK_NAME
+    name = extended_name(parameters.get("filename*", ""))
+    return name or plain_name(parameters.get("filename", "")) or FALLBACK_NAME

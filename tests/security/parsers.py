@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.intake import (
     agreement,
+    charsets,
     choice,
     client_digests,
     disposition,
@@ -20,8 +21,11 @@ from fastapi_filestore.intake import (
     media_types,
     multipart,
     names,
+    parameters,
     part_head,
+    preamble,
     sniffing,
+    spelling,
 )
 from fastapi_filestore.service import pages
 from fastapi_filestore.storage import keys, signing
@@ -35,7 +39,8 @@ ENDLESS = limits.FormLimits(file_size=2**40, fields=2**40, field_size=2**40)
 NO_JSON_LIMITS = replace(ENDLESS, field_size=1, json_values=2**40, json_depth=2**40)
 
 CAPS = [
-    (part_head, "MAX_HEADER_BYTES"),
+    (parameters, "MAX_HEADER_BYTES"),
+    (preamble, "MAX_PREAMBLE"),
     (names, "MAX_MEDIA_TYPE"),
     (conditions, "MAX_DATE"),
     (ranges, "MAX_HEADER"),
@@ -47,6 +52,11 @@ CAPS = [
 def headers(*named: tuple[str, str]) -> Headers:
     """Return the headers of a request."""
     return Headers(raw=[(name.encode(), value.encode("latin-1", "replace")) for name, value in named])
+
+
+def latin(text: str) -> str:
+    """Return a text as a header has it: each byte a character."""
+    return text.encode().decode("latin-1")
 
 
 def finished(work: Coroutine[Any, Any, Any]) -> object:
@@ -116,12 +126,31 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.names.guess_content_type": (names.guess_content_type, ("a.", "a.tgz.")),
     "intake.names.is_media_type": (names.is_media_type, ("text/plain", "text/plain;")),
     "intake.names.safe_filename": (names.safe_filename, ("a", "a.")),
-    "intake.part_head.as_text": (lambda text: part_head.as_text(text.encode("latin-1", "replace")), ()),
+    "intake.charsets.as_text": (lambda text: charsets.as_text(text.encode("latin-1", "replace")), ()),
+    "intake.charsets.codec_of": (charsets.codec_of, ("utf",)),
+    "intake.charsets.codec_of_form": (charsets.codec_of_form, ("utf",)),
     "intake.part_head.read_head": (
         lambda text: part_head.read_head([(b"content-disposition", text.encode()), (b"content-type", text.encode())]),
         ("form-data; name=a", 'form-data; name="'),
     ),
-    "intake.part_head.read_parameters": (part_head.read_parameters, ("a; b=c", 'a; b="', "a; b", "a; b=", "a;")),
+    "intake.parameters.read_parameters": (
+        lambda text: parameters.read_parameters(text, single_quotes=True),
+        ("a; b=c", 'a; b="', "a; b", "a; b=", "a;", "a; b='"),
+    ),
+    "intake.part_head.PartHead": (
+        lambda text: part_head.PartHead("a", None, text, "base64").decoded(text.encode()),
+        ("text/plain; charset=",),
+    ),
+    "intake.preamble.Preamble": (lambda text: preamble.Preamble(b"b").pass_over(text.encode()), ("--", "\r\n--")),
+    "intake.spelling.extended_name": (spelling.extended_name, ("utf-8''", "utf-8'a'%c3")),
+    "intake.spelling.plain_name": (
+        lambda text: spelling.plain_name(latin(text), quoted=True),
+        ("=?utf-8?B?", "=?utf-8?Q?", "=?utf-8?Q?a?= ", "%C3%A4"),
+    ),
+    "intake.spelling.read_name": (
+        lambda text: spelling.read_name({"name": latin(text), "name*": f"utf-8''{text}"}, "name"),
+        ("a.", "=?utf-8?B?"),
+    ),
     "intake.sniffing.sniff": (lambda text: sniffing.sniff(text.encode()), ("<", "PK\x03\x04", "%PDF-", "{\\rtf")),
     "service.pages.cursor": (CURSOR.decode, ("WyJh",)),
     "intake.json_shape.check_shape": (

@@ -36,7 +36,8 @@ CLEARLY = 12
 SEARCHED = {
     "file_object.metadata.NO_TEXT",
     "file_object.record.HALF_A_PAIR",
-    "intake.part_head._ESCAPED",
+    "intake.parameters._ESCAPED",
+    "intake.spelling._BEYOND_ASCII",
     "storage.obstore.errors.BAD_RANGE",
     "storage.obstore.errors.CODE",
     "storage.obstore.errors.CULPRIT",
@@ -52,15 +53,17 @@ MATCHED = {
     "intake.markup._ELEMENT",
     "intake.markup._HTML",
     "intake.media_types._RANGE",
-    "intake.multipart._BOUNDARY",
     "intake.names._MEDIA_TYPE",
     "intake.names._NAMELESS",
-    "intake.part_head._PARAMETER",
-    "intake.part_head._REST",
+    "intake.parameters._ENDS",
+    "intake.parameters._NAME",
+    "intake.parameters._SPACE",
+    "intake.parameters._TO_QUOTE",
+    "intake.spelling._ENCODED_WORD",
+    "intake.spelling._EXTENDED",
     "web.headers._OF_DISK",
     "web.headers._SHA256",
     "web.ranges._SPEC",
-    "web.uploads._EXTENDED",
 }
 """Patterns of the floors that clients talk to, which are matched at one place."""
 

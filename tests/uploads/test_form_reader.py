@@ -81,7 +81,9 @@ async def test_noise_is_a_form_or_an_upload_error(noise: bytes, at: int, cut: in
 BAD: dict[str, tuple[bytes, type[Exception]]] = {
     "empty": (b"", MalformedUploadError),
     "no form": (b"hello", MalformedUploadError),
-    "preamble": (b"This is a form.\r\n" + FORM, MalformedUploadError),
+    "preamble without an end": (b"x" * 10_000 + FORM, MalformedUploadError),
+    "boundary within a line": (b"This is a form. " + FORM[2:], MalformedUploadError),
+    "lines that end with LF": (FORM.replace(b"\r\n", b"\n"), MalformedUploadError),
     "cut before the last boundary": (TEXT + FILE, MalformedUploadError),
     "cut in a file": (FORM[:120], MalformedUploadError),
     "no name": (part(b"") + END, MalformedUploadError),
@@ -133,7 +135,7 @@ async def test_a_bad_form_is_refused(case: str, cut: int) -> None:
     ],
 )
 async def test_a_type_that_describes_no_form_is_refused(content_type: str) -> None:
-    """A boundary is what RFC 2046 allows, once, and the charset one that forms are in."""
+    """A boundary is there, once, and the form's own, and the charset one that forms are in."""
     with pytest.raises(MalformedUploadError):
         await read(FORM, content_type=content_type)
 
@@ -158,13 +160,15 @@ async def test_text_may_be_in_an_older_charset() -> None:
         (rb'form-data; name="f"; filename="C:\temp\a.txt"', r"C:\temp\a.txt"),
         ('form-data; name="f"; filename="größe.txt"'.encode(), "größe.txt"),
         (b'form-data; name="f"; filename="a.txt"; filename*=UTF-8\'\'evil.exe', "a.txt"),
-        (b"form-data; name=\"f\"; filename*=UTF-8''evil.exe", None),
+        (b'form-data; name="f"; filename="b.txt"; filename*=UTF-8\'\'a.txt', "a.txt"),
+        (b'form-data; name="f"; filename=""; filename*=UTF-8\'\'evil.exe', ""),
+        (b"form-data; name=\"f\"; filename*=UTF-8''a.txt", "a.txt"),
         (b'form-data; name="f"; filename=""', ""),
         (b'form-data; name="f"', None),
     ],
 )
 def test_names_are_read_as_browsers_write_them(disposition: bytes, filename: str | None) -> None:
-    """Quotes, escapes and any script are understood; `filename*`, which no form may have, makes and renames no file."""
+    """Quotes, escapes and any script are understood; `filename*`, which no form may have, changes no ending."""
     head = read_head([(b"content-disposition", disposition)])
 
     assert (head.name, head.filename) == ("f", filename)

@@ -10,7 +10,8 @@ from obstore.store import S3Store
 
 from fastapi_filestore.errors import ObjectExistsError, StorageError
 from fastapi_filestore.storage.obstore.address import settings_of
-from fastapi_filestore.storage.obstore.errors import CODE, DETAILS, STATUS, translated
+from fastapi_filestore.storage.obstore.errors import translated
+from fastapi_filestore.storage.obstore.report import read
 from fastapi_filestore.storage.obstore.stores import Store
 
 UNKNOWN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED})
@@ -41,14 +42,13 @@ def told_unless_supported(store: Store, path: str, *, backend: str) -> Iterator[
     try:
         yield
     except BaseError as error:
-        summary = str(error).partition(DETAILS)[0]
-        status, code = STATUS.search(summary), CODE.search(summary)
-        name = (code[1] or code[2]) if code else ""
-        if not isinstance(store, S3Store) or status is None or int(status[1]) not in UNKNOWN or name in OTHER_REASONS:
+        report = read(error, path)
+        if not isinstance(store, S3Store) or report.status not in UNKNOWN or report.code in OTHER_REASONS:
             raise
+        said = " ".join(str(fact) for fact in (report.status, report.code) if fact)
         raise StorageError(
             f"Backend {backend!r} can't be kept from overwriting {path!a}: its store refuses conditional writes "
-            f"({f'{status[1]} {name}'.strip()}). If it knows none, set AWS_CONDITIONAL_PUT=disabled "
+            f"({said}). If it knows none, set AWS_CONDITIONAL_PUT=disabled "
             "(aws_conditional_put): what is there is looked for before each such write then, and of two at the same "
             "moment the later one wins.",
             backend=backend,

@@ -1,0 +1,57 @@
+"""What stands before a form's first boundary: passed over (RFC 2046, section 5.1.1)."""
+
+from fastapi_filestore.errors import MalformedUploadError
+
+MAX_PREAMBLE = 8 * 1024
+"""Bytes before the first boundary; a form of a browser has none."""
+
+_NEWLINES = b"\r\n"
+
+
+class Preamble:
+    """Finds the first line of a form that is its boundary."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self.is_over = False
+        self._line = b"--" + boundary
+        self._held = bytearray()
+        self._looked_at = 0
+
+    def pass_over(self, chunk: bytes) -> bytes:
+        """Return the bytes from the first boundary on; nothing until it is there.
+
+        Raises:
+            MalformedUploadError: There is none in the first bytes, or its line ends as no form's does.
+        """
+        if self.is_over:
+            return chunk
+        held = self._held or chunk
+        if self._held:
+            self._held += chunk
+        at = self._found(held)
+        after = at + len(self._line)
+        if at >= 0 and after < len(held):
+            if held[after] == ord("\n"):
+                raise MalformedUploadError("The form can't be read: its lines end with LF alone, and not with CR LF.")
+            self.is_over = True
+            self._held = bytearray()
+            return bytes(held[at:]) if at else bytes(held)
+        if at < 0 and len(held) > MAX_PREAMBLE + len(self._line):
+            raise self.missing()
+        self._held = bytearray(held) if held is chunk else self._held
+        return b""
+
+    def missing(self) -> MalformedUploadError:
+        """Return the error of a form in which there is no boundary."""
+        return MalformedUploadError(
+            "The form can't be read: it does not begin with two hyphens and the boundary that its Content-Type names."
+        )
+
+    def _found(self, held: bytes | bytearray) -> int:
+        """Return where the boundary is within the first bytes; -1 if it is nowhere."""
+        last = MAX_PREAMBLE + len(self._line)
+        at = held.find(self._line, self._looked_at, last)
+        if at > 0 and held[at - 1] not in _NEWLINES:  # or a part that is not where it should be would be lost
+            raise self.missing()
+        self._looked_at = at if at >= 0 else max(0, min(len(held), last) - len(self._line) + 1)
+        return at

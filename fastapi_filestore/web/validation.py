@@ -1,5 +1,6 @@
 """Fields of requests as values: validated within their limits, and handed on as columns take them."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -8,6 +9,7 @@ from pydantic_core import from_json, to_json
 from fastapi_filestore.errors import InvalidFieldsError, UploadTooLargeError
 from fastapi_filestore.intake.json_shape import check_shape
 from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.web.form_fields import without_blanks
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -24,13 +26,13 @@ def values_of(fields: BaseModel, *, only_set: bool = False) -> dict[str, Any]:
     return {name: getattr(fields, name) for name in known if not only_set or name in fields.model_fields_set}
 
 
-def validated(schema: type[SchemaT], data: object, *, limits: FormLimits | None = None) -> SchemaT:
-    """Validate the fields of a request; `InvalidFieldsError` says which are wrong.
+def validated(schema: type[SchemaT], fields: Mapping[str, str], *, limits: FormLimits | None = None) -> SchemaT:
+    """Validate the fields of a form; `InvalidFieldsError` says which are wrong.
 
     Those of JSON columns, which come as JSON's text, are within the limits.
     """
     try:
-        return schema.model_validate(data, context=limits)
+        return schema.model_validate(without_blanks(schema, fields), context=limits)
     except ValidationError as error:
         raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.datastructures import Headers
 
 from fastapi_filestore.errors import FilestoreError
@@ -29,7 +30,18 @@ from fastapi_filestore.intake import (
 )
 from fastapi_filestore.service import pages
 from fastapi_filestore.storage import keys, signing
-from fastapi_filestore.web import bodies, conditions, fields, quoting, ranges, redaction, schemas, uploads, validation
+from fastapi_filestore.web import (
+    bodies,
+    conditions,
+    fields,
+    form_fields,
+    quoting,
+    ranges,
+    redaction,
+    schemas,
+    uploads,
+    validation,
+)
 
 Parser = Callable[[str], object]
 STATE = conditions.Validators('"a"', datetime.now(UTC), '"b"')
@@ -73,6 +85,12 @@ async def _form(body: bytes) -> None:
     reader = multipart.FormReader(chunks(), content_type="multipart/form-data; boundary=b", limits=ENDLESS)
     while await reader.next_file() is not None:
         pass
+
+
+class Titled(BaseModel):
+    """Fields of a form."""
+
+    title: str
 
 
 class _Chosen:
@@ -175,9 +193,11 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         ("Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 "),
     ),
     "web.conditions.range_applies": (lambda text: conditions.range_applies({"if-range": text}, STATE), ('"a"',)),
+    "web.form_fields.without_blanks": (lambda text: form_fields.without_blanks(Titled, {text: text}), ()),
     "web.fields.combined": (in_field("if-match"), ('"a"',)),
     "web.fields.combined digests": (in_field("repr-digest"), ("sha-256=:",)),
     "web.quoting.cut": (lambda text: quoting.cut(text, 10), ()),
+    "web.validation.validated": (lambda text: validation.validated(Titled, {text: text}), ()),
     "web.validation.validated_json": (
         lambda text: validation.validated_json(schemas.NoFields, text.encode(), limits=NO_JSON_LIMITS),
         ('"', '{"a":"', '{"a":[', '{"a":1,'),

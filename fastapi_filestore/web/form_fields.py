@@ -1,0 +1,82 @@
+"""A form's text fields as a model is to see them: what a browser leaves empty was not sent."""
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import AliasChoices, AliasPath, BaseModel, Json, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic.fields import FieldInfo
+
+_JSON: Any = Json
+
+
+def without_blanks(schema: type[BaseModel], fields: Mapping[str, str]) -> dict[str, str]:
+    """Return a form's fields without those that are empty and can't be: numbers, dates, choices, keys and the like.
+
+    A form sends all its inputs, those that nobody filled in as well. FastAPI's `Form()` takes them for not sent, too.
+    Text may be empty, and JSON's text says what it means.
+    """
+    blanks = _never_empty(schema)
+    return {name: value for name, value in fields.items() if value or name not in blanks}
+
+
+@cache
+def _never_empty(schema: type[BaseModel]) -> frozenset[str]:
+    return frozenset(
+        name
+        for attribute, field in schema.model_fields.items()
+        if not _takes_empty_text(field)
+        for name in _names(schema, attribute, field)
+    )
+
+
+def known_names(schema: type[BaseModel]) -> frozenset[str]:
+    """Return the names under which a model takes its fields."""
+    return frozenset(
+        name for attribute, field in schema.model_fields.items() for name in _names(schema, attribute, field)
+    )
+
+
+def _names(schema: type[BaseModel], attribute: str, field: FieldInfo) -> Iterator[str]:
+    alias = field.validation_alias or field.alias
+    config = schema.model_config
+    if alias is None or config.get("populate_by_name") or config.get("validate_by_name"):
+        yield attribute
+    for choice in alias.choices if isinstance(alias, AliasChoices) else [alias]:
+        if choice is not None:
+            yield str(choice.path[0]) if isinstance(choice, AliasPath) else choice
+
+
+def _takes_empty_text(field: FieldInfo) -> bool:
+    kind: Any = field.annotation
+    if field.metadata:
+        kind = Annotated.__class_getitem__((kind, *field.metadata))  # type: ignore[attr-defined]
+    if _is_text(kind):  # which may be too short for its model, and is told so
+        return True
+    try:
+        TypeAdapter(kind).validate_python("")
+    except ValidationError:
+        return False
+    except Exception:  # noqa: BLE001 - a validator of the user's, which may need all of its model
+        return True
+    return True
+
+
+def _is_text(kind: Any) -> bool:
+    """Tell whether a type, or one of a union, is text of any form."""
+    if get_origin(kind) in (Union, UnionType):
+        return any(map(_is_text, get_args(kind)))
+    if get_origin(kind) is Annotated:
+        whole = [_is_text_as_a_whole(each) for each in kind.__metadata__]
+        return next((told for told in whole if told is not None), _is_text(get_args(kind)[0]))
+    kind = getattr(kind, "__supertype__", getattr(kind, "__value__", kind))  # of a NewType, or of an alias
+    return isinstance(kind, type) and issubclass(kind, (str, bytes, _JSON)) and not issubclass(kind, Enum)
+
+
+def _is_text_as_a_whole(metadata: object) -> bool | None:
+    """Tell what an annotation makes of its type: text if it is JSON's, none if it is of a format; None if neither."""
+    if isinstance(metadata, _JSON):
+        return True
+    return False if isinstance(metadata, WithJsonSchema) and "format" in (metadata.json_schema or {}) else None

@@ -50,7 +50,7 @@ def refuse_codings(fields: Mapping[str, str]) -> None:
 
 
 def has_body(scope: Scope) -> bool:
-    """Tell whether a request has a body (RFC 9112, section 6); newer versions of HTTP need no header to say so."""
+    """Tell whether a request says that it has a body (RFC 9112, section 6), or need not: newer versions of HTTP."""
     return not scope["http_version"].startswith("1") or any(name in ABOUT_LENGTH for name, _ in scope["headers"])
 
 
@@ -88,8 +88,6 @@ async def limited_body(
         ConfigurationError: Something else has read it and kept none of it.
     """
     expect_body(request)
-    if not has_body(request.scope):
-        raise LengthRequiredError
     whole = _taken(request)
     _check_size(announced_size(request.headers) if whole is None else len(whole), limit, refused)
     if whole is not None:
@@ -97,7 +95,8 @@ async def limited_body(
         for start in range(0, len(whole), _PIECE):
             yield whole[start : start + _PIECE]
         return
-    received, more = 0, True
+    # Behind what hands on whole bodies, as Mangum does in a Lambda, no header says that there is one.
+    received, more, is_certain = 0, True, has_body(request.scope)
     with Listening(pace, memory) as client:
         while more:
             # Not Request.stream, which holds each chunk until the next one is asked for.
@@ -107,6 +106,8 @@ async def limited_body(
             # Before anybody looks at it: whoever refuses the last chunk has nothing left to read.
             more = request.scope[UNREAD] = message.get("more_body", False)
             received += len(message.get("body", b""))
+            if not (is_certain or received or more):
+                raise LengthRequiredError
             if received > limit:
                 raise refused(None, limit)
             if message.get("body"):
@@ -129,6 +130,8 @@ def _taken(request: Request) -> bytes | None:
             "`fields=`, several files with `files.uploads(...)`, and let a dependency that must see the body read all "
             "of it with `await request.body()`."
         )
+    if whole == b"" and not has_body(request.scope):
+        raise LengthRequiredError
     state["_stream_consumed"] = True  # who asks for it from now on hears so at once
     return whole
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import HTTPConnection
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.file_object import FileObject
@@ -48,6 +49,7 @@ from fastapi_filestore.web.resource import resource_of
 from fastapi_filestore.web.router import file_router
 from fastapi_filestore.web.schemas import derive_schemas
 from fastapi_filestore.web.signed import SIGNED_URL, signed_router
+from fastapi_filestore.web.signed_place import root_path, root_path_of, signed_url_of
 
 ModelT = TypeVar("ModelT")
 ServiceT = TypeVar("ServiceT", bound=FileService[Any])
@@ -91,6 +93,7 @@ class Filestore:
         self._models: dict[type, None] = {}
         self._reserved: dict[Callable[..., Any], frozenset[str]] = {}
         self._given_settings = settings
+        self._app: FastAPI | None = None
         self.registry = registry
 
     @cached_property
@@ -106,6 +109,7 @@ class Filestore:
         With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, requests that the server has cancelled undo what
         they stored, and reserved keys that are unused are given back.
         """
+        self._app = app
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.backends())
             self.describe(app)
@@ -135,9 +139,15 @@ class Filestore:
     async def backends(self) -> AsyncIterator[None]:
         """Register the settings' backends while the block runs: what a script needs of the lifespan."""
         vars(self).pop("settings", None)  # the environment may say something else than at the start before
-        base_url = self.settings.public_url + SIGNED_URL
-        async with configured_backends(self.settings, self.registry, base_url=base_url):
+        root = "" if self._app is None else root_path(self._app)
+        async with configured_backends(self.settings, self.registry, base_url=self._signed_url(), root_path=root):
             yield
+
+    def _signed_url(self) -> str:
+        """Return what a token is appended to."""
+        if self.settings.public_url or self._app is None or not self.settings.signing_keys:
+            return self.settings.public_url + SIGNED_URL
+        return signed_url_of(self._app)
 
     @overload
     def service(
@@ -174,7 +184,9 @@ class Filestore:
         if mapped is not None:
             bounds.check(mapped)
         make = model if issubclass(model, FileService) else partial(FileService, model=model)
-        provider = service_provider(self._get_session, make, bounds, hold_session=self._hold_session)
+        provider = service_provider(
+            self._get_session, make, bounds, reached_at=self._reached_at, hold_session=self._hold_session
+        )
         self._reserved[provider] = frozenset(defaults)
         return provider
 
@@ -316,6 +328,9 @@ class Filestore:
         how = Delivery(way, visibility, immutable, attachment, settings.url_expiry, settings.accel_prefix)
         return await download(request, file, how)
 
+    def _reached_at(self, connection: HTTPConnection) -> str | None:
+        return None if self._app is None else root_path_of(connection, self._app)
+
     @property
     def _redirects(self) -> bool:
         settings = self.settings
@@ -358,7 +373,11 @@ class Filestore:
         return Audit(self._databases.find, self.registry, grace, verify, fix, backends, after, at_most)
 
     def signed_router(self) -> APIRouter:
-        """Return the router that honours signed URLs of backends that can't presign; mount it without a prefix."""
+        """Return the router that honours signed URLs of backends that can't presign.
+
+        The URLs are where it is included or mounted, below the root path of the request; with FILESTORE_PUBLIC_URL,
+        include it in the application itself, without a prefix.
+        """
         return signed_router(self.registry, self._limits, self.download)
 
     def _limits(self) -> FormLimits:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.errors import ConfigurationError, MalformedUploadError
 from fastapi_filestore.intake.names import FALLBACK_TYPE, guess_content_type, is_media_type
+from fastapi_filestore.intake.parameters import read_parameters
 
 _RANGE = re.compile(r"(?:\*/\*|[A-Za-z0-9!#$&^_.+-]+/(?:\*|[A-Za-z0-9!#$&^_.+-]+))")
 
@@ -63,6 +64,24 @@ ALIASES = {
 def essence(content_type: str) -> str:
     """Return a media type in lower case and without parameters."""
     return content_type.partition(";")[0].strip().lower()
+
+
+def is_same(content_type: str, other: str) -> bool:
+    """Tell whether two media types say the same (RFC 9110, section 8.3.1): case, spaces, quotes and order don't."""
+    if content_type == other:
+        return True
+    try:
+        said, told = _told_by(content_type), _told_by(other)
+    except MalformedUploadError:
+        return False
+    return said == told
+
+
+def _told_by(content_type: str) -> tuple[str, dict[str, str]]:
+    name, parameters = read_parameters(content_type)
+    if "charset" in parameters:
+        parameters["charset"] = parameters["charset"].lower()
+    return name, parameters
 
 
 def canonical(content_type: str) -> str:

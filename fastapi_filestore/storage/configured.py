@@ -22,7 +22,7 @@ _log = logging.getLogger("fastapi_filestore")
 
 @asynccontextmanager
 async def configured_backends(
-    settings: FilestoreSettings, registry: StorageRegistry, *, base_url: str
+    settings: FilestoreSettings, registry: StorageRegistry, *, base_url: str, root_path: str = ""
 ) -> AsyncIterator[None]:
     """Register the settings' backends while the block runs, and what makes URLs for those that can't presign.
 
@@ -30,6 +30,7 @@ async def configured_backends(
         settings: The settings.
         registry: Where the backends are registered.
         base_url: What the token of a signed URL is appended to.
+        root_path: What goes before a base that is only a path, outside of requests.
 
     Raises:
         ConfigurationError: A backend can't be used as it is set up.
@@ -42,9 +43,8 @@ async def configured_backends(
             if isinstance(backend, ObstoreBackend):
                 WORKERS.refuse_forked(backend=backend.key)
         upload_memory.limit = settings.upload_memory
-        wishes = Wishes(
-            settings.url_expiry, settings.max_upload_size, _signer(settings, base_url), settings.default_backend
-        )
+        signer = _signer(settings, base_url, root_path)
+        wishes = Wishes(settings.url_expiry, settings.max_upload_size, signer, settings.default_backend)
         stack.enter_context(in_force(registry, wishes))
         if settings.probe:
             await _probe(registry)
@@ -91,9 +91,9 @@ async def _registered(key: str, settings: BackendSettings, registry: StorageRegi
             await one.backend.aclose()
 
 
-def _signer(settings: FilestoreSettings, base_url: str) -> UrlSigner | None:
+def _signer(settings: FilestoreSettings, base_url: str, root_path: str) -> UrlSigner | None:
     keys = [key.get_secret_value() for key in settings.signing_keys]
-    return UrlSigner(keys, base_url=base_url) if keys else None
+    return UrlSigner(keys, base_url=base_url, root_path=root_path) if keys else None
 
 
 def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -> None:

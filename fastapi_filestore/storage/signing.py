@@ -10,6 +10,7 @@ import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,6 +21,8 @@ from fastapi_filestore.settings.signing_keys import KEY_REMEDY, problem_of_key
 from fastapi_filestore.storage.backend import SignedURL
 
 Method = Literal["GET", "PUT"]
+REACHED_AT: ContextVar[str | None] = ContextVar("fastapi_filestore.reached_at", default=None)
+"""The root path at which clients reach the application in the request of now, if there is one."""
 MAC_BYTES = sha256().digest_size
 
 
@@ -46,12 +49,14 @@ _REQUIRED = frozenset({"backend", "path", "expires"})
 class UrlSigner:
     """Makes and checks the application's signed URLs: the first key signs, every key verifies.
 
-    `base_url` is what a token is appended to; `clock` returns seconds since the epoch.
+    `base_url` is what a token is appended to; `clock` returns seconds since the epoch. A base that is only a path is
+    below the root path of the request, or outside of requests below `root_path`.
     """
 
     keys: Sequence[str] = field(repr=False)
     base_url: str
     clock: Callable[[], float] = time.time
+    root_path: str = ""
 
     def __post_init__(self) -> None:
         problems = [problem_of_key(key) for key in self.keys] or [f"there is none; {KEY_REMEDY}"]
@@ -75,11 +80,17 @@ class UrlSigner:
         payload = json.dumps(said, separators=(",", ":")).encode()
         token = f"{_encode(payload)}.{_encode(_mac(self.keys[0], method, payload))}"
         return SignedURL(
-            url=self.base_url + token,
+            url=self._root() + self.base_url + token,
             method=method,
             expires_at=datetime.fromtimestamp(claims.expires, UTC),
             headers={"Content-Type": content_type} if method == "PUT" and content_type else {},
         )
+
+    def _root(self) -> str:
+        if "://" in self.base_url:
+            return ""
+        reached_at = REACHED_AT.get()
+        return self.root_path if reached_at is None else reached_at
 
     def verify(self, token: str, *, method: Method) -> SignedClaims:
         """Return what a token allows; `InvalidSignatureError` if it is not one of ours for this method, or expired."""

@@ -10,7 +10,6 @@ from typing import Any
 
 from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
 from starlette.routing import Match
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
@@ -23,6 +22,7 @@ from fastapi_filestore.web.bodies import UNREAD
 from fastapi_filestore.web.body_limit import lift_limit
 from fastapi_filestore.web.lingering import linger
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
+from fastapi_filestore.web.slashes import SlashRoute
 
 _log = logging.getLogger("fastapi_filestore")
 
@@ -261,7 +261,7 @@ def _explaining_databases(handle: ASGIApp) -> ASGIApp:
     return handle_and_explain
 
 
-class ProblemRoute(APIRoute):
+class ProblemRoute(SlashRoute):
     """A route that answers the library's errors, and invalid requests, with problem details.
 
     Whatever it answers, a dependency's own 401 included, reaches a client that is still sending.

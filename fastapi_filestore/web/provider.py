@@ -10,11 +10,13 @@ from fastapi import Depends
 from sqlalchemy import ColumnElement, inspect
 from sqlalchemy.orm import Mapper, scoped_session
 from sqlalchemy.util import ThreadLocalRegistry
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError, InvalidScopeError
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.scopes import checked_scope
+from fastapi_filestore.storage.signing import REACHED_AT
 from fastapi_filestore.web.problems import problem_of
 
 ModelT = TypeVar("ModelT")
@@ -48,18 +50,27 @@ class Bounds:
 
 
 def service_provider(
-    get_session: Dependency, make: Callable[..., FileService[ModelT]], bounds: Bounds, *, hold_session: bool = False
+    get_session: Dependency,
+    make: Callable[..., FileService[ModelT]],
+    bounds: Bounds,
+    *,
+    reached_at: Callable[[HTTPConnection], str | None],
+    hold_session: bool = False,
 ) -> Callable[..., FileService[ModelT]]:
     """Build the provider from the user's session dependency and what makes a service of a session.
 
-    With `hold_session` a transaction that has only read goes on while a body comes in.
+    With `hold_session` a transaction that has only read goes on while a body comes in. `reached_at` says below which
+    root path the request's signed URLs are.
 
     FastAPI ends a dependency with `yield` after the response, where a failing commit would follow a 201. The inner
     one has the scope of the function instead; the outer one is plain, so that routes may depend on it as they like.
     """
 
-    async def unit_of_work(*, session: Any, **bounded: Any) -> AsyncIterator[FileService[ModelT]]:
+    async def unit_of_work(
+        connection: HTTPConnection, *, session: Any, **bounded: Any
+    ) -> AsyncIterator[FileService[ModelT]]:
         try:
+            REACHED_AT.set(reached_at(connection))  # for the rest of the request, whose context it is
             made = _made(make, _own(session), bounds.arguments(bounded))
             made.hold_session = hold_session or made.hold_session
             async with _request_of(made) as service:
@@ -102,8 +113,11 @@ def _is_departure(error: WebSocketDisconnect | BaseExceptionGroup[BaseException]
 def _signature(dependencies: Mapping[str, Dependency]) -> Signature:
     return Signature(
         [
-            Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(each)])
-            for name, each in dependencies.items()
+            Parameter("connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection),
+            *(
+                Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(each)])
+                for name, each in dependencies.items()
+            ),
         ]
     )
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fastapi_filestore.web.signed import SIGNED_PATH
+from fastapi_filestore.web.signed_place import SIGNED_PATH
 
 ACCESS_LOG = "uvicorn.access"
 """Where uvicorn, also under gunicorn, writes the path of each request."""

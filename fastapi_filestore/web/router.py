@@ -89,7 +89,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
     async def create(
         request: Request, response: Response, service: Annotated[FileService[Any], Depends(provider)]
     ) -> BaseModel:
-        base = _base(request, below=1)
+        base = _base(request, below=0)
         async with service.unit_of_work():
             fields_of_row = partial(validated, resource.schemas.create, limits=resource.limits())
             await service.end_reading()
@@ -115,7 +115,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows on the page.")] = DEFAULT_LIMIT,
         after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     ) -> dict[str, Any]:
-        base = _base(request, below=1)
+        base = _base(request, below=0)
         async with service.unit_of_work():
             page = await service.list(limit=limit, after=after)
             return {"items": [resource.shown(row, base) for row in page.items], "next_cursor": page.next_cursor}
@@ -279,5 +279,5 @@ def _base(request: Request, *, below: int) -> str:
         request.scope["path"],
         request.scope.get("app_root_path", request.scope.get("root_path", "")).rstrip("/"),
     )
-    whole = path if path.startswith(f"{root}/") else root + path
-    return quote(whole.rsplit("/", below)[0])
+    whole = (path if path.startswith(f"{root}/") else root + path).removesuffix("/")
+    return quote(whole.rsplit("/", below)[0] if below else whole)

@@ -15,6 +15,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.client_digests import client_digests
 from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.media_types import is_same
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
 from fastapi_filestore.storage.keys import can_be_held
 from fastapi_filestore.storage.registry import StorageRegistry
@@ -28,10 +29,9 @@ from fastapi_filestore.web.openapi import FILE_RESPONSES, HEAD_RESPONSES, STORED
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Download
+from fastapi_filestore.web.signed_place import SIGNED_PATH, SIGNED_ROUTE
 from fastapi_filestore.web.uploads import refuse_fragments
 
-SIGNED_PATH = "/filestore"
-"""Where the route lives."""
 SIGNED_URL = f"{SIGNED_PATH}?sig="
 """A signed URL is this and a token: what traces requests, as FastAPI does, hides a `sig` in the query, and no path."""
 
@@ -44,6 +44,7 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
 
     @router.get(
         SIGNED_PATH,
+        name=SIGNED_ROUTE,
         response_class=Response,
         summary="Download with a signed URL",
         responses={**FILE_RESPONSES, **problems(403, 404, 412, 416, 422)},
@@ -129,5 +130,5 @@ async def _stored(registry: StorageRegistry, claims: SignedClaims) -> FileObject
 
 def _check_type(request: Request, claims: SignedClaims) -> None:
     declared = request.headers.get("content-type", "")
-    if claims.content_type and declared != claims.content_type:
+    if claims.content_type and not is_same(declared, claims.content_type):
         raise UnsupportedUploadError(declared, [claims.content_type])

@@ -49,6 +49,7 @@ def live_through(client: httpx.Client) -> None:
 
     assert created.status_code == 201
     assert client.get(DOCUMENTS).json()["items"] == [created.json()]
+    assert client.get(DOCUMENTS.rstrip("/")).json()["items"] == [created.json()]
     assert client.get(f"{url}/file").content == first
     assert client.put(f"{url}/file", files={"file": ("new.txt", second)}).json()["file"]["filename"] == "new.txt"
     assert client.get(f"{url}/file").content == second

@@ -132,6 +132,7 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.media_types.canonical": (media_types.canonical, ("text/plain",)),
     "intake.media_types.check_ranges": (lambda text: media_types.check_ranges([text]), ("text/",)),
     "intake.media_types.essence": (media_types.essence, ("text/plain",)),
+    "intake.media_types.is_same": (lambda text: media_types.is_same(text, f"{text};a"), ("text/plain;",)),
     "intake.media_types.is_within": (lambda text: media_types.is_within(text, ["image/*"]), ("text/plain",)),
     "intake.media_types.known_type": (lambda text: media_types.known_type(text, text), ("text/plain",)),
     "intake.media_types.likely_type": (lambda text: media_types.likely_type(text, text, None), ("text/plain",)),

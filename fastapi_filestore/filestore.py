@@ -1,6 +1,5 @@
 """`Filestore`: binds settings, session and routers once for an application."""
 
-import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -17,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import HTTPConnection
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.events import RELEASE_FAILED
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.intake.limits import FormLimits, Pace
@@ -55,8 +55,6 @@ ModelT = TypeVar("ModelT")
 ServiceT = TypeVar("ServiceT", bound=FileService[Any])
 
 NO_DEFAULTS: Mapping[str, Dependency] = MappingProxyType({})
-
-_log = logging.getLogger("fastapi_filestore")
 
 
 class Filestore:
@@ -406,4 +404,4 @@ async def _release() -> None:
         await release_reservations()
     except (FilestoreError, SQLAlchemyError) as error:
         # What is not given back falls due, and costs a sweeper one look.
-        _log.warning("fastapi_filestore.release_failed", extra={"error": repr(error)})
+        RELEASE_FAILED.tell(error)

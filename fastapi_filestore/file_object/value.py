@@ -16,6 +16,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored, admit_upload
 from fastapi_filestore.file_object.description import FileDescription, FileState
+from fastapi_filestore.file_object.missing import telling_if_missing
 from fastapi_filestore.intake.choice import chosen_content
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.upload import incoming
@@ -260,9 +261,10 @@ class FileObject(FileDescription):
     @noted
     async def copy_async(self) -> Self:
         """Return a new file with the same bytes at a key of its own, copied inside the store to the same folder."""
-        source, twin = self._stored_path("copied"), copy(self)
-        twin.become_new(path := generate_key(folder_of(source)))
-        await self._or_undone(path, self.backend_in_use().copy(source, path))
+        with telling_if_missing(self):
+            source, twin = self._stored_path("copied"), copy(self)
+            twin.become_new(path := generate_key(folder_of(source)))
+            await self._or_undone(path, self.backend_in_use().copy(source, path))
         await self._or_undone(path, twin.look_async())
         return twin
 
@@ -287,7 +289,8 @@ class FileObject(FileDescription):
     @noted
     async def open_async(self, *, start: int = 0, end: int | None = None) -> ObjectStream:
         """Open the bytes, or those from `start` up to but without `end`, for streaming."""
-        return await self.backend_in_use().open(self._stored_path(), start=start, end=end)
+        with telling_if_missing(self):
+            return await self.backend_in_use().open(self._stored_path(), start=start, end=end)
 
     @noted
     async def get_content_async(self) -> bytes:
@@ -297,7 +300,8 @@ class FileObject(FileDescription):
     @noted
     async def head_async(self) -> ObjectInfo:
         """Return what the store says of the object now."""
-        return await self.backend_in_use().head(self._stored_path())
+        with telling_if_missing(self):
+            return await self.backend_in_use().head(self._stored_path())
 
     def _stored_path(self, what: str = "read") -> str:
         self.refuse_unreadable()

@@ -4,7 +4,6 @@ A database that answers with an error has not committed. A connection that break
 the answer came leaves nobody knowing: then nothing may be deleted, and the ledger's sweeper or an audit decides later.
 """
 
-import logging
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session, SessionTransaction
 
+from fastapi_filestore.events import AUTOCOMMIT
 from fastapi_filestore.orm.bookkeeping import root_transaction
 from fastapi_filestore.orm.engines import chosen_isolation
 
@@ -44,7 +44,6 @@ class Watch:
 
 _watched: WeakSet[Engine] = WeakSet()
 _warned_of: WeakSet[Engine] = WeakSet()
-_log = logging.getLogger("fastapi_filestore")
 _of_connections: WeakKeyDictionary[Connection, Commits] = WeakKeyDictionary()
 
 
@@ -64,7 +63,7 @@ def watch_commits(session: Session, connection: Connection) -> None:
     # Nothing that is written over such a connection can be rolled back.
     if chosen_isolation(connection) == "AUTOCOMMIT" and connection.engine not in _warned_of:
         _warned_of.add(connection.engine)
-        _log.warning("fastapi_filestore.autocommit", extra={"engine": repr(connection.engine.url)})
+        AUTOCOMMIT.tell(engine=repr(connection.engine.url))
 
 
 def _watch_of(session: Session, transaction: SessionTransaction | None) -> Watch | None:

@@ -1,6 +1,5 @@
 """When a transaction ends, bytes follow rows: deleted after the outermost commit, or undone with a rollback."""
 
-import logging
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, SessionTransaction
 
 from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.events import COMMIT_IN_DOUBT, ROWS_UNKNOWN, SAVEPOINT_OF_ONE_CONNECTION, SESSION_NEVER_CLOSED
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.bookkeeping import (
     Book,
@@ -30,8 +30,6 @@ from fastapi_filestore.storage.cleanup import finish
 
 PATIENCE = 30.0
 """Seconds that a cancelled task waits for a store which does not answer: the sweeper deletes what is left then."""
-
-_log = logging.getLogger("fastapi_filestore")
 
 
 def mark_committed(session: Session) -> None:
@@ -57,16 +55,21 @@ def honour_end(session: Session, transaction: SessionTransaction) -> None:
 def _honour(session: Session, transaction: SessionTransaction, book: Book) -> None:
     if sys.is_finalizing():
         # Of a session that was never closed. Nothing can be awaited any more: a sweeper or an audit finds the bytes.
-        _wait_for_another(book) if book.committed else _leave(book, "session_never_closed")
+        if book.committed:
+            _wait_for_another(book)
+        else:
+            SESSION_NEVER_CLOSED.tell(objects=[path for _, path in book.fresh])
+            _leave(book)
     elif book.committed and is_inside_another(session, transaction):
         _wait_for_another(book)
     elif book.committed and book.uncertain:
-        _log.warning("fastapi_filestore.savepoint_of_one_connection", extra={"paths": [path for _, path in book.files]})
+        SAVEPOINT_OF_ONE_CONNECTION.tell(objects=[path for _, path in book.files])
         _wait_for_another(book)
     elif book.committed:
         _follow_commit(book)
     elif is_doubtful(session, transaction):
-        _leave(book, "commit_in_doubt")
+        COMMIT_IN_DOUBT.tell(objects=[path for _, path in book.fresh])
+        _leave(book)
     elif transaction.nested:
         # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
         gone = await_in_session(finish(_undo(session, book.fresh, is_inner=True), patience=PATIENCE))
@@ -81,10 +84,8 @@ def honour_unended(session: Session) -> None:
         honour_end(session, stale[0])
 
 
-def _leave(book: Book, reason: str) -> None:
+def _leave(book: Book) -> None:
     """Delete nothing: rows that were perhaps committed point to the bytes. The sweeper knows from the ledger."""
-    paths = [path for _, path in book.fresh]
-    _log.warning("fastapi_filestore.%s", reason, extra={"paths": paths})
     for file in book.fresh.values():
         file.undo()
 
@@ -147,7 +148,7 @@ async def _condemned(
             return await condemn_own(session, own, is_inner=is_inner)
     except (FilestoreError, SQLAlchemyError) as error:
         # Whether a row has taken one meanwhile is not known: an audit finds those that none has.
-        _log.warning("fastapi_filestore.rows_unknown", extra={"paths": [path for _, path in own], "error": repr(error)})
+        ROWS_UNKNOWN.tell(error, objects=[path for _, path in own])
         return own, {}
 
 

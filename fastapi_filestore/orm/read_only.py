@@ -1,6 +1,5 @@
 """Transactions that have only read: they end before a client is waited for, so that no body holds a connection."""
 
-import logging
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -12,6 +11,7 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.functions import FunctionElement
 
+from fastapi_filestore.events import SESSION_HELD
 from fastapi_filestore.orm.bookkeeping import open_book
 from fastapi_filestore.orm.edits import has_edits
 from fastapi_filestore.orm.engines import chosen_isolation, has_room
@@ -49,7 +49,6 @@ class Sent:
 _engines: WeakSet[Engine] = WeakSet()
 _of_connections: WeakKeyDictionary[Connection, Sent] = WeakKeyDictionary()
 _told = set[str]()
-_log = logging.getLogger("fastapi_filestore")
 
 
 def watch_statements(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
@@ -100,13 +99,7 @@ def end_if_only_read(session: Session) -> None:
         transaction.close()
     elif reason not in _told:
         _told.add(reason)
-        _log.warning(
-            "fastapi_filestore.session_held: a request keeps its database connection while its client sends a body, "
-            "since the transaction %s. Slow clients can use up the pool so: end the transaction before, or say that "
-            "it is meant with Filestore(hold_session=True).",
-            reason,
-            extra={"reason": reason},
-        )
+        SESSION_HELD.tell(reason=f"the transaction {reason}")
 
 
 def _sent(session: Session) -> Sent | None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Table, update
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session
 
-from fastapi_filestore.errors import ObjectNotFoundError, SharedFileError, StaleFileError
+from fastapi_filestore.errors import InvalidKeyError, ObjectNotFoundError, SharedFileError, StaleFileError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.bookkeeping import Book, current_book, open_book, whole_book
@@ -106,8 +106,8 @@ def _refuse_missing(gained: Files) -> None:
 
 async def _exists(file: FileObject) -> bool:
     try:
-        await file.head_async()
-    except ObjectNotFoundError:
+        await file.backend_in_use().head(str(file.path))  # one that others have just deleted is no fault
+    except (ObjectNotFoundError, InvalidKeyError):
         return False
     return True
 

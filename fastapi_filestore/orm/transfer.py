@@ -1,7 +1,6 @@
 """Moving the bytes of several files: all stored or the first error, and deletions that never raise."""
 
 import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -10,6 +9,7 @@ from functools import partial
 from sqlalchemy.exc import SQLAlchemyError
 
 from fastapi_filestore.errors import FilestoreError, StorageUnavailableError, UnknownBackendError
+from fastapi_filestore.events import DISCARD_FAILED, FORGET_FAILED, INTENTS_UNKNOWN, RENEWAL_FAILED
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.engines import Room, has_room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess
@@ -32,8 +32,6 @@ Claimed = tuple[FileObject, LedgerAccess | None]
 
 _DATABASE_FAILURES = (FilestoreError, SQLAlchemyError)
 """What statements fail with: a database's errors as ours, and SQLAlchemy's own, as of a closed connection."""
-
-_log = logging.getLogger("fastapi_filestore")
 
 
 async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> None:
@@ -143,7 +141,7 @@ class Renewal:
         try:
             await run_on_engine(access.engine, partial(access.ledger.renew, locations=locations))
         except _DATABASE_FAILURES as error:
-            _log.warning("fastapi_filestore.renewal_failed", extra={"error": repr(error)})
+            RENEWAL_FAILED.tell(error, objects=[path for _, path in locations])
 
 
 async def discard(doomed: Mapping[Location, FileObject]) -> list[Location]:
@@ -165,8 +163,7 @@ async def _delete(registry: StorageRegistry, group: list[Location]) -> list[Loca
         if len(group) > 1 and not isinstance(error, StorageUnavailableError | UnknownBackendError):
             # One that can't be deleted must not keep the others: each is tried alone.
             return [at for one in group for at in await _delete(registry, [one])]
-        extra = {"backend": backend, "paths": paths, "error": repr(error)}
-        _log.warning("fastapi_filestore.discard_failed", extra=extra)
+        DISCARD_FAILED.tell(error, backend=backend, objects=paths)
         return []
     return group
 
@@ -181,7 +178,7 @@ async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:
     try:
         await run_on_engine(access.engine, partial(access.ledger.forget, locations=locations))
     except _DATABASE_FAILURES as error:
-        _log.warning("fastapi_filestore.forget_failed", extra={"error": repr(error)})
+        FORGET_FAILED.tell(error, objects=[path for _, path in locations])
 
 
 async def known(access: LedgerAccess, locations: Collection[Location]) -> set[Location]:
@@ -191,5 +188,5 @@ async def known(access: LedgerAccess, locations: Collection[Location]) -> set[Lo
     try:
         return await run_on_engine(access.engine, partial(access.ledger.known, locations=locations))
     except _DATABASE_FAILURES as error:
-        _log.warning("fastapi_filestore.intents_unknown", extra={"error": repr(error)})
+        INTENTS_UNKNOWN.tell(error, objects=[path for _, path in locations])
         return set()

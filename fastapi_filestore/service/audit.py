@@ -45,7 +45,7 @@ from fastapi_filestore.service.observation import Observation, difference, each,
 from fastapi_filestore.service.orphans import CONDEMNED_AT_ONCE, SUSPECTS_AT_ONCE, OrphanSearch, locations
 from fastapi_filestore.service.references import FiledRow, FileTable, Location, Reference
 from fastapi_filestore.service.registries import OtherRegistries
-from fastapi_filestore.service.reports import found, repaired, unchecked, unknown_class, unreadable
+from fastapi_filestore.service.reports import found, repaired, tell_missing, unchecked, unknown_class, unreadable
 from fastapi_filestore.service.shared import SharedSearch, places_of
 from fastapi_filestore.service.tables import (
     Database,
@@ -125,6 +125,8 @@ class Audit:
             for findings in (*stages, self._shared(stock), self._uploads()):
                 async with aclosing(findings):
                     async for finding in findings:
+                        if finding.kind is FindingKind.MISSING:
+                            tell_missing(finding)
                         yield finding
 
     async def _now(self) -> datetime:

@@ -1,7 +1,6 @@
 """Transactions that lose a race against others of the database, and are worth another try."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -9,6 +8,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from fastapi_filestore.events import SWEEP_GAVE_WAY
 from fastapi_filestore.orm.engines import run_untold
 from fastapi_filestore.orm.outages import failures_told, is_contention
 
@@ -16,8 +16,6 @@ T = TypeVar("T")
 
 PAUSES: Final = (0.1, 0.4, 1.6)
 """Seconds before each further try, on top of what the database itself waits."""
-
-_log = logging.getLogger("fastapi_filestore")
 
 
 async def run_despite_others(engine: Engine, work: Callable[[Connection], T]) -> T:
@@ -42,7 +40,7 @@ async def run_unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T 
         except DBAPIError as error:
             if not is_contention(error):
                 raise
-            _log.info("fastapi_filestore.sweep_gave_way", extra={"error": repr(error)})
+            SWEEP_GAVE_WAY.tell(error)
             return None
 
 

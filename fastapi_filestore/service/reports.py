@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.events import OBJECT_MISSING
 from fastapi_filestore.service.findings import Finding, FindingKind, Position, RowIdentity
 
 
@@ -16,6 +17,18 @@ def found(
 def unchecked(at: Position, error: Exception) -> Finding:
     """Return the finding of what a store did not show."""
     return found(FindingKind.UNCHECKED, at, detail=str(error))
+
+
+def tell_missing(finding: Finding) -> None:
+    """Log, as a download would, that a row holds a file whose object is gone."""
+    row = finding.row
+    OBJECT_MISSING.tell(
+        backend=finding.backend,
+        object=finding.path,
+        table=row and row.table,
+        column=row and row.column,
+        row=row and ", ".join(map(str, row.identity)),
+    )
 
 
 def unreadable(at: Position, row: RowIdentity, backend: str, problem: str) -> Finding:

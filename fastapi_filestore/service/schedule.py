@@ -1,19 +1,18 @@
 """Sweeping in the background of an application, as long as it runs."""
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
+from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.events import INTENT_FAILED, SWEEP_FAILED
 from fastapi_filestore.service.sweep import Swept
 from fastapi_filestore.storage.cleanup import finish
 
 PATIENCE = 5.0
 """Seconds that a sweep under way gets to end by itself."""
-
-_log = logging.getLogger("fastapi_filestore")
 
 
 @asynccontextmanager
@@ -40,8 +39,8 @@ async def _sweep_regularly(sweep: Callable[[], AsyncIterator[Swept]], every: tim
     while not await _comes_within(over, every.total_seconds() * random.uniform(0.5, 1.5)):  # noqa: S311 - no secret
         try:
             await _sweep_once(sweep)
-        except Exception:  # noqa: BLE001 - whatever went wrong, the next sweep serves better than none
-            _log.exception("fastapi_filestore.sweep_failed")
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the next sweep serves better than none
+            SWEEP_FAILED.tell(error, with_traceback=not isinstance(error, FilestoreError))
 
 
 async def _comes_within(event: asyncio.Event, seconds: float) -> bool:
@@ -53,7 +52,4 @@ async def _comes_within(event: asyncio.Event, seconds: float) -> bool:
 async def _sweep_once(sweep: Callable[[], AsyncIterator[Swept]]) -> None:
     async for one in sweep():
         if one.error is not None:
-            _log.warning(
-                "fastapi_filestore.intent_failed",
-                extra={"backend": one.backend, "path": one.path, "attempts": one.attempts, "error": one.error},
-            )
+            INTENT_FAILED.tell(backend=one.backend, object=one.path, attempts=one.attempts, error=one.error)

@@ -1,13 +1,13 @@
 """What an application asks its databases once, as it starts: whether triggers are missing, and whether commits last."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from functools import partial
 
 from sqlalchemy import Connection, text
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.events import COMMITS_NOT_DURABLE, DATABASES_NOT_CHECKED, TRIGGERS_MISSING
 from fastapi_filestore.orm.engines import has_room, run_on_engine
 from fastapi_filestore.orm.triggers.installed import COMPLETE, lacking_triggers
 from fastapi_filestore.service.databases import Databases
@@ -18,8 +18,6 @@ PATIENCE = 5.0
 FULL = 2
 """`PRAGMA synchronous` from which on every commit is on the disk."""
 SYNCHRONOUS = ("OFF", "NORMAL")
-
-_log = logging.getLogger("fastapi_filestore")
 
 
 async def check_databases(databases: Databases, *, probe: bool) -> None:
@@ -35,24 +33,17 @@ async def check_databases(databases: Databases, *, probe: bool) -> None:
                 if has_room(database.engine):
                     lacking += await run_on_engine(database.engine, partial(_check, database=database))
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being asked must not keep it from starting
-        _log.info("fastapi_filestore.databases_not_checked: %r", error, extra={"error": repr(error)})
+        DATABASES_NOT_CHECKED.tell(error)
     if lacking and probe:
         raise ConfigurationError(_explain(lacking))
     if lacking:
-        _log.error("fastapi_filestore.triggers_missing: %s", _explain(lacking), extra={"tables": lacking})
+        TRIGGERS_MISSING.tell(tables=lacking, remedy=_explain(lacking))
 
 
 def _check(connection: Connection, database: Database) -> list[str]:
     """Warn of a commit that does not last, and return the names of tables without their triggers."""
     if (setting := weak_setting(connection)) is not None:
-        _log.warning(
-            "fastapi_filestore.commits_not_durable: with %s the database %r may lose its last commits when the power "
-            "fails, and rows come back whose files are deleted. Change the setting, or keep deleted files for a while: "
-            "add_ledger(..., keep_deleted=timedelta(days=7)).",
-            setting,
-            connection.engine.url.database,
-            extra={"database": connection.engine.url.database, "setting": setting},
-        )
+        COMMITS_NOT_DURABLE.tell(database=connection.engine.url.database, setting=setting)
     if connection.dialect.name not in COMPLETE:
         return []
     return [triggers.table for triggers in lacking_triggers(connection, [one.table for one in database.tables])]

@@ -1,21 +1,19 @@
 """Work that must reach its end, such as deleting what a cancelled request stored."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
 from anyio import CancelScope
 
 from fastapi_filestore.errors import StorageError
+from fastapi_filestore.events import UPLOAD_NOT_UNDONE
 
 T = TypeVar("T")
 
 PATIENCE: Final = 4.0
 """Seconds for work of cancelled requests at the end of a process, which Docker kills after ten, five being gone."""
 _LEFT: Final = "_fastapi_filestore_left"
-
-_log = logging.getLogger("fastapi_filestore")
 
 
 async def finish(work: Awaitable[T], *, patience: float | None = None) -> T:
@@ -53,7 +51,7 @@ def tell_left(error: BaseException, backend: str, path: str) -> None:
     """Note on the error of an upload that it could not be undone: what was stored may be there still."""
     error.add_note(f"What had come of {path!a} for backend {backend!r} could not be removed, and may be there still.")
     setattr(error, _LEFT, True)
-    _log.warning("fastapi_filestore.upload_not_undone", extra={"backend": backend, "key": path})
+    UPLOAD_NOT_UNDONE.tell(error, backend=backend, object=path)
 
 
 def may_be_left(error: BaseException) -> bool:

@@ -1,6 +1,5 @@
 """The backends that settings describe, registered for as long as an application runs."""
 
-import logging
 from asyncio import gather
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.events import ACCEL_UNREADABLE
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.budget import upload_memory
@@ -16,8 +16,6 @@ from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import UrlSigner
-
-_log = logging.getLogger("fastapi_filestore")
 
 
 @asynccontextmanager
@@ -102,12 +100,10 @@ def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -
         own = settings.backends.get(backend.key)
         is_read = ((own and own.downloads) or settings.downloads) == "accel"
         if is_read and isinstance(backend, ObstoreBackend) and (obstacle := backend.obstacle_to_others()) is not None:
-            _log.warning(
-                "fastapi_filestore.accel_unreadable backend=%s folder=%s: before nginx can read what is stored, %s",
-                backend.key,
-                backend.folder,
-                obstacle,
-                extra={"backend": backend.key, "folder": str(backend.folder)},
+            ACCEL_UNREADABLE.tell(
+                backend=backend.key,
+                folder=str(backend.folder),
+                remedy=f"before nginx can read what is stored, {obstacle}",
             )
 
 

@@ -23,6 +23,7 @@ from fastapi_filestore.web.bodies import UNREAD, expect_body
 from fastapi_filestore.web.body_limit import lift_app_limit
 from fastapi_filestore.web.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
 from fastapi_filestore.web.problems import problem_of
+from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.uploads import Accepted, receive_upload, receive_uploads
 from fastapi_filestore.web.validation import validated
 
@@ -105,6 +106,7 @@ async def _begin(request: Request, session: AnySession | None) -> None:
     Raises:
         ConfigurationError: Something else of the route reads it.
     """
+    name_request(request.scope)
     route = request.scope.get("route")
     # All that a request need look at; an application with the lifespan has looked at all routes at its start.
     if isinstance(route, APIRoute) and (route.body_field or UNREAD in request.scope):

@@ -15,6 +15,7 @@ from fastapi_filestore.web.fields import combined
 from fastapi_filestore.web.handover import handed_over
 from fastapi_filestore.web.headers import file_headers, validators_of
 from fastapi_filestore.web.ranges import ByteRange, requested_ranges
+from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.streaming import StreamedResponse
 
 ABOUT_BYTES = {"Content-Type", "Content-Disposition", "Repr-Digest"}
@@ -33,6 +34,7 @@ async def download(request: Request, file: FileObject, delivery: Delivery = PRIV
         ObjectNotFoundError: The store has lost the bytes.
         StorageError: The store has other bytes, or can't be asked.
     """
+    name_request(request.scope)
     headers, asked = file_headers(file, delivery), combined(request.headers)
     if (unchanged := _unchanged(asked, file, headers)) is not None:
         return unchanged

@@ -1,7 +1,6 @@
 """One table from errors to problem details (RFC 9457)."""
 
 import json
-import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,14 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
+from fastapi_filestore.events import PROBLEM
 from fastapi_filestore.orm.outages import DATABASE_ERRORS, failure_of
 from fastapi_filestore.web.bodies import UNREAD
 from fastapi_filestore.web.body_limit import lift_limit
 from fastapi_filestore.web.lingering import linger
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
+from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.slashes import SlashRoute
-
-_log = logging.getLogger("fastapi_filestore")
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:fastapi-filestore:"
@@ -185,9 +184,8 @@ def problem_of(error: errors.FilestoreError) -> Problem:
 
 def _tell_operators(error: errors.FilestoreError, kind: Kind) -> None:
     # What a store does, or a row says, is no place in our code: one line says it, for each request of an outage.
-    traceback = None if isinstance(error, _TOLD_IN_ONE_LINE) else error.__traceback__
-    facts = {"problem": kind.name, "status": kind.status}
-    _log.error("fastapi_filestore.problem", extra=facts, exc_info=(type(error), error, traceback))
+    is_ours = not isinstance(error, _TOLD_IN_ONE_LINE)
+    PROBLEM.tell(error, with_traceback=is_ours, problem=kind.name, status=kind.status)
 
 
 def validation_problem(error: RequestValidationError) -> Problem:
@@ -269,6 +267,7 @@ class ProblemRoute(SlashRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request; all that it held is released before the rest of a body is read."""
+        name_request(scope)
         await lift_limit(scope, receive, send)
         methods = self.methods or ()
         is_served = scope["method"] in methods
@@ -297,6 +296,7 @@ class ProblemRoute(SlashRoute):
 async def answer_error(connection: Request | WebSocket, error: Exception) -> Response | None:
     """Answer an error of the library raised in any route."""
     assert isinstance(error, errors.FilestoreError)
+    name_request(connection.scope)
     return await _answered(connection, problem_of(error))
 
 

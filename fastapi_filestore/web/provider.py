@@ -18,6 +18,7 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.storage.signing import REACHED_AT
 from fastapi_filestore.web.problems import problem_of
+from fastapi_filestore.web.request_names import name_request
 
 ModelT = TypeVar("ModelT")
 Dependency = Callable[..., Any]
@@ -69,6 +70,7 @@ def service_provider(
     async def unit_of_work(
         connection: HTTPConnection, *, session: Any, **bounded: Any
     ) -> AsyncIterator[FileService[ModelT]]:
+        name_request(connection.scope)
         try:
             REACHED_AT.set(reached_at(connection))  # for the rest of the request, whose context it is
             made = _made(make, _own(session), bounds.arguments(bounded))

@@ -26,7 +26,12 @@ class RedactSignedURLs(logging.Filter):
 
 
 def _redacted(value: object) -> object:
-    return _TOKEN.sub(r"\1\2[redacted]", value) if isinstance(value, str) else value
+    return without_token(value) if isinstance(value, str) else value
+
+
+def without_token(text: str) -> str:
+    """Return what was said of a request without the token of a signed URL."""
+    return _TOKEN.sub(r"\1\2[redacted]", text)
 
 
 @contextmanager

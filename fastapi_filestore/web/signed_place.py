@@ -1,6 +1,5 @@
 """Where clients reach the route of signed URLs: below mounts, prefixes and root paths, as the application has them."""
 
-import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -10,7 +9,7 @@ from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Mount, NoMatchFound
 
-_log = logging.getLogger("fastapi_filestore")
+from fastapi_filestore.events import PUBLIC_URL_MISSING
 
 SIGNED_PATH = "/filestore"
 """Where the route lives, below whatever its router is included with."""
@@ -22,13 +21,7 @@ def signed_url_of(app: FastAPI) -> str:
     """Return what a token is appended to, below the application's root path; log that it can't be known if so."""
     path = _signed_path(app.routes)
     if path is None:
-        _log.warning(
-            "fastapi_filestore.public_url_missing path=%s: signed URLs begin with this path, and the application has "
-            "no route there: include files.signed_router(), with a prefix that has no parameters, or say with "
-            "FILESTORE_PUBLIC_URL where clients reach the application that has it",
-            SIGNED_PATH,
-            extra={"path": SIGNED_PATH},
-        )
+        PUBLIC_URL_MISSING.tell(path=SIGNED_PATH)
     return f"{path or SIGNED_PATH}?sig="
 
 

@@ -1,7 +1,6 @@
 """A response that sends what a store streams: flat memory, and never a short body that looks whole."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Protocol
 
@@ -11,8 +10,8 @@ from starlette.background import BackgroundTask
 from starlette.types import Message, Receive, Scope, Send
 
 from fastapi_filestore.errors import StorageError
-
-_log = logging.getLogger("fastapi_filestore")
+from fastapi_filestore.events import BROKEN_OFF
+from fastapi_filestore.web.request_names import name_request
 
 
 class Body(Protocol):
@@ -46,6 +45,7 @@ class StreamedResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, as long as the client listens."""
+        name_request(scope)
         life = CancelScope()
         watching = asyncio.create_task(_watch(receive, life))
         try:
@@ -66,8 +66,7 @@ class StreamedResponse(Response):
 
     def _tell_operators(self, error: StorageError) -> None:
         # What a store does is no place in our code, and a handler of errors could not answer any more.
-        facts = {"status": self.status_code, "size": self.size}
-        _log.error("fastapi_filestore.broken_off", extra=facts, exc_info=(type(error), error, None))
+        BROKEN_OFF.tell(error, status=self.status_code, size=self.size)
 
     async def _send(self, send: Send) -> None:
         await _pass_on(send, {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

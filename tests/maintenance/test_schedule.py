@@ -52,7 +52,8 @@ async def test_it_goes_on_after_errors(caplog: pytest.LogCaptureFixture) -> None
         async with sweeping(sweeps, every=EVERY):
             await asyncio.wait_for(sweeps.third.wait(), 10)
 
-    assert [record.message for record in caplog.records] == ["fastapi_filestore.sweep_failed"] * 2
+    line = 'fastapi_filestore.sweep_failed error="OSError: The database is down."'
+    assert [record.message for record in caplog.records] == [line] * 2
 
 
 async def test_failing_intents_are_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -63,8 +64,10 @@ async def test_failing_intents_are_logged(caplog: pytest.LogCaptureFixture) -> N
             await asyncio.wait_for(sweeps.third.wait(), 10)
 
     [record] = caplog.records
-    assert record.message == "fastapi_filestore.intent_failed"
-    assert (record.__dict__["path"], record.__dict__["attempts"], record.__dict__["error"]) == (
+    assert record.message == (
+        'fastapi_filestore.intent_failed backend=shelf object=ab/c attempts=3 error="It is down."'
+    )
+    assert (record.__dict__["object"], record.__dict__["attempts"], record.__dict__["error"]) == (
         "ab/c",
         3,
         "It is down.",
@@ -191,7 +194,8 @@ async def test_a_database_that_is_gone_at_the_end(
     async with files.lifespan(FastAPI()):
         pass
 
-    assert [record.message for record in caplog.records] == ["fastapi_filestore.release_failed"]
+    line = 'fastapi_filestore.release_failed error="OSError: The database is gone."'
+    assert [record.message for record in caplog.records] == [line]
 
 
 # -- the engine ----------------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ async def test_anything_else_is_kept(rows: Rows, work: Work, do: Do, caplog: pyt
         assert not await is_ended(work, rows, do)
         await work.do(end_if_only_read)
     (message,) = caplog.messages
-    assert message.startswith("fastapi_filestore.session_held: ")
+    assert message.startswith('fastapi_filestore.session_held reason="the transaction ')
 
 
 ONLY_POSTGRES: dict[str, Do] = {

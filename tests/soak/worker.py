@@ -54,7 +54,7 @@ class CountingHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count one."""
-        self.counts[f"logged {record.getMessage().removeprefix('fastapi_filestore.')}"] += 1
+        self.counts[f"logged {record.getMessage().partition(' ')[0].removeprefix('fastapi_filestore.')}"] += 1
 
 
 def work(place: Place, report_to: Path, *, tasks: int, seed: str) -> None:

@@ -57,7 +57,8 @@ async def test_a_row_that_cannot_be_read(site: Site, text: str, caplog: pytest.L
         download = await site.client.request(method, "/documents/1/file")
         assert download.status_code == 500
         [record] = caplog.records
-        assert "documents.file of the row with the key 1 can't be read" in str(record.exc_info and record.exc_info[1])
+        assert "documents.file of the row with the key 1 can't be read" in record.message
+        assert f"method={method} path=/documents/1/file" in record.message
     assert problem_in(await site.client.get("/documents/1/file"), 500, "unreadable-file")["detail"] == HIDDEN
 
     assert (await site.client.patch("/documents/1", json={"title": "renamed"})).json()["file"] is None

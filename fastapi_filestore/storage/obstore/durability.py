@@ -4,7 +4,6 @@ The bytes of a file are kept once the file is synced, and its name once its fold
 above it, and so on.
 """
 
-import logging
 import os
 import sys
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from errno import EACCES, EBADF, EINVAL, EISDIR, ENOSYS, ENOTSUP, ENOTTY, EPERM
 from pathlib import Path
 from typing import NoReturn
 
+from fastapi_filestore.events import FOLDER_NOT_SYNCED
 from fastapi_filestore.storage.obstore.open_folder import OpenFolder, open_folder
 from fastapi_filestore.storage.threads import WorkThreads
 
@@ -30,7 +30,6 @@ _NO_FOLDER_SYNC = frozenset({EACCES, EBADF, EINVAL, EISDIR, ENOSYS, ENOTSUP, EPE
 """What is said of a folder that can't be opened, or synced, at all; PostgreSQL goes on after these, too."""
 _NO_FULL_SYNC = frozenset({EINVAL, ENOTSUP, ENOTTY})
 
-_log = logging.getLogger("fastapi_filestore")
 
 _Identity = tuple[int, int]
 
@@ -152,14 +151,7 @@ class Durability:
             raise error
         if not self._is_told and folder.is_relative_to(self.root.parent):
             self._is_told = True
-            _log.warning(
-                "fastapi_filestore.folder_not_synced backend=%s folder=%s reason=%r: names of new files may be lost in "
-                "a power cut",
-                self.backend,
-                folder,
-                error.strerror,
-                extra={"backend": self.backend, "folder": str(folder), "error": repr(error)},
-            )
+            FOLDER_NOT_SYNCED.tell(error, backend=self.backend, folder=str(folder))
 
 
 def _refuse(error: OSError) -> NoReturn:

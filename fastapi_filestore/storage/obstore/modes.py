@@ -1,6 +1,5 @@
 """Who may read the files and folders that a local backend makes, whatever umask the process has."""
 
-import logging
 import os
 import stat
 import sys
@@ -9,12 +8,12 @@ from dataclasses import dataclass
 from errno import EINVAL, ENOSYS, ENOTSUP, EPERM
 from pathlib import Path
 
+from fastapi_filestore.events import MODE_NOT_SET
 from fastapi_filestore.settings import parse_file_mode, parse_folder_mode
 
 _NO_MODES = frozenset({EINVAL, ENOSYS, ENOTSUP, EPERM})
 """What a disk says whose files have no modes of their own."""
 
-_log = logging.getLogger("fastapi_filestore")
 _told: set[str] = set()
 
 
@@ -59,9 +58,4 @@ def set_mode(place: int | Path, mode: int) -> None:
 def _tell_once(error: OSError, mode: int) -> None:
     if not _told:
         _told.add("mode_not_set")
-        _log.warning(
-            "fastapi_filestore.mode_not_set mode=%04o reason=%r: the disk decides who may read what is stored",
-            mode,
-            error.strerror,
-            extra={"mode": mode, "error": repr(error)},
-        )
+        MODE_NOT_SET.tell(error, mode=f"{mode:04o}")

@@ -3,7 +3,6 @@
 Azure and Google Cloud drop them by themselves. obstore can't list them, so S3 is asked through boto3.
 """
 
-import logging
 import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
@@ -24,6 +23,7 @@ from fastapi_filestore.errors import (
     StoragePermissionError,
     StorageUnavailableError,
 )
+from fastapi_filestore.events import UNFINISHED_UPLOADS_UNSEEN
 from fastapi_filestore.storage.backend import UnfinishedUpload
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.obstore.boto_client import bucket_client
@@ -33,8 +33,6 @@ from fastapi_filestore.storage.obstore.local import STAGED, LocalFolder, folder_
 from fastapi_filestore.storage.obstore.local_delete import remove_files
 from fastapi_filestore.storage.obstore.open_folder import LeadsOutsideError, OpenFolder
 from fastapi_filestore.storage.threads import THREADS
-
-_log = logging.getLogger("fastapi_filestore")
 
 PAGE = 1000
 
@@ -72,7 +70,7 @@ async def drop_unfinished(store: object, folder: LocalFolder | None, paths: Coll
         except ConfigurationError:  # without boto3
             return
         except StoragePermissionError as error:
-            _log.warning("fastapi_filestore.unfinished_uploads_unseen", extra={"backend": backend, "error": str(error)})
+            UNFINISHED_UPLOADS_UNSEEN.tell(error, backend=backend)
     elif folder is not None:
         with translated(backend):
             await THREADS.run(_remove_staged, folder, paths)

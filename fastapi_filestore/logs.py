@@ -1,0 +1,196 @@
+"""How the library logs: an event with a name that never changes, then its facts as key=value; the same in `extra`.
+
+What was asked for, where there is a request, belongs to the facts. No value holds a secret, a signed URL, or what a
+statement wrote into the database, and none breaks the line.
+"""
+
+import logging
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final, Protocol
+from weakref import ref
+
+from fastapi_filestore.errors import FilestoreError
+
+LOGGER: Final = "fastapi_filestore"
+LONGEST: Final = 2000
+"""Characters of a value in the message; `extra` has all of it."""
+MOST_SHOWN: Final = 10
+"""Items of a list in the message; `extra` has all of them."""
+LONGEST_CAUSE: Final = 500
+"""Characters of what another library says."""
+MOST_CAUSES: Final = 5
+
+_log = logging.getLogger(LOGGER)
+
+_SECRET = re.compile(
+    r"(://)[^\s/@:]*:[^\s/@]*@"
+    r"|((?:\b|_)(?:sig|signature|credential|security-token|token|password|passwd|pwd|secret|accountkey|access_key|"
+    r"sharedaccesssignature)=)(?:\"[^\"]*\"|'[^']*'|[^\s&\"']+)",
+    re.IGNORECASE,
+)
+"""User and password of an address, and what signs a URL or stands in a connection string."""
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
+"""What needs no quotes: printable ASCII but for blanks, quotes, equals signs and backslashes."""
+_QUOTES_VALUES: Final = frozenset({"IntegrityError", "DataError", "InternalError", "NotSupportedError"})
+"""Errors of databases whose text quotes what was written, or what a trigger chose to say of it."""
+
+
+class RequestFacts(Protocol):
+    """What a request is called in a log."""
+
+    def facts(self) -> Mapping[str, str]:
+        """Return its method, its path and, where it has one, its id."""
+        ...
+
+
+_request: "ContextVar[ref[RequestFacts] | None]" = ContextVar("fastapi_filestore_request", default=None)
+"""What is being answered; weak, since a task that outlives its request keeps the context that it was made in."""
+
+
+def note_request(request: RequestFacts) -> None:
+    """Name a request in what is logged from here on in its task, for as long as somebody else holds on to it."""
+    _request.set(ref(request))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that is logged: its name, how serious it is, what it means, and what to do about it."""
+
+    name: str
+    level: int
+    meaning: str
+    remedy: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The name as it stands at the beginning of the line."""
+        return f"{LOGGER}.{self.name}"
+
+    def tell(self, error: BaseException | str | None = None, *, with_traceback: bool = False, **facts: object) -> None:
+        """Log that it happened.
+
+        Args:
+            error: What went wrong, as an error, whose causes are facts as well, or in words.
+            with_traceback: Say where in the code as well, unless a text in the traceback could hold a statement.
+            facts: What else there is to know. None is left out.
+        """
+        if not _log.isEnabledFor(self.level):
+            return
+        found = {**facts, **_told_of(error), **_requested()}
+        if self.remedy is not None:
+            found.setdefault("remedy", self.remedy)
+        known = {name: _loggable(value) for name, value in found.items() if value is not None}
+        line = " ".join(f"{name}={shown(value)}" for name, value in known.items())
+        where = error if with_traceback and isinstance(error, BaseException) and not _holds_statement(error) else None
+        # The name alone is the template, by which collectors of errors group what they are sent.
+        template, args = (self.title + " %s", (line,)) if line else (self.title, ())
+        _log.log(self.level, template, *args, extra=known, exc_info=where, stacklevel=2)
+
+
+def _requested() -> Mapping[str, str]:
+    noted = _request.get()
+    request = None if noted is None else noted()
+    return {} if request is None else request.facts()
+
+
+# -- errors ------------------------------------------------------------------------------------------------
+
+
+def _told_of(error: BaseException | str | None) -> dict[str, str]:
+    if not isinstance(error, BaseException):
+        return {} if error is None else {"error": error}
+    causes = [described(each) for each, _ in zip(_causes(error), range(MOST_CAUSES), strict=False)]
+    return {"error": described(error)} | ({"cause": " < ".join(causes)} if causes else {})
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen = {id(error)}
+    while (cause := error.__cause__) is not None and id(cause) not in seen and not _has_statement(error):
+        seen.add(id(cause))
+        yield cause
+        error = cause
+
+
+def described(error: BaseException) -> str:
+    """Return the class and the text of an error: of a database's without the statement and its values."""
+    if isinstance(error, FilestoreError):
+        return f"{type(error).__name__}: {error}"
+    if _has_statement(error) or hasattr(error, "sqlstate") or hasattr(error, "sqlite_errorname"):
+        return _of_database(error)
+    return f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
+
+
+def _of_database(error: BaseException) -> str:
+    cause: BaseException = getattr(error, "orig", None) or error
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    name = type(error).__name__ + (f" ({state})" if state else "")
+    kinds = {family.__name__ for each in (error, cause) for family in type(each).__mro__}
+    is_quoting = bool(kinds & _QUOTES_VALUES) or (cause is error and _has_statement(error))
+    return name if is_quoting else f"{name}: {_first_line(cause)}"
+
+
+def _first_line(error: BaseException) -> str:
+    # Later lines are details with values (PostgreSQL), or the insides of a driver (obstore).
+    return str(error).strip().partition("\n")[0][:LONGEST_CAUSE]
+
+
+def _has_statement(error: BaseException) -> bool:
+    """Tell whether an error is one of SQLAlchemy's, whose text has the statement and its values."""
+    return hasattr(error, "statement")
+
+
+def _holds_statement(error: BaseException) -> bool:
+    pending, seen = [error], set[int]()
+    while pending:
+        each = pending.pop()
+        if _has_statement(each):
+            return True
+        seen.add(id(each))
+        around = (each.__cause__, each.__context__)
+        pending += [other for other in around if other is not None and id(other) not in seen]
+    return False
+
+
+# -- values ------------------------------------------------------------------------------------------------
+
+
+def redacted(text: str) -> str:
+    """Return a text without passwords and signatures."""
+    return _SECRET.sub(lambda found: f"{found[1] or found[2]}[redacted]{'@' if found[1] else ''}", text)
+
+
+def _loggable(value: object) -> object:
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, Collection) and not isinstance(value, str | bytes):
+        return [redacted(str(each)) for each in value]
+    return redacted(str(value))
+
+
+def shown(value: object) -> str:
+    """Return a value as it stands behind its name and an equals sign: on one line, quoted where it must be."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = value if isinstance(value, str) else _joined(value) if isinstance(value, list) else str(value)
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}…"
+    return text if _PLAIN.fullmatch(text) else f'"{"".join(map(_escaped, text))}"'
+
+
+def _joined(values: "list[object]") -> str:
+    more = len(values) - MOST_SHOWN
+    return ", ".join(map(str, values[:MOST_SHOWN])) + (f" and {more} more" if more > 0 else "")
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    # Among them are what moves a terminal's cursor, ends a line, or turns the direction of what follows.
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
+    code = ord(character)
+    return short or (f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")  # noqa: PLR2004 - four digits

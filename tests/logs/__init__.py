@@ -1,0 +1,1 @@
+"""How lines of the log are written."""

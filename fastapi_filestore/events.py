@@ -31,6 +31,7 @@ SESSION_HELD: Final = Event(
 DATABASES_NOT_CHECKED: Final = Event(
     "databases_not_checked", INFO, "The databases could not be asked at the start for tables, triggers and settings."
 )
+TABLES_MISSING: Final = Event("tables_missing", ERROR, "The database lacks tables of the models, or the ledger's.")
 TRIGGERS_MISSING: Final = Event("triggers_missing", ERROR, "Tables lack the triggers of add_ledger(triggers=True).")
 COMMITS_NOT_DURABLE: Final = Event(
     "commits_not_durable",
@@ -42,8 +43,14 @@ PUBLIC_URL_MISSING: Final = Event(
     "public_url_missing",
     WARNING,
     "Signed URLs begin with the path given, and the application has no route there.",
-    "include files.signed_router(), with a prefix that has no parameters, or say with FILESTORE_PUBLIC_URL where clients "
-    "reach the application that has it",
+    "include files.signed_router(), with a prefix that has no parameters, or say with FILESTORE_PUBLIC_URL where "
+    "clients reach the application that has it",
+)
+BACKEND_NOT_REGISTERED: Final = Event(
+    "backend_not_registered",
+    WARNING,
+    "A mapped class that this Filestore does not serve has a column whose backend nobody registered.",
+    "set FILESTORE_BACKENDS__<NAME>__URL, or register the backend before the first file of that class is stored",
 )
 ACCEL_UNREADABLE: Final = Event("accel_unreadable", WARNING, "nginx in front can't read a local folder.")
 

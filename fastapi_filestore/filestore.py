@@ -28,6 +28,7 @@ from fastapi_filestore.service.findings import FindingKind
 from fastapi_filestore.service.schedule import sweeping
 from fastapi_filestore.service.start import check_databases
 from fastapi_filestore.service.sweep import BATCH, Swept, sweep
+from fastapi_filestore.service.unregistered import require_backends
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.settings.values import DownloadWay
 from fastapi_filestore.storage.cleanup import let_cancelled_finish
@@ -45,6 +46,7 @@ from fastapi_filestore.web.downloads import download
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
 from fastapi_filestore.web.provider import Bounds, Dependency, service_provider
 from fastapi_filestore.web.redaction import redacted_access_log
+from fastapi_filestore.web.refused_start import told_in_sentences
 from fastapi_filestore.web.resource import resource_of
 from fastapi_filestore.web.router import file_router
 from fastapi_filestore.web.schemas import derive_schemas
@@ -103,22 +105,32 @@ class Filestore:
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Register the settings' backends while the application runs; a lifespan of your own may call it, too.
 
-        It logs tables that lack their triggers (with FILESTORE_PROBE it refuses to start) and commits that don't last.
-        With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, requests that the server has cancelled undo what
-        they stored, and reserved keys that are unused are given back.
+        It logs tables that are missing or lack their triggers (with FILESTORE_PROBE it refuses to start) and commits
+        that don't last. With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, requests that the server has
+        cancelled undo what they stored, and reserved keys that are unused are given back.
+
+        Raises:
+            ConfigurationError: The application can't work as it is put together: a setting is wrong, a column has no
+                backend, a route has two readers of one body. uvicorn prints its sentences, and no traceback.
         """
-        self._app = app
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self.backends())
-            self.describe(app)
-            stack.push_async_callback(_release)
-            stack.push_async_callback(let_cancelled_finish)
-            stack.enter_context(redacted_access_log())
-            await check_databases(self._databases, probe=self.settings.probe)
-            if self.settings.sweep_every is not None:
-                await self._databases.ledgers()  # what is missing is told at the start
-                await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))
+            with told_in_sentences():
+                await self._start(app, stack)
             yield
+
+    async def _start(self, app: FastAPI, stack: AsyncExitStack) -> None:
+        self._app = app
+        await stack.enter_async_context(self.backends())
+        self.describe(app)
+        stack.push_async_callback(_release)
+        stack.push_async_callback(let_cancelled_finish)
+        stack.enter_context(redacted_access_log())
+        await check_databases(self._databases, probe=self.settings.probe)
+        if self.settings.sweep_every is not None:
+            await self._databases.ledgers()  # what is missing is told at the start
+        require_backends(self._models, self.registry)
+        if self.settings.sweep_every is not None:
+            await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))
 
     def describe(self, app: FastAPI) -> None:
         """Add to OpenAPI what routes with uploads take, as the lifespan does at its start.

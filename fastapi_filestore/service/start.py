@@ -1,14 +1,16 @@
-"""What an application asks its databases once, as it starts: whether triggers are missing, and whether commits last."""
+"""What an application asks its databases once, as it starts: what is missing in them, and whether commits last."""
 
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.events import COMMITS_NOT_DURABLE, DATABASES_NOT_CHECKED, TRIGGERS_MISSING
+from fastapi_filestore.events import COMMITS_NOT_DURABLE, DATABASES_NOT_CHECKED, TABLES_MISSING, TRIGGERS_MISSING
 from fastapi_filestore.orm.engines import has_room, run_on_engine
+from fastapi_filestore.orm.tables import is_in_database
 from fastapi_filestore.orm.triggers.installed import COMPLETE, lacking_triggers
 from fastapi_filestore.service.databases import Databases
 from fastapi_filestore.service.tables import Database
@@ -24,29 +26,52 @@ async def check_databases(databases: Databases, *, probe: bool) -> None:
     """Log what puts the files of rows at risk in the databases of an application; one that doesn't answer is left out.
 
     Raises:
-        ConfigurationError: With `probe`, there are tables without the triggers that they are to have.
+        ConfigurationError: With `probe`, there are tables missing, or without the triggers that they are to have.
     """
-    lacking = list[str]()
+    found = list[Found]()
     try:
         async with asyncio.timeout(PATIENCE):
             for database in await databases.of_models() if databases.are_known else ():
                 if has_room(database.engine):
-                    lacking += await run_on_engine(database.engine, partial(_check, database=database))
+                    found.append(await run_on_engine(database.engine, partial(_check, database=database)))
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being asked must not keep it from starting
         DATABASES_NOT_CHECKED.tell(error)
-    if lacking and probe:
-        raise ConfigurationError(_explain(lacking))
+    missing = [name for each in found for name in each.missing]
+    lacking = [name for each in found for name in each.without_triggers]
+    problems = [*([_explain_missing(missing)] if missing else []), *([_explain(lacking)] if lacking else [])]
+    if problems and probe:
+        raise ConfigurationError("\n".join(problems))
+    if missing:
+        TABLES_MISSING.tell(tables=missing, remedy=_explain_missing(missing))
     if lacking:
         TRIGGERS_MISSING.tell(tables=lacking, remedy=_explain(lacking))
 
 
-def _check(connection: Connection, database: Database) -> list[str]:
-    """Warn of a commit that does not last, and return the names of tables without their triggers."""
+class Found(NamedTuple):
+    """What one database lacks: tables, or columns of them that hold files, and triggers on those that are there."""
+
+    missing: list[str]
+    without_triggers: list[str]
+
+
+def _check(connection: Connection, database: Database) -> Found:
+    """Warn of a commit that does not last, and return the names of tables that are missing or lack their triggers."""
     if (setting := weak_setting(connection)) is not None:
         COMMITS_NOT_DURABLE.tell(database=connection.engine.url.database, setting=setting)
-    if connection.dialect.name not in COMPLETE:
-        return []
-    return [triggers.table for triggers in lacking_triggers(connection, [one.table for one in database.tables])]
+    inspector = inspect(connection)
+    missing = [one.table for one in database.tables if not is_in_database(inspector, one.table)]
+    missing += [one.table for one in database.ledgers if not is_in_database(inspector, one.table)]
+    there = [one.table for one in database.tables if one.table not in missing]
+    lacking = lacking_triggers(connection, there) if connection.dialect.name in COMPLETE else ()
+    return Found([table.fullname for table in missing], [triggers.table for triggers in lacking])
+
+
+def _explain_missing(tables: Sequence[str]) -> str:
+    return (
+        f"The database lacks {', '.join(sorted(tables))}, or columns of it: run your migrations (alembic revision "
+        "--autogenerate, alembic upgrade head), or Base.metadata.create_all, before files.lifespan begins. add_ledger "
+        "adds a table of its own, which needs a migration, too."
+    )
 
 
 def _explain(tables: Sequence[str]) -> str:

@@ -75,7 +75,7 @@ the first signs, all verify."""
     public_url: PublicURL = ""
     """Where clients reach the application, for signed URLs: https://files.example.com."""
     probe: bool = False
-    """Check at start that every backend can be reached."""
+    """Check at start that every backend can be reached, and that no table or trigger is missing."""
     max_upload_size: Size = 1024**3
     """Largest file, in bytes or with a unit (50 MB, 2 GiB). FastAPI's own `UploadFile` is not limited by it."""
     upload_memory: Size = 64 * 1024**2

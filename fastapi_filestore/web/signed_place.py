@@ -21,7 +21,7 @@ def signed_url_of(app: FastAPI) -> str:
     """Return what a token is appended to, below the application's root path; log that it can't be known if so."""
     path = _signed_path(app.routes)
     if path is None:
-        PUBLIC_URL_MISSING.tell(path=SIGNED_PATH)
+        PUBLIC_URL_MISSING.tell(url_path=SIGNED_PATH)
     return f"{path or SIGNED_PATH}?sig="
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Engine, MetaData, create_engine, event
+from sqlalchemy import Engine, MetaData, create_engine, event, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
 
@@ -97,11 +97,25 @@ async def test_with_probe_it_does_not_start(engine: Engine) -> None:
         await run(filestore(engine, probe=True))
 
 
-async def test_tables_that_are_not_there_lack_nothing(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """An application that makes its tables after the start is not blamed."""
-    await run(filestore(engine, probe=True))
+async def test_tables_that_are_not_there_are_logged(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """An application starts without its tables, or its ledger's, and the log names them; they lack no triggers yet."""
+    await run(filestore(engine))
 
+    (told,) = events(caplog, "tables_missing")
+    assert f"letters, {LEDGER.table.name}" in told.message
+    assert "alembic" in told.message
     assert not events(caplog, "triggers_missing")
+
+
+@pytest.mark.parametrize("missing", ["letters", LEDGER.table.name])
+async def test_with_probe_all_tables_must_be_there(missing: str, engine: Engine) -> None:
+    """FILESTORE_PROBE refuses a database that nobody has migrated, as to the model's table or the ledger's."""
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE {missing}"))
+
+    with pytest.raises(ConfigurationError, match=f"lacks {missing}, or columns of it: run your migrations"):
+        await run(filestore(engine, probe=True))
 
 
 @pytest.mark.parametrize(

@@ -71,16 +71,19 @@ from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.triggers.installed import install_triggers
 from fastapi_filestore.service import FileService, Page
 from fastapi_filestore.service.audit import Audit, audit
+from fastapi_filestore.service.backlog import Backlog
 from fastapi_filestore.service.findings import Finding, FindingKind, RowIdentity
 from fastapi_filestore.service.sweep import Swept, sweep
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+from fastapi_filestore.version import __version__
 
 __all__ = [
     "Audit",
     "BackendSettings",
+    "Backlog",
     "BlockingCallError",
     "BucketNotFoundError",
     "ClientDisconnectedError",
@@ -161,6 +164,7 @@ __all__ = [
     "UploadTooLargeError",
     "Uploads",
     "Validator",
+    "__version__",
     "add_ledger",
     "audit",
     "install_triggers",

@@ -1,7 +1,7 @@
-"""Commands for cron and for people: `filestore sweep` and `filestore audit`; the only place that prints.
+"""Keeps the rows of an application and the objects in its stores in step, from cron or by hand.
 
-Exit codes: 0 all is well, 1 something was found (or, for a sweep, is still there), 2 the command can't be run as it was
-given, 130 interrupted. What was found and fixed counts as well.
+A sweep deletes what the ledger knows to be garbage; it may run at any time, and any number of them at once. An audit
+compares all rows with all objects, says where they disagree, and changes nothing but what --fix names.
 """
 
 import argparse
@@ -15,14 +15,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.errors import DatabaseUnavailableError, FilestoreError
 from fastapi_filestore.filestore import Filestore
+from fastapi_filestore.logs import described, redacted
 from fastapi_filestore.service.audit import DEFAULT_GRACE
 from fastapi_filestore.service.coverage import Coverage
+from fastapi_filestore.service.databases import FAILURES
 from fastapi_filestore.service.findings import FIXABLE, FindingKind
+from fastapi_filestore.version import DISTRIBUTION, __version__
 
-ALL_IS_WELL, FOUND, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes."""
+ALL_IS_WELL, FOUND, WRONG_USE, UNAVAILABLE, UNCHECKED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+EXIT_CODES = """exit codes:
+  0    all is well
+  1    an audit found something, fixed or not; a sweep could not delete something
+  2    the command can't be run as it was given or set up
+  3    the database can't be used
+  4    an audit found nothing where it looked, but a store did not let it see all
+  130  interrupted"""
 
 
 class UsageError(Exception):
@@ -34,16 +43,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         return asyncio.run(COMMANDS[given.command](load(given.app), given))
+    except DatabaseUnavailableError as error:
+        return _complain(str(error), UNAVAILABLE)
     except (UsageError, FilestoreError) as error:
-        print(f"filestore: {error}", file=sys.stderr)
-        return WRONG_USE
+        return _complain(str(error), WRONG_USE)
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        raise
+    except FAILURES as error:
+        return _complain(f"The database can't be used: {described(error)}", UNAVAILABLE)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
+def _complain(problem: str, code: int) -> int:
+    print(f"filestore: {redacted(problem)}", file=sys.stderr)
+    return code
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(prog="filestore", description=(__doc__ or "").partition("\n\n")[2])
+    top = argparse.ArgumentParser(
+        prog="filestore",
+        description=__doc__,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"{DISTRIBUTION} {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
     _add_command(commands, "sweep", "delete what the ledger knows to be garbage")
     audit = _add_command(commands, "audit", "compare rows and objects both ways")
@@ -95,17 +120,38 @@ def load(place: str) -> Filestore:
 
 
 async def run_sweep(files: Filestore, given: argparse.Namespace) -> int:
-    """Sweep once; 1 if something could not be deleted."""
-    failed = False
+    """Sweep once, and sum it up; 1 if something could not be deleted."""
+    deleted = failed = 0
     async with files.backends():
+        before = await files.backlog()
         async for one in files.sweep():
-            failed |= one.error is not None
+            failed += one.error is not None
+            deleted += one.error is None
             _print(asdict(one), as_json=given.json)
+        after = await files.backlog()
+    summary = {
+        "due": before.due,
+        "oldest": None if before.oldest is None else round(before.oldest),
+        "deleted": deleted,
+        "failed": failed,
+        "waiting": after.total,
+        "failing": after.failing,
+    }
+    _print_summary(summary, as_json=given.json)
     return FOUND if failed else ALL_IS_WELL
 
 
+def _print_summary(summary: Mapping[str, int | None], *, as_json: bool) -> None:
+    """Say what was due, for how long the oldest had been, in seconds, what became of it, and what is left."""
+    if as_json:
+        print(json.dumps({"kind": "summary", **summary}), flush=True)
+        return
+    shown = {**summary, "oldest": "none" if summary["oldest"] is None else f"{summary['oldest']} s"}
+    print("swept  " + "  ".join(f"{name}: {value}" for name, value in shown.items()), flush=True)
+
+
 async def run_audit(files: Filestore, given: argparse.Namespace) -> int:
-    """Audit once; 1 if there are findings."""
+    """Audit once; 1 if there are findings, 4 if there is only what a store did not show."""
     audit = files.audit(
         grace=given.grace,
         verify=given.verify,
@@ -114,18 +160,20 @@ async def run_audit(files: Filestore, given: argparse.Namespace) -> int:
         after=given.after,
         at_most=given.at_most,
     )
-    found = False
+    kinds = set[FindingKind]()
     async with files.backends():
         try:
             async for finding in audit:
-                found = True
+                kinds.add(finding.kind)
                 _print(asdict(finding), as_json=given.json)
         except asyncio.CancelledError:
             print(f"filestore: go on with --after {audit.cursor or given.after or ''}", file=sys.stderr)
             raise
     if FindingKind.ORPHAN in given.fix:
         _print_coverage(audit.coverage, as_json=given.json)
-    return FOUND if found else ALL_IS_WELL
+    if kinds - {FindingKind.UNCHECKED}:
+        return FOUND
+    return UNCHECKED if kinds else ALL_IS_WELL
 
 
 def _print_coverage(coverage: Coverage, *, as_json: bool) -> None:

@@ -23,6 +23,7 @@ from fastapi_filestore.intake.limits import FormLimits, Pace
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.audit import DEFAULT_GRACE, Audit
+from fastapi_filestore.service.backlog import Backlog, backlog_of
 from fastapi_filestore.service.databases import Databases
 from fastapi_filestore.service.findings import FindingKind
 from fastapi_filestore.service.schedule import sweeping
@@ -364,6 +365,14 @@ class Filestore:
         for access in await self._databases.ledgers():
             async for swept in sweep(access.engine, access.ledger, registry=self.registry, batch=batch):
                 yield swept
+
+    async def backlog(self) -> Backlog:
+        """Count what is in the ledgers that `sweep` settles: what is due, what waits, and what fails again and again.
+
+        Raises:
+            DatabaseUnavailableError: A database can't be used.
+        """
+        return await backlog_of(await self._databases.ledgers())
 
     def audit(
         self,

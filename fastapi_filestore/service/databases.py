@@ -7,7 +7,7 @@ from inspect import Parameter, signature
 from typing import Any
 
 from sqlalchemy import Engine, MetaData, Table, inspect, update
-from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.exc import SQLAlchemyError, UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Session, registry, scoped_session
@@ -30,6 +30,8 @@ from fastapi_filestore.storage.registry import StorageRegistry
 
 Places = Mapping[Engine, Collection[Table]]
 """Databases, each with the tables that may be in it."""
+FAILURES = (SQLAlchemyError, OSError)
+"""What a database raises that can't be used as it is; a driver may let the socket's own error through."""
 REMEDY = "Give the engine of the rows: Filestore(get_session, engine=engine)."
 
 SHARDS = "Sweep each with sweep(engine, ledger); audit them together: audit(one, Model, also={other: Model})."

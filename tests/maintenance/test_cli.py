@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from weakref import WeakSet
 import pytest
 from sqlalchemy import JSON, create_engine, insert, type_coerce
 
-from fastapi_filestore.cli import ALL_IS_WELL, FOUND, INTERRUPTED, WRONG_USE, main
+from fastapi_filestore import FindingKind, ObstoreBackend, StorageUnavailableError, __version__
+from fastapi_filestore.cli import ALL_IS_WELL, FOUND, INTERRUPTED, UNAVAILABLE, UNCHECKED, WRONG_USE, main
 from fastapi_filestore.orm.ledger import DELETION
 from tests.maintenance.conftest import OLD
 from tests.maintenance.models import LEDGER, Base
@@ -48,11 +50,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def intend(folder: Path, path: str, *, backend: str = "shelf") -> None:
-    """Write a deletion intent that is due."""
+def intend(folder: Path, path: str, *, backend: str = "shelf", due_at: float = 0) -> None:
+    """Write a deletion intent that is due, or falls due at some time."""
     engine = create_engine(f"sqlite:///{folder}/rows.db")
     with engine.begin() as connection:
-        connection.execute(insert(LEDGER.table).values(backend=backend, path=path, kind=DELETION, due_at=0))
+        connection.execute(insert(LEDGER.table).values(backend=backend, path=path, kind=DELETION, due_at=due_at))
     engine.dispose()
 
 
@@ -104,25 +106,37 @@ def test_in_a_shell(folder: Path) -> None:
         command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False, timeout=60
     )
 
-    assert (done.stdout, done.stderr, done.returncode) == ("deleted  shelf:ab/stray\n", "", ALL_IS_WELL)
+    assert done.stdout.splitlines()[0] == "deleted  shelf:ab/stray"
+    assert (done.stderr, done.returncode) == ("", ALL_IS_WELL)
 
 
 def test_sweep(folder: Path, run: Command) -> None:
-    """A sweep prints a line for each object that went, and answers 0."""
+    """A sweep prints a line for each object that went, sums up, and answers 0."""
     intend(folder, "ab/stray")
+    output, complaint, code = run("sweep")
+    first, last = output.splitlines()
 
-    assert run("sweep") == ("deleted  shelf:ab/stray\n", "", ALL_IS_WELL)
-    assert run("sweep") == ("", "", ALL_IS_WELL)
+    assert first == "deleted  shelf:ab/stray"
+    assert re.fullmatch(r"swept  due: 1  oldest: \d+ s  deleted: 1  failed: 0  waiting: 0  failing: 0", last)
+    assert (complaint, code) == ("", ALL_IS_WELL)
+    assert run("sweep") == (
+        "swept  due: 0  oldest: none  deleted: 0  failed: 0  waiting: 0  failing: 0\n",
+        "",
+        ALL_IS_WELL,
+    )
     assert not (folder / "shelf" / "ab" / "stray").exists()
 
 
 def test_a_sweep_that_fails(folder: Path, run: Command) -> None:
     """What could not be deleted is printed with the reason, and the answer is 1."""
     intend(folder, "ab/stray", backend="nowhere")
+    intend(folder, "ab/kept", due_at=4e9)
 
     output, _, code = run("sweep", "--json")
 
-    swept = json.loads(output)
+    swept, summary = map(json.loads, output.splitlines())
+    assert summary.pop("oldest") > 1e9
+    assert summary == {"kind": "summary", "due": 1, "deleted": 0, "failed": 1, "waiting": 2, "failing": 1}
     assert (swept["backend"], swept["path"], swept["attempts"]) == ("nowhere", "ab/stray", 1)
     assert "No backend 'nowhere' is registered" in swept["error"]
     assert code == FOUND
@@ -224,6 +238,78 @@ def test_wrong_use(run: Command, capsys: pytest.CaptureFixture[str], arguments: 
     error = capsys.readouterr().err
     assert error.startswith("filestore: ")
     assert problem in error
+
+
+DOWN = {
+    "no folder": """
+engine = create_engine("sqlite:////no/such/folder/rows.db")
+files = Filestore(sessionmaker(engine))
+""",
+    "nobody there": """
+engine = create_engine("postgresql+psycopg://user:secret-word@127.0.0.1:1/rows")
+files = Filestore(sessionmaker(engine))
+""",
+    "nobody there, async": """
+own = create_async_engine("postgresql+asyncpg://user:secret-word@127.0.0.1:1/rows")
+engine, files = own.sync_engine, Filestore(async_sessionmaker(own))
+""",
+}
+
+
+@pytest.mark.parametrize("database", DOWN.values(), ids=DOWN.keys())
+@pytest.mark.parametrize("command", ["sweep", "audit"])
+def test_a_database_that_is_down(command: str, database: str, folder: Path, run: Command) -> None:
+    """It is one line that says so, and the answer 3."""
+    imports, service = APPLICATION.partition("\nengine")[0], "files.service(Report)\n"
+    also = "from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine\n"
+    (folder / "application.py").write_text(imports + also + database + service)
+
+    output, complaint, code = run(command)
+
+    assert (output, code) == ("", UNAVAILABLE)
+    assert complaint.startswith("filestore: The database can't be used")
+    assert complaint.count("\n") == 1
+    assert "secret-word" not in complaint
+
+
+def test_a_ledger_that_was_never_created(folder: Path, run: Command) -> None:
+    """A sweep says which table is missing and how it comes to be; that is no outage."""
+    engine = create_engine(f"sqlite:///{folder}/rows.db")
+    LEDGER.table.drop(engine)
+    engine.dispose()
+
+    _, complaint, code = run("sweep")
+
+    assert complaint.startswith(f"filestore: The ledger's table {LEDGER.table.name!r} is missing: create it with ")
+    assert code == WRONG_USE
+
+
+def test_what_could_not_be_checked_was_not_found(run: Command, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """An audit that a store lets see nothing answers 4; with something found beside it, 1."""
+
+    async def refuse(self: object, *arguments: object, **options: object) -> AsyncIterator[object]:
+        for each in ():
+            yield each
+        raise StorageUnavailableError("It is down.")
+
+    monkeypatch.setattr(ObstoreBackend, "list", refuse)
+    output, _, code = run("audit", "--json")
+
+    assert [json.loads(line)["kind"] for line in output.splitlines()] == [FindingKind.UNCHECKED]
+    assert code == UNCHECKED
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command says what it is for, what it can do and what it answers, and which release it is."""
+    for option in ("--help", "--version"):
+        with pytest.raises(SystemExit) as caught:
+            main([option])
+        assert caught.value.code == 0
+    text = capsys.readouterr().out
+
+    assert "Keeps the rows of an application and the objects in its stores in step" in text
+    assert all(f"\n  {code}  " in text for code in (ALL_IS_WELL, FOUND, WRONG_USE, UNAVAILABLE, UNCHECKED, INTERRUPTED))
+    assert text.endswith(f"\nfastapi-filestore {__version__}\n")
 
 
 def test_interrupted(folder: Path) -> None:

@@ -20,6 +20,8 @@ class DatabaseSettings(BaseSettings):
 
 
 url = make_url(DatabaseSettings().database_url)
+data_folder = Path(url.database).parent if url.get_backend_name() == "sqlite" and url.database else None
+"""Where the application keeps what it makes by itself; None with a server for a database."""
 engine = create_async_engine(url)
 Session = async_sessionmaker(engine, expire_on_commit=False)
 
@@ -33,8 +35,8 @@ async def get_session() -> AsyncIterator[AsyncSession]:
 @asynccontextmanager
 async def tables() -> AsyncIterator[None]:
     """Create the tables at the start (a real application migrates them), and disconnect at the end."""
-    if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    if data_folder is not None:
+        data_folder.mkdir(parents=True, exist_ok=True)
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     yield

@@ -1,4 +1,4 @@
-"""The application: a page at /, the prebuilt router at /documents/, and one route written by hand."""
+"""The application: a page at /, the prebuilt router at /documents/, and two routes written by hand."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 from starlette.types import Scope
 
-from example_app.database import get_session, tables
+from example_app.database import data_folder, get_session, tables
 from example_app.models import Document
+from example_app.signing import keep_signing_key
 from fastapi_filestore import FileObject, FileService, Filestore, Upload
 
 PAGE = Path(__file__).with_name("page")
@@ -44,6 +45,8 @@ get_document_service = files.service(DocumentService)
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the database and the file store, in this order, and close them again."""
+    if data_folder is not None:
+        keep_signing_key(data_folder)
     async with tables(), files.lifespan(app):
         yield
 
@@ -76,6 +79,14 @@ async def upload_report(
 ) -> Document:
     """Keep a report: a route of one's own with the same service."""
     return await service.create({"title": upload.filename, "file": upload})
+
+
+@app.get("/reports/{identity}/url", tags=["by hand"])
+async def report_url(
+    identity: UUID, service: Annotated[FileService[Document], Depends(get_document_service)]
+) -> dict[str, str]:
+    """Sign a URL of a document's file, for whoever is to have it without asking for more."""
+    return {"url": await service.url(identity)}
 
 
 @app.get("/health", tags=["operations"])

@@ -288,7 +288,7 @@ def test_what_could_not_be_checked_was_not_found(run: Command, monkeypatch: pyte
     """An audit that a store lets see nothing answers 4; with something found beside it, 1."""
 
     async def refuse(self: object, *arguments: object, **options: object) -> AsyncIterator[object]:
-        for each in ():
+        for each in arguments[1:]:
             yield each
         raise StorageUnavailableError("It is down.")
 

@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+from base64 import b64encode
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 REQUIRED_VARIABLE = re.compile(r"\$\{(\w+):\?[^}]+\}")
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
-SECRET_NAMES = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|ACCOUNTS|CONNECTION_STRING|TOKEN|DATABASE_URL")
+SECRET_NAMES = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|ACCOUNTS|SIGNING_KEYS|CONNECTION_STRING|TOKEN|DATABASE_URL")
+
+SECRET = b64encode(bytes(range(30))).decode()
 
 Service = dict[str, Any]
 
@@ -103,11 +107,13 @@ def test_the_application_understands_its_settings(
 ) -> None:
     """The library reads both backends from the variables that the file sets."""
     for name, value in environment_of(services["app"]).items():
-        monkeypatch.setenv(name, DEFAULT.sub(r"\1", REQUIRED_VARIABLE.sub("c2VjcmV0", value)))
+        monkeypatch.setenv(name, DEFAULT.sub(r"\1", REQUIRED_VARIABLE.sub(SECRET, value)))
 
     settings = FilestoreSettings(_env_file=None)
 
     assert settings.probe
+    assert settings.sweep_every == timedelta(minutes=5)
+    assert [key.get_secret_value() for key in settings.signing_keys] == [SECRET]
     assert {name: backend.url for name, backend in settings.backends.items()} == {
         "documents": "s3://documents/",
         "archive": "az://archive/",

@@ -17,7 +17,7 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import httpx
-from fastapi import Depends, UploadFile
+from fastapi import Depends, HTTPException, UploadFile
 from sqlalchemy import delete
 from fastapi_filestore import FileService, ObjectNotFoundError, Uploads, storages
 from fastapi_filestore.orm.path_index import path_indexes_on_sqlite
@@ -149,9 +149,10 @@ async def main():
                 print(sent.status_code)
         confirmed = await client.post("/drafts/a.txt/confirmed")
         again = await client.post("/drafts/a.txt/confirmed")
+        never = await client.post("/drafts/never.txt/confirmed")
         await import_draft("b.txt")
         rows = (await client.get("/documents/")).json()["items"]
-        print(confirmed.status_code, again.status_code)
+        print(confirmed.status_code, again.status_code, never.status_code)
         print(sorted([(await client.get(row["file"]["url"])).text for row in rows]))
         print([info.path async for info in storages.get_backend().list(".filestore-uploads")])
     await engine.dispose()
@@ -272,7 +273,7 @@ def test_the_page_on_upload_urls(tmp_path: Path) -> None:
     """A client stores by itself, by way of the service and by way of a session, and what it stored is cleared away."""
     program = UPLOAD_URLS.format(blocks="\n".join(blocks("docs/upload-urls.md")))
 
-    assert run(program, tmp_path) == "201\n409\n201\n409\n201 404\n['a.txt', 'b.txt']\n[]\n"
+    assert run(program, tmp_path) == "201\n409\n201\n409\n201 404 404\n['a.txt', 'b.txt']\n[]\n"
 
 
 def test_the_page_on_places(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -67,14 +68,17 @@ def test_the_pasted_application_keeps_a_file(client: httpx.Client) -> None:
 
 
 def test_a_file_that_the_client_stored_comes_into_a_row(client: httpx.Client) -> None:
-    """The page's two routes sign and confirm: a 404 before the client has stored the file, its row afterwards."""
+    """The page's two routes sign and confirm: a 404 before the client has stored the file, its row afterwards, once."""
     answer = client.post("/reservations", params={"filename": "r.pdf"}).json()
     confirm = partial(client.post, f"/reservations/{answer['id']}", params={"filename": "r.pdf"})
     early = confirm()
     stored = client.put(answer["url"], content=b"%PDF-1.7", headers=answer["headers"])
     confirmed = confirm()
+    again = confirm()
+    never = client.post(f"/reservations/{uuid4()}", params={"filename": "r.pdf"})
 
     assert (early.status_code, stored.status_code, confirmed.status_code) == (404, 201, 201)
+    assert (again.status_code, never.status_code) == (409, 404)
     assert client.get(f"/documents/{confirmed.json()['id']}/file").content == b"%PDF-1.7"
 
 

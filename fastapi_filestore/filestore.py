@@ -35,7 +35,7 @@ from fastapi_filestore.settings.values import DownloadWay
 from fastapi_filestore.storage.cleanup import let_cancelled_finish
 from fastapi_filestore.storage.configured import configured_backends
 from fastapi_filestore.storage.registry import StorageRegistry, storages
-from fastapi_filestore.web.delivery import Delivery, Visibility
+from fastapi_filestore.web.delivery import CrossOrigin, Delivery, Visibility
 from fastapi_filestore.web.dependencies import (
     UploadDependency,
     UploadsDependency,
@@ -215,6 +215,7 @@ class Filestore:
         update: type[BaseModel] | None = None,
         downloads: DownloadWay | None = None,
         visibility: Visibility = "private",
+        cross_origin: CrossOrigin | None = None,
         max_size: int | str | None = None,
         content_types: Sequence[str] = (),
         sniff: bool = False,
@@ -238,6 +239,7 @@ class Filestore:
             update: What a client may change; derived from the columns if None.
             downloads: Which way files reach clients, as for `download`.
             visibility: Who may keep a copy of a file, as for `download`.
+            cross_origin: Whose pages may embed a file, as for `download`.
             max_size: Largest file, as for `upload`. This and the next three hold beside what the column asks for.
             content_types: What a file may be, as for `upload`.
             sniff: Whether types must agree, as for `upload`.
@@ -256,7 +258,7 @@ class Filestore:
             schemas=derive_schemas(model, read=read, create=create, update=update, reserved=reserved),
             limits=self._limits,
             url_seconds=lambda: self.settings.url_expiry,
-            download=partial(self.download, downloads=downloads, visibility=visibility),
+            download=partial(self.download, downloads=downloads, visibility=visibility, cross_origin=cross_origin),
             redirects=downloads == "redirect",
             reserved=reserved,
             rules=file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators),
@@ -320,6 +322,7 @@ class Filestore:
         visibility: Visibility = "private",
         immutable: bool = False,
         attachment: bool = False,
+        cross_origin: CrossOrigin | None = None,
     ) -> Response:
         """Return the response of a route of your own, to GET or HEAD, that serves a file.
 
@@ -333,10 +336,13 @@ class Filestore:
             visibility: Who may keep a copy: the client alone, or caches that many share (`public`), too.
             immutable: Say that the request's URL will never mean other bytes, so that nobody need ask again.
             attachment: Make it a download even if a browser could show it.
+            cross_origin: Whose pages may embed it as a picture, sound or film (Cross-Origin-Resource-Policy):
+                `same-origin`, `same-site`, which has the other hosts of your domain, or `cross-origin`, which is all.
+                If None, those of the same site, and all if it is public.
         """
         settings, own = self.settings, self.settings.backends.get(file.backend_in_use().key)
         way = downloads or (own and own.downloads) or settings.downloads
-        how = Delivery(way, visibility, immutable, attachment, settings.url_expiry, settings.accel_prefix)
+        how = Delivery(way, visibility, immutable, attachment, settings.url_expiry, settings.accel_prefix, cross_origin)
         return await download(request, file, how)
 
     def _reached_at(self, connection: HTTPConnection) -> str | None:
@@ -391,13 +397,17 @@ class Filestore:
         """
         return Audit(self._databases.find, self.registry, grace, verify, fix, backends, after, at_most)
 
-    def signed_router(self) -> APIRouter:
+    def signed_router(self, *, cross_origin: CrossOrigin = "cross-origin") -> APIRouter:
         """Return the router that honours signed URLs of backends that can't presign.
 
         The URLs are where it is included or mounted, below the root path of the request; with FILESTORE_PUBLIC_URL,
         include it in the application itself, without a prefix.
+
+        Args:
+            cross_origin: Whose pages may embed a file, as for `download`. Whoever knows a signed URL can fetch the file
+                anyway, so the default is all pages, as with URLs that a store signs.
         """
-        return signed_router(self.registry, self._limits, self.download)
+        return signed_router(self.registry, self._limits, partial(self.download, cross_origin=cross_origin))
 
     def _limits(self) -> FormLimits:
         return FormLimits(

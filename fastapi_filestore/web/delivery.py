@@ -8,6 +8,9 @@ from fastapi_filestore.settings.values import DownloadWay
 Visibility = Literal["private", "public"]
 """Who may keep a copy: the client alone, or caches that many clients share, too."""
 
+CrossOrigin = Literal["same-origin", "same-site", "cross-origin"]
+"""Whose pages may embed a file as a picture, sound, film or font, as Cross-Origin-Resource-Policy says it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -20,6 +23,7 @@ class Delivery:
         attachment: Whether it is a download even if a browser could show it.
         url_seconds: Life of the store's signed URLs.
         accel_prefix: Path of the internal locations of the server in front.
+        cross_origin: Whose pages may embed it; if None, those of its site, or all if everybody may keep a copy.
     """
 
     way: DownloadWay = "stream"
@@ -28,6 +32,15 @@ class Delivery:
     attachment: bool = False
     url_seconds: int = 3600
     accel_prefix: str = "/protected/"
+    cross_origin: CrossOrigin | None = None
+
+    @property
+    def embedded_by(self) -> CrossOrigin:
+        """Whose pages may embed the file, once the default is applied.
+
+        A host of its own for uploads is another origin of the same site, and its pictures are for the pages beside it.
+        """
+        return self.cross_origin or ("cross-origin" if self.visibility == "public" else "same-site")
 
 
 PRIVATELY = Delivery()

@@ -12,10 +12,12 @@ from fastapi_filestore.intake.media_types import essence
 from fastapi_filestore.web.conditions import Validators
 from fastapi_filestore.web.delivery import PRIVATELY, Delivery
 
-SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
 SANDBOX = "sandbox; default-src 'none'"
 PLAYER = "default-src 'none'; media-src 'self'"
 """For audio and video that is opened: the page that a browser makes for it fetches it again, as only its origin may."""
+VIEWER = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'"
+"""For a PDF that is opened: Safari shows an empty window if its viewer, an object of the page that it makes for it, is
+in a sandbox, may not load the file or has no styles. Scripts stay forbidden."""
 YEAR = 365 * 24 * 3600
 
 _OF_DISK = re.compile('"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"')
@@ -72,8 +74,11 @@ def cache_control(delivery: Delivery) -> str:
 
 def content_security_policy(content_type: str) -> str:
     """Return the Content-Security-Policy of a file that is served as a type: none allows a script."""
-    is_recording = essence(content_type).startswith(("audio/", "video/"))
-    return PLAYER if is_inline(content_type) and is_recording else SANDBOX
+    if not is_inline(content_type):
+        return SANDBOX
+    if essence(content_type) == "application/pdf":
+        return VIEWER
+    return PLAYER if essence(content_type).startswith(("audio/", "video/")) else SANDBOX
 
 
 def file_headers(file: FileObject, delivery: Delivery = PRIVATELY) -> dict[str, str]:
@@ -81,8 +86,8 @@ def file_headers(file: FileObject, delivery: Delivery = PRIVATELY) -> dict[str, 
     tag, digest = entity_tag(file), repr_digest(file)
     content_type = served_type(file.content_type)
     return {
-        **SAFE_HEADERS,
-        **({"Cross-Origin-Resource-Policy": "cross-origin"} if delivery.visibility == "public" else {}),
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": delivery.embedded_by,
         "Cache-Control": cache_control(delivery),
         "Accept-Ranges": "bytes",
         "Content-Security-Policy": content_security_policy(content_type),

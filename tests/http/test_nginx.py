@@ -95,6 +95,7 @@ async def test_nginx_serves_with_the_applications_headers(client: AsyncClient) -
     )  # fmt: skip
     assert (headers["content-type"], headers["x-content-type-options"]) == ("application/octet-stream", "nosniff")
     assert headers["content-security-policy"] == "sandbox; default-src 'none'"
+    assert headers["cross-origin-resource-policy"] == "same-site"
     assert headers["accept-ranges"] == "bytes"
     assert "x-accel-redirect" not in headers
 

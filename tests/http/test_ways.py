@@ -213,14 +213,19 @@ async def test_the_nearest_word_counts(
 @pytest.mark.parametrize(
     ("options", "cache", "policy"),
     [
-        ({}, "private, no-cache", "same-origin"),
+        ({}, "private, no-cache", "same-site"),
         ({"visibility": "public"}, "public, no-cache", "cross-origin"),
         ({"visibility": "public", "immutable": True}, "public, max-age=31536000, immutable", "cross-origin"),
-        ({"immutable": True}, "private, max-age=31536000, immutable", "same-origin"),
+        ({"immutable": True}, "private, max-age=31536000, immutable", "same-site"),
+        ({"cross_origin": "same-origin"}, "private, no-cache", "same-origin"),
+        ({"cross_origin": "same-site", "visibility": "public"}, "public, no-cache", "same-site"),
     ],
 )
 async def test_who_may_keep_a_copy(local: Place, options: dict[str, Any], cache: str, policy: str) -> None:
-    """Nobody keeps a copy unasked; shared caches none but of what is public; for good what its URL names alone."""
+    """Nobody keeps a copy unasked; shared caches none but of what is public; for good what its URL names alone.
+
+    Pages of other sites embed what is public, unless the call says otherwise.
+    """
     local.options = {**options, "downloads": "stream"}
     answer = await local.client.get("/file")
     again = await local.client.get("/file", headers={"If-None-Match": answer.headers["etag"]})

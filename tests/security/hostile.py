@@ -93,6 +93,8 @@ FILES: Mapping[str, Hostile] = {
     "feed": Hostile("a.rss", "application/rss+xml", xhtml),
     "xslt": Hostile("a.xml", "text/xml", xslt, runs=True),
     "pdf": Hostile("a.pdf", "application/pdf", pdf),
+    "html-as-pdf": Hostile("a.pdf", "application/pdf", html),
+    "svg-as-pdf": Hostile("a.pdf", "Application/PDF; charset=utf-8", svg),
     "mhtml": Hostile("a.mhtml", "multipart/related", mhtml),
     "mail": Hostile("a.eml", "message/rfc822", mhtml),
     "gif": Hostile("a.gif", "image/gif", gif),

@@ -77,14 +77,22 @@ def test_a_type_is_served_only_if_no_browser_can_misread_it(content_type: str, s
     assert is_inline(served_type(content_type)) is inline
 
 
-@pytest.mark.parametrize("content_type", ["text/html", "image/png", "video/mp4", "Audio/WAV", "audio/x-html"])
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/html", "image/png", "video/mp4", "Audio/WAV", "audio/x-html", "Application/PDF; x=y", "application/x-pdf"],
+)
 def test_no_policy_allows_a_script(content_type: str) -> None:
-    """A file may load nothing, and is in a sandbox; a recording that is played may load recordings."""
+    """A file may load nothing, and is in a sandbox; a recording that is played may load recordings.
+
+    A viewer of PDFs may load the document and have styles: without these, and in a sandbox, Safari shows nothing.
+    """
     file = FileObject(filename="a", content_type=content_type)
     sandbox, *allowed = file_headers(file)["Content-Security-Policy"].split("; ")
 
     if content_type in {"video/mp4", "Audio/WAV"}:
         assert (sandbox, allowed) == ("default-src 'none'", ["media-src 'self'"])
+    elif content_type == "Application/PDF; x=y":
+        assert (sandbox, allowed) == ("default-src 'none'", ["object-src 'self'", "style-src 'unsafe-inline'"])
     else:
         assert (sandbox, allowed) == ("sandbox", ["default-src 'none'"])
 

@@ -37,6 +37,7 @@ AZURE_VARIABLES: Mapping[str, str] = {
     "AZURITE_BLOB_STORAGE_URL": "emulator_url",
 }
 GCS_VARIABLES: Mapping[str, str] = {
+    "GOOGLE_APPLICATION_CREDENTIALS": "application_credentials",
     "GOOGLE_BASE_URL": "base_url",
     "GOOGLE_SERVICE_ACCOUNT": "service_account",
     "GOOGLE_SERVICE_ACCOUNT_KEY": "service_account_key",

@@ -5,12 +5,13 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 import obstore
-from obstore.store import AzureStore, LocalStore, MemoryStore
+from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore
 
 from fastapi_filestore.errors import ConfigurationError, SigningUnavailableError, StorageError
 from fastapi_filestore.storage.backend import SignedURL
 from fastapi_filestore.storage.obstore.azure_sas import sign_blob
 from fastapi_filestore.storage.obstore.errors import translated
+from fastapi_filestore.storage.obstore.google_credentials import GoogleCredentials
 from fastapi_filestore.storage.obstore.metadata import check_header
 from fastapi_filestore.storage.obstore.stores import Store
 
@@ -30,6 +31,15 @@ async def sign_url(
     """
     if isinstance(store, LocalStore | MemoryStore):
         raise SigningUnavailableError(_remedy(store, backend), backend=backend, key=path)
+    if isinstance(store, GCSStore) and isinstance(store.credential_provider, GoogleCredentials):
+        raise SigningUnavailableError(
+            f"Backend {backend!r} can't sign URLs with Google's credentials of type {store.credential_provider.kind}, "
+            "which hold no key: give it that of a service account (google_service_account), or set "
+            "FILESTORE_SIGNING_KEYS, mount Filestore.signed_router() in the application, and sign through "
+            "FileObject.sign_async.",
+            backend=backend,
+            key=path,
+        )
     lifetime = timedelta(seconds=expires_in)
     _check_lifetime(store, lifetime)
     headers = _headers(store, method, content_type)

@@ -41,6 +41,8 @@ from fastapi_filestore.web.dependencies import (
     UploadsDependency,
     describe_redirects,
     describe_uploads,
+    refuse_bare_services,
+    require_distinct_parameters,
     require_one_reader,
 )
 from fastapi_filestore.web.downloads import download
@@ -139,8 +141,11 @@ class Filestore:
         For a script that never starts the application; before its first `app.openapi()`, which FastAPI remembers.
 
         Raises:
-            ConfigurationError: A route has something else that reads the body of its upload.
+            ConfigurationError: A route has something else that reads the body of its upload, depends on a service
+                that has no session, or is below a prefix whose parameter has the name of its own.
         """
+        require_distinct_parameters(app.routes)
+        refuse_bare_services(app.routes)
         require_one_reader(app.routes)
         describe_uploads(app.routes, refusals=Problem in app.exception_handlers)
         if self._redirects:
@@ -221,6 +226,7 @@ class Filestore:
         sniff: bool = False,
         validators: Sequence[AnyValidator] = (),
         upload_url: bool = False,
+        identity: str = "identity",
     ) -> APIRouter:
         """Return a new router for a model: upload, list, read, download, replace, change, delete.
 
@@ -246,6 +252,7 @@ class Filestore:
             validators: Who may refuse a file, as for `upload`.
             upload_url: Add `POST /upload-url`, which signs a URL that a client can store a file at by itself. The row
                 that takes what was stored there is yours to write.
+            identity: What the paths call a row's primary key, where a prefix of yours has a parameter of that name.
         """
         self._know(model)
         if service is not None and (scope is not None or defaults):
@@ -263,7 +270,7 @@ class Filestore:
             reserved=reserved,
             rules=file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators),
         )
-        return file_router(resource, provider, dependencies=dependencies, upload_url=upload_url)
+        return file_router(resource, provider, dependencies=dependencies, upload_url=upload_url, identity=identity)
 
     def upload(
         self,

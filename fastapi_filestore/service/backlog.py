@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, case, func, select
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from fastapi_filestore.errors import DatabaseFailedError
 from fastapi_filestore.orm.ledger import Ledger, LedgerAccess, database_time, explain_missing
 from fastapi_filestore.service.contention import run_despite_others
 
@@ -53,7 +53,7 @@ async def backlog_of(accesses: Iterable[LedgerAccess]) -> Backlog:
 async def _counted(access: LedgerAccess) -> Backlog:
     try:
         return await run_despite_others(access.engine, partial(_count, ledger=access.ledger))
-    except (OperationalError, ProgrammingError) as error:
+    except DatabaseFailedError as error:
         explain_missing(error, access.ledger)
         raise
 

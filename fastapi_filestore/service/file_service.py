@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
 
 from sqlalchemy import ColumnElement, inspect
 
@@ -23,6 +23,7 @@ from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.orm.unit_of_work import unbooked
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
+from fastapi_filestore.service.parameters import NoParameter
 from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.service.transactional import Transactional
 from fastapi_filestore.storage.awaited import noted
@@ -67,7 +68,7 @@ class FileService(Transactional[ModelT]):
 
     def __init__(
         self,
-        session: AnySession,
+        session: Annotated[AnySession, NoParameter()],
         *,
         model: type[ModelT] | None = None,
         scope: ColumnElement[bool] | None = None,

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, DateTime, String, and_, asc, desc, inspect, literal, or_, select, type_coerce
-from sqlalchemy.orm import Mapper, QueryableAttribute, Session
+from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty, Session, selectinload
+from sqlalchemy.sql.base import ExecutableOption
 
 from fastapi_filestore.errors import ConfigurationError, InvalidCursorError
 from fastapi_filestore.orm.column_types import python_type
@@ -97,6 +98,7 @@ class Order(Generic[ModelT]):
         cursor = _Cursor(kinds)
         shown = [term.label(f"cursor_{position}") for position, term in enumerate(terms)]
         statement = select(self.model, *shown).order_by(*map(desc if self.descending else asc, terms)).limit(limit + 1)
+        statement = statement.options(*_read_apart(inspect(self.model)))
         if self.scope is not None:
             statement = statement.where(self.scope)
         if after is not None:
@@ -116,6 +118,18 @@ class Order(Generic[ModelT]):
             same = [earlier == bounds[index] for index, earlier in enumerate(terms[:position])]
             alternatives.append(and_(*same, term < bound if self.descending else term > bound))
         return or_(*alternatives)
+
+
+def _read_apart(mapper: Mapper[Any]) -> list[ExecutableOption]:
+    """Return options for relationships that would repeat a row for each of their objects: they are read afterwards."""
+    return [selectinload(one.class_attribute) for one in mapper.relationships if _repeats(one, frozenset())]
+
+
+def _repeats(relationship: RelationshipProperty[Any], before: frozenset[RelationshipProperty[Any]]) -> bool:
+    if relationship.lazy not in {"joined", False} or relationship in before:
+        return False
+    further = relationship.mapper.relationships
+    return bool(relationship.uselist) or any(_repeats(one, before | {relationship}) for one in further)
 
 
 def _filled(found: Iterable[Any], limit: int, most_bytes: int) -> tuple[list[Any], bool]:

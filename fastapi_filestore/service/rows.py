@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from inspect import Parameter, signature
 from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import ColumnElement, and_, inspect, select
@@ -209,10 +211,24 @@ def in_passing(session: Session) -> Iterator[None]:
 
 
 def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
-    """Make a row that is not yet in any session."""
+    """Make a row that is not yet in any session; what its constructor does not take is set afterwards."""
     check_names(model, values)
+    taken = constructor_takes(cast("Any", model))
     with refused_attribute(model.__name__):
-        return model(**values)
+        row = model(**{name: value for name, value in values.items() if taken is None or name in taken})
+        for name, value in values.items():
+            if taken is not None and name not in taken:
+                setattr(row, name, value)
+    return row
+
+
+@cache
+def constructor_takes(model: Any) -> frozenset[str] | None:
+    """Return the names that a model's constructor takes; None for any, as SQLAlchemy's own does."""
+    parameters = signature(model.__init__).parameters.values()
+    if any(one.kind is Parameter.VAR_KEYWORD for one in parameters):
+        return None
+    return frozenset(one.name for one in parameters if one.kind is not Parameter.POSITIONAL_ONLY)
 
 
 def check_names(model: type[Any], values: Mapping[str, object]) -> None:

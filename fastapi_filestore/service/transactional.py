@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from anyio import CancelScope
@@ -96,6 +96,13 @@ class Transactional(Generic[ModelT]):
         """Undo everything since the last commit, stored bytes included."""
         await self._run(rows.rollback)
 
+    async def loading(self, read: Callable[[], T]) -> T:
+        """Return what a function reads of rows, attributes included that are not loaded yet.
+
+        >>> owner = await service.loading(lambda: document.owner.name)
+        """
+        return await self._run(lambda session: read())
+
     # -- inside --------------------------------------------------------------------------------------
 
     @cached_property
@@ -106,7 +113,7 @@ class Transactional(Generic[ModelT]):
     async def _run(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             with failures_told():
-                return await run_in_session(self.session, work, *args, **kwargs)
+                return await run_in_session(self.session, partial(_begun, work), *args, **kwargs)
         except DatabaseFailedError as error:
             if (ledger := ledger_of_class(self._mapper)) is not None:
                 explain_missing(error, ledger)
@@ -119,6 +126,15 @@ class Transactional(Generic[ModelT]):
     def _refuse_if_ended(self) -> None:
         if self._has_ended:
             raise UnitOfWorkEndedError(self.model.__name__)
+
+
+def _begun(work: Callable[Concatenate[Session, P], T], session: Session, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do some work in a session that begins its transaction by itself, as one of `autobegin=False` does not else."""
+    autobegin, session.autobegin = session.autobegin, True
+    try:
+        return work(session, *args, **kwargs)
+    finally:
+        session.autobegin = autobegin
 
 
 async def end_reading(session: AnySession) -> None:

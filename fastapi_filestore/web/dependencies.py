@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
+import fastapi.routing
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -18,6 +19,8 @@ from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.orm.bridge import AnySession
+from fastapi_filestore.service import FileService
+from fastapi_filestore.service.parameters import NO_PARAMETER
 from fastapi_filestore.service.transactional import end_reading
 from fastapi_filestore.web.bodies import UNREAD, expect_body
 from fastapi_filestore.web.body_limit import lift_app_limit
@@ -141,6 +144,29 @@ def require_one_reader(routes: Iterable[BaseRoute]) -> None:
         uploads = _uploads(route)
         if len(uploads) > 1 or (uploads and route.body_field):
             raise _two_readers(route)
+
+
+def refuse_bare_services(routes: Iterable[BaseRoute]) -> None:
+    """Raise `ConfigurationError` for a route that depends on a service's class, which has no session to work with."""
+    for route in _api_routes(routes):
+        for call in _calls(route.dependant):
+            kind = get_origin(call) or call
+            if isinstance(kind, type) and issubclass(kind, FileService):
+                raise ConfigurationError(f"The route {route.name!r} ({route.path}) can't be served. {NO_PARAMETER}")
+
+
+def require_distinct_parameters(routes: Iterable[BaseRoute]) -> None:
+    """Raise `ConfigurationError` for a router of ours below a prefix whose parameter has the name of its own."""
+    walk = getattr(fastapi.routing, "iter_route_contexts", None)  # of newer versions; older ones refuse the prefix
+    try:
+        for _ in walk(routes) if walk is not None else ():
+            pass
+    except ValueError as error:
+        if "Duplicated param name" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"{error}: call one of them otherwise; a router's own is files.router(..., identity='document_id')."
+        ) from None
 
 
 def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:

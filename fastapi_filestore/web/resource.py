@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -18,8 +19,9 @@ from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.column_types import python_type
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
+from fastapi_filestore.service import FileService
 from fastapi_filestore.web.owned import owned_names
-from fastapi_filestore.web.schemas import Schemas
+from fastapi_filestore.web.schemas import Schemas, shows_more_than_columns
 from fastapi_filestore.web.uploads import Accepted, Validate
 
 ModelT = TypeVar("ModelT")
@@ -43,6 +45,8 @@ class Resource(Generic[ModelT]):
     redirects: bool
     reserved: frozenset[str] = frozenset()
     rules: FileRules = NO_RULES
+    loads: bool = False
+    """Whether its rows show more than their columns, such as a relationship, which may have to be loaded."""
 
     @property
     def name(self) -> str:
@@ -69,6 +73,16 @@ class Resource(Generic[ModelT]):
             file.url = file.public_url or f"{self.path(row, base)}/file"
         return self.schemas.read.model_validate(row, from_attributes=True)
 
+    async def told(self, service: FileService[ModelT], row: ModelT, base: str) -> BaseModel:
+        """Return a row as a response shows it, loading what that needs and was not read yet."""
+        return await service.loading(partial(self.shown, row, base)) if self.loads else self.shown(row, base)
+
+    async def told_anew(self, service: FileService[ModelT], row: ModelT, base: str) -> BaseModel:
+        """The same for a row that was changed, whose relationships may lead elsewhere by now."""
+        if self.loads:
+            forget_relationships(row)
+        return await self.told(service, row, base)
+
     def settable(self, fields: Mapping[str, object]) -> Mapping[str, object]:
         """Return what a client wants to set; `InvalidFieldsError` if the application sets some of it."""
         taken = sorted(self.reserved & fields.keys())
@@ -92,6 +106,14 @@ class Resource(Generic[ModelT]):
     def path(self, row: ModelT, base: str) -> str:
         """Return the path of a row, whose last segment is its primary key."""
         return f"{base}/{quote(str(to_jsonable_python(inspect(row).identity[0])), safe='')}"
+
+
+def forget_relationships(row: object) -> None:
+    """Have the relationships of a row that were read be read again."""
+    state = inspect(row)
+    read = [name for name in state.mapper.relationships.keys() if name in state.dict]  # noqa: SIM118 - of SQLAlchemy's
+    if state.session is not None and state.persistent and read:
+        state.session.expire(row, read)
 
 
 def resource_of(
@@ -123,4 +145,5 @@ def resource_of(
         redirects,
         reserved | owned_names(inspect(model)),
         rules.within(attribute.type.rules),
+        loads=shows_more_than_columns(model, schemas.read),
     )

@@ -9,10 +9,11 @@ from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.params import Depends as Dependency
 from pydantic import BaseModel
 
+from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.names import MEDIA_TYPE
 from fastapi_filestore.intake.upload import Upload
@@ -56,6 +57,7 @@ def file_router(
     *,
     dependencies: Sequence[Dependency] = (),
     upload_url: bool = False,
+    identity: str = "identity",
 ) -> APIRouter:
     """Build the routes of one model.
 
@@ -64,13 +66,18 @@ def file_router(
         provider: The dependency that gives the model's service.
         dependencies: What must hold before a byte of the body is read: authorization, rate limits.
         upload_url: Add the route that signs upload URLs.
+        identity: What the paths call a row's primary key.
     """
+    if not identity.isidentifier():
+        raise ConfigurationError(f"A path can't call a key {identity!r}: use a name such as document_id.")
     router = APIRouter(route_class=ProblemRoute, dependencies=list(dependencies), tags=[resource.name], **own_limit())
     _add_collection(router, resource, provider)
     if upload_url:
         _add_upload_url(router, resource, provider)
-    _add_row(router, resource, provider)
-    _add_file(router, resource, provider)
+    annotated: Any = Annotated
+    key = annotated[resource.identity_type, Path(alias=identity)]
+    _add_row(router, resource, provider, path=f"/{{{identity}}}", key=key)
+    _add_file(router, resource, provider, path=f"/{{{identity}}}/file", key=key)
     return router
 
 
@@ -97,7 +104,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
             async with service.stored(upload, field=field) as file, service.turn():
                 row = await service.create({**_values(resource, upload), field: file})
                 response.headers["Location"] = resource.path(row, base)
-                shown = resource.shown(row, base)
+                shown = await resource.told(service, row, base)
                 await service.commit()
             return shown
 
@@ -112,13 +119,16 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
     async def list_rows(
         request: Request,
         service: Annotated[FileService[Any], Depends(provider)],
-        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Rows on the page.")] = DEFAULT_LIMIT,
-        after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+        page_limit: Annotated[
+            int, Query(alias="limit", ge=1, le=MAX_LIMIT, description="Rows on the page.")
+        ] = DEFAULT_LIMIT,
+        page_after: Annotated[str | None, Query(alias="after", description="`next_cursor` of the page before.")] = None,
     ) -> dict[str, Any]:
         base = _base(request, below=0)
         async with service.unit_of_work():
-            page = await service.list(limit=limit, after=after)
-            return {"items": [resource.shown(row, base) for row in page.items], "next_cursor": page.next_cursor}
+            page = await service.list(limit=page_limit, after=page_after)
+            items = [await resource.told(service, row, base) for row in page.items]
+            return {"items": items, "next_cursor": page.next_cursor}
 
 
 def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
@@ -130,13 +140,13 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Pro
     )
     async def upload_url(
         service: Annotated[FileService[Any], Depends(provider)],  # whose scope knows who may ask
-        filename: Annotated[str, Query(min_length=1, max_length=1024)],
-        content_type: Annotated[
-            str, Query(max_length=255, json_schema_extra={"pattern": MEDIA_TYPE})
+        file_name: Annotated[str, Query(alias="filename", min_length=1, max_length=1024)],
+        file_type: Annotated[
+            str, Query(alias="content_type", max_length=255, json_schema_extra={"pattern": MEDIA_TYPE})
         ] = "application/octet-stream",
     ) -> UploadURL:
         column = resource.attribute.type
-        file = FileObject(column.backend, filename, content_type=content_type, registry=column.registry)
+        file = FileObject(column.backend, file_name, content_type=file_type, registry=column.registry)
         resource.check_type(file)
         seconds = resource.url_seconds()
         async with service.unit_of_work():
@@ -152,18 +162,18 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Pro
         )
 
 
-def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
+def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider, *, path: str, key: Any) -> None:
     service_type = Annotated[FileService[Any], Depends(provider)]
-    identity_type = resource.identity_type
+    identity_type = key
 
     @router.head(
-        "/{identity}",
+        path,
         response_model=resource.schemas.read,
         name=f"{resource.name}_read_head",
         include_in_schema=False,
     )
     @router.get(
-        "/{identity}",
+        path,
         response_model=resource.schemas.read,
         name=f"{resource.name}_read",
         summary=f"Read a {resource.name}",
@@ -171,10 +181,10 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
     )
     async def read(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
         async with service.unit_of_work():
-            return resource.shown(await service.get(identity), _base(request, below=1))
+            return await resource.told(service, await service.get(identity), _base(request, below=1))
 
     @router.patch(
-        "/{identity}",
+        path,
         response_model=resource.schemas.read,
         name=f"{resource.name}_update",
         summary=f"Change fields of a {resource.name}",
@@ -190,10 +200,10 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
             body = await json_body(request, limits.json_body_size, pace=limits.pace)
             fields = validated_json(resource.schemas.update, body, limits=limits)
             row = await service.update(identity, resource.settable(values_of(fields, only_set=True)))
-            return resource.shown(row, _base(request, below=1))
+            return await resource.told_anew(service, row, _base(request, below=1))
 
     @router.delete(
-        "/{identity}",
+        path,
         status_code=204,
         name=f"{resource.name}_delete",
         summary=f"Delete a {resource.name} and its file",
@@ -207,13 +217,14 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider) 
             await service.delete(identity)
 
 
-def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
+def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider, *, path: str, key: Any) -> None:
     service_type = Annotated[FileService[Any], Depends(provider)]
-    identity_type, field = resource.identity_type, resource.attribute.name
+    identity_type = key
+    field = resource.attribute.name
     no_fields = partial(validated, NoFields)
 
     @router.get(
-        "/{identity}/file",
+        path,
         response_class=Response,
         name=f"{resource.name}_download",
         summary=f"Download the file of a {resource.name}",
@@ -225,7 +236,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
         return await resource.download(request, file)
 
     @router.head(
-        "/{identity}/file",
+        path,
         response_class=Response,
         name=f"{resource.name}_download_head",
         summary=f"Read the headers of a {resource.name}'s file",
@@ -237,7 +248,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
         return await resource.download(request, file)
 
     @router.put(
-        "/{identity}/file",
+        path,
         response_model=resource.schemas.read,
         name=f"{resource.name}_replace",
         summary=f"Replace the file of a {resource.name}",
@@ -254,7 +265,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider)
             await service.end_reading()
             upload = await receive_upload(request, resource.accepted(no_fields))
             row = await _replaced(request, identity, service, upload, field)
-            return resource.shown(row, _base(request, below=2))
+            return await resource.told_anew(service, row, _base(request, below=2))
 
 
 async def _replaced(

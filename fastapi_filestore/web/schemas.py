@@ -32,6 +32,7 @@ from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.orm.column_types import is_json_in_forms, python_type, wrapped_type
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
+from fastapi_filestore.web.dataclass_models import makes
 from fastapi_filestore.web.owned import owned_names
 from fastapi_filestore.web.storable import MOST_DIGITS, check_storable
 from fastapi_filestore.web.validation import ColumnFields
@@ -84,6 +85,15 @@ def derive_schemas(
         create=create or _derive_create(mapper, reserved | owned),
         update=update or _derive_update(mapper, reserved | owned),
     )
+
+
+def shows_more_than_columns(model: type, read: type[BaseModel]) -> bool:
+    """Tell whether a schema reads attributes of a row that are not loaded with it: deferred ones, relationships."""
+    mapper: Mapper[Any] = inspect(model)
+    columns = {prop.key for prop in mapper.column_attrs if not prop.deferred}
+    columns |= {f"{name}_error" for name in columns}
+    aliases = {name: field.validation_alias for name, field in read.model_fields.items()}
+    return not {alias if isinstance(alias, str) else name for name, alias in aliases.items()} <= columns
 
 
 def _refuse_owned(schema: type[BaseModel], mapper: Mapper[Any], owned: frozenset[str]) -> None:
@@ -149,7 +159,13 @@ def _model(mapper: Mapper[Any], suffix: str, config: ConfigDict, fields: dict[st
 
 
 def _public(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:
-    return [prop for prop in mapper.column_attrs if not prop.key.startswith("_")]
+    # What a mapper of a union adds, to tell its tables apart, is no attribute of a row.
+    return [prop for prop in mapper.column_attrs if not prop.key.startswith("_") and _is_of_row(mapper, prop)]
+
+
+def _is_of_row(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> bool:
+    table = getattr(prop.columns[0], "table", None)
+    return not mapper.concrete or table is None or table in mapper.tables
 
 
 def _settable(mapper: Mapper[Any], *, with_primary_key: bool) -> list[ColumnProperty[Any]]:
@@ -159,6 +175,7 @@ def _settable(mapper: Mapper[Any], *, with_primary_key: bool) -> list[ColumnProp
         if isinstance(prop.columns[0], Column)
         and not isinstance(prop.columns[0].type, StoredObject)
         and not any(_filled_in(_table_column(column)) for column in prop.columns)  # in the table of a base, too
+        and not makes(mapper, prop)
         and (with_primary_key or not prop.columns[0].primary_key)
     ]
 

@@ -293,7 +293,7 @@ def test_gcs_environment(gcs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_timeouts_by_default() -> None:
     """By default a whole response may take a day, the store's silence ten seconds, a connection five seconds."""
-    options = take_client_options({}, endpoint=None)
+    options = take_client_options({}, endpoint=None, variables="NONE_")
 
     assert (options["timeout"], options["connect_timeout"]) == (timedelta(days=1), timedelta(seconds=5))
     assert options["read_timeout"] == timedelta(seconds=10)

@@ -63,16 +63,15 @@ R2_HOST = ".r2.cloudflarestorage.com"
 
 def build_s3(location: Location, options: dict[str, object]) -> S3Store:
     """Return the store of a bucket; keys given are used alone, else environment, `~/.aws` and roles are asked."""
-    given = check_endpoint(options.pop("endpoint", None))
-    endpoint = given or check_endpoint(_endpoint_in_environment())
+    endpoint = check_endpoint(options.pop("endpoint", None)) or check_endpoint(_endpoint_in_environment())
     client, retry = take_client_options(options, endpoint=endpoint, variables="AWS_"), take_retry_config(options)
     provider, is_given = _take_credentials(options)
     if is_empty("AWS_REGION") or is_empty("AWS_DEFAULT_REGION"):
         options.setdefault("region", value_in("s3", "region") or options.get("default_region", DEFAULT_REGION))
-    if any(map(is_empty, ENDPOINT_VARIABLES)):
-        given = endpoint or _endpoint_of_amazon(location.bucket, options)
-    if given is not None:
-        _set_endpoint(options, given)
+    if endpoint is None and any(map(is_empty, ENDPOINT_VARIABLES)):
+        endpoint = _endpoint_of_amazon(location.bucket, options)
+    if endpoint is not None:
+        _set_endpoint(options, endpoint)
     if "sse_kms_key_id" in options:
         options.setdefault("server_side_encryption", "aws:kms")
     has_own = provider is not None or is_unsigned(options)

@@ -32,8 +32,8 @@ from fastapi_filestore.orm.database_faults import (
     fault_of_state,
 )
 
-DATABASE_ERRORS: Final = (DBAPIError, PoolTimeoutError)
-"""What comes of a database and of nothing else; a driver may let a socket's own error through, too."""
+DRIVERS: Final = frozenset({"aiosqlite", "asyncpg", "psycopg", "psycopg2", "sqlite3"})
+"""Whose errors come as they are where SQLAlchemy does not wrap them: asyncpg's of a connection, in SQLAlchemy 2.0."""
 SQLITE_BUSY: Final = frozenset({5, 6})
 """Primary result codes of a database, or a table, that somebody else is writing to."""
 LOST_RACES: Final = frozenset({"40001", "40P01", "55P03"})
@@ -59,10 +59,16 @@ def failures_told() -> Iterator[None]:
     """
     try:
         yield
-    except (*DATABASE_ERRORS, OSError) as error:
-        if isinstance(error, FilestoreError):
+    except Exception as error:
+        # A driver may let a socket's own error through.
+        if isinstance(error, FilestoreError) or not (is_of_database(error) or isinstance(error, OSError)):
             raise
         raise failure_of(error) from None
+
+
+def is_of_database(error: Exception) -> bool:
+    """Tell whether an error comes of a database and of nothing else."""
+    return isinstance(error, DBAPIError | PoolTimeoutError) or type(error).__module__.partition(".")[0] in DRIVERS
 
 
 def failure_of(error: Exception) -> FilestoreError:
@@ -82,7 +88,7 @@ def is_contention(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in LOST_RACES
 
 
-def is_raised_by_trigger(error: DBAPIError) -> bool:
+def is_raised_by_trigger(error: Exception) -> bool:
     """Tell whether a trigger raised an error that stands for nothing else; SQLite calls it one of integrity."""
     return fault_of_code(error) is RAISED
 
@@ -96,20 +102,20 @@ def fault_of(error: Exception) -> Fault:
     """Return what is wrong with a database."""
     if isinstance(error, PoolTimeoutError):
         return NO_CONNECTION_FREE
-    if not isinstance(error, DBAPIError):
+    if isinstance(error, OSError):
         return LOST
     origin = _origin(error)
     text = _text(origin)
     if text.startswith(OURS) and is_raised_by_trigger(error):
         return BUSY
-    if _is_raised(origin) and not is_contention(error):
+    if _is_raised(origin) and _code(error) not in LOST_RACES:
         return RAISED
     if _name(origin).startswith("InvalidCachedStatement"):
         return OLD_PLAN
     return fault_of_code(error) or _fault_of_words(error, text)
 
 
-def fault_of_code(error: DBAPIError) -> Fault | None:
+def fault_of_code(error: Exception) -> Fault | None:
     """Return what the code of a database's error means, if it has one that is known."""
     match _code(error):
         case None:
@@ -122,13 +128,13 @@ def fault_of_code(error: DBAPIError) -> Fault | None:
             return fault_of_state(code)
 
 
-def _fault_of_words(error: DBAPIError, text: str) -> Fault:
+def _fault_of_words(error: Exception, text: str) -> Fault:
     for pattern, fault in WORDS:
         if pattern.search(text):
             return fault
     # Without a statement it failed to connect, or to commit.
     is_lost = isinstance(error, OperationalError | InterfaceError) and error.statement is None
-    return LOST if is_lost and _code(error) is None else FAILED
+    return LOST if (is_lost or not isinstance(error, DBAPIError)) and _code(error) is None else FAILED
 
 
 def _passes(error: Exception, fault: Fault) -> bool:
@@ -179,12 +185,12 @@ def _is_raised(origin: BaseException) -> bool:
 
 
 __all__ = [
-    "DATABASE_ERRORS",
     "LOST",
     "failure_of",
     "failures_told",
     "fault_of",
     "is_contention",
+    "is_of_database",
     "is_raised_by_trigger",
     "lacks",
 ]

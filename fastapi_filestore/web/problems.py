@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
 from fastapi_filestore.events import PROBLEM
-from fastapi_filestore.orm.outages import DATABASE_ERRORS, failure_of
+from fastapi_filestore.orm.outages import failure_of, is_of_database
 from fastapi_filestore.web.bodies import UNREAD
 from fastapi_filestore.web.body_limit import lift_limit
 from fastapi_filestore.web.lingering import linger
@@ -251,7 +251,9 @@ def _explaining_databases(handle: ASGIApp) -> ASGIApp:
 
         try:
             await handle(scope, receive, note)
-        except DATABASE_ERRORS as error:
+        except Exception as error:
+            if not is_of_database(error):
+                raise
             problem = problem_of(failure_of(error))
             if not has_begun:
                 await problem.response()(scope, receive, send)
@@ -283,12 +285,15 @@ class ProblemRoute(SlashRoute):
                 return _for_its_reader(await handle(request), request.method)
             except errors.FilestoreError as error:
                 return problem_of(error).response()
-            except DATABASE_ERRORS as error:  # of a dependency, such as that of the session
-                return problem_of(failure_of(error)).response()
             except RequestValidationError as error:
                 return validation_problem(error).response()
             except Problem as problem:
                 return problem.response()
+            except Exception as error:
+                if not is_of_database(error):
+                    raise
+                # Of a dependency, such as that of the session.
+                return problem_of(failure_of(error)).response()
 
         return handle_or_explain
 

@@ -1,8 +1,12 @@
 """A request's body as an `Upload`: a form with files, or a file itself; read no further than the first file's head."""
 
+import asyncio
+import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -39,6 +43,9 @@ ENVELOPE = (
     "Content-Type: application/octet-stream\r\n\r\n\r\n--{boundary}--\r\n"
 )
 """What is around the one file of a form, at least."""
+
+PATIENCE: Final = 0.1
+"""Seconds that the beginning of a form is waited for which is refused: only to say how large its file is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,28 @@ def _too_large(accepted: Accepted, content_type: str, size: int | None, limit: i
     return UploadTooLargeError(what, limit=limits.files * limits.file_size, actual=size - around, is_about=True)
 
 
+async def _refuse_length(request: Request, accepted: Accepted) -> None:
+    """Refuse a form that is announced to be too long, with the size of its file if the beginning of that is here.
+
+    It is hardly waited for: the file's size is then told from the form's.
+    """
+    announced = announced_size(request.headers)
+    if announced is None or announced <= accepted.limits.body_size or "expect" in request.headers:
+        return
+    begun = limited_body(request, sys.maxsize, pace=accepted.limits.pace)
+    content_type = request.headers["content-type"]
+    async with aclosing(begun):
+        reader = FormReader(begun, content_type=content_type, limits=accepted.limits, announced=announced)
+        with suppress(TimeoutError, MalformedUploadError):
+            async with asyncio.timeout(PATIENCE):
+                head = await reader.next_file()
+            if head is not None and reader.left is not None:
+                raise UploadTooLargeError("file", limit=accepted.limits.file_size, actual=reader.left, is_about=True)
+    raise _too_large(accepted, content_type, announced, accepted.limits.body_size)
+
+
 async def _from_form(request: Request, accepted: Accepted) -> Upload:
+    await _refuse_length(request, accepted)
     reader = _reader(request, accepted)
     head = await reader.next_file()
     return Upload(

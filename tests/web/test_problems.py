@@ -1,7 +1,10 @@
 """What goes wrong behind the application, and what a client is told of it."""
 
 import logging
+import os
 from collections.abc import AsyncIterator
+from errno import EDQUOT, EIO, EMFILE, ENOSPC, EROFS
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -43,6 +46,44 @@ async def test_a_store_that_is_down_is_a_503(site: Site, after: bool) -> None:
     problem_in(response, 503, "store-unavailable")
     assert response.headers["retry-after"] == "5"
     await site.check_empty()
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "name", "words"),
+    [
+        (ENOSPC, 507, "store-full", "No space left on device, ENOSPC"),
+        (EDQUOT, 507, "store-full", "Disk quota exceeded, EDQUOT"),
+        (EROFS, 500, "store-error", "Read-only file system, EROFS"),
+        (EMFILE, 503, "store-unavailable", "Too many open files, EMFILE"),
+        (EIO, 500, "store-error", "Input/output error, EIO"),
+    ],
+)
+async def test_a_disk_that_refuses(
+    serve: Serve,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    number: int,
+    status: int,
+    name: str,
+    words: str,
+) -> None:
+    """A client hears whether the store is full, down or broken; operators read what the system says, and a remedy."""
+
+    def writev(file: int, pieces: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    local = ObstoreBackend("web", tmp_path / "files")
+    async with serve(backend=local) as site:
+        storages.register_backend(local, replace=True)
+        monkeypatch.setattr(os, "writev", writev)
+        response = await site.upload()
+        problem_in(response, status, name)
+
+        assert words in caplog.text
+        assert not any(word in response.text for word in (words, "web", "disk"))
+        await site.check_empty()
 
 
 async def test_a_replacement_that_fails_leaves_the_old_file(site: Site) -> None:

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, TypeVar, overload
+from typing import Annotated, Any, TypeVar, overload
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.params import Depends
@@ -47,7 +47,7 @@ from fastapi_filestore.web.dependencies import (
 )
 from fastapi_filestore.web.downloads import download
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
-from fastapi_filestore.web.provider import Bounds, Dependency, service_provider
+from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.redaction import redacted_access_log
 from fastapi_filestore.web.refused_start import told_in_sentences
 from fastapi_filestore.web.resource import resource_of
@@ -55,11 +55,27 @@ from fastapi_filestore.web.router import file_router
 from fastapi_filestore.web.schemas import derive_schemas
 from fastapi_filestore.web.signed import SIGNED_URL, signed_router
 from fastapi_filestore.web.signed_place import root_path, root_path_of, signed_url_of
+from fastapi_filestore.web.wiring import (
+    CalledFirst,
+    Dependency,
+    guard,
+    mapped_class,
+    provider_of_service,
+    schema,
+    served,
+    session_dependency,
+)
 
 ModelT = TypeVar("ModelT")
 ServiceT = TypeVar("ServiceT", bound=FileService[Any])
 
 NO_DEFAULTS: Mapping[str, Dependency] = MappingProxyType({})
+
+_SERVICE = CalledFirst("files.service", "Depends(files.service(Document))")
+_ROUTER = CalledFirst("files.router", 'app.include_router(files.router(Document), prefix="/documents")')
+_UPLOAD = CalledFirst("files.upload", "Depends(files.upload())")
+_UPLOADS = CalledFirst("files.uploads", "Depends(files.uploads(max_files=10))")
+_DOWNLOAD = CalledFirst("files.download", "return await files.download(request, file)")
 
 
 class Filestore:
@@ -83,18 +99,27 @@ class Filestore:
         """Bind an application's session dependency.
 
         Args:
-            get_session: The dependency that gives a Session or AsyncSession; services and routers need it.
+            get_session: The dependency that gives a Session or AsyncSession; services and routers need it. A
+                sessionmaker will do: each request has a session of it.
             engine: Where the rows are, for sweeps and audits; found through `get_session` if that has no parameters.
             settings: The settings; read from the environment at each start if None.
             registry: Where backends are registered; the process default, which columns use, if none is given.
             hold_session: Keep the session's transaction, and so its connection, while a client sends a body, even if
                 it has only read so far. Slow clients can use up a pool so.
+
+        Raises:
+            ConfigurationError: `get_session` is no dependency, or none that gives a session.
         """
-        self._get_session = get_session
+        self._get_session = session_dependency(get_session)
         self._engine = engine
         self._hold_session = hold_session
         self._models: dict[type, None] = {}
         self._reserved: dict[Callable[..., Any], frozenset[str]] = {}
+        if settings is not None and not isinstance(settings, FilestoreSettings):
+            raise ConfigurationError(
+                f"settings= is a {type(settings).__name__}: give FilestoreSettings(...), or leave it out, and the "
+                "environment is read."
+            )
         self._given_settings = settings
         self._app: FastAPI | None = None
         self.registry = registry
@@ -180,7 +205,11 @@ class Filestore:
     ) -> Callable[..., FileService[ModelT]]: ...
 
     def service(
-        self, model: type[Any], *, scope: Dependency | None = None, defaults: Mapping[str, Dependency] = NO_DEFAULTS
+        self,
+        model: Annotated[type[Any], _SERVICE],
+        *,
+        scope: Dependency | None = None,
+        defaults: Mapping[str, Dependency] = NO_DEFAULTS,
     ) -> Callable[..., Any]:
         """Return the provider of a model's service, or of a `FileService` subclass: `Depends(files.service(Document))`.
 
@@ -194,12 +223,9 @@ class Filestore:
         """
         if self._get_session is None:
             raise ConfigurationError("Services need a session: give your session dependency to Filestore(get_session).")
-        mapped = getattr(model, "model", None) if issubclass(model, FileService) else model
+        make, mapped = served(model)
         self._know(mapped)
-        bounds = Bounds(scope, defaults)
-        if mapped is not None:
-            bounds.check(mapped)
-        make = model if issubclass(model, FileService) else partial(FileService, model=model)
+        bounds = bounds_of(mapped, scope, defaults)
         provider = service_provider(
             self._get_session, make, bounds, reached_at=self._reached_at, hold_session=self._hold_session
         )
@@ -208,7 +234,7 @@ class Filestore:
 
     def router(
         self,
-        model: type[ModelT],
+        model: Annotated[type[ModelT], _ROUTER],
         *,
         service: Callable[..., FileService[ModelT]] | None = None,
         scope: Dependency | None = None,
@@ -254,7 +280,14 @@ class Filestore:
                 that takes what was stored there is yours to write.
             identity: What the paths call a row's primary key, where a prefix of yours has a parameter of that name.
         """
+        mapped_class(model, method="router")
         self._know(model)
+        for name, own in {"read": read, "create": create, "update": update}.items():
+            schema(own, name=f"{name}= of files.router")
+        for dependency in dependencies:
+            guard(dependency)
+        if service is not None:
+            provider_of_service(service)
         if service is not None and (scope is not None or defaults):
             raise ConfigurationError("A provider has its own scope and defaults: give them to files.service(...).")
         provider = service or self.service(model, scope=scope, defaults=defaults)
@@ -274,7 +307,7 @@ class Filestore:
 
     def upload(
         self,
-        field: str = "file",
+        field: Annotated[str, _UPLOAD] = "file",
         *,
         max_size: int | str | None = None,
         content_types: Sequence[str] = (),
@@ -295,13 +328,16 @@ class Filestore:
             fields: What the other fields must be: `upload.values` once it is stored. Any text if None.
             validators: Who may refuse it, by its first bytes (`Validator`) or as it is stored (`ObjectValidator`).
         """
+        if not isinstance(field, str):
+            raise ConfigurationError(f"files.upload({field!r}): give the name of the form's field, such as 'file'.")
+        schema(fields, name="fields= of files.upload")
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
         session = None if self._hold_session else self._get_session
         return UploadDependency(field, self._limits, rules, fields, session)
 
     def uploads(
         self,
-        field: str = "files",
+        field: Annotated[str, _UPLOADS] = "files",
         *,
         max_files: int,
         max_size: int | str | None = None,
@@ -318,12 +354,13 @@ class Filestore:
         single = self.upload(
             field, max_size=max_size, content_types=content_types, sniff=sniff, fields=fields, validators=validators
         )
+        file_rules(max_files=max_files)  # from 1 on
         return UploadsDependency(single, max_files)
 
     async def download(
         self,
         request: Request,
-        file: FileObject,
+        file: Annotated[FileObject, _DOWNLOAD],
         *,
         downloads: DownloadWay | None = None,
         visibility: Visibility = "private",

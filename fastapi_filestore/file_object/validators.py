@@ -41,6 +41,8 @@ def file_rules(
     """
     if max_files is not None and max_files < 1:
         raise ConfigurationError(f"max_files is {max_files!r}: give the most files that there may be, from 1 on.")
+    if not isinstance(validators, Iterable):
+        raise ConfigurationError(f"Validators are a list: [{type(validators).__name__}()].")
     checked = [_checked(each) for each in validators]
     if sniff and not any(isinstance(each, TypesAgree) for each in checked):
         checked.insert(0, TypesAgree())

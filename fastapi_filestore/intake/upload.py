@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 from pydantic import BaseModel
 
 from fastapi_filestore.errors import ContentConsumedError
 from fastapi_filestore.intake.digest import NO_DIGESTS, DigestingStream
 from fastapi_filestore.intake.names import safe_filename
+from fastapi_filestore.intake.no_field import no_field
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.sniffing import sniff
 from fastapi_filestore.intake.validators import HEAD_BYTES
@@ -36,6 +38,11 @@ class Upload:
         rules: What the file must be.
         size: Bytes, once the stream has ended.
     """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Say what gives one to a route."""
+        return no_field(source, handler, name="Upload", right="upload: Annotated[Upload, Depends(files.upload())]")
 
     def __init__(
         self,
@@ -167,6 +174,12 @@ class Uploads:
         fields: The form's text fields that were read so far.
         values: The fields as the model that the route asked for, once the last file was read.
     """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Say what gives one to a route."""
+        right = "uploads: Annotated[Uploads, Depends(files.uploads(max_files=10))]"
+        return no_field(source, handler, name="Uploads", right=right)
 
     def __init__(
         self,

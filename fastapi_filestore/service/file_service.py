@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, inspect
 
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError, PendingContentError
 from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.intake.no_field import no_field
 from fastapi_filestore.intake.upload import Uploads
 from fastapi_filestore.orm.booking import room_beside
 from fastapi_filestore.orm.bridge import AnySession, plain_session
@@ -65,6 +66,12 @@ class FileService(Transactional[ModelT]):
         for base in getattr(cls, "__orig_bases__", ()):
             if get_origin(base) is FileService and isinstance(get_args(base)[0], type):
                 cls.model = get_args(base)[0]
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Say what gives one to a route."""
+        right = "service: Annotated[FileService[Document], Depends(files.service(Document))]"
+        return no_field(source, handler, name="FileService", right=right)
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ def checked_scope(model: type, scope: object) -> ColumnElement[bool]:
         # A comparison that Python made, such as `is`, or a forgotten return: neither may show a row to anybody.
         raise InvalidScopeError(
             f"The scope of {model.__name__} is {scope!r}, which is no condition: return one on its columns, such as "
-            f"{model.__name__}.owner_id == user.id, or sqlalchemy.true() for all rows."
+            f"`return {model.__name__}.owner_id == user.id`, or sqlalchemy.true() for all rows."
         )
     others = [str(each) for each in select(literal(1)).where(scope).get_final_froms() if each not in _tables(model)]
     if others:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends
 from sqlalchemy import ColumnElement, inspect
-from sqlalchemy.orm import Mapper, scoped_session
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import Mapper, Session, scoped_session
 from sqlalchemy.util import ThreadLocalRegistry
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
@@ -19,10 +20,9 @@ from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.storage.signing import REACHED_AT
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.request_names import name_request
+from fastapi_filestore.web.wiring import Dependency, dependency
 
 ModelT = TypeVar("ModelT")
-Dependency = Callable[..., Any]
-"""What FastAPI's Depends takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,6 @@ class Bounds:
 
     scope: Dependency | None = None
     defaults: Mapping[str, Dependency] = field(default_factory=dict[str, Dependency])
-
-    def check(self, model: type) -> None:
-        """Raise `ConfigurationError` if the model lacks one of the attributes that get a default."""
-        mapper: Mapper[Any] = inspect(model)
-        unknown = [name for name in self.defaults if name not in mapper.attrs]
-        if unknown:
-            raise ConfigurationError(f"{model.__name__} has no attribute {unknown[0]!r} to give a default to.")
 
     def dependencies(self) -> dict[str, Dependency]:
         """Return all of them by the names of the parameters that take their values."""
@@ -48,6 +41,27 @@ class Bounds:
         """Return the service's arguments that the values of the dependencies are."""
         made = {name: values[f"default_{name}"] for name in self.defaults}
         return {**({"scope": values["scope"]} if self.scope else {}), **({"defaults": made} if made else {})}
+
+
+def bounds_of(model: type | None, scope: Dependency | None, defaults: Mapping[str, Dependency]) -> Bounds:
+    """Return the bounds of a model's service.
+
+    Raises:
+        ConfigurationError: One of them is no dependency, or the model lacks an attribute that is to get a default.
+    """
+    name = "the model" if model is None else model.__name__
+    if scope is not None:
+        dependency(scope, name=f"The scope of {name}", example=f"a function that returns {name}.owner_id == user.id")
+    mapper: Mapper[Any] | None = None if model is None else inspect(model)
+    for attribute, given in defaults.items():
+        if mapper is not None and attribute not in mapper.attrs:
+            raise ConfigurationError(f"{name} has no attribute {attribute!r} to give a default to.")
+        dependency(
+            given,
+            name=f"The default of {name}.{attribute}",
+            example="a function that returns the value, such as current_user_id or lambda: 1",
+        )
+    return Bounds(scope, defaults)
 
 
 def service_provider(
@@ -86,6 +100,8 @@ def service_provider(
     async def provide(service: Annotated[Any, Depends(unit_of_work, scope="function")]) -> Any:
         return service
 
+    # Whoever calls it, instead of giving it to Depends, reads this name in Python's own error.
+    provide.__qualname__ = "files.service(...) goes into Depends uncalled; provider"
     return cast("Callable[..., FileService[ModelT]]", provide)
 
 
@@ -135,6 +151,11 @@ def _made(make: Callable[..., FileService[ModelT]], session: Any, bounded: Mappi
 
 
 def _own(session: Any) -> Any:
+    if not isinstance(session, Session | AsyncSession | scoped_session | async_scoped_session):
+        raise ConfigurationError(
+            f"get_session gave a {type(session).__name__}, which is no session: let it yield one, as in `async with "
+            "Session() as session: yield session`."
+        )
     if isinstance(session, scoped_session) and isinstance(session.registry, ThreadLocalRegistry):
         raise ConfigurationError(
             "All requests of an event loop run in one thread, so a scoped_session of threads would be one session for "

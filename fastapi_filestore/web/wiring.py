@@ -1,0 +1,195 @@
+"""What is easily written wrong where an application is put together: each is told with what to write instead."""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from inspect import isasyncgenfunction, isgeneratorfunction, unwrap
+from typing import Any, get_args, get_origin
+
+from fastapi.params import Depends
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, Engine, Table, inspect
+from sqlalchemy.exc import NoInspectionAvailable
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Mapper, Session, sessionmaker
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.service import FileService
+
+Dependency = Callable[..., Any]
+"""What FastAPI's Depends takes."""
+
+_A_MODEL = "class Document(Base), with file: Mapped[FileObject] = mapped_column(StoredObject())"
+
+
+@dataclass(frozen=True, slots=True)
+class CalledFirst:
+    """Marks a parameter of a method that gives a dependency, and is none itself: FastAPI asks for its schema."""
+
+    method: str
+    right: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Say what belongs into Depends: the method itself was given to it."""
+        raise ConfigurationError(f"Depends({self.method}) gives FastAPI the method itself. Write {self.right}.")
+
+
+# -- models ------------------------------------------------------------------------------------------------
+
+
+def served(model: Any) -> tuple[Callable[..., FileService[Any]], type[Any] | None]:
+    """Return what makes a service, and the class of its rows; None if only a service of the user's own knows it.
+
+    Raises:
+        ConfigurationError: It is neither a mapped class nor a service that knows one.
+    """
+    if not isinstance(model, type) or get_origin(model) is not None or not issubclass(model, FileService):
+        mapped = mapped_class(model, method="service")
+        return partial(FileService, model=mapped), mapped
+    if model is FileService:
+        raise ConfigurationError(
+            "FileService knows no model: write files.service(Document), or files.service(DocumentService) with class "
+            "DocumentService(FileService[Document])."
+        )
+    own = getattr(model, "model", None)
+    return model, None if own is None else mapped_class(own, method="service")
+
+
+def mapped_class(model: object, *, method: str) -> type[Any]:
+    """Return a class that SQLAlchemy maps; `ConfigurationError` says what to give to the method instead."""
+    if not isinstance(model, type) or get_origin(model) is not None:
+        raise ConfigurationError(f"files.{method}({_named(model)}): {_instead_of(model, method)}.")
+    try:
+        mapper: object = inspect(model)
+    except NoInspectionAvailable:
+        mapper = None
+    if not isinstance(mapper, Mapper):
+        raise ConfigurationError(f"files.{method}({model.__name__}): {_why_unmapped(model, method)}.")
+    return model
+
+
+def _named(model: object) -> str:
+    return repr(model) if isinstance(model, str) or model is None else _type_name(model)
+
+
+def _type_name(model: object) -> str:
+    return str(model) if get_origin(model) is not None else f"<{type(model).__name__}>"
+
+
+def _instead_of(model: object, method: str) -> str:
+    of_service = get_origin(model)
+    if isinstance(of_service, type) and issubclass(of_service, FileService):
+        name = getattr(get_args(model)[0], "__name__", "Document")
+        return f"give the model: files.{method}({name})"
+    if of_service is not None:
+        return f"give the mapped class alone, and the service will list its rows: files.{method}(Document)"
+    if isinstance(model, Table):
+        return f"a Table has no rows that are objects: give the class that is mapped to it, {_A_MODEL}"
+    if not isinstance(model, str) and hasattr(type(model), "__mapper__"):
+        name = type(model).__name__
+        return f"it is a row: give its class, files.{method}({name})"
+    return f"give a mapped class itself, such as {_A_MODEL}"
+
+
+def _why_unmapped(model: type, method: str) -> str:
+    if issubclass(model, FileService):
+        return "give the model; files.service takes a service of your own, and service= its provider"
+    if hasattr(model, "__sqlmodel_relationships__"):
+        return "it has no table: write class Document(SQLModel, table=True)"
+    if issubclass(model, BaseModel):
+        return f"it is a schema, for read=, create= or update= of files.router: give a mapped class, {_A_MODEL}"
+    return f"it is no class that SQLAlchemy maps: give one, such as {_A_MODEL}"
+
+
+# -- dependencies ------------------------------------------------------------------------------------------
+
+
+def dependency(given: object, *, name: str, example: str) -> Dependency:
+    """Return what Depends takes; `ConfigurationError` if it is something else, with an example."""
+    if isinstance(given, Depends):
+        raise ConfigurationError(f"{name} is a Depends already: give the function alone, {example}.")
+    if not callable(given) or isinstance(given, ColumnElement):
+        raise ConfigurationError(
+            f"{name} is {_told(given)}, and it must be a dependency, which each request calls: {example}."
+        )
+    return given
+
+
+def _told(given: object) -> str:
+    if isinstance(given, ColumnElement):
+        return "a condition"
+    if isinstance(given, Generator | AsyncGenerator | Coroutine):
+        return "what a call of it returned"
+    return f"of type {type(given).__name__}"
+
+
+def provider_of_service(given: object) -> None:
+    """Raise `ConfigurationError` if something is not what gives a service to Depends."""
+    example = "service=get_document_service, which files.service(...) returned"
+    if isinstance(given, type) or get_origin(given) is not None:
+        raise ConfigurationError(f"service= is a class: give the provider of its objects, {example}.")
+    dependency(given, name="service=", example=example)
+
+
+def session_dependency(given: object) -> Dependency | None:
+    """Return the dependency that gives a session; a sessionmaker is made one.
+
+    Raises:
+        ConfigurationError: It gives none, or none that is closed after the request.
+    """
+    example = "Filestore(get_session), where get_session is a function that yields a session"
+    if given is None:
+        return None
+    if isinstance(given, sessionmaker):
+        return _opening(given)
+    if isinstance(given, async_sessionmaker):
+        return _opening_async(given)
+    if isinstance(given, Engine | AsyncEngine):
+        raise ConfigurationError(f"An engine is no session: write {example}, and engine=engine beside it if need be.")
+    if isinstance(given, Session | AsyncSession):
+        raise ConfigurationError(f"One session would serve all requests at once: write {example}.")
+    found = dependency(given, name="get_session", example=example)
+    if _is_context_manager(found):
+        raise ConfigurationError(
+            f"{getattr(found, '__name__', 'get_session')} is decorated as a context manager, which FastAPI does not "
+            "enter: give the function without @contextmanager or @asynccontextmanager, since Depends takes one that "
+            "yields."
+        )
+    return found
+
+
+def _opening(maker: sessionmaker[Session]) -> Dependency:
+    def get_session() -> Iterator[Session]:
+        with maker() as session:
+            yield session
+
+    return get_session
+
+
+def _opening_async(maker: async_sessionmaker[AsyncSession]) -> Dependency:
+    async def get_session() -> AsyncIterator[AsyncSession]:
+        async with maker() as session:
+            yield session
+
+    return get_session
+
+
+def _is_context_manager(function: Dependency) -> bool:
+    code = getattr(function, "__code__", None)
+    inner = unwrap(function)
+    is_wrapped = code is not None and code.co_filename == contextlib.__file__
+    return is_wrapped and (isasyncgenfunction(inner) or isgeneratorfunction(inner))
+
+
+def schema(given: object, *, name: str) -> None:
+    """Raise `ConfigurationError` if something is no model of pydantic's."""
+    if given is not None and not (isinstance(given, type) and issubclass(given, BaseModel)):
+        raise ConfigurationError(f"{name} must be a pydantic model, such as class Fields(BaseModel): title: str.")
+
+
+def guard(given: object) -> None:
+    """Raise `ConfigurationError` if one of `dependencies=` was not put into Depends."""
+    if not isinstance(given, Depends):
+        name = getattr(given, "__name__", "require_user")
+        raise ConfigurationError(f"dependencies= takes what Depends gives: dependencies=[Depends({name})].")

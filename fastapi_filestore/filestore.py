@@ -46,6 +46,7 @@ from fastapi_filestore.web.dependencies import (
     require_one_reader,
 )
 from fastapi_filestore.web.downloads import download
+from fastapi_filestore.web.form_fields import UnknownFields
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
 from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.redaction import redacted_access_log
@@ -251,6 +252,7 @@ class Filestore:
         content_types: Sequence[str] = (),
         sniff: bool = False,
         validators: Sequence[AnyValidator] = (),
+        unknown_fields: UnknownFields = "ignore",
         upload_url: bool = False,
         identity: str = "identity",
     ) -> APIRouter:
@@ -276,6 +278,9 @@ class Filestore:
             content_types: What a file may be, as for `upload`.
             sniff: Whether types must agree, as for `upload`.
             validators: Who may refuse a file, as for `upload`.
+            unknown_fields: What becomes of a form's fields that are no attributes of the model: uploaders of browsers
+                send some unasked, so they are ignored; `refuse` answers 422, by name. Attributes that clients may not
+                set are always refused, and models of your own that say `extra=` decide themselves.
             upload_url: Add `POST /upload-url`, which signs a URL that a client can store a file at by itself. The row
                 that takes what was stored there is yours to write.
             identity: What the paths call a row's primary key, where a prefix of yours has a parameter of that name.
@@ -302,6 +307,7 @@ class Filestore:
             redirects=downloads == "redirect",
             reserved=reserved,
             rules=file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators),
+            unknown_fields=unknown_fields,
         )
         return file_router(resource, provider, dependencies=dependencies, upload_url=upload_url, identity=identity)
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from enum import Enum
 
 from python_multipart.exceptions import FormParserError
@@ -17,6 +17,7 @@ from fastapi_filestore.errors import (
     UploadTooLargeError,
 )
 from fastapi_filestore.intake.charsets import UTF_8, as_text, codec_of, codec_of_form
+from fastapi_filestore.intake.chunks import refuse_chunk
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.parameters import MAX_HEADER_BYTES, read_parameters
 from fastapi_filestore.intake.part_head import PartHead, read_head
@@ -54,10 +55,12 @@ class FormReader:
         memory: Share | None = None,
         announced: int | None = None,
         file_field: str | None = None,
+        known: Collection[str] = (),
     ) -> None:
         """Read a body of this content type and, if it is announced, this size; long fields are kept in this memory.
 
         A part of text in `file_field` that is longer than a field may be is told as what it is: a file without a name.
+        Fields that are `known` mean what their reader wants them to, and not that a file is one chunk of several.
 
         Raises:
             MalformedUploadError: The type lacks a boundary, or has a charset that no form is in.
@@ -66,7 +69,7 @@ class FormReader:
         self._body, self._memory = body, memory
         self._turn = 0
         end = None if announced is None else announced - len(b"\r\n--" + boundary + b"--\r\n")
-        self._collector = _Collector(limits, codec, file_field, end)
+        self._collector = _Collector(limits, codec, file_field, end, known)
         self._preamble = Preamble(boundary)
         self._parser = MultipartParser(
             boundary,
@@ -185,13 +188,16 @@ class _Collector:
     The parser's callbacks can't wait, so whoever reads the form takes the events from here and waits between chunks.
     """
 
-    def __init__(self, limits: FormLimits, codec: str, file_field: str | None, end: int | None) -> None:
+    def __init__(
+        self, limits: FormLimits, codec: str, file_field: str | None, end: int | None, known: Collection[str]
+    ) -> None:
         self.position = 0
         """Where the chunk begins that is read now."""
         self.events: deque[PartHead | bytes | _Mark] = deque()
         self.fields: dict[str, str] = {}
         self.ended = False
         self._limits, self._codec, self._file_field, self._end = limits, codec, file_field, end
+        self._known = known
         self._start: int | None = None
         self._files = self._texts = 0
         self._headers: list[tuple[bytes, bytes]] = []
@@ -308,6 +314,7 @@ class _Collector:
             return
         if name in self.fields:
             raise InvalidFieldsError([{"loc": (name,), "msg": "The field is sent twice", "type": "duplicate"}])
+        refuse_chunk(name, value, self._known)
         self.fields[name] = value
         self._fields_size += sys.getsizeof(name) + sys.getsizeof(value)
 

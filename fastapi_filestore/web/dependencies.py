@@ -24,6 +24,7 @@ from fastapi_filestore.service.parameters import NO_PARAMETER
 from fastapi_filestore.service.transactional import end_reading
 from fastapi_filestore.web.bodies import UNREAD, expect_body
 from fastapi_filestore.web.body_limit import lift_app_limit
+from fastapi_filestore.web.form_fields import known_names
 from fastapi_filestore.web.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.request_names import name_request
@@ -62,7 +63,8 @@ class UploadDependency:
         """Say what the request may hold."""
         limits = self.limits().narrowed(self.rules.max_size)
         validate = None if self.fields is None else partial(validated, self.fields)
-        return Accepted(self.field, replace(limits, files=files), validate, self.rules)
+        known = frozenset[str]() if self.fields is None else known_names(self.fields)
+        return Accepted(self.field, replace(limits, files=files), validate, self.rules, known)
 
     @property
     def body(self) -> dict[str, Any]:

@@ -1,13 +1,18 @@
-"""A form's text fields as a model is to see them: what a browser leaves empty was not sent."""
+"""A form's text fields as a model is to see them: without what was left empty, and what is not for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import AliasChoices, AliasPath, BaseModel, Json, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic.fields import FieldInfo
+
+from fastapi_filestore.errors import InvalidFieldsError
+
+UnknownFields = Literal["ignore", "refuse"]
+"""What becomes of a form's fields that nobody asked for."""
 
 _JSON: Any = Json
 
@@ -32,6 +37,32 @@ def _never_empty(schema: type[BaseModel]) -> frozenset[str]:
     )
 
 
+def without_unknown(
+    schema: type[BaseModel], fields: Mapping[str, str], unknown: UnknownFields, *, refused: Collection[str]
+) -> Mapping[str, str]:
+    """Return a form's fields without those that a model doesn't know, or refuse them.
+
+    A model that says itself what becomes of them (`extra=`) is asked.
+
+    Args:
+        schema: The model.
+        fields: What was sent.
+        unknown: What becomes of them.
+        refused: Names that mean something, so that they are no client's additions: the model says that they are wrong.
+
+    Raises:
+        InvalidFieldsError: There are some, and they are to be refused.
+    """
+    known = known_names(schema)
+    if unknown == "ignore":
+        return {name: value for name, value in fields.items() if name in known or name in refused}
+    if schema.model_config.get("extra") is None and (others := [name for name in fields if name not in known]):
+        said = "This field is not known here: leave it out"
+        raise InvalidFieldsError([{"loc": (name,), "msg": said, "type": "extra_forbidden"} for name in others])
+    return fields
+
+
+@cache
 def known_names(schema: type[BaseModel]) -> frozenset[str]:
     """Return the names under which a model takes its fields."""
     return frozenset(

@@ -120,6 +120,8 @@ LOCATION_HEADER: dict[str, Any] = {
 def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any]:
     """Describe a multipart body with the file and, for a new row, the model's fields."""
     fields = _schema_of(resource.schemas.create if with_fields else NoFields)
+    if resource.unknown_fields == "ignore":
+        fields.pop("additionalProperties", None)
     title = f"{resource.model.__name__}{'Form' if with_fields else 'File'}"
     return {"requestBody": _form(resource.attribute.name, fields, title, _BINARY["schema"], resource.rules)}
 

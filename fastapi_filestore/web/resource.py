@@ -20,9 +20,11 @@ from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.column_types import python_type
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
 from fastapi_filestore.service import FileService
+from fastapi_filestore.web.form_fields import UnknownFields, known_names, without_unknown
 from fastapi_filestore.web.owned import owned_names
-from fastapi_filestore.web.schemas import Schemas, shows_more_than_columns
-from fastapi_filestore.web.uploads import Accepted, Validate
+from fastapi_filestore.web.schemas import NoFields, Schemas, shows_more_than_columns
+from fastapi_filestore.web.uploads import Accepted
+from fastapi_filestore.web.validation import ColumnFields, validated
 
 ModelT = TypeVar("ModelT")
 Download = Callable[[Request, FileObject], Awaitable[Response]]
@@ -33,7 +35,8 @@ Download = Callable[[Request, FileObject], Awaitable[Response]]
 class Resource(Generic[ModelT]):
     """A model behind routes: its file attribute, its schemas, and the limits of its forms.
 
-    `reserved` are the attributes that the application gives new rows, or SQLAlchemy sets, which no client does.
+    `reserved` are the attributes that the application gives new rows, or SQLAlchemy sets, which no client does;
+    `unknown_fields` says what becomes of a form's fields that are no attributes.
     """
 
     model: type[ModelT]
@@ -47,6 +50,7 @@ class Resource(Generic[ModelT]):
     rules: FileRules = NO_RULES
     loads: bool = False
     """Whether its rows show more than their columns, such as a relationship, which may have to be loaded."""
+    unknown_fields: UnknownFields = "ignore"
 
     @property
     def name(self) -> str:
@@ -92,10 +96,22 @@ class Resource(Generic[ModelT]):
             )
         return fields
 
-    def accepted(self, validate: Validate) -> Accepted:
-        """Say what a request may hold."""
-        limits = self.limits().narrowed(self.rules.max_size)
-        return Accepted(self.attribute.name, limits, validate, self.rules)
+    def accepted(self, schema: type[BaseModel], *, limits: FormLimits | None = None) -> Accepted:
+        """Say what a request may hold: a file, and the fields of a model; JSON in them is within the limits."""
+
+        def validate(fields: Mapping[str, str]) -> BaseModel:
+            return validated(schema, self._without_unknown(schema, fields), limits=limits)
+
+        allowed = self.limits().narrowed(self.rules.max_size)
+        return Accepted(self.attribute.name, allowed, validate, self.rules, known_names(schema))
+
+    def _without_unknown(self, schema: type[BaseModel], fields: Mapping[str, str]) -> Mapping[str, str]:
+        if not issubclass(schema, (ColumnFields, NoFields)) and "extra" in schema.model_config:
+            return fields
+        attributes = inspect(self.model).attrs.keys()
+        # FilePond sends text in the field of the file, before it.
+        meant = {name for name in attributes if name != self.attribute.name}
+        return without_unknown(schema, fields, self.unknown_fields, refused=meant)
 
     def check_type(self, file: FileObject) -> None:
         """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""
@@ -127,6 +143,7 @@ def resource_of(
     redirects: bool,
     reserved: frozenset[str] = frozenset(),
     rules: FileRules = NO_RULES,
+    unknown_fields: UnknownFields = "ignore",
 ) -> Resource[ModelT]:
     """Describe a model to the routes; `ConfigurationError` if its file column is not one file."""
     attribute = file_attribute(model, field)
@@ -146,4 +163,5 @@ def resource_of(
         reserved | owned_names(inspect(model)),
         rules.within(attribute.type.rules),
         loads=shows_more_than_columns(model, schemas.read),
+        unknown_fields=unknown_fields,
     )

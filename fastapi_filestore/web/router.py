@@ -5,7 +5,6 @@ other, and no download holds a connection.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -35,7 +34,7 @@ from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Resource
 from fastapi_filestore.web.schemas import NoFields, page_schema
 from fastapi_filestore.web.uploads import receive_upload
-from fastapi_filestore.web.validation import validated, validated_json, values_of
+from fastapi_filestore.web.validation import validated_json, values_of
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., Any]
@@ -98,9 +97,9 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
     ) -> BaseModel:
         base = _base(request, below=0)
         async with service.unit_of_work():
-            fields_of_row = partial(validated, resource.schemas.create, limits=resource.limits())
             await service.end_reading()
-            upload = await receive_upload(request, resource.accepted(fields_of_row))
+            accepted = resource.accepted(resource.schemas.create, limits=resource.limits())
+            upload = await receive_upload(request, accepted)
             async with service.stored(upload, field=field) as file, service.turn():
                 row = await service.create({**_values(resource, upload), field: file})
                 response.headers["Location"] = resource.path(row, base)
@@ -221,7 +220,6 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider,
     service_type = Annotated[FileService[Any], Depends(provider)]
     identity_type = key
     field = resource.attribute.name
-    no_fields = partial(validated, NoFields)
 
     @router.get(
         path,
@@ -263,7 +261,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider,
             else:
                 await service.require(identity)
             await service.end_reading()
-            upload = await receive_upload(request, resource.accepted(no_fields))
+            upload = await receive_upload(request, resource.accepted(NoFields))
             row = await _replaced(request, identity, service, upload, field)
             return await resource.told_anew(service, row, _base(request, below=2))
 

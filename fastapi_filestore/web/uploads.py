@@ -18,6 +18,7 @@ from fastapi_filestore.errors import (
     UnsupportedUploadError,
     UploadTooLargeError,
 )
+from fastapi_filestore.intake.chunks import REMEDY, chunk_error
 from fastapi_filestore.intake.client_digests import client_digests
 from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.intake.limits import FormLimits
@@ -52,13 +53,14 @@ PATIENCE: Final = 0.1
 class Accepted:
     """What a route takes: files that the rules are content with in this field, so much of everything, and right fields.
 
-    `validate` makes values of the fields, or raises.
+    `validate` makes values of the fields, or raises; it knows those of the names in `known`.
     """
 
     field: str
     limits: FormLimits
     validate: Validate | None = None
     rules: FileRules = NO_RULES
+    known: frozenset[str] = frozenset()
 
     async def admitted(self, upload: Upload) -> Upload:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
@@ -100,6 +102,8 @@ async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
 def _reader(request: Request, accepted: Accepted) -> FormReader:
     said = combined(request.headers)
     refuse_codings(said)
+    if "content-range" in said:
+        raise chunk_error(REMEDY)
     limits, digests, memory = accepted.limits, client_digests(said), upload_memory.kept()
     refused = partial(_too_large, accepted, request.headers["content-type"])
     body = limited_body(request, limits.body_size, pace=limits.pace, memory=memory, refused=refused)
@@ -112,6 +116,7 @@ def _reader(request: Request, accepted: Accepted) -> FormReader:
         memory=memory,
         announced=announced_size(request.headers),
         file_field=accepted.field,
+        known=accepted.known,
     )
 
 
@@ -150,6 +155,8 @@ async def _from_form(request: Request, accepted: Accepted) -> Upload:
     await _refuse_length(request, accepted)
     reader = _reader(request, accepted)
     head = await reader.next_file()
+    if head is None and "upload-length" in request.headers:  # the chunks would follow in requests of their own
+        raise chunk_error(REMEDY)
     return Upload(
         reader.file_chunks(is_last=True),
         filename=_name_in(head, reader, accepted.field),

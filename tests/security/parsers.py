@@ -14,6 +14,7 @@ from fastapi_filestore.intake import (
     agreement,
     charsets,
     choice,
+    chunks,
     client_digests,
     disposition,
     json_shape,
@@ -116,6 +117,8 @@ def in_field(name: str) -> Parser:
 PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.agreement.types_agree": (lambda text: agreement.types_agree(text, "text/plain", text), ("image/png",)),
     "intake.choice.chosen_content": (lambda text: choice.chosen_content(_Chosen(text)), ("form-data; name=a",)),
+    "intake.chunks.chunk_error": (chunks.chunk_error, ()),
+    "intake.chunks.refuse_chunk": (lambda text: chunks.refuse_chunk("chunks", text, ()), ("1",)),
     "intake.client_digests.client_digests": (
         lambda text: client_digests.client_digests({"content-digest": text}),
         ("sha-256=:", "sha-256=:AAAA:", "sha-256=:AAAA:;"),
@@ -194,6 +197,10 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         ("Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 "),
     ),
     "web.conditions.range_applies": (lambda text: conditions.range_applies({"if-range": text}, STATE), ('"a"',)),
+    "web.form_fields.without_unknown": (
+        lambda text: form_fields.without_unknown(Titled, dict.fromkeys(text.split(";"), ""), "ignore", refused=()),
+        (),
+    ),
     "web.form_fields.without_blanks": (lambda text: form_fields.without_blanks(Titled, {text: text}), ()),
     "web.fields.combined": (in_field("if-match"), ('"a"',)),
     "web.fields.combined digests": (in_field("repr-digest"), ("sha-256=:",)),

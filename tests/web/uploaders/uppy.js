@@ -1,0 +1,11 @@
+// Uppy, as its documentation begins: the XHR plugin with an endpoint, and nothing else.
+import Uppy from "@uppy/core";
+import XHRUpload from "@uppy/xhr-upload";
+
+const uppy = new Uppy().use(XHRUpload, { endpoint: window.endpoint });
+
+document.querySelector("input").addEventListener("change", async ({ target }) => {
+  uppy.addFiles([...target.files].map((file) => ({ name: file.name, type: file.type, data: file })));
+  const { successful, failed } = await uppy.upload();
+  window.ended([...successful.map(({ response }) => response.body), ...failed.map(({ error }) => error)]);
+});

@@ -41,7 +41,12 @@ def extended_name(value: str) -> str | None:
     """Return the name in a value such as `UTF-8''gr%C3%B6%C3%9Fe.txt`; None if it is not of that form."""
     extended = _EXTENDED.fullmatch(value)
     codec = extended and codec_of(extended[1])
-    return as_text(unquote_to_bytes(extended[2]), codec) if extended and codec else None
+    if not extended or not codec:
+        return None
+    try:
+        return unquote_to_bytes(extended[2].encode("latin-1")).decode(codec)
+    except UnicodeDecodeError:
+        return None
 
 
 def plain_name(value: str, *, codec: str = UTF_8, quoted: bool = False) -> str:

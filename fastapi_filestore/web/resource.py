@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -145,7 +145,9 @@ def resource_of(
     rules: FileRules = NO_RULES,
     unknown_fields: UnknownFields = "ignore",
 ) -> Resource[ModelT]:
-    """Describe a model to the routes; `ConfigurationError` if its file column is not one file."""
+    """Describe a model to the routes; `ConfigurationError` if its file column is not one file, or a setting is none."""
+    if unknown_fields not in get_args(UnknownFields):
+        raise ConfigurationError(f"unknown_fields={unknown_fields!r} is none: write 'ignore' or 'refuse'.")
     attribute = file_attribute(model, field)
     if attribute.type.multiple:
         raise ConfigurationError(

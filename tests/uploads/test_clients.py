@@ -102,6 +102,13 @@ CLIENTS: dict[str, Sent] = {
     "Retrofit, with an encoding of its own": Sent(
         disposition(b'filename="a.png"', b"\r\nContent-Transfer-Encoding: 8-bit"), "a.png", declared=None
     ),
+    "React Native": Sent(
+        b'content-disposition: form-data; name="file"; filename="it\'s gr\xc3\xb6\xc3\x9fe.jpg"; '
+        b"filename*=utf-8''it's%20gr%C3%B6%C3%9Fe.jpg\r\ncontent-type: image/jpeg",
+        "it's größe.jpg",
+        declared="image/jpeg",
+    ),
+    "an extended name that is none": Sent(disposition(b'filename="' + UTF_8 + b"\"; filename*=utf-8''gr%F6%DFe.txt")),
     "Alamofire": Sent(
         disposition(b'filename="' + UTF_8 + b'"'),
         content_type="multipart/form-data; boundary=alamofire.boundary.3ee6e8f0a5bb2a76",

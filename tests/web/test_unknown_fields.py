@@ -7,7 +7,7 @@ import pytest
 from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
-from fastapi_filestore import Filestore, Upload
+from fastapi_filestore import ConfigurationError, Filestore, Upload
 from tests.web.conftest import Serve
 from tests.web.models import Document, Paper
 from tests.web.site import Site, problem_in
@@ -185,3 +185,11 @@ async def test_a_file_without_a_name_is_told_as_one(site: Site) -> None:
     response = await site.client.post("/ignoring/", files={"file": (None, b"\x89PNG"), "title": (None, "t")})
 
     assert "has no filename" in problem_in(response, 422, "missing-file")["detail"]
+
+
+def test_a_wrong_setting_is_told_at_once() -> None:
+    """A router knows two words for what becomes of such fields."""
+    unknown: Any = "forbid"
+
+    with pytest.raises(ConfigurationError, match="'ignore' or 'refuse'"):
+        Filestore(lambda: None).router(Document, unknown_fields=unknown)

@@ -13,7 +13,6 @@ from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.requests import HTTPConnection
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.events import RELEASE_FAILED
@@ -55,7 +54,7 @@ from fastapi_filestore.web.resource import resource_of
 from fastapi_filestore.web.router import file_router
 from fastapi_filestore.web.schemas import derive_schemas
 from fastapi_filestore.web.signed import SIGNED_URL, signed_router
-from fastapi_filestore.web.signed_place import root_path, root_path_of, signed_url_of
+from fastapi_filestore.web.signed_place import reached, root_path, signed_url_of
 from fastapi_filestore.web.wiring import (
     CalledFirst,
     Dependency,
@@ -154,6 +153,7 @@ class Filestore:
         stack.push_async_callback(_release)
         stack.push_async_callback(let_cancelled_finish)
         stack.enter_context(redacted_access_log())
+        stack.enter_context(reached(app))
         await check_databases(self._databases, probe=self.settings.probe)
         if self.settings.sweep_every is not None:
             await self._databases.ledgers()  # what is missing is told at the start
@@ -227,9 +227,7 @@ class Filestore:
         make, mapped = served(model)
         self._know(mapped)
         bounds = bounds_of(mapped, scope, defaults)
-        provider = service_provider(
-            self._get_session, make, bounds, reached_at=self._reached_at, hold_session=self._hold_session
-        )
+        provider = service_provider(self._get_session, make, bounds, hold_session=self._hold_session)
         self._reserved[provider] = frozenset(defaults)
         return provider
 
@@ -394,9 +392,6 @@ class Filestore:
         way = downloads or (own and own.downloads) or settings.downloads
         how = Delivery(way, visibility, immutable, attachment, settings.url_expiry, settings.accel_prefix, cross_origin)
         return await download(request, file, how)
-
-    def _reached_at(self, connection: HTTPConnection) -> str | None:
-        return None if self._app is None else root_path_of(connection, self._app)
 
     @property
     def _redirects(self) -> bool:

@@ -17,7 +17,6 @@ from starlette.websockets import WebSocketDisconnect
 from fastapi_filestore.errors import ConfigurationError, FilestoreError, InvalidScopeError
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.scopes import checked_scope
-from fastapi_filestore.storage.signing import REACHED_AT
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.wiring import Dependency, dependency
@@ -65,17 +64,11 @@ def bounds_of(model: type | None, scope: Dependency | None, defaults: Mapping[st
 
 
 def service_provider(
-    get_session: Dependency,
-    make: Callable[..., FileService[ModelT]],
-    bounds: Bounds,
-    *,
-    reached_at: Callable[[HTTPConnection], str | None],
-    hold_session: bool = False,
+    get_session: Dependency, make: Callable[..., FileService[ModelT]], bounds: Bounds, *, hold_session: bool = False
 ) -> Callable[..., FileService[ModelT]]:
     """Build the provider from the user's session dependency and what makes a service of a session.
 
-    With `hold_session` a transaction that has only read goes on while a body comes in. `reached_at` says below which
-    root path the request's signed URLs are.
+    With `hold_session` a transaction that has only read goes on while a body comes in.
 
     FastAPI ends a dependency with `yield` after the response, where a failing commit would follow a 201. The inner
     one has the scope of the function instead; the outer one is plain, so that routes may depend on it as they like.
@@ -86,7 +79,6 @@ def service_provider(
     ) -> AsyncIterator[FileService[ModelT]]:
         name_request(connection.scope)
         try:
-            REACHED_AT.set(reached_at(connection))  # for the rest of the request, whose context it is
             made = _made(make, _own(session), bounds.arguments(bounded))
             made.hold_session = hold_session or made.hold_session
             async with _request_of(made) as service:

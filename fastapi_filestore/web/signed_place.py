@@ -1,15 +1,15 @@
 """Where clients reach the route of signed URLs: below mounts, prefixes and root paths, as the application has them."""
 
-from collections.abc import Iterable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from urllib.parse import quote
 
 from fastapi import FastAPI
-from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Mount, NoMatchFound
+from starlette.types import Receive, Scope, Send
 
 from fastapi_filestore.events import PUBLIC_URL_MISSING
+from fastapi_filestore.storage.signing import REACHED_AT
 
 SIGNED_PATH = "/filestore"
 """Where the route lives, below whatever its router is included with."""
@@ -47,9 +47,24 @@ def root_path(app: FastAPI) -> str:
     return quote(app.root_path.rstrip("/"))
 
 
-def root_path_of(connection: HTTPConnection, app: FastAPI) -> str:
-    """Return the path that an application is reached at in this request, which one mounted in it may be answering."""
-    scope: Any = connection.scope
-    own: str = scope.get("root_path", "")
-    root = own if scope.get("app") is app else scope.get("app_root_path", own)
-    return quote(root.rstrip("/"))
+@contextmanager
+def reached(app: FastAPI) -> Iterator[None]:
+    """Tell what signs URLs, while the block runs, below which root path a request reaches the application.
+
+    Middleware can't be added any more once an application starts, so this wraps all that there is.
+    """
+    inner = app.middleware_stack or app.build_middleware_stack()
+
+    async def reach(scope: Scope, receive: Receive, send: Send) -> None:
+        token = REACHED_AT.set(quote(scope.get("root_path", "").rstrip("/")))
+        try:
+            await inner(scope, receive, send)
+        finally:
+            REACHED_AT.reset(token)
+
+    app.middleware_stack = reach
+    try:
+        yield
+    finally:
+        if app.middleware_stack is reach:
+            app.middleware_stack = inner

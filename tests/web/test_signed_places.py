@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from fastapi_filestore import Filestore
+from fastapi_filestore import FileObject, Filestore
 from fastapi_filestore.intake.media_types import is_same
 from tests.web.conftest import Serve
 from tests.web.models import Document
@@ -89,6 +89,32 @@ async def test_a_signed_url_is_where_the_route_is(serve: Serve, place: str) -> N
 
         assert url.startswith(expected)
         assert stored.status_code == 201, stored.text
+
+
+async def test_a_route_of_ones_own_signs_where_it_is(serve: Serve) -> None:
+    """What a route signs by itself, in an application that is mounted and has a life of its own, works as well."""
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.signed_router())
+
+        @app.get("/link")
+        async def link() -> str:
+            file = await FileObject("web", "a.txt", content=b"x").save_async()
+            return await file.sign_async()
+
+    async with serve(build=build, signing_keys=[SIGNING_KEY]) as site:
+        outer = FastAPI()
+        outer.mount("/api", site.app)
+        transport = ASGITransport(outer, root_path="/proxy")
+        async with AsyncClient(transport=transport, base_url="http://site/proxy") as client:
+            url = (await client.get("/api/link")).json()
+            content = (await client.get(f"http://site{url}")).content
+        file = await FileObject("web", "a.txt", content=b"x").save_async()
+        outside = await file.sign_async()
+
+    assert url.startswith("/proxy/api/filestore?sig=")
+    assert content == b"x"
+    assert outside.startswith("/filestore?sig=")
 
 
 async def test_outside_of_requests_the_application_says_it(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:

@@ -68,8 +68,13 @@ def read_head(headers: Iterable[tuple[bytes, bytes]], codec: str = UTF_8) -> Par
         raise MalformedUploadError(
             f"The form can't be read: the part {name!r} has the Content-Transfer-Encoding {encoding}; send plain bytes."
         )
-    declared = said.get(b"content-type")
-    return PartHead(name, filename, None if declared is None else declared.strip().decode("latin-1"), encoding)
+    declared = said.get(b"content-type", b"").strip().decode("latin-1")
+    if filename is None and declared.lower().startswith("multipart/"):  # RFC 7578, section 4.3
+        raise MalformedUploadError(
+            f"The form can't be read: its part {name!r} is a {declared.partition(';')[0]} of several files; send each "
+            "in a part of its own."
+        )
+    return PartHead(name, filename, declared if b"content-type" in said else None, encoding)
 
 
 def _is_quoted(said: Mapping[bytes, bytes]) -> bool:

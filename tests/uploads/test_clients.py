@@ -232,6 +232,23 @@ CLIENTS: dict[str, Sent] = {
         content_type="multipart/form-data; boundary=_=_symfony_1700000000_0123456789abcdef_=_",
         boundary=b"_=_symfony_1700000000_0123456789abcdef_=_",
     ),
+    "reqwest": Sent(
+        disposition(rb'filename="a\"b.txt"'),
+        'a"b.txt',
+        text=b"Content-Disposition: form-data; name*=utf-8''the%20title",
+        fields={"the title": "Maß"},
+        title="",
+    ),
+    "Ktor": Sent(
+        b'Content-Disposition: form-data; name=file; filename="a b.txt"\r\nContent-Type: text/plain',
+        "a b.txt",
+        text=b"Content-Disposition: form-data; name=title\r\nContent-Length: 4",
+    ),
+    "Qt": Sent(
+        disposition(b'filename="' + UTF_8 + b'"'),
+        content_type='multipart/form-data; boundary="boundary_.oOo._MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=+/MTIzNDU2Nzg5MDE="',
+        boundary=b"boundary_.oOo._MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=+/MTIzNDU2Nzg5MDE=",
+    ),
     "Go": Sent(disposition(rb'filename="a\\b\"c.txt"'), r'a\b"c.txt'),
     "Delphi's Indy": Sent(
         disposition(
@@ -363,6 +380,12 @@ REFUSED: dict[str, tuple[bytes, str, type[Exception], str]] = {
         "multipart/form-data; boundary=X",
         MalformedUploadError,
         "charset 'x-none'",
+    ),
+    "Netty, several files in its mixed mode": (
+        b"--X\r\nContent-Disposition: form-data; name=f\r\nContent-Type: multipart/mixed; boundary=Y\r\n\r\n--Y\r\n",
+        "multipart/form-data; boundary=X",
+        MalformedUploadError,
+        "'f' is a multipart/mixed of several files",
     ),
     "a file in base64": (
         b"--X\r\nContent-Disposition: form-data; name=f; filename=a\r\nContent-Transfer-Encoding: BASE64\r\n\r\nQQ==",

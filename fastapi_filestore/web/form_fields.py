@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import AliasChoices, AliasPath, BaseModel, Json, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic.fields import FieldInfo
+from pydantic_core import from_json
 
 from fastapi_filestore.errors import InvalidFieldsError
 
@@ -60,6 +61,14 @@ def without_unknown(
         said = "This field is not known here: leave it out"
         raise InvalidFieldsError([{"loc": (name,), "msg": said, "type": "extra_forbidden"} for name in others])
     return fields
+
+
+def is_json_object(text: str) -> bool:
+    """Tell whether a text is a JSON object."""
+    try:
+        return text.startswith("{") and isinstance(from_json(text), dict)
+    except ValueError:
+        return False
 
 
 @cache

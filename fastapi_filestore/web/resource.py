@@ -20,7 +20,7 @@ from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.column_types import python_type
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
 from fastapi_filestore.service import FileService
-from fastapi_filestore.web.form_fields import UnknownFields, known_names, without_unknown
+from fastapi_filestore.web.form_fields import UnknownFields, is_json_object, known_names, without_unknown
 from fastapi_filestore.web.owned import owned_names
 from fastapi_filestore.web.schemas import NoFields, Schemas, shows_more_than_columns
 from fastapi_filestore.web.uploads import Accepted
@@ -108,9 +108,9 @@ class Resource(Generic[ModelT]):
     def _without_unknown(self, schema: type[BaseModel], fields: Mapping[str, str]) -> Mapping[str, str]:
         if not issubclass(schema, (ColumnFields, NoFields)) and "extra" in schema.model_config:
             return fields
-        attributes = inspect(self.model).attrs.keys()
-        # FilePond sends text in the field of the file, before it.
-        meant = {name for name in attributes if name != self.attribute.name}
+        meant = set(inspect(self.model).attrs.keys())
+        if is_json_object(fields.get(self.attribute.name, "")):  # FilePond's metadata, which it sends before the file
+            meant.discard(self.attribute.name)
         return without_unknown(schema, fields, self.unknown_fields, refused=meant)
 
     def check_type(self, file: FileObject) -> None:

@@ -197,6 +197,7 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         ("Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 "),
     ),
     "web.conditions.range_applies": (lambda text: conditions.range_applies({"if-range": text}, STATE), ('"a"',)),
+    "web.form_fields.is_json_object": (form_fields.is_json_object, ("{", '{"a":', '{"a":"', '{"a":[')),
     "web.form_fields.without_unknown": (
         lambda text: form_fields.without_unknown(Titled, dict.fromkeys(text.split(";"), ""), "ignore", refused=()),
         (),

@@ -98,6 +98,13 @@ async def test_text_in_the_field_of_the_file_is_ignored(site: Site) -> None:
     assert replaced.status_code == 200
 
 
+@pytest.mark.parametrize("text", ["", "a.txt", "null", "[]", "{"])
+async def test_other_text_in_the_field_of_the_file_is_refused(site: Site, text: str) -> None:
+    """What is no metadata was meant to be the file."""
+    form: Any = [("title", (None, "t")), ("file", (None, text)), ("file", ("a.txt", b"content"))]
+    problem_in(await site.client.post("/ignoring/", files=form), 422, "invalid-fields")
+
+
 @pytest.mark.parametrize("path", ["/refusing/", "/own-refusing/", "/strict/"])
 @pytest.mark.parametrize("name", ["relativePath", "file"])
 async def test_what_nobody_asked_for_is_refused_by_name(site: Site, path: str, name: str) -> None:
@@ -121,7 +128,9 @@ async def test_what_a_client_may_not_set_is_refused(site: Site, name: str) -> No
 async def test_json_is_refused_as_ever(site: Site) -> None:
     """A PATCH with a field that is none is refused."""
     await site.client.post("/ignoring/", files=FILE, data={"title": "t"})
-    problem_in(await site.client.patch("/ignoring/1", json={"relativePath": ""}), 422, "invalid-fields")
+    problem = problem_in(await site.client.patch("/ignoring/1", json={"nonsense": "1"}), 422, "invalid-fields")
+
+    assert problem["errors"][0]["loc"] == ["nonsense"]
 
 
 @pytest.mark.parametrize("path", ["/ignoring/", "/refusing/", "/own/", "/any"])

@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 from fastapi_filestore.errors import FilestoreError, UploadTooLargeError
 from fastapi_filestore.file_object.validators import validate_object
 from fastapi_filestore.intake.digest import DigestingStream
-from fastapi_filestore.intake.media_types import says_nothing
+from fastapi_filestore.intake.media_types import likely_type, says_nothing
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.sniffing import sniff
 from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.intake.validators import HEAD_BYTES, Candidate
 from fastapi_filestore.storage.backend import ObjectInfo
 from fastapi_filestore.storage.cleanup import finish
-
-UNDECLARED = "binary/octet-stream"
-"""What S3 makes of an object whose type nobody declared."""
 
 if TYPE_CHECKING:
     from fastapi_filestore.file_object.value import FileObject
@@ -26,6 +23,8 @@ async def admit_head(file: "FileObject", stream: Upload | DigestingStream, size:
     rules = file.rules
     if isinstance(stream, Upload):
         await stream.examine()  # for its own rules
+        if says_nothing(file.content_type):
+            file.content_type = stream.known_type
     elif size is not None:
         rules.check_size(size)
     if rules.judges_heads:
@@ -42,8 +41,7 @@ async def _judge_head(file: "FileObject", head: bytes) -> None:
 
 def _candidate(file: "FileObject", sniffed: str | None, declared: str | None = None) -> Candidate:
     declared = declared or file.content_type
-    kept = file.rules.kept_type(declared, file.filename, sniffed)
-    return Candidate(file.filename, declared, sniffed, kept)
+    return Candidate(file.filename, declared, sniffed, likely_type(declared, file.filename, sniffed))
 
 
 async def admit_object(file: "FileObject", stream: Upload | DigestingStream) -> None:
@@ -70,7 +68,7 @@ def admit_upload(file: "FileObject", info: ObjectInfo) -> None:
     if limit is not None and info.size > limit:
         raise UploadTooLargeError("file", limit=limit, actual=info.size)
     # A client that holds a store's own URL may have sent another type than it was signed for.
-    if not (says_nothing(info.content_type) or info.content_type == UNDECLARED):
+    if not says_nothing(info.content_type):
         file.rules.check_declared(_candidate(file, None, info.content_type))
 
 

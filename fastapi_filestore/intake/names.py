@@ -28,6 +28,7 @@ _OFFICE = "application/vnd.openxmlformats-officedocument"
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument"
 _NEWER_TYPES = {
     ".7z": "application/x-7z-compressed",
+    ".ass": "text/x-ssa",  # not sound
     ".docx": f"{_OFFICE}.wordprocessingml.document",
     ".epub": "application/epub+zip",
     ".flac": "audio/flac",

@@ -5,7 +5,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from fastapi_filestore.errors import TooManyFilesError, UnsupportedUploadError, UploadTooLargeError
-from fastapi_filestore.intake.media_types import is_within, known_type, likely_type, says_nothing
+from fastapi_filestore.intake.agreement import ranged_type
+from fastapi_filestore.intake.media_types import is_within, says_nothing
 from fastapi_filestore.intake.names import FALLBACK_TYPE
 from fastapi_filestore.intake.validators import Described, TypesAgree, Validator
 
@@ -50,10 +51,6 @@ class FileRules:
         validators = (*agreement, *self.validators)
         return replace(self, max_size=min(sizes, default=None), content_types=types, validators=validators)
 
-    def kept_type(self, declared: str | None, filename: str, sniffed: str | None) -> str:
-        """Return the media type to keep a file with; where types must agree, the first of them that says anything."""
-        return likely_type(declared, filename, sniffed) if self.sniffs else known_type(declared, filename)
-
     def check_declared(self, upload: Described) -> None:
         """Raise `UnsupportedUploadError` for a type that is not taken, as far as it is known without the bytes."""
         if not (self.sniffs and says_nothing(upload.known_type)):
@@ -66,7 +63,8 @@ class FileRules:
         self._check_type(upload)
 
     def _check_type(self, upload: Described) -> None:
-        if not self.content_types or is_within(known := upload.known_type, self.content_types):
+        known = ranged_type(upload.known_type, upload.sniffed_type) if self.sniffs else upload.known_type
+        if not self.content_types or is_within(known, self.content_types):
             return
         # Whoever takes bytes of no known type takes whatever is declared as nothing else.
         if not (says_nothing(upload.content_type) and is_within(FALLBACK_TYPE, self.content_types)):

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from fastapi_filestore.errors import ContentConsumedError
 from fastapi_filestore.intake.digest import NO_DIGESTS, DigestingStream
+from fastapi_filestore.intake.media_types import likely_type
 from fastapi_filestore.intake.names import safe_filename
 from fastapi_filestore.intake.no_field import no_field
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
@@ -83,11 +84,11 @@ class Upload:
 
     @property
     def known_type(self) -> str:
-        """The media type that it is kept with: the declared one if it is one, else what the filename suggests.
+        """The media type that it is kept with: the declared one, unless it says nothing, as `binary/octet-stream` does.
 
-        Where types must agree, `application/octet-stream` counts for none, and the first bytes decide last.
+        Then it is what the filename suggests, else what the first bytes are of, once these are known.
         """
-        return self.rules.kept_type(self.content_type, self.filename, self.sniffed_type)
+        return likely_type(self.content_type, self.filename, self.sniffed_type)
 
     @property
     def checksum(self) -> str | None:

@@ -61,8 +61,9 @@ class Candidate:
 class TypesAgree:
     """Refuses a file whose declared type, name and first bytes don't go together: what `sniff=True` stands for.
 
-    A type that is missing, unknown or `application/octet-stream` contradicts nothing, and neither does another name of
-    the same type. What can't be told from first bytes, such as one kind of text from another, is believed.
+    A type that is missing, says nothing, as `application/octet-stream` does, or is unknown here contradicts nothing,
+    and neither does another name of the same type. Only bytes that a browser would run (HTML, XHTML, SVG) are no file
+    of an unknown type. What can't be told from first bytes, such as one kind of text from another, is believed.
     """
 
     def __init__(self) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapper
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.media_types import likely_type
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.column_types import python_type
@@ -116,7 +117,8 @@ class Resource(Generic[ModelT]):
     def check_type(self, file: FileObject) -> None:
         """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""
         for rules in (self.rules, self.attribute.type.rules):
-            kept = rules.kept_type(file.content_type, file.filename, None)
+            # Without a look at the bytes, the store keeps the type that is declared, whatever the name says.
+            kept = likely_type(file.content_type, file.filename, None) if rules.sniffs else file.content_type
             rules.check_declared(Candidate(file.filename, file.content_type, None, kept))
 
     def path(self, row: ModelT, base: str) -> str:

@@ -60,6 +60,15 @@ def tar() -> bytes:
     return file.getvalue()
 
 
+def old_tar() -> bytes:
+    """Return an archive without the mark that POSIX gave it, which its sum still fits."""
+    head = bytearray(tar()[:512])
+    head[257:512] = bytes(255)
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head) + bytes(1024)
+
+
 def ftyp(brand: bytes, *others: bytes) -> bytes:
     """Return the start of an ISO media file."""
     box = b"ftyp" + brand + b"\0\0\2\0" + b"".join((brand, *others))
@@ -90,6 +99,11 @@ HEADS: Mapping[str, tuple[bytes, str]] = {
     "avif": (ftyp(b"avif", b"mif1"), "image/avif"),
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n", "application/pdf"),
     "pdf of text": (b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\n", "application/pdf"),
+    "pdf behind a printer's words": (b"\x1b%-12345X@PJL\r\n%PDF-1.4\n1 0 obj\n<<>>\nendobj\n", "application/pdf"),
+    "pdf behind noise": (NOISE[:999] + b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\n", "application/pdf"),
+    "pdf too far behind": (b"\0" * 1024 + b"\0%PDF-1.4\n1 0 obj\n<<>>\nendobj\n", "application/octet-stream"),
+    "pdf without an object": (b"\0\1\2%PDF-1.7", "application/octet-stream"),
+    "archive of a pdf": (zipped("%PDF-1.4 1 0 obj"), "application/zip"),
     "rtf": (rb"{\rtf1\ansi hello}", "application/rtf"),
     "zip": (zipped("a.txt", "b/word.xml"), "application/zip"),
     "empty zip": (zipped(), "application/zip"),
@@ -101,6 +115,20 @@ HEADS: Mapping[str, tuple[bytes, str]] = {
     "epub": (zipped("content.opf", mimetype="application/epub+zip"), "application/epub+zip"),
     "doc": (OLE, "application/x-ole-storage"),
     "mp4": (ftyp(b"isom", b"iso2", b"mp41"), "video/mp4"),
+    "mp4 of a brand that nobody lists": (ftyp(b"iso9", b"cmfc"), "video/mp4"),
+    "mp4 in segments": (b"\0\0\0\x18stypmsdh\0\0\0\0msdhmsix", "video/mp4"),
+    "3gp": (ftyp(b"3gp4", b"isom"), "video/3gpp"),
+    "3g2": (ftyp(b"3g2a", b"isom"), "video/3gpp2"),
+    "heif of avif": (ftyp(b"mif1", b"avif", b"miaf"), "image/avif"),
+    "mov of a camera": (b"\0\0\0\x08wide\0\0\1\0mdat" + b"\0" * 90, "video/quicktime"),
+    "webm of a browser": (b"\x1a\x45\xdf\xa3\1\0\0\0\0\0\0\x1f" + matroska(b"webm")[5:], "video/webm"),
+    "bigtiff": (b"II+\0\x08\0\0\0" + b"\0" * 60, "image/tiff"),
+    "dib": (b"\x28\0\0\0" + b"\1\0\0\0" * 2 + b"\1\0\x18\0" + b"\0" * 90, "image/bmp"),
+    "cursor": (b"\0\0\2\0\1\0\x20\x20\0\0\1\0\1\0\x20\0\0\0\x16\0\0\0" + b"\0" * 40, "image/x-icon"),
+    "targa": (b"\0\0\2\0\0\0\0\0\0\0\0\0\x10\0\x10\0\x18\0" + b"\xff" * 90, "application/octet-stream"),
+    "wav of 4 GiB": (b"RF64\xff\xff\xff\xffWAVEds64" + b"\0" * 90, "audio/x-wav"),
+    "tar of before posix": (old_tar(), "application/x-tar"),
+    "program and its archive": (b"#!/bin/sh\nexit\n" + zipped("a.class"), "application/zip"),
     "mov": (ftyp(b"qt  "), "video/quicktime"),
     "m4a": (ftyp(b"M4A ", b"mp42"), "audio/mp4"),
     "webm": (matroska(b"webm"), "video/webm"),

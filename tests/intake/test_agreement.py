@@ -3,7 +3,7 @@
 import pytest
 
 from fastapi_filestore import TypeMismatchError, TypesAgree
-from fastapi_filestore.intake.agreement import types_agree
+from fastapi_filestore.intake.agreement import ranged_type, types_agree
 from fastapi_filestore.intake.media_types import canonical, is_within, likely_type
 from fastapi_filestore.intake.names import guess_content_type
 from fastapi_filestore.intake.sniffing import sniff
@@ -73,6 +73,19 @@ HONEST = {
     "unknown": ("application/x-own", "a.own", NOISE),
     "polyglot as a picture": ("image/gif", "a.gif", POLYGLOT),
     "empty text": ("text/plain", "a.txt", b""),
+    "unknown type of a known file": ("application/x-own", "a.png", png()),
+    "unknown type of a page that its name tells of": ("application/x-own", "a.html", HTML),
+    "unknown picture": ("image/x-own", "a", NOISE),
+    "table that is packed": ("text/csv", "a.csv.gz", head("gz")),
+    "archive that is packed": ("application/x-tar", "a.tar.bz2", head("bz2")),
+    "film of a phone": ("video/3gpp", "a.3gp", head("3gp")),
+    "sound of a phone": ("audio/3gpp", "a.3gp", head("3gp")),
+    "sound of a phone by another name": ("audio/mpeg", "a.m4a", head("m4a")),
+    "pdf behind a printer's words": ("application/pdf", "a.pdf", head("pdf behind a printer's words")),
+    "pdf behind noise": ("application/pdf", "a.pdf", head("pdf behind noise")),
+    "translations": ("application/vnd.ms-powerpoint", "a.pot", head("text")),
+    "page of excel": ("application/vnd.ms-excel", "a.xls", HTML),
+    "xml that begins with a comment": ("text/xml", "a.xml", b"<!-- c --><project/>"),
 }
 
 FORGED = {
@@ -109,6 +122,12 @@ FORGED = {
     "polyglot as a script": ("text/javascript", "a.js", POLYGLOT),
     "polyglot that is all text": ("image/gif", "a.gif", b"GIF89a=1;alert(1)"),
     "picture that is an archive": ("image/gif", "a.jar", POLYGLOT),
+    "packed table that is a page": ("text/csv", "a.csv.gz", HTML),
+    "page of an unknown picture": ("image/x-own", "a", HTML),
+    "picture of an unknown type": ("application/x-own", "a", SVG),
+    "svg as a packed file": (None, "a.gz", SVG),
+    "sound as a film": ("video/mp4", "a.mp4", head("mp3")),
+    "targa as an icon": ("image/x-icon", "a.ico", head("targa")),
     "pdf behind html": ("application/pdf", "a.pdf", b"<html>%PDF-1.7"),
     "pdf behind noise": ("application/pdf", "a.pdf", b"\0\1\2%PDF-1.7"),
 }
@@ -169,3 +188,15 @@ def test_the_first_type_that_says_anything_is_kept() -> None:
     assert likely_type(None, "a", "image/gif") == "image/gif"
     assert likely_type("nonsense", "a", "application/octet-stream") == "application/octet-stream"
     assert likely_type(None, "a", None) == "application/octet-stream"
+    assert likely_type("Multipart/Form-Data; boundary=b", "a.jpg", "image/gif") == "image/jpeg"
+
+
+def test_a_type_that_nobody_knows_is_judged_by_its_bytes() -> None:
+    """Where a range is asked for, it is what its bytes plainly are, if they are; a known one is what it says."""
+    assert ranged_type("image/x-own", "application/x-msdownload") == "application/x-msdownload"
+    assert ranged_type("image/x-own", "application/octet-stream") == "image/x-own"
+    assert ranged_type("image/x-own", "text/plain") == "image/x-own"
+    assert ranged_type("application/x-own", "application/zip") == "application/x-own"
+    assert ranged_type("image/x-own", "application/zip") == "application/zip"
+    assert ranged_type("image/png", "image/apng") == "image/png"
+    assert ranged_type("image/x-own", None) == "image/x-own"

@@ -26,6 +26,7 @@ from fastapi_filestore.intake import (
     parameters,
     part_head,
     preamble,
+    signatures,
     sniffing,
     spelling,
 )
@@ -116,6 +117,7 @@ def in_field(name: str) -> Parser:
 
 PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.agreement.types_agree": (lambda text: agreement.types_agree(text, "text/plain", text), ("image/png",)),
+    "intake.agreement.ranged_type": (lambda text: agreement.ranged_type("image/x-own", text), ("image/png",)),
     "intake.choice.chosen_content": (lambda text: choice.chosen_content(_Chosen(text)), ("form-data; name=a",)),
     "intake.chunks.chunk_error": (chunks.chunk_error, ()),
     "intake.chunks.refuse_chunk": (lambda text: chunks.refuse_chunk("chunks", text, ()), ("1",)),
@@ -137,7 +139,6 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.media_types.essence": (media_types.essence, ("text/plain",)),
     "intake.media_types.is_same": (lambda text: media_types.is_same(text, f"{text};a"), ("text/plain;",)),
     "intake.media_types.is_within": (lambda text: media_types.is_within(text, ["image/*"]), ("text/plain",)),
-    "intake.media_types.known_type": (lambda text: media_types.known_type(text, text), ("text/plain",)),
     "intake.media_types.likely_type": (lambda text: media_types.likely_type(text, text, None), ("text/plain",)),
     "intake.media_types.says_nothing": (media_types.says_nothing, ("text/plain",)),
     "intake.multipart.FormReader": (
@@ -172,6 +173,11 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.spelling.read_name": (
         lambda text: spelling.read_name({"name": latin(text), "name*": f"utf-8''{text}"}, "name"),
         ("a.", "=?utf-8?B?"),
+    ),
+    "intake.signatures.sniff_container": (lambda text: signatures.sniff_container(text.encode()), ("\0\0\0 ftyp",)),
+    "intake.signatures.sniff_other": (
+        lambda text: signatures.sniff_other(text.encode()),
+        ("%PDF-1.4", "%PDF-1.4 1 0 ob", "%PDF-", "#!", "\0\0\2\0", "1 0 obj"),
     ),
     "intake.sniffing.sniff": (lambda text: sniffing.sniff(text.encode()), ("<", "PK\x03\x04", "%PDF-", "{\\rtf")),
     "service.pages.cursor": (CURSOR.decode, ("WyJh",)),

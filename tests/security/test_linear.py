@@ -38,6 +38,8 @@ SEARCHED = {
     "file_object.record.HALF_A_PAIR",
     "intake.parameters._ESCAPED",
     "intake.spelling._BEYOND_ASCII",
+    "intake.signatures._PDF_HEADER",
+    "intake.signatures._PDF_OBJECT",
     "storage.obstore.errors.BAD_RANGE",
     "storage.obstore.errors.CODE",
     "storage.obstore.errors.CULPRIT",
@@ -68,6 +70,11 @@ MATCHED = {
 """Patterns of the floors that clients talk to, which are matched at one place."""
 
 NOT_OF_A_CLIENT = {
+    "intake.special_cases.is_case_of": "a type of at most 255 characters, as in the next ones",
+    "intake.special_cases.is_known": "such a type",
+    "intake.special_cases.is_said_of": "such types",
+    "intake.special_cases.is_unmistakable": "such a type",
+    "intake.special_cases.share_a_container": "such types",
     "web.handover.handed_over": "headers of ours",
     "web.headers.content_security_policy": "a type that was kept",
     "web.headers.shown_tag": "a tag of a store",

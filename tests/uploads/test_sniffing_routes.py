@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
 from fastapi_filestore import ContentConsumedError, FileService, Filestore, Upload, UploadError, Uploads
-from tests.intake.heads import HTML, NOISE, SVG, office, png
+from tests.intake.heads import EXE, HTML, NOISE, SVG, office, png, zipped
 from tests.uploads.gallery import VIRUS, NoGif, VirusScan
 from tests.web.conftest import Serve
 from tests.web.models import Album, Document
@@ -107,6 +107,8 @@ FORGED = {
     "polyglot that is a script": ("a.js", POLYGLOT, "text/javascript"),
     "noise as png": ("a.png", NOISE, "image/png"),
     "nothing as png": ("a.png", b"", "image/png"),
+    "html as an unknown picture": ("a", HTML, "image/x-own"),
+    "svg as an archive": ("a.gz", SVG, "application/gzip"),
 }
 
 
@@ -186,6 +188,14 @@ async def test_types_that_agree_must_be_taken_all_the_same(sniffing: Site) -> No
     problem = problem_in(response, 415, "unsupported-upload")
 
     assert (problem["actual"], problem["expected"]) == ("text/html", ["image/*"])
+
+
+@pytest.mark.parametrize(("content", "status"), [(NOISE, 201), (PNG, 201), (EXE, 415), (zipped("a"), 415)])
+async def test_an_unknown_picture_is_no_program(sniffing: Site, content: bytes, status: int) -> None:
+    """A type that nobody knows is of what is asked for unless the bytes are plainly of something else."""
+    response = await sniffing.client.post("/images", files={"file": ("a", content, "image/x-own")})
+
+    assert response.status_code == status, response.text
 
 
 async def test_bytes_of_no_type_are_taken_where_they_are_asked_for(sniffing: Site) -> None:

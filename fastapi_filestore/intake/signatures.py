@@ -1,0 +1,124 @@
+"""Signatures of files that programs write and the library of signatures does not know, or takes for something else.
+
+Each is as its format's specification has it; what stands before a PDF is what Acrobat lets stand there.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+ICON = "image/x-icon"
+PDF = "application/pdf"
+
+_BRANDS = {
+    b"3g2": "video/3gpp2",
+    b"3gp": "video/3gpp",
+    b"avi": "image/avif",  # pictures and sequences, `avif` and `avis`
+    b"crx": "image/x-canon-cr3",
+    b"f4a": "audio/mp4",
+    b"f4b": "audio/mp4",
+    b"hei": "image/heic",
+    b"hev": "image/heic",
+    b"jp2": "image/jpx",
+    b"jpx": "image/jpx",
+    b"m4a": "audio/mp4",
+    b"m4b": "audio/mp4",
+    b"m4p": "audio/mp4",
+    b"qt ": "video/quicktime",
+}
+"""What the first three letters of a file's brand say (ISO/IEC 14496-12, section 4.3, and mp4ra.org)."""
+
+_OF_ANY_PICTURE = (b"mif1", b"msf1")
+_OLD_FILMS = (b"moov", b"mdat", b"wide", b"pnot")
+_SEGMENTS = (b"styp", b"sidx", b"moof", b"emsg", b"prft")
+_MOST_BRANDS = 256
+
+_PDF_HEADER = re.compile(rb"%PDF-\d\.\d")
+_PDF_OBJECT = re.compile(rb"\d \d{1,5} obj\b")
+_PDF_LEAD = 1024
+"""Bytes within which a PDF may begin (Adobe's supplement to ISO 32000, implementation note 13)."""
+
+_TAR_BLOCK = 512
+_TAR_SUM = slice(148, 156)
+_BITMAP_DEPTHS = frozenset({1, 4, 8, 16, 24, 32})
+
+_SOUND = "audio/x-wav"
+_PLAIN: Sequence[tuple[bytes, bytes, str]] = (
+    (b"II+\0\x08\0\0\0", b"", "image/tiff"),  # BigTIFF
+    (b"MM\0+\0\x08\0\0", b"", "image/tiff"),
+    (b"RF64", b"WAVE", _SOUND),  # of more than 4 GiB (EBU Tech 3306)
+    (b"BW64", b"WAVE", _SOUND),
+    (b"RIFX", b"WAVE", _SOUND),
+    (b"RIFF", b"RMID", "audio/midi"),
+    (b"\xc5\xd0\xd3\xc6", b"", "application/postscript"),  # with a picture of itself for DOS
+    (b"PK00PK\3\4", b"", "application/zip"),  # split, and of one part after all
+    (b"PK\x07\x08PK\3\4", b"", "application/zip"),
+)
+"""What a file begins with, what follows at byte 8, and what it is then."""
+
+
+def sniff_container(head: bytes) -> str | None:
+    """Return the type of a film, a sound or a picture in the containers of ISO and Matroska; None for any other."""
+    box = head[4:8]
+    if box == b"ftyp":
+        return _of_brands(head)
+    if box in _OLD_FILMS and len(head) > 8:  # noqa: PLR2004 - the size of a box's header
+        return "video/quicktime"
+    if box in _SEGMENTS:
+        return "video/mp4"
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return "video/webm" if b"\x42\x82\x84webm" in head[:64] else "video/x-matroska"
+    return None
+
+
+def _of_brands(head: bytes) -> str:
+    end = min(int.from_bytes(head[:4], "big"), _MOST_BRANDS)
+    major, others = head[8:12].lower(), [head[at : at + 4] for at in range(16, end, 4)]
+    if major in _OF_ANY_PICTURE:
+        return "image/avif" if b"avif" in others or b"avis" in others else "image/heic"
+    return _BRANDS.get(major[:3], "video/mp4")
+
+
+def sniff_other(head: bytes) -> str | None:
+    """Return the type of a file that neither the library nor a container's box tells; None if nothing does."""
+    for start, at_eight, kind in _PLAIN:
+        if head.startswith(start) and head.startswith(at_eight, 8):
+            return kind
+    return next((kind for kind, matches in _LOOKS if matches(head)), None)
+
+
+def _is_pdf(head: bytes) -> bool:
+    found = _PDF_HEADER.search(head, 0, _PDF_LEAD + 8)
+    return found is not None and _PDF_OBJECT.search(head, found.end()) is not None
+
+
+def _is_old_tar(head: bytes) -> bool:
+    """Tell whether a file begins as archives did before POSIX: by the sum of its first block."""
+    block, written = head[:_TAR_BLOCK], head[_TAR_SUM].strip(b" \0")
+    if len(block) < _TAR_BLOCK or not re.fullmatch(rb"[0-7]{1,7}", written):
+        return False
+    return sum(block) - sum(block[_TAR_SUM]) + 8 * ord(" ") == int(written, 8)
+
+
+def _is_bare_bitmap(head: bytes) -> bool:
+    """Tell whether a file is a bitmap without the header of a file: its size, one plane, and a depth."""
+    size, planes, depth = (int.from_bytes(head[at:end], "little") for at, end in ((0, 4), (12, 14), (14, 16)))
+    return size in {40, 108, 124} and planes == 1 and depth in _BITMAP_DEPTHS
+
+
+def _is_cursor(head: bytes) -> bool:
+    images, offset = int.from_bytes(head[4:6], "little"), int.from_bytes(head[18:22], "little")
+    return head.startswith(b"\0\0\2\0") and images > 0 and offset >= 6 + 16 * images
+
+
+def _is_program_before_zip(head: bytes) -> bool:
+    """Tell whether a script is followed by its archive, as in Java's and Python's files that can be started."""
+    return head.startswith(b"#!") and b"PK\3\4" in head
+
+
+_LOOKS: Sequence[tuple[str, Callable[[bytes], bool]]] = (
+    (PDF, _is_pdf),
+    ("application/x-tar", _is_old_tar),
+    ("image/bmp", _is_bare_bitmap),
+    (ICON, _is_cursor),
+    ("application/zip", _is_program_before_zip),
+)

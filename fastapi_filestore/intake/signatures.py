@@ -27,13 +27,13 @@ _BRANDS = {
 }
 """What the first three letters of a file's brand say (ISO/IEC 14496-12, section 4.3, and mp4ra.org)."""
 
-_OF_ANY_PICTURE = (b"mif1", b"msf1")
-_OLD_FILMS = (b"moov", b"mdat", b"wide", b"pnot")
+_OF_ANY_PICTURE = (b"mif1", b"msf1", b"miaf")
+_OLD_FILMS = (b"moov", b"mdat", b"wide", b"pnot", b"free", b"skip", b"uuid", b"pdin")
 _SEGMENTS = (b"styp", b"sidx", b"moof", b"emsg", b"prft")
 _MOST_BRANDS = 256
 
 _PDF_HEADER = re.compile(rb"%PDF-\d\.\d")
-_PDF_OBJECT = re.compile(rb"\d \d{1,5} obj\b")
+_PDF_OBJECT = re.compile(rb"\d\s{1,4}\d{1,5}\s{1,4}obj\b")
 _PDF_LEAD = 1024
 """Bytes within which a PDF may begin (Adobe's supplement to ISO 32000, implementation note 13)."""
 

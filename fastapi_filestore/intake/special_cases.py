@@ -94,6 +94,7 @@ SPECIAL_CASES: dict[str, Sequence[str]] = {
         "video/m4v",
         "video/mp4v-es",
     ),
+    "video/quicktime": _FILMS_OF_PHONES,  # which begins as all of them did before they had brands
     "video/3gpp": _FILMS_OF_PHONES,
     "video/3gpp2": _FILMS_OF_PHONES,
     "video/ms-wmv": ("video/ms-asf*", "audio/ms-wma", "video/ms-wm", "application/vnd.ms-asf"),
@@ -212,7 +213,35 @@ UNMISTAKABLE = frozenset(
 )
 """Types whose bytes always show it, so that bytes which don't are of another."""
 
-_NAMED = _CASES.keys() | _SAID.keys() | UNMISTAKABLE
+_OLDER = frozenset({"application/msword", "application/vnd.ms-excel"})
+"""What was written before there was a container that shows it."""
+
+OFTEN_SHOWN = frozenset(
+    map(
+        canonical,
+        (
+            "application/dicom",
+            "application/vnd.ms-cab-compressed",
+            "application/vnd.ms-fontobject",
+            "application/vnd.sqlite3",
+            "application/x-deb",
+            "application/x-executable",
+            "application/x-msdownload",
+            "application/x-rpm",
+            "application/x-shockwave-flash",
+            "application/x-unix-archive",
+            "audio/amr",
+            "audio/x-aiff",
+            "image/jpx",
+            "image/vnd.ms-photo",
+            "image/x-canon-cr3",
+            "video/x-flv",
+        ),
+    )
+)
+"""Other types that bytes may show, so that they are not of these if they show something else."""
+
+_NAMED = _CASES.keys() | _SAID.keys() | UNMISTAKABLE | OFTEN_SHOWN
 
 
 def is_case_of(special: str, general: str) -> bool:
@@ -227,6 +256,8 @@ def is_said_of(claim: str, sniffed: str, *, by_habit: bool = False) -> bool:
 
 def is_unmistakable(claim: str) -> bool:
     """Tell whether bytes of a type, or of what it is a special case of, always show it."""
+    if claim in _OLDER:
+        return False
     return claim in UNMISTAKABLE or any(is_case_of(claim, general) for general in UNMISTAKABLE)
 
 

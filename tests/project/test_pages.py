@@ -162,6 +162,29 @@ asyncio.run(main())
 """
 
 
+TYPES = """
+{blocks}
+
+
+async def main():
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    pdf, page = b"%PDF-1.7 1 0 obj", b"<html><script>"
+    sent = [
+        ("a.pdf", pdf, "application/x-pdf"), ("a", b"\\r\\n" + pdf, "multipart/form-data"),
+        ("a.png", page, "image/png"), ("a", page, "image/x-own"), ("a", b"\\0\\1\\2", "image/x-own"),
+        ("a", b"PK\\3\\4" + bytes(99), "image/x-own"),
+    ]
+    async with lifespan(app), client:
+        for file in sent:
+            answer = await client.post("/scans", files={{"file": file}})
+            print(answer.status_code, answer.json().get("kept") or answer.json()["type"].rpartition(":")[2])
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
 PROCESSES = """
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -281,6 +304,20 @@ def test_the_page_on_places(tmp_path: Path) -> None:
     program = PLACES.format(blocks="\n".join(blocks("docs/places.md")))
 
     assert run(program, tmp_path) == "['receipts', 'tenants/acme']\n"
+
+
+def test_the_page_on_types(tmp_path: Path) -> None:
+    """Its route keeps an honest file with the type that tells most, and refuses pages and archives as pictures."""
+    program = TYPES.format(blocks="\n\n".join(blocks("docs/types.md")))
+
+    assert run(program, tmp_path).splitlines() == [
+        "201 application/x-pdf",
+        "201 application/pdf",
+        "415 type-mismatch",
+        "415 type-mismatch",
+        "201 image/x-own",
+        "415 unsupported-upload",
+    ]
 
 
 def test_the_page_on_processes(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.errors import ConfigurationError, DuplicateBackendError, FilestoreError
 from fastapi_filestore.events import ACCEL_UNREADABLE
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import StorageBackend
@@ -76,6 +76,8 @@ async def _registered(key: str, settings: BackendSettings, registry: StorageRegi
     one = running.get(key)
     if one is None or one.settings != settings or key not in registry or registry.get_backend(key) is not one.backend:
         one = _Running(settings, ObstoreBackend(key, fs=settings.url, **settings.options()))
+        if key in registry:  # by hand, or by other settings, and whose it is must outlive this block
+            raise DuplicateBackendError(key, [known.key for known in registry])
         registry.register_backend(one.backend)
         running[key] = one
     one.users += 1

@@ -43,16 +43,18 @@ class StorageRegistry:
         """Make a backend known by its key.
 
         Args:
-            backend: The backend; registering the same one again changes nothing.
+            backend: The backend; registering the same one again changes nothing. Another one of that key whose place is
+                the same takes its turn, as where start-up code runs twice in one process.
             replace: Take the place of another backend of that key.
             default: Use it for columns and files that name none.
 
         Raises:
-            DuplicateBackendError: Another backend of that key is registered, and `replace` was not asked for.
+            DuplicateBackendError: A backend of that key and another place is registered, and `replace` was not asked
+                for.
             OverlappingBackendsError: A backend of another key holds objects of this one, or the other way round. A row
                 says where its object is by key and path, so nobody would know that two of them mean the same object.
         """
-        if not replace and self._backends.get(backend.key, backend) is not backend:
+        if not replace and not _is_same(self._backends.get(backend.key, backend), backend):
             raise DuplicateBackendError(backend.key, self._backends)
         if isinstance(backend, PlacedObjects):
             for other in self:
@@ -178,6 +180,13 @@ class StorageRegistry:
 
     def __len__(self) -> int:
         return len(self._backends)
+
+
+def _is_same(known: StorageBackend, backend: StorageBackend) -> bool:
+    """Tell whether two backends of one key are one, or hold the same objects."""
+    if isinstance(known, PlacedObjects) and isinstance(backend, PlacedObjects):
+        return known is backend or known.place == backend.place
+    return known is backend
 
 
 def _check_expiry(expires_in: int) -> None:

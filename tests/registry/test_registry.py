@@ -1,6 +1,7 @@
 """Names of backends: registering, finding, forgetting, and which one is the default."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from obstore.store import MemoryStore
@@ -12,6 +13,7 @@ from fastapi_filestore import (
     OverlappingBackendsError,
     SigningUnavailableError,
     StorageRegistry,
+    StoredObject,
     UnknownBackendError,
 )
 from fastapi_filestore.storage.signing import UrlSigner
@@ -153,6 +155,45 @@ def placed(key: str, where: str, folder: Path) -> ObstoreBackend:
     if where.startswith("az:"):
         options = {"azure_storage_account_name": "account", "azure_storage_account_key": "a2V5"}
     return ObstoreBackend(key, where if "://" in where else folder / where, **options)
+
+
+@pytest.mark.parametrize("where", ["files", "linked", "s3://bucket/a", "gs://bucket", "az://container"])
+def test_start_up_code_that_runs_twice(tmp_path: Path, where: str) -> None:
+    """A backend of the same key and place is no duplicate: the newer one is used, and stays the default if it was."""
+    registry = StorageRegistry()
+    registry.register_backend(placed("other", "elsewhere", tmp_path))
+    registry.register_backend(placed("mine", "files" if where == "linked" else where, tmp_path), default=True)
+    again = placed("mine", where, tmp_path)
+    registry.register_backend(again)
+
+    assert registry.get_backend() is again
+    assert len(registry) == 2
+
+
+def test_start_up_code_that_runs_twice_with_another_place(tmp_path: Path) -> None:
+    """One of the same key and another place is a duplicate still: rows would look for their files there."""
+    registry = StorageRegistry()
+    registry.register_backend(placed("mine", "files/a", tmp_path))
+    for where in ("files", "files/b", "s3://bucket"):
+        with pytest.raises(DuplicateBackendError):
+            registry.register_backend(placed("mine", where, tmp_path))
+
+
+def test_a_column_is_given_a_backend(tmp_path: Path) -> None:
+    """A backend that a column is given is registered, and the column, like its rows and migrations, knows its key."""
+    registry = StorageRegistry()
+    given = placed("mine", "files", tmp_path)
+    columns = [StoredObject(backend=given, registry=registry) for _ in range(2)]
+
+    assert registry.get_backend("mine") is given
+    assert {repr(column) for column in columns} == {"StoredObject(backend='mine', multiple=False)"}
+
+
+@pytest.mark.parametrize("backend", [7, object(), ObstoreBackend, ["documents"]])
+def test_what_is_no_backend_is_refused_at_once(backend: Any) -> None:
+    """A column that is given neither a backend nor a key is refused where it is described."""
+    with pytest.raises(ConfigurationError, match="give a backend, or the key of a registered one"):
+        StoredObject(backend=backend)
 
 
 def test_registering_the_same_again(registry: StorageRegistry) -> None:

@@ -20,6 +20,14 @@ from fastapi_filestore.storage.obstore.errors import translated
 from fastapi_filestore.storage.obstore.local_file import LocalFile, open_inside
 from fastapi_filestore.storage.obstore.modes import Modes
 from fastapi_filestore.storage.obstore.open_folder import OpenFolder, make_folder, open_folder
+from fastapi_filestore.storage.obstore.platforms import (
+    can_name,
+    folds_names,
+    is_link,
+    opened_to_sync,
+    spelled_on_disk,
+    status_of,
+)
 from fastapi_filestore.storage.threads import THREADS
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -79,7 +87,7 @@ class LocalFolder:
     async def open(self, path: str) -> tuple[ObjectInfo, LocalFile]:
         """Open an object; `ObjectNotFoundError` if it is missing, or if links lead out of the root."""
         with translated(self.backend, path):
-            file = None if is_staged(path) else await THREADS.run(open_inside, self.root, path)
+            file = await THREADS.run(open_inside, self.root, path) if can_be_there(path) else None
         if file is None:
             raise ObjectNotFoundError(
                 f"Backend {self.backend!r} has no object {path!a}.", backend=self.backend, key=path
@@ -95,8 +103,8 @@ class LocalFolder:
         # A row may hold what is no path of a file, or leads out of the folder.
         with suppress(ValueError):
             if self._has_links(path):
-                return Path(os.path.realpath(self.root / path)).relative_to(root).as_posix()
-        return path
+                path = Path(os.path.realpath(self.root / path)).relative_to(root).as_posix()
+        return spelled_on_disk(root, path) if folds_names() else path
 
     async def settle(self, path: str) -> None:
         """Make an object that somebody else put here outlast a power cut.
@@ -114,7 +122,8 @@ class LocalFolder:
                 file.close()
 
     def _settle(self, file: LocalFile, path: str) -> None:
-        self.durability.sync_file(file.fileno())
+        with opened_to_sync(file.fileno(), self.root / path) as number:
+            self.durability.sync_file(number)
         with self.enter(folder_of(path)) as folder:
             self.durability.sync_names(folder)
 
@@ -163,6 +172,11 @@ def is_staged(path: str) -> bool:
     return STAGED_NAME.fullmatch(name_of(path)) is not None
 
 
+def can_be_there(path: str) -> bool:
+    """Tell whether an object of a key may be in a folder of this platform."""
+    return can_name(path) and not is_staged(path)
+
+
 def _sorted_entries(folder: Path) -> list[tuple[str, "os.DirEntry[str]"]]:
     try:
         with os.scandir(folder) as entries:
@@ -174,7 +188,7 @@ def _sorted_entries(folder: Path) -> list[tuple[str, "os.DirEntry[str]"]]:
 
 def _is_ours(entry: "os.DirEntry[str]") -> bool:
     # A name that is not UTF-8 comes with lone surrogates and can't be a key.
-    return not entry.is_symlink() and not SURROGATE.search(entry.name)
+    return not is_link(entry) and not SURROGATE.search(entry.name)
 
 
 def _sort_name(entry: "os.DirEntry[str]") -> str:
@@ -186,7 +200,7 @@ def _info(key: str, entry: "os.DirEntry[str]") -> ObjectInfo | None:
     if is_staged(key):
         return None
     try:
-        status = entry.stat(follow_symlinks=False)
+        status = status_of(entry)
     except FileNotFoundError:
         return None
     return _info_of(key, status) if stat.S_ISREG(status.st_mode) else None

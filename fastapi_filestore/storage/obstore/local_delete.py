@@ -10,7 +10,7 @@ from errno import ENAMETOOLONG
 from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.obstore.durability import DISK_THREADS
 from fastapi_filestore.storage.obstore.errors import translated
-from fastapi_filestore.storage.obstore.local import LocalFolder, folder_of, is_staged, name_of
+from fastapi_filestore.storage.obstore.local import LocalFolder, can_be_there, folder_of, name_of
 from fastapi_filestore.storage.obstore.open_folder import LeadsOutsideError, OpenFolder
 
 CONCURRENCY = 10
@@ -41,7 +41,7 @@ class LocalDeletion:
         """
         names_in: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
-            if not is_staged(path):
+            if can_be_there(path):
                 names_in[folder_of(path)].append(name_of(path))
         for below, names in names_in.items():
             with suppress(LeadsOutsideError):  # of this backend, nothing is there

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from fastapi_filestore.errors import ConfigurationError, InvalidKeyError
 from fastapi_filestore.storage.keys import check_key
+from fastapi_filestore.storage.obstore.platforms import path_in_url
 
 Kind = Literal["s3", "gs", "az", "file", "memory"]
 
@@ -72,7 +73,7 @@ def _local(path: str) -> Location:
 
 
 def _file_path(rest: str) -> str:
-    return unquote(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest)
+    return path_in_url(unquote(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest))
 
 
 def _memory(rest: str) -> Location:

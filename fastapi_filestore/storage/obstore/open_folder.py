@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from fastapi_filestore.storage.obstore.modes import set_folder_mode, set_mode
+from fastapi_filestore.storage.obstore.platforms import once_free
 
 HOLDS_FOLDERS = (
     sys.platform != "win32"
@@ -114,7 +115,8 @@ class OpenFolder:
 
     def _rename_without_links(self, name: str, target: str) -> None:
         if sys.platform == "win32":
-            os.rename(self._named(name), self._named(target))  # noqa: PTH104 - which replaces nothing there
+            names = self._named(name), self._named(target)
+            once_free(lambda: os.rename(*names))  # noqa: PTH104 - which replaces nothing there
             return
         self.create(target, stat.S_IRUSR | stat.S_IWUSR).close()
         with self._freed_again(target):
@@ -132,12 +134,13 @@ class OpenFolder:
 
     def replace(self, name: str, target: str) -> None:
         """Rename a file; what had its new name is gone."""
-        os.replace(self._named(name), self._named(target), src_dir_fd=self.number, dst_dir_fd=self.number)
+        names = self._named(name), self._named(target)
+        once_free(lambda: os.replace(*names, src_dir_fd=self.number, dst_dir_fd=self.number))
 
     def remove(self, name: str) -> None:
         """Remove a file or a link; it is fine if there is none."""
         with suppress(FileNotFoundError):
-            os.unlink(self._named(name), dir_fd=self.number)
+            once_free(lambda: os.unlink(self._named(name), dir_fd=self.number))
 
     def remove_folder(self, name: str) -> None:
         """Remove an empty folder."""

@@ -12,7 +12,15 @@ from secrets import randbelow
 
 from fastapi_filestore.errors import InvalidKeyError, StorageUnavailableError
 from fastapi_filestore.storage.obstore.errors import translated
-from fastapi_filestore.storage.obstore.local import DIGITS, STAGED, LocalFolder, folder_of, is_staged, name_of
+from fastapi_filestore.storage.obstore.local import (
+    DIGITS,
+    STAGED,
+    LocalFolder,
+    can_be_there,
+    folder_of,
+    is_staged,
+    name_of,
+)
 from fastapi_filestore.storage.obstore.open_folder import OpenFolder
 
 LONGEST_NAME = 255
@@ -180,10 +188,9 @@ def written(backend: str, path: str) -> Iterator[None]:
 
 
 def check_name(backend: str, path: str) -> None:
-    """Raise `InvalidKeyError` if a name is one that only an unfinished upload has."""
-    if is_staged(path):
+    """Raise `InvalidKeyError` if a name is one that only an unfinished upload has, or that this platform can't give."""
+    if not can_be_there(path):
+        why = "it is a name of an unfinished upload" if is_staged(path) else "no file of this platform has such a name"
         raise InvalidKeyError(
-            f"Backend {backend!r} can't hold an object named {path!a}: it is a name of an unfinished upload.",
-            backend=backend,
-            key=path,
+            f"Backend {backend!r} can't hold an object named {path!a}: {why}.", backend=backend, key=path
         )

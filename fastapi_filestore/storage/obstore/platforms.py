@@ -1,0 +1,115 @@
+"""What Windows and macOS do otherwise with files in a folder, and what is done about it; docs/platforms.md tells users.
+
+Elsewhere in this package are only the calls that a platform lacks: `open_folder`, `durability`, `modes`, `staged_file`.
+"""
+
+import os
+import re
+import stat
+import sys
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+NO_NAME = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$')
+"""What no name on Windows holds, or what Windows drops at its end; a colon leads to another stream of a file."""
+DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])[ ]*(?:[.:].*)?", re.IGNORECASE | re.DOTALL
+)
+"""Names that Windows takes for devices, with any ending."""
+DRIVE = re.compile(r"/[A-Za-z]:(?:/|$)")
+TRIES, PAUSE = 20, 0.05
+"""How often a file is asked for that somebody has open on Windows, and the seconds in between: one in all."""
+T = TypeVar("T")
+_JUNCTION = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", 0xA0000003)
+
+
+def is_windows() -> bool:
+    """Tell whether this is Windows."""
+    return sys.platform == "win32"
+
+
+def folds_names() -> bool:
+    """Tell whether disks of this platform take capitals for small letters, as they do unless made otherwise."""
+    return sys.platform in {"win32", "darwin"}
+
+
+def can_name(path: str) -> bool:
+    """Tell whether this platform names a file so, and no other one: what it can't name is not there."""
+    if not is_windows():
+        return True
+    return not any(NO_NAME.search(part) or DEVICE.fullmatch(part) for part in path.split("/"))
+
+
+def path_in_url(path: str) -> str:
+    """Return the path of a `file://` URL: on Windows without the slash before a drive, as in `/C:/folder`."""
+    return path[1:] if is_windows() and DRIVE.match(path) else path
+
+
+def is_link(entry: "os.DirEntry[str]") -> bool:
+    """Tell whether what is listed leads elsewhere: a link, or a junction of Windows, which is a folder to Python."""
+    if entry.is_symlink():
+        return True
+    return is_windows() and getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _JUNCTION
+
+
+def status_of(entry: "os.DirEntry[str]") -> os.stat_result:
+    """Return the status of what is listed; Windows' listing leaves out the number that an entity tag begins with."""
+    return os.lstat(entry.path) if is_windows() else entry.stat(follow_symlinks=False)
+
+
+def once_free(act: Callable[[], T]) -> T:
+    """Rename or remove a file, blocking; on Windows that has to wait until nobody reads it, and a virus scanner has.
+
+    Raises:
+        PermissionError: Somebody has it open for longer, or it may not be done at all.
+    """
+    for _ in range(TRIES if is_windows() else 0):
+        try:
+            return act()
+        except PermissionError:
+            time.sleep(PAUSE)
+    return act()
+
+
+@contextmanager
+def opened_to_sync(number: int, path: Path) -> Iterator[int]:
+    """Give the number of an open file that can be synced: Windows syncs only what may be written."""
+    if not is_windows():
+        yield number
+        return
+    writable = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        yield writable
+    finally:
+        os.close(writable)
+
+
+def spelled_on_disk(root: Path, path: str) -> str:
+    """Return how a listing spells a path that a disk finds, whatever capitals and accents it was asked for with."""
+    folder, spelled = root, list[str]()
+    for part in path.split("/"):
+        name = _spelling_of(folder, part)
+        if name is None:
+            return path
+        spelled.append(name)
+        folder /= name
+    return "/".join(spelled)
+
+
+def _spelling_of(folder: Path, name: str) -> str | None:
+    try:
+        asked = os.lstat(folder / name)
+        alike = [each for each in os.listdir(folder) if _folded(each) == _folded(name)]  # noqa: PTH208 - names
+        if name in alike:
+            return name
+        return next((each for each in alike if os.path.samestat(os.lstat(folder / each), asked)), None)
+    except (OSError, ValueError):
+        return None
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -478,6 +478,6 @@ class Filestore:
 async def _release() -> None:
     try:
         await release_reservations()
-    except (FilestoreError, SQLAlchemyError) as error:
+    except (FilestoreError, SQLAlchemyError, OSError) as error:
         # What is not given back falls due, and costs a sweeper one look.
         RELEASE_FAILED.tell(error)

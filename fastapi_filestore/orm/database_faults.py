@@ -25,7 +25,7 @@ class Fault:
 
 LOST = Fault("the connection failed", "see that the database is up and can be reached", passes=True, is_quoted=True)
 FAILED = Fault("it failed", "look into its own log")
-BUSY = Fault("others were faster, or hold what is needed", "it goes on by itself", passes=True)
+BUSY = Fault("others were faster, or hold what is needed", "it goes on by itself", passes=True, is_quoted=True)
 SLOW = Fault(
     "a statement took longer than it may",
     "see what it waits for, or raise statement_timeout, lock_timeout or what MySQL calls so",

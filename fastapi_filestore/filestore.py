@@ -170,12 +170,12 @@ class Filestore:
             ConfigurationError: A route has something else that reads the body of its upload, depends on a service
                 that has no session, or is below a prefix whose parameter has the name of its own.
         """
-        require_distinct_parameters(app.routes)
         refuse_bare_services(app.routes)
         require_one_reader(app.routes)
         describe_uploads(app.routes, refusals=Problem in app.exception_handlers)
         if self._redirects:
             describe_redirects(app.routes)
+        require_distinct_parameters(app.routes)  # last: from now on FastAPI remembers what the routes say
 
     @asynccontextmanager
     async def backends(self) -> AsyncIterator[None]:

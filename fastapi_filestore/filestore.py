@@ -307,6 +307,8 @@ class Filestore:
             rules=file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators),
             unknown_fields=unknown_fields,
         )
+        if service is None:
+            resource.require_constructor()
         return file_router(resource, provider, dependencies=dependencies, upload_url=upload_url, identity=identity)
 
     def upload(

@@ -231,6 +231,13 @@ def constructor_takes(model: Any) -> frozenset[str] | None:
     return frozenset(one.name for one in parameters if one.kind is not Parameter.POSITIONAL_ONLY)
 
 
+def constructor_needs(model: type[Any]) -> list[str]:
+    """Return the names that a model's constructor can't do without."""
+    named = {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
+    _, *parameters = signature(model.__init__).parameters.values()
+    return [one.name for one in parameters if one.kind in named and one.default is Parameter.empty]
+
+
 def check_names(model: type[Any], values: Mapping[str, object]) -> None:
     """Raise `InvalidFieldsError` for values that the model has no attribute for."""
     known = inspect(model).attrs.keys()

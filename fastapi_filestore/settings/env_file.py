@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from fastapi_filestore.errors import SettingsError
@@ -17,24 +17,25 @@ _MEANT = re.compile(
 _SETTING = re.compile(r"\s*(?:export\s+)?(?P<quote>'?)FILESTORE_\w*(?P=quote)\s*=", re.IGNORECASE)
 
 
-def refuse_unread_lines(
-    files: "os.PathLike[str] | str | Sequence[os.PathLike[str] | str] | None", names: Collection[str]
-) -> None:
+def refuse_unread_lines(source: object, names: Collection[str]) -> None:
     """Raise `SettingsError` for lines that set nothing though they name a setting.
 
     Args:
-        files: The environment files.
-        names: The variables that were read from them, in lower case.
+        source: pydantic-settings' source of environment files.
+        names: The variables that it read from them, in lower case.
     """
-    paths = [files] if isinstance(files, str | os.PathLike) else files or ()
-    problems = [problem for path in map(Path, paths) for problem in _problems(path.expanduser(), names)]
+    files, encoding = getattr(source, "env_file", None), getattr(source, "env_file_encoding", None)
+    paths: Iterable[str | os.PathLike[str]] = [files] if isinstance(files, str | os.PathLike) else files or ()
+    problems = [
+        problem for path in map(Path, paths) for problem in _problems(path.expanduser(), encoding or ENCODING, names)
+    ]
     if problems:
         raise SettingsError(problems)
 
 
-def _problems(path: Path, names: Collection[str]) -> Iterator[str]:
+def _problems(path: Path, encoding: str, names: Collection[str]) -> Iterator[str]:
     # What can be read only once was read before.
-    lines: Iterable[str] = path.read_text(encoding=ENCODING).splitlines() if path.is_file() else ()
+    lines: Iterable[str] = path.read_text(encoding=encoding).splitlines() if path.is_file() else ()
     for number, line in enumerate(lines, start=1):
         meant = _MEANT.match(line)
         if meant is None or (_SETTING.match(line) and meant["name"].lower() in names):

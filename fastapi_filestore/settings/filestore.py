@@ -144,7 +144,7 @@ by nginx in front."""
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Keep pydantic-settings' order, and read every place in the same way."""
         of_files = variables_of(dotenv_settings)
-        refuse_unread_lines(getattr(dotenv_settings, "env_file", None), of_files)
+        refuse_unread_lines(dotenv_settings, of_files)
         return (
             init_settings,
             VariableSource(settings_cls, without_quotes(variables_of(env_settings))),

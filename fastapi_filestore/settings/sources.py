@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 from fastapi_filestore.errors import SettingsError
+from fastapi_filestore.settings.env_file import ENCODING
 
 PREFIX = "FILESTORE_"
 DELIMITER = "__"
@@ -75,7 +76,7 @@ def read_secrets(folder: Path) -> dict[str, str | None]:
 
 def _read_secret(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return path.read_text(encoding=ENCODING).strip()
     except UnicodeDecodeError:
         problem = "it is not UTF-8 text"
     except OSError as error:

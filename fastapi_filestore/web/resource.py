@@ -21,6 +21,7 @@ from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.column_types import python_type
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
 from fastapi_filestore.service import FileService
+from fastapi_filestore.service.rows import constructor_needs
 from fastapi_filestore.web.form_fields import UnknownFields, is_json_object, known_names, without_unknown
 from fastapi_filestore.web.owned import owned_names
 from fastapi_filestore.web.schemas import NoFields, Schemas, shows_more_than_columns
@@ -77,6 +78,16 @@ class Resource(Generic[ModelT]):
         for file in self.attribute.files(row):
             file.url = file.public_url or f"{self.path(row, base)}/file"
         return self.schemas.read.model_validate(row, from_attributes=True)
+
+    def require_constructor(self) -> None:
+        """Raise `ConfigurationError` if a new row's constructor needs what neither clients nor the application give."""
+        given = {*self.schemas.create.model_fields, self.attribute.name, *self.reserved}
+        missing = [name for name in constructor_needs(self.model) if name not in given]
+        if missing:
+            raise ConfigurationError(
+                f"{self.model.__name__}() needs {missing[0]!r}, which no client may set: give it a default, or a value "
+                f"with defaults={{{missing[0]!r}: ...}}."
+            )
 
     async def told(self, service: FileService[ModelT], row: ModelT, base: str) -> BaseModel:
         """Return a row as a response shows it, loading what that needs and was not read yet."""

@@ -204,6 +204,20 @@ def test_a_mark_at_the_beginning_of_the_env_file(folder: Path, line: str) -> Non
     assert FilestoreSettings().probe
 
 
+def test_an_env_file_in_another_encoding(folder: Path) -> None:
+    """A file may be in the encoding that is said."""
+    (folder / ".env").write_bytes("# Größe\nFILESTORE_PROBE=true\n".encode("latin-1"))
+
+    assert FilestoreSettings(_env_file_encoding="latin-1").probe
+
+
+def test_a_mark_at_the_beginning_of_a_secret(secrets: Path, read: Read) -> None:
+    """It is none of the secret."""
+    (secrets / "FILESTORE_PROBE").write_bytes("true\r\n".encode("utf-8-sig"))
+
+    assert read({"SECRETS_DIR": str(secrets)}).probe
+
+
 def test_quotes_of_an_env_file_of_docker(read: Read) -> None:
     """Quotes that arrive with a value are none of it, as in `.env`; those inside are."""
     settings = read(

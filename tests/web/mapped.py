@@ -223,6 +223,17 @@ class Letter(Base):
         self.title = f"Re: {title}"
 
 
+class Card(DataBase):
+    """A dataclass that can't be made without what it is related to."""
+
+    __tablename__ = "cards"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    note_id: Mapped[int] = mapped_column(ForeignKey("notes.id"), init=False)
+    note: Mapped[Note] = relationship()
+    file: Mapped[FileObject] = stored()
+
+
 class Read(BaseModel):
     """What every model's rows are read as."""
 

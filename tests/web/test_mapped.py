@@ -17,6 +17,7 @@ from fastapi_filestore import ConfigurationError, FileService, Filestore, Filest
 from tests.web.mapped import (
     REPORTS,
     Base,
+    Card,
     DataBase,
     Essay,
     EssayRead,
@@ -150,6 +151,14 @@ async def test_what_a_dataclass_makes_up(tmp_path: Path) -> None:
         response = await client.post("/rows/", files=FILE, data={"title": "t", "id": "mine"})
 
     assert response.status_code == 422
+
+
+def test_a_constructor_that_needs_more() -> None:
+    """A model whose constructor needs what no client sends is refused where its router is made."""
+    files = filestore(lambda: None)
+    with pytest.raises(ConfigurationError, match=r"Card\(\) needs 'note', which no client may set: give it a default"):
+        files.router(Card)
+    files.router(Card, defaults={"note": lambda: Note("t")})
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])

@@ -119,10 +119,8 @@ def _registry() -> Watched:
 def _reservations() -> Watched:
     def state() -> State:
         return {
-            f"reserved paths below {prefix!r} in backend {backend!r} by the ledger of {access.engine.url}": len(
-                reserved.keys
-            )
-            for (_, access, backend, prefix), reserved in reservations._reservations.items()
+            f"reserved paths in backend {backend!r} by the ledger of {access.engine.url}": len(reserved.keys)
+            for (_, access, backend, _), reserved in reservations._reservations.items()
             if reserved.keys
         }
 

@@ -23,8 +23,10 @@ Locks = defaultdict[Room, asyncio.Lock]
 USABLE_PART = 0.25
 """Part of an intent's age in which its key may still be taken: the rest is for the upload and its transaction."""
 
-MOST_FOLDERS = 10_000
+MOST_FOLDERS = 1000
 """Folders whose unused keys are remembered."""
+GIVEN_BACK_AT_ONCE = 1000
+"""Intents that go in one statement at the end of an application."""
 
 
 @dataclass(slots=True)
@@ -98,14 +100,12 @@ class Reservations:
         others = any(loop is not here and loop.is_running() for loop in self.refilling)
         return others and self.access.engine.dialect.is_async
 
-    async def release(self) -> None:
-        """Give unused keys back, so that no sweeper has to look for their objects."""
+    def give_up(self) -> list[Location]:
+        """Return where the unused keys lead, and forget them."""
         unused = [*self.refused, *(key for _, key in self.keys)]
         self.keys.clear()
         self.refused.clear()
-        if unused:
-            forget = partial(self.access.ledger.forget, locations=self._locations(unused))
-            await run_on_engine(self.access.engine, forget)
+        return self._locations(unused)
 
 
 _reservations: dict[tuple[int, LedgerAccess, str, str], Reservations] = {}
@@ -137,5 +137,11 @@ def drop_reservations(access: LedgerAccess) -> None:
 async def release_reservations() -> None:
     """Give back all unused keys of this process, at the end of an application; but what another one uses."""
     mine = [key for key, one in _reservations.items() if key[0] == os.getpid() and not one.is_of_another_loop()]
+    unused: dict[LedgerAccess, list[Location]] = defaultdict(list)
     for key in mine:
-        await _reservations.pop(key).release()
+        unused[key[1]] += _reservations.pop(key).give_up()
+    # All folders of a ledger together, so that no sweeper has to look for what lies there.
+    for access, locations in unused.items():
+        for start in range(0, len(locations), GIVEN_BACK_AT_ONCE):
+            some = locations[start : start + GIVEN_BACK_AT_ONCE]
+            await run_on_engine(access.engine, partial(access.ledger.forget, locations=some))

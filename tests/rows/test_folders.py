@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, insert, select, update
+from sqlalchemy import Engine, create_engine, event, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -336,3 +336,18 @@ async def test_folders_without_end_take_bounded_memory(work: Work, monkeypatch: 
     assert len(reservations._reservations) <= 3  # noqa: SLF001 - nothing else tells
     rows = await work.do(lambda session: session.execute(select(Invoice.tenant, Invoice.letter)).all())
     assert all(letter and in_folder(f"tenants/{tenant}/", letter.path) for tenant, letter in rows)
+
+
+async def test_unused_paths_of_all_folders_are_given_back(work: Work, engine: Engine | AsyncEngine) -> None:
+    """At its end an application gives back what it reserved in however many folders, in one transaction."""
+    for number in range(12):
+        await add(work, tenant=str(number % 3), letter=pending())
+        await work.rollback()
+    assert await work.do(lambda session: session.scalars(select(LEDGER.table.c.path)).all())
+    await work.rollback()
+    plain, begun = engine.sync_engine if isinstance(engine, AsyncEngine) else engine, list[object]()
+    event.listen(plain, "begin", begun.append)
+    await release_reservations()
+
+    assert len(begun) == 1
+    assert await work.do(lambda session: session.scalars(select(LEDGER.table.c.path)).all()) == []

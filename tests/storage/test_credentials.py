@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fastapi_filestore import ConfigurationError, ObstoreBackend, StorageError
+from fastapi_filestore.storage.obstore.credential_failures import reason_of
 from fastapi_filestore.storage.obstore.credentials import BotoCredentials
 from fastapi_filestore.storage.obstore.stores import connect
 from tests.storage.answering import Answering, answering
@@ -229,6 +230,24 @@ def test_half_a_role(options: Mapping[str, str], said: str) -> None:
     """A role without its token, a token without its role and a missing file of one stop the start."""
     with pytest.raises(ConfigurationError, match=said):
         ObstoreBackend("documents", "s3://b", **options)
+
+
+async def test_a_container_that_can_not_be_asked(store: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What boto3 says of an address is told, and one that does not answer may do so later."""
+    seen = list[str]()
+    for url in ("http://example.com/x", "http://127.0.0.1:9/x"):
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+        error = await missed(ObstoreBackend("d", "s3://b", aws_endpoint=store.url, **ONCE))
+        seen.append(f"{type(error).__name__} {error}")
+
+    assert "StoragePermissionError" in seen[0]
+    assert "Unsupported host 'example.com'" in seen[0]
+    assert "StorageUnavailableError" in seen[1]
+
+
+def test_a_second_factor() -> None:
+    """A role that needs a code, which botocore asks the terminal for, is told as that."""
+    assert "second factor" in reason_of(EOFError())
 
 
 async def test_a_provider_that_raises(store: Answering) -> None:

@@ -187,6 +187,13 @@ def test_an_empty_variable_that_the_driver_believes(monkeypatch: pytest.MonkeyPa
         ObstoreBackend("d", url)
 
 
+def test_a_variable_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the driver can't take what it is given, the variables that it read beside that are named."""
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "maybe")
+    with pytest.raises(ConfigurationError, match=r"The environment sets AWS_VIRTUAL_HOSTED_STYLE_REQUEST\."):
+        ObstoreBackend("d", "s3://b", **KEYS)
+
+
 async def test_http_of_the_environment_that_is_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """An http:// endpoint of the environment beside aws_allow_http=False is refused as that."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")

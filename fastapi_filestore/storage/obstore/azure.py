@@ -17,7 +17,14 @@ from fastapi_filestore.storage.obstore.construction import (
 )
 from fastapi_filestore.storage.obstore.location import Location
 from fastapi_filestore.storage.obstore.options import as_bool, as_text
-from fastapi_filestore.storage.obstore.variables import WITHOUT, any_is_empty, settle, value_in, variables_in
+from fastapi_filestore.storage.obstore.variables import (
+    WITHOUT,
+    any_is_empty,
+    names_beside,
+    settle,
+    value_in,
+    variables_in,
+)
 
 if TYPE_CHECKING:
     from obstore.store import AzureConfig, AzureCredentialProvider
@@ -62,7 +69,7 @@ def build_azure(location: Location, options: dict[str, object]) -> AzureStore:
         options["endpoint"] = endpoint
     _settle_environment(options, is_given=is_given or endpoint is not None)
     config = cast("AzureConfig", texts(options))
-    with construction():
+    with construction(names_beside("az", options)):
         return AzureStore(
             location.bucket,
             prefix=location.prefix,

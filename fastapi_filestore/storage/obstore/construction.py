@@ -1,6 +1,6 @@
 """What building any networked store has in common."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from obstore.exceptions import BaseError
@@ -10,14 +10,18 @@ from fastapi_filestore.storage.obstore.options import as_bool, as_text
 
 
 @contextmanager
-def construction() -> Iterator[None]:
-    """Turn what obstore says of wrong options into a `ConfigurationError`, whose text can't hold a secret."""
+def construction(variables: Collection[str] = ()) -> Iterator[None]:
+    """Turn what obstore says of wrong options into a `ConfigurationError`, whose text can't hold a secret.
+
+    `variables` are those of the environment that it reads as options, too, so that the fault may be theirs.
+    """
     try:
         yield
     except ConfigurationError:
         raise
     except (BaseError, OSError, TypeError, ValueError) as exc:
-        raise ConfigurationError(f"The store can't be set up: {_reason(str(exc))}") from None
+        beside = f" The environment sets {', '.join(variables)}." if variables else ""
+        raise ConfigurationError(f"The store can't be set up: {_reason(str(exc))}{beside}") from None
 
 
 REASONS: Mapping[str, str] = {

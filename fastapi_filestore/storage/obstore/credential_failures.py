@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from json import JSONDecodeError
 
 NO_AWS_CREDENTIALS = (
     "none were given, and none were found in the environment, in ~/.aws or from a role: set aws_access_key_id and "
@@ -46,8 +47,9 @@ def told() -> Iterator[None]:
     except CredentialsError:
         raise
     except Exception as error:
-        kind = CredentialsOutageError if {one.__name__ for one in type(error).__mro__} & OUTAGES else CredentialsError
-        raise kind(reason_of(error)) from error
+        reason = reason_of(error).rstrip(".")
+        is_outage = {one.__name__ for one in type(error).__mro__} & OUTAGES or NO_CONNECTION.search(reason)
+        raise (CredentialsOutageError if is_outage else CredentialsError)(reason) from error
 
 
 def reason_of(error: Exception) -> str:
@@ -62,13 +64,18 @@ def reason_of(error: Exception) -> str:
         return f"{source} failed: {said}"
     if isinstance(error, OSError):
         return f"{_shown(error.filename)} can't be used: {os.strerror(error.errno or 0)}"
-    if isinstance(error, ValueError | AttributeError | KeyError | TypeError):
+    if isinstance(error, JSONDecodeError | AttributeError | KeyError | TypeError):
         return "a credential_process, or a file of tokens, gave what is not the JSON that it should be"
-    return f"boto3 could not get any: {_shown(error)}"
+    return f"boto3 could not get any: {_shown(error) or type(error).__name__}"
 
 
 OUTAGES = frozenset({"ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError", "ReadTimeoutError"})
+NO_CONNECTION = re.compile(r"could not connect|timed? ?out", re.IGNORECASE)
 _LOGIN = "run `aws sso login` for its profile, as the user whose process this is"
+
+_FACTOR = (
+    "they need the code of a second factor, which a program can't give: use a role without one, or a credential_process"
+)
 
 BOTO_REASONS: Mapping[str, str] = {
     "UnauthorizedSSOTokenError": f"the SSO login has expired: {_LOGIN}",
@@ -81,8 +88,8 @@ BOTO_REASONS: Mapping[str, str] = {
     "ConfigParseError": "the file {path} can't be read as a configuration of AWS: correct its syntax",
     "PartialCredentialsError": "{provider} has no {cred_var}: an access key needs its secret",
     "InvalidConfigError": "the configuration of AWS is wrong: {error_msg}",
-    "RefreshWithMFAUnsupportedError": "they need a code of a second factor, which a program can't give: use a role "
-    "without one, or a credential_process",
+    "RefreshWithMFAUnsupportedError": _FACTOR,
+    "EOFError": _FACTOR,  # botocore asks the terminal for it
     "MetadataRetrievalError": "the container's credentials can't be read: {error_msg}",
     "EndpointConnectionError": "{endpoint_url}, where they come from, could not be reached",
     "ConnectTimeoutError": "{endpoint_url}, where they come from, could not be reached",

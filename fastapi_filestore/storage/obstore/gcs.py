@@ -20,7 +20,7 @@ from fastapi_filestore.storage.obstore.construction import (
 from fastapi_filestore.storage.obstore.google_credentials import GoogleCredentials, read_elsewhere
 from fastapi_filestore.storage.obstore.location import Location
 from fastapi_filestore.storage.obstore.options import as_text
-from fastapi_filestore.storage.obstore.variables import WITHOUT, name_in, settle, value_in
+from fastapi_filestore.storage.obstore.variables import WITHOUT, name_in, names_beside, settle, value_in
 
 if TYPE_CHECKING:
     from obstore.store import GCSConfig, GCSCredentialProvider
@@ -55,7 +55,7 @@ def build_gcs(location: Location, options: dict[str, object]) -> GCSStore:
         options["base_url"] = endpoint
     _settle_environment(options, is_given=provider is not None or bool(options.keys() & {*CREDENTIALS}))
     config = cast("GCSConfig", texts(options))
-    with construction():
+    with construction(names_beside("gs", options)):
         return GCSStore(
             location.bucket,
             prefix=location.prefix,

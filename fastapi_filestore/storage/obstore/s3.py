@@ -20,7 +20,7 @@ from fastapi_filestore.storage.obstore.credentials import (
 )
 from fastapi_filestore.storage.obstore.location import Location
 from fastapi_filestore.storage.obstore.options import as_text
-from fastapi_filestore.storage.obstore.variables import is_empty, name_in, settle, value_in, value_of
+from fastapi_filestore.storage.obstore.variables import is_empty, name_in, names_beside, settle, value_in, value_of
 from fastapi_filestore.storage.obstore.virtual_host import endpoint_with_bucket
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def build_s3(location: Location, options: dict[str, object]) -> S3Store:
             credential_provider=provider,
         )
 
-    with construction():
+    with construction(names_beside("s3", options)):
         store = make()
         # Both may be the environment's, which only the store has read.
         if (own := endpoint_with_bucket(store, location.bucket)) is not None:

@@ -109,6 +109,11 @@ def variables_in(kind: Kind) -> frozenset[str]:
     return frozenset(name for name, found in variables_of(kind).items() if not all(one.is_empty for one in found))
 
 
+def names_beside(kind: Kind, options: Collection[str]) -> list[str]:
+    """Return the variables that set other options than some."""
+    return sorted(one.name for name, found in variables_of(kind).items() if name not in options for one in found)
+
+
 def any_is_empty(kind: Kind, options: Collection[str]) -> bool:
     """Tell whether the environment sets one of some options to nothing."""
     found = variables_of(kind)

@@ -11,6 +11,7 @@ import pytest
 
 from fastapi_filestore import ConfigurationError, ObstoreBackend, StorageError
 from fastapi_filestore.storage.obstore import credentials, s3
+from fastapi_filestore.storage.obstore.stores import connect
 from tests.storage.answering import Answering, answering
 
 ONCE: Mapping[str, Any] = {"retry_config": {"max_retries": 0}}
@@ -204,3 +205,51 @@ async def test_http_of_the_environment_that_is_forbidden(monkeypatch: pytest.Mon
 def test_boto_is_there() -> None:
     """What these tests leave out is there otherwise."""
     assert credentials.find_boto_session() is not None
+
+
+def test_a_service_account_beside_a_key_of_the_environment(
+    gcs: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A service account's file that is given wins over a key of the environment."""
+    (tmp_path / "given.json").write_text(gcs.service_account_json)
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", "{}")
+    store: Any = connect("gs://b", {"google_service_account": str(tmp_path / "given.json")}).store
+
+    assert store.config["service_account_key"] == gcs.service_account_json
+
+
+@pytest.mark.parametrize(
+    ("variables", "given", "kind"),
+    [
+        ({"AZURE_STORAGE_ACCOUNT_KEY": "c3RyYXk="}, {"azure_client_id": "c"}, "managed_identity"),
+        (
+            {"AZURE_STORAGE_ACCOUNT_KEY": "c3RyYXk=", "AZURE_TENANT_ID": "t", "AZURE_FEDERATED_TOKEN_FILE": "/t"},
+            {"azure_client_id": "c"},
+            "workload_identity",
+        ),
+        (
+            {"AZURE_STORAGE_TOKEN": "x", "AZURE_CLIENT_SECRET": "s"},
+            {"azure_client_id": "c", "azure_tenant_id": "t"},
+            "client_secret",
+        ),
+        ({"AZURE_STORAGE_TOKEN": ""}, {}, "managed_identity"),
+    ],
+)
+def test_an_identity_beside_other_credentials(
+    monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], given: Mapping[str, str], kind: str
+) -> None:
+    """An identity that is given is used, with what the environment says of it, and no key or token of another."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    store: Any = connect("az://b", {"azure_storage_account_name": "acc", **given}).store
+
+    assert store.config["credential_type"] == kind
+
+
+async def test_a_public_container_at_an_endpoint(store: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint alone is no credential: the environment may still say that nothing is signed."""
+    monkeypatch.setenv("AZURE_SKIP_SIGNATURE", "true")
+    monkeypatch.setenv("AZURE_STORAGE_USE_EMULATOR", "true")
+
+    given = {"azure_storage_account_name": "acc", "azure_storage_endpoint": store.url}
+    assert await asked_of(store, "az://b", **given) == "/b/k"

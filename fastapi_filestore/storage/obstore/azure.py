@@ -66,8 +66,8 @@ def build_azure(location: Location, options: dict[str, object]) -> AzureStore:
     provider = cast("AzureCredentialProvider | None", take_provider(options, tuple(CREDENTIALS)))
     is_given = _settle_credential(options) or provider is not None
     if endpoint is not None:
-        options["endpoint"] = endpoint
-    _settle_environment(options, is_given=is_given or endpoint is not None)
+        options |= {"endpoint": endpoint, "use_emulator": emulated}
+    _settle_environment(options, is_given=is_given)
     config = cast("AzureConfig", texts(options))
     with construction(names_beside("az", options)):
         return AzureStore(
@@ -99,7 +99,7 @@ def _settle_credential(options: dict[str, object]) -> bool:
         # Without its kind, a token of the environment could win over the credential given.
         options.setdefault("credential_type", CREDENTIALS[given[0]])
     elif identity := options.keys() & IDENTITY:
-        options.setdefault("credential_type", _type_of(identity | variables_in("az"), with_one_of=identity))
+        options.setdefault("credential_type", _type_of(options.keys() | variables_in("az"), with_one_of=identity))
     if "sas_key" in options:
         options["sas_key"] = as_text("azure_storage_sas_token", options["sas_key"]).strip().removeprefix("?")
     return bool(given) or bool(options.keys() & IDENTITY) or is_unsigned(options)

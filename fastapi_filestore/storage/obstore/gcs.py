@@ -20,7 +20,7 @@ from fastapi_filestore.storage.obstore.construction import (
 from fastapi_filestore.storage.obstore.google_credentials import GoogleCredentials, read_elsewhere
 from fastapi_filestore.storage.obstore.location import Location
 from fastapi_filestore.storage.obstore.options import as_text
-from fastapi_filestore.storage.obstore.variables import WITHOUT, name_in, names_beside, settle, value_in
+from fastapi_filestore.storage.obstore.variables import WITHOUT, name_in, names_beside, settle, value_in, variables_in
 
 if TYPE_CHECKING:
     from obstore.store import GCSConfig, GCSCredentialProvider
@@ -32,7 +32,7 @@ FILES = ("service_account", "service_account_key", "application_credentials")
 CREDENTIALS = ("service_account", "service_account_key", "application_credentials", "bearer_token")
 
 UNDONE_BY: Mapping[str, tuple[str, ...]] = {
-    "service_account": ("service_account_key", "bearer_token"),
+    "service_account": ("bearer_token",),
     "service_account_key": ("service_account", "bearer_token"),
     "application_credentials": ("service_account", "service_account_key", "bearer_token"),
     "bearer_token": (),
@@ -69,6 +69,10 @@ def build_gcs(location: Location, options: dict[str, object]) -> GCSStore:
 def _settle_environment(options: dict[str, object], *, is_given: bool) -> None:
     """Keep variables of other credentials from winning over those given."""
     given = next((name for name in CREDENTIALS if name in options), None)
+    if given == "service_account" and "service_account_key" in variables_in("gs"):
+        # A key beats a key; beside a path it contradicts the path.
+        options["service_account_key"] = Path(str(options.pop(given))).read_text(encoding="utf-8")
+        given = "service_account_key"
     if given is not None:
         undoing = name_in("gs", *UNDONE_BY[given])
         if undoing is not None:

@@ -16,7 +16,9 @@ PREFIX = "FILESTORE_"
 DELIMITER = "__"
 
 # Kubernetes puts these into every pod beside a Service whose name is "filestore", or begins so: "filestore-api".
-_SERVICE_LINK = re.compile(r"(?:[a-z0-9_]+_)?(?:service_host|service_port(?:_\w+)?|port_\d+_(?:tcp|udp|sctp)(?:_\w+)?)")
+_SERVICE_LINK = re.compile(
+    r"(?:[a-z0-9_]{1,255}_)?(?:service_host|service_port(?:_\w{1,255})?|port_\d{1,5}_(?:tcp|udp|sctp)(?:_\w{1,255})?)"
+)
 _SERVICE_PORT = re.compile(r"(?:[a-z0-9_]+_)?port")
 _SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://")
 _QUOTED = re.compile(r"""(["'])((?:(?!\1).)*)\1""", re.DOTALL)

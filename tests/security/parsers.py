@@ -218,7 +218,7 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         ('"', '{"a":"', '{"a":[', '{"a":1,'),
     ),
     "web.ranges.requested_ranges": (lambda text: ranges.requested_ranges(text, 100), ("bytes=", "bytes=0-", "bytes=0")),
-    "web.redaction._redacted": (redaction._redacted, ("/filestore/",)),  # noqa: SLF001 - what the filter does
+    "web.redaction.without_token": (redaction.without_token, ("/filestore/",)),
     "web.uploads._filename": (uploads._filename, ("a; filename*=utf-8'", "a; filename*=utf-8''", 'a; filename="')),  # noqa: SLF001
     "web.uploads.refuse_fragments": (lambda text: uploads.refuse_fragments({"content-encoding": text}), ()),
 }

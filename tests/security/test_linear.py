@@ -40,13 +40,18 @@ SEARCHED = {
     "intake.spelling._BEYOND_ASCII",
     "intake.signatures._PDF_HEADER",
     "intake.signatures._PDF_OBJECT",
-    "storage.obstore.errors.BAD_RANGE",
-    "storage.obstore.errors.CODE",
-    "storage.obstore.errors.CULPRIT",
-    "storage.obstore.errors.STATUS",
     "storage.obstore.local.SURROGATE",
+    "storage.obstore.region.ENDPOINT",
+    "storage.obstore.report.CODE",
+    "storage.obstore.report.CULPRIT",
+    "storage.obstore.report.NUMBER",
+    "storage.obstore.report.QUOTED",
+    "storage.obstore.report.REGION",
+    "storage.obstore.report.STATUS",
+    "storage.obstore.report.VARIANT",
     "web.conditions._ENTITY_TAG",
     "web.redaction._TOKEN",
+    "web.refused_start._OURS",
 }
 """Patterns that are looked for from every place of a text; all others are matched at one place."""
 
@@ -66,10 +71,12 @@ MATCHED = {
     "web.headers._OF_DISK",
     "web.headers._SHA256",
     "web.ranges._SPEC",
+    "web.request_names._SANE",
 }
 """Patterns of the floors that clients talk to, which are matched at one place."""
 
 NOT_OF_A_CLIENT = {
+    "intake.no_field.no_field": "names of the application's",
     "intake.special_cases.is_case_of": "a type of at most 255 characters, as in the next ones",
     "intake.special_cases.is_known": "such a type",
     "intake.special_cases.is_said_of": "such types",
@@ -79,6 +86,10 @@ NOT_OF_A_CLIENT = {
     "web.headers.content_security_policy": "a type that was kept",
     "web.headers.shown_tag": "a tag of a store",
     "web.resource.resource_of": "a name of the application's",
+    "web.router.file_router": "names of the application's",
+    "web.wiring.dependency": "such names",
+    "web.wiring.mapped_class": "such names",
+    "web.wiring.schema": "such names",
 }
 """Functions that take text which no client writes."""
 

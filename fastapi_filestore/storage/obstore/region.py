@@ -22,7 +22,9 @@ PATIENCE: Final = 3.0
 MOST_READ: Final = 16 * 1024
 """Bytes of an answer that are looked at."""
 HEADER: Final = "x-amz-bucket-region"
-ENDPOINT: Final = re.compile(r"<Endpoint>[^<]*\bs3[.-]([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws[^<]*</Endpoint>")
+ENDPOINT: Final = re.compile(
+    r"<Endpoint>[^<]{0,255}\bs3[.-]([a-z]{2}(?:-[a-z]{1,16}){1,4}-\d)\.amazonaws[^<]{0,64}</Endpoint>"
+)
 REDIRECTS: Final = range(300, 400)
 
 

@@ -29,7 +29,7 @@ KEY_PHRASES = ("location {key} ", "path {key}:", "key {key}:")
 """How obstore shows a key, unescaped."""
 VARIANT = re.compile(r"\b([A-Z][A-Za-z]{2,40})(?= ?[{(,])|\bkind: ([A-Z][A-Za-z]{2,40})\b")
 """What an error is of, as Rust shows it: `HttpError {`, `kind: Timeout`."""
-QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\S*://\S*')
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|[A-Za-z][A-Za-z0-9+.-]{0,15}://\S*')
 """What Rust shows of a text or an address, where anything may be."""
 MOST_VARIANTS = 6
 

@@ -5,6 +5,9 @@ from fastapi_filestore.errors import MalformedUploadError
 MAX_PREAMBLE = 8 * 1024
 """Bytes before the first boundary; a form of a browser has none."""
 
+MAX_PADDING = 64
+"""Spaces and tabs at the end of the boundary's line; nobody means to send any."""
+
 _NEWLINES = b"\r\n"
 
 
@@ -30,12 +33,13 @@ class Preamble:
             self._held += chunk
         at = self._found(held)
         after = at + len(self._line)
-        if at >= 0 and after < len(held):
-            if held[after] == ord("\n"):
+        padded = bytes(held[after : after + MAX_PADDING])
+        if at >= 0 and ((rest := padded.lstrip(b" \t")) or len(padded) == MAX_PADDING):
+            if rest.startswith(b"\n"):
                 raise MalformedUploadError("The form can't be read: its lines end with LF alone, and not with CR LF.")
-            self.is_over = True
+            self.is_over, padding = True, len(padded) - len(rest)
             self._held = bytearray()
-            return bytes(held[at:]) if at else bytes(held)
+            return self._line + held[after + padding :] if padding else bytes(held[at:])
         if at < 0 and len(held) > MAX_PREAMBLE + len(self._line):
             raise self.missing()
         self._held = bytearray(held) if held is chunk else self._held

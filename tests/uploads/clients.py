@@ -286,6 +286,12 @@ CLIENTS: dict[str, Sent] = {
     "a script, a boundary in single quotes": Sent(
         disposition(b'filename="a.txt"'), "a.txt", content_type="multipart/form-data; boundary='X'", boundary=b"'X'"
     ),
+    "a script, spaces behind boundaries": Sent(
+        disposition(b'filename="a.txt"'),
+        "a.txt",
+        before=b'--X  \r\nContent-Disposition: form-data; name="first"\r\n\r\n1\r\n',
+        fields={"first": "1"},
+    ),
     "a script, two semicolons": Sent(
         b'CONTENT-DISPOSITION:form-data;; name="file" ;; filename="a.txt";;',
         "a.txt",

@@ -83,6 +83,7 @@ BAD: dict[str, tuple[bytes, type[Exception]]] = {
     "no form": (b"hello", MalformedUploadError),
     "preamble without an end": (b"x" * 10_000 + FORM, MalformedUploadError),
     "boundary within a line": (b"This is a form. " + FORM[2:], MalformedUploadError),
+    "padding without an end": (FORM[2:].replace(b"--b", b"--b" + b" " * 100, 1), MalformedUploadError),
     "lines that end with LF": (FORM.replace(b"\r\n", b"\n"), MalformedUploadError),
     "cut before the last boundary": (TEXT + FILE, MalformedUploadError),
     "cut in a file": (FORM[:120], MalformedUploadError),

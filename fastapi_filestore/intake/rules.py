@@ -51,6 +51,10 @@ class FileRules:
         validators = (*agreement, *self.validators)
         return replace(self, max_size=min(sizes, default=None), content_types=types, validators=validators)
 
+    def needs_head(self, upload: Described) -> bool:
+        """Tell whether the first bytes decide: for validators, or because nothing else says what type the file is."""
+        return self.judges_heads or (bool(self.content_types) and says_nothing(upload.known_type))
+
     def check_declared(self, upload: Described) -> None:
         """Raise `UnsupportedUploadError` for a type that is not taken, as far as it is known without the bytes."""
         if not (self.sniffs and says_nothing(upload.known_type)):

@@ -22,6 +22,7 @@ from fastapi_filestore.intake.chunks import REMEDY, chunk_error
 from fastapi_filestore.intake.client_digests import client_digests
 from fastapi_filestore.intake.digest import DigestingStream
 from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.media_types import says_nothing
 from fastapi_filestore.intake.multipart import FormReader
 from fastapi_filestore.intake.names import FALLBACK_NAME
 from fastapi_filestore.intake.parameters import read_parameters
@@ -64,8 +65,10 @@ class Accepted:
 
     async def admitted(self, upload: Upload) -> Upload:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
-        self.rules.check_declared(upload)
-        if self.rules.judges_heads:
+        needs_head = self.rules.needs_head(upload)
+        if not (needs_head and says_nothing(upload.known_type)):
+            self.rules.check_declared(upload)
+        if needs_head:
             await upload.examine()
         return upload
 

@@ -128,8 +128,11 @@ def test_a_file_passes_for_nothing_else(declared: str) -> None:
 def build(app: FastAPI, files: Filestore) -> None:
     """Add a route that sniffs, and one that does not."""
     get_documents = files.service(Document)
-    for path, sniffs in (("/sniffing", True), ("/believing", False)):
-        taken = files.upload(sniff=sniffs)
+    for path, taken in (
+        ("/sniffing", files.upload(sniff=True)),
+        ("/believing", files.upload()),
+        ("/pictures", files.upload(content_types=["image/*"])),
+    ):
 
         @app.post(path, status_code=201)
         async def keep(
@@ -181,3 +184,12 @@ async def test_a_type_that_says_nothing_is_replaced(site: Site, path: str, decla
     docx = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
     assert kept == ["image/jpeg", "image/png", docx, "application/octet-stream"]
+
+
+async def test_bytes_speak_where_nothing_else_does(site: Site) -> None:
+    """A route that asks for pictures takes one whose sender and name say nothing, and refuses what else is sent so."""
+    for name, status in {"picture.png": 201, "report.pdf": 415, "note.txt": 415, "t.parquet": 415}.items():
+        sent = {"file": ("upload", corpus()[name].head, "multipart/form-data")}
+        answer = await site.client.post("/pictures", files=sent)
+
+        assert (name, answer.status_code) == (name, status)

@@ -7,7 +7,7 @@ from functools import cache
 from inspect import Parameter, signature
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import ColumnElement, and_, inspect, select
+from sqlalchemy import Column, ColumnElement, and_, inspect, select
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import InvalidFieldsError, OutOfScopeError, RowNotFoundError
@@ -214,8 +214,9 @@ def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
     """Make a row that is not yet in any session; what its constructor does not take is set afterwards."""
     check_names(model, values)
     taken = constructor_takes(cast("Any", model))
+    own = _identity_needed(cast("Any", model))
     with refused_attribute(model.__name__):
-        row = model(**{name: value for name, value in values.items() if taken is None or name in taken})
+        row = model(**{**own, **{name: value for name, value in values.items() if taken is None or name in taken}})
         for name, value in values.items():
             if taken is not None and name not in taken:
                 setattr(row, name, value)
@@ -229,6 +230,15 @@ def constructor_takes(model: Any) -> frozenset[str] | None:
     if any(one.kind is Parameter.VAR_KEYWORD for one in parameters):
         return None
     return frozenset(one.name for one in parameters if one.kind is not Parameter.POSITIONAL_ONLY)
+
+
+@cache
+def _identity_needed(model: Any) -> Mapping[str, object]:
+    """Return what tells the class of a row, where its constructor asks for what the mapper sets by itself."""
+    mapper = inspect(model)
+    on = mapper.polymorphic_on
+    told = mapper.get_property_by_column(on).key if isinstance(on, Column) and on in mapper.columns.values() else None
+    return {told: mapper.polymorphic_identity} if told in constructor_needs(model) else {}
 
 
 def constructor_needs(model: type[Any]) -> list[str]:

@@ -223,6 +223,27 @@ class Letter(Base):
         self.title = f"Re: {title}"
 
 
+class Paper(DataBase):
+    """A dataclass with joined subclasses, whose constructor asks for the discriminator."""
+
+    __tablename__ = "papers"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "paper"}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    kind: Mapped[str]
+    title: Mapped[str]
+
+
+class Poster(Paper):
+    """A joined subclass that is a dataclass."""
+
+    __tablename__ = "posters"
+    __mapper_args__ = {"polymorphic_identity": "poster"}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(ForeignKey("papers.id"), primary_key=True, init=False)
+    file: Mapped[FileObject] = stored()
+
+
 class Card(DataBase):
     """A dataclass that can't be made without what it is related to."""
 

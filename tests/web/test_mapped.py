@@ -29,6 +29,7 @@ from tests.web.mapped import (
     Note,
     Owner,
     Photo,
+    Poster,
     ReportRead,
     Scan,
     Tag,
@@ -86,6 +87,7 @@ KINDS = [
     (Essay, EssayRead, {"title": "t", "draft": "d"}),
     (Note, None, {"title": "t", "remark": "r"}),
     (Memo, None, {"title": "t"}),
+    (Poster, None, {"title": "t"}),
     (Letter, None, {"title": "t", "shade": "red"}),
 ]
 

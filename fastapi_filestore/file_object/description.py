@@ -281,7 +281,12 @@ class FileDescription:
         return self._chosen_path is not None
 
     def assign(self, backend: str | None, registry: StorageRegistry, rules: FileRules = NO_RULES) -> None:
-        """Choose the column it is for: it is stored at the backend it names, else at this one, if the rules take it."""
+        """Choose the column it is for: it is stored at the backend it names, else at this one, if the rules take it.
+
+        One that is on its way to a column already is left to that one: whoever stores it goes by its rules.
+        """
+        if self.unit is not None and self.unit() is not None and not self.is_stored:
+            return
         self.rules = rules
         if not self.is_stored:
             self._backend, self._registry = self._backend or backend, registry
@@ -311,7 +316,7 @@ class FileDescription:
     def settle(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
         self._claim_ends.append(True)  # its copies see it
-        self.fresh, self._content, self._upload, self.unit = False, None, None, None
+        self.fresh, self._content, self._upload = False, None, None
 
     def undo(self) -> None:
         """Note that the bytes are deleted since no row came to point to them; content that can be stored again is.
@@ -326,7 +331,7 @@ class FileDescription:
         else:
             self.state, self._path = FileState.PENDING, self._chosen_path
             self._forget()
-        self.fresh, self.claim, self.unit = False, None, None
+        self.fresh, self.claim = False, None
 
     def _not_stored(self, what: str) -> PendingContentError:
         """Return the error that says why this can't be done to a file that is pending, and what to do."""

@@ -48,7 +48,7 @@ class FileObject(FileDescription):
         unreadable: The value of its row, if that can't be read as a file.
         fresh: Whether this object stored the bytes itself and no committed row points to them yet.
         claim: The ledger that knows of a fresh object's key, if one does.
-        unit: The session, weakly referenced, whose open transaction writes it to a row.
+        unit: Who deletes it if no row comes to hold it, weakly referenced: a session, or a call of a service.
         rules: What the column that it is in, or on its way to, asks for.
         prefix: The folder of its column, in which its key is generated.
         admitted_by: The rules that it was found right by.

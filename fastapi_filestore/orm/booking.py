@@ -10,12 +10,13 @@ from sqlalchemy.orm import Mapper, Session
 from fastapi_filestore.errors import IntentLostError, PendingContentError, StaleFileError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.binds import writing_connection
-from fastapi_filestore.orm.bookkeeping import Book, current_book, disown, note_stored, own, whole_book
+from fastapi_filestore.orm.bookkeeping import Book, current_book, note_stored, whole_book
 from fastapi_filestore.orm.bridge import await_in_session
 from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.file_attributes import keeper_of
 from fastapi_filestore.orm.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
+from fastapi_filestore.orm.ownership import disown, own
 from fastapi_filestore.orm.read_only import SNAPSHOTS, is_connected
 from fastapi_filestore.orm.reservations import drop_reservations
 from fastapi_filestore.orm.savepoints import note_booked
@@ -46,19 +47,19 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
     """Store the pending files that rows are to hold."""
     booked(session)
     claimed = [(file, access_of(session, mapper)) for mapper, some in files.items() for file in some]
-    own(session, [file for file, _ in claimed if file.fresh or not file.is_stored])
     for file, _ in claimed:
         file.refuse_unreadable()
         file.refuse_upload()
     gone = next((file for file, _ in claimed if file.state is FileState.GONE), None)
     if gone is not None:
         raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")
+    own(session, [file for file, _ in claimed if file.fresh or not file.is_stored])
     try:
         if not all(file.is_admitted for file, _ in claimed):
-            await_in_session(store(claimed, room=room_beside(session, claimed)))
+            await_in_session(store(claimed, room=partial(room_beside, session, claimed)))
     finally:
         note_stored(session, [file for file, _ in claimed if file.is_stored])
-        disown(file for file, _ in claimed if not file.is_stored)
+        disown(session, [file for file, _ in claimed if not (file.is_stored and file.fresh)])
 
 
 def room_beside(session: Session, claimed: Iterable[Claimed]) -> Room:

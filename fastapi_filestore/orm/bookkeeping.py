@@ -1,22 +1,19 @@
 """What each (nested) transaction of a session did to files, so that its end can be honoured."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
-from weakref import ref
 
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
-from fastapi_filestore.errors import SharedFileError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger import LedgerAccess
-from fastapi_filestore.storage.forks import forkable_lock
+from fastapi_filestore.orm.ownership import own
 from fastapi_filestore.storage.upload_paths import is_upload_path
 
 _BOOKS = "fastapi_filestore.books"
-_owning = forkable_lock()
 
 
 @dataclass(slots=True)
@@ -160,34 +157,25 @@ def doubt(session: Session, transaction: SessionTransaction | None) -> None:
     _books(session)[transaction].uncertain = True
 
 
-def own(session: Session, files: Sequence[FileObject]) -> None:
-    """Note that files are on their way to rows of this session, which deletes their bytes if it is rolled back.
-
-    Raises:
-        SharedFileError: Another session, whose transaction is open, is about to write one of them to a row of its own.
-    """
-    with _owning:
-        for file in files:
-            owner = None if file.unit is None else file.unit()
-            if owner is not None and owner is not session:
-                raise SharedFileError(file.filename)
-        for file in files:
-            file.unit = ref(session)
-
-
-def disown(files: Iterable[FileObject]) -> None:
-    """Note that files are no session's any more."""
-    for file in files:
-        file.unit = None
-
-
 def note_stored(session: Session, files: Iterable[FileObject]) -> None:
     """Note files whose bytes go if the innermost transaction is rolled back.
 
     What a transaction around it stored is left to that one: a savepoint may touch its rows, and is rolled back alone.
+
+    Raises:
+        SharedFileError: Another unit of work is about to write one of them to a row of its own.
     """
     new = {file.location: file for file in files if file.fresh and not is_booked(session, file)}
+    own(session, list(new.values()))
     current_book(session).fresh.update(new)
+
+
+def note_forgettable(session: Session, gone: Mapping[Location, LedgerAccess | None]) -> bool:
+    """Note files that are gone, whose intents go when the open transaction has ended; False if there is none."""
+    if innermost_transaction(session) is None:
+        return False
+    current_book(session).forgettable.update(gone)
+    return True
 
 
 def is_booked(session: Session, file: FileObject) -> bool:

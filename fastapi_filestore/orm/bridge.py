@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
@@ -26,9 +27,9 @@ One that ends its transaction must never queue behind those that wait for its lo
 """
 
 _jobs = WeakKeyDictionary[Session, asyncio.Future[Any]]()
-"""What a thread does with a session."""
+"""What a thread, or a task, does with a session."""
 _at_work: ContextVar[tuple[ref[Session], ...]] = ContextVar("fastapi_filestore_sessions_at_work", default=())
-"""The sessions whose work in a thread waits for what runs in this context, on whichever loop."""
+"""The sessions whose work waits for what runs in this context, on whichever loop."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -62,7 +63,8 @@ async def run_in_session(
     """
     own = _in_scope(session)
     if isinstance(own, AsyncSession):
-        return await own.run_sync(work, *args, **kwargs)
+        async with turn_with(own):
+            return await own.run_sync(work, *args, **kwargs)
     await _its_turn(own)
     # A session in a transaction must not queue for a thread behind sessions that wait for its connection.
     threads = _CONNECTED if own.in_transaction() else _CONNECTING
@@ -72,13 +74,35 @@ async def run_in_session(
     try:
         return await finish(job)
     finally:
-        if _jobs.get(own) is job:
-            del _jobs[own]
+        _end(own, job)
         del job  # an error would hold this frame, and the frame the error
 
 
+@asynccontextmanager
+async def turn_with(session: AnySession) -> AsyncIterator[None]:
+    """Wait until no other task of this loop is at work on a session, and let others wait for the end of the block."""
+    plain, around = plain_session(session), _at_work.get()
+    await _its_turn(plain)
+    if ref(plain) in around:  # what is at work on it waits for this
+        yield
+        return
+    end = _jobs[plain] = asyncio.get_running_loop().create_future()
+    _at_work.set((*around, ref(plain)))
+    try:
+        yield
+    finally:
+        _at_work.set(around)
+        end.set_result(None)
+        _end(plain, end)
+
+
+def _end(session: Session, job: asyncio.Future[Any]) -> None:
+    if _jobs.get(session) is job:
+        del _jobs[session]
+
+
 async def _its_turn(session: Session) -> None:
-    """Wait for what a thread does with a session for another task of this loop; not for what itself waits for this."""
+    """Wait for what another task of this loop does with a session; not for what itself waits for this."""
     loop = asyncio.get_running_loop()
     while (job := _jobs.get(session)) is not None and not job.done():
         if job.get_loop() is not loop or ref(session) in _at_work.get():

@@ -14,16 +14,16 @@ from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.bookkeeping import (
     Book,
     close_book,
-    current_book,
-    disown,
     enclosing_book,
+    note_forgettable,
     open_book,
     unended,
 )
-from fastapi_filestore.orm.bridge import await_in_session
+from fastapi_filestore.orm.bridge import AnySession, await_in_session, plain_session, run_in_session
 from fastapi_filestore.orm.commits import is_doubtful, is_inside_another
 from fastapi_filestore.orm.ledger import LedgerAccess
 from fastapi_filestore.orm.outages import failures_told
+from fastapi_filestore.orm.ownership import Delivery, disown
 from fastapi_filestore.orm.sharing import Intents, condemn_own
 from fastapi_filestore.orm.transfer import discard, forget, known
 from fastapi_filestore.storage.cleanup import finish
@@ -49,7 +49,7 @@ def honour_end(session: Session, transaction: SessionTransaction) -> None:
     try:
         _honour(session, transaction, book)
     finally:
-        disown(book.fresh.values())
+        disown(session, book.fresh.values())
 
 
 def _honour(session: Session, transaction: SessionTransaction, book: Book) -> None:
@@ -165,12 +165,20 @@ def _by_access(intents: Intents) -> Iterable[tuple[LedgerAccess, list[Location]]
     return groups.items()
 
 
-async def abandon(session: Session, files: Iterable[FileObject]) -> None:
-    """Delete files that were stored for a row which will never be written, and their intents."""
-    if fresh := {file.location: file for file in files if file.fresh}:
-        gone = await finish(_undo(session, fresh, is_inner=session.in_transaction()), patience=PATIENCE)
-        if session.in_transaction():
-            # It may hold the lock of SQLite's one writer: intents are forgotten once it has ended.
-            current_book(session).forgettable.update(gone)
-        else:
-            await finish(_forget(gone), patience=PATIENCE)
+async def abandon(session: AnySession, delivery: Delivery) -> None:
+    """End a delivery: what it stored for rows that will never be written is deleted, with its intents."""
+    fresh = {file.location: file for file in delivery.end()}
+    try:
+        if fresh:
+            await finish(_abandon(session, fresh), patience=PATIENCE)
+    finally:
+        disown(delivery, delivery.files)
+
+
+async def _abandon(session: AnySession, fresh: Mapping[Location, FileObject]) -> None:
+    plain = plain_session(session)
+    gone = await _undo(plain, fresh, is_inner=plain.in_transaction())
+    # It may hold the lock of SQLite's one writer: intents are forgotten once it has ended.
+    if plain.in_transaction() and await run_in_session(session, note_forgettable, gone):
+        return
+    await _forget(gone)

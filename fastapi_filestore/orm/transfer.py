@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,16 +34,23 @@ _DATABASE_FAILURES = (FilestoreError, SQLAlchemyError)
 """What statements fail with: a database's errors as ours, and SQLAlchemy's own, as of a closed connection."""
 
 
-async def store(claimed: Collection[Claimed], *, room: Room = Room.IN_POOL) -> None:
+async def store(
+    claimed: Collection[Claimed],
+    *,
+    room: Callable[[], Room] = lambda: Room.IN_POOL,
+    turn: AbstractAsyncContextManager[None] | None = None,
+) -> None:
     """Store the bytes of pending files and confirm those that a client stored; the first failure stops the others.
 
     What was stored before, but not for this column, is judged by the column's rules now. The ledger learns of every key
-    first, in a transaction of its own; where there is no room for one, only keys that are reserved already are used.
+    first, in a transaction of its own; where there is no `room` for one, only keys that are reserved already are used.
+    For as long as that takes, the `turn` keeps other tasks from beginning a transaction that it would have to wait for.
     """
     # One that is in two places of a row is stored once.
     once = {id(file): (file, access) for file, access in claimed if not file.is_admitted}
     waiting = list(once.values())
-    await _reserve([one for one in waiting if one[0].gets_new_key], room)
+    async with turn or nullcontext():
+        await _reserve([one for one in waiting if one[0].gets_new_key], room())
     renewals = _renewals(waiting)
     try:
         await _store_all([file for file, _ in waiting])
@@ -60,7 +67,10 @@ async def _reserve(waiting: Iterable[Claimed], room: Room) -> None:
     for (access, backend, prefix), files in groups.items():
         keys = await reservations_of(access, backend, prefix).take(len(files), room)
         for file, key in zip(files, keys, strict=False):
-            file.reserve(key, access)
+            if file.saving is None and file.gets_new_key:
+                file.reserve(key, access)
+            else:  # somebody else stores it, and did so before the key came
+                reservations_of(access, backend, prefix).give_back(key)
 
 
 async def _store_all(files: Sequence[FileObject]) -> None:

@@ -19,8 +19,6 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.errors import UnsupportedStatementError
-from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.bookkeeping import is_booked
 from fastapi_filestore.orm.bulk import track_bulk
 from fastapi_filestore.orm.commits import forget_commits, watch_commits
 from fastapi_filestore.orm.edits import end_edits, find_edits, hand_edits_over
@@ -177,8 +175,3 @@ def _honour_end(session: Session, transaction: SessionTransaction) -> None:
         forget_commits(session, transaction)
         forget_savepoints(session)
     end_edits(session, transaction)
-
-
-def unbooked(session: Session, files: Iterable[FileObject]) -> list[FileObject]:
-    """Return the stored files that no transaction of the session will delete if it is rolled back."""
-    return [file for file in files if file.fresh and not is_booked(session, file)]

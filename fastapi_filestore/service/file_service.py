@@ -1,32 +1,35 @@
 """`FileService`: what a route calls to keep rows and their files."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
 
 from sqlalchemy import ColumnElement, inspect
 
+import fastapi_filestore.orm.unit_of_work  # noqa: F401 # pyright: ignore[reportUnusedImport] - it listens from now on
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError, PendingContentError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.intake.no_field import no_field
 from fastapi_filestore.intake.upload import Uploads
 from fastapi_filestore.orm.booking import room_beside
-from fastapi_filestore.orm.bridge import AnySession, plain_session
+from fastapi_filestore.orm.bridge import AnySession, plain_session, turn_with
 from fastapi_filestore.orm.coercion import as_some_files
 from fastapi_filestore.orm.ending import abandon
 from fastapi_filestore.orm.expected_uploads import expect_upload
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes, list_attribute
 from fastapi_filestore.orm.ledger import access_of
+from fastapi_filestore.orm.ownership import Delivery, own
 from fastapi_filestore.orm.row_values import KnownValues, values_of_new
 from fastapi_filestore.orm.transfer import store
-from fastapi_filestore.orm.unit_of_work import unbooked
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
 from fastapi_filestore.service.parameters import NoParameter
 from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.service.transactional import Transactional
+from fastapi_filestore.service.units import Part
 from fastapi_filestore.storage.awaited import noted
 from fastapi_filestore.storage.backend import ObjectStream, SignedURL
 from fastapi_filestore.storage.layout import Values
@@ -114,11 +117,11 @@ class FileService(Transactional[ModelT]):
             RowConflictError: The database refuses the row.
             StorageError: A file can't be stored.
         """
-        self._refuse_if_ended()
+        part = self._begun_writing()
         async with AsyncExitStack() as stack:
             row = await self._built(data, stack) if isinstance(data, Mapping) else self._completed(data)
-            await self._store(_files_of(row), stack)
-            await self._write(self._rows.add, row)
+            await self._store(self._taken(_files_of(row), stack), part)
+            await self._run_in(part, self._rows.add, row)
         return row
 
     @noted
@@ -152,7 +155,7 @@ class FileService(Transactional[ModelT]):
             RowNotFoundError: There is no such row in the scope.
             OutOfScopeError: It would leave the scope; the transaction is rolled back.
         """
-        self._refuse_if_ended()
+        part = self._begun_writing()
         rows.check_names(self.model, data)
         if any(isinstance(value, Uploads) for value in data.values()):
             await self.require(identity)
@@ -160,10 +163,10 @@ class FileService(Transactional[ModelT]):
             known = await self._known_of(identity, data, self._attributes())
             values = self._with_files(await self._with_uploads(data, stack, known))
             files = [file for each in self._attributes() for file in each.type.files(values.get(each.name), of=known)]
-            if any(not file.is_stored for file in files):
+            if waiting := self._taken(files, stack):
                 await self.require(identity)
-            await self._store(files, stack)
-            return await self._write(self._rows.change, identity, values)
+            await self._store(waiting, part)
+            return await self._run_in(part, self._rows.change, identity, values)
 
     @noted
     async def replace(self, identity: object, file: object, *, field: str | None = None) -> ModelT:
@@ -187,17 +190,17 @@ class FileService(Transactional[ModelT]):
             TooManyFilesError: The list would be longer than the column takes.
             StorageError: A file can't be stored.
         """
-        self._refuse_if_ended()
+        part = self._begun_writing()
         attribute = list_attribute(self.model, field)
         async with AsyncExitStack() as stack:
             if isinstance(files, Uploads):
                 await self.require(identity)
             known = await self._known_of(identity, {}, [attribute])
             new = attribute.type.files(await self._arrived(files, attribute, stack, known), of=known)
-            if any(not file.is_stored for file in new):
+            if waiting := self._taken(new, stack):
                 await self.require(identity)
-            await self._store(new, stack)
-            return await self._write(self._rows.edit, identity, attribute, lambda held: [*held, *new])
+            await self._store(waiting, part)
+            return await self._run_in(part, self._rows.edit, identity, attribute, lambda held: [*held, *new])
 
     @noted
     async def remove(self, identity: object, files: object, *, field: str | None = None, purge: bool = False) -> ModelT:
@@ -328,12 +331,12 @@ class FileService(Transactional[ModelT]):
             PendingContentError: The file is stored already.
             SigningUnavailableError: The backend can't sign and no signing key is configured.
         """
-        self._refuse_if_ended()
+        part = self._begun_writing()
         column = file_attribute(self.model, field).type
         column.files([file] if column.multiple else file)
         limit = min((size for size in (max_size, column.rules.max_size) if size is not None), default=None)
         signed = await file.signed_url_async(expires_in=expires_in, method="PUT", max_size=limit)
-        await self._write(expect_upload, self._mapper, file)
+        await self._run_in(part, expect_upload, self._mapper, file)
         return signed
 
     # -- inside --------------------------------------------------------------------------------------
@@ -363,8 +366,9 @@ class FileService(Transactional[ModelT]):
         self, file: object, attribute: FileAttribute, known: Callable[[], Values]
     ) -> AsyncIterator[FileObject]:
         (waiting,) = attribute.type.files([file] if attribute.type.multiple else file, of=known)
+        part = self._begun_writing()
         async with AsyncExitStack() as stack:
-            await self._store([waiting], stack)
+            await self._store(self._taken([waiting], stack), part)
             yield waiting
 
     @asynccontextmanager
@@ -408,21 +412,33 @@ class FileService(Transactional[ModelT]):
                 values[attribute.name] = attribute.type.coerce(values[attribute.name])
         return values
 
-    async def _store(self, files: Iterable[FileObject], stack: AsyncExitStack) -> None:
-        """Store files whose rows are written before the stack ends; what no transaction knows of then is deleted."""
-        self._refuse_if_ended()  # before bytes move
-        if waiting := [file for file in files if not file.is_stored]:
-            if any(file.is_arriving or file.is_upload for file in waiting):
-                await self.end_reading()
-            session = plain_session(self.session)
-            access = access_of(session, self._mapper)
-            claimed = [(file, access) for file in waiting]
-            stack.push_async_callback(self._abandon, waiting)
-            await store(claimed, room=room_beside(session, claimed))
+    def _taken(self, files: Iterable[FileObject], stack: AsyncExitStack) -> Delivery | None:
+        """Take those files that are still to be stored, for rows that are written before the stack ends.
 
-    async def _abandon(self, files: Iterable[FileObject]) -> None:
-        session = plain_session(self.session)
-        await abandon(session, unbooked(session, files))
+        What no flush has taken over by then is deleted.
+
+        Raises:
+            SharedFileError: Another unit of work is about to write one of them to a row of its own.
+        """
+        waiting = [file for file in files if not file.is_stored]
+        if not waiting:
+            return None
+        delivery = Delivery(plain_session(self.session))
+        delivery.take(waiting)
+        stack.push_async_callback(abandon, self.session, delivery)
+        return delivery
+
+    async def _store(self, delivery: Delivery | None, part: Part) -> None:
+        if delivery is None:
+            return
+        part.refuse_ended()  # before bytes move
+        if any(file.is_arriving or file.is_upload for file in delivery.files):
+            await self._end_reading(part)
+        access = access_of(delivery.session, self._mapper)
+        claimed = [(file, access) for file in delivery.files]
+        turn = nullcontext() if access is None else turn_with(self.session)
+        await store(claimed, room=partial(room_beside, delivery.session, claimed), turn=turn)
+        own(delivery, delivery.files)  # those, too, that a flush has meanwhile failed to store
 
 
 def _location_of(file: FileObject) -> Location:

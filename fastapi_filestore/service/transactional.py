@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+from weakref import ref
 
 from anyio import CancelScope
 from sqlalchemy import Engine, inspect
 from sqlalchemy.orm import Mapper, Session
 
-from fastapi_filestore.errors import DatabaseFailedError, UnitOfWorkEndedError
+from fastapi_filestore.errors import DatabaseFailedError
 from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
 from fastapi_filestore.orm.edits import has_edits
@@ -18,6 +19,7 @@ from fastapi_filestore.orm.outages import failures_told
 from fastapi_filestore.orm.read_only import end_if_only_read, is_connected
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.turns import turn_at
+from fastapi_filestore.service.units import Part, Unit, unit_around
 from fastapi_filestore.storage.awaited import all_awaited, noted
 from fastapi_filestore.storage.blocking import run_blocking_here
 
@@ -32,33 +34,35 @@ class Transactional(Generic[ModelT]):
     model: type[ModelT]
     session: AnySession
     hold_session: bool
-    _has_ended = False
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[Self]:
         """Commit at the end of the block, or roll back if it raises.
 
+        Tasks that the block has begun, and that are not done by then, are refused from then on.
+
         Raises:
             NeverAwaitedError: A call of the block, of a service or a file, was never awaited.
         """
-        had_ended, self._has_ended = self._has_ended, False
+        around, self._unit = self._unit, Unit(ref(self))
         try:
-            async with all_awaited():
-                yield self
+            with self._unit.entered():
+                async with all_awaited():
+                    yield self
             await self.commit()
         except BaseException:
             with CancelScope(shield=True):  # in this task still: it may be what a scoped session is of
                 await self.rollback()
             raise
         finally:
-            self._has_ended = had_ended
+            self._unit = around
 
     def refuse_writes(self) -> None:
         """Refuse all that is written from now on, but in a new `unit_of_work`: nobody would commit it.
 
         The dependency does so when it has committed, before the response is sent.
         """
-        self._has_ended = True
+        self._unit.has_ended = True
 
     @noted
     async def end_reading(self) -> None:
@@ -66,8 +70,7 @@ class Transactional(Generic[ModelT]):
 
         The service does so before it stores what a client is sending; any other transaction is kept.
         """
-        if not self.hold_session:
-            await end_reading(self.session)
+        await self._end_reading(self._begun())
 
     def wait(self, call: Coroutine[Any, Any, T]) -> T:
         """Run a call of this service to its end, blocking, where nothing can be awaited: in a `def` endpoint.
@@ -94,7 +97,8 @@ class Transactional(Generic[ModelT]):
     @noted
     async def rollback(self) -> None:
         """Undo everything since the last commit, stored bytes included."""
-        await self._run(rows.rollback)
+        with failures_told():
+            await run_in_session(self.session, rows.rollback)
 
     async def loading(self, read: Callable[[], T]) -> T:
         """Return what a function reads of rows, attributes included that are not loaded yet.
@@ -110,22 +114,49 @@ class Transactional(Generic[ModelT]):
         mapper: Mapper[Any] = inspect(self.model)
         return mapper
 
+    @cached_property
+    def _unit(self) -> Unit:
+        return Unit()
+
+    def _begun(self) -> Part:
+        """Begin a call: say what it is a part of, so that it does nothing once that has ended."""
+        around = unit_around(self)
+        session, unit = plain_session(self.session), around or self._unit
+        return Part(unit, self.model.__name__, session, session.identity_map, unit.has_ended, around is not None)
+
+    def _begun_writing(self) -> Part:
+        part = self._begun()
+        part.refuse_late()
+        return part
+
+    async def _end_reading(self, part: Part) -> None:
+        if not self.hold_session and is_connected(part.session):
+            await self._run_in(part, end_if_only_read)
+
     async def _run(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run_in(self._begun(), work, *args, **kwargs)
+
+    async def _write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run_in(self._begun_writing(), work, *args, **kwargs)
+
+    async def _run_in(
+        self, part: Part, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a step of a call when it is the call's turn, unless its unit of work has ended by then."""
+
+        def step(session: Session) -> T:
+            part.refuse_ended()
+            # Of a task that outlives its unit nobody ends what it begins.
+            with rows.in_passing(session) if part.is_late and part.is_inside else nullcontext():
+                return _begun(work, session, *args, **kwargs)
+
         try:
             with failures_told():
-                return await run_in_session(self.session, partial(_begun, work), *args, **kwargs)
+                return await run_in_session(self.session, step)
         except DatabaseFailedError as error:
             if (ledger := ledger_of_class(self._mapper)) is not None:
                 explain_missing(error, ledger)
             raise
-
-    async def _write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        self._refuse_if_ended()
-        return await self._run(work, *args, **kwargs)
-
-    def _refuse_if_ended(self) -> None:
-        if self._has_ended:
-            raise UnitOfWorkEndedError(self.model.__name__)
 
 
 def _begun(work: Callable[Concatenate[Session, P], T], session: Session, *args: P.args, **kwargs: P.kwargs) -> T:

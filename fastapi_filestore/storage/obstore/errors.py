@@ -174,7 +174,9 @@ def _reason(exc: BaseException, report: Report) -> tuple[Reason, str | None]:
 
 
 def _of_answer(exc: BaseException, report: Report) -> Reason | None:
-    reason = CODES.get(report.code or "") or _by_class(exc)
+    reason = CODES.get(report.code or "")
+    if reason in (None, CHANGED):  # obstore knows whether a condition was that nothing is there
+        reason = _by_class(exc) or reason
     if reason is None and report.status is not None:
         reason = reason_of_status(report.status)
     if reason is NOT_SUPPORTED and "?delete" in report.text:

@@ -149,7 +149,7 @@ async def test_a_store_set_up_wrongly_is_a_500_without_its_setup(
 
         problem_in(response, 500, "store-error")
         assert not any(word in response.text for word in ("bucket", "s3", "127.0.0.1", seaweedfs.access_key))
-        (line,) = [record.message for record in caplog.records]
+        (line,) = [record.message for record in caplog.records if ".problem " in record.message]
         assert line.startswith("fastapi_filestore.problem problem=store-error status=500 error=")
         assert "method=POST path=/documents/" in line
         assert seaweedfs.secret_key not in caplog.text

@@ -283,7 +283,9 @@ class StoredObject(TypeDecorator[Any]):
 def _registered(backend: StorageBackend, registry: StorageRegistry) -> str:
     """Register a backend that a column was given, and return its key, which is all that rows and migrations know."""
     if not isinstance(getattr(backend, "key", None), str):
-        raise ConfigurationError(f"StoredObject(backend={backend!r}): give a backend, or the key of a registered one.")
+        raise ConfigurationError(
+            f"StoredObject(backend={backend!r}): give the key of a registered backend, or a backend."
+        )
     registry.register_backend(backend)
     return backend.key
 

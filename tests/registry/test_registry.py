@@ -192,7 +192,7 @@ def test_a_column_is_given_a_backend(tmp_path: Path) -> None:
 @pytest.mark.parametrize("backend", [7, object(), ObstoreBackend, ["documents"]])
 def test_what_is_no_backend_is_refused_at_once(backend: Any) -> None:
     """A column that is given neither a backend nor a key is refused where it is described."""
-    with pytest.raises(ConfigurationError, match="give a backend, or the key of a registered one"):
+    with pytest.raises(ConfigurationError, match="give the key of a registered backend, or a backend"):
         StoredObject(backend=backend)
 
 

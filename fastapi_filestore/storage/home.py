@@ -4,39 +4,64 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from anyio import CancelScope
 
 from fastapi_filestore.errors import BlockingCallError
-from fastapi_filestore.storage.loops import Call, refuse_stopped, running_loop
+from fastapi_filestore.storage.loops import SAVE_FIRST, Call, calling_loop, refuse_stopped, running_loop
 
 T = TypeVar("T")
 
 PATIENCE = 15.0
 """Seconds in which an event loop that runs does what it is asked to, whatever else it has to do."""
+STANDSTILL = 5.0
+"""Seconds in which an event loop that does not run may be started again by those who have stopped it."""
 _END: Final = object()
 
 
 class HomeLoop:
-    """The event loop of those who made something, such as the body of a request: on no other one does it go on."""
+    """The event loop of those who made something, such as the body of a request: on no other one does it go on.
 
-    __slots__ = ("_loop", "_process")
+    What is made in a thread that an event loop has lent, as for a `def` endpoint, belongs to that loop.
+    """
 
-    def __init__(self) -> None:
-        self._loop, self._process = running_loop(), os.getpid()
+    __slots__ = ("_loop", "_process", "_remedy")
+
+    def __init__(self, *, remedy: str = SAVE_FIRST) -> None:
+        """Note the event loop; `remedy` says what to do where it can't be had."""
+        self._loop, self._process, self._remedy = calling_loop(), os.getpid(), remedy
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there was an event loop, and this process has it: a forked one has none of its parent's."""
+        return self._loop is not None and self._process == os.getpid()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the loop runs, here or elsewhere."""
+        return self._loop is not None and self.is_known and self._loop.is_running()
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the loop runs, in another thread than the caller's."""
+        return self._other is not None
 
     @property
     def _other(self) -> asyncio.AbstractEventLoop | None:
-        """The loop if it runs, and elsewhere than the caller."""
         loop = self._loop
-        if loop is None or loop is running_loop() or self._process != os.getpid():
-            return None
-        return loop if loop.is_running() else None
+        return None if loop is running_loop() or not self.is_running else loop
 
     def refuse_stopped(self, what: object) -> None:
         """Raise `BlockingCallError` if the loop stands still as long as the caller is waited for."""
-        refuse_stopped(self._loop, what)
+        refuse_stopped(self._loop, what, self._remedy)
+
+    def gone(self, what: object) -> BlockingCallError:
+        """Return the error of those who need the loop when it does nothing any more."""
+        return BlockingCallError(
+            f"{what} needs an event loop that does nothing any more: it has ended, or something blocks its thread, "
+            f"perhaps a blocking call that waits for this. To mend it: {self._remedy}."
+        )
 
     async def run(self, work: Callable[[], Awaitable[T]], what: object) -> T:
         """Have the loop do something, and wait for it wherever this is.
@@ -48,7 +73,27 @@ class HomeLoop:
         if loop is None:
             return await work()
         self.refuse_stopped(what)
-        return await _arrived(loop, work, what)
+        return await self._arrived(loop, work, what)
+
+    async def _arrived(self, loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[T]], what: object) -> T:
+        async def begun() -> T:
+            return await work()
+
+        call = Call(begun(), loop)
+        end = asyncio.wrap_future(call.end)
+        try:
+            while not (await asyncio.wait({end}, timeout=PATIENCE))[0]:
+                if await is_dead(loop):
+                    call.abandon()
+                    raise self.gone(what)
+        except asyncio.CancelledError:
+            call.cancel()
+            with CancelScope(shield=True):  # what is read must stand still before it is closed
+                await asyncio.wait({end}, timeout=PATIENCE)
+            raise
+        if end.cancelled():  # not by us: an event loop that ends cancels what it runs
+            raise self.gone(what)
+        return end.result()
 
     def each(self, chunks: AsyncGenerator[T, None], what: object) -> AsyncGenerator[T, None]:
         """Return an iterator over what the loop yields, wherever it is read, one thing at a time."""
@@ -69,38 +114,17 @@ class HomeLoop:
             raise
 
 
-async def _arrived(loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[T]], what: object) -> T:
-    async def begun() -> T:
-        return await work()
-
-    call = Call(begun(), loop)
-    end = asyncio.wrap_future(call.end)
+async def is_dead(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tell whether an event loop does nothing any more: it has ended or was stopped, or something blocks its thread."""
+    sign = Future[None]()
     try:
-        while not (await asyncio.wait({end}, timeout=PATIENCE))[0]:
-            await _refuse_dead(loop, what)
-    except asyncio.CancelledError:
-        call.cancel()
-        with CancelScope(shield=True):  # what is read must stand still before it is closed
-            await asyncio.wait({end}, timeout=PATIENCE)
-        raise
-    if end.cancelled():  # not by us: an event loop that ends cancels what it runs
-        raise _gone(what)
-    return end.result()
+        loop.call_soon_threadsafe(_give, sign)
+        await asyncio.wait_for(asyncio.wrap_future(sign), PATIENCE if loop.is_running() else STANDSTILL)
+    except (RuntimeError, TimeoutError):
+        return True
+    return False
 
 
-def _gone(what: object) -> BlockingCallError:
-    return BlockingCallError(
-        f"{what} needs an event loop that does nothing any more: it has ended, or something blocks its thread, "
-        "perhaps a blocking call that waits for this. Await `file.save_async()` before the file is given to "
-        "what blocks."
-    )
-
-
-async def _refuse_dead(loop: asyncio.AbstractEventLoop, what: object) -> None:
-    """Raise `BlockingCallError` if an event loop does nothing any more, as if something blocked it, or it had ended."""
-    sign: Future[Any] = Future()
-    try:
-        loop.call_soon_threadsafe(sign.set_result, None)
-        await asyncio.wait_for(asyncio.wrap_future(sign), PATIENCE)
-    except (RuntimeError, TimeoutError) as error:
-        raise _gone(what) from error
+def _give(sign: Future[None]) -> None:
+    if sign.set_running_or_notify_cancel():  # nobody waits any more for a loop that was taken for dead
+        sign.set_result(None)

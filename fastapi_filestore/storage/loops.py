@@ -2,16 +2,21 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+from anyio import from_thread
 
 from fastapi_filestore.errors import BlockingCallError
 
 T = TypeVar("T")
+
+SAVE_FIRST: Final = "`await file.save_async()` before the file is given to what blocks"
+"""The remedy for a file whose content needs a loop that stands still."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +37,15 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def calling_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, or that has lent it, as for a `def` endpoint."""
+    loop = running_loop()
+    if loop is None:
+        with suppress(RuntimeError):  # no event loop knows of this thread
+            return from_thread.run_sync(asyncio.get_running_loop)
+    return loop
 
 
 def refuse_late() -> None:
@@ -59,19 +73,19 @@ def stopping_loop() -> Iterator[None]:
         _stops.set(around)
 
 
-def refuse_stopped(loop: asyncio.AbstractEventLoop | None, what: object) -> None:
+def refuse_stopped(loop: asyncio.AbstractEventLoop | None, what: object, remedy: str = SAVE_FIRST) -> None:
     """Raise `BlockingCallError` if what needs a loop is itself waited for by a blocking call in that loop's thread."""
     if any(stop.loop is loop and not stop.is_over for stop in _stops.get()):
         raise BlockingCallError(
             f"{what} needs the event loop that this blocking call has stopped, and would never come: await the async "
-            "twin instead, such as `await file.save_async()` before the file is given to a session that blocks."
+            f"twin instead, such as {remedy}."
         )
 
 
 class Call(Generic[T]):
     """A coroutine on its way through a loop of another thread, whose end can be waited for anywhere."""
 
-    def __init__(self, work: Awaitable[T], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, work: Coroutine[object, object, T], loop: asyncio.AbstractEventLoop) -> None:
         self._work, self._loop = work, loop
         self._task: asyncio.Future[T] | None = None
         self.end = Future[T]()
@@ -93,6 +107,14 @@ class Call(Generic[T]):
     def cancel(self) -> None:
         """Ask it to end; it is at its end only when it says so."""
         self._loop.call_soon_threadsafe(self._cancel)
+
+    def abandon(self) -> None:
+        """Let go of work whose loop does nothing any more: it neither begins nor goes on if that ever runs again."""
+        with suppress(RuntimeError):  # it is closed
+            self.cancel()
+            return
+        if self._task is None:
+            self._work.close()
 
     def _cancel(self) -> None:
         if self._task is not None:

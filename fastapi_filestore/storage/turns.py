@@ -9,7 +9,11 @@ from typing import Protocol
 
 from fastapi_filestore.errors import BlockingCallError
 from fastapi_filestore.storage.forks import forkable_lock
+from fastapi_filestore.storage.home import is_dead
 from fastapi_filestore.storage.loops import refuse_stopped
+
+PATIENCE = 5.0
+"""Seconds of waiting for somebody's turn to end after which it is asked whether his event loop does anything."""
 
 _guard = forkable_lock()
 """Held for a comparison only, so no loop waits for it."""
@@ -40,7 +44,7 @@ class one_at_a_time:  # noqa: N801 - contextlib's own read like this, too
     """Runs a block when nobody else runs it for this subject.
 
     Raises:
-        BlockingCallError: Whoever runs it waits for the caller, so that it would never end.
+        BlockingCallError: Whoever runs it waits for the caller, or his event loop has ended: it would never end.
     """
 
     subject: Savable
@@ -50,7 +54,7 @@ class one_at_a_time:  # noqa: N801 - contextlib's own read like this, too
             _refuse_own(turn)
             refuse_stopped(turn.loop, "A file, or its content, that a task is at work on")
             if (end := _end_of(turn)) is not None:
-                await asyncio.wrap_future(end)
+                await _come(end, turn)
 
     async def __aexit__(self, *error: object) -> None:
         with _guard:
@@ -78,6 +82,25 @@ def _refuse_own(turn: Turn) -> None:
             "A file is being stored whose content waits for that file, or for what it is read from, and would never "
             "come: let content read and store other files only."
         )
+
+
+async def _come(end: Future[None], turn: Turn) -> None:
+    """Wait for the end of a turn; raise `BlockingCallError` when it will never come."""
+    over = asyncio.wrap_future(end)
+    try:
+        while not over.done():
+            if turn.loop.is_closed() or (await _is_late(over) and await is_dead(turn.loop)):
+                raise BlockingCallError(
+                    "A file, or its content, is at work in an event loop that does nothing any more: it has ended or "
+                    "was stopped, or something blocks its thread. Let a loop end when what stores files in it has "
+                    "ended; make a new FileObject, of new content where that can be read only once."
+                )
+    finally:
+        over.cancel()  # or whoever ends the turn would tell a loop that may have ended by then
+
+
+async def _is_late(over: asyncio.Future[None]) -> bool:
+    return not (await asyncio.wait({over}, timeout=PATIENCE))[0]
 
 
 def _end_of(turn: Turn) -> Future[None] | None:

@@ -20,6 +20,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.intake.limits import FormLimits, Pace
 from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.session_loops import serving
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.audit import DEFAULT_GRACE, Audit
 from fastapi_filestore.service.backlog import Backlog, backlog_of
@@ -154,6 +155,7 @@ class Filestore:
         stack.push_async_callback(let_cancelled_finish)
         stack.enter_context(redacted_access_log())
         stack.enter_context(reached(app))
+        stack.enter_context(serving())
         await check_databases(self._databases, probe=self.settings.probe)
         if self.settings.sweep_every is not None:
             await self._databases.ledgers()  # what is missing is told at the start

@@ -38,6 +38,7 @@ from fastapi_filestore.orm.path_index import watch_columns
 from fastapi_filestore.orm.read_only import forget_statements, watch_statements
 from fastapi_filestore.orm.readings import forget_rolled_back, forget_written, keep_written, note_read
 from fastapi_filestore.orm.savepoints import forget_savepoints, watch_savepoints
+from fastapi_filestore.orm.session_loops import note_loop
 from fastapi_filestore.orm.settling import end_commit, settle_before_commit, settle_late_changes
 from fastapi_filestore.orm.tracking import watch_added, watch_assigned, watch_row
 
@@ -49,6 +50,8 @@ watch_columns()
 
 @event.listens_for(Session, "after_begin")
 def _note_connection(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if transaction.parent is None:
+        note_loop(session, connection)
     watch_statements(session, transaction, connection)
     honour_unended(session)
     watch_commits(session, connection)

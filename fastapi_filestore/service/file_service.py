@@ -23,6 +23,7 @@ from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute,
 from fastapi_filestore.orm.ledger import access_of
 from fastapi_filestore.orm.ownership import Delivery, own
 from fastapi_filestore.orm.row_values import KnownValues, values_of_new
+from fastapi_filestore.orm.session_loops import home_where_made
 from fastapi_filestore.orm.transfer import store
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
@@ -98,7 +99,7 @@ class FileService(Transactional[ModelT]):
             raise ConfigurationError(
                 f"{type(self).__name__} knows no model: pass model=, or subclass FileService[Model]."
             )
-        self.session = session
+        self.session, self._made = session, home_where_made(session)
         self.scope = None if scope is None else checked_scope(self.model, scope)
         self.defaults = dict(defaults)
 

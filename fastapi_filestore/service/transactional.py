@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import cached_property
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 from weakref import ref
 
@@ -10,18 +11,20 @@ from anyio import CancelScope
 from sqlalchemy import Engine, inspect
 from sqlalchemy.orm import Mapper, Session
 
-from fastapi_filestore.errors import DatabaseFailedError
+from fastapi_filestore.errors import BlockingCallError, DatabaseFailedError
 from fastapi_filestore.orm.binds import writing_bind
 from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
 from fastapi_filestore.orm.edits import has_edits
 from fastapi_filestore.orm.ledger import explain_missing, ledger_of_class
 from fastapi_filestore.orm.outages import failures_told
 from fastapi_filestore.orm.read_only import end_if_only_read, is_connected
+from fastapi_filestore.orm.session_loops import home_of, refuse_elsewhere
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.turns import turn_at
 from fastapi_filestore.service.units import Part, Unit, unit_around
 from fastapi_filestore.storage.awaited import all_awaited, noted
 from fastapi_filestore.storage.blocking import run_blocking_here
+from fastapi_filestore.storage.home import HomeLoop
 
 ModelT = TypeVar("ModelT")
 T = TypeVar("T")
@@ -34,6 +37,7 @@ class Transactional(Generic[ModelT]):
     model: type[ModelT]
     session: AnySession
     hold_session: bool
+    _made: HomeLoop | None = None
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[Self]:
@@ -73,11 +77,23 @@ class Transactional(Generic[ModelT]):
         await self._end_reading(self._begun())
 
     def wait(self, call: Coroutine[Any, Any, T]) -> T:
-        """Run a call of this service to its end, blocking, where nothing can be awaited: in a `def` endpoint.
+        """Run a call of this service to its end, blocking, where nothing can be awaited: in a `def` endpoint, a thread.
+
+        Over an AsyncSession it runs on the event loop that the session was used in last, or the service was made in,
+        whichever thread waits for it; on one of the library's own if there was none.
 
         >>> document = service.wait(service.create({"title": "t", "file": file}))
+
+        Raises:
+            BlockingCallError: An event loop runs in this thread, or the session's does nothing any more.
         """
-        return run_blocking_here(call)
+        try:
+            home = self._made and home_of(self.session, self._made, self._mapper, self._name)
+            return run_blocking_here(call if home is None else home.run(lambda: call, self._name))
+        except BlockingCallError:
+            if getcoroutinestate(call) == CORO_CREATED:
+                call.close()  # Python would only warn of it
+            raise
 
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Wait for a turn at writing rows, for a block that writes and commits at once: it is faster and fairer so."""
@@ -114,12 +130,18 @@ class Transactional(Generic[ModelT]):
         mapper: Mapper[Any] = inspect(self.model)
         return mapper
 
+    @property
+    def _name(self) -> str:
+        return f"The service of {self.model.__name__}"
+
     @cached_property
     def _unit(self) -> Unit:
         return Unit()
 
     def _begun(self) -> Part:
         """Begin a call: say what it is a part of, so that it does nothing once that has ended."""
+        if self._made is not None:  # on another event loop than the session's it would spoil that one's connections
+            refuse_elsewhere(self.session, self._made, self._mapper, self._name)
         around = unit_around(self)
         session, unit = plain_session(self.session), around or self._unit
         return Part(unit, self.model.__name__, session, session.identity_map, unit.has_ended, around is not None)

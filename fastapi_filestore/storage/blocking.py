@@ -60,10 +60,13 @@ class _BackgroundLoop:
     def _refuse(self) -> None:
         """Raise `BlockingCallError` where a call would wait for ever."""
         refuse_late()
-        if threading.current_thread() is self._thread:
+        if self.runs_here():
             raise BlockingCallError(_ITS_OWN)
         if _this_thread.waits or holds_a_lock():
             raise BlockingCallError(_INTERRUPTS)
+
+    def runs_here(self) -> bool:
+        return threading.current_thread() is self._thread
 
     def _started(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop; None if it never ran, and the interpreter is about to end and starts no thread any more."""
@@ -122,6 +125,11 @@ if sys.platform != "win32":
 def run_blocking(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the background loop and wait for it; safe with and without a running loop of one's own."""
     return _background.run(work)
+
+
+def is_own_loop() -> bool:
+    """Tell whether this is the thread of the library's own event loop."""
+    return _background.runs_here()
 
 
 def run_blocking_here(work: Coroutine[Any, Any, T]) -> T:

@@ -29,7 +29,6 @@ from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.orm.coercion import as_file, as_files
 from fastapi_filestore.orm.comparison import FileComparator
 from fastapi_filestore.orm.raw_json import Parser, lenient_parser
-from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.keys import can_be_held
 from fastapi_filestore.storage.layout import Prefix, Values, checked_prefix, chosen_prefix
 from fastapi_filestore.storage.registry import StorageRegistry, storages
@@ -123,7 +122,7 @@ class StoredObject(TypeDecorator[Any]):
 
     def __init__(
         self,
-        backend: str | StorageBackend | None = None,
+        backend: str | None = None,
         *,
         multiple: bool = False,
         index: bool = False,
@@ -139,7 +138,7 @@ class StoredObject(TypeDecorator[Any]):
 
         Args:
             backend: Key of the backend for files that name none; None is the registry's default. It is looked up
-                when a file is stored, so the backend may be registered later. A backend itself is registered at once.
+                when a file is stored, so the backend may be registered later.
             multiple: Hold a list of files.
             index: Make an index on the object keys, which `create_all` and Alembic know: with it, the question which
                 rows hold a file reads no whole table. A list has one on PostgreSQL only.
@@ -161,10 +160,15 @@ class StoredObject(TypeDecorator[Any]):
                 is missing.
         """
         super().__init__(none_as_null=True)
-        key = backend if backend is None or isinstance(backend, str) else _registered(backend, registry)
+        if backend is not None and not isinstance(backend, str):
+            key = getattr(backend, "key", None)
+            remedy = f": register it, and say StoredObject(backend={key!r})" if isinstance(key, str) else ", a text"
+            raise ConfigurationError(
+                f"StoredObject(backend={backend!r}): give the key of a registered backend{remedy}."
+            )
         if max_files is not None and not multiple:
             raise ConfigurationError("A column of one file has no max_files: say multiple=True, or leave it out.")
-        self.backend, self.multiple, self.index, self.registry = key, multiple, index, registry
+        self.backend, self.multiple, self.index, self.registry = backend, multiple, index, registry
         self.folder = checked_prefix(prefix)
         self.rules = file_rules(
             max_size=max_size, max_files=max_files, content_types=content_types, sniff=sniff, validators=validators
@@ -278,16 +282,6 @@ class StoredObject(TypeDecorator[Any]):
         What is replaced or deleted with the rest of a value, nobody knows: an audit keeps it till somebody has looked.
         """
         return [file for file in self.files(value) if file.unreadable is None and can_be_held(file.location[1])]
-
-
-def _registered(backend: StorageBackend, registry: StorageRegistry) -> str:
-    """Register a backend that a column was given, and return its key, which is all that rows and migrations know."""
-    if not isinstance(getattr(backend, "key", None), str):
-        raise ConfigurationError(
-            f"StoredObject(backend={backend!r}): give the key of a registered backend, or a backend."
-        )
-    registry.register_backend(backend)
-    return backend.key
 
 
 def _comparable(value: object) -> object:

@@ -1,7 +1,7 @@
 """Names of backends: registering, finding, forgetting, and which one is the default."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from obstore.store import MemoryStore
@@ -179,20 +179,16 @@ def test_start_up_code_that_runs_twice_with_another_place(tmp_path: Path) -> Non
             registry.register_backend(placed("mine", where, tmp_path))
 
 
-def test_a_column_is_given_a_backend(tmp_path: Path) -> None:
-    """A backend that a column is given is registered, and the column, like its rows and migrations, knows its key."""
-    registry = StorageRegistry()
-    given = placed("mine", "files", tmp_path)
-    columns = [StoredObject(backend=given, registry=registry) for _ in range(2)]
-
-    assert registry.get_backend("mine") is given
-    assert {repr(column) for column in columns} == {"StoredObject(backend='mine', multiple=False)"}
+def test_a_column_is_given_a_backend() -> None:
+    """A column that is given a backend and not its key is refused at once, with what to write."""
+    with pytest.raises(ConfigurationError, match=r"register it, and say StoredObject\(backend='images'\)"):
+        StoredObject(backend=cast("Any", backend("images")))
 
 
 @pytest.mark.parametrize("backend", [7, object(), ObstoreBackend, ["documents"]])
 def test_what_is_no_backend_is_refused_at_once(backend: Any) -> None:
     """A column that is given neither a backend nor a key is refused where it is described."""
-    with pytest.raises(ConfigurationError, match="give the key of a registered backend, or a backend"):
+    with pytest.raises(ConfigurationError, match="give the key of a registered backend, a text"):
         StoredObject(backend=backend)
 
 

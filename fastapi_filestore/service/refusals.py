@@ -3,10 +3,24 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError, StatementError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InvalidRequestError,
+    ProgrammingError,
+    StatementError,
+)
 from sqlalchemy.orm.exc import StaleDataError
 
-from fastapi_filestore.errors import FilestoreError, InvalidFieldsError, RowConflictError, StaleRowError
+from fastapi_filestore.errors import (
+    ConfigurationError,
+    FilestoreError,
+    InvalidFieldsError,
+    RowConflictError,
+    StaleRowError,
+)
 from fastapi_filestore.orm.outages import is_raised_by_trigger
 
 REFUSED_STATES = ("22", "42804", "42601")
@@ -61,6 +75,21 @@ def refused_rows(name: str) -> Iterator[None]:
         if not _is_of_a_value(error):
             raise
         raise InvalidFieldsError([unfit]) from error
+
+
+@contextmanager
+def ended_begin_told(name: str) -> Iterator[None]:
+    """Raise `ConfigurationError` if the session is in the block of a `begin()` whose transaction has ended."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        if "closed transaction inside context manager" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"The service of {name} has a session of `begin()`, which does nothing any more once its transaction is "
+            "committed or rolled back: let the session dependency write `async with Session() as session: yield "
+            "session`, and no `Session.begin()`; the service commits it."
+        ) from error
 
 
 def _is_of_a_value(error: StatementError | OverflowError) -> bool:

@@ -20,6 +20,7 @@ from fastapi_filestore.orm.outages import failures_told
 from fastapi_filestore.orm.read_only import end_if_only_read, is_connected
 from fastapi_filestore.orm.session_loops import home_of, refuse_elsewhere
 from fastapi_filestore.service import rows
+from fastapi_filestore.service.refusals import ended_begin_told
 from fastapi_filestore.service.turns import turn_at
 from fastapi_filestore.service.units import Part, Unit, unit_around
 from fastapi_filestore.storage.awaited import all_awaited, noted
@@ -173,7 +174,7 @@ class Transactional(Generic[ModelT]):
                 return _begun(work, session, *args, **kwargs)
 
         try:
-            with failures_told():
+            with failures_told(), ended_begin_told(self.model.__name__):
                 return await run_in_session(self.session, step)
         except DatabaseFailedError as error:
             if (ledger := ledger_of_class(self._mapper)) is not None:

@@ -160,12 +160,11 @@ class StoredObject(TypeDecorator[Any]):
                 is missing.
         """
         super().__init__(none_as_null=True)
-        if backend is not None and not isinstance(backend, str):
-            key = getattr(backend, "key", None)
+        given: object = backend
+        if given is not None and not isinstance(given, str):
+            key = getattr(given, "key", None)
             remedy = f": register it, and say StoredObject(backend={key!r})" if isinstance(key, str) else ", a text"
-            raise ConfigurationError(
-                f"StoredObject(backend={backend!r}): give the key of a registered backend{remedy}."
-            )
+            raise ConfigurationError(f"StoredObject(backend={given!r}): give the key of a registered backend{remedy}.")
         if max_files is not None and not multiple:
             raise ConfigurationError("A column of one file has no max_files: say multiple=True, or leave it out.")
         self.backend, self.multiple, self.index, self.registry = backend, multiple, index, registry

@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from fastapi_filestore import BlockingCallError, FileObject, ObstoreBackend, StorageRegistry
-from fastapi_filestore.orm import bookkeeping
+from fastapi_filestore.orm import ownership
 from fastapi_filestore.storage import budget, sources, threads, turns
 from tests.file_object.test_loops import in_thread
 
@@ -19,7 +19,7 @@ GUARDS = {  # the guards themselves: an interruption at the right moment is a ma
     "turns": turns._guard,  # noqa: SLF001
     "threads": threads._guard,  # noqa: SLF001
     "memory": budget._guard,  # noqa: SLF001
-    "owners": bookkeeping._owning,  # noqa: SLF001
+    "owners": ownership._guard,  # noqa: SLF001
 }
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.storage.obstore.credential_failures import CredentialsError
 
 if TYPE_CHECKING:
     from obstore.auth.google import GoogleCredentialProvider
@@ -19,10 +20,6 @@ ELSEWHERE = frozenset({"external_account", "external_account_authorized_user", "
 BY_OBSTORE = frozenset({"authorized_user", "service_account"})
 """Types that obstore itself reads."""
 EXTRA = 'pip install "fastapi-filestore[google]"'
-
-
-class CredentialsError(Exception):
-    """Nobody gives a token for credentials; its text is the reason. obstore's error has both in its own."""
 
 
 class GoogleCredentials:

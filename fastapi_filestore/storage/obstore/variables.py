@@ -25,7 +25,7 @@ OF_CLIENT = frozenset(
     }
 )
 """The HTTP client's: where it is given options, as here always, obstore reads none of these."""
-UNREAD = frozenset({"connection_string"})
+UNREAD = frozenset({"connection_string", "public_endpoint"})
 """Ours alone."""
 
 UNDOING: Mapping[Kind, tuple[str, ...]] = {

@@ -160,11 +160,8 @@ class StoredObject(TypeDecorator[Any]):
                 is missing.
         """
         super().__init__(none_as_null=True)
-        given: object = backend
-        if given is not None and not isinstance(given, str):
-            key = getattr(given, "key", None)
-            remedy = f": register it, and say StoredObject(backend={key!r})" if isinstance(key, str) else ", a text"
-            raise ConfigurationError(f"StoredObject(backend={given!r}): give the key of a registered backend{remedy}.")
+        if backend is not None and not isinstance(backend, str):
+            raise ConfigurationError(_told_of_backend(backend))
         if max_files is not None and not multiple:
             raise ConfigurationError("A column of one file has no max_files: say multiple=True, or leave it out.")
         self.backend, self.multiple, self.index, self.registry = backend, multiple, index, registry
@@ -281,6 +278,13 @@ class StoredObject(TypeDecorator[Any]):
         What is replaced or deleted with the rest of a value, nobody knows: an audit keeps it till somebody has looked.
         """
         return [file for file in self.files(value) if file.unreadable is None and can_be_held(file.location[1])]
+
+
+def _told_of_backend(given: object) -> str:
+    """Return what to write where something else was given than the key of a backend."""
+    key = getattr(given, "key", None)
+    remedy = f"register it, and say StoredObject(backend={key!r})" if isinstance(key, str) else "a text"
+    return f"StoredObject(backend={given!r}): give the key of a registered backend: {remedy}."
 
 
 def _comparable(value: object) -> object:

@@ -188,7 +188,7 @@ def test_a_column_is_given_a_backend() -> None:
 @pytest.mark.parametrize("backend", [7, object(), ObstoreBackend, ["documents"]])
 def test_what_is_no_backend_is_refused_at_once(backend: Any) -> None:
     """A column that is given neither a backend nor a key is refused where it is described."""
-    with pytest.raises(ConfigurationError, match="give the key of a registered backend, a text"):
+    with pytest.raises(ConfigurationError, match="give the key of a registered backend: a text"):
         StoredObject(backend=backend)
 
 

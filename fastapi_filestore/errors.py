@@ -302,7 +302,8 @@ class SharedFileError(ContentError, ValueError):
         self.filename = filename
         super().__init__(
             f"{filename!r} would be in two places: a stored file belongs to one row. Give the other "
-            "`await file.copy_async()`, or take the file out of the first row in the same transaction."
+            "`await file.copy_async()`, or a FileObject of its own with the same content, or take the file out of the "
+            "first row in the same transaction."
         )
 
 
@@ -560,7 +561,8 @@ class UnitOfWorkEndedError(FilestoreError, RuntimeError):
         self.model = model
         super().__init__(
             f"This unit of work of {model} has ended, so nobody would commit what is written now: that of a request "
-            "ends before its response is sent, so before background tasks and streams. Open one of your own, with "
+            "ends before its response is sent, so before background tasks and streams, and each ends with its block, "
+            "whichever of its tasks still run. Wait for all tasks, or open a unit of your own, with "
             f"your sessionmaker: `async with Session() as session, FileService(session, model={model}).unit_of_work() "
             "as service: await service.create(...)`."
         )

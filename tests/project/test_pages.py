@@ -212,6 +212,10 @@ async def main():
         for path in ("/scans", "/slides", "/stopped"):
             response = await client.post(path, files={{"file": ("n.txt", b"note")}})
             print(response.status_code, response.json() if path == "/stopped" else len(response.json()))
+        async with Session() as session:
+            photos = [FileObject(content=b"p"), FileObject(content=b"q")]
+            await add_documents(service := FileService(session, model=Document), photos)
+            print(len((await service.list()).items))
     await engine.dispose()
     blocking_engine.dispose()
 
@@ -321,7 +325,7 @@ def test_the_page_on_types(tmp_path: Path) -> None:
 
 
 def test_the_page_on_processes(tmp_path: Path) -> None:
-    """Endpoints that block store uploads, or are told what to await, and processes of a pool store files."""
+    """Endpoints that block store uploads, or are told what to await; tasks share a unit, and processes store files."""
     program = PROCESSES.format(blocks="\n".join(blocks("docs/processes.md")))
 
     assert run(program, tmp_path).splitlines() == [
@@ -330,4 +334,5 @@ def test_the_page_on_processes(tmp_path: Path) -> None:
         "201 1",
         "201 1",
         "200 n.txt was awaited",
+        "4",
     ]

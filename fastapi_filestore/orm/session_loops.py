@@ -85,9 +85,9 @@ def refuse_elsewhere(session: AnySession, made: HomeLoop, mapper: Mapper[Any], w
         return
     if _is_connected(session) or _pool_of(session, mapper) is not None:
         raise BlockingCallError(
-            f"{what} is used in another event loop than its session, whose connections belong to one that runs in "
-            "another thread: there a blocking `service.wait(service.create(...))` runs a call in the right loop. What "
-            "has an event loop of its own needs a service, a session and an engine of its own, too."
+            f"{what} is used in an event loop of its own, and its session belongs to another one, which runs in "
+            "another thread and has the connections: use a blocking `service.wait(service.create(...))`, which runs a "
+            "call there, or give this loop a service, a session and an engine of its own."
         )
 
 

@@ -117,6 +117,7 @@ class Transactional(Generic[ModelT]):
         with failures_told():
             await run_in_session(self.session, rows.rollback)
 
+    @noted
     async def loading(self, read: Callable[[], T]) -> T:
         """Return what a function reads of rows, attributes included that are not loaded yet.
 

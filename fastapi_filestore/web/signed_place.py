@@ -51,11 +51,14 @@ def root_path(app: FastAPI) -> str:
 def reached(app: FastAPI) -> Iterator[None]:
     """Tell what signs URLs, while the block runs, below which root path a request reaches the application.
 
-    Middleware can't be added any more once an application starts, so this wraps all that there is.
+    Middleware can't be added any more once an application starts, so this wraps all that there is, or will be by the
+    first request.
     """
-    inner = app.middleware_stack or app.build_middleware_stack()
+    inner = app.middleware_stack
 
     async def reach(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal inner
+        inner = inner or app.build_middleware_stack()
         token = REACHED_AT.set(quote(scope.get("root_path", "").rstrip("/")))
         try:
             await inner(scope, receive, send)

@@ -102,7 +102,8 @@ def test_a_session_that_is_never_closed(folder: Path) -> None:
     code, said, complained = ended(begin("never_closed", {"fs": folder.as_uri()}))
 
     assert (code, said) == (0, "")
-    assert complained == "fastapi_filestore.session_never_closed\n"
+    assert complained.startswith("fastapi_filestore.session_never_closed ")
+    assert complained.count("\n") == 1
 
 
 @pytest.mark.parametrize(

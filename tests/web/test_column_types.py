@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -352,8 +353,8 @@ async def test_a_row_that_the_driver_cannot_read(postgres_databases: Databases, 
     async with serve(database.url(driver), build=rows) as site:
         (await site.client.post("/rows/", files={"file": b"a"})).raise_for_status()
         database.execute("UPDATE column_types SET moment = '0044-03-15 BC'")
-        with pytest.raises((sa.exc.DBAPIError, OverflowError)):
-            await site.client.get("/rows/")
+        with suppress(OverflowError):  # which asyncpg raises, and the application has to answer
+            problem_in(await site.client.get("/rows/"), 500, "database-error")
 
 
 class Key(sa.TypeDecorator[UUID]):

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import psycopg
@@ -124,7 +125,7 @@ WRONG: dict[str, tuple[str, int, tuple[str, ...]]] = {
         503,
         ("25006", "read-only", "primary"),
     ),
-    "missing table": ("DROP TABLE letters", 500, ("42P01", '"letters"', "migrations")),
+    "missing table": ("DROP TABLE letters", 500, ("42P01", 'relation \\"letters\\"', "migrations")),
     "missing column": ("ALTER TABLE letters DROP COLUMN title", 500, ("42703", "title", "migrations")),
     "exception of a trigger": (TRIGGER.format(code=""), 500, ("P0001", "trigger", "check_title() line 1")),
     "exception with a code": (
@@ -201,10 +202,9 @@ async def test_too_many_connections(
     database: Postgres, backend: ObstoreBackend, driver: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A database, or a role, that has as many connections as it may is told as that."""
-    database.execute(f"CREATE ROLE crowd_{database.database} LOGIN PASSWORD 'p' CONNECTION LIMIT 0")
-    url = database.url(f"postgresql+{driver}").replace(
-        f"{database.user}:{database.password}", f"crowd_{database.database}:p"
-    )
+    role = f"crowd_{token_hex(8)}"
+    database.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p' CONNECTION LIMIT 0")
+    url = database.url(f"postgresql+{driver}").replace(f"{database.user}:{database.password}", f"{role}:p")
     async with application(url) as client:
         response = await client.get("/letters/")
 

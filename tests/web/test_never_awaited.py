@@ -24,6 +24,7 @@ class Documents(FileService[Document]):
 
 
 CALLS: dict[str, Callable[[Documents, FileObject], Any]] = {
+    "Transactional.loading": lambda service, file: service.loading(str),
     "Documents.stamp": lambda service, file: service.stamp(1),
     "FileService.create": lambda service, file: service.create({"title": "t", "file": file}),
     "FileService.update": lambda service, file: service.update(1, {"file": file}),

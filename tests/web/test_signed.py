@@ -248,13 +248,13 @@ async def test_keys_rotate(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "path"), [("gone", "a"), ("web", ""), ("web", "../a"), ("web", "a\x00"), ("web", "\ud800")]
+    ("where", "path"), [("gone", "a"), ("web", ""), ("web", "../a"), ("web", "a\x00"), ("web", "\ud800")]
 )
-async def test_a_url_of_what_is_not_there_any_more(site: Site, backend: str, path: str) -> None:
+async def test_a_url_of_what_is_not_there_any_more(site: Site, where: str, path: str) -> None:
     """A good signature for a backend that was taken away, or a path that no store can hold, is the same 403."""
     assert storages.signer is not None
-    await refused(await site.client.get(storages.signer.sign(backend, path, method="GET", expires_in=60).url))
-    await refused(await site.client.put(storages.signer.sign(backend, path, method="PUT", expires_in=60).url))
+    await refused(await site.client.get(storages.signer.sign(where, path, method="GET", expires_in=60).url))
+    await refused(await site.client.put(storages.signer.sign(where, path, method="PUT", expires_in=60).url))
 
 
 @pytest.mark.parametrize("content_type", ["nonsense", "text/html\r\nX: y", "ü/ü"])

@@ -146,7 +146,7 @@ async def test_the_start_says_what_it_cannot_know(
         async with serve(build=build, signing_keys=[SIGNING_KEY], public_url="https://files.example"):
             pass
 
-    assert "fastapi_filestore.public_url_missing path=/filestore" in said
+    assert "fastapi_filestore.public_url_missing url_path=/filestore" in said
     assert "FILESTORE_PUBLIC_URL" in said
     assert "public_url_missing" not in caplog.text
 

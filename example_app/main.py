@@ -81,7 +81,7 @@ async def upload_report(
     return await service.create({"title": upload.filename, "file": upload})
 
 
-@app.get("/reports/{identity}/url", tags=["by hand"])
+@app.get("/reports/{identity}/url", tags=["by hand"], responses={404: {"description": "There is no such document."}})
 async def report_url(
     identity: UUID, service: Annotated[FileService[Document], Depends(get_document_service)]
 ) -> dict[str, str]:

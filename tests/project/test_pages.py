@@ -231,7 +231,7 @@ if __name__ == "__main__":
 PLACES = """
 {blocks}
 
-get_bill_service = files.service(Bill, defaults={{"tenant": "acme"}})
+get_bill_service = files.service(Bill, defaults={{"tenant": lambda: "acme"}})
 
 
 async def main():

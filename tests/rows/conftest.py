@@ -4,6 +4,7 @@ A test speaks to the session through functions of a plain `Session`; `Work` runs
 """
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -162,6 +163,10 @@ PATIENCE = 30.0
 """Seconds that a session waits for SQLite's lock, however busy the machine is."""
 KINDS = ["sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async"]
 
+
+UNLEDGERED = [f"{kind}-unledgered" for kind in KINDS]
+LEDGER_OR_NOT = [*KINDS, *UNLEDGERED] if "EVERY_KIND" in os.environ else [*KINDS[::3], *UNLEDGERED[1:3]]
+"""For tests of what differs without a ledger: every kind once, on either database with a ledger and without."""
 
 LEDGERED = [*KINDS, "sqlite-sync-triggers", "postgres-async-triggers"]
 

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import event
 
 from fastapi_filestore import FileObject, FileService, RowConflictError, SharedFileError
-from tests.rows.conftest import KINDS, Rows, pending
+from tests.rows.conftest import LEDGER_OR_NOT, Rows, pending
 from tests.rows.models import Document
 
-on_each = pytest.mark.parametrize("rows", [*KINDS, *(f"{kind}-unledgered" for kind in KINDS)], indirect=True)
+on_each = pytest.mark.parametrize("rows", LEDGER_OR_NOT, indirect=True)
 
 Service = FileService[Document]
 Bring = Callable[[Service, FileObject], Awaitable[Any]]

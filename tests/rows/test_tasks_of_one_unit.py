@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore import FileObject, FileService, UnitOfWorkEndedError
-from tests.rows.conftest import KINDS, Rows, pending
+from tests.rows.conftest import LEDGER_OR_NOT, Rows, pending
 from tests.rows.models import Document
 
-pytestmark = pytest.mark.parametrize("rows", [*KINDS, *(f"{kind}-unledgered" for kind in KINDS)], indirect=True)
+pytestmark = pytest.mark.parametrize("rows", LEDGER_OR_NOT, indirect=True)
 
 Task = asyncio.Task[Document]
 

@@ -1,6 +1,7 @@
 """Requests whose service works in a transaction that is under way, more of them than there are connections."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -71,8 +72,16 @@ async def answer_all(run: Run, path: str, authorize: Do) -> None:
 WITH_LEDGER = pytest.mark.parametrize("tables", [LEDGERED], ids=["ledger"], indirect=True)
 ON_TWO = pytest.mark.parametrize("url", ["sqlite+aiosqlite", "postgresql+psycopg"], indirect=True)
 """Both databases, and both kinds of sessions."""
+USUAL = [
+    pytest.param(url, tables, id=f"{url}-{name}")
+    for number, url in enumerate(DRIVERS)
+    for name, tables, is_usual in (("plain", PLAIN, number % 3 == 0), ("ledger", LEDGERED, number % 3 != 0))
+    if is_usual or "EVERY_KIND" in os.environ
+]
+"""Each driver with or without a ledger, in turn; with EVERY_KIND, with both."""
 
 
+@pytest.mark.parametrize(("url", "tables"), USUAL, indirect=True)
 @pytest.mark.parametrize("authorize", [read_user, note_visit], ids=["reads", "writes"])
 async def test_nobody_waits_for_himself(run: Run, authorize: Do) -> None:
     """Any number of writes in one transaction succeed, in more requests than there are connections."""

@@ -68,7 +68,7 @@ def run_postgres(*, fsync: bool = False) -> Iterator[Postgres]:
             programs / "postgres", "-D", folder / "pg", "-p", str(server.port),
             "-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories=",
             "-c", f"fsync={'on' if fsync else 'off'}", "-c", "max_prepared_transactions=8", "-c", "max_wal_size=128MB",
-            # Databases are given again: with what it learns of the rows of one test the next would be planned otherwise.
+            # Databases are given again: what it learns of the rows of one test would change the plans of the next.
             "-c", "autovacuum=off",
         )  # fmt: skip
         # SIGINT closes all sessions and frees the shared memory, which SIGKILL would leave behind.

@@ -20,6 +20,7 @@ from sqlalchemy import NullPool, create_engine, select, update
 from sqlalchemy.exc import OperationalError
 
 from fastapi_filestore import (
+    DatabaseFailedError,
     DatabaseUnavailableError,
     IntentLostError,
     ObstoreBackend,
@@ -284,7 +285,8 @@ async def sweep_everything(schedule: Schedule) -> None:
     registry.register_backend(make_backend(schedule))
     path = LEDGER.table.c.path
     unlocked = select(path).with_for_update(skip_locked=True)
-    with suppress(OperationalError, DatabaseUnavailableError):  # the victim may hold what it waits for
+    # The victim may hold what it waits for.
+    with suppress(OperationalError, DatabaseFailedError, DatabaseUnavailableError):
         with engine.begin() as connection:
             connection.execute(update(LEDGER.table).where(path.in_(unlocked)).values(due_at=0))
         async for _ in sweep(engine, LEDGER, registry=registry):

@@ -17,6 +17,7 @@ EXPECTED_ERRORS: Final[Mapping[Fault, frozenset[str | None]]] = {
         {
             None,
             "ConnectionResetError",
+            "DatabaseFailedError",
             "DatabaseUnavailableError",
             "OperationalError",
             "ProgrammingError",

@@ -341,12 +341,13 @@ class IntentLostError(LedgerError, RuntimeError):
 
 
 class LedgerMissingError(LedgerError, RuntimeError):
-    """The ledger's table is not in the database."""
+    """The ledger's table is not in the database, or not as this version needs it."""
 
     def __init__(self, table: str) -> None:
         self.table = table
         super().__init__(
-            f"The ledger's table {table!r} is missing: create it with metadata.create_all or an Alembic migration."
+            f"The ledger's table {table!r} is missing, or lacks a column: create it with metadata.create_all or an "
+            "Alembic migration; what is there already, only a migration brings up to date."
         )
 
 

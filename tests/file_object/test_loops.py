@@ -17,7 +17,7 @@ PATIENCE = 30.0
 """Seconds after which a call has hung."""
 
 
-def in_thread(work: Callable[[], T]) -> T:
+def in_thread(work: Callable[[], T], *, patience: float = PATIENCE) -> T:
     """Run a function in a thread; fail if it hangs, and leave it behind."""
     end = Future[T]()
 
@@ -28,7 +28,7 @@ def in_thread(work: Callable[[], T]) -> T:
             end.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    return end.result(PATIENCE)
+    return end.result(patience)
 
 
 def in_loop(work: Callable[[], Awaitable[T]]) -> T:

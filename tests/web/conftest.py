@@ -8,9 +8,12 @@ from typing import Any, Protocol
 import pytest
 
 from fastapi_filestore import ObstoreBackend, StorageBackend, storages
+from tests.example_app.conftest import browser
 from tests.servers.postgres import Databases, Postgres
 from tests.web.models import Base
 from tests.web.site import Site, open_site
+
+__all__ = ["browser"]
 
 
 class Serve(Protocol):

@@ -14,10 +14,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from fastapi_filestore import Filestore
-from tests.example_app.conftest import FLAGS
 from tests.example_app.visit import png, write
 from tests.servers.azurite import find_node
 from tests.servers.process import LOOPBACK, unavailable
@@ -114,15 +113,6 @@ async def listening(app: FastAPI) -> AsyncIterator[str]:
         finally:
             server.should_exit = True
             await serving
-
-
-@pytest.fixture(scope="module")
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    """A Chromium without a window."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

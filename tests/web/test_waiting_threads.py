@@ -1,9 +1,8 @@
 """Threads of every kind that wait for calls of a service over an AsyncSession, in a server with a small pool."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore import BlockingCallError, FileObject, FileService, Filestore, ObstoreBackend
 from fastapi_filestore.testing import assert_no_orphans
+from tests.file_object.test_loops import in_thread
 from tests.servers.postgres import Databases
 from tests.web.feeding import served
 from tests.web.opening import lifespan_with
@@ -34,16 +34,7 @@ Waiting = Callable[[Callable[[], int]], Awaitable[int]]
 
 def in_own_thread(work: Callable[[], T]) -> T:
     """Run a function in a thread that nobody knows of."""
-    end = Future[T]()
-
-    def run() -> None:
-        try:
-            end.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised below
-            end.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return end.result(PATIENCE)
+    return in_thread(work, patience=PATIENCE)
 
 
 def created(service: FileService[Any]) -> int:

@@ -23,6 +23,8 @@ FilestoreError
 ├── BlockingCallError                  (RuntimeError)
 ├── DatabaseFailedError                (RuntimeError)
 ├── DatabaseUnavailableError           (ConnectionError)
+│   ├── DatabaseFullError
+│   └── DatabaseReadOnlyError
 ├── UploadMemoryError                  (MemoryError)
 ├── InvalidSignatureError              (PermissionError)
 ├── ContentError
@@ -270,9 +272,13 @@ class UploadMemoryError(FilestoreError, MemoryError):
 
 
 class InvalidSignatureError(FilestoreError, PermissionError):
-    """A signed URL of the application is forged, expired, or meant for something else; never says which."""
+    """A signed URL of the application is forged, expired, or meant for something else; its text never says which.
 
-    def __init__(self) -> None:
+    `reason` does, for operators.
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        self.reason = reason
         super().__init__("The signed URL is not valid, or no longer.")
 
 
@@ -341,13 +347,16 @@ class IntentLostError(LedgerError, RuntimeError):
 
 
 class LedgerMissingError(LedgerError, RuntimeError):
-    """The ledger's table is not in the database, or not as this version needs it."""
+    """The ledger's table is not in the database, or lacks the column that `column` names."""
 
-    def __init__(self, table: str) -> None:
-        self.table = table
+    def __init__(self, table: str, *, column: str | None = None) -> None:
+        self.table, self.column = table, column
         super().__init__(
-            f"The ledger's table {table!r} is missing, or lacks a column: create it with metadata.create_all or an "
-            "Alembic migration; what is there already, only a migration brings up to date."
+            f"The ledger's table {table!r} is missing: create it with metadata.create_all or an Alembic migration "
+            "(alembic revision --autogenerate, alembic upgrade head)."
+            if column is None
+            else f"The ledger's table {table!r} lacks the column {column!r}: bring it up to date with an Alembic "
+            "migration (alembic revision --autogenerate, alembic upgrade head); create_all leaves it as it is."
         )
 
 
@@ -473,7 +482,7 @@ class UploadTooLargeError(UploadError):
 
 
 class DatabaseUnavailableError(FilestoreError, ConnectionError):
-    """The database could not do it now, and may do it later: it is down, too busy, full or read-only.
+    """The database could not do it now, and may do it later: it is down or too busy.
 
     `reason` is why and what to do, for operators, with neither the statement nor its values; `code` is the SQL state,
     the name of SQLite's code or the number of MySQL's.
@@ -482,6 +491,14 @@ class DatabaseUnavailableError(FilestoreError, ConnectionError):
     def __init__(self, reason: str, *, code: str | None = None) -> None:
         self.reason, self.code = reason, code
         super().__init__(f"The database can't be used at the moment: {reason}")
+
+
+class DatabaseReadOnlyError(DatabaseUnavailableError):
+    """The database can be read and takes no changes: it is a replica, or its file may not be written."""
+
+
+class DatabaseFullError(DatabaseUnavailableError):
+    """The database has no room left on its disk."""
 
 
 class DatabaseFailedError(FilestoreError, RuntimeError):

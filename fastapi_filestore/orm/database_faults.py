@@ -24,6 +24,11 @@ class Fault:
 
 
 LOST = Fault("the connection failed", "see that the database is up and can be reached", passes=True, is_quoted=True)
+HANGING = Fault(
+    "it did not answer in time",
+    "see whether it hangs, and the network; how long it is waited for, the driver is told (docs/processes.md)",
+    passes=True,
+)
 FAILED = Fault("it failed", "look into its own log")
 BUSY = Fault("others were faster, or hold what is needed", "it goes on by itself", passes=True, is_quoted=True)
 SLOW = Fault(
@@ -155,6 +160,7 @@ WORDS: Final[tuple[tuple[re.Pattern[str], Fault], ...]] = (
     (re.compile(r"session is read-only|session is not read-only|server is in hot standby"), READ_ONLY),
     (re.compile(r"^no such (table|column)|has no column named"), NO_TABLE),
     (re.compile(r"statement timeout|lock timeout"), SLOW),
+    (re.compile(r"timeout expired"), HANGING),
 )
 """What a database says before it gives codes, as it refuses a connection; and SQLite, which has one code for these."""
 

@@ -45,7 +45,7 @@ from fastapi_filestore.errors import ConfigurationError, DatabaseFailedError, Le
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.engines import has_room
-from fastapi_filestore.orm.outages import lacks
+from fastapi_filestore.orm.outages import names_missing
 from fastapi_filestore.orm.triggers import watch_tables
 from fastapi_filestore.orm.triggers.description import DEFAULT_NAME, DELETION_GRACE, LedgerTarget
 
@@ -351,6 +351,13 @@ def deletions_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
 
 
 def explain_missing(error: DatabaseFailedError, ledger: Ledger) -> None:
-    """Raise `LedgerMissingError` if an error is about the ledger's table, which nobody created."""
-    if lacks(error, ledger.table.name):
-        raise LedgerMissingError(ledger.table.fullname) from None
+    """Raise `LedgerMissingError` if an error is about the ledger's table, or a column of it, which nobody created."""
+    names, table = names_missing(error), ledger.table
+    own = {column.name for column in table.columns}
+    for name in names:
+        *_, first, last = ("", *name.split("."))  # of `app.filestore_intents`, or of `filestore_intents.kind`
+        if first == table.name and last in own:
+            raise LedgerMissingError(table.fullname, column=last) from None
+        if last == table.name:
+            beside = next((other for other in names if other in own), None)
+            raise LedgerMissingError(table.fullname, column=beside) from None

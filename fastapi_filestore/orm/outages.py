@@ -13,6 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from fastapi_filestore.errors import (
     DatabaseFailedError,
+    DatabaseFullError,
+    DatabaseReadOnlyError,
     DatabaseUnavailableError,
     FilestoreError,
     RowConflictError,
@@ -20,12 +22,15 @@ from fastapi_filestore.errors import (
 from fastapi_filestore.orm.database_faults import (
     BUSY,
     FAILED,
+    FULL,
+    HANGING,
     LOST,
     MYSQL,
     NO_CONNECTION_FREE,
     NO_TABLE,
     OLD_PLAN,
     RAISED,
+    READ_ONLY,
     WORDS,
     Fault,
     fault_of_sqlite,
@@ -43,7 +48,10 @@ OURS: Final = "fastapi_filestore:"
 RAISING: Final = "exec_stmt_raise"
 """The function of PostgreSQL's in which an exception of PL/pgSQL begins, whatever its SQL state."""
 LONGEST_QUOTE: Final = 200
+NO_CHANGES: Final = {READ_ONLY: DatabaseReadOnlyError, FULL: DatabaseFullError}
+"""What a database that answers, and can be read, refuses changes with."""
 
+_NAME = re.compile(r"[^\W\d][\w$]*(?:\.[\w$]+)*")
 _CLASS = re.compile(r"^<class '[^']*'>: ")
 _FUNCTION = re.compile(r"PL/\w+ function [\w.\"]+\([^)]*\) line \d+")
 
@@ -53,7 +61,8 @@ def failures_told() -> Iterator[None]:
     """Raise an error of ours for whatever a database fails with in the block, which uses nothing else.
 
     Raises:
-        DatabaseUnavailableError: The same may succeed later.
+        DatabaseUnavailableError: The same may succeed later; `DatabaseReadOnlyError` and `DatabaseFullError` are those
+            that somebody has to do something about.
         DatabaseFailedError: It would fail again.
         RowConflictError: A row breaks a constraint.
     """
@@ -76,7 +85,8 @@ def failure_of(error: Exception) -> FilestoreError:
     if isinstance(error, IntegrityError) and not is_raised_by_trigger(error):
         return RowConflictError("row")
     fault, code = fault_of(error), _code(error)
-    kind = DatabaseUnavailableError if _passes(error, fault) else DatabaseFailedError
+    lasting = DatabaseUnavailableError if _passes(error, fault) else DatabaseFailedError
+    kind = NO_CHANGES.get(fault, lasting)
     return kind(f"{fault.sentence}: {fault.remedy} ({_facts(error, fault)})", code=code)
 
 
@@ -93,17 +103,21 @@ def is_raised_by_trigger(error: Exception) -> bool:
     return fault_of_code(error) is RAISED
 
 
-def lacks(error: DatabaseFailedError, table: str) -> bool:
-    """Tell whether a database failed because it has no table of that name."""
-    return error.reason.startswith(NO_TABLE.sentence) and table in error.reason
+def names_missing(error: DatabaseFailedError) -> list[str]:
+    """Return the names, in the database's own words, that tell which table or column it lacks; none if it lacks none.
+
+    They are alone, as in `column "a" of relation "t"`, or have dots, as in `no such column: t.a`.
+    """
+    head = f"{NO_TABLE.sentence}: {NO_TABLE.remedy} ("
+    return _NAME.findall(error.reason.removeprefix(head)) if error.reason.startswith(head) else []
 
 
 def fault_of(error: Exception) -> Fault:
     """Return what is wrong with a database."""
     if isinstance(error, PoolTimeoutError):
         return NO_CONNECTION_FREE
-    if isinstance(error, OSError):
-        return LOST
+    if isinstance(error, OSError):  # of a socket, or of the driver's own clock
+        return HANGING if isinstance(error, TimeoutError) else LOST
     origin = _origin(error)
     text = _text(origin)
     if text.startswith(OURS) and is_raised_by_trigger(error):
@@ -192,5 +206,5 @@ __all__ = [
     "is_contention",
     "is_of_database",
     "is_raised_by_trigger",
-    "lacks",
+    "names_missing",
 ]

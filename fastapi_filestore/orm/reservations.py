@@ -4,20 +4,49 @@ import asyncio
 import os
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection
 
-from fastapi_filestore.errors import DatabaseFailedError
+from fastapi_filestore.errors import DatabaseFailedError, FilestoreError
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.engines import Room, run_on_engine
 from fastapi_filestore.orm.ledger import LedgerAccess, explain_missing
 from fastapi_filestore.storage.keys import generate_key
 
-Locks = defaultdict[Room, asyncio.Lock]
+
+@dataclass(slots=True)
+class Line:
+    """Those who wait until one of them has reserved more keys, and what the last one failed with, and when it began.
+
+    Who has waited from the beginning to the end of another's attempt makes none of its own: while a database hangs,
+    nobody waits for longer than two of them take, however many stand in line.
+    """
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    failure: FilestoreError | None = None
+    began: float = 0
+
+    @asynccontextmanager
+    async def waiting(self, since: float) -> AsyncIterator[None]:
+        """Run the block when it is its turn, unless another's attempt failed all of which it has waited for."""
+        async with self.lock:
+            if self.failure is not None and since <= self.began:
+                raise copy(self.failure)
+            began = time.monotonic()
+            try:
+                yield
+            except FilestoreError as error:
+                self.failure, self.began = copy(error), began
+                raise
+
+
+Lines = defaultdict[Room, Line]
 """One for each room: who holds a connection must never wait for somebody who waits for a connection."""
 
 USABLE_PART = 0.25
@@ -43,7 +72,7 @@ class Reservations:
     refused: list[str] = field(default_factory=list)
     size: int = 1
     taken: int = 0
-    refilling: WeakKeyDictionary[asyncio.AbstractEventLoop, Locks] = field(default_factory=WeakKeyDictionary)
+    refilling: WeakKeyDictionary[asyncio.AbstractEventLoop, Lines] = field(default_factory=WeakKeyDictionary)
 
     def take_ready(self, count: int) -> list[str]:
         """Return up to `count` keys that are reserved and young enough."""
@@ -57,9 +86,10 @@ class Reservations:
 
     async def take(self, count: int, room: Room) -> list[str]:
         """Return `count` reserved keys, reserving more where they run out; fewer if there is no room for that."""
-        ready = self.take_ready(count)
+        ready, since = self.take_ready(count), time.monotonic()
         while len(ready) < count and room is not Room.NONE:
-            async with self.refilling.setdefault(asyncio.get_running_loop(), defaultdict(asyncio.Lock))[room]:
+            line = self.refilling.setdefault(asyncio.get_running_loop(), defaultdict(Line))[room]
+            async with line.waiting(since):
                 if not self.keys:
                     await self._refill(count - len(ready), room)
             ready += self.take_ready(count - len(ready))

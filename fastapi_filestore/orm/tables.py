@@ -1,6 +1,6 @@
 """Whether a database has a table as it is described."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, Engine, Inspector, Table
 from sqlalchemy.dialects.postgresql.base import PGInspector
@@ -16,11 +16,20 @@ def file_columns_of(table: Table) -> list[str]:
 
 def is_in_database(database: Inspector, table: Table) -> bool:
     """Tell whether a table, or a view that is read as one, is in a database with all of its file columns."""
+    return what_lacks(database, table, file_columns_of(table)) is None
+
+
+def what_lacks(database: Inspector, table: Table, columns: Iterable[str]) -> str | None:
+    """Return the name of a table that is not in a database, with those of some columns that it lacks if it is there.
+
+    None if nothing is missing. A view that is read as a table is one.
+    """
     schema = schema_in(database.bind, table)
     if not database.has_table(table.name, schema=schema):
-        return False
-    columns = {column["name"] for column in database.get_columns(table.name, schema=schema)}
-    return columns.issuperset(file_columns_of(table))
+        return table.fullname
+    there = {column["name"] for column in database.get_columns(table.name, schema=schema)}
+    lacking = ", ".join(sorted(set(columns) - there))
+    return f"{table.fullname} (column {lacking})" if lacking else None
 
 
 def names_in(database: Inspector, schema: str | None) -> set[str]:

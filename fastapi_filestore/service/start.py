@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.events import COMMITS_NOT_DURABLE, DATABASES_NOT_CHECKED, TABLES_MISSING, TRIGGERS_MISSING
 from fastapi_filestore.orm.engines import has_room, run_on_engine
-from fastapi_filestore.orm.tables import is_in_database
+from fastapi_filestore.orm.tables import file_columns_of, what_lacks
 from fastapi_filestore.orm.triggers.installed import COMPLETE, lacking_triggers
 from fastapi_filestore.service.databases import Databases
 from fastapi_filestore.service.tables import Database
@@ -48,7 +48,7 @@ async def check_databases(databases: Databases, *, probe: bool) -> None:
 
 
 class Found(NamedTuple):
-    """What one database lacks: tables, or columns of them that hold files, and triggers on those that are there."""
+    """What one database lacks: tables, or columns of files and of ledgers, and triggers on tables that are there."""
 
     missing: list[str]
     without_triggers: list[str]
@@ -59,18 +59,19 @@ def _check(connection: Connection, database: Database) -> Found:
     if (setting := weak_setting(connection)) is not None:
         COMMITS_NOT_DURABLE.tell(database=connection.engine.url.database, setting=setting)
     inspector = inspect(connection)
-    missing = [one.table for one in database.tables if not is_in_database(inspector, one.table)]
-    missing += [one.table for one in database.ledgers if not is_in_database(inspector, one.table)]
-    there = [one.table for one in database.tables if one.table not in missing]
+    wanted = {one.table: file_columns_of(one.table) for one in database.tables}
+    wanted |= {one.table: [column.name for column in one.table.columns] for one in database.ledgers}
+    missing = {table: what_lacks(inspector, table, columns) for table, columns in wanted.items()}
+    there = [one.table for one in database.tables if missing[one.table] is None]
     lacking = lacking_triggers(connection, there) if connection.dialect.name in COMPLETE else ()
-    return Found([table.fullname for table in missing], [triggers.table for triggers in lacking])
+    return Found([each for each in missing.values() if each is not None], [triggers.table for triggers in lacking])
 
 
 def _explain_missing(tables: Sequence[str]) -> str:
     return (
-        f"The database lacks {', '.join(sorted(tables))}, or columns of it: run your migrations (alembic revision "
-        "--autogenerate, alembic upgrade head), or Base.metadata.create_all, before files.lifespan begins. add_ledger "
-        "adds a table of its own, which needs a migration, too."
+        f"The database lacks {', '.join(sorted(tables))}: run your migrations (alembic revision --autogenerate, "
+        "alembic upgrade head), or Base.metadata.create_all, which adds no column to a table that is there, before "
+        "files.lifespan begins. add_ledger adds a table of its own, which needs a migration, too."
     )
 
 

@@ -59,7 +59,9 @@ class Kind:
 _OUT_OF_ORDER = "The file store is not set up as it should be; the operators have been told."
 _UNAVAILABLE = "The file store can't be reached at the moment. Try again later."
 _FULL = "The file store has no room for the file at the moment; the operators have been told."
-_BUSY = "The database can't be reached at the moment, or is too busy. Try again later."
+_BUSY = "The database can't do it at the moment: it is down, or too busy. Try again later."
+_READ_ONLY = "The database takes no changes at the moment, though it can be read; the operators have been told."
+_NO_ROOM = "The database has no room for changes at the moment, though it can be read; the operators have been told."
 _DATABASE_FAILED = "The database could not do what was asked; the operators have been told."
 _OUTLIVED = "The upload took longer than its place was kept. Send it again."
 _UNMIGRATED = "The application's database is not up to date; the operators have been told."
@@ -113,6 +115,8 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.ClientDisconnectedError: Kind(499, "client-disconnected"),  # as nginx logs it: nobody hears it
     errors.SigningUnavailableError: Kind(501, "signing-unavailable", "This file store has no signed URLs."),
     errors.StorageUnavailableError: Kind(503, "store-unavailable", _UNAVAILABLE),
+    errors.DatabaseReadOnlyError: Kind(503, "database-read-only", _READ_ONLY),
+    errors.DatabaseFullError: Kind(503, "database-full", _NO_ROOM),
     errors.DatabaseUnavailableError: Kind(503, "database-unavailable", _BUSY),
     errors.DatabaseFailedError: Kind(500, "database-error", _DATABASE_FAILED),
     errors.UploadMemoryError: Kind(503, "too-many-uploads", _CROWDED),

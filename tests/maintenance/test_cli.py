@@ -280,7 +280,7 @@ def test_a_ledger_that_was_never_created(folder: Path, run: Command) -> None:
 
     _, complaint, code = run("sweep")
 
-    assert complaint.startswith(f"filestore: The ledger's table {LEDGER.table.name!r} is missing, or lacks a column: ")
+    assert complaint.startswith(f"filestore: The ledger's table {LEDGER.table.name!r} is missing: create it with ")
     assert code == WRONG_USE
 
 

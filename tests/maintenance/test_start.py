@@ -1,6 +1,7 @@
 """What an application says of its databases as it starts."""
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,14 +108,25 @@ async def test_tables_that_are_not_there_are_logged(engine: Engine, caplog: pyte
     assert not events(caplog, "triggers_missing")
 
 
-@pytest.mark.parametrize("missing", ["letters", LEDGER.table.name])
-async def test_with_probe_all_tables_must_be_there(missing: str, engine: Engine) -> None:
-    """FILESTORE_PROBE refuses a database that nobody has migrated, as to the model's table or the ledger's."""
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DROP TABLE letters", "letters"),
+        ("DROP TABLE filestore_intents", "filestore_intents"),
+        ("ALTER TABLE filestore_intents DROP COLUMN error", "filestore_intents (column error)"),
+    ],
+)
+async def test_with_probe_all_tables_must_be_there(
+    change: str, told: str, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that nobody has migrated is told by table and column, in the log or by a refusal (FILESTORE_PROBE)."""
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
-        connection.execute(text(f"DROP TABLE {missing}"))
+        connection.execute(text(change))
+    await run(filestore(engine))
 
-    with pytest.raises(ConfigurationError, match=f"lacks {missing}, or columns of it: run your migrations"):
+    assert re.search(rf"tables_missing tables=\"?{re.escape(told)}", caplog.text)
+    with pytest.raises(ConfigurationError, match=re.escape(f"lacks {told}: run your migrations")):
         await run(filestore(engine, probe=True))
 
 

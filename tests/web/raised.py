@@ -36,6 +36,8 @@ RAISED: dict[str, FilestoreError] = {
     "client-disconnected": errors.ClientDisconnectedError(),
     "signing-unavailable": errors.SigningUnavailableError(TEXT, **OF_A_STORE),
     "store-unavailable": errors.StorageTimeoutError(TEXT, **OF_A_STORE),
+    "database-read-only": errors.DatabaseReadOnlyError(TEXT),
+    "database-full": errors.DatabaseFullError(TEXT),
     "database-unavailable": errors.DatabaseUnavailableError(TEXT),
     "too-many-uploads": errors.UploadMemoryError(),
     "unreadable-file": errors.UnreadableFileError(

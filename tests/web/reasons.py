@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from fastapi_filestore import DatabaseFailedError, DatabaseUnavailableError, FilestoreError, RowConflictError
 from fastapi_filestore.orm.database_faults import CONSTRAINT, MYSQL, SQL_STATES, SQLITE, Fault
+from fastapi_filestore.orm.outages import NO_CHANGES
 from fastapi_filestore.storage.obstore.reasons import DISK_FAILED, ERRNOS, STATUSES, WORDS, Reason
 from fastapi_filestore.storage.obstore.store_codes import GROUPS
 from fastapi_filestore.web.problems import KINDS, Kind
@@ -63,7 +64,7 @@ def _of_faults(rows: Iterable[tuple[str, Fault]]) -> str:
 
 def _fault_row(codes: str, fault: Fault) -> str:
     lasting = RowConflictError if fault is CONSTRAINT else DatabaseFailedError
-    kind = _kind_of(DatabaseUnavailableError if fault.passes else lasting)
+    kind = _kind_of(NO_CHANGES.get(fault, DatabaseUnavailableError if fault.passes else lasting))
     return f"| {codes} | `{kind.name}` | {kind.status} | {_sentence(fault.sentence)} | {_sentence(fault.remedy)} |"
 
 

@@ -1,5 +1,6 @@
 """Whatever a database fails with is a problem: 503 where a retry may help, else 500; its log names the cause alone."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -15,8 +16,20 @@ from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
-from fastapi_filestore import FileObject, Filestore, FilestoreSettings, ObstoreBackend, StoredObject, add_ledger
+from fastapi_filestore import (
+    DatabaseFailedError,
+    FileObject,
+    Filestore,
+    FilestoreSettings,
+    LedgerMissingError,
+    ObstoreBackend,
+    StoredObject,
+    add_ledger,
+)
+from fastapi_filestore.orm.database_faults import NO_TABLE
+from fastapi_filestore.orm.ledger import explain_missing
 from tests.servers.postgres import Databases, Postgres
+from tests.storage.relay import relayed
 from tests.web.site import problem_in, session_dependency
 
 FILE = {"file": ("a.txt", b"content")}
@@ -29,7 +42,7 @@ class Base(DeclarativeBase):
     """Tables with a ledger."""
 
 
-add_ledger(Base.metadata)
+LEDGER = add_ledger(Base.metadata)
 
 
 class Letter(Base):
@@ -101,9 +114,9 @@ def check_log(caplog: pytest.LogCaptureFixture, *words: str) -> None:
     assert not any(secret in caplog.text for secret in SECRETS), caplog.text
 
 
-def check_answer(response: Response, status: int) -> None:
+def check_answer(response: Response, status: int, kind: str = "database-unavailable") -> None:
     """Assert that a response says what a client may know."""
-    problem_in(response, status, "database-unavailable" if status == 503 else "database-error")
+    problem_in(response, status, kind if status == 503 else "database-error")
     assert ("retry-after" in response.headers) is (status == 503)
     assert not any(word in response.text for word in (*SECRETS, "letters", "psycopg", "asyncpg", "check_title"))
 
@@ -163,7 +176,7 @@ async def test_failures_of_postgresql(
         response = await upload(client)
     if name == "disk full":  # what a trigger raises is the trigger's, whatever it is called
         status = 500
-    check_answer(response, status)
+    check_answer(response, status, "database-read-only" if name == "read-only" else "database-unavailable")
     check_log(caplog, *words)
     assert [info async for info in backend.list()] == []
 
@@ -210,6 +223,28 @@ async def test_too_many_connections(
 
     check_answer(response, 503)
     check_log(caplog, "too many connections", "pools")
+
+
+async def test_a_database_that_hangs(
+    database: Postgres, backend: ObstoreBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the driver's limits whoever reads or writes has an answer soon, and the log says that it gives none."""
+    async with relayed(database.url("postgresql")) as relay:
+        url = database.url("postgresql+asyncpg").replace(
+            f":{database.port}", relay.endpoint.removeprefix("http://127.0.0.1")
+        )
+        async with application(url, connect_args={"timeout": 1, "command_timeout": 1}) as client:
+            assert (await upload(client)).status_code == 201
+            relay.talks.clear()
+            responses = await asyncio.gather(client.get("/letters/"), *(upload(client) for _ in range(8)))
+            relay.talks.set()
+            assert (await upload(client)).status_code == 201
+
+    for response in responses:
+        check_answer(response, 503)
+    told = [record.message for record in caplog.records if record.message.startswith("fastapi_filestore.problem")]
+    assert len(told) == len(responses)
+    assert all("did not answer in time" in line and "docs/processes.md" in line for line in told)
 
 
 async def test_a_transaction_that_waits_for_a_lock(
@@ -260,16 +295,22 @@ async def test_failures_of_sqlite(
 
 
 @pytest.mark.parametrize(
-    ("pragma", "words"),
+    ("pragma", "kind", "words"),
     [
-        ("PRAGMA max_page_count = 1", ("SQLITE_FULL", "disk is full")),
-        ("PRAGMA query_only = on", ("SQLITE_READONLY", "read-only")),
+        ("PRAGMA max_page_count = 1", "database-full", ("SQLITE_FULL", "disk is full")),
+        ("PRAGMA query_only = on", "database-read-only", ("SQLITE_READONLY", "read-only")),
     ],
 )
 async def test_a_database_file_that_takes_nothing(
-    tmp_path: Path, backend: ObstoreBackend, caplog: pytest.LogCaptureFixture, *, pragma: str, words: tuple[str, ...]
+    tmp_path: Path,
+    backend: ObstoreBackend,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    pragma: str,
+    kind: str,
+    words: tuple[str, ...],
 ) -> None:
-    """A full disk, and a file that can't be written, are told as that; clients may come back."""
+    """A full disk, and a file that can't be written, are told as that, to clients as well, who may come back."""
     path = _sqlite(tmp_path)
     async with application(f"sqlite+aiosqlite:///{path}", poolclass=NullPool) as client:
 
@@ -279,7 +320,8 @@ async def test_a_database_file_that_takes_nothing(
 
         response = await client.post("/letters/", files=FILE, data={"title": TITLE + "x" * 50_000})
 
-    check_answer(response, 503)
+    check_answer(response, 503, kind)
+    assert "can be read" in response.json()["detail"]
     check_log(caplog, *words)
 
 
@@ -323,6 +365,65 @@ async def test_a_ledger_that_was_never_migrated(
     problem_in(response, 500, "ledger-missing")
     assert "filestore_intents" not in response.text
     check_log(caplog, "filestore_intents", "Alembic")
+
+
+@pytest.mark.parametrize("driver", ["sqlite+aiosqlite", *(f"postgresql+{driver}" for driver in DRIVERS)])
+async def test_a_ledger_that_lacks_a_column(
+    postgres_databases: Databases,
+    tmp_path: Path,
+    backend: ObstoreBackend,
+    driver: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A ledger of an older version is told by its table, the column that is missing, and what brings it up to date."""
+    if "sqlite" in driver:
+        url = f"{driver}:///{_sqlite(tmp_path)}"
+        engine = create_engine(url.replace("+aiosqlite", ""))
+    else:
+        database = postgres_databases.copy("failures", _make_tables)
+        url, engine = database.url(driver), create_engine(database.url("postgresql+psycopg"))
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE filestore_intents DROP COLUMN attempts"))
+    engine.dispose()
+    async with application(url) as client:
+        response = await upload(client)
+
+    problem_in(response, 500, "ledger-missing")
+    check_log(caplog, "The ledger's table 'filestore_intents' lacks the column 'attempts'", "alembic upgrade head")
+
+
+@pytest.mark.parametrize(
+    ("words", "table", "column"),
+    [
+        ("no such table: filestore_intents", "filestore_intents", None),
+        ("no such table: app.filestore_intents", "filestore_intents", None),
+        ('relation "filestore_intents" does not exist', "filestore_intents", None),
+        ("Relation »filestore_intents« existiert nicht", "filestore_intents", None),
+        ("Table 'app.filestore_intents' doesn't exist", "filestore_intents", None),
+        ("no such column: filestore_intents.attempts", "filestore_intents", "attempts"),
+        ("column filestore_intents.path does not exist", "filestore_intents", "path"),
+        ("column app.filestore_intents.path does not exist", "filestore_intents", "path"),
+        ('column "kind" of relation "filestore_intents" does not exist', "filestore_intents", "kind"),
+        ("table filestore_intents has no column named error", "filestore_intents", "error"),
+        ("no such table: filestore_intents_archive", None, None),
+        ('relation "old_filestore_intents" does not exist', None, None),
+        ('relation "filestore_intents.letters" does not exist', None, None),
+        ('column "path" of relation "letters" does not exist', None, None),
+        ("no such column: letters.path", None, None),
+        ("no such column: letters.filestore_intents_id", None, None),
+        ("no such function: filestore_intents_now", None, None),
+    ],
+)
+def test_whose_table_is_missing(words: str, table: str | None, column: str | None) -> None:
+    """The ledger is blamed for its own table and columns alone, whatever language a database speaks."""
+    error = DatabaseFailedError(f"{NO_TABLE.sentence}: {NO_TABLE.remedy} (42P01 UndefinedTable: {words})")
+    told = list[LedgerMissingError]()
+    try:
+        explain_missing(error, LEDGER)
+    except LedgerMissingError as missing:
+        told.append(missing)
+
+    assert [(each.table, each.column) for each in told] == ([(table, column)] if table else [])
 
 
 # -- the session dependency of the application -----------------------------------------------------------

@@ -74,7 +74,7 @@ def output_of(folder: Path, *, backend: str = "", lifespan: str = "lifespan", **
         ("", {"FILESTORE_MAX_UPLOAD_SIZE": "big"}, ["FILESTORE_MAX_UPLOAD_SIZE"]),
         ("", {"FILESTORE_SIGNING_KEYS": "change-me-to-your-own-32-characters"}, ["the placeholder of an example"]),
         ("'archive'", FOLDER, ["Document.file (backend 'archive')", "FILESTORE_BACKENDS__ARCHIVE__URL"]),
-        ("", {**FOLDER, "FILESTORE_PROBE": "1"}, ["The database lacks documents, filestore_intents"]),
+        ("", {**FOLDER, "FILESTORE_PROBE": "1"}, ["The database lacks documents, filestore_intents:"]),
         (
             "",
             {"FILESTORE_BACKENDS__DEFAULT__URL": "file:///dev/null/files", "FILESTORE_PROBE": "1"},

@@ -1,8 +1,8 @@
 """The database: SQLite in ./data unless DATABASE_URL says otherwise."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
@@ -19,10 +19,15 @@ class DatabaseSettings(BaseSettings):
     database_url: str = "sqlite+aiosqlite:///data/documents.db"
 
 
+LIMITS: dict[str, dict[str, Any]] = {
+    "postgresql+asyncpg": {"pool_timeout": 10, "connect_args": {"timeout": 5, "command_timeout": 10}},
+}
+"""Seconds by driver that a connection of the pool, a new one, and a statement are waited for: else it is for ever."""
+
 url = make_url(DatabaseSettings().database_url)
 data_folder = Path(url.database).parent if url.get_backend_name() == "sqlite" and url.database else None
 """Where the application keeps what it makes by itself; None with a server for a database."""
-engine = create_async_engine(url)
+engine = create_async_engine(url, **LIMITS.get(url.drivername, {}))
 Session = async_sessionmaker(engine, expire_on_commit=False)
 
 
@@ -32,12 +37,7 @@ async def get_session() -> AsyncIterator[AsyncSession]:
         yield session
 
 
-@asynccontextmanager
-async def tables() -> AsyncIterator[None]:
-    """Create the tables at the start (a real application migrates them), and disconnect at the end."""
-    if data_folder is not None:
-        data_folder.mkdir(parents=True, exist_ok=True)
+async def create_tables() -> None:
+    """Create the tables that are not there: a real application migrates them."""
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
-    yield
-    await engine.dispose()

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 from starlette.types import Scope
 
-from example_app.database import data_folder, get_session, tables
+from example_app.database import create_tables, data_folder, engine, get_session
 from example_app.models import Document
-from example_app.signing import keep_signing_key
+from example_app.signing import keep_signing_key, tell_of_own_key
 from fastapi_filestore import FileObject, FileService, Filestore, Upload
 
 PAGE = Path(__file__).with_name("page")
@@ -45,10 +45,17 @@ get_document_service = files.service(DocumentService)
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the database and the file store, in this order, and close them again."""
-    if data_folder is not None:
-        keep_signing_key(data_folder)
-    async with tables(), files.lifespan(app):
-        yield
+    try:
+        with files.starting():
+            if data_folder is not None:
+                keep_signing_key(data_folder)
+            await create_tables()
+        async with files.lifespan(app):
+            if data_folder is not None:
+                tell_of_own_key(data_folder, files.settings)
+            yield
+    finally:
+        await engine.dispose()
 
 
 app = FastAPI(

@@ -1,9 +1,16 @@
 """The key that signs URLs of the application: made at the first start, unless somebody gives one."""
 
+import logging
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+
+from fastapi_filestore import ConfigurationError, FilestoreSettings
+
+FOLDER, NAME = "secrets", "FILESTORE_SIGNING_KEYS"
+log = logging.getLogger("uvicorn.error")
+"""Where the server says what happens at the start."""
 
 
 def keep_signing_key(data: Path) -> None:
@@ -11,12 +18,23 @@ def keep_signing_key(data: Path) -> None:
 
     That is where the settings look last: a variable, `.env` and a folder of the operator's own come before.
     """
-    folder = data / "secrets"
+    folder = data / FOLDER
     # The settings read it, and hear of a folder in no other way.
-    if os.environ.setdefault("FILESTORE_SECRETS_DIR", str(folder)) != str(folder):  # noqa: TID251
-        return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = folder / "FILESTORE_SIGNING_KEYS"
+    is_own = os.environ.setdefault("FILESTORE_SECRETS_DIR", str(folder)) == str(folder)  # noqa: TID251
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        if is_own:
+            _make_key(folder)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The application can't keep its data in {data}: {error.strerror}. Let it write there, or say with "
+            "DATABASE_URL where its database is."
+        ) from error
+
+
+def _make_key(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    key = folder / NAME
     if key.exists():
         return
     made = key.with_name(f".{secrets.token_hex(8)}")
@@ -25,3 +43,12 @@ def keep_signing_key(data: Path) -> None:
     with suppress(FileExistsError):  # another worker was faster, and its key is whole
         key.hardlink_to(made)
     made.unlink()
+
+
+def tell_of_own_key(data: Path, settings: FilestoreSettings) -> None:
+    """Log where the key is that signs, if nobody gave one: signed URLs end when it is lost."""
+    key = data / FOLDER / NAME
+    if settings.secrets_dir == key.parent and [key.read_text()] == [
+        one.get_secret_value() for one in settings.signing_keys
+    ]:
+        log.info("URLs are signed with the key in %s: keep it, or set %s, for all of them end with it.", key, NAME)

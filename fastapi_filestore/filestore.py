@@ -1,7 +1,7 @@
 """`Filestore`: binds settings, session and routers once for an application."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import cached_property, partial
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from fastapi_filestore.events import RELEASE_FAILED
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.intake.limits import FormLimits, Pace
+from fastapi_filestore.orm.outages import failures_told
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.orm.session_loops import serving
 from fastapi_filestore.service import FileService
@@ -145,6 +146,20 @@ class Filestore:
         async with AsyncExitStack() as stack:
             with told_in_sentences():
                 await self._start(app, stack)
+            yield
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Let what else an application does with its databases at its start fail in sentences, as the lifespan does.
+
+        >>> with files.starting():
+        ...     async with engine.begin() as connection:
+        ...         await connection.run_sync(Base.metadata.create_all)
+
+        Raises:
+            DatabaseUnavailableError, DatabaseFailedError: Whatever a database fails with in the block.
+        """
+        with told_in_sentences(), failures_told():
             yield
 
     async def _start(self, app: FastAPI, stack: AsyncExitStack) -> None:

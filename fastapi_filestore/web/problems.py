@@ -59,7 +59,7 @@ class Kind:
 _OUT_OF_ORDER = "The file store is not set up as it should be; the operators have been told."
 _UNAVAILABLE = "The file store can't be reached at the moment. Try again later."
 _FULL = "The file store has no room for the file at the moment; the operators have been told."
-_BUSY = "The database can't do it at the moment: it is down, or too busy. Try again later."
+_BUSY = "The database can't do it at the moment. Try again later."
 _READ_ONLY = "The database takes no changes at the moment, though it can be read; the operators have been told."
 _NO_ROOM = "The database has no room for changes at the moment, though it can be read; the operators have been told."
 _DATABASE_FAILED = "The database could not do what was asked; the operators have been told."

@@ -274,7 +274,7 @@ class UploadMemoryError(FilestoreError, MemoryError):
 class InvalidSignatureError(FilestoreError, PermissionError):
     """A signed URL of the application is forged, expired, or meant for something else; its text never says which.
 
-    `reason` does, for operators.
+    `reason` does, for operators: `expired`, `unknown-key`, `mangled`, …
     """
 
     def __init__(self, reason: str | None = None) -> None:

@@ -26,6 +26,17 @@ SESSION_HELD: Final = Event(
     "Filestore(hold_session=True)",
 )
 
+SIGNED_URL_EXPIRED: Final = Event(
+    "signed_url_expired", INFO, "A client came with a signed URL of the application after its time, and got a 403."
+)
+SIGNED_URL_REFUSED: Final = Event(
+    "signed_url_refused",
+    WARNING,
+    "A client came with a signed URL that no key of now has signed, for this method, and got a 403.",
+    "if reason is unknown-key after a change of FILESTORE_SIGNING_KEYS, put the old key behind the new one until its "
+    "URLs have expired (docs/environment.md); else somebody changed a URL, or made one up",
+)
+
 # -- the start ---------------------------------------------------------------------------------------------
 
 DATABASES_NOT_CHECKED: Final = Event(

@@ -95,14 +95,20 @@ class UrlSigner:
     def verify(self, token: str, *, method: Method) -> SignedClaims:
         """Return what a token allows; `InvalidSignatureError` if it is not one of ours for this method, or expired."""
         payload, mac = _split(token)
+        if not self._signed(payload, mac, method):
+            other: Method = "PUT" if method == "GET" else "GET"
+            raise InvalidSignatureError("another-method" if self._signed(payload, mac, other) else "unknown-key")
+        claims = _claims_in(payload)
+        if claims is None:
+            raise InvalidSignatureError("unknown-claims")
+        if claims.expires <= self.clock():
+            raise InvalidSignatureError("expired")
+        return claims
+
+    def _signed(self, payload: bytes, mac: bytes, method: Method) -> bool:
         # Every key is tried, so the time taken does not tell which one matched.
         matches = [hmac.compare_digest(_mac(key, method, payload), mac) for key in self.keys]
-        if not any(matches):
-            raise InvalidSignatureError
-        claims = _claims_in(payload)
-        if claims is None or claims.expires <= self.clock():
-            raise InvalidSignatureError
-        return claims
+        return any(matches)
 
 
 def _claims_in(payload: bytes) -> SignedClaims | None:
@@ -126,10 +132,10 @@ def _split(token: str) -> tuple[bytes, bytes]:
     try:
         decoded = _decode(payload), _decode(mac)
     except ValueError:
-        raise InvalidSignatureError from None
+        raise InvalidSignatureError("mangled") from None
     # Base64 has several spellings of the same bytes; only the one we write is ours.
     if f"{_encode(decoded[0])}.{_encode(decoded[1])}" != token:
-        raise InvalidSignatureError
+        raise InvalidSignatureError("mangled")
     return decoded
 
 

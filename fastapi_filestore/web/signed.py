@@ -11,6 +11,7 @@ from fastapi_filestore.errors import (
     ObjectNotFoundError,
     UnsupportedUploadError,
 )
+from fastapi_filestore.events import SIGNED_URL_EXPIRED, SIGNED_URL_REFUSED
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.client_digests import client_digests
 from fastapi_filestore.intake.digest import DigestingStream
@@ -71,8 +72,6 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
     )
     async def signed_upload(request: Request, token: Token = "") -> Response:
         claims = _claims(registry, token, method="PUT")
-        if not is_upload_path(claims.path):
-            raise InvalidSignatureError
         _check_type(request, claims)
         said = combined(request.headers)
         refuse_fragments(said)
@@ -94,12 +93,28 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
 
 
 def _claims(registry: StorageRegistry, token: str, *, method: Method) -> SignedClaims:
+    """Return what a token allows; log why if it allows nothing, of which the client hears one and the same word."""
+    try:
+        return _verified(registry, token, method=method)
+    except InvalidSignatureError as error:
+        if error.reason == "expired":
+            SIGNED_URL_EXPIRED.tell(reason=error.reason)
+        else:
+            SIGNED_URL_REFUSED.tell(reason=error.reason)
+        raise
+
+
+def _verified(registry: StorageRegistry, token: str, *, method: Method) -> SignedClaims:
     if registry.signer is None:
-        raise InvalidSignatureError
+        raise InvalidSignatureError("no-signing-keys")
+    if not token:
+        raise InvalidSignatureError("no-token")
     claims = registry.signer.verify(token, method=method)
     # It was right once: backends go, and another version may have signed what this one would not.
-    if claims.backend not in registry or not can_be_held(claims.path):
-        raise InvalidSignatureError
+    if claims.backend not in registry:
+        raise InvalidSignatureError("unknown-backend")
+    if not can_be_held(claims.path) or (method == "PUT" and not is_upload_path(claims.path)):
+        raise InvalidSignatureError("impossible-path")
     return claims
 
 

@@ -1,5 +1,6 @@
 """The application's own signed URLs: what they allow, and that nothing else is allowed."""
 
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from functools import partial
@@ -230,6 +231,44 @@ async def test_a_url_expires(site: Site) -> None:
 
     assert before.status_code == 200
     await refused(await site.client.get(url))
+
+
+async def test_the_log_says_why_a_url_is_refused(
+    serve: Serve, backend: ObstoreBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Operators read what clients are not told, each reason in an event with the request, and never a token."""
+    caplog.set_level("INFO", "fastapi_filestore")
+    now = 1_000_000.0
+    async with serve(build=signed, signing_keys=[SIGNING_KEY]) as site:
+        old = await (await stored()).sign_async()
+    async with serve(build=signed, signing_keys=[OTHER_KEY]) as site:
+        signer = storages.signer = UrlSigner([OTHER_KEY], base_url="/filestore?sig=", clock=lambda: now)
+        late = signer.sign("web", "a", method="GET", expires_in=60).url
+        gone = signer.sign("gone", "a", method="GET", expires_in=600).url
+        odd = signer.sign("web", "a", method="PUT", expires_in=600).url
+        now += 61
+        for url in (old, late, gone, odd, late[:-1], f"{late}%0Ax=", "/filestore"):
+            await refused(await site.client.get(url))
+        await refused(await site.client.put(odd, content=b""))
+        storages.signer = None
+        await refused(await site.client.get(late))
+    lines = [record.message for record in caplog.records if record.message.startswith("fastapi_filestore.signed_url_")]
+    told = [tuple(re.findall(r"signed_url_(\w+) reason=(\S+) method=(\w+) path=/filestore", line)[0]) for line in lines]
+
+    assert told == [
+        ("refused", "unknown-key", "GET"),
+        ("expired", "expired", "GET"),
+        ("refused", "unknown-backend", "GET"),
+        ("refused", "another-method", "GET"),
+        ("refused", "mangled", "GET"),
+        ("refused", "mangled", "GET"),
+        ("refused", "no-token", "GET"),
+        ("refused", "impossible-path", "PUT"),
+        ("refused", "no-signing-keys", "GET"),
+    ]
+    tokens = [url.partition("=")[2] for url in (old, late, gone, odd)]
+    assert not any(part in caplog.text for token in tokens for part in token.split("."))
+    assert {record.levelname for record in caplog.records if "reason=expired" in record.message} == {"INFO"}
 
 
 async def test_keys_rotate(serve: Serve) -> None:

@@ -135,9 +135,10 @@ class Filestore:
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Register the settings' backends while the application runs; a lifespan of your own may call it, too.
 
-        It logs tables that are missing or lack their triggers (with FILESTORE_PROBE it refuses to start) and commits
-        that don't last. With FILESTORE_SWEEP_EVERY it sweeps all the while. At the end, requests that the server has
-        cancelled undo what they stored, and reserved keys that are unused are given back.
+        It logs tables that are missing or lack their triggers (with FILESTORE_PROBE it refuses to start, and where a
+        ledger can't be written, too) and commits that don't last. With FILESTORE_SWEEP_EVERY it sweeps all the while.
+        At the end, requests that the server has cancelled undo what they stored, and reserved keys that are unused are
+        given back.
 
         Raises:
             ConfigurationError: The application can't work as it is put together: a setting is wrong, a column has no
@@ -171,7 +172,8 @@ class Filestore:
         stack.enter_context(redacted_access_log())
         stack.enter_context(reached(app))
         stack.enter_context(serving())
-        await check_databases(self._databases, probe=self.settings.probe)
+        probe = self.settings.probe
+        await check_databases(self._databases, probe=bool(probe), write=probe is True)
         if self.settings.sweep_every is not None:
             await self._databases.ledgers()  # what is missing is told at the start
         require_backends(self._models, self.registry)

@@ -5,15 +5,22 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 
-from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.errors import (
+    ConfigurationError,
+    DatabaseFailedError,
+    DatabaseFullError,
+    DatabaseReadOnlyError,
+)
 from fastapi_filestore.events import COMMITS_NOT_DURABLE, DATABASES_NOT_CHECKED, TABLES_MISSING, TRIGGERS_MISSING
 from fastapi_filestore.orm.engines import has_room, run_on_engine
+from fastapi_filestore.orm.ledger import Ledger
 from fastapi_filestore.orm.tables import file_columns_of, what_lacks
 from fastapi_filestore.orm.triggers.installed import COMPLETE, lacking_triggers
 from fastapi_filestore.service.databases import Databases
 from fastapi_filestore.service.tables import Database
+from fastapi_filestore.storage.keys import generate_key
 
 PATIENCE = 5.0
 """Seconds that all databases may take to answer: an application starts without them, too."""
@@ -22,29 +29,53 @@ FULL = 2
 SYNCHRONOUS = ("OFF", "NORMAL")
 
 
-async def check_databases(databases: Databases, *, probe: bool) -> None:
+async def check_databases(databases: Databases, *, probe: bool, write: bool) -> None:
     """Log what puts the files of rows at risk in the databases of an application; one that doesn't answer is left out.
 
+    With `write`, each ledger is written, too, in a transaction that is rolled back.
+
     Raises:
-        ConfigurationError: With `probe`, there are tables missing, or without the triggers that they are to have.
+        ConfigurationError: With `probe`, there are tables missing, or without the triggers that they are to have; or a
+            ledger that `write` is about can't be written.
     """
-    found = list[Found]()
+    found, refusals = list[Found](), list[str]()
     try:
         async with asyncio.timeout(PATIENCE):
             for database in await databases.of_models() if databases.are_known else ():
                 if has_room(database.engine):
                     found.append(await run_on_engine(database.engine, partial(_check, database=database)))
+                    for ledger in database.ledgers if write and not found[-1].missing else ():
+                        refusals += await _refusals_of(database.engine, ledger)
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being asked must not keep it from starting
         DATABASES_NOT_CHECKED.tell(error)
     missing = [name for each in found for name in each.missing]
     lacking = [name for each in found for name in each.without_triggers]
-    problems = [*([_explain_missing(missing)] if missing else []), *([_explain(lacking)] if lacking else [])]
+    problems = [*([_explain_missing(missing)] if missing else []), *([_explain(lacking)] if lacking else []), *refusals]
     if problems and probe:
         raise ConfigurationError("\n".join(problems))
     if missing:
         TABLES_MISSING.tell(tables=missing, remedy=_explain_missing(missing))
     if lacking:
         TRIGGERS_MISSING.tell(tables=lacking, remedy=_explain(lacking))
+
+
+async def _refusals_of(engine: Engine, ledger: Ledger) -> list[str]:
+    """Return why a ledger can't be written, unless that may be otherwise in a moment."""
+    try:
+        await run_on_engine(engine, partial(_write, ledger=ledger))
+    except (DatabaseFailedError, DatabaseReadOnlyError, DatabaseFullError) as error:
+        name = ledger.table.fullname
+        return [f"The ledger's table {name!r} can't be written (FILESTORE_PROBE=read tries no writing). {error}"]
+    return []
+
+
+def _write(connection: Connection, *, ledger: Ledger) -> None:
+    """Do what uploads and sweeps do to a ledger, and undo it."""
+    backend, path = "filestore-probe", generate_key()
+    ledger.reserve(connection, backend, [path])
+    ledger.renew(connection, [(backend, path)])
+    ledger.forget(connection, ledger.known(connection, [(backend, path)]))
+    connection.rollback()
 
 
 class Found(NamedTuple):

@@ -22,6 +22,7 @@ from fastapi_filestore.settings.values import (
     DownloadWay,
     Duration,
     InternalPath,
+    Probe,
     PublicURL,
     Rate,
     Seconds,
@@ -74,8 +75,9 @@ class FilestoreSettings(BaseSettings):
 the first signs, all verify."""
     public_url: PublicURL = ""
     """Where clients reach the application, for signed URLs: https://files.example.com."""
-    probe: bool = False
-    """Check at start that every backend can be reached, and that no table or trigger is missing."""
+    probe: Probe = False
+    """Check at start that every backend and ledger can be read and written, and that no table or trigger is missing; \
+`read` tries no writing."""
     max_upload_size: Size = 1024**3
     """Largest file, in bytes or with a unit (50 MB, 2 GiB). FastAPI's own `UploadFile` is not limited by it."""
     upload_memory: Size = 64 * 1024**2

@@ -4,10 +4,10 @@ import json
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.settings.mode import parse_file_mode, parse_folder_mode
@@ -23,6 +23,7 @@ STORE_SCHEMES = (*NETWORK_SCHEMES, *LOCAL_SCHEMES, "memory")
 STORE_URL_REMEDY = "use s3://bucket/, gs://bucket/, az://container/, file:///folder/ or memory://"
 # A secret key may contain a slash, so it is not always in what a parser calls the network location.
 _CREDENTIALS = re.compile(r":.*@|[?#]")
+READ: Final = "read"
 _INTERNAL_PATH = re.compile(r"/(?:[A-Za-z0-9_-]+/)+")
 _BACKEND_NAME = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 
@@ -114,6 +115,13 @@ def _internal_path(path: str) -> str:
     return path
 
 
+def _probe(value: object) -> object:
+    try:
+        return READ if isinstance(value, str) and value.lower() == READ else TypeAdapter(bool).validate_python(value)
+    except ValidationError:
+        raise ValueError("use true, false or read") from None
+
+
 def _listed(value: object) -> object:
     """Split a text at commas and line ends, or read it as a JSON list."""
     if not isinstance(value, str):
@@ -127,6 +135,7 @@ def _listed(value: object) -> object:
 
 
 DownloadWay = Literal["stream", "redirect", "accel"]
+Probe = Annotated[bool | Literal["read"], BeforeValidator(_probe)]
 FileMode = Annotated[str, AfterValidator(_file_mode)]
 FolderMode = Annotated[str, AfterValidator(_folder_mode)]
 InternalPath = Annotated[str, AfterValidator(_internal_path)]

@@ -150,7 +150,7 @@ class StorageBackend(Protocol):
         ...
 
     async def probe(self) -> None:
-        """Raise the fitting `StorageError` if the bucket can't be reached with the credentials given."""
+        """Raise the fitting `StorageError` if the bucket can't be used with the credentials given."""
         ...
 
     async def aclose(self) -> None:

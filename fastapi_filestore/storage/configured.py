@@ -45,7 +45,7 @@ async def configured_backends(
         wishes = Wishes(settings.url_expiry, settings.max_upload_size, signer, settings.default_backend)
         stack.enter_context(in_force(registry, wishes))
         if settings.probe:
-            await _probe(registry)
+            await _probe(registry, write=settings.probe is True)
         _tell_of_obstacles(settings, registry)
         yield
 
@@ -109,15 +109,16 @@ def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -
             )
 
 
-async def _probe(registry: StorageRegistry) -> None:
-    problems = [each for each in await gather(*map(_problem_of, registry)) if each is not None]
+async def _probe(registry: StorageRegistry, *, write: bool) -> None:
+    problems = [each for each in await gather(*(_problem_of(backend, write=write) for backend in registry)) if each]
     if problems:
-        raise ConfigurationError("\n".join(["Backends that can't be used as they are set up:", *problems]))
+        tried = " (FILESTORE_PROBE=read tries no writing)" if write else ""
+        raise ConfigurationError("\n".join([f"Backends that can't be used as they are set up{tried}:", *problems]))
 
 
-async def _problem_of(backend: StorageBackend) -> str | None:
+async def _problem_of(backend: StorageBackend, *, write: bool) -> str | None:
     try:
-        await backend.probe()
+        await (backend.probe(write=write) if isinstance(backend, ObstoreBackend) else backend.probe())
     except FilestoreError as error:
         return f"- {backend.key}: {error}"
     return None

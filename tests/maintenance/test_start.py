@@ -4,11 +4,12 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Engine, MetaData, create_engine, event, text
+from sqlalchemy import Engine, MetaData, create_engine, event, func, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
 
@@ -22,6 +23,7 @@ from fastapi_filestore import (
     install_triggers,
 )
 from fastapi_filestore.service import start
+from fastapi_filestore.settings.values import Probe
 from tests.maintenance.conftest import database_url
 
 
@@ -41,12 +43,12 @@ class Letter(Base):
     file: Mapped[FileObject | None] = mapped_column(StoredObject())
 
 
-def settings(*, probe: bool = False) -> FilestoreSettings:
+def settings(*, probe: Probe = False) -> FilestoreSettings:
     """Return settings with one backend."""
     return FilestoreSettings(backends={"default": {"url": "memory://"}}, probe=probe)
 
 
-def filestore(engine: Engine, *, probe: bool = False) -> Filestore:
+def filestore(engine: Engine, *, probe: Probe = False) -> Filestore:
     """Return what an application with letters has."""
     files = Filestore(engine=engine, get_session=lambda: Session(engine), settings=settings(probe=probe))
     files.service(Letter)
@@ -128,6 +130,31 @@ async def test_with_probe_all_tables_must_be_there(
     assert re.search(rf"tables_missing tables=\"?{re.escape(told)}", caplog.text)
     with pytest.raises(ConfigurationError, match=re.escape(f"lacks {told}: run your migrations")):
         await run(filestore(engine, probe=True))
+
+
+async def test_with_probe_the_ledger_is_written(engine: Engine) -> None:
+    """FILESTORE_PROBE refuses a ledger that can only be read, and leaves nothing in it; `read` tries no writing."""
+    Base.metadata.create_all(engine)
+    await run(filestore(engine, probe=True))
+    with engine.begin() as connection:
+        assert connection.scalar(select(func.count()).select_from(LEDGER.table)) == 0
+    limited = _with_rights_to_read(engine)
+
+    with pytest.raises(ConfigurationError, match="ledger's table 'filestore_intents' can't be written"):
+        await run(filestore(limited, probe=True))
+    await run(filestore(limited, probe="read"))
+    limited.dispose()
+
+
+def _with_rights_to_read(engine: Engine) -> Engine:
+    """Return an engine of the same database, whose role may read the ledger, and whose connections write to no file."""
+    if engine.dialect.name == "sqlite":
+        return create_engine(f"sqlite:///file:{engine.url.database}?mode=ro&uri=true")
+    role = f"reader_{token_hex(8)}"
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'p'"))
+        connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"))
+    return create_engine(engine.url.set(username=role, password="p"))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ KEY = "make one with `python -c 'import secrets; print(secrets.token_urlsafe(32)
 PLACEHOLDER = "it is the placeholder of an example, which everybody knows"
 
 WRONG = {
-    ("PROBE", "perhaps"): " is 'perhaps': use true or false.",
+    ("PROBE", "perhaps"): " is 'perhaps': use true, false or read.",
     ("URL_EXPIRY", "1h"): " is '1h': use a whole number.",
     ("URL_EXPIRY", "0"): " is '0': use 1 or more.",
     ("URL_EXPIRY", "604801"): " is '604801': use 604800 or less.",
@@ -174,7 +174,8 @@ def test_the_error_is_ours(read: Read) -> None:
         read({"PROBE": "perhaps"})
 
     assert (
-        str(caught.value) == "The file store's settings are wrong:\n- FILESTORE_PROBE is 'perhaps': use true or false."
+        str(caught.value)
+        == "The file store's settings are wrong:\n- FILESTORE_PROBE is 'perhaps': use true, false or read."
     )
 
 

@@ -236,10 +236,13 @@ async def test_local_order(names: set[str], after: str) -> None:
 
 
 async def test_probe(backend: ObstoreBackend) -> None:
-    """A probe of a backend that works says nothing, whether or not there are objects."""
+    """A probe of a backend that works says nothing, whether or not there are objects, and leaves nothing."""
     await backend.probe()
     await backend.put("k", b"x")
     await backend.probe()
+    await backend.probe(write=False)
+
+    assert [info.path async for info in backend.list()] == ["k"]
 
 
 async def test_closed(backend: ObstoreBackend) -> None:

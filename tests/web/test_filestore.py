@@ -216,7 +216,10 @@ async def test_two_applications_keep_their_files_apart() -> None:
 async def test_a_probe_lists_every_backend_that_fails(
     seaweedfs: SeaweedFS, dead_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FILESTORE_PROBE stops the start with one message: each backend that fails, and why; no secret is in it."""
+    """FILESTORE_PROBE stops the start with one message: each backend that fails, and why; no secret is in it.
+
+    With `read`, credentials that may only read will do.
+    """
     s3 = {"AWS_REGION": seaweedfs.region, "AWS_ALLOW_HTTP": "true"}
     right = {"AWS_ACCESS_KEY_ID": seaweedfs.access_key, "AWS_SECRET_ACCESS_KEY": seaweedfs.secret_key}
     here, dead = {"AWS_ENDPOINT": seaweedfs.endpoint}, {"AWS_ENDPOINT": f"http://127.0.0.1:{dead_port}"}
@@ -228,22 +231,28 @@ async def test_a_probe_lists_every_backend_that_fails(
         | here
         | {"AWS_SECRET_ACCESS_KEY": "forged-secret"},
         "BUCKETLESS": {"URL": "s3://no-such-bucket/"} | s3 | right | here,
+        "READER": {"URL": f"s3://{seaweedfs.bucket}/reader"}
+        | s3
+        | here
+        | {"AWS_ACCESS_KEY_ID": seaweedfs.readonly_access_key, "AWS_SECRET_ACCESS_KEY": seaweedfs.readonly_secret_key},
         "DEAD": {"URL": f"s3://{seaweedfs.bucket}/"} | s3 | right | dead,
     }
-    monkeypatch.setenv("FILESTORE_PROBE", "1")
     for name, options in backends.items():
         for option, value in options.items():
             monkeypatch.setenv(f"FILESTORE_BACKENDS__{name}__{option}", value)
     registry = StorageRegistry()
 
-    with pytest.raises(ConfigurationError) as caught:
-        async with Filestore(settings=FilestoreSettings(_env_file=None), registry=registry).lifespan(FastAPI()):
-            pass
+    for probe, failing in (("1", ["- reader", "- dead"]), ("read", ["- dead"])):
+        monkeypatch.setenv("FILESTORE_PROBE", probe)
+        with pytest.raises(ConfigurationError) as caught:
+            async with Filestore(settings=FilestoreSettings(_env_file=None), registry=registry).lifespan(FastAPI()):
+                pass
 
-    lines = str(caught.value).splitlines()
-    assert [line.partition(":")[0] for line in lines[1:]] == ["- forged", "- bucketless", "- dead"]
-    assert not any(secret in str(caught.value) for secret in ("forged-secret", seaweedfs.secret_key))
-    assert len(registry) == 0
+        lines = str(caught.value).splitlines()
+        assert [line.partition(":")[0] for line in lines[1:]] == ["- forged", "- bucketless", *failing]
+        assert ("FILESTORE_PROBE=read" in lines[0]) is (probe == "1")
+        assert not any(secret in str(caught.value) for secret in ("forged-secret", seaweedfs.secret_key))
+        assert len(registry) == 0
 
 
 # -- misuse --------------------------------------------------------------------------------------------

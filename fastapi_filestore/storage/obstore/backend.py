@@ -34,7 +34,7 @@ from fastapi_filestore.storage.obstore.local_write import LocalUpload
 from fastapi_filestore.storage.obstore.long_copy import COPY_LIMIT, copy_through, copy_within
 from fastapi_filestore.storage.obstore.metadata import CONTENT_TYPE, attributes_for
 from fastapi_filestore.storage.obstore.parts import plan_parts
-from fastapi_filestore.storage.obstore.probe import list_nothing, probe_bucket, probe_folder
+from fastapi_filestore.storage.obstore.probe import PROBE, list_nothing, probe_bucket, probe_folder
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.obstore.put import Upload
 from fastapi_filestore.storage.obstore.readers import obstacle_to_others
@@ -52,7 +52,7 @@ from fastapi_filestore.storage.obstore.sign_download import bind_answer, is_stor
 from fastapi_filestore.storage.obstore.stores import Connection, Store, connect, place_of
 from fastapi_filestore.storage.obstore.unfinished import abort, drop_unfinished, remains_of, uploads_of
 from fastapi_filestore.storage.threads import THREADS
-from fastapi_filestore.storage.upload_paths import UPLOADS, leads_to_uploads
+from fastapi_filestore.storage.upload_paths import UPLOADS, generate_upload_path, leads_to_uploads
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -346,14 +346,21 @@ class ObstoreBackend:
         """Return, of each path, that of the object which links in a local folder lead it to; itself elsewhere."""
         return [*paths] if self._folder is None else await THREADS.run(self._folder.follow_links, paths)
 
-    async def probe(self) -> None:
-        """Raise the fitting `StorageError` if the bucket can't be reached with the credentials given."""
+    async def probe(self, *, write: bool = True) -> None:
+        """Raise the fitting `StorageError` if the bucket can't be read, or written, with the credentials given.
+
+        To try the latter, an object is stored as uploads are, below `.filestore-uploads/`, and deleted again.
+        """
         store = self._use()
         if self._folder is not None:
-            await probe_folder(self._folder)
+            await probe_folder(self._folder, write=write)
         elif self._location.kind != "memory":
             async with self._whereabouts.told(store):
                 await probe_bucket(store, backend=self._key)
+            if write:
+                path = generate_upload_path(0)
+                await self.put(path, PROBE.encode(), if_absent=True)
+                await self.delete(path)
 
     async def aclose(self) -> None:
         """Release connections and credentials; a closed backend raises on use."""

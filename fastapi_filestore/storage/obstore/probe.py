@@ -1,4 +1,4 @@
-"""Whether a bucket or a folder can be used with the credentials given, at the price of one or two small requests."""
+"""Whether a bucket or a folder can be used with the credentials given, at the price of a few small requests."""
 
 import os
 
@@ -14,24 +14,26 @@ from fastapi_filestore.storage.obstore.staged_file import StagedFile
 from fastapi_filestore.storage.obstore.stores import Store
 
 PROBE = "filestore-probe"
-"""What the file is named after that is written into a folder, and removed at once."""
+"""What the file is named after that is written into a folder, and what an object holds; both are removed at once."""
 BLOCK = 4096
 """Bytes that take room on any disk."""
 
 
-async def probe_folder(folder: LocalFolder) -> None:
-    """Raise the fitting error if a folder is missing, or can't be read and written: its disk says why."""
+async def probe_folder(folder: LocalFolder, *, write: bool) -> None:
+    """Raise the fitting error if a folder is missing, or can't be read, or written: its disk says why."""
     with translated(folder.backend):
-        await finish(DISK_THREADS.submit(lambda: _write_something(folder)))
+        await finish(DISK_THREADS.submit(lambda: _look_into(folder, write=write)))
 
 
-def _write_something(folder: LocalFolder) -> None:
+def _look_into(folder: LocalFolder, *, write: bool) -> None:
     if not folder.root.is_dir():
         raise BucketNotFoundError(
             f"The folder of backend {folder.backend!r} does not exist: create it, or correct the URL.",
             backend=folder.backend,
         )
     with os.scandir(folder.root):  # who may write need not be allowed to read
+        if not write:
+            return
         file = StagedFile(folder, PROBE, if_absent=True)
         try:
             file.write([bytes(BLOCK)])

@@ -3,10 +3,11 @@
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, update
+from sqlalchemy import URL, Connection, Engine, Table, update
 from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import UnsupportedStatementError
+from fastapi_filestore.orm.bridge import AnySession, plain_session
 
 
 def writing_bind(session: Session, mapper: Mapper[Any]) -> Engine | Connection:
@@ -27,6 +28,13 @@ def writing_connection(session: Session, mapper: Mapper[Any]) -> Connection:
     """
     _refuse_shards(session, mapper)
     return session.connection(bind_arguments=_write_of(mapper))
+
+
+def url_of(session: AnySession) -> URL | None:
+    """Return where the database of a session is; None if it chooses one for each statement."""
+    plain = plain_session(session)
+    chooses = type(plain).get_bind is not Session.get_bind
+    return None if plain.bind is None or chooses else plain.bind.engine.url
 
 
 def _refuse_shards(session: Session, mapper: Mapper[Any]) -> None:

@@ -52,7 +52,7 @@ async def run_on_engine(engine: Engine, work: Callable[[Connection], T], room: R
     Raises:
         DatabaseUnavailableError, DatabaseFailedError: Whatever the database fails with.
     """
-    with failures_told():
+    with failures_told(engine.url):
         return await run_untold(engine, work, room)
 
 

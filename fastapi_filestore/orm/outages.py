@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -43,6 +44,8 @@ SQLITE_BUSY: Final = frozenset({5, 6})
 """Primary result codes of a database, or a table, that somebody else is writing to."""
 LOST_RACES: Final = frozenset({"40001", "40P01", "55P03"})
 """SQL states of a serialization failure, a deadlock and a lock that was not to be had."""
+SILENT: Final = frozenset({HANGING, LOST, NO_CONNECTION_FREE})
+"""What is told without a word of the database's own."""
 OURS: Final = "fastapi_filestore:"
 """How what a trigger of ours raises begins."""
 RAISING: Final = "exec_stmt_raise"
@@ -57,8 +60,10 @@ _FUNCTION = re.compile(r"PL/\w+ function [\w.\"]+\([^)]*\) line \d+")
 
 
 @contextmanager
-def failures_told() -> Iterator[None]:
+def failures_told(at: URL | None = None) -> Iterator[None]:
     """Raise an error of ours for whatever a database fails with in the block, which uses nothing else.
+
+    `at` is where it is, for operators who have several.
 
     Raises:
         DatabaseUnavailableError: The same may succeed later; `DatabaseReadOnlyError` and `DatabaseFullError` are those
@@ -72,7 +77,7 @@ def failures_told() -> Iterator[None]:
         # A driver may let a socket's own error through.
         if isinstance(error, FilestoreError) or not (is_of_database(error) or isinstance(error, OSError)):
             raise
-        raise failure_of(error) from None
+        raise failure_of(error, at) from None
 
 
 def is_of_database(error: Exception) -> bool:
@@ -80,14 +85,16 @@ def is_of_database(error: Exception) -> bool:
     return isinstance(error, DBAPIError | PoolTimeoutError) or type(error).__module__.partition(".")[0] in DRIVERS
 
 
-def failure_of(error: Exception) -> FilestoreError:
+def failure_of(error: Exception, at: URL | None = None) -> FilestoreError:
     """Return the error of ours for one of a database; its words have neither the statement nor values."""
     if isinstance(error, IntegrityError) and not is_raised_by_trigger(error):
         return RowConflictError("row")
     fault, code = fault_of(error), _code(error)
     lasting = DatabaseUnavailableError if _passes(error, fault) else DatabaseFailedError
     kind = NO_CHANGES.get(fault, lasting)
-    return kind(f"{fault.sentence}: {fault.remedy} ({_facts(error, fault)})", code=code)
+    # Whoever got no answer may not even say whom he asked.
+    whom = f", {_shown(at)}" if at is not None and fault in SILENT else ""
+    return kind(f"{fault.sentence}: {fault.remedy} ({_facts(error, fault)}{whom})", code=code)
 
 
 def is_contention(error: DBAPIError) -> bool:
@@ -178,6 +185,11 @@ def _facts(error: Exception, fault: Fault) -> str:
         return f"{facts}: {_text(origin)}"
     place = _FUNCTION.search(str(getattr(getattr(origin, "diag", origin.__cause__), "context", "")))
     return facts if place is None else f"{facts} in {place[0]}"
+
+
+def _shown(at: URL) -> str:
+    """Return where a database is, without user and password, or options that may hold them."""
+    return URL.create(at.drivername, host=at.host, port=at.port, database=at.database).render_as_string()
 
 
 def _name(origin: BaseException) -> str:

@@ -24,7 +24,7 @@ async def run_despite_others(engine: Engine, work: Callable[[Connection], T]) ->
     Raises:
         DatabaseUnavailableError: It lost every time, or the database can't be used at all.
     """
-    with failures_told():
+    with failures_told(engine.url):
         return await _retried(engine, work)
 
 
@@ -34,7 +34,7 @@ async def run_unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T 
     Raises:
         DatabaseUnavailableError: The database can't be used at all.
     """
-    with failures_told():
+    with failures_told(engine.url):
         try:
             return await _retried(engine, work)
         except DBAPIError as error:

@@ -95,10 +95,10 @@ async def _claim_due(engine: Engine, ledger: Ledger, batch: int, *, leave: Colle
         # The look ahead costs little and takes no lock, which on SQLite would stop every writer.
         if not await run_unless_busy(engine, partial(_is_any_due, ledger=ledger, leave=leave)):
             return []
+        return await run_unless_busy(engine, partial(_claim, ledger=ledger, batch=batch, leave=leave)) or []
     except DatabaseFailedError as error:
         explain_missing(error, ledger)
         raise
-    return await run_unless_busy(engine, partial(_claim, ledger=ledger, batch=batch, leave=leave)) or []
 
 
 def _is_any_due(connection: Connection, *, ledger: Ledger, leave: Collection[str]) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, inspect
 from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import BlockingCallError, DatabaseFailedError
-from fastapi_filestore.orm.binds import writing_bind
+from fastapi_filestore.orm.binds import url_of, writing_bind
 from fastapi_filestore.orm.bridge import AnySession, plain_session, run_in_session
 from fastapi_filestore.orm.edits import has_edits
 from fastapi_filestore.orm.ledger import explain_missing, ledger_of_class
@@ -114,7 +114,7 @@ class Transactional(Generic[ModelT]):
     @noted
     async def rollback(self) -> None:
         """Undo everything since the last commit, stored bytes included."""
-        with failures_told():
+        with failures_told(url_of(self.session)):
             await run_in_session(self.session, rows.rollback)
 
     @noted
@@ -175,7 +175,7 @@ class Transactional(Generic[ModelT]):
                 return _begun(work, session, *args, **kwargs)
 
         try:
-            with failures_told(), ended_begin_told(self.model.__name__):
+            with failures_told(url_of(self.session)), ended_begin_told(self.model.__name__):
                 return await run_in_session(self.session, step)
         except DatabaseFailedError as error:
             if (ledger := ledger_of_class(self._mapper)) is not None:
@@ -195,5 +195,5 @@ def _begun(work: Callable[Concatenate[Session, P], T], session: Session, *args: 
 async def end_reading(session: AnySession) -> None:
     """End the transaction of a session if it has only read, and expire nothing; log once why another one is kept."""
     if is_connected(plain_session(session)):
-        with failures_told():
+        with failures_told(url_of(session)):
             await run_in_session(session, end_if_only_read)

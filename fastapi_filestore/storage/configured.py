@@ -112,7 +112,7 @@ def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -
 async def _probe(registry: StorageRegistry, *, write: bool) -> None:
     problems = [each for each in await gather(*(_problem_of(backend, write=write) for backend in registry)) if each]
     if problems:
-        tried = " (FILESTORE_PROBE=read tries no writing)" if write else ""
+        tried = " (an object is stored in each, and deleted; FILESTORE_PROBE=read does neither)" if write else ""
         raise ConfigurationError("\n".join([f"Backends that can't be used as they are set up{tried}:", *problems]))
 
 

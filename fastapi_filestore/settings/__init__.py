@@ -2,7 +2,19 @@
 
 from fastapi_filestore.settings.backend import BackendSettings
 from fastapi_filestore.settings.filestore import FilestoreSettings
+from fastapi_filestore.settings.http_address import problem_of_address
 from fastapi_filestore.settings.mode import parse_file_mode, parse_folder_mode
 from fastapi_filestore.settings.size import format_size, parse_size
+from fastapi_filestore.settings.values import REGION, REGION_REMEDY
 
-__all__ = ["BackendSettings", "FilestoreSettings", "format_size", "parse_file_mode", "parse_folder_mode", "parse_size"]
+__all__ = [
+    "REGION",
+    "REGION_REMEDY",
+    "BackendSettings",
+    "FilestoreSettings",
+    "format_size",
+    "parse_file_mode",
+    "parse_folder_mode",
+    "parse_size",
+    "problem_of_address",
+]

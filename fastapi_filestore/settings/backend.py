@@ -18,6 +18,7 @@ from fastapi_filestore.settings.values import (
     FileMode,
     FolderMode,
     JSONSecret,
+    Region,
     Seconds,
     StoreURL,
 )
@@ -68,14 +69,14 @@ class S3Options(Options):
     """Secret of the access key."""
     aws_session_token: SecretStr | None = None
     """Token of temporary credentials."""
-    aws_region: str | None = None
+    aws_region: Region | None = None
     """Region of the bucket."""
     aws_endpoint: HTTPURL | None = None
     """URL of a store that is not Amazon's, with its scheme."""
     aws_allow_http: bool | None = None
     """Allow an endpoint without TLS: true for an http:// endpoint, unless false is set here."""
     aws_virtual_hosted_style_request: bool | None = None
-    """Put the bucket into the host's name instead of the path, that of AWS_ENDPOINT as well."""
+    """Put the bucket into the host's name instead of the path, before that of AWS_ENDPOINT, which must not name it."""
     aws_server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse", "sse-c"] | None = None
     """Encryption at rest: AES256, aws:kms, aws:kms:dsse or sse-c."""
     aws_sse_kms_key_id: str | None = None

@@ -5,11 +5,11 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.settings.http_address import problem_of_address
 from fastapi_filestore.settings.mode import parse_file_mode, parse_folder_mode
 from fastapi_filestore.settings.signing_keys import problem_of_key
 from fastapi_filestore.settings.size import SIZE_REMEDY, parse_size
@@ -21,6 +21,8 @@ LOCAL_SCHEMES = ("file",)
 NETWORK_SCHEMES = S3_SCHEMES + GOOGLE_SCHEMES + AZURE_SCHEMES
 STORE_SCHEMES = (*NETWORK_SCHEMES, *LOCAL_SCHEMES, "memory")
 STORE_URL_REMEDY = "use s3://bucket/, gs://bucket/, az://container/, file:///folder/ or memory://"
+REGION = re.compile(r"[A-Za-z0-9._-]{1,63}")
+REGION_REMEDY = "use the name of a region, as eu-central-1, in letters, digits, - and _"
 # A secret key may contain a slash, so it is not always in what a parser calls the network location.
 _CREDENTIALS = re.compile(r":.*@|[?#]")
 READ: Final = "read"
@@ -44,16 +46,19 @@ def _store_url(url: str) -> str:
 
 
 def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("begin it with https:// or http:// and a host")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError("leave out user, password, ? and #")
+    if problem := problem_of_address(url):
+        raise ValueError(problem)
     return url
 
 
 def _public_url(url: str) -> str:
     return _http_url(url).rstrip("/") if url else url
+
+
+def _region(region: str) -> str:
+    if not REGION.fullmatch(region):
+        raise ValueError(REGION_REMEDY)
+    return region
 
 
 def _existing_file(path: str) -> str:
@@ -142,6 +147,7 @@ InternalPath = Annotated[str, AfterValidator(_internal_path)]
 BackendName = Annotated[str, AfterValidator(_backend_name)]
 StoreURL = Annotated[str, AfterValidator(_store_url)]
 HTTPURL = Annotated[str, AfterValidator(_http_url)]
+Region = Annotated[str, AfterValidator(_region)]
 PublicURL = Annotated[str, AfterValidator(_public_url)]
 ExistingFile = Annotated[str, AfterValidator(_existing_file)]
 JSONSecret = Annotated[SecretStr, AfterValidator(_json_object)]

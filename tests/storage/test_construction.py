@@ -123,9 +123,9 @@ def test_made_stores(tmp_path: Path) -> None:
 
 
 BROKEN: list[tuple[str, dict[str, object], str]] = [
-    (S3, {**S3_KEYS, "aws_endpoint": "localhost:9000"}, "http://localhost:9000"),
-    (S3, {**S3_KEYS, "aws_endpoint": "http://"}, "begins with"),
-    (S3, {**S3_KEYS, "aws_endpoint": f"https://user:{SECRET}@host"}, "no credentials"),
+    (S3, {**S3_KEYS, "aws_endpoint": "localhost:9000"}, "aws_endpoint .*begin it with"),
+    (S3, {**S3_KEYS, "aws_endpoint": "http://"}, "begin it with"),
+    (S3, {**S3_KEYS, "aws_endpoint": f"https://user:{SECRET}@host"}, "aws_endpoint .*user, password"),
     (S3, {**S3_KEYS, "aws_endpoint": "http://localhost:9000", "aws_allow_http": False}, "allow_http is false"),
     (S3, {"aws_acces_key_id": SECRET}, "aws_access_key_id"),
     (S3, {"nonsense_xyz": SECRET}, "region"),
@@ -150,7 +150,7 @@ BROKEN: list[tuple[str, dict[str, object], str]] = [
     (S3, {"retry_config": {"nonsense": 1}}, "nonsense"),
     (S3, {"allow_http": True, "client_options": {"allow_http": True}}, "twice"),
     (S3, {"timeout": 0}, "more than zero"),
-    (S3, {"timeout": "soon"}, "can't have"),
+    (S3, {"timeout": "soon"}, "timeout is no duration"),
     (S3, {"retry_config": {"retry_timeout": "soon"}}, "duration"),
     (S3, {**S3_KEYS, "aws_server_side_encryption": SECRET}, "aws:kms"),
     (AZ, {"azure_storage_connection_string": CONNECTION, "azure_storage_account_key": SECRET}, "already says"),
@@ -254,7 +254,7 @@ def test_an_endpoint_of_the_environment_that_may_not_be_http(monkeypatch: pytest
     """An http endpoint where the environment forbids http is refused at once."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:9000")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "false")
-    with pytest.raises(ConfigurationError, match="allow_http is false"):
+    with pytest.raises(ConfigurationError, match="AWS_ALLOW_HTTP is false"):
         connect(S3, {})
 
 

@@ -96,13 +96,21 @@ async def test_the_emulator_of_azure(request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize(
     ("fs", "options", "problem"),
     [
-        ("s3://b", {"public_endpoint": "files.example.com"}, "public_endpoint: .*http"),
-        ("s3://b", {"public_endpoint": "http://user:secret@files.example.com"}, "public_endpoint: .*credentials"),
+        ("s3://b", {"public_endpoint": "files.example.com"}, "public_endpoint .*http"),
+        ("s3://b", {"public_endpoint": "http://user:secret@files.example.com"}, "public_endpoint .*password"),
         ("memory://", {"public_endpoint": "http://files.example.com"}, "public_endpoint"),
-        ("memory://", {"public_url": "files.example.com"}, "public_url begins with https"),
-        ("memory://", {"public_url": "https://u:p@files.example.com"}, "public_url .*credentials"),
-        ("memory://", {"public_url": "https://files.example.com/?a=1"}, r"public_url .*leave out \?"),
+        ("memory://", {"public_url": "files.example.com"}, "public_url .*begin it with https"),
+        ("memory://", {"public_url": "https://u:p@files.example.com"}, "public_url .*password"),
+        ("memory://", {"public_url": "https://files.example.com/?a=1"}, r"public_url .*leave out .*\?"),
         ("memory://", {"public_url": 7}, "public_url"),
+        ("memory://", {"public_url": "https://[::1"}, "public_url .*IPv6"),
+        ("memory://", {"public_url": "https://files.example.com/a b"}, "public_url .*character"),
+        ("s3://b", {"public_endpoint": "https://files.example.com?a=secret"}, r"public_endpoint .*\?"),
+        ("s3://b", {"public_endpoint": "https://files.example.com/#a"}, "public_endpoint .*#"),
+        ("s3://b", {"public_endpoint": "https://files.example.com:99999"}, "public_endpoint .*port"),
+        ("s3://b", {"public_endpoint": "https://[v1.a]"}, "public_endpoint .*host"),
+        ("az://b", {"connection_string": "AccountKey=c2VjcmV0;BlobEndpoint=https://[::1"}, "BlobEndpoint .*IPv6"),
+        ("az://b", {"connection_string": "AccountKey=c2VjcmV0;AccountName=a b"}, "AccountName, .*character"),
     ],
 )
 def test_addresses_that_are_none(fs: str, options: dict[str, Any], problem: str) -> None:

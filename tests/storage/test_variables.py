@@ -188,11 +188,69 @@ def test_an_empty_variable_that_the_driver_believes(monkeypatch: pytest.MonkeyPa
         ObstoreBackend("d", url)
 
 
-def test_a_variable_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the driver can't take what it is given, the variables that it read beside that are named."""
-    monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "maybe")
-    with pytest.raises(ConfigurationError, match=r"The environment sets AWS_VIRTUAL_HOSTED_STYLE_REQUEST\."):
-        ObstoreBackend("d", "s3://b", **KEYS)
+WRONG: Mapping[str, Mapping[str, str]] = {
+    "s3://b": {
+        "AWS_ALLOW_HTTP": "perhaps",
+        "AWS_CHECKSUM_ALGORITHM": "MD5",
+        "AWS_CONDITIONAL_PUT": "no",
+        "AWS_CONNECT_TIMEOUT": "abc",
+        "AWS_COPY_IF_NOT_EXISTS": "no",
+        "AWS_DEFAULT_REGION": "a/b",
+        "AWS_ENDPOINT": "http://[::1",
+        "AWS_ENDPOINT_URL": "https://store.test ",
+        "AWS_ENDPOINT_URL_S3": "https://store.test:99999",
+        "AWS_POOL_MAX_IDLE_PER_HOST": "many",
+        "AWS_PROXY_URL": "::bad",
+        "AWS_READ_TIMEOUT": "0",
+        "AWS_REGION": "eu central 1",
+        "AWS_ROOT_CERTIFICATE": "none",
+        "AWS_S3_EXPRESS": "perhaps",
+        "AWS_SERVER_SIDE_ENCRYPTION": "rot13",
+        "AWS_SSE_KMS_KEY_ID": "a\nb",
+        "AWS_TIMEOUT": "abc",
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "perhaps",
+    },
+    "az://b": {
+        "AZURE_AUTHORITY_HOST": "login.test",
+        "AZURE_ENDPOINT": "https://u:p@store.test",
+        "AZURE_HTTP1_ONLY": "perhaps",
+        "AZURE_PROXY_URL": "::bad",
+        "AZURE_STORAGE_ACCOUNT_KEY": "!",
+        "AZURE_STORAGE_SAS_TOKEN": "none",
+        "AZURE_STORAGE_USE_EMULATOR": "perhaps",
+        "AZURE_TIMEOUT": "abc",
+    },
+    "gs://b": {
+        "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere",
+        "GOOGLE_BASE_URL": "https://a..b",
+        "GOOGLE_PROXY_URL": "::bad",
+        "GOOGLE_SERVICE_ACCOUNT": "/nowhere",
+        "GOOGLE_SERVICE_ACCOUNT_KEY": "none",
+        "GOOGLE_TIMEOUT": "abc",
+        "SERVICE_ACCOUNT": "/nowhere",
+    },
+}
+
+
+@pytest.mark.parametrize(("url", "name"), [(url, name) for url, variables in WRONG.items() for name in variables])
+def test_a_variable_that_is_wrong(monkeypatch: pytest.MonkeyPatch, url: str, name: str) -> None:
+    """A variable that the driver can't take, or would take as something else, is named, and no other."""
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "acc")
+    monkeypatch.setenv("AWS_USER_AGENT", "mine")
+    monkeypatch.setenv(name, WRONG[url][name])
+    with pytest.raises(ConfigurationError) as caught:
+        ObstoreBackend("d", url)
+
+    assert re.findall(r"[A-Z0-9]+_[A-Z0-9_]+", str(caught.value)) == [name]
+
+
+def test_an_option_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option is named as it is given, though a variable says the same."""
+    monkeypatch.setenv("AWS_CONDITIONAL_PUT", "no")
+    with pytest.raises(ConfigurationError, match=r": aws_conditional_put can be etag or disabled\."):
+        ObstoreBackend("d", "s3://b", aws_conditional_put="no")
+    with pytest.raises(ConfigurationError, match=r": proxy_url is not the URL of a proxy"):
+        ObstoreBackend("d", "s3://b", aws_conditional_put="etag", client_options={"proxy_url": "::bad"})
 
 
 async def test_http_of_the_environment_that_is_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from fastapi_filestore.storage.obstore.options import as_bool, as_text
 from fastapi_filestore.storage.obstore.variables import (
     WITHOUT,
     any_is_empty,
-    names_beside,
+    checked_address,
     settle,
     value_in,
     variables_in,
@@ -59,9 +59,9 @@ def build_azure(location: Location, options: dict[str, object]) -> AzureStore:
     """Return the store of a container; a credential given is used alone, else the environment's or an identity."""
     if "connection_string" in options:
         _read_connection_string(options)
-    endpoint = check_endpoint(options.pop("endpoint", None))
+    endpoint = check_endpoint(options.pop("endpoint", None), "azure_storage_endpoint")
     emulated = as_bool("use_emulator", options.get("use_emulator", False))
-    reached = endpoint or ("http://emulator" if emulated else check_endpoint(value_in("az", "endpoint")))
+    reached = endpoint or ("http://emulator" if emulated else checked_address("az", "endpoint"))
     client, retry = take_client_options(options, endpoint=reached, variables="AZURE_"), take_retry_config(options)
     provider = cast("AzureCredentialProvider | None", take_provider(options, tuple(CREDENTIALS)))
     is_given = _settle_credential(options) or provider is not None
@@ -69,7 +69,7 @@ def build_azure(location: Location, options: dict[str, object]) -> AzureStore:
         options |= {"endpoint": endpoint, "use_emulator": emulated}
     _settle_environment(options, is_given=is_given)
     config = cast("AzureConfig", texts(options))
-    with construction(names_beside("az", options)):
+    with construction("az", options, client):
         return AzureStore(
             location.bucket,
             prefix=location.prefix,

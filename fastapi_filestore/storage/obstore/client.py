@@ -5,7 +5,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from obstore.exceptions import BaseError
+from obstore.store import HTTPStore
+
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.settings import problem_of_address
 from fastapi_filestore.storage.obstore.address import environment
 from fastapi_filestore.storage.obstore.options import as_bool, as_text, check_characters
 
@@ -82,10 +86,43 @@ def take_client_options(options: dict[str, object], *, endpoint: str | None, var
             if name in given:
                 raise ConfigurationError(f"Option {option!r} is given twice, alone and as {name!r}: give one.")
             given[name] = options.pop(option)
-    given = _of_environment(variables) | given
-    given["allow_http"] = _allow_http(given.get("allow_http"), endpoint)
+    of_environment = {name: value for name, value in _of_environment(variables).items() if name not in given}
+    shown = {name: f"{variables}{name.upper()}" for name in of_environment}
+    given = of_environment | given
+    allowed = _allow_http(given.get("allow_http"), endpoint, shown.get("allow_http", "allow_http"))
     defaults = {"timeout": TOTAL_TIMEOUT, "read_timeout": READ_TIMEOUT, "connect_timeout": CONNECT_TIMEOUT}
-    return cast("ClientConfig", {name: _client_value(name, value) for name, value in (defaults | given).items()})
+    values = defaults | given | {"allow_http": allowed}
+    return cast(
+        "ClientConfig", {name: _client_value(name, value, shown.get(name, name)) for name, value in values.items()}
+    )
+
+
+def refused_options(client: "ClientConfig", variables: str) -> list[str]:
+    """Return what is wrong with options of the HTTP client that obstore refuses, each by its name.
+
+    One that is as the environment says is called by its variable, which begins with `variables`.
+    """
+    problems = list[str]()
+    found = _of_environment(variables)
+    for name, value in client.items():
+        try:
+            # This store takes nothing else from the environment.
+            HTTPStore.from_url("http://localhost", client_options=cast("ClientConfig", {name: value}))
+        except (BaseError, TypeError, ValueError):
+            shown = f"{variables}{name.upper()}" if found.get(name) == value else name
+            problems.append(f"{shown} {_must_be(name)}")
+    return problems
+
+
+def _must_be(name: str) -> str:
+    if name in DURATIONS:
+        return "is no duration: give seconds, or a text such as 90s or 10min"
+    if name in CERTIFICATES:
+        return "is not a PEM certificate"
+    return {
+        "proxy_url": "is not the URL of a proxy, as http://proxy.example.com:3128",
+        "pool_max_idle_per_host": "is no whole number",
+    }.get(name, "has a value that it can't have")
 
 
 def take_retry_config(options: dict[str, object]) -> "RetryConfig":
@@ -111,17 +148,14 @@ def has_read_timeout(options: Mapping[str, object]) -> bool:
     )
 
 
-def check_endpoint(endpoint: object) -> str | None:
-    """Return an endpoint, or raise if it is not a URL of http or https."""
+def check_endpoint(endpoint: object, name: str) -> str | None:
+    """Return an address of http or https, or raise `ConfigurationError` by the name of its option or variable."""
     if endpoint is None:
         return None
-    text = as_text("endpoint", endpoint)
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError("An endpoint begins with https:// or http:// and a host, as http://localhost:9000.")
-    if parts.username or parts.password:
-        raise ConfigurationError("An endpoint holds no credentials: give them as options.")
-    return text.rstrip("/")
+    text = as_text(name, endpoint)
+    if problem := problem_of_address(text):
+        raise ConfigurationError(f"{name} can't be used: {problem}.")
+    return urlsplit(text).geturl().rstrip("/")
 
 
 def _of_environment(variables: str) -> dict[str, object]:
@@ -129,13 +163,13 @@ def _of_environment(variables: str) -> dict[str, object]:
     return {name: value for name, value in environment(names).items() if value}
 
 
-def _allow_http(given: object, endpoint: str | None) -> bool:
+def _allow_http(given: object, endpoint: str | None, name: str) -> bool:
     plain = endpoint is not None and endpoint.startswith("http://")
     if given is None:
         return plain
-    allowed = as_bool("allow_http", given)
+    allowed = as_bool(name, given)
     if plain and not allowed:
-        raise ConfigurationError("The endpoint is http:// but allow_http is false: use https:// or allow it.")
+        raise ConfigurationError(f"The endpoint is http:// but {name} is false: use https:// or allow it.")
     return allowed
 
 
@@ -150,21 +184,17 @@ def _mapping(option: str, value: object, names: frozenset[str]) -> dict[str, obj
     return {str(name): entry for name, entry in value.items() if entry is not None}
 
 
-def _client_value(name: str, value: object) -> object:
+def _client_value(name: str, value: object, shown: str) -> object:
     if name in AS_THEY_ARE or (name == "root_certificate" and isinstance(value, bytes)):
         return value
     if isinstance(value, str):
-        check_characters(name, value, of_lines=name in CERTIFICATES, in_headers=name == "user_agent")
+        check_characters(shown, value, of_lines=name in CERTIFICATES, in_headers=name == "user_agent")
     if name in FLAGS:
-        return "true" if as_bool(name, value) else "false"
-    return _client_duration(name, value) if name in DURATIONS else as_text(name, value)
-
-
-def _client_duration(name: str, value: object) -> object:
+        return "true" if as_bool(shown, value) else "false"
     # obstore reads text such as "90s" itself; a number alone it would refuse.
-    if isinstance(value, str) and not _is_number(value):
-        return value
-    return _duration(name, value)
+    if name in DURATIONS and not (isinstance(value, str) and not _is_number(value)):
+        return _duration(shown, value)
+    return as_text(shown, value)
 
 
 def _duration(name: str, value: object) -> timedelta:

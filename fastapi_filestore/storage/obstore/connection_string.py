@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.settings import problem_of_address
 
 FIELDS: Mapping[str, str] = {
     name.lower(): name
@@ -61,12 +62,15 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _endpoint(fields: Mapping[str, str]) -> str:
-    if endpoint := fields.get("BlobEndpoint"):
-        return endpoint.rstrip("/")
-    if not (account := fields.get("AccountName")):
+    endpoint, account = fields.get("BlobEndpoint"), fields.get("AccountName")
+    if not endpoint and not account:
         raise ConfigurationError("The Azure connection string needs AccountName or BlobEndpoint.")
     protocol = fields.get("DefaultEndpointsProtocol") or "https"
-    return f"{protocol}://{account}.blob.{fields.get('EndpointSuffix') or 'core.windows.net'}"
+    made = f"{protocol}://{account}.blob.{fields.get('EndpointSuffix') or 'core.windows.net'}"
+    if problem := problem_of_address(endpoint or made):
+        names = "BlobEndpoint" if endpoint else "AccountName, EndpointSuffix or DefaultEndpointsProtocol"
+        raise ConfigurationError(f"{names} of the Azure connection string can't be used: {problem}.")
+    return (endpoint or made).rstrip("/")
 
 
 def _account_of(endpoint: str) -> str:

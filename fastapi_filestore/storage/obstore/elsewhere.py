@@ -1,9 +1,8 @@
 """Where others than the application reach a store: browsers with signed URLs, and anybody where files are public."""
 
 from collections.abc import Mapping
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.keys import can_be_held
 from fastapi_filestore.storage.obstore.client import check_endpoint
 from fastapi_filestore.storage.obstore.connection_string import EMULATOR, parse_connection_string
@@ -18,17 +17,11 @@ def check_public_url(given: object) -> str | None:
     """Return the address that public files are below, without a slash at its end.
 
     Raises:
-        ConfigurationError: It is no URL of http or https, or more than an address and a path.
+        ConfigurationError: It is no address of http or https, or more than that and a path.
     """
     if given is None or given == "":
         return None
-    url = as_text("public_url", given)
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise ConfigurationError("public_url begins with https:// or http:// and a host, and holds no credentials.")
-    if parts.query or parts.fragment or "?" in url or "#" in url:
-        raise ConfigurationError("public_url is an address that paths are appended to: leave out ? and #.")
-    return url.rstrip("/")
+    return check_endpoint(given, "public_url")
 
 
 def public_address(url: str, path: str) -> str | None:
@@ -42,10 +35,7 @@ def reached_at(kind: Kind, options: Mapping[str, object], public_endpoint: objec
     Raises:
         ConfigurationError: The address is none.
     """
-    try:
-        endpoint = check_endpoint(public_endpoint)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"public_endpoint: {error}") from None
+    endpoint = check_endpoint(public_endpoint, "public_endpoint")
     own = _without_address(options) if kind == "az" else dict(options)
     if isinstance(client := own.get("client_options"), Mapping):
         own["client_options"] = {name: value for name, value in client.items() if name != "allow_http"}

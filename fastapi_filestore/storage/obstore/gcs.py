@@ -20,7 +20,7 @@ from fastapi_filestore.storage.obstore.construction import (
 from fastapi_filestore.storage.obstore.google_credentials import GoogleCredentials, read_elsewhere
 from fastapi_filestore.storage.obstore.location import Location
 from fastapi_filestore.storage.obstore.options import as_text
-from fastapi_filestore.storage.obstore.variables import WITHOUT, name_in, names_beside, settle, value_in, variables_in
+from fastapi_filestore.storage.obstore.variables import WITHOUT, checked_address, name_in, settle, variables_in
 
 if TYPE_CHECKING:
     from obstore.store import GCSConfig, GCSCredentialProvider
@@ -42,8 +42,8 @@ UNDONE_BY: Mapping[str, tuple[str, ...]] = {
 
 def build_gcs(location: Location, options: dict[str, object]) -> GCSStore:
     """Return the store of a bucket; without credentials given, Google's default ones are used."""
-    endpoint = check_endpoint(options.pop("base_url", None))
-    reached = endpoint or check_endpoint(value_in("gs", "base_url"))
+    endpoint = check_endpoint(options.pop("base_url", None), "google_base_url")
+    reached = endpoint or checked_address("gs", "base_url")
     client, retry = take_client_options(options, endpoint=reached, variables="GOOGLE_"), take_retry_config(options)
     provider = cast("GCSCredentialProvider | None", take_provider(options, CREDENTIALS))
     _check_credentials(options)
@@ -55,7 +55,7 @@ def build_gcs(location: Location, options: dict[str, object]) -> GCSStore:
         options["base_url"] = endpoint
     _settle_environment(options, is_given=provider is not None or bool(options.keys() & {*CREDENTIALS}))
     config = cast("GCSConfig", texts(options))
-    with construction(names_beside("gs", options)):
+    with construction("gs", options, client):
         return GCSStore(
             location.bucket,
             prefix=location.prefix,

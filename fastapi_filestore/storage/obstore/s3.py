@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from obstore.store import S3Store
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.settings import REGION, REGION_REMEDY
 from fastapi_filestore.storage.obstore.address import DEFAULT_REGION, TRUE
 from fastapi_filestore.storage.obstore.client import check_endpoint, take_client_options, take_retry_config
 from fastapi_filestore.storage.obstore.construction import construction, is_unsigned, take_provider, texts
@@ -20,7 +21,16 @@ from fastapi_filestore.storage.obstore.credentials import (
 )
 from fastapi_filestore.storage.obstore.location import Location
 from fastapi_filestore.storage.obstore.options import as_text
-from fastapi_filestore.storage.obstore.variables import is_empty, name_in, names_beside, settle, value_in, value_of
+from fastapi_filestore.storage.obstore.variables import (
+    checked_address,
+    is_empty,
+    name_in,
+    settle,
+    shown_name,
+    value_in,
+    value_of,
+    variable_in,
+)
 from fastapi_filestore.storage.obstore.virtual_host import endpoint_with_bucket
 
 if TYPE_CHECKING:
@@ -63,9 +73,10 @@ R2_HOST = ".r2.cloudflarestorage.com"
 
 def build_s3(location: Location, options: dict[str, object]) -> S3Store:
     """Return the store of a bucket; keys given are used alone, else environment, `~/.aws` and roles are asked."""
-    endpoint = check_endpoint(options.pop("endpoint", None)) or check_endpoint(_endpoint_in_environment())
+    endpoint = check_endpoint(options.pop("endpoint", None), "aws_endpoint") or _endpoint_in_environment()
     client, retry = take_client_options(options, endpoint=endpoint, variables="AWS_"), take_retry_config(options)
     provider, is_given = _take_credentials(options)
+    _check_region(options)
     if is_empty("AWS_REGION") or is_empty("AWS_DEFAULT_REGION"):
         options.setdefault("region", value_in("s3", "region") or options.get("default_region", DEFAULT_REGION))
     if endpoint is None and any(map(is_empty, ENDPOINT_VARIABLES)):
@@ -87,7 +98,7 @@ def build_s3(location: Location, options: dict[str, object]) -> S3Store:
             credential_provider=provider,
         )
 
-    with construction(names_beside("s3", options)):
+    with construction("s3", options, client):
         store = make()
         # Both may be the environment's, which only the store has read.
         if (own := endpoint_with_bucket(store, location.bucket)) is not None:
@@ -98,7 +109,16 @@ def build_s3(location: Location, options: dict[str, object]) -> S3Store:
 
 def _endpoint_in_environment() -> str | None:
     # obstore takes the one of S3 first, whatever their order is.
-    return value_of("AWS_ENDPOINT_URL_S3") or value_in("s3", "endpoint")
+    return check_endpoint(value_of("AWS_ENDPOINT_URL_S3"), "AWS_ENDPOINT_URL_S3") or checked_address("s3", "endpoint")
+
+
+def _check_region(options: dict[str, object]) -> None:
+    """Raise if the region is none, of which every request and every signature would tell as something else."""
+    found = variable_in("s3", "region")
+    region = options.get("region") or (found.value if found else options.get("default_region", DEFAULT_REGION))
+    if not REGION.fullmatch(as_text("aws_region", region)):
+        name = shown_name("s3", "region", options) if found or "region" in options else "The region of the profile"
+        raise ConfigurationError(f"{name} is no region: {REGION_REMEDY}.")
 
 
 def _endpoint_of_amazon(bucket: str, options: dict[str, object]) -> str:

@@ -5,12 +5,13 @@ that is set beats its variable, so what must not count is set to what it would b
 """
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.storage.obstore.client import check_endpoint
 from fastapi_filestore.storage.obstore.location import Kind
-from fastapi_filestore.storage.obstore.options import VOCABULARIES
+from fastapi_filestore.storage.obstore.options import IN_HEADERS, OF_LINES, VOCABULARIES, check_characters
 
 PREFIXES: Mapping[Kind, str] = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
 OF_CLIENT = frozenset(
@@ -57,6 +58,14 @@ WITHOUT: Mapping[str, object] = {
 """What an option is that nobody sets."""
 
 
+OF_ACCOUNT = frozenset({"account_key", "account_name", "connection_string", "endpoint", "sas_key", "token"})
+"""Azure's options that are said to be of the storage account."""
+SHOWN: Mapping[str, str] = {"sas_key": "sas_token"}
+"""Options that settings call otherwise than obstore does."""
+ADDRESSES = frozenset({"authority_host", "metadata_endpoint", "msi_endpoint"})
+"""Options that obstore takes whatever they are, until it needs them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """A variable of the environment that obstore reads as an option."""
@@ -75,7 +84,8 @@ def variables_of(kind: Kind) -> dict[str, list[Variable]]:
     names = dict(VOCABULARIES[kind].spellings())
     found = dict[str, list[Variable]]()
     for name, value in os.environ.items():  # noqa: TID251 - obstore reads it, whatever we do
-        option = names.get(name.lower()) if name.startswith(PREFIXES[kind]) else None
+        is_read = name.startswith(PREFIXES[kind]) or (kind == "gs" and name == "SERVICE_ACCOUNT")
+        option = names.get(name.lower()) if is_read else None
         if option is not None and option not in OF_CLIENT | UNREAD:
             found.setdefault(option, []).append(Variable(name, value))
     return found
@@ -93,25 +103,44 @@ def value_of(name: str) -> str | None:
     return value if value and value.strip() else None
 
 
+def variable_in(kind: Kind, *options: str) -> Variable | None:
+    """Return the variable that sets the first of some options that is set; None if the environment sets none."""
+    found = variables_of(kind)
+    return next((one for option in options for one in found.get(option, []) if not one.is_empty), None)
+
+
 def value_in(kind: Kind, option: str) -> str | None:
     """Return what the environment sets an option to; None if it is not set, or empty."""
-    return next((one.value for one in variables_of(kind).get(option, []) if not one.is_empty), None)
+    found = variable_in(kind, option)
+    return None if found is None else found.value
 
 
 def name_in(kind: Kind, *options: str) -> str | None:
-    """Return the variable that sets the first of some options that is set; None if the environment sets none."""
-    found = variables_of(kind)
-    return next((one.name for option in options for one in found.get(option, []) if not one.is_empty), None)
+    """Return the name of the variable that sets the first of some options that is set; None if there is none."""
+    found = variable_in(kind, *options)
+    return None if found is None else found.name
+
+
+def shown_name(kind: Kind, option: str, options: Collection[str]) -> str:
+    """Return what whoever set an option calls it: as it is given, or the variable if it is not among `options`."""
+    of_account = "storage_" if kind == "az" and option in OF_ACCOUNT else ""
+    given = f"{PREFIXES[kind].lower()}{of_account}{SHOWN.get(option, option)}"
+    return given if option in options else name_in(kind, option) or given
+
+
+def checked_address(kind: Kind, option: str) -> str | None:
+    """Return the address that the environment sets an option to; None if it sets none.
+
+    Raises:
+        ConfigurationError: It can't be one; the variable is named.
+    """
+    found = variable_in(kind, option)
+    return None if found is None else check_endpoint(found.value, found.name)
 
 
 def variables_in(kind: Kind) -> frozenset[str]:
     """Return the options that the environment sets to something."""
     return frozenset(name for name, found in variables_of(kind).items() if not all(one.is_empty for one in found))
-
-
-def names_beside(kind: Kind, options: Collection[str]) -> list[str]:
-    """Return the variables that set other options than some."""
-    return sorted(one.name for name, found in variables_of(kind).items() if name not in options for one in found)
 
 
 def any_is_empty(kind: Kind, options: Collection[str]) -> bool:
@@ -138,7 +167,7 @@ def settle(
         without: What options are that nobody sets.
 
     Raises:
-        ConfigurationError: A variable is empty that obstore can't be kept from reading.
+        ConfigurationError: A variable is empty that obstore can't be kept from reading, or an address is none.
     """
     found = variables_of(kind)
     if is_given:
@@ -154,3 +183,14 @@ def settle(
                 "remove it from the environment, or give it a value."
             )
         options[name] = full
+    for name in ADDRESSES & options.keys():
+        check_endpoint(options[name], shown_name(kind, name, options))
+    for name in found.keys() - options.keys() - set(unread):
+        _check_variables(name, found[name])
+
+
+def _check_variables(option: str, variables: Iterable[Variable]) -> None:
+    for one in variables:
+        check_characters(one.name, one.value, of_lines=option in OF_LINES, in_headers=option in IN_HEADERS)
+        if option in ADDRESSES:
+            check_endpoint(one.value, one.name)

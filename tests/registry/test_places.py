@@ -50,7 +50,7 @@ def endpoint(url: str, **more: Any) -> Options:
         ("s3", endpoint("http://localhost:9"), endpoint("http://127.0.0.1:9")),
         ("s3", endpoint("http://[::1]:9"), endpoint("http://[0:0:0:0:0:0:0:1]:9")),
         ("s3", endpoint("https://h.example/a/"), endpoint("https://h.example//a")),
-        ("s3", endpoint("https://h.example"), endpoint("https://bucket.h.example", virtual_hosted_style_request=True)),
+        ("s3", endpoint("https://h.example"), endpoint("https://h.example", virtual_hosted_style_request=True)),
         ("s3", {}, {"virtual_hosted_style_request": True}),
         ("s3", {}, {"aws_region": "us-west-2"}),
         ("s3", {}, endpoint("https://s3.amazonaws.com")),

@@ -108,7 +108,7 @@ async def ask_both(backend: ObstoreBackend) -> None:
         ({"AWS_ENDPOINT_URL_S3": "http://no.example"}, {"aws_endpoint": AT}, f"{AT}/bucket"),
         (
             {},
-            {"aws_endpoint": "http://bucket.h.example", "virtual_hosted_style_request": True},
+            {"aws_endpoint": AT, "virtual_hosted_style_request": True},
             "http://bucket.h.example",
         ),
         (
@@ -118,7 +118,7 @@ async def ask_both(backend: ObstoreBackend) -> None:
         ),
         (
             {},
-            {"aws_endpoint": "http://bucket.h.example/bucket", "virtual_hosted_style_request": True},
+            {"aws_endpoint": f"{AT}/bucket", "virtual_hosted_style_request": True},
             "http://bucket.h.example/bucket",
         ),
     ],

@@ -52,7 +52,7 @@ def recorder() -> Iterator[Recorder]:
     recorder.server.server_close()
 
 
-@pytest.mark.parametrize("endpoint", ["http://store.test", "http://a.store.test", "http://A.STORE.test/"])
+@pytest.mark.parametrize("endpoint", ["http://store.test", "http://STORE.test/"])
 @pytest.mark.parametrize("how", ["options", "environment", "both"])
 async def test_the_host_names_the_bucket(
     recorder: Recorder, endpoint: str, how: str, monkeypatch: pytest.MonkeyPatch
@@ -109,6 +109,43 @@ def test_a_host_that_cannot_name_it(fs: str, endpoint: str) -> None:
     """Where no host can name the bucket the start says so, by both options and what to do."""
     with pytest.raises(ConfigurationError, match=r"aws_virtual_hosted_style_request .*aws_endpoint"):
         ObstoreBackend("b", fs, aws_endpoint=endpoint, aws_virtual_hosted_style_request=True, **KEYS)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "endpoint", "without"),
+    [
+        ("minio", "http://minio.local:9000", "http://local:9000"),
+        ("storage", "https://storage.yandexcloud.net", "https://yandexcloud.net"),
+        ("a", "https://A.store.test/", "https://store.test"),
+        ("s3", "https://s3.eu-west-1.amazonaws.com", "https://eu-west-1.amazonaws.com"),
+    ],
+)
+@pytest.mark.parametrize("option", ["aws_endpoint", "public_endpoint"])
+def test_a_host_that_is_called_like_the_bucket(option: str, bucket: str, endpoint: str, without: str) -> None:
+    """A host that may name the bucket or the store is refused, with what to give in either case: no bucket is lost."""
+    options: dict[str, Any] = {"aws_endpoint": "https://other.test", option: endpoint}
+    with pytest.raises(ConfigurationError, match=r"leave aws_virtual_hosted_style_request out") as caught:
+        ObstoreBackend("b", f"s3://{bucket}", aws_virtual_hosted_style_request=True, **options, **KEYS)
+
+    assert f"give aws_endpoint without it, as {without};" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "a.s3.eu-west-1.amazonaws.com",
+        "a.s3.dualstack.eu-west-1.amazonaws.com",
+        "a.oss-cn-hangzhou.aliyuncs.com",
+        "a.cos.ap-beijing.myqcloud.com",
+    ],
+)
+async def test_a_bucket_as_consoles_show_it(host: str) -> None:
+    """Where no store has a name in front of such a host, what is in front names the bucket."""
+    backend = ObstoreBackend(
+        "b", "s3://a", aws_endpoint=f"https://{host}", aws_virtual_hosted_style_request=True, **KEYS
+    )
+
+    assert (await backend.sign("k", expires_in=60)).url.startswith(f"https://{host}/k?")
 
 
 def test_a_store_of_obstore_that_loses_its_bucket() -> None:

@@ -1,5 +1,6 @@
 """The application: a page at /, the prebuilt router at /documents/, and two routes written by hand."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -17,6 +18,9 @@ from example_app.database import create_tables, data_folder, engine, get_session
 from example_app.models import Document
 from example_app.signing import keep_signing_key, tell_of_own_key
 from fastapi_filestore import FileObject, FileService, Filestore, Upload
+
+# Time and level before the lines of all libraries; uvicorn's own stay as they are.
+logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s")
 
 PAGE = Path(__file__).with_name("page")
 PAGE_HEADERS = {

@@ -5,6 +5,9 @@ from typing import Final
 
 from fastapi_filestore.logs import Event
 
+SWEEPS: Final = "FILESTORE_SWEEP_EVERY, or filestore sweep"
+"""What lets sweeps happen: without it, nobody does what they are to do."""
+
 # -- requests ----------------------------------------------------------------------------------------------
 
 PROBLEM: Final = Event("problem", ERROR, "A request was answered with a status of 500 or more, for the reason given.")
@@ -77,13 +80,13 @@ COMMIT_IN_DOUBT: Final = Event(
     "commit_in_doubt",
     WARNING,
     "The connection broke during a COMMIT, so nobody knows whether it happened. Nothing was deleted.",
-    "none needed with a ledger: the sweeper finds out; without one, filestore audit does",
+    f"with a ledger, a sweep finds out ({SWEEPS}); without one, filestore audit does",
 )
 SESSION_NEVER_CLOSED: Final = Event(
     "session_never_closed",
     WARNING,
     "The process ended with files of an open transaction. Nothing was deleted.",
-    "close sessions before the process ends; the sweeper, or filestore audit, finds what was left",
+    f"close sessions before the process ends; a sweep ({SWEEPS}), or filestore audit, finds what was left",
 )
 SAVEPOINT_OF_ONE_CONNECTION: Final = Event(
     "savepoint_of_one_connection",
@@ -101,13 +104,13 @@ DISCARD_FAILED: Final = Event(
     "discard_failed",
     WARNING,
     "Objects that no row holds any more could not be deleted.",
-    "none needed with a ledger: the sweeper tries again; without one, filestore audit finds them",
+    f"with a ledger, a sweep tries again ({SWEEPS}); without one, filestore audit finds them",
 )
 UPLOAD_NOT_UNDONE: Final = Event(
     "upload_not_undone",
     WARNING,
     "What had come of a failed upload could not be removed.",
-    "none needed with a ledger: the sweeper tries again; without one, filestore audit finds it",
+    f"with a ledger, a sweep tries again ({SWEEPS}); without one, filestore audit finds it",
 )
 
 # -- the ledger and its sweeper ----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from fastapi_filestore.settings.backend import BackendSettings
 from fastapi_filestore.settings.filestore import FilestoreSettings
 from fastapi_filestore.settings.http_address import problem_of_address
 from fastapi_filestore.settings.mode import parse_file_mode, parse_folder_mode
+from fastapi_filestore.settings.problems import variable
 from fastapi_filestore.settings.size import format_size, parse_size
 from fastapi_filestore.settings.values import REGION, REGION_REMEDY
 
@@ -17,4 +18,5 @@ __all__ = [
     "parse_folder_mode",
     "parse_size",
     "problem_of_address",
+    "variable",
 ]

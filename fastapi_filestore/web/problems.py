@@ -57,7 +57,7 @@ class Kind:
 
 
 _OUT_OF_ORDER = "The file store is not set up as it should be; the operators have been told."
-_UNAVAILABLE = "The file store can't be reached at the moment. Try again later."
+_UNAVAILABLE = "The file store can't be reached, or failed, at the moment. Try again later."
 _FULL = "The file store has no room for the file at the moment; the operators have been told."
 _BUSY = "The database can't do it at the moment. Try again later."
 _READ_ONLY = "The database takes no changes at the moment, though it can be read; the operators have been told."

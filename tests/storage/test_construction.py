@@ -1,7 +1,10 @@
 """What a backend is made of: every form of the reference, and a clear error for what can't work."""
 
 import copy
+import errno
+import os
 import pickle
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemorySto
 from pydantic import SecretStr
 
 from fastapi_filestore.errors import ConfigurationError, InvalidKeyError, StorageError
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore import ObstoreBackend, stores
 from fastapi_filestore.storage.obstore.stores import connect
 from tests.storage.stores import service_account
 
@@ -199,14 +202,40 @@ def test_no_key() -> None:
         ObstoreBackend("", "memory://")
 
 
-def test_folder_that_cannot_be(tmp_path: Path) -> None:
-    """A folder that is a file, or lies below one, is refused."""
+@pytest.mark.parametrize(
+    ("below", "said"),
+    [
+        ("file", "a file, or a link that leads nowhere, has its name .*(Not a directory, ENOTDIR)"),
+        ("file/below", "a file, or a link that leads nowhere, has its name .*(Not a directory, ENOTDIR)"),
+        ("circle/below", "a file, or a link that leads nowhere, has its name .*(Not a directory, ENOTDIR)"),
+        ("n" * 300, "a name, or the whole path, is too long for it (File name too long, ENAMETOOLONG)"),
+        ("a\0b", "no path holds a NUL, leave it out (ValueError)"),
+    ],
+)
+def test_folder_that_cannot_be(tmp_path: Path, below: str, said: str) -> None:
+    """A folder that can't be made is refused in the system's words, with what to do."""
     (tmp_path / "file").write_text("x")
-    for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(ConfigurationError):
-            ObstoreBackend("local", path)
-    with pytest.raises(ConfigurationError, match="missing"):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(ConfigurationError, match=re.escape(said).replace(r"\.\*", ".*")):
+        ObstoreBackend("local", tmp_path / below)
+
+
+def test_a_folder_that_is_not_to_be_made(tmp_path: Path) -> None:
+    """A missing folder that may not be made is told as missing."""
+    with pytest.raises(ConfigurationError, match=r"nothing' is missing: create it, mount it, or allow .*mkdir"):
         ObstoreBackend("local", tmp_path / "nothing", mkdir=False)
+
+
+@pytest.mark.parametrize("number", sorted(errno.errorcode))
+def test_every_reason_of_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int) -> None:
+    """Whatever a system says of a folder, as that its disk is read-only, the start says it, and what to do."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(stores, "make_root", refuse)
+    with pytest.raises(ConfigurationError, match=rf": .{{10,}} \({re.escape(os.strerror(number))}, [A-Z0-9]+\)\."):
+        ObstoreBackend("local", tmp_path / "files")
 
 
 def test_pickle_and_deepcopy() -> None:

@@ -134,8 +134,8 @@ def test_text_stays_inside() -> None:
     error = translate(obstore_errors.GenericError(text), backend="docs", key="k")
 
     assert str(error) == (
-        "Backend 'docs' failed inside the store for 'k': try again later, and look into the store's own log if it goes "
-        "on (500 Oops)."
+        "Backend 'docs' failed inside the store for 'k': look into the store's own log, a full disk is a frequent "
+        "cause, and try again later (500 Oops)."
     )
 
 

@@ -29,7 +29,7 @@ from tests.servers.refusing import QUICK, Answer, RefusingStore, Request, error_
 from tests.storage.stores import MIB
 
 KEY = "aa/the-key"
-SECRETS = ("SECRET", "wJalr", "AKIAEXAMPLE", "127.0.0.1", "://")
+SECRETS = ("SECRET", "wJalr", "AKIAEXAMPLE", "127.0.0.1", "http:", "https:")
 ACCOUNT_KEY = "U0VDUkVU"
 Make = Callable[[str], ObstoreBackend]
 
@@ -211,6 +211,40 @@ async def test_answers_without_a_code(
     assert (type(error), error.status) == (expected, status)
     assert f"({status})" in str(error)
     assert ": " in str(error)
+
+
+@pytest.mark.parametrize(("make", "place"), [(_s3, "s3://photos"), (_azure, "az://photos"), (_google, "gs://photos")])
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_a_bucket_that_is_gone_is_named(store: RefusingStore, make: Make, place: str, name: str) -> None:
+    """Whatever is asked of a bucket that is not there, the error says which one it is."""
+    code = "ContainerNotFound" if make is _azure else "NoSuchBucket"
+    store.refuse(Answer(404, error_of(code)))
+    error = await failure(OPERATIONS[name](make(store.endpoint)))
+
+    assert type(error) is BucketNotFoundError
+    assert f"points to {place}, a bucket or container that does not exist" in str(error)
+    assert (error.backend, error.status) == ("docs", 404)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            Answer(504),
+            "FILESTORE_BACKENDS__DOCS__TIMEOUT (`timeout` in code) says how long it may be silent, 10 seconds",
+        ),
+        (Answer(407), "check FILESTORE_BACKENDS__DOCS__PROXY_URL (407)"),
+        (
+            Answer(500, error_of("InternalError")),
+            "own log, a full disk is a frequent cause, and try again later (500 In",
+        ),
+    ],
+)
+async def test_a_remedy_in_the_words_of_settings(store: RefusingStore, answer: Answer, said: str) -> None:
+    """A remedy names the variable of this backend, and where else to look."""
+    store.refuse(answer)
+
+    assert said in str(await failure(_s3(store.endpoint).put(KEY, b"x")))
 
 
 # -- what S3 says besides ------------------------------------------------------------------------------

@@ -54,8 +54,9 @@ def _of_reasons(rows: Iterable[tuple[str, Reason]]) -> str:
 
 
 def _row(codes: str, reason: Reason) -> str:
-    kind, sentence = _kind_of(reason.error), reason.sentence.format(key="`key`")
-    return f"| {codes} | `{kind.name}` | {kind.status} | Backend `name` {sentence} | {_sentence(reason.remedy)} |"
+    kind, sentence = _kind_of(reason.error), reason.sentence.format(key="`key`", place="")
+    remedy = _sentence(reason.remedy.format(settings="FILESTORE_BACKENDS__NAME__"))
+    return f"| {codes} | `{kind.name}` | {kind.status} | Backend `name` {sentence} | {remedy} |"
 
 
 def _of_faults(rows: Iterable[tuple[str, Fault]]) -> str:

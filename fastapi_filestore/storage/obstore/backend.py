@@ -97,7 +97,7 @@ class ObstoreBackend:
         self._location = connection.location
         self._place = _checked_place(key, place_of(connection))
         root = self._location.root
-        self._whereabouts = Whereabouts(key)
+        self._whereabouts = Whereabouts(key, self._location.url)
         self._folder = None if root is None else _open_folder(key, root, connection)
 
     @property
@@ -441,8 +441,10 @@ class ObstoreBackend:
     async def _check_bucket(self) -> None:
         # The answer to HEAD has no body that could tell a missing bucket from a missing object.
         if self._folder is None and self._location.kind != "memory":
+            store = self._use()
             with suppress(StoragePermissionError):
-                await list_nothing(self._use(), backend=self._key)
+                async with self._whereabouts.told(store):
+                    await list_nothing(store, backend=self._key)
 
     async def _check_stored(self, path: str, content_type: str, content_disposition: str) -> None:
         attributes = (await self._get(path, {"head": True})).attributes

@@ -17,6 +17,7 @@ from fastapi_filestore.errors import (
     StoragePermissionError,
     StorageUnavailableError,
 )
+from fastapi_filestore.settings import variable
 from fastapi_filestore.storage.obstore.credential_failures import CredentialsError, Failure, failure_in
 from fastapi_filestore.storage.obstore.durability import SyncError
 from fastapi_filestore.storage.obstore.open_folder import LeadsOutsideError
@@ -139,6 +140,12 @@ def in_region(error: StorageError, region: str) -> StorageError:
     return _made(WRONG_REGION, _cause(WRONG_REGION, report, None), report, error.backend or "", error.key)
 
 
+def at_place(error: StorageError, place: str) -> StorageError:
+    """Return the error of a bucket that is not there, with where the backend is."""
+    report = Report(text="", status=error.status, code=error.code)
+    return _made(NO_BUCKET, _cause(NO_BUCKET, report, None), report, error.backend or "", error.key, place=f"{place}, ")
+
+
 def _unsynced(exc: SyncError, backend: str, key: str | None) -> StorageError:
     shown = "what was removed from it" if key is None else ascii(key)
     number = exc.errno or 0
@@ -216,10 +223,12 @@ UNLISTABLE = (
 )
 
 
-def _made(reason: Reason, cause: str, report: Report, backend: str, key: str | None) -> StorageError:
-    shown = "the bucket" if key is None else ascii(key)
-    remedy = f": {reason.remedy}" if reason.remedy else ""
-    message = f"Backend {backend!r} {reason.sentence.format(key=shown)}{remedy}{f' ({cause})' if cause else ''}."
+def _made(
+    reason: Reason, cause: str, report: Report, backend: str, key: str | None, *, place: str = ""
+) -> StorageError:
+    sentence = reason.sentence.format(key="the bucket" if key is None else ascii(key), place=place)
+    remedy = f": {reason.remedy.format(settings=variable('backends', backend, ''))}" if reason.remedy else ""
+    message = f"Backend {backend!r} {sentence}{remedy}{f' ({cause})' if cause else ''}."
     if key is None and report.culprit is not None:
         message = UNLISTABLE.format(backend=backend, culprit=report.culprit)
     error = reason.error(message, backend=backend, key=key)

@@ -28,7 +28,7 @@ async def probe_folder(folder: LocalFolder, *, write: bool) -> None:
 def _look_into(folder: LocalFolder, *, write: bool) -> None:
     if not folder.root.is_dir():
         raise BucketNotFoundError(
-            f"The folder of backend {folder.backend!r} does not exist: create it, or correct the URL.",
+            f"Backend {folder.backend!r} has no folder {str(folder.root)!r} any more: create it, or correct the URL.",
             backend=folder.backend,
         )
     with os.scandir(folder.root):  # who may write need not be allowed to read

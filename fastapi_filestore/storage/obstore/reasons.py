@@ -22,6 +22,7 @@ from fastapi_filestore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
 )
+from fastapi_filestore.storage.obstore.client import READ_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,10 @@ class Reason:
 
     Attributes:
         error: What is raised.
-        sentence: What operators read behind the backend's name; `{key}` is the object, or the bucket.
-        remedy: What they can do about it; empty where there is nothing to do.
+        sentence: What operators read behind the backend's name; `{key}` is the object, or the bucket, `{place}` where
+            the backend is.
+        remedy: What they can do about it; empty where there is nothing to do. `{settings}` is what variables of the
+            backend begin with.
     """
 
     error: type[StorageError]
@@ -41,7 +44,7 @@ class Reason:
 
 NO_OBJECT = Reason(ObjectNotFoundError, "has no object {key}")
 NO_BUCKET = Reason(
-    BucketNotFoundError, "points to a bucket or container that does not exist", "create it, or correct the URL"
+    BucketNotFoundError, "points to {place}a bucket or container that does not exist", "create it, or correct the URL"
 )
 EXISTS = Reason(ObjectExistsError, "has an object {key} already")
 CHANGED = Reason(PreconditionFailedError, "refused the request for {key}", "the object changed meanwhile")
@@ -51,7 +54,8 @@ REFUSED = Reason(StoragePermissionError, "refused access to {key}", "check the c
 SILENT = Reason(
     StorageTimeoutError,
     "did not answer in time for {key}",
-    "see whether the store hangs or the network is slow; TIMEOUT is how long it is waited for",
+    "see whether the store hangs or the network is slow; {settings}TIMEOUT (`timeout` in code) says how long it may be "
+    f"silent, {READ_TIMEOUT.seconds} seconds unless set",
 )
 UNREACHABLE = Reason(
     StorageUnavailableError, "could not be reached for {key}", "check the endpoint and that the store is up"
@@ -64,7 +68,7 @@ BUSY = Reason(
 STORE_FAILED = Reason(
     StorageUnavailableError,
     "failed inside the store for {key}",
-    "try again later, and look into the store's own log if it goes on",
+    "look into the store's own log, a full disk is a frequent cause, and try again later",
 )
 BROKEN_OFF = Reason(
     StorageUnavailableError, "broke the connection off for {key}", "look at the store, and at what is in front of it"
@@ -126,7 +130,7 @@ UPLOAD_GONE = Reason(
     "lost the parts of {key} before it was complete",
     "upload it again; see whether a lifecycle rule drops unfinished uploads too soon",
 )
-PROXY_LOGIN = Reason(StorageUnavailableError, "is behind a proxy that refuses {key}", "check PROXY_URL")
+PROXY_LOGIN = Reason(StorageUnavailableError, "is behind a proxy that refuses {key}", "check {settings}PROXY_URL")
 FAILED = Reason(StorageError, "failed for {key}", "this is all that is known of it")
 
 
@@ -175,7 +179,7 @@ _LONG_NAME = Reason(
     InvalidKeyError, "can't hold an object named {key}", "a name, or the whole path, is too long for it"
 )
 _BAD_NAME = Reason(InvalidKeyError, "can't hold an object named {key}", "its disk has no such names")
-_FILE_IN_WAY = Reason(
+FILE_IN_WAY = Reason(
     InvalidKeyError, "can't hold an object named {key}", "a file is where a folder would be, or a folder where the file"
 )
 _CIRCLE = Reason(StorageError, "can't get to {key}", "links lead in a circle, or through too many others: remove them")
@@ -205,7 +209,7 @@ ERRNOS: Final[Mapping[str, Reason]] = {
     **dict.fromkeys(("EUCLEAN", "EBADMSG"), _DAMAGED),
     "ENAMETOOLONG": _LONG_NAME,
     "EILSEQ": _BAD_NAME,
-    **dict.fromkeys(("ENOTDIR", "EISDIR", "ENOTEMPTY"), _FILE_IN_WAY),
+    **dict.fromkeys(("ENOTDIR", "EISDIR", "ENOTEMPTY"), FILE_IN_WAY),
     "ELOOP": _CIRCLE,
     **dict.fromkeys(("EMLINK", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EXDEV"), _NO_SUCH_CALL),
     "ETIMEDOUT": SILENT,
@@ -239,7 +243,7 @@ _UNTRUSTED = Reason(
     StorageError,
     "was not asked for {key}",
     "the certificate of its endpoint is not trusted, not for this host, or expired: renew it, or give its authority "
-    "with ROOT_CERTIFICATE",
+    "with {settings}ROOT_CERTIFICATE",
 )
 _NO_TLS = Reason(
     StorageError,
@@ -249,7 +253,7 @@ _NO_TLS = Reason(
 _NO_PLAIN = Reason(
     StorageError,
     "was not asked for {key}",
-    "its endpoint is one without TLS: use https, or allow it with ALLOW_HTTP=true",
+    "its endpoint is one without TLS: use https, or allow it with AWS_ALLOW_HTTP (AZURE_, GOOGLE_)",
 )
 
 WORDS: Final[tuple[tuple[str, re.Pattern[str], Reason], ...]] = (
@@ -273,7 +277,7 @@ WORDS: Final[tuple[tuple[str, re.Pattern[str], Reason], ...]] = (
     ("timeout", re.compile(r"TimedOut|timed out|deadline has elapsed|kind: Timeout", re.IGNORECASE), SILENT),
     ("broken off", re.compile(r"IncompleteMessage|IncompleteBody|kind: Interrupted|connection closed"), BROKEN_OFF),
     ("name", re.compile(r"InvalidFilename|Filenames containing trailing"), BAD_KEY),
-    ("a file in the way", re.compile(r"kind: (NotADirectory|IsADirectory)"), _FILE_IN_WAY),
+    ("a file in the way", re.compile(r"kind: (NotADirectory|IsADirectory)"), FILE_IN_WAY),
     ("read-only", re.compile(r"kind: ReadOnlyFilesystem"), _READ_ONLY),
     ("permission", re.compile(r"kind: PermissionDenied"), _FORBIDDEN),
     ("no connection", re.compile(r"HTTP error|error sending request|kind: Connect\b"), UNREACHABLE),

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from obstore.store import S3Store
 
-from fastapi_filestore.errors import StorageError
-from fastapi_filestore.storage.obstore.errors import in_region
+from fastapi_filestore.errors import BucketNotFoundError, StorageError
+from fastapi_filestore.storage.obstore.errors import at_place, in_region
 from fastapi_filestore.storage.obstore.report import REGION
 from fastapi_filestore.storage.obstore.stores import Store
 from fastapi_filestore.storage.threads import THREADS
@@ -33,13 +33,18 @@ class Whereabouts:
     """Knows, once it was asked for, where the bucket of a backend is."""
 
     backend: str
+    place: str
     _region: str | None = None
 
     @asynccontextmanager
     async def told(self, store: Store) -> AsyncIterator[None]:
-        """Add the region of a bucket to an error of the block's that says that it is not there."""
+        """Add the region of a bucket, or its name, to an error of the block's that says that it is not there."""
         try:
             yield
+        except BucketNotFoundError as error:
+            if error.backend != self.backend:
+                raise
+            raise at_place(error, self.place) from None
         except StorageError as error:
             if not isinstance(store, S3Store) or not self._may_be_of_region(error):
                 raise

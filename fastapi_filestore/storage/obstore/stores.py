@@ -20,6 +20,8 @@ from fastapi_filestore.storage.obstore.location import FORMS, Kind, Location, pa
 from fastapi_filestore.storage.obstore.modes import Modes, read_modes
 from fastapi_filestore.storage.obstore.open_folder import make_root
 from fastapi_filestore.storage.obstore.options import as_bool, read_options
+from fastapi_filestore.storage.obstore.reasons import DISK_FAILED, ERRNOS, EXISTS, FILE_IN_WAY, NO_OBJECT, Reason
+from fastapi_filestore.storage.obstore.report import in_words, read
 from fastapi_filestore.storage.obstore.s3 import build_s3
 from fastapi_filestore.storage.obstore.virtual_host import refuse_lost_bucket
 
@@ -145,22 +147,38 @@ def _locate(store: Store) -> Location:
 def _build_local(location: Location, options: dict[str, object], modes: Modes) -> Store:
     flags = {name: as_bool(name, value) for name, value in options.items() if name not in OWN_LOCAL_OPTIONS}
     flags.setdefault("mkdir", True)
-    if location.root is not None and location.root.exists() and not location.root.is_dir():
-        raise ConfigurationError(f"The folder of a local backend is a file: {str(location.root)!r}.")
     try:
         if location.root is not None and flags["mkdir"]:
             make_root(location.root, modes.folder)
         return LocalStore(location.root, **flags)
-    except (BaseError, OSError, ValueError):
-        raise ConfigurationError(
-            f"The folder {str(location.root)!r} is missing or can't be created: create it, or choose another."
-        ) from None
+    except (BaseError, OSError, ValueError) as error:
+        raise ConfigurationError(_problem_of_folder(location.root, error, may_make=flags["mkdir"])) from None
+
+
+def _problem_of_folder(root: Path | None, error: Exception, *, may_make: bool) -> str:
+    """Return why a folder can't be used, in the system's words, and what to do."""
+    report = read(error, None)
+    if report.name == "ENOENT" and not may_make:
+        return f"The folder {str(root)!r} is missing: create it, mount it, or allow that it is made (mkdir)."
+    reason = ERRNOS.get(report.name or "", DISK_FAILED)
+    remedy = OF_FOLDERS.get(reason, reason.remedy)
+    if "\0" in str(root):
+        remedy = "no path holds a NUL, leave it out"
+    cause = report.kind if report.number is None else in_words(report.number)
+    return f"The folder {str(root)!r} can't be used or made: {remedy} ({cause})."
 
 
 def _build_memory(location: Location, options: dict[str, object]) -> Store:
     return MemoryStore()
 
 
+OF_FOLDERS: Mapping[Reason, str] = {
+    NO_OBJECT: "choose another, on a disk where folders can be made",
+    EXISTS: "a file, or a link that leads nowhere, has its name or that of a folder above it",
+    FILE_IN_WAY: "a file, or a link that leads nowhere, has its name or that of a folder above it",
+    DISK_FAILED: "choose another, or see in the system's log what is wrong with the disk",
+}
+"""What to do about a folder, where it is not what to do about an object."""
 OWN_LOCAL_OPTIONS = frozenset({"durable", "file_mode", "folder_mode"})
 """Those that obstore knows nothing of."""
 NETWORKED: frozenset[Kind] = frozenset({"s3", "gs", "az"})

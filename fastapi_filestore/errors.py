@@ -144,14 +144,16 @@ class SettingsError(ConfigurationError):
 
 
 class DuplicateBackendError(ConfigurationError):
-    """Two backends of one registry were given the same key."""
+    """Two backends of one registry were given the same key.
 
-    def __init__(self, key: str, known: Iterable[str]) -> None:
-        self.key, self.known = key, tuple(known)
-        super().__init__(
-            f"A backend {key!r} is registered already (known: {', '.join(map(repr, self.known))}): choose another "
-            "key, unregister it first, or pass replace=True."
-        )
+    `problem` says by whom, where it is not the caller alone who gives keys, and what to do.
+    """
+
+    def __init__(self, key: str, known: Iterable[str], problem: str | None = None) -> None:
+        self.key, self.known, self.problem = key, tuple(known), problem
+        known_keys = f"A backend {key!r} is registered already (known: {', '.join(map(repr, self.known))})"
+        remedy = ": choose another key, unregister it first, or pass replace=True."
+        super().__init__(known_keys + (remedy if problem is None else f", {problem}."))
 
 
 class InvalidScopeError(ConfigurationError):

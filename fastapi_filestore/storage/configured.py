@@ -74,12 +74,14 @@ async def _registered(key: str, settings: BackendSettings, registry: StorageRegi
     """Register a backend while the block runs, or use the one that another has registered by the same settings."""
     running = _running.setdefault(registry, {})
     one = running.get(key)
-    if one is None or one.settings != settings or key not in registry or registry.get_backend(key) is not one.backend:
+    if one is None or key not in registry or registry.get_backend(key) is not one.backend:
         one = _Running(settings, ObstoreBackend(key, fs=settings.url, **settings.options()))
-        if key in registry:  # by hand, or by other settings, and whose it is must outlive this block
-            raise DuplicateBackendError(key, [known.key for known in registry])
+        if key in registry:  # by hand, and whose it is must outlive this block
+            raise DuplicateBackendError(key, [known.key for known in registry], _BY_HAND)
         registry.register_backend(one.backend)
         running[key] = one
+    elif differing := _differing(key, one, settings):
+        raise DuplicateBackendError(key, [known.key for known in registry], _BY_OTHERS.format(", ".join(differing)))
     one.users += 1
     try:
         yield
@@ -89,6 +91,25 @@ async def _registered(key: str, settings: BackendSettings, registry: StorageRegi
             del running[key]
             registry.unregister_backend(key)
             await one.backend.aclose()
+
+
+_OWN = "a StorageRegistry() of its own (registry=mine of its Filestore and of its StoredObject columns)"
+_BY_HAND = f"by the application's code, and the settings describe one as well: leave out one, or give one {_OWN}"
+_BY_OTHERS = (
+    "by another application of this process, whose settings differ in {}: give both the same settings, one of them "
+    f"another name of the backend, or {_OWN}"
+)
+
+
+def _differing(key: str, one: _Running, settings: BackendSettings) -> list[str]:
+    """Return which settings differ from those of a backend that runs; two spellings of one place do not."""
+    names = [name for name, value in settings if getattr(one.settings, name) != value]
+    if names == ["url"]:
+        place = ObstoreBackend(key, fs=settings.url, **settings.options()).place
+        names = [] if place == one.backend.place else names
+    # Of the others, a secret may be one.
+    shown = {"url": f"URL ({one.settings.url} there, {settings.url} here)"}
+    return [shown.get(name, name.upper()) for name in names]
 
 
 def _signer(settings: FilestoreSettings, base_url: str, root_path: str) -> UrlSigner | None:

@@ -97,7 +97,7 @@ async def test_a_start_that_fails_leaves_nothing_registered() -> None:
     registry.register_backend(mine)
     files = Filestore(settings=FilestoreSettings(**settings(a=memory(), b=memory())), registry=registry)
 
-    with pytest.raises(DuplicateBackendError):
+    with pytest.raises(DuplicateBackendError, match=r"by the application's code, .*registry=mine"):
         async with files.lifespan(FastAPI()):
             pass
     assert list(registry) == [mine]
@@ -121,16 +121,47 @@ async def test_two_applications_of_one_environment() -> None:
     assert list(registry) == []
 
 
-async def test_two_applications_that_differ() -> None:
-    """Of two that mean something else by one name, the second is refused."""
+BUCKET = {"url": "s3://bucket", "aws_access_key_id": "k", "aws_secret_access_key": "first"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ({"url": "s3://bucket"}, {"url": "memory://"}, r"differ in URL \(s3://bucket there, memory:// here\): give"),
+        (BUCKET, {**BUCKET, "aws_secret_access_key": "second"}, "differ in AWS_SECRET_ACCESS_KEY: give"),
+        (BUCKET, {**BUCKET, "public_url": "https://cdn.example.com"}, "differ in PUBLIC_URL: give"),
+    ],
+)
+async def test_two_applications_that_differ(first: dict[str, Any], second: dict[str, Any], said: str) -> None:
+    """Of two that mean something else by one name, the second is refused by what differs, without secrets."""
     registry = StorageRegistry()
-    one = Filestore(settings=FilestoreSettings(**settings(a=memory())), registry=registry)
-    two = Filestore(settings=FilestoreSettings(**settings(a=BackendSettings(url="s3://bucket"))), registry=registry)
+    one, two = (
+        Filestore(settings=FilestoreSettings(**settings(a=BackendSettings(**each))), registry=registry)
+        for each in (first, second)
+    )
 
     async with one.lifespan(FastAPI()):
-        with pytest.raises(DuplicateBackendError):
+        with pytest.raises(DuplicateBackendError, match=said) as caught:
             async with two.lifespan(FastAPI()):
                 pass
+    assert "registry=mine" in str(caught.value)
+    assert "second" not in str(caught.value)
+
+
+@pytest.mark.parametrize("spelling", ["{}/./files/", "{}//files", "{}/other/../files", "{}/linked"])
+async def test_two_applications_of_one_folder(tmp_path: Path, spelling: str) -> None:
+    """Two spellings of one folder are one backend, with all else equal."""
+    registry = StorageRegistry()
+    (tmp_path / "files").mkdir()
+    (tmp_path / "linked").symlink_to("files")
+    urls = [f"file://{tmp_path}/files", f"file://{spelling.format(tmp_path)}"]
+    one, two = (
+        Filestore(settings=FilestoreSettings(**settings(a=BackendSettings(url=url))), registry=registry) for url in urls
+    )
+    async with one.lifespan(FastAPI()), two.lifespan(FastAPI()):
+        assert len(registry) == 1
+
+    assert list(registry) == []
 
 
 async def test_backends_registered_by_hand_stay() -> None:

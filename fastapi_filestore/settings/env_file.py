@@ -4,17 +4,21 @@ import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from unicodedata import category, normalize
 
 from fastapi_filestore.errors import SettingsError
 
 ENCODING = "utf-8-sig"
 """UTF-8, with the mark at its beginning that editors of Windows put there or without."""
 
-_MEANT = re.compile(
-    r"""\s*(?P<before>(?:[\w-]+\s+|\$env:|["'{]\s*)*)(?P<name>FILESTORE_\w*)(?P<after>["']?\s*)""", re.IGNORECASE
-)
-"""A line that is about a setting: as shells, PowerShell, YAML and JSON write it, too."""
-_SETTING = re.compile(r"\s*(?:export\s+)?(?P<quote>'?)FILESTORE_\w*(?P=quote)\s*=", re.IGNORECASE)
+_NAME = re.compile(r"(?<![A-Za-z0-9_])FILESTORE_\w*", re.IGNORECASE)
+_SETTING = re.compile(r"\ufeff?\s*(?:export\s+)?(?P<quote>'?)(?P<name>FILESTORE_\w*)(?P=quote)\s*=", re.IGNORECASE)
+_BESIDE = re.compile(r"(?:(?<=[\s;,|])|(?<=&&))FILESTORE_\w*(?=\s*=)", re.IGNORECASE)
+"""A setting behind another variable's value, which ends at the end of the line."""
+_QUOTED = re.compile(r"""\s*(?:'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?)""")
+_WORD = re.compile(r"\S{1,16}|[A-Za-z]{1,10} -\w")
+ANEW = "typed anew, for it holds a character that can't be seen or looks like another"
+_COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
 def refuse_unread_lines(source: object, names: Collection[str]) -> None:
@@ -35,14 +39,36 @@ def refuse_unread_lines(source: object, names: Collection[str]) -> None:
 
 def _problems(path: Path, encoding: str, names: Collection[str]) -> Iterator[str]:
     # What can be read only once was read before.
-    lines: Iterable[str] = path.read_text(encoding=encoding).splitlines() if path.is_file() else ()
-    for number, line in enumerate(lines, start=1):
-        meant = _MEANT.match(line)
-        if meant is None or (_SETTING.match(line) and meant["name"].lower() in names):
-            continue
-        before = meant["before"].strip()
-        remedy = f"without {before!r} before the name" if before else "with an equals sign after the name"
-        yield (
-            f"Line {number} of {path} sets nothing: write {meant['name'].upper()}=value there, {remedy}, and close the "
-            "quotes of the lines above it."
-        )
+    text = path.read_text(encoding=encoding) if path.is_file() else ""
+    if "\0" in text:
+        yield f"The file {path} can't be read: it is not UTF-8 text, but perhaps UTF-16: save it as UTF-8."
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        if (found := _unread(line, names)) is not None:
+            name, remedy = found
+            yield f"Line {number} of {path} sets nothing: write {name.upper()}=value there, {remedy}."
+
+
+def _unread(line: str, names: Collection[str]) -> tuple[str, str] | None:
+    """Return the setting that a line means and does not set, and how to write it; None if there is none.
+
+    A comment begins with #, as for all who read such files; // and ; are parts of names.
+    """
+    setting = _SETTING.match(line)
+    if setting is None:
+        before, *_ = _COMMENT.sub("", line).partition("=")
+        seen = "".join(one for one in normalize("NFKC", before) if category(one) != "Cf")
+        if (meant := _NAME.search(seen)) is not None:
+            return meant[0], ANEW if seen != before else _remedy(seen[: meant.start()].strip())
+    elif setting["name"].lower() not in names:
+        return setting["name"], "and close the quotes of the lines above it"
+    value = line.partition("=")[2]
+    beside = _BESIDE.search(_COMMENT.sub("", _QUOTED.sub("", value, count=1) if _QUOTED.match(value) else value))
+    return None if beside is None else (beside[0], "on a line of its own")
+
+
+def _remedy(before: str) -> str:
+    if not before:
+        return "with an equals sign after the name"
+    # What is longer may be a value.
+    return f"without {before!a} before the name" if _WORD.fullmatch(before) else "with nothing before the name"

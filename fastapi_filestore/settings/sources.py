@@ -78,7 +78,9 @@ def read_secrets(folder: Path) -> dict[str, str | None]:
 
 def _read_secret(path: Path) -> str:
     try:
-        return path.read_text(encoding=ENCODING).strip()
+        if "\0" not in (text := path.read_text(encoding=ENCODING)):
+            return text.strip()
+        problem = "it is not UTF-8 text, but perhaps UTF-16: save it as UTF-8"
     except UnicodeDecodeError:
         problem = "it is not UTF-8 text"
     except OSError as error:

@@ -99,7 +99,12 @@ def test_misspelt_names_are_found_in_every_source(folder: Path, secrets: Path, r
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"\xff\xfe", "not UTF-8 text"), (None, "Input/output error; let the process read it")]
+    ("content", "reason"),
+    [
+        (b"\xff\xfe", "not UTF-8 text"),
+        (b"t\0r\0u\0e\0", "not UTF-8 text, but perhaps UTF-16"),
+        (None, "Input/output error; let the process read it"),
+    ],
 )
 def test_an_unreadable_secret_names_its_file(secrets: Path, read: Read, content: bytes | None, reason: str) -> None:
     """A secret file that can't be read is named, with the reason."""
@@ -168,6 +173,25 @@ def test_any_names_nest_into_something(variables: dict[str, str]) -> None:
         ("-e FILESTORE_PROBE=true", "without '-e' before"),
         ('$env:FILESTORE_PROBE="true"', "without '$env:' before"),
         ('"FILESTORE_PROBE": "true",', "without '\"' before"),
+        ("env.FILESTORE_PROBE=true", "without 'env.' before"),
+        ("//FILESTORE_PROBE=true", "without '//' before"),
+        ("; FILESTORE_PROBE=true", "without ';' before"),
+        ("?FILESTORE_PROBE=true", "without '?' before"),
+        ("%FILESTORE_PROBE%=true", "without '%' before"),
+        ("FILESTORE_PROBE[0]=true", "with an equals sign"),
+        ("FILESTORE_PROBE+=true", "with an equals sign"),
+        ("PASSWORD: a-long-one FILESTORE_PROBE=true", "with nothing before the name"),
+        ("A=1 FILESTORE_PROBE=true", "on a line of its own"),
+        ('A="x" FILESTORE_PROBE=true # yes', "on a line of its own"),
+        ("export A=1 && export FILESTORE_PROBE=true", "on a line of its own"),
+        ("A=1;FILESTORE_PROBE=true", "on a line of its own"),
+        ("A=1&&FILESTORE_PROBE=true", "on a line of its own"),
+        ("A=1\u2028FILESTORE_PROBE=true", "on a line of its own"),
+        ("FILESTORE_MAX_FORM_FIELDS=5 FILESTORE_PROBE=true", "on a line of its own"),
+        ("\u200bFILESTORE_PROBE=true", "typed anew"),
+        ("FILESTORE\u200b_PROBE=true", "typed anew"),
+        ("FILESTORE_PROBE\u200b=true", "typed anew"),
+        ("\uff26ILESTORE_PROBE=true", "typed anew"),
     ],
 )
 def test_a_line_of_the_env_file_that_sets_nothing(folder: Path, problems: Problems, line: str, told: str) -> None:
@@ -177,6 +201,38 @@ def test_a_line_of_the_env_file_that_sets_nothing(folder: Path, problems: Proble
 
     assert problem.startswith("Line 4 of .env sets nothing: write FILESTORE_PROBE=value there, ")
     assert told in problem
+    assert "a-long-one" not in problem
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  #FILESTORE_PROBE=true",
+        "A=1 # FILESTORE_PROBE=true",
+        "FILESTORE_MAX_FORM_FIELDS=5 # FILESTORE_PROBE=true",
+        'A="docker run -e FILESTORE_PROBE=true x"',
+        "A='it\\'s FILESTORE_PROBE=true'",
+        "A=$FILESTORE_PROBE",
+        "A=${FILESTORE_PROBE:-x}",
+        "A=https://host/?a=1&FILESTORE_PROBE=1",
+        "A=see FILESTORE_PROBE",
+        "MY_FILESTORE_PROBE=1",
+    ],
+)
+def test_a_line_that_means_no_setting(folder: Path, line: str) -> None:
+    """Comments, and other variables' values that mention a setting, are read past."""
+    (folder / ".env").write_text(f"{line}\n")
+
+    assert not FilestoreSettings().probe
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-16"])
+def test_an_env_file_as_editors_of_windows_save_it(folder: Path, problems: Problems, encoding: str) -> None:
+    """A file that is not UTF-8 is an error, though each of its bytes alone would be."""
+    (folder / ".env").write_bytes("FILESTORE_PROBE=true\r\n".encode(encoding))
+    (problem,) = problems({})
+
+    assert problem.startswith("The file .env can't be read: it is not UTF-8 text")
 
 
 def test_a_line_within_the_quotes_of_another(folder: Path, problems: Problems) -> None:

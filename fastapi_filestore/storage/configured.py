@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from fastapi_filestore.errors import ConfigurationError, DuplicateBackendError, FilestoreError
 from fastapi_filestore.events import ACCEL_UNREADABLE
-from fastapi_filestore.settings import BackendSettings, FilestoreSettings
+from fastapi_filestore.settings import BackendSettings, FilestoreSettings, variable
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.in_force import Wishes, in_force
@@ -75,7 +75,7 @@ async def _registered(key: str, settings: BackendSettings, registry: StorageRegi
     running = _running.setdefault(registry, {})
     one = running.get(key)
     if one is None or key not in registry or registry.get_backend(key) is not one.backend:
-        one = _Running(settings, ObstoreBackend(key, fs=settings.url, **settings.options()))
+        one = _Running(settings, _made(key, settings))
         if key in registry:  # by hand, and whose it is must outlive this block
             raise DuplicateBackendError(key, [known.key for known in registry], _BY_HAND)
         registry.register_backend(one.backend)
@@ -93,6 +93,14 @@ async def _registered(key: str, settings: BackendSettings, registry: StorageRegi
             await one.backend.aclose()
 
 
+def _made(key: str, settings: BackendSettings) -> ObstoreBackend:
+    try:
+        return ObstoreBackend(key, fs=settings.url, **settings.options())
+    except ConfigurationError as error:
+        # It calls options as code does.
+        raise ConfigurationError(f"{error} Its settings begin with {variable('backends', key, '')}.") from None
+
+
 _OWN = "a StorageRegistry() of its own (registry=mine of its Filestore and of its StoredObject columns)"
 _BY_HAND = f"by the application's code, and the settings describe one as well: leave out one, or give one {_OWN}"
 _BY_OTHERS = (
@@ -105,8 +113,7 @@ def _differing(key: str, one: _Running, settings: BackendSettings) -> list[str]:
     """Return which settings differ from those of a backend that runs; two spellings of one place do not."""
     names = [name for name, value in settings if getattr(one.settings, name) != value]
     if names == ["url"]:
-        place = ObstoreBackend(key, fs=settings.url, **settings.options()).place
-        names = [] if place == one.backend.place else names
+        names = [] if _made(key, settings).place == one.backend.place else names
     # Of the others, a secret may be one.
     shown = {"url": f"URL ({one.settings.url} there, {settings.url} here)"}
     return [shown.get(name, name.upper()) for name in names]

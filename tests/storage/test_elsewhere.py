@@ -12,6 +12,8 @@ from fastapi_filestore.file_object.record import from_record
 from fastapi_filestore.storage.obstore import ObstoreBackend
 from tests.storage.stores import make_backend
 
+GOOGLE = '{"gcs_base_url": "URL", "disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": ""}'
+
 
 async def sent(method: str, url: str, **options: Any) -> httpx.Response:
     """Send one request, as a browser would that knows the URL alone."""
@@ -110,7 +112,13 @@ async def test_the_emulator_of_azure(request: pytest.FixtureRequest) -> None:
         ("s3://b", {"public_endpoint": "https://files.example.com:99999"}, "public_endpoint .*port"),
         ("s3://b", {"public_endpoint": "https://[v1.a]"}, "public_endpoint .*host"),
         ("az://b", {"connection_string": "AccountKey=c2VjcmV0;BlobEndpoint=https://[::1"}, "BlobEndpoint .*IPv6"),
-        ("az://b", {"connection_string": "AccountKey=c2VjcmV0;AccountName=a b"}, "AccountName, .*character"),
+        ("az://b", {"account_name": "a/b", "account_key": "c2VjcmV0"}, "azure_storage_account_name is no name"),
+        ("gs://b", {"google_service_account_key": GOOGLE.replace("URL", "https://[::1")}, "gcs_base_url .*IPv6"),
+        (
+            "az://b",
+            {"connection_string": "AccountKey=c2VjcmV0;AccountName=a b"},
+            "AccountName of .* is no name",
+        ),
     ],
 )
 def test_addresses_that_are_none(fs: str, options: dict[str, Any], problem: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from obstore.store import S3Store
 
 from fastapi_filestore import ConfigurationError, ObstoreBackend, StorageError
 from fastapi_filestore.storage.obstore import credentials, s3
@@ -219,6 +220,7 @@ WRONG: Mapping[str, Mapping[str, str]] = {
         "AZURE_STORAGE_SAS_TOKEN": "none",
         "AZURE_STORAGE_USE_EMULATOR": "perhaps",
         "AZURE_TIMEOUT": "abc",
+        "AZURE_STORAGE_ACCOUNT_NAME": "a/b",
     },
     "gs://b": {
         "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere",
@@ -242,6 +244,24 @@ def test_a_variable_that_is_wrong(monkeypatch: pytest.MonkeyPatch, url: str, nam
         ObstoreBackend("d", url)
 
     assert re.findall(r"[A-Z0-9]+_[A-Z0-9_]+", str(caught.value)) == [name]
+
+
+def test_the_address_of_an_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable of an emulator's address is read, and named, only where the emulator is used."""
+    monkeypatch.setenv("AZURITE_BLOB_STORAGE_URL", "http://127.0.0.1:99999")
+    with pytest.raises(ConfigurationError, match="AZURITE_BLOB_STORAGE_URL can't be used: use a port"):
+        ObstoreBackend("d", "az://b", azure_storage_use_emulator=True)
+
+    assert ObstoreBackend("d", "az://b", **AZURE).url == "az://b"
+
+
+@pytest.mark.parametrize("style", [True, False])
+@pytest.mark.parametrize("endpoint", ["https://[::1", "https://h:99999", "https://h "])
+def test_a_store_of_obstore_at_no_address(endpoint: str, *, style: bool) -> None:
+    """A store that somebody else made is refused as one that we make, if it is at no address."""
+    store = S3Store("b", endpoint=endpoint, region="r", virtual_hosted_style_request=style)
+    with pytest.raises(ConfigurationError, match=r"its endpoint, .* can't be used"):
+        ObstoreBackend("d", store)
 
 
 def test_an_option_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

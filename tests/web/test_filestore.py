@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
@@ -146,6 +147,15 @@ async def test_two_applications_that_differ(first: dict[str, Any], second: dict[
                 pass
     assert "registry=mine" in str(caught.value)
     assert "second" not in str(caught.value)
+
+
+async def test_an_option_that_only_the_store_refuses() -> None:
+    """What a store calls an option is told with what its variables begin with."""
+    given = BackendSettings(url="s3://bucket", proxy_url=SecretStr("::bad"))
+    files = Filestore(settings=FilestoreSettings(**settings(docs=given)), registry=StorageRegistry())
+    with pytest.raises(ConfigurationError, match=r"proxy_url is not .* begin with FILESTORE_BACKENDS__DOCS__\."):
+        async with files.lifespan(FastAPI()):
+            pass
 
 
 @pytest.mark.parametrize("spelling", ["{}/./files/", "{}//files", "{}/other/../files", "{}/linked"])

@@ -7,7 +7,7 @@ from obstore.store import AzureStore
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.obstore.client import check_endpoint, take_client_options, take_retry_config
-from fastapi_filestore.storage.obstore.connection_string import parse_connection_string
+from fastapi_filestore.storage.obstore.connection_string import check_account, parse_connection_string
 from fastapi_filestore.storage.obstore.construction import (
     check_one_of,
     construction,
@@ -22,7 +22,9 @@ from fastapi_filestore.storage.obstore.variables import (
     any_is_empty,
     checked_address,
     settle,
+    shown_name,
     value_in,
+    value_of,
     variables_in,
 )
 
@@ -61,6 +63,10 @@ def build_azure(location: Location, options: dict[str, object]) -> AzureStore:
         _read_connection_string(options)
     endpoint = check_endpoint(options.pop("endpoint", None), "azure_storage_endpoint")
     emulated = as_bool("use_emulator", options.get("use_emulator", False))
+    if emulated:
+        check_endpoint(value_of("AZURITE_BLOB_STORAGE_URL"), "AZURITE_BLOB_STORAGE_URL")
+    elif endpoint is None and (account := options.get("account_name") or value_in("az", "account_name")):
+        check_account(as_text("account_name", account), shown_name("az", "account_name", options))
     reached = endpoint or ("http://emulator" if emulated else checked_address("az", "endpoint"))
     client, retry = take_client_options(options, endpoint=reached, variables="AZURE_"), take_retry_config(options)
     provider = cast("AzureCredentialProvider | None", take_provider(options, tuple(CREDENTIALS)))

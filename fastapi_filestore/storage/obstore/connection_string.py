@@ -1,5 +1,6 @@
 """Azure's connection strings, which obstore does not read."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ FIELDS: Mapping[str, str] = {
         "UseDevelopmentStorage",
     )
 }
+ACCOUNT = re.compile(r"[A-Za-z0-9-]{1,63}")
 OTHER_SERVICES = ("queue", "table", "file", "dfs", "web")
 EMULATOR: Mapping[str, str] = {
     "account_name": "devstoreaccount1",
@@ -45,6 +47,12 @@ def parse_connection_string(text: str) -> dict[str, str]:
     return {"account_name": fields.get("AccountName") or _account_of(endpoint), "endpoint": endpoint, **credential}
 
 
+def check_account(account: str, name: str) -> None:
+    """Raise `ConfigurationError` for an account that can't be the first part of a host's name."""
+    if not ACCOUNT.fullmatch(account):
+        raise ConfigurationError(f"{name} is no name of a storage account: it has letters and digits only.")
+
+
 def _fields(text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(";"))):
@@ -65,10 +73,12 @@ def _endpoint(fields: Mapping[str, str]) -> str:
     endpoint, account = fields.get("BlobEndpoint"), fields.get("AccountName")
     if not endpoint and not account:
         raise ConfigurationError("The Azure connection string needs AccountName or BlobEndpoint.")
+    if not endpoint and account:
+        check_account(account, "AccountName of the Azure connection string")
     protocol = fields.get("DefaultEndpointsProtocol") or "https"
     made = f"{protocol}://{account}.blob.{fields.get('EndpointSuffix') or 'core.windows.net'}"
     if problem := problem_of_address(endpoint or made):
-        names = "BlobEndpoint" if endpoint else "AccountName, EndpointSuffix or DefaultEndpointsProtocol"
+        names = "BlobEndpoint" if endpoint else "EndpointSuffix or DefaultEndpointsProtocol"
         raise ConfigurationError(f"{names} of the Azure connection string can't be used: {problem}.")
     return (endpoint or made).rstrip("/")
 

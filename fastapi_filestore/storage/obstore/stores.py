@@ -10,8 +10,9 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.settings import problem_of_address
 from fastapi_filestore.storage.backend import Place
-from fastapi_filestore.storage.obstore.address import place_in
+from fastapi_filestore.storage.obstore.address import bucket_url, place_in
 from fastapi_filestore.storage.obstore.azure import build_azure
 from fastapi_filestore.storage.obstore.client import PATIENCE, has_read_timeout
 from fastapi_filestore.storage.obstore.elsewhere import reached_at
@@ -74,6 +75,7 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
             f"Options ({', '.join(sorted(options))}) go with a URL; a store that is made already has its own."
         )
     location = _locate(fs)
+    _check_address(fs, location)
     if isinstance(fs, S3Store):
         refuse_lost_bucket(fs, location.bucket)
     return Connection(location, fs)
@@ -104,7 +106,18 @@ def _connect(location: Location, options: Mapping[str, object]) -> Connection:
         return build(location, {**settings, "read_timeout": PATIENCE})
 
     store = build(location, dict(settings))
+    _check_address(store, location)
     return Connection(location, store, signing=signing, _make_patient=make_patient if takes_patience else None)
+
+
+def _check_address(store: Store, location: Location) -> None:
+    """Raise if a store is at no address, which parts of it that nobody has looked at may have come to."""
+    if isinstance(store, S3Store | GCSStore | AzureStore) and (
+        problem := problem_of_address(bucket_url(store, location.bucket))
+    ):
+        raise ConfigurationError(
+            f"The address that its endpoint, account or gcs_base_url make can't be used: {problem}."
+        )
 
 
 def _local_connection(location: Location, store: Store, options: Mapping[str, object]) -> Connection:

@@ -201,6 +201,7 @@ WRONG: Mapping[str, Mapping[str, str]] = {
         "AWS_ENDPOINT_URL": "https://store.test ",
         "AWS_ENDPOINT_URL_S3": "https://store.test:99999",
         "AWS_POOL_MAX_IDLE_PER_HOST": "many",
+        "AWS_PROXY_CA_CERTIFICATE": "/etc/ssl/proxy.pem",
         "AWS_PROXY_URL": "::bad",
         "AWS_READ_TIMEOUT": "0",
         "AWS_REGION": "eu central 1",

@@ -61,6 +61,7 @@ TEXTS = frozenset(
     }
 )
 CERTIFICATES = frozenset({"proxy_ca_certificate", "root_certificate"})
+PEM = "-----BEGIN CERTIFICATE-----"
 AS_THEY_ARE = frozenset({"default_headers"})
 CLIENT_NAMES = DURATIONS | FLAGS | TEXTS | AS_THEY_ARE
 RETRY_NAMES = frozenset({"max_retries", "retry_timeout", "backoff"})
@@ -189,6 +190,8 @@ def _client_value(name: str, value: object, shown: str) -> object:
         return value
     if isinstance(value, str):
         check_characters(shown, value, of_lines=name in CERTIFICATES, in_headers=name == "user_agent")
+        if name in CERTIFICATES and PEM not in value:  # the driver would pass over a proxy's
+            raise ConfigurationError(f"{shown} is not a PEM certificate: give its text, from {PEM} to its end.")
     if name in FLAGS:
         return "true" if as_bool(shown, value) else "false"
     # obstore reads text such as "90s" itself; a number alone it would refuse.

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, HTTPException
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from example_app.database import create_tables, data_folder, engine, get_session
@@ -67,6 +67,7 @@ app = FastAPI(
     summary="Keep documents: upload, list, download, replace, delete.",
     lifespan=lifespan,
     exception_handlers=files.exception_handlers,
+    redirect_slashes=False,  # a redirect would go to whatever host the request names
 )
 app.include_router(files.router(Document, service=get_document_service), prefix="/documents")
 app.include_router(files.signed_router())
@@ -112,6 +113,8 @@ class Page(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file of the page."""
         response = await super().get_response(path, scope)
+        if isinstance(response, RedirectResponse):  # from /scripts/.. and the like, to whatever host the request names
+            raise HTTPException(404)
         response.headers.update(PAGE_HEADERS)
         return response
 

@@ -1,5 +1,6 @@
 """Dependencies that give a route the files of its request, still on their way."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.intake.limits import FormLimits
@@ -26,7 +27,7 @@ from fastapi_filestore.web.bodies import UNREAD, expect_body
 from fastapi_filestore.web.body_limit import lift_app_limit
 from fastapi_filestore.web.form_fields import known_names
 from fastapi_filestore.web.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
-from fastapi_filestore.web.problems import problem_of
+from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.uploads import Accepted, receive_upload, receive_uploads
 from fastapi_filestore.web.validation import validated
@@ -158,17 +159,41 @@ def refuse_bare_services(routes: Iterable[BaseRoute]) -> None:
 
 
 def require_distinct_parameters(routes: Iterable[BaseRoute]) -> None:
-    """Raise `ConfigurationError` for a router of ours below a prefix whose parameter has the name of its own."""
-    walk = getattr(fastapi.routing, "iter_route_contexts", None)  # of newer versions; older ones refuse the prefix
+    """Raise `ConfigurationError` for a router of ours below a prefix whose parameter stands for some of its own path.
+
+    It has the name of the router's own parameter, or takes slashes, as `{folder:path}` does.
+    """
     try:
-        for _ in walk(routes) if walk is not None else ():
-            pass
+        for route in _with_prefixes(routes):
+            _refuse_slashes(route)
     except ValueError as error:
         if "Duplicated param name" not in str(error):
             raise
         raise ConfigurationError(
             f"{error}: call one of them otherwise; a router's own is files.router(..., identity='document_id')."
         ) from None
+
+
+def _with_prefixes(routes: Iterable[BaseRoute]) -> Iterator[Any]:
+    """Yield routes as they are included, those of what is mounted as well."""
+    walk: Any = getattr(
+        fastapi.routing, "iter_route_contexts", iter
+    )  # of newer versions; older ones copy what is included
+    for route in walk(routes):
+        yield route
+        if isinstance(getattr(route, "original_route", route), Mount):
+            yield from _with_prefixes(route.routes)
+
+
+def _refuse_slashes(route: Any) -> None:
+    if not isinstance(getattr(route, "original_route", route), ProblemRoute):
+        return
+    takers = [name for name, kind in route.param_convertors.items() if re.fullmatch(kind.regex, "a/b")]
+    if takers and len(route.param_convertors) > 1:
+        raise ConfigurationError(
+            f"The route {route.name!r} is at {route.path}, and {{{takers[0]}}} takes slashes there, so nobody can tell "
+            f"which part of a path is the router's own, as /file is: include it below {{{takers[0]}}} without :path."
+        )
 
 
 def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:

@@ -33,6 +33,7 @@ from fastapi_filestore.web.preconditions import is_conditional, require_file_sta
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.resource import Resource
 from fastapi_filestore.web.schemas import NoFields, page_schema
+from fastapi_filestore.web.slashes import path_of
 from fastapi_filestore.web.uploads import receive_upload
 from fastapi_filestore.web.validation import validated_json, values_of
 
@@ -283,10 +284,5 @@ def _values(resource: Resource[ModelT], upload: Upload) -> Mapping[str, object]:
 
 def _base(request: Request, *, below: int) -> str:
     """Return the path that clients reach the collection at, so many segments above the request's."""
-    # A proxy that strips a prefix says so in the root path, which the request's own path then lacks.
-    path, root = (
-        request.scope["path"],
-        request.scope.get("app_root_path", request.scope.get("root_path", "")).rstrip("/"),
-    )
-    whole = (path if path.startswith(f"{root}/") else root + path).removesuffix("/")
+    whole = path_of(request.scope).removesuffix("/")
     return quote(whole.rsplit("/", below)[0] if below else whole)

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from fastapi_filestore.events import PUBLIC_URL_MISSING
 from fastapi_filestore.storage.signing import REACHED_AT
+from fastapi_filestore.web.slashes import root_of
 
 SIGNED_PATH = "/filestore"
 """Where the route lives, below whatever its router is included with."""
@@ -59,7 +60,7 @@ def reached(app: FastAPI) -> Iterator[None]:
     async def reach(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal inner
         inner = inner or app.build_middleware_stack()
-        token = REACHED_AT.set(quote(scope.get("root_path", "").rstrip("/")))
+        token = REACHED_AT.set(quote(root_of(scope)))
         try:
             await inner(scope, receive, send)
         finally:

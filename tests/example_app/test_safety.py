@@ -60,6 +60,20 @@ def test_the_page_has_a_strict_policy(app: App, path: str) -> None:
     assert headers["referrer-policy"] == "no-referrer"
 
 
+PATHS = ["/.", "/scripts/..", "/x/%2e%2e", "//evil.example/..", "/docs/", "/docs//", "/documents//", "/reports//"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_path_leads_to_a_foreign_host(app: App, path: str) -> None:
+    """However a path is written, nobody is redirected to the host that the request names."""
+    request = app.client.build_request("GET", "/", headers={"host": "evil.example"})
+    request.extensions["target"] = path.encode()  # as it is: a client's library would tidy it up
+    response = app.client.send(request)
+
+    assert response.status_code == 404
+    assert "evil.example" not in str(response.headers)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_sources_are_short_and_name_no_host(path: Path) -> None:
     """No file of the page is long, names another host, or makes HTML of text."""

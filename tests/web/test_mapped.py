@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
 from fastapi import Depends, FastAPI
@@ -214,6 +215,26 @@ async def test_two_keys_of_one_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"name identity at path .*: call .* identity='document_id'"):
         async with serving(tmp_path, Photo, prefix="/of/{identity}"):
             pass
+
+
+@pytest.mark.parametrize("is_mounted", [True, False])
+async def test_a_prefix_that_takes_slashes(*, is_mounted: bool) -> None:
+    """Below `{folder:path}` nobody could tell a row from its file: that stops the start, and says so."""
+    files, app, inner = filestore(lambda: None), FastAPI(), FastAPI()
+    inner.include_router(files.router(Photo), prefix="/of/{folder:path}")
+    app.mount("/inner", inner)
+    with pytest.raises(ConfigurationError, match=r"/of/\{folder:path\}.*\{folder\} takes slashes .* without :path"):
+        async with files.lifespan(app if is_mounted else inner):
+            pass
+
+
+async def test_a_prefix_that_takes_no_slashes(tmp_path: Path) -> None:
+    """Parameters of a type are no such thing."""
+    async with serving(tmp_path, Photo, prefix="/of/{year:int}/{place:uuid}") as client:
+        created = await client.post(f"/of/7/{UUID(int=1)}/", files=FILE, data={"title": "t"})
+        file = await client.get(created.json()["file"]["url"])
+
+    assert (created.status_code, file.content) == (201, b"content")
 
 
 def test_a_key_that_is_no_name() -> None:

@@ -1,7 +1,7 @@
 """Signed URLs of applications below a mount, a prefix or a root path; slashes that clients leave out."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -185,6 +185,13 @@ async def test_a_signed_put_takes_its_type_however_it_is_written(serve: Serve) -
 # -- slashes -------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+async def documented(serve: Serve) -> AsyncIterator[Site]:
+    """Documents, and signed URLs."""
+    async with serve(build=plain, shared=True) as site:
+        yield site
+
+
 async def test_a_slash_too_few_or_too_many_is_answered(site: Site) -> None:
     """Each route answers with and without its last slash, and says the same paths."""
     fields: Any = {"files": {"file": b"x"}, "data": {"title": "t"}}
@@ -203,11 +210,52 @@ async def test_a_slash_too_few_or_too_many_is_answered(site: Site) -> None:
     assert (await site.client.delete("/documents/1/")).status_code == 204
 
 
-@pytest.mark.parametrize("path", ["/documents", "/documents/", "/documents/1", "/documents/1/", "/documents/1/file/"])
+ROOTS = [
+    *((place, root, root) for place in ("plain", "mounted twice", "prefixed") for root in ("/proxy", "/proxy/", "/")),
+    ("plain", "/proxy/", ""),
+]
+
+
+@pytest.mark.parametrize(("place", "root", "asked"), ROOTS)
+async def test_a_root_path_with_a_slash_doubles_none(serve: Serve, place: str, root: str, asked: str) -> None:
+    """What a row is at has no slash twice, whether or not the server puts its root path before the request's path."""
+    build, documents, _, _ = PLACES[place]
+    async with serve(build=build) as site:
+        transport = ASGITransport(site.app, root_path=root)
+        async with AsyncClient(transport=transport, base_url="http://site") as client:
+            url = f"http://site{asked}{documents}/documents/"
+            created = await client.post(url, files={"file": b"x"}, data={"title": "t"})
+            listed = (await client.get(url)).json()["items"]
+
+        location = f"{root.rstrip('/')}{documents}/documents/1"
+        assert created.headers["location"] == location
+        assert [created.json()["file"]["url"], *(row["file"]["url"] for row in listed)] == [f"{location}/file"] * 2
+
+
+async def test_what_is_mounted_below_a_root_path_with_a_slash(serve: Serve) -> None:
+    """An application with a life of its own signs without a slash twice where the outer one's root path has one."""
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.router(Document, upload_url=True), prefix="/documents")
+        app.include_router(files.signed_router())
+
+    async with serve(build=build, signing_keys=[SIGNING_KEY]) as site:
+        outer = FastAPI()
+        outer.mount("/api", site.app)
+        async with AsyncClient(transport=ASGITransport(outer, root_path="/proxy/"), base_url="http://site") as client:
+            answer = await client.post("/proxy//api/documents/upload-url?filename=a.txt")
+
+    assert answer.json()["upload_url"].startswith("/proxy/api/filestore?sig=")
+
+
+SLASHES = ["", "/", "//", "///", "/1", "/1/", "/1//", "/1/file/", "/1/file//", "/upload-url//"]
+
+
+@pytest.mark.parametrize("path", [*(f"/documents{path}" for path in SLASHES), "//documents/", "/filestore//"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-async def test_no_answer_repeats_a_foreign_host(site: Site, path: str, method: str) -> None:
-    """Whatever host a request names, it is sent nowhere."""
-    response = await site.client.request(method, path, headers={"host": "evil.example"})
+async def test_no_answer_repeats_a_foreign_host(documented: Site, path: str, method: str) -> None:
+    """Whatever host a request names, and however many slashes it has, it is sent nowhere."""
+    response = await documented.client.request(method, f"http://site{path}", headers={"host": "evil.example"})
 
     assert not response.is_redirect
     assert "evil.example" not in str(response.headers) + response.text

@@ -27,6 +27,7 @@ from fastapi_filestore.service.audit import DEFAULT_GRACE, Audit
 from fastapi_filestore.service.backlog import Backlog, backlog_of
 from fastapi_filestore.service.databases import Databases
 from fastapi_filestore.service.findings import FindingKind
+from fastapi_filestore.service.rows import refuse_rowless
 from fastapi_filestore.service.schedule import sweeping
 from fastapi_filestore.service.start import check_databases
 from fastapi_filestore.service.sweep import BATCH, Swept, sweep
@@ -312,6 +313,8 @@ class Filestore:
             provider_of_service(service)
         if service is not None and (scope is not None or defaults):
             raise ConfigurationError("A provider has its own scope and defaults: give them to files.service(...).")
+        if service is None:
+            refuse_rowless(model)
         provider = service or self.service(model, scope=scope, defaults=defaults)
         reserved = self._reserved.get(provider, frozenset())
         resource = resource_of(
@@ -327,7 +330,7 @@ class Filestore:
             unknown_fields=unknown_fields,
         )
         if service is None:
-            resource.require_constructor()
+            resource.require_rows()
         return file_router(resource, provider, dependencies=dependencies, upload_url=upload_url, identity=identity)
 
     def upload(

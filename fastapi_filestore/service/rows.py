@@ -7,10 +7,10 @@ from functools import cache
 from inspect import Parameter, signature
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import Column, ColumnElement, and_, inspect, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Column, ColumnElement, Join, Table, and_, inspect, select
+from sqlalchemy.orm import Mapper, Session
 
-from fastapi_filestore.errors import InvalidFieldsError, OutOfScopeError, RowNotFoundError
+from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, OutOfScopeError, RowNotFoundError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.binds import writing_connection
 from fastapi_filestore.orm.bookkeeping import innermost_transaction
@@ -212,15 +212,29 @@ def in_passing(session: Session) -> Iterator[None]:
 
 def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
     """Make a row that is not yet in any session; what its constructor does not take is set afterwards."""
+    refuse_rowless(model)
     check_names(model, values)
     taken = constructor_takes(cast("Any", model))
     own = _identity_needed(cast("Any", model))
+    later = {name for name in values if name == "self" or (taken is not None and name not in taken)}
     with refused_attribute(model.__name__):
-        row = model(**{**own, **{name: value for name, value in values.items() if taken is None or name in taken}})
-        for name, value in values.items():
-            if taken is not None and name not in taken:
-                setattr(row, name, value)
+        row = model(**{**own, **{name: value for name, value in values.items() if name not in later}})
+        for name in later:
+            setattr(row, name, values[name])
     return row
+
+
+def refuse_rowless(model: type[Any]) -> None:
+    """Raise `ConfigurationError` for a model that has no rows of its own, but those of others."""
+    mapper: Mapper[Any] = inspect(model)
+    if mapper.polymorphic_abstract or not isinstance(mapper.local_table, Table | Join):
+        why = "is polymorphic_abstract" if mapper.polymorphic_abstract else "maps a query"
+        heirs = [each for each in mapper.self_and_descendants if each is not mapper and not each.polymorphic_abstract]
+        named = f" ({', '.join(sorted(each.class_.__name__ for each in heirs))})" if heirs else ""
+        raise ConfigurationError(
+            f"{model.__name__} {why}, so nobody can add a row to it: take a class that maps a table itself{named}, or "
+            "write the routes by hand with the service, which reads its rows."
+        )
 
 
 @cache

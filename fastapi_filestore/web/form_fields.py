@@ -34,7 +34,7 @@ def _never_empty(schema: type[BaseModel]) -> frozenset[str]:
         name
         for attribute, field in schema.model_fields.items()
         if not _takes_empty_text(field)
-        for name in _names(schema, attribute, field)
+        for name in names_of(schema, attribute, field)
     )
 
 
@@ -75,11 +75,12 @@ def is_json_object(text: str) -> bool:
 def known_names(schema: type[BaseModel]) -> frozenset[str]:
     """Return the names under which a model takes its fields."""
     return frozenset(
-        name for attribute, field in schema.model_fields.items() for name in _names(schema, attribute, field)
+        name for attribute, field in schema.model_fields.items() for name in names_of(schema, attribute, field)
     )
 
 
-def _names(schema: type[BaseModel], attribute: str, field: FieldInfo) -> Iterator[str]:
+def names_of(schema: type[BaseModel], attribute: str, field: FieldInfo) -> Iterator[str]:
+    """Yield the names under which a model takes a field."""
     alias = field.validation_alias or field.alias
     config = schema.model_config
     if alias is None or config.get("populate_by_name") or config.get("validate_by_name"):

@@ -24,9 +24,10 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.service.rows import constructor_needs
 from fastapi_filestore.web.form_fields import UnknownFields, is_json_object, known_names, without_unknown
 from fastapi_filestore.web.owned import owned_names
-from fastapi_filestore.web.schemas import NoFields, Schemas, shows_more_than_columns
+from fastapi_filestore.web.read_models import require_readable, shown, shows_more_than_columns
+from fastapi_filestore.web.schemas import NoFields, Schemas
 from fastapi_filestore.web.uploads import Accepted
-from fastapi_filestore.web.validation import ColumnFields, validated
+from fastapi_filestore.web.validation import ColumnFields, attributes_of, validated
 
 ModelT = TypeVar("ModelT")
 Download = Callable[[Request, FileObject], Awaitable[Response]]
@@ -77,11 +78,28 @@ class Resource(Generic[ModelT]):
         """Return a row as a response shows it; `base` is the path that the collection is mounted at."""
         for file in self.attribute.files(row):
             file.url = file.public_url or f"{self.path(row, base)}/file"
-        return self.schemas.read.model_validate(row, from_attributes=True)
+        return shown(row, self.schemas.read)
 
-    def require_constructor(self) -> None:
-        """Raise `ConfigurationError` if a new row's constructor needs what neither clients nor the application give."""
-        given = {*self.schemas.create.model_fields, self.attribute.name, *self.reserved}
+    def require_rows(self) -> None:
+        """Raise `ConfigurationError` if a plain service could make no row of what clients send, or not show it."""
+        for schema in (self.schemas.create, self.schemas.update):
+            self._refuse_unknown(schema)
+        self._require_constructor()
+        require_readable(self.model, self.schemas.read)
+
+    def _refuse_unknown(self, schema: type[BaseModel]) -> None:
+        if schema.__pydantic_decorators__.model_serializers:  # which may make attributes of anything
+            return
+        known = inspect(self.model).attrs.keys()
+        for name, attribute in attributes_of(schema).items():
+            if attribute not in known:
+                raise ConfigurationError(
+                    f"{schema.__name__}.{name}: {self.model.__name__} has no attribute {attribute!r} to give a value "
+                    "to. Leave the field out, or make the rows with a service of your own, service=."
+                )
+
+    def _require_constructor(self) -> None:
+        given = {*attributes_of(self.schemas.create).values(), self.attribute.name, *self.reserved}
         missing = [name for name in constructor_needs(self.model) if name not in given]
         if missing:
             raise ConfigurationError(

@@ -1,6 +1,7 @@
 """What a model's rows look like in requests and responses, derived from its columns unless the user says otherwise."""
 
 from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -39,6 +40,9 @@ from fastapi_filestore.web.validation import ColumnFields
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
 """What a key that is text must be to stand in a path: no slash, and not only dots."""
+
+RESERVED = frozenset({*dir(ColumnFields), "Config"})
+"""What is something else in a model of pydantic's than a field of that name, as `model_config` and `json`."""
 
 UNREADABLE = "The row holds something here that can't be read as a file. The operators can find it with an audit."
 """What a client is told of it: nothing that the row says."""
@@ -85,15 +89,6 @@ def derive_schemas(
         create=create or _derive_create(mapper, reserved | owned),
         update=update or _derive_update(mapper, reserved | owned),
     )
-
-
-def shows_more_than_columns(model: type, read: type[BaseModel]) -> bool:
-    """Tell whether a schema reads attributes of a row that are not loaded with it: deferred ones, relationships."""
-    mapper: Mapper[Any] = inspect(model)
-    columns = {prop.key for prop in mapper.column_attrs if not prop.deferred}
-    columns |= {f"{name}_error" for name in columns}
-    aliases = {name: field.validation_alias for name, field in read.model_fields.items()}
-    return not {alias if isinstance(alias, str) else name for name, alias in aliases.items()} <= columns
 
 
 def _refuse_owned(schema: type[BaseModel], mapper: Mapper[Any], owned: frozenset[str]) -> None:
@@ -155,7 +150,20 @@ def _derive_update(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseMo
 def _model(mapper: Mapper[Any], suffix: str, config: ConfigDict, fields: dict[str, Any]) -> type[BaseModel]:
     row = mapper.class_
     options: Any = {"__base__": ColumnFields, "__cls_kwargs__": dict(config), "__module__": row.__module__}
-    return create_model(f"{row.__name__}{suffix}", **options, **fields)
+    model: type[BaseModel] = create_model(f"{row.__name__}{suffix}", **options, **dict[str, Any](_named(fields)))
+    return model
+
+
+def _named(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield fields under names that no model of pydantic's has a meaning for; clients use those of the columns."""
+    for column, (kind, default) in fields.items():
+        if column not in RESERVED:
+            yield column, (kind, default)
+            continue
+        name = f"{column}_"
+        while name in fields:
+            name += "_"
+        yield name, (Annotated[kind, Field(alias=column)], default)
 
 
 def _public(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:
@@ -187,7 +195,7 @@ def _table_column(column: Any) -> Column[Any]:
 
 def _filled_in(column: Column[Any]) -> bool:
     computed = column.default is not None and not column.default.is_scalar
-    numbered = column.primary_key and column.table.autoincrement_column is column
+    numbered = column.primary_key and getattr(column.table, "autoincrement_column", None) is column
     later = column.onupdate is not None or column.server_onupdate is not None
     return computed or numbered or later or column.server_default is not None or column.system
 

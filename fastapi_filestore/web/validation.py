@@ -14,16 +14,24 @@ from fastapi_filestore.web.form_fields import without_blanks
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
 
-class ColumnFields(BaseModel):
+class ColumnFields(BaseModel, protected_namespaces=()):
     """Values of columns: what was derived from a model has this base."""
+
+
+def attributes_of(schema: type[BaseModel]) -> dict[str, str]:
+    """Return the attributes that the fields of a schema are values for, by the names of the fields."""
+    if not issubclass(schema, ColumnFields):
+        return {name: name for name, field in schema.model_fields.items() if not field.exclude}
+    return {name: field.alias or name for name, field in schema.model_fields.items()}
 
 
 def values_of(fields: BaseModel, *, only_set: bool = False) -> dict[str, Any]:
     """Return fields by name: of columns as each column's type takes them, of a user's model as dicts and lists."""
     if not isinstance(fields, ColumnFields):
         return fields.model_dump(exclude_unset=only_set)
-    known = type(fields).model_fields
-    return {name: getattr(fields, name) for name in known if not only_set or name in fields.model_fields_set}
+    known = attributes_of(type(fields)).items()
+    kept = fields.model_fields_set if only_set else type(fields).model_fields.keys()
+    return {attribute: getattr(fields, name) for name, attribute in known if name in kept}
 
 
 def validated(schema: type[SchemaT], fields: Mapping[str, str], *, limits: FormLimits | None = None) -> SchemaT:

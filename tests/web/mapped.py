@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ForeignKey, func
+from sqlalchemy import ForeignKey, Integer, String, func, select
 from sqlalchemy.ext.associationproxy import association_proxy
 from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -147,14 +147,15 @@ def _report(lazy: Any) -> type[Any]:
     attributes = {
         "__tablename__": name.lower(),
         "__annotations__": {"owner": Mapped[Owner], "tags": Mapped[list[Tag]]},
-        "owner": relationship(Owner, lazy=lazy),
+        "owner": relationship(Owner, lazy="select" if lazy in {"dynamic", "write_only"} else lazy),
         "tags": relationship(Tag, lazy=lazy, primaryjoin=join, viewonly=True, uselist=True),
         "names": association_proxy("tags", "name"),
     }
     return type(name, (_Owned, Base), attributes)
 
 
-REPORTS = [_report(lazy) for lazy in ("selectin", "joined", "subquery", "immediate", "select")]
+REPORTS = [_report(lazy) for lazy in ("selectin", "joined", "subquery", "immediate", "select", "dynamic")]
+UNREADABLE = [_report(lazy) for lazy in ("raise", "raise_on_sql", "write_only")]
 
 
 class Abstract(Base):
@@ -173,6 +174,8 @@ class Essay(Abstract):
 
     title: Mapped[str]
     draft: Mapped[str | None] = mapped_column(deferred=True)
+    secret: Mapped[str | None] = mapped_column(deferred=True, deferred_raiseload=True)
+    plain = "a class attribute"
     file: Mapped[FileObject] = stored()
     heading = synonym("title")
 
@@ -253,6 +256,48 @@ class Card(DataBase):
     note_id: Mapped[int] = mapped_column(ForeignKey("notes.id"), init=False)
     note: Mapped[Note] = relationship()
     file: Mapped[FileObject] = stored()
+
+
+class Media(Base):
+    """A base that has no rows of its own."""
+
+    __tablename__ = "media"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_abstract": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    file: Mapped[FileObject] = stored()
+
+
+class Film(Media):
+    """A class of one table with its base."""
+
+    __mapper_args__ = {"polymorphic_identity": "film"}  # noqa: RUF012
+
+
+class Found(Base):
+    """What a query finds."""
+
+    __table__ = select(Media.__table__.c.id, Media.__table__.c.file).subquery("found")
+
+
+PYDANTIC_NAMES = sorted(
+    {name for name in [*dir(BaseModel), "Config", "model_dump_at", "root", "self", "cls"] if name[0] != "_"}
+)
+"""What columns may be called, and pydantic has a meaning for."""
+
+Reserving = type(
+    "Reserving",
+    (Base,),
+    {
+        "__tablename__": "reserving",
+        "id": mapped_column(Integer, primary_key=True),
+        **{name: mapped_column(String, nullable=name == "json") for name in PYDANTIC_NAMES if name != "copy"},
+        "json_": mapped_column(String, default="own"),
+        "copy": stored(),
+    },
+)
+"""A model all of whose columns have such names, the file's included."""
 
 
 class Read(BaseModel):

@@ -3,35 +3,40 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
 from fastapi import Depends, FastAPI
 from httpx import ASGITransport, AsyncClient
-from pydantic import BaseModel
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, model_validator
 from sqlalchemy import create_engine
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from fastapi_filestore import ConfigurationError, FileService, Filestore, FilestoreSettings, StorageBackend
 from tests.web.mapped import (
+    PYDANTIC_NAMES,
     REPORTS,
+    UNREADABLE,
     Base,
     Card,
     DataBase,
     Essay,
     EssayRead,
+    Found,
     LargeScan,
     Lease,
     Letter,
     Map,
+    Media,
     Memo,
     Note,
     Owner,
     Photo,
     Poster,
     ReportRead,
+    Reserving,
     Scan,
     Tag,
 )
@@ -164,6 +169,140 @@ def test_a_constructor_that_needs_more() -> None:
     files.router(Card, defaults={"note": lambda: Note("t")})
 
 
+@pytest.mark.parametrize(("model", "right"), [(Media, r"polymorphic_abstract.*\(Film\)"), (Found, "maps a query")])
+async def test_a_class_without_rows_of_its_own(model: type[Any], right: str) -> None:
+    """No router is made for what nobody can add rows to, and a service of it that is to make one says so."""
+    with pytest.raises(ConfigurationError, match=right):
+        filestore(lambda: None).router(model)
+    with pytest.raises(ConfigurationError, match=right):
+        await FileService(AsyncSession(), model=model).create({})
+
+
+class Made(BaseModel):
+    """A field of which no row knows."""
+
+    nosuch: str
+
+
+class Given(BaseModel):
+    """Fields that rows need not have."""
+
+    id: int
+    nosuch: str = "default"
+    plain: str
+    name: str = Field(validation_alias=AliasChoices("nosuch", "title"))
+    path: str = Field(validation_alias=AliasPath("title", 0))
+
+
+class FromRow(Made):
+    """A schema that makes of a row what it likes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def look(cls, row: Any) -> dict[str, str]:
+        """Take something of the row."""
+        return {"nosuch": row.title}
+
+
+class Nested(BaseModel):
+    """What is related to a report, with a field too many."""
+
+    owner: Made
+
+
+class Drafts(BaseModel):
+    """A column that is never loaded by itself."""
+
+    secret: str | None
+
+
+@pytest.mark.parametrize(
+    ("model", "read", "right"),
+    [
+        *(
+            (model, ReportRead, rf"ReportRead.*{model.__name__}\..*lazy='{model.__name__[6:].lower()}'")
+            for model in UNREADABLE
+        ),
+        (Photo, Made, "Made.nosuch: Photo has no attribute 'nosuch'"),
+        (REPORTS[0], Nested, "Made.nosuch: Owner has no attribute 'nosuch'"),
+        (Essay, Drafts, r"Drafts.secret shows Essay.secret.*raiseload=True"),
+    ],
+)
+def test_a_schema_that_no_row_fits(model: type[Any], read: type[BaseModel], right: str) -> None:
+    """What no row could be shown as is refused where the router is made, by the field and the attribute."""
+    with pytest.raises(ConfigurationError, match=right):
+        filestore(lambda: None).router(model, read=read)
+
+
+@pytest.mark.parametrize(("model", "read"), [(Essay, Given), (Essay, FromRow), (Essay, EssayRead)])
+def test_a_schema_that_rows_fit(model: type[Any], read: type[BaseModel]) -> None:
+    """Defaults, aliases, class attributes and validators of the whole are what a row may be shown by."""
+    filestore(lambda: None).router(model, read=read)
+
+
+@pytest.mark.parametrize("name", ["create", "update"])
+def test_fields_that_no_row_has(name: str) -> None:
+    """A field that the model has no attribute for is refused, unless it is left out of what is written."""
+
+    class Agreed(BaseModel):
+        title: str
+        agreed: bool = Field(exclude=True)
+
+    wrong, right = dict[str, Any]({name: Made}), dict[str, Any]({name: Agreed})
+    with pytest.raises(ConfigurationError, match=r"Made\.nosuch: Photo has no attribute 'nosuch'"):
+        filestore(lambda: None).router(Photo, **wrong)
+    filestore(lambda: None).router(Photo, **right)
+
+
+class Strict(BaseModel):
+    """A title that rows may not have."""
+
+    title: Literal["other"]
+
+
+async def test_a_row_that_its_schema_does_not_fit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log names the schema, the model, the field and why; the client hears of an application's mistake."""
+    async with serving(tmp_path, Photo, read=Strict) as client:
+        created = await client.post("/rows/", files=FILE, data={"title": "t"})
+
+    assert (created.status_code, created.json()["type"]) == (500, "urn:fastapi-filestore:configuration-error")
+    assert "Strict can't show a row of Photo: title: Input should be 'other'" in caplog.text
+
+
+async def test_a_relationship_that_is_forbidden_further_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What only a request finds out is told with the schema and the model, and how to mend it."""
+
+    class Show(BaseModel):
+        names: list[str]
+
+    async with serving(tmp_path, UNREADABLE[0], read=Show) as client:
+        created = await client.post("/rows/", files=FILE, data={"owner_id": "2"})
+
+    assert created.json()["type"] == "urn:fastapi-filestore:configuration-error"
+    assert (
+        "Show can't show a row of ReportRaise: 'ReportRaise.tags' is not available due to lazy='raise'" in caplog.text
+    )
+
+
+async def test_columns_called_like_attributes_of_pydantic(tmp_path: Path) -> None:
+    """Clients use the names of columns, whatever pydantic takes them for, and each has its own value."""
+    names = [name for name in PYDANTIC_NAMES if name not in {"copy", "json"}]
+    async with serving(tmp_path, Reserving, unknown_fields="refuse") as client:
+        given = {name: f"of {name}" for name in names}
+        created = await client.post("/rows/", files={"copy": b"content"}, data={**given, "json_": "other"})
+        changed = await client.patch("/rows/1", json={"json": "new", "model_dump": "d"})
+        wrong = await client.patch("/rows/1", json={"model_extra": 7})
+        listed = (await client.get("/rows/")).json()["items"]
+        paths = (await client.get("/openapi.json")).json()["paths"]
+
+    row = {name: value for name, value in created.json().items() if name not in {"id", "copy"}}
+    assert row == {**given, "json": None, "json_": "other"}
+    assert listed == [changed.json()] == [{**created.json(), "json": "new", "model_dump": "d"}]
+    assert wrong.json()["errors"][0]["loc"] == ["model_extra"]
+    form = paths["/rows/"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert set(form["properties"]) == {*PYDANTIC_NAMES, "json_"}
+
+
 @pytest.mark.parametrize("asynchronous", [True, False])
 async def test_sessions_that_begin_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, *, asynchronous: bool
@@ -284,7 +423,7 @@ async def started_with(parameter: Any) -> None:
 
 async def test_what_is_read_by_hand(tmp_path: Path, backend: StorageBackend) -> None:
     """`loading` reads a relationship that was not loaded, of any session."""
-    model = REPORTS[-1]
+    model = REPORTS[4]
     async with serving(tmp_path, model) as client:
         await client.post("/rows/", files=FILE, data={"owner_id": "2"})
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/rows.db")

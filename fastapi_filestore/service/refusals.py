@@ -1,7 +1,8 @@
 """Which errors of a database, or of SQLAlchemy, mean that a row can't be written as it is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy.exc import (
     DataError,
@@ -12,6 +13,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
     StatementError,
 )
+from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.exc import StaleDataError
 
 from fastapi_filestore.errors import (
@@ -22,13 +24,11 @@ from fastapi_filestore.errors import (
     StaleRowError,
 )
 from fastapi_filestore.orm.outages import is_raised_by_trigger
+from fastapi_filestore.orm.unfit import OF_VALUES
 
 REFUSED_STATES = ("22", "42804", "42601")
 """SQL states of values that are too long, out of range or not text, of another type than the column, or written in a
 way that the type has no sense for, as a search for words may be (SQLAlchemy's own statements have no wrong syntax)."""
-
-OF_VALUES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
-"""What a column's type raises for a value that it can't write."""
 
 CANT_BIND = ("Error binding parameter", "adapt type")
 """How drivers say so that have no error of its own for it: SQLite's, and those of PostgreSQL."""
@@ -49,20 +49,29 @@ def refused_values(refusal: FilestoreError) -> Iterator[None]:
 
 
 @contextmanager
-def refused_attribute(name: str) -> Iterator[None]:
-    """Raise `InvalidFieldsError` if an attribute does not take what it is given, as `MutableDict` takes dicts only."""
+def refused_attribute(mapper: Mapper[Any], name: str) -> Iterator[None]:
+    """Raise `InvalidFieldsError` if an attribute does not take what it is given, as `MutableDict` takes dicts only.
+
+    What a validator of the model (`@validates`) says of it is for the client; it may assert, too.
+    """
     try:
         yield
     except FilestoreError:
         raise
-    except ValueError as error:
-        raise InvalidFieldsError([{"loc": (name,), "msg": "This is no value for it", "type": "value"}]) from error
+    except (ValueError, AssertionError) as error:
+        is_validated = name in mapper.validators
+        if isinstance(error, AssertionError) and not is_validated:
+            raise
+        said = (str(error) if is_validated else "") or "This is no value for it"
+        raise InvalidFieldsError([{"loc": (name,), "msg": said, "type": "value"}]) from error
 
 
 @contextmanager
-def refused_rows(name: str) -> Iterator[None]:
-    """Raise `RowConflictError`, `InvalidFieldsError` or `StaleRowError` if what the block writes is refused."""
-    unfit = {"loc": (name,), "msg": "A value is too long, out of range, or not of its column's type", "type": "value"}
+def refused_rows(name: str, blamed: Callable[[], Iterable[str]] = tuple) -> Iterator[None]:
+    """Raise `RowConflictError`, `InvalidFieldsError` or `StaleRowError` if what the block writes is refused.
+
+    `blamed` says which attributes of the row have values that can't be written, where that is known.
+    """
     try:
         yield
     except IntegrityError as error:
@@ -74,7 +83,9 @@ def refused_rows(name: str) -> Iterator[None]:
     except (StatementError, OverflowError) as error:
         if not _is_of_a_value(error):
             raise
-        raise InvalidFieldsError([unfit]) from error
+        unfit = "A value is too long, out of range, or not of its column's type"
+        places = list(blamed()) or [name]
+        raise InvalidFieldsError([{"loc": (place,), "msg": unfit, "type": "value"} for place in places]) from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, OutOfScopeError, RowNotFoundError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.binds import writing_connection
+from fastapi_filestore.orm.binds import writing_bind, writing_connection
 from fastapi_filestore.orm.bookkeeping import innermost_transaction
 from fastapi_filestore.orm.file_attributes import (
     FileAttribute,
@@ -26,6 +26,7 @@ from fastapi_filestore.orm.read_only import has_own_connections
 from fastapi_filestore.orm.readings import forget_read, note_locked
 from fastapi_filestore.orm.stored_object import StoredObject
 from fastapi_filestore.orm.table_rows import table_of
+from fastapi_filestore.orm.unfit import unfit_attributes
 from fastapi_filestore.service.refusals import refused_attribute, refused_rows, refused_values
 
 ModelT = TypeVar("ModelT")
@@ -107,7 +108,7 @@ class Rows(Generic[ModelT]):
         if lists and inspect(row).key not in known:
             forget_read(inspect(row))  # nobody can have made the new list of what it held
         for name, value in values.items():
-            with refused_attribute(name):
+            with refused_attribute(inspect(self.model), name):
                 setattr(row, name, value)
         self._write(session, row)
         return row
@@ -217,11 +218,26 @@ def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
     taken = constructor_takes(cast("Any", model))
     own = _identity_needed(cast("Any", model))
     later = {name for name in values if name == "self" or (taken is not None and name not in taken)}
-    with refused_attribute(model.__name__):
-        row = model(**{**own, **{name: value for name, value in values.items() if name not in later}})
-        for name in later:
+    try:
+        with refused_attribute(inspect(model), model.__name__):
+            row = model(**{**own, **{name: value for name, value in values.items() if name not in later}})
+    except (InvalidFieldsError, AssertionError):
+        _refuse_each(inspect(model), values)
+        raise
+    for name in later:
+        with refused_attribute(inspect(model), name):
             setattr(row, name, values[name])
     return row
+
+
+def _refuse_each(mapper: Mapper[Any], values: Mapping[str, object]) -> None:
+    """Raise `InvalidFieldsError` for the first value that its attribute does not take: a constructor names none."""
+    row = mapper.class_manager.new_instance()
+    for name, value in values.items():
+        # A row in a relationship would take this one along into its session.
+        if name in mapper.column_attrs and not isinstance(mapper.column_attrs[name].columns[0].type, StoredObject):
+            with refused_attribute(mapper, name):
+                setattr(row, name, value)
 
 
 def refuse_rowless(model: type[Any]) -> None:
@@ -274,9 +290,14 @@ def check_names(model: type[Any], values: Mapping[str, object]) -> None:
 
 def flush(session: Session, row: object) -> None:
     """Write what is pending, and read back what the database made of the row."""
-    with refused_rows(type(row).__name__):
-        session.flush()
     state = inspect(row)
+    given = dict(state.dict)  # which a failing flush forgets
+
+    def blamed() -> Iterator[str]:
+        return unfit_attributes(state.mapper, given, writing_bind(session, state.mapper).dialect)
+
+    with refused_rows(type(row).__name__, blamed):
+        session.flush()
     made = state.expired_attributes & set(state.mapper.column_attrs.keys())
     if made and state.persistent:
         session.refresh(row, attribute_names=made)

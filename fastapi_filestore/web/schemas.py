@@ -278,7 +278,9 @@ def _as_text(value: object) -> object:
 def _written_type(prop: ColumnProperty[Any]) -> Any:
     kind, column = python_type(prop), _column(prop)
     written: dict[Any, Any] = {float: FiniteFloat, bytes: _base64(_length(column))}
-    if kind is datetime or (kind is not Any and is_json_in_forms(kind)):
+    if kind is Any:
+        return Annotated[kind, AfterValidator(check_storable)]
+    if kind is datetime or is_json_in_forms(kind):
         return _or_none(Annotated[kind, AfterValidator(check_storable)], column)
     return _or_none(written.get(kind, kind), column)
 

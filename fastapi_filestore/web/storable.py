@@ -6,6 +6,7 @@ One such value makes a row unreadable for everybody, and with it the list that t
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Final, cast
 
 MOST_DIGITS: Final = 1000
@@ -18,7 +19,9 @@ beyond the ends."""
 
 
 def check_storable(value: object) -> object:
-    """Return a value that a database gives back as it took it; raise `ValueError` if it may not."""
+    """Return a value that a database gives back as it took it, and JSON can show; raise `ValueError` if it may not."""
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError("NaN, Infinity and what is too large for a float are no numbers of JSON")
     if isinstance(value, datetime) and value.tzinfo is not None and not FIRST <= value.replace(tzinfo=None) <= LAST:
         raise ValueError("A time with a time zone must be two days away from the ends of the years 1 to 9999")
     if isinstance(value, Mapping):

@@ -6,8 +6,20 @@ from enum import Enum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, DateTime, Float, ForeignKey, LargeBinary, Numeric, String, func
-from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Float,
+    ForeignKey,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    String,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, validates
 
 from fastapi_filestore import FileObject, StoredObject
 
@@ -135,7 +147,27 @@ class Measurement(Base):
     binary: Mapped[Decimal | None] = mapped_column(Float(53, asdecimal=True))
     plain: Mapped[float | None] = mapped_column(Numeric(6, 2, asdecimal=False))
     lasted: Mapped[timedelta | None]
+    count: Mapped[int | None]
+    few: Mapped[int | None] = mapped_column(SmallInteger)
+    many: Mapped[int | None] = mapped_column(BigInteger)
+    label: Mapped[str | None]
+    notes: Mapped[Any] = mapped_column(JSON().with_variant(JSONB(), "postgresql"), nullable=True)
+    unit: Mapped[str | None]
+    grade: Mapped[int | None]
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+
+    @validates("unit")
+    def check_unit(self, name: str, value: str | None) -> str | None:
+        """Take a unit that there is."""
+        if value not in {None, "m", "kg"}:
+            raise ValueError("A unit is m or kg.")
+        return value
+
+    @validates("grade")
+    def check_grade(self, name: str, value: int | None) -> int | None:
+        """Take a grade from one to six, as older code does it."""
+        assert value is None or 1 <= value <= 6, "A grade is from 1 to 6."
+        return value
 
 
 class Specimen(Base):

@@ -1,5 +1,6 @@
 """Numbers and spans of time that a column can't hold, or that a database makes something else of."""
 
+import json
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -53,8 +54,8 @@ async def test_a_span_beyond_every_calendar_is_refused(site: Site, span: str, ca
         posted = await post(site, lasted=span)
         changed = await site.client.patch("/measurements/1", json={"lasted": span})
 
-    problem_in(posted, 422, "invalid-fields")
-    problem_in(changed, 422, "invalid-fields")
+    for answer in (posted, changed):
+        assert [each["loc"] for each in problem_in(answer, 422, "invalid-fields")["errors"]] == [["lasted"]]
     assert (await site.rows(Measurement), len(await site.keys())) == (1, 1)
     assert not any(word in caplog.text for word in ("INSERT", "UPDATE", "999999999"))
 
@@ -113,3 +114,48 @@ async def test_a_number_has_no_more_digits_than_its_column(anywhere: Site, value
     changed = await anywhere.client.patch(f"/measurements/{row['id']}", json=values)
 
     assert (created.status_code, changed.status_code) == (status, 200 if status == 201 else status)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_sqlites"),
+    [
+        ("count", "2147483648", True),
+        ("count", "9223372036854775808", False),
+        ("few", "-32769", True),
+        ("many", "-9223372036854775809", False),
+        ("label", "a\0b", True),
+        ("notes", '{"a": "\\u0000"}', True),
+        ("notes", "[NaN]", False),
+        ("notes", '{"a": {"b": -1e400}}', False),
+        ("notes", "Infinity", False),
+    ],
+)
+async def test_a_value_that_its_column_cannot_hold_is_named(
+    anywhere: Site, name: str, value: str, *, is_sqlites: bool
+) -> None:
+    """A 422 names the field, on POST and on PATCH; SQLite holds more than others, and no database holds NaN."""
+    await post(anywhere)
+    (row, *_) = (await anywhere.client.get("/measurements/")).json()["items"]
+    body = f'{{"{name}": {value if name != "label" else json.dumps(value)}}}'
+    url, headers = f"/measurements/{row['id']}", {"content-type": "application/json"}
+    answers = [await post(anywhere, **{name: value}), await anywhere.client.patch(url, content=body, headers=headers)]
+
+    if is_sqlites and "sqlite" in str(anywhere.sessions.kw["bind"].url):
+        assert [answer.status_code for answer in answers] == [201, 200]
+        return
+    for answer in answers:
+        assert [each["loc"] for each in problem_in(answer, 422, "invalid-fields")["errors"]] == [[name]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"), [("unit", "inch", "A unit is m or kg."), ("grade", "7", "A grade is from 1 to 6.")]
+)
+async def test_what_a_validator_of_the_model_says_is_told(site: Site, name: str, value: str, said: str) -> None:
+    """The text of `@validates` is for the client, with the name of the field, on POST and on PATCH."""
+    await post(site)
+    answers = [await post(site, **{name: value}), await site.client.patch("/measurements/1", json={name: value})]
+
+    for answer in answers:
+        (problem,) = problem_in(answer, 422, "invalid-fields")["errors"]
+        assert (problem["loc"], problem["msg"]) == ([name], said)
+    assert (await site.rows(Measurement), len(await site.keys())) == (1, 1)

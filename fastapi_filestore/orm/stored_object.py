@@ -29,6 +29,7 @@ from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.orm.coercion import as_file, as_files
 from fastapi_filestore.orm.comparison import FileComparator
 from fastapi_filestore.orm.raw_json import Parser, lenient_parser
+from fastapi_filestore.orm.row_values import KnownValues
 from fastapi_filestore.storage.keys import can_be_held
 from fastapi_filestore.storage.layout import Prefix, Values, checked_prefix, chosen_prefix
 from fastapi_filestore.storage.registry import StorageRegistry, storages
@@ -270,7 +271,9 @@ class StoredObject(TypeDecorator[Any]):
         if isinstance(self.folder, str):
             file.prefix = self.folder
         elif of is not None:
-            file.prefix = chosen_prefix(self.folder, of())
+            known = of()
+            place = known.place_of(self) if isinstance(known, KnownValues) else ""
+            file.prefix = chosen_prefix(self.folder, known, place=place)
 
     def held(self, value: object) -> list[FileObject]:
         """Return the files of a value that was read from a row: those whose bytes a store may hold.

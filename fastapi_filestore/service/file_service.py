@@ -359,7 +359,7 @@ class FileService(Transactional[ModelT]):
         """Return what gives the values of a row that some are changed of; it is asked where a folder may need it."""
         if all(isinstance(each.type.folder, str) for each in attributes):
             return self._known
-        known = KnownValues({**self.defaults, **await self._run(self._rows.known, identity), **changes})
+        known = KnownValues(self._mapper, {**self.defaults, **await self._run(self._rows.known, identity), **changes})
         return lambda: known
 
     @asynccontextmanager

@@ -1,10 +1,11 @@
 """In which folder generated keys lie: one that a column has for all of its files, or that it chooses for each row."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from inspect import isasyncgenfunction, isawaitable, iscoroutine, iscoroutinefunction, isgeneratorfunction, signature
 from types import MappingProxyType
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
-from fastapi_filestore.errors import ConfigurationError, InvalidKeyError
+from fastapi_filestore.errors import ConfigurationError, FilestoreError, InvalidKeyError
 from fastapi_filestore.storage.keys import check_key, generate_key
 from fastapi_filestore.storage.upload_paths import UPLOADS, leads_to_uploads
 
@@ -14,10 +15,47 @@ Prefix: TypeAlias = str | Callable[[Values], str]
 """A folder for all files of a column, as `invoices/`, or a function that chooses one by the values of the row."""
 
 NOTHING_KNOWN: Values = MappingProxyType({})
+PLACEHOLDERS: Final = ("{", "}", "%(", "%Y")
+"""What a text has that is meant to be filled in, and is not."""
+BY_ROW: Final = "prefix=lambda row: f\"tenants/{row['tenant']}/\""
+MISTAKES: Final = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, NameError)
+"""What a function raises that does with a row what can't be done."""
 
 
 class UnknownValueError(KeyError):
-    """A function that chooses a folder asks for a value that nobody knows yet."""
+    """A function that chooses a folder asks for a value that nobody knows yet; `why`, and what to do, is a sentence."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
+        super().__init__(name)
+
+
+class Row(Mapping[str, Any]):
+    """What is known of a row, as a function sees it that chooses a folder; notes what it asks for, and was not told."""
+
+    __slots__ = ("_known", "asked", "missed")
+
+    def __init__(self, known: Values) -> None:
+        self._known, self.asked, self.missed = known, set[str](), list[str]()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return self._known[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a value, or the default for one that is not known."""
+        if name not in self and default is None:
+            self.missed.append(name)
+        return super().get(name, default)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __format__(self, form: str) -> str:
+        raise TypeError("the row itself is no name of a folder")
 
 
 def checked_prefix(prefix: object) -> Prefix:
@@ -27,10 +65,16 @@ def checked_prefix(prefix: object) -> Prefix:
         ConfigurationError: It is neither, or no store holds objects below it.
     """
     if callable(prefix):
+        _check_function(prefix)
         return cast("Prefix", prefix)
     if not isinstance(prefix, str):
         raise ConfigurationError(
             f"StoredObject(prefix={prefix!r}): give a folder, as 'invoices/', or a function that returns one."
+        )
+    if any(placeholder in prefix for placeholder in PLACEHOLDERS):
+        raise ConfigurationError(
+            f"StoredObject(prefix={prefix!r}): a text is taken as it stands, and nothing is filled in. To choose the "
+            f"folder by the row, give a function: {BY_ROW}."
         )
     try:
         return _folder(prefix)
@@ -38,27 +82,57 @@ def checked_prefix(prefix: object) -> Prefix:
         raise ConfigurationError(f"StoredObject(prefix={prefix!r}): {error}") from None
 
 
-def chosen_prefix(choose: Callable[[Values], str], known: Values) -> str:
-    """Return the folder that a function chooses by what is known of a row.
+def _check_function(function: Callable[..., Any]) -> None:
+    """Raise `ConfigurationError` for what can't be called with a row, or returns no text then."""
+    body = getattr(function, "__call__", None)  # noqa: B004 - of an object that can be called
+    kinds = (iscoroutinefunction, isasyncgenfunction, isgeneratorfunction)
+    if isinstance(function, type) or any(is_one(each) for is_one in kinds for each in (function, body)):
+        raise ConfigurationError(
+            f"StoredObject(prefix={_name(function)}): a call of it returns no text, and nobody could wait for one: "
+            f"give a plain function, {BY_ROW}."
+        )
+    try:
+        signature(function).bind(NOTHING_KNOWN)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"StoredObject(prefix={_name(function)}): it is called with one argument, the values of the row ({error}): "
+            f"give a function that takes them, {BY_ROW}."
+        ) from None
+    except ValueError:  # of one in C, which nobody can ask
+        return
+
+
+def chosen_prefix(choose: Callable[[Values], str], known: Values, *, place: str = "") -> str:
+    """Return the folder that a function chooses by what is known of a row; `place` is the attribute that it is for.
 
     Raises:
-        ConfigurationError: It needs what is not known yet, or returns no text.
+        ConfigurationError: It needs what is not known yet, does what can't be done, or returns no text.
         InvalidKeyError: What it returns leads out of its folder, or no store holds objects below it.
     """
+    told = f"{f'{place}: ' if place else ''}StoredObject(prefix={_name(choose)})"
+    row = Row(known)
     try:
-        prefix = choose(known)
+        prefix: object = choose(row)
+        if row.missed and "None" in str(prefix):
+            _ = known[row.missed[0]]  # raises
+    except FilestoreError:
+        raise
     except UnknownValueError as missing:
-        (name,) = missing.args
+        raise ConfigurationError(f"{told} asks for {missing.name!r} of the row, {missing.why}") from None
+    except MISTAKES as error:
         raise ConfigurationError(
-            f"StoredObject(prefix={_name(choose)}) asks for {name!r} of the row, which is not known when its file is "
-            f"stored: give it to the row with its file or before, or let the service know it, FileService(defaults="
-            f"{{{name!r}: ...}})."
-        ) from None
-    if not isinstance(prefix, str):
-        raise ConfigurationError(
-            f"StoredObject(prefix={_name(choose)}) returned {prefix!r}: let it return a folder, as 'tenants/7/'."
-        )
-    return _folder(prefix)
+            f"{told} failed with {type(error).__name__}: {error}. What it is given is a mapping of what is known of "
+            f"the row, to be read alone: {BY_ROW}."
+        ) from error
+    if iscoroutine(prefix):
+        prefix.close()  # or Python would warn that nobody awaited it
+    if not isinstance(prefix, str) or (not row.asked and any(each in prefix for each in PLACEHOLDERS)):
+        shown = "something to be awaited" if isawaitable(prefix) else repr(prefix)
+        raise ConfigurationError(f"{told} returned {shown}: let it return a folder, {BY_ROW}.")
+    try:
+        return _folder(prefix)
+    except InvalidKeyError as error:
+        raise InvalidKeyError(f"{told} returned no folder: {error}", key=error.key) from None
 
 
 def _folder(prefix: str) -> str:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, create_engine, event, insert, select, update
@@ -16,6 +18,7 @@ from fastapi_filestore import (
     FileService,
     InvalidKeyError,
     ObstoreBackend,
+    OutOfScopeError,
     StoredObject,
     add_ledger,
     audit,
@@ -25,6 +28,7 @@ from fastapi_filestore.orm import reservations
 from fastapi_filestore.orm.engines import run_on_engine
 from fastapi_filestore.orm.reservations import release_reservations
 from fastapi_filestore.storage.keys import is_generated
+from fastapi_filestore.storage.layout import checked_prefix, chosen_prefix
 from tests.rows.conftest import Work
 
 GENERATED = "([0-9a-f]{2})/\\1[0-9a-f]{30}"
@@ -54,6 +58,18 @@ class Invoice(Base):
     letter: Mapped[FileObject | None] = mapped_column(StoredObject("rows", prefix=of_tenant))
     pages: Mapped[list[FileObject] | None] = mapped_column(StoredObject("rows", multiple=True, prefix=of_tenant))
     note: Mapped[FileObject | None] = mapped_column(StoredObject("rows", prefix=lambda row: row["region"]))
+
+
+class Chosen(Base):
+    """A row with values that others make, and a folder of its own."""
+
+    __tablename__ = "chosen"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant: Mapped[str | None]
+    region: Mapped[str] = mapped_column(default="eu")
+    token: Mapped[str] = mapped_column(default=lambda: uuid4().hex)
+    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows", prefix=of_tenant))
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -309,12 +325,127 @@ def test_a_folder_that_is_none_is_refused_at_once(prefix: Any) -> None:
         StoredObject(prefix=prefix)
 
 
-@pytest.mark.parametrize("returned", [None, 7, b"a/"])
-async def test_a_function_returns_text(backend: ObstoreBackend, returned: Any) -> None:
-    """A function that returns no text is named."""
-    column = StoredObject("rows", prefix=lambda row: returned)
-    with pytest.raises(ConfigurationError, match=r"<lambda>\) returned"):
-        column.files(pending(), of=dict)
+class Called:
+    """What can be called, and is no function."""
+
+    async def __call__(self, row: Mapping[str, Any]) -> str:
+        """Return a folder too late."""
+        return ""
+
+
+async def awaited(row: Mapping[str, Any]) -> str:
+    """Return a folder too late."""
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("prefix", "right"),
+    [
+        ("tenants/{tenant}/", "a text is taken as it stands"),
+        ("tenants/%(tenant)s/", "a text is taken as it stands"),
+        ("scans/%Y/%m/", "a text is taken as it stands"),
+        (awaited, "awaited): a call of it returns no text"),
+        (Called(), "a call of it returns no text"),
+        (str, "a call of it returns no text"),
+        (lambda: "a/", "called with one argument"),
+        (lambda model, row: "a/", "called with one argument"),
+        (lambda *, row: "a/", "called with one argument"),
+    ],
+)
+def test_what_could_choose_no_folder_is_refused_at_once(prefix: Any, right: str) -> None:
+    """A text that is meant to be filled in, and a function that can't be called, are refused with what to write."""
+    with pytest.raises(ConfigurationError) as raised:
+        StoredObject(prefix=prefix)
+
+    assert "StoredObject(prefix=" in str(raised.value)
+    assert right in str(raised.value)
+    assert "prefix=lambda row: f\"tenants/{row['tenant']}/\"" in str(raised.value)
+
+
+@pytest.mark.parametrize("prefix", [of_tenant, "tenants/{tenant}/".format_map, "tenants/{0[tenant]}/".format])
+def test_functions_of_every_kind(prefix: Any) -> None:
+    """Methods of text that read the row by its names are functions like others."""
+    assert chosen_prefix(checked_prefix(prefix), {"tenant": "acme"}) == "tenants/acme/"  # type: ignore[arg-type]
+
+
+def changed(row: Any) -> str:
+    """Change the row."""
+    row["tenant"] = "a"
+    return "a/"
+
+
+MISTAKEN: dict[str, tuple[Any, str]] = {
+    "nothing": (lambda row: None, "returned None"),
+    "a number": (lambda row: 7, "returned 7"),
+    "something later": (partial(awaited), "returned something to be awaited"),
+    "a text not filled in": (lambda row: "tenants/{row['tenant']}/", "returned \"tenants/{row['tenant']}/\""),
+    "the row itself": ("tenants/{}/".format, "failed with TypeError: the row itself is no name"),
+    "an attribute": (
+        lambda row: f"tenants/{row.tenant}/",
+        "failed with AttributeError: 'Row' object has no",
+    ),
+    "an attribute in a format": ("{0.tenant}/".format, "failed with AttributeError"),
+    "a change": (changed, "failed with TypeError: 'Row' object does not support item assignment"),
+    "a mistake": (lambda row: row["region"] / 0, "failed with TypeError"),
+    "not known": (lambda row: f"tenants/{row['tenant']}/", "asks for 'tenant' of the row, which is not known when"),
+    "None": (lambda row: f"tenants/{row.get('tenant')}/", "asks for 'tenant' of the row, which is not known when"),
+    "misspelt": (lambda row: row["tenannt"], "no attribute of that name: write row['tenant']."),
+    "no name": (lambda row: row["xyz"], "no attribute of that name: it has id, tenant"),
+    "made by its column": (lambda row: f"{row['token']}/", "asks for 'token' of the row, which is made as the row"),
+    "made by the database": (lambda row: f"{row['id']}/", "asks for 'id' of the row, which is made as the row"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKEN)
+@pytest.mark.parametrize("way", ["row", "insert", "service"])
+async def test_a_function_that_is_mistaken_is_told(
+    work: Work, case: str, way: str, backend: ObstoreBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong in it is told with the class, the attribute and the function, and nothing is stored."""
+    prefix, right = MISTAKEN[case]
+    column: Any = Chosen.__table__.c.file.type
+    monkeypatch.setattr(column, "folder", prefix)
+
+    async def write() -> None:
+        if way == "service":
+            await FileService(work.session, model=Chosen).create({"file": pending()})
+        elif way == "insert":
+            await work.do(lambda session: session.execute(insert(Chosen).values(file=pending())))
+        else:
+            await work.do(lambda session: session.add(Chosen(file=pending())))
+            await work.commit()
+
+    with pytest.raises(ConfigurationError) as raised:
+        await write()
+    await work.rollback()
+
+    assert str(raised.value).startswith("Chosen.file: StoredObject(prefix=")
+    assert right in str(raised.value)
+    assert await keys(backend) == []
+
+
+async def test_a_folder_that_is_none_names_its_column(work: Work) -> None:
+    """What a function makes of a row's values is told with the class and the attribute."""
+    with pytest.raises(
+        InvalidKeyError, match=r"^Invoice.letter: StoredObject\(prefix=of_tenant\) returned no folder: "
+    ):
+        await add(work, tenant="..", letter=pending())
+    await work.rollback()
+
+
+def test_a_function_may_refuse_a_row() -> None:
+    """An error of the library that a function raises is its own."""
+
+    def refuse(row: Mapping[str, Any]) -> str:
+        raise OutOfScopeError("Invoice")
+
+    with pytest.raises(OutOfScopeError):
+        chosen_prefix(refuse, {})
+
+
+def test_a_default_of_ones_own() -> None:
+    """What a function has a default for need not be known."""
+    assert chosen_prefix(lambda row: f"{row.get('tenant', 'shared')}/{row.get('x') or 'y'}/", {}) == "shared/y/"
 
 
 def test_a_generated_path_is_told_in_any_folder() -> None:

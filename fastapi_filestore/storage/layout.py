@@ -27,7 +27,7 @@ class UnknownValueError(KeyError):
 
     def __init__(self, name: str, why: str) -> None:
         self.name, self.why = name, why
-        super().__init__(name)
+        super().__init__(name, why)
 
 
 class Row(Mapping[str, Any]):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
-from sqlalchemy import inspect
+from sqlalchemy import JSON, inspect
 from sqlalchemy.orm import Mapper
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
@@ -18,14 +18,16 @@ from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.media_types import likely_type
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.validators import Candidate
-from fastapi_filestore.orm.column_types import python_type
+from fastapi_filestore.orm.column_types import python_type, wrapped_type
 from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute
 from fastapi_filestore.service import FileService
+from fastapi_filestore.service.refusals import refused_attribute
 from fastapi_filestore.service.rows import constructor_needs
 from fastapi_filestore.web.form_fields import UnknownFields, is_json_object, known_names, without_unknown
 from fastapi_filestore.web.owned import owned_names
 from fastapi_filestore.web.read_models import require_readable, shown, shows_more_than_columns
 from fastapi_filestore.web.schemas import NoFields, Schemas
+from fastapi_filestore.web.storable import check_storable
 from fastapi_filestore.web.uploads import Accepted
 from fastapi_filestore.web.validation import ColumnFields, attributes_of, validated
 
@@ -118,13 +120,25 @@ class Resource(Generic[ModelT]):
         return await self.told(service, row, base)
 
     def settable(self, fields: Mapping[str, object]) -> Mapping[str, object]:
-        """Return what a client wants to set; `InvalidFieldsError` if the application sets some of it."""
+        """Return what a client wants to set.
+
+        Raises:
+            InvalidFieldsError: The application sets some of it, or JSON has no word for it.
+        """
         taken = sorted(self.reserved & fields.keys())
         if taken:
             raise InvalidFieldsError(
                 [{"loc": (name,), "msg": "The application sets this", "type": "reserved"} for name in taken]
             )
+        for name, value in fields.items():
+            if self._is_json(name):  # which a schema of the user's may take NaN for
+                with refused_attribute(inspect(self.model), name):
+                    check_storable(value)
         return fields
+
+    def _is_json(self, name: str) -> bool:
+        known = inspect(self.model).column_attrs
+        return name in known and isinstance(wrapped_type(known[name].columns[0]), JSON)
 
     def accepted(self, schema: type[BaseModel], *, limits: FormLimits | None = None) -> Accepted:
         """Say what a request may hold: a file, and the fields of a model; JSON in them is within the limits."""

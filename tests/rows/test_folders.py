@@ -1,7 +1,7 @@
 """`StoredObject(prefix=)`: the folder in which new files of a column get their paths."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -333,6 +333,16 @@ class Called:
         return ""
 
 
+def takes_two(model: object, row: Mapping[str, Any]) -> str:
+    """Return a folder by what nobody gives."""
+    return ""
+
+
+def takes_a_keyword(*, row: Mapping[str, Any]) -> str:
+    """Return a folder by what is given otherwise."""
+    return ""
+
+
 async def awaited(row: Mapping[str, Any]) -> str:
     """Return a folder too late."""
     return ""
@@ -348,8 +358,8 @@ async def awaited(row: Mapping[str, Any]) -> str:
         (Called(), "a call of it returns no text"),
         (str, "a call of it returns no text"),
         (lambda: "a/", "called with one argument"),
-        (lambda model, row: "a/", "called with one argument"),
-        (lambda *, row: "a/", "called with one argument"),
+        (takes_two, "called with one argument"),
+        (takes_a_keyword, "called with one argument"),
     ],
 )
 def test_what_could_choose_no_folder_is_refused_at_once(prefix: Any, right: str) -> None:
@@ -374,7 +384,7 @@ def changed(row: Any) -> str:
     return "a/"
 
 
-MISTAKEN: dict[str, tuple[Any, str]] = {
+MISTAKEN: dict[str, tuple[Callable[[Any], Any], str]] = {
     "nothing": (lambda row: None, "returned None"),
     "a number": (lambda row: 7, "returned 7"),
     "something later": (partial(awaited), "returned something to be awaited"),

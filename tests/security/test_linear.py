@@ -82,6 +82,7 @@ NOT_OF_A_CLIENT = {
     "intake.special_cases.is_said_of": "such types",
     "intake.special_cases.is_unmistakable": "such a type",
     "intake.special_cases.share_a_container": "such types",
+    "web.form_fields.names_of": "a name of the application's",
     "web.handover.handed_over": "headers of ours",
     "web.headers.content_security_policy": "a type that was kept",
     "web.headers.shown_tag": "a tag of a store",

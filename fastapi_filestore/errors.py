@@ -421,7 +421,7 @@ class MissingFileError(UploadError):
         if has_text:
             said = f"What came in the field {field!r} has no filename, so it is text and no file: send it with one"
         elif found_in is not None:
-            said = f"The file came in the field {found_in!r}, and is taken in the field {field!r}: send it there"
+            said = f"A file came in the field {found_in!r}, where none is taken: send it in the field {field!r}"
         else:
             said = f"The form has no file in the field {field!r}: send one as multipart/form-data"
         super().__init__(f"{said}.")
@@ -441,9 +441,11 @@ class NoFileChosenError(MissingFileError):
 class TooManyFilesError(UploadError):
     """There are more files than the route or the column takes."""
 
-    def __init__(self, *, limit: int, actual: int) -> None:
+    def __init__(self, *, limit: int, actual: int, field: str | None = None, found_in: str | None = None) -> None:
+        """Say how many there are, and which field they are taken in if the last one came in another."""
         self.limit, self.actual = limit, actual
-        super().__init__(f"There are {actual} files; at most {limit} are taken.")
+        elsewhere = "" if found_in is None else f", in the field {field!r}: leave out the one in the field {found_in!r}"
+        super().__init__(f"There are {actual} files; at most {limit} are taken{elsewhere}.")
 
 
 class UnsupportedUploadError(UploadError):

@@ -40,7 +40,7 @@ _NO_ASCII = frozenset({"utf_16", "utf_16_be", "utf_16_le"})
 
 def codec_of(label: str) -> str | None:
     """Return Python's codec of a charset; None for what no form is in."""
-    return _LABELS.get(label.strip().lower().replace("-", "_").replace(" ", "_"))
+    return _LABELS.get(label.strip(" \t'").lower().replace("-", "_").replace(" ", "_"))
 
 
 def codec_of_form(label: str) -> str | None:

@@ -4,6 +4,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from enum import Enum
+from functools import cached_property
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
@@ -16,7 +17,7 @@ from fastapi_filestore.errors import (
     TooManyFilesError,
     UploadTooLargeError,
 )
-from fastapi_filestore.intake.charsets import UTF_8, as_text, codec_of, codec_of_form
+from fastapi_filestore.intake.charsets import UTF_8, codec_of_form
 from fastapi_filestore.intake.chunks import refuse_chunk
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.parameters import MAX_HEADER_BYTES, read_parameters
@@ -60,7 +61,8 @@ class FormReader:
         """Read a body of this content type and, if it is announced, this size; long fields are kept in this memory.
 
         A part of text in `file_field` that is longer than a field may be is told as what it is: a file without a name.
-        Fields that are `known` mean what their reader wants them to, and not that a file is one chunk of several.
+        Fields that are `known` are text, though browsers give a `Blob` of it a filename; they mean what their reader
+        wants them to, and not that a file is one chunk of several.
 
         Raises:
             MalformedUploadError: The type lacks a boundary, or has a charset that no form is in.
@@ -71,8 +73,11 @@ class FormReader:
         end = None if announced is None else announced - len(b"\r\n--" + boundary + b"--\r\n")
         self._collector = _Collector(limits, codec, file_field, end, known)
         self._preamble = Preamble(boundary)
-        self._parser = MultipartParser(
-            boundary,
+
+    @cached_property
+    def _parser(self) -> MultipartParser:
+        return MultipartParser(
+            self._preamble.boundary,
             {
                 "on_part_begin": self._collector.begin_part,
                 "on_header_field": self._collector.add_header_name,
@@ -106,7 +111,7 @@ class FormReader:
             MalformedUploadError: The body is no form, or ends before its last boundary.
             UploadTooLargeError, TooManyFilesError: A limit is passed.
             MissingFileError: The part of a file has no filename.
-            InvalidFieldsError: A field comes twice.
+            InvalidFieldsError: A field comes twice, or is a file.
         """
         self._turn += 1
         while (event := await self._next()) is not _Mark.FORM_ENDS:
@@ -149,8 +154,10 @@ class FormReader:
         return self._collector.events.popleft()
 
     def _parse(self, chunk: bytes) -> None:
+        begun = self._preamble.pass_over(chunk)
         try:
-            self._parser.write(self._preamble.pass_over(chunk))
+            if self._preamble.is_over:
+                self._parser.write(begun)
         except FormParserError as error:
             raise MalformedUploadError(f"The form can't be read: {error}") from error
         self._collector.position += len(chunk)
@@ -203,19 +210,19 @@ class _Collector:
         self._headers: list[tuple[bytes, bytes]] = []
         self._name, self._value = bytearray(), bytearray()
         self._head: PartHead | None = None
+        self._is_file = False
         self._pieces: list[bytes | memoryview] = []
         self._pieces_size = self._part_size = self._fields_size = 0
 
     @property
     def kept(self) -> int:
         """The bytes of the fields that were read so far."""
-        is_file = self._head is not None and self._head.filename
-        return self._fields_size + (0 if is_file else self._pieces_size)
+        return self._fields_size + (0 if self._is_file else self._pieces_size)
 
     # -- heads -------------------------------------------------------------------------------------
 
     def begin_part(self) -> None:
-        self._headers, self._head, self._part_size = [], None, 0
+        self._headers, self._head, self._is_file, self._part_size = [], None, False, 0
 
     def add_header_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -229,16 +236,22 @@ class _Collector:
         self._value.clear()
 
     def end_headers(self) -> None:
-        self._head = read_head(self._headers, self._codec)
-        if self._head.filename:
-            self._begin_file(self._head)
+        self._head = head = read_head(self._headers, self._codec)
+        self._is_file = bool(head.filename) and (head.name == self._file_field or head.name not in self._known)
+        if self._is_file:
+            self._begin_file(head)
         else:
+            if head.filename:
+                head.check_is_text()
             self._begin_text()
 
     def _begin_file(self, head: PartHead) -> None:
         self._files += 1
         if self._files > self._limits.files:
-            raise TooManyFilesError(limit=self._limits.files, actual=self._files)
+            found_in = None if self._file_field in {None, head.name} else head.name
+            raise TooManyFilesError(
+                limit=self._limits.files, actual=self._files, field=self._file_field, found_in=found_in
+            )
         self._start = None
         self.events.append(head)
 
@@ -252,13 +265,13 @@ class _Collector:
     def add_data(self, data: bytes, start: int, end: int) -> None:
         head = self._head
         self._part_size += end - start
-        if head is not None and head.filename and self._start is None:
+        if self._is_file and self._start is None:
             self._start = self.position + start
         self._check_size(head)
         # A view, so that a byte is copied once: when pieces are joined.
         self._pieces.append(data if end - start == len(data) else memoryview(data)[start:end])
         self._pieces_size += end - start
-        if head is not None and head.filename and self._is_enough():
+        if self._is_file and self._is_enough():
             self.events.append(self._joined())
 
     def _is_enough(self) -> bool:
@@ -272,13 +285,12 @@ class _Collector:
         return max(self._end - (self.position if self._start is None else self._start), 0)
 
     def _check_size(self, head: PartHead | None) -> None:
-        is_file = head is not None and head.filename
-        limit = self._limits.file_size if is_file else self._limits.field_size
+        limit = self._limits.file_size if self._is_file else self._limits.field_size
         if self._part_size <= limit:
             return
         if head is not None and head.filename is None and head.name == self._file_field:
             raise MissingFileError(head.name, has_text=True)
-        if is_file:
+        if self._is_file:
             actual = self.left if self._limits.files == 1 else None
             raise UploadTooLargeError("file", limit=limit, actual=actual, is_about=True)
         raise UploadTooLargeError(f"field {head.name!r}" if head else "field", limit=limit)
@@ -292,21 +304,12 @@ class _Collector:
         data, head = self._joined(), self._head
         if head is None:
             raise MalformedUploadError("The form can't be read: a part has no head.")
-        if head.filename is None:
-            self._add_field(head.name, self._text_of(head, head.decoded(data)))
-        elif head.filename:
+        if self._is_file:
             self.events.extend([data, _Mark.FILE_ENDS] if data else [_Mark.FILE_ENDS])
+        elif head.filename != "":
+            self._add_field(head.name, head.text_of(data, self._codec))
         elif data:  # without bytes it is a browser's file input without a choice
             raise MalformedUploadError(f"The file in the field {head.name!r} has no name: send it with a filename.")
-
-    def _text_of(self, head: PartHead, data: bytes) -> str:
-        if head.charset is None or data.isascii():
-            return as_text(data, self._codec)
-        if (codec := codec_of(head.charset)) is None:
-            raise MalformedUploadError(
-                f"The field {head.name!r} is in the charset {head.charset!r}, which can't be read: send UTF-8."
-            )
-        return as_text(data, codec)
 
     def _add_field(self, name: str, value: str) -> None:
         if name == CHARSET_FIELD:

@@ -1,6 +1,7 @@
 """Parameters of a header, `value; name=value; name="value"`, as clients write them, by the rules and not."""
 
 import re
+from urllib.parse import quote
 
 from fastapi_filestore.errors import MalformedUploadError
 
@@ -12,6 +13,7 @@ _SPACE = re.compile(r"\s*")
 _TO_QUOTE = re.compile(r'(?:[^"\\]|\\.)*"', re.DOTALL)
 _ENDS = re.compile(r"\s*(?:;|\Z)")
 _ESCAPED = re.compile(r'\\(["\\])')  # nothing else: a folder's backslashes are no escapes
+_PIECE = re.compile(r"([^*]+)\*(\d{1,3})(\*?)")
 
 _UNREADABLE = "A header's parameters can't be read: each must be name=value or name=\"value\", with a `;` between them."
 
@@ -20,14 +22,16 @@ def read_parameters(header: str, *, single_quotes: bool = False) -> tuple[str, d
     """Return the value of a header in lower case and its parameters, their names in lower case.
 
     A value without quotes goes on to the next semicolon, and a quote that no semicolon follows is one of the value:
-    senders forget the quotes around spaces, and the escapes of quotes.
+    senders forget the quotes around spaces, and the escapes of quotes. A value that was cut in numbered pieces is whole
+    (RFC 2231, section 3), as `name*` if one of them was percent-encoded.
 
     Args:
         header: The header.
         single_quotes: Whether values may be in single quotes, which elsewhere are characters like any other.
 
     Raises:
-        MalformedUploadError: It is too long, a parameter comes twice, or something else stands between them.
+        MalformedUploadError: It is too long, a parameter comes twice or lacks a piece, or something else stands between
+            them.
     """
     if len(header) > MAX_HEADER_BYTES:
         raise MalformedUploadError(
@@ -52,7 +56,30 @@ def read_parameters(header: str, *, single_quotes: bool = False) -> tuple[str, d
             parameters[name], at = _quoted(header, start + 1)
         else:
             parameters[name], at = _bare(header[start:end], single_quotes=single_quotes), end + 1
-    return value.strip().lower(), parameters
+    return value.strip().lower(), _with_whole_values(parameters) if "*" in header else parameters
+
+
+def _with_whole_values(parameters: dict[str, str]) -> dict[str, str]:
+    """Add what was cut in pieces, `filename*0="a"; filename*1*=%20b`, unless it is there in one piece, too."""
+    cut: dict[str, dict[int, tuple[str, bool]]] = {}
+    for key, value in parameters.items():
+        if piece := _PIECE.fullmatch(key):
+            pieces = cut.setdefault(piece[1], {})
+            if int(piece[2]) in pieces:
+                raise MalformedUploadError(f"A header has the piece {piece[2]} of the parameter {piece[1]!r} twice.")
+            pieces[int(piece[2])] = value, bool(piece[3])
+    whole: dict[str, str] = {}
+    for name, pieces in cut.items():
+        if max(pieces) >= len(pieces):
+            raise MalformedUploadError(f"A header has the parameter {name!r} in pieces, of which some are missing.")
+        values = [pieces[number] for number in range(len(pieces))]
+        if any(is_encoded for _, is_encoded in values):
+            charset = "" if values[0][1] else "utf-8''"
+            said = (value if is_encoded else quote(value, safe="", encoding="latin-1") for value, is_encoded in values)
+            whole[f"{name}*"] = charset + "".join(said)
+        else:
+            whole[name] = "".join(value for value, _ in values)
+    return whole | parameters
 
 
 def _found(header: str, mark: str, start: int, end: int | None = None) -> int:

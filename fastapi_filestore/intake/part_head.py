@@ -4,9 +4,12 @@ import binascii
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from fastapi_filestore.errors import MalformedUploadError
-from fastapi_filestore.intake.charsets import UTF_8
+from fastapi_filestore.errors import InvalidFieldsError, MalformedUploadError
+from fastapi_filestore.intake.charsets import UTF_8, as_text, codec_of
+from fastapi_filestore.intake.media_types import canonical, says_nothing
 from fastapi_filestore.intake.parameters import read_parameters
+from fastapi_filestore.intake.sniffing import TEXT
+from fastapi_filestore.intake.special_cases import is_case_of
 from fastapi_filestore.intake.spelling import read_name
 
 _ABOUT_CONTENT = (b"content-disposition", b"content-type", b"content-transfer-encoding")
@@ -25,18 +28,47 @@ class PartHead:
     content_type: str | None
     encoding: str = ""
 
-    def decoded(self, content: bytes) -> bytes:
-        """Return the bytes of a field: some libraries, such as Delphi's Indy, encode what is not ASCII.
+    def check_is_text(self) -> None:
+        """Raise `InvalidFieldsError` for what is declared as anything but text: a file where text is taken."""
+        declared = self.content_type
+        if declared is not None and not says_nothing(declared) and not is_case_of(canonical(declared), TEXT):
+            raise self._no_text()
+
+    def text_of(self, content: bytes, codec: str) -> str:
+        """Return the text of a field, whose form is in this codec.
+
+        Some libraries, such as Delphi's Indy, encode what is not ASCII; browsers send a `Blob` of text as a file.
 
         Raises:
-            MalformedUploadError: They are not encoded as the part says.
+            MalformedUploadError: It is not encoded as the part says, or in a charset that can't be read.
+            InvalidFieldsError: It has a filename, and is no text.
         """
         try:
-            return _DECODERS[self.encoding](content) if self.encoding in _DECODERS else content
+            data = _DECODERS[self.encoding](content) if self.encoding in _DECODERS else content
         except binascii.Error:
             raise MalformedUploadError(
                 f"The form can't be read: its part {self.name!r} is no {self.encoding}."
             ) from None
+        if self.charset is not None and not data.isascii():
+            own = codec_of(self.charset)
+            if own is None:
+                raise MalformedUploadError(
+                    f"The field {self.name!r} is in the charset {self.charset!r}, which can't be read: send UTF-8."
+                )
+            return as_text(data, own)
+        if self.filename is None:
+            return as_text(data, codec)
+        try:
+            return data.decode(codec)
+        except UnicodeDecodeError:
+            raise self._no_text() from None
+
+    def _no_text(self) -> InvalidFieldsError:
+        said = (
+            f"A file came here (filename={self.filename!r}, Content-Type: {self.content_type}), where text is taken: "
+            "send text, or leave it out"
+        )
+        return InvalidFieldsError([{"loc": (self.name,), "msg": said, "type": "file_in_text_field"}])
 
     @property
     def charset(self) -> str | None:

@@ -12,10 +12,16 @@ _NEWLINES = b"\r\n"
 
 
 class Preamble:
-    """Finds the first line of a form that is its boundary."""
+    """Finds the first line of a form that is its boundary.
+
+    Attributes:
+        boundary: The one that is declared; without its single quotes if the form begins so, whose writer took them for
+            quotes.
+        is_over: Whether it was found.
+    """
 
     def __init__(self, boundary: bytes) -> None:
-        self.is_over = False
+        self.boundary, self.is_over = boundary, False
         self._line = b"--" + boundary
         self._held = bytearray()
         self._looked_at = 0
@@ -31,6 +37,7 @@ class Preamble:
         held = self._held or chunk
         if self._held:
             self._held += chunk
+        self._heed_quotes(held)
         at = self._found(held)
         after = at + len(self._line)
         padded = bytes(held[after : after + MAX_PADDING])
@@ -44,6 +51,12 @@ class Preamble:
             raise self.missing()
         self._held = bytearray(held) if held is chunk else self._held
         return b""
+
+    def _heed_quotes(self, held: bytes | bytearray) -> None:
+        bare = self.boundary[1:-1]
+        is_quoted = bare and self.boundary == b"'" + bare + b"'"
+        if is_quoted and held.startswith(b"--" + bare, 2 if held.startswith(_NEWLINES) else 0):
+            self.boundary, self._line = bare, b"--" + bare
 
     def missing(self) -> MalformedUploadError:
         """Return the error of a form in which there is no boundary."""

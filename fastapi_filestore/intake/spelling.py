@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import quote, unquote_to_bytes
 
+from fastapi_filestore.errors import MalformedUploadError
 from fastapi_filestore.intake.charsets import UTF_8, as_text, codec_of
 
 _EXTENDED = re.compile(r"([^']*)'[^']*'(.*)", re.DOTALL)  # RFC 8187, section 3.2
 _ENCODED_WORD = re.compile(r"=\?([^?*]+)(?:\*[^?]*)?\?([BbQq])\?([^?]*)\?=")  # RFC 2047, section 2
 _BEYOND_ASCII = re.compile(r"%[89A-Fa-f][0-9A-Fa-f]")
+
+MOST_SHOWN = 100
+"""Characters of a name that an error shows."""
 
 
 def read_name(parameters: Mapping[str, str], key: str, *, codec: str = UTF_8, quoted: bool = False) -> str | None:
@@ -24,9 +28,18 @@ def read_name(parameters: Mapping[str, str], key: str, *, codec: str = UTF_8, qu
         key: The parameter's name: `name` or `filename`.
         codec: What the raw bytes of names are in.
         quoted: Whether the sender percent-encodes all that is not a letter or digit.
+
+    Raises:
+        MalformedUploadError: There is only the twin, and it can't be read.
     """
-    plain, spelled_out = parameters.get(key), extended_name(parameters.get(f"{key}*", ""))
+    plain, extended = parameters.get(key), parameters.get(f"{key}*")
+    spelled_out = None if extended is None else extended_name(extended)
     if plain is None:
+        if extended is not None and spelled_out is None:
+            raise MalformedUploadError(
+                f"The form can't be read: {key}*={extended[:MOST_SHOWN]} of a part is of no charset that is known, or "
+                f"not in it; write it as {key}*=UTF-8''name, or better {key}=\"name\"."
+            )
         return spelled_out
     name = plain_name(plain, codec=codec, quoted=quoted)
     is_same_kind = spelled_out is not None and _ending(spelled_out) == _ending(name)

@@ -19,10 +19,10 @@ _JSON: Any = Json
 
 
 def without_blanks(schema: type[BaseModel], fields: Mapping[str, str]) -> dict[str, str]:
-    """Return a form's fields without those that are empty and can't be: numbers, dates, choices, keys and the like.
+    """Return a form's fields without those that are empty and can't be: numbers, dates, choices, keys, JSON and so on.
 
     A form sends all its inputs, those that nobody filled in as well. FastAPI's `Form()` takes them for not sent, too.
-    Text may be empty, and JSON's text says what it means.
+    Text may be empty.
     """
     blanks = _never_empty(schema)
     return {name: value for name, value in fields.items() if value or name not in blanks}
@@ -110,14 +110,13 @@ def _is_text(kind: Any) -> bool:
     if get_origin(kind) in (Union, UnionType):
         return any(map(_is_text, get_args(kind)))
     if get_origin(kind) is Annotated:
-        whole = [_is_text_as_a_whole(each) for each in kind.__metadata__]
-        return next((told for told in whole if told is not None), _is_text(get_args(kind)[0]))
+        return not any(map(_is_of_a_format, kind.__metadata__)) and _is_text(get_args(kind)[0])
     kind = getattr(kind, "__supertype__", getattr(kind, "__value__", kind))  # of a NewType, or of an alias
-    return isinstance(kind, type) and issubclass(kind, (str, bytes, _JSON)) and not issubclass(kind, Enum)
+    return isinstance(kind, type) and issubclass(kind, (str, bytes)) and not issubclass(kind, Enum)
 
 
-def _is_text_as_a_whole(metadata: object) -> bool | None:
-    """Tell what an annotation makes of its type: text if it is JSON's, none if it is of a format; None if neither."""
-    if isinstance(metadata, _JSON):
-        return True
-    return False if isinstance(metadata, WithJsonSchema) and "format" in (metadata.json_schema or {}) else None
+def _is_of_a_format(metadata: object) -> bool:
+    """Tell whether an annotation makes of text what can't be empty: JSON, or another format."""
+    return isinstance(metadata, _JSON) or (
+        isinstance(metadata, WithJsonSchema) and "format" in (metadata.json_schema or {})
+    )

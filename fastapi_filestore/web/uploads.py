@@ -145,7 +145,14 @@ async def _refuse_length(request: Request, accepted: Accepted) -> None:
     begun = limited_body(request, sys.maxsize, pace=accepted.limits.pace)
     content_type = request.headers["content-type"]
     async with aclosing(begun):
-        reader = FormReader(begun, content_type=content_type, limits=accepted.limits, announced=announced)
+        reader = FormReader(
+            begun,
+            content_type=content_type,
+            limits=accepted.limits,
+            announced=announced,
+            file_field=accepted.field,
+            known=accepted.known,
+        )
         with suppress(TimeoutError, MalformedUploadError):
             async with asyncio.timeout(PATIENCE):
                 head = await reader.next_file()

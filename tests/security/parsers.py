@@ -158,10 +158,10 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     ),
     "intake.parameters.read_parameters": (
         lambda text: parameters.read_parameters(text, single_quotes=True),
-        ("a; b=c", 'a; b="', "a; b", "a; b=", "a;", "a; b='"),
+        ("a; b=c", 'a; b="', "a; b", "a; b=", "a;", "a; b='", "a; b*0*=", "a; b*1=c; b*0=d; b*"),
     ),
     "intake.part_head.PartHead": (
-        lambda text: part_head.PartHead("a", None, text, "base64").decoded(text.encode()),
+        lambda text: part_head.PartHead("a", None, text, "base64").text_of(text.encode(), "utf_8"),
         ("text/plain; charset=",),
     ),
     "intake.preamble.Preamble": (lambda text: preamble.Preamble(b"b").pass_over(text.encode()), ("--", "\r\n--")),

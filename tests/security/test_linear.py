@@ -64,6 +64,7 @@ MATCHED = {
     "intake.names._NAMELESS",
     "intake.parameters._ENDS",
     "intake.parameters._NAME",
+    "intake.parameters._PIECE",
     "intake.parameters._SPACE",
     "intake.parameters._TO_QUOTE",
     "intake.spelling._ENCODED_WORD",

@@ -286,6 +286,23 @@ CLIENTS: dict[str, Sent] = {
     "a script, a boundary in single quotes": Sent(
         disposition(b'filename="a.txt"'), "a.txt", content_type="multipart/form-data; boundary='X'", boundary=b"'X'"
     ),
+    "a script, single quotes around the boundary and the charset": Sent(
+        disposition(b'filename="a.txt"'), "a.txt", content_type="multipart/form-data; boundary='X'; charset='utf-8'"
+    ),
+    "a script, single quotes around the boundary, behind a line break": Sent(
+        disposition(b'filename="a.txt"'), "a.txt", content_type="multipart/form-data; boundary='X'", before=b"\r\n"
+    ),
+    "a mail library, a long name in pieces": Sent(disposition(b'filename*0="gr\xc3\xb6\xc3"; filename*1="\x9fe.txt"')),
+    "a mail library, a long name in encoded pieces": Sent(
+        disposition(b"filename*1*=%9Fe; filename*0*=utf-8'en'gr%C3%B6%C3; filename*2=\" %41.txt\""),
+        "größe %41.txt",
+    ),
+    "a mail library, a name in pieces and in one": Sent(
+        disposition(b"filename=gr__e.txt; filename*0*=utf-8''gr%C3%B6; filename*1*=%C3%9Fe.txt")
+    ),
+    "a mail library, pieces of which the second is encoded": Sent(
+        disposition(b"filename*0=gr; filename*1*=%C3%B6%C3%9Fe.txt")
+    ),
     "a script, spaces behind boundaries": Sent(
         disposition(b'filename="a.txt"'),
         "a.txt",

@@ -4,7 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fastapi_filestore.errors import MalformedUploadError, MissingFileError, UploadTooLargeError
+from fastapi_filestore.errors import (
+    InvalidFieldsError,
+    MalformedUploadError,
+    MissingFileError,
+    TooManyFilesError,
+    UploadTooLargeError,
+)
 from fastapi_filestore.intake.limits import FormLimits
 from fastapi_filestore.intake.multipart import FormReader
 from tests.uploads.clients import CLIENTS
@@ -21,7 +27,9 @@ async def read(
         for start in range(0, len(sent), cut):
             yield sent[start : start + cut]
 
-    reader = FormReader(pieces(), content_type=content_type, limits=LIMITS, file_field="file")
+    reader = FormReader(
+        pieces(), content_type=content_type, limits=LIMITS, file_field="file", known={"title", "meta", "file"}
+    )
     files = []
     while head := await reader.next_file():
         files.append(
@@ -39,6 +47,34 @@ async def test_what_a_client_sends_is_read_as_it_means_it(client: str, cut: int)
 
     assert files == [("file", sent.filename, sent.declared, b"hello")]
     assert fields == ({"title": sent.title} if sent.title else {}) | sent.fields
+
+
+def part(name: str, content: bytes, declared: str | None, filename: str = "blob") -> bytes:
+    """Write a part as browsers write a `Blob`."""
+    head = f'--X\r\nContent-Disposition: form-data; name="{name}"; filename="{filename}"\r\n'
+    return (head + (f"Content-Type: {declared}\r\n" if declared else "")).encode() + b"\r\n" + content + b"\r\n"
+
+
+FILE = part("file", b"hello", "text/plain", "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("content", "declared"),
+    [
+        ('{"größe": 1}'.encode(), "application/json"),
+        ('{"größe": 1}'.encode("utf-16"), "text/plain; charset=utf-16"),
+        (b"{}", "application/octet-stream"),
+        (b"", None),
+    ],
+)
+async def test_a_blob_of_text_is_a_field(content: bytes, declared: str | None) -> None:
+    """A browser gives each `Blob` a filename; in a field that is known it is text, before the file and behind it."""
+    meta = part("meta", content, declared)
+    value = content.decode("utf-16" if "16" in (declared or "") else "utf-8")
+
+    for sent in (meta + FILE, FILE + meta):
+        fields, files = await read(sent + b"--X--\r\n", "multipart/form-data; boundary=X")
+        assert (fields, [name for name, *_ in files]) == ({"meta": value}, ["file"])
 
 
 REFUSED: dict[str, tuple[bytes, str, type[Exception], str]] = {
@@ -85,6 +121,48 @@ REFUSED: dict[str, tuple[bytes, str, type[Exception], str]] = {
         "multipart/form-data; boundary=X",
         MalformedUploadError,
         "'f' is a multipart/mixed of several files",
+    ),
+    "a picture where text is taken": (
+        part("meta", b"hello", "image/png", "a.png") + FILE,
+        "multipart/form-data; boundary=X",
+        InvalidFieldsError,
+        r"meta: A file came here \(filename='a.png', Content-Type: image/png\), where text is taken",
+    ),
+    "bytes where text is taken": (
+        part("meta", b"\x89PNG", "application/octet-stream") + FILE,
+        "multipart/form-data; boundary=X",
+        InvalidFieldsError,
+        "meta: A file came here",
+    ),
+    "a blob of text that is larger than a field": (
+        part("meta", b"x" * 600, "application/json") + FILE,
+        "multipart/form-data; boundary=X",
+        UploadTooLargeError,
+        "field 'meta'",
+    ),
+    "a second file in a field of its own": (
+        FILE + part("cover", b"x", "image/png"),
+        "multipart/form-data; boundary=X",
+        TooManyFilesError,
+        "in the field 'file': leave out the one in the field 'cover'",
+    ),
+    "a name of which a piece is missing": (
+        b"--X\r\nContent-Disposition: form-data; name=file; filename*0=a; filename*2=b\r\n\r\n",
+        "multipart/form-data; boundary=X",
+        MalformedUploadError,
+        "'filename' in pieces",
+    ),
+    "a name of which a piece comes twice": (
+        b"--X\r\nContent-Disposition: form-data; name=file; filename*0=a; filename*0*=utf-8''b\r\n\r\n",
+        "multipart/form-data; boundary=X",
+        MalformedUploadError,
+        "piece 0 of the parameter 'filename' twice",
+    ),
+    "a name in a charset that nobody knows": (
+        b"--X\r\nContent-Disposition: form-data; name=file; filename*=x-none''a\r\n\r\n",
+        "multipart/form-data; boundary=X",
+        MalformedUploadError,
+        r"filename\*=x-none''a",
     ),
     "a file in base64": (
         b"--X\r\nContent-Disposition: form-data; name=f; filename=a\r\nContent-Transfer-Encoding: BASE64\r\n\r\nQQ==",

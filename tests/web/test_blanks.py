@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from fastapi import Depends, FastAPI
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, Json, ValidationError
 
 from fastapi_filestore import Filestore, Upload
 from fastapi_filestore.errors import InvalidFieldsError
@@ -42,11 +42,13 @@ class Order(BaseModel):
     raw: bytes = b"none"
     any: Any = "none"
     number: int | str = 7
+    tags: Json[list[str]] | None = None
+    places: Json[Any] = None
     renamed: int = Field(default=7, alias="other-name")
 
 
 def test_what_can_not_be_empty_was_not_sent() -> None:
-    """Numbers, dates, choices and keys keep their defaults; text, and a choice that is empty, are taken."""
+    """Numbers, dates, choices, keys and JSON keep their defaults; text, and a choice that is empty, are taken."""
     names = [field.alias or name for name, field in Order.model_fields.items() if name != "code"]
     order = validated(Order, dict.fromkeys(names, ""))
 
@@ -106,18 +108,18 @@ def build(app: FastAPI, files: Filestore) -> None:
 
 
 async def test_columns_of_other_types(serve: Serve) -> None:
-    """Decimals, durations and floats have their defaults; a key of text that must not be empty is refused."""
+    """Decimals, durations, floats and JSON have their defaults; a key of text that must not be empty is refused."""
     async with serve(build=build) as site:
         numbers = dict.fromkeys(("price", "digits", "number", "plain", "lasted"), "")
         measured = await site.client.post("/measurements/", files={"file": b"x"}, data=numbers)
         specimen = await site.client.post(
-            "/specimens/", files={"file": b"x"}, data={"ratio": "", "weight": "", "note": ""}
+            "/specimens/", files={"file": b"x"}, data={"ratio": "", "weight": "", "note": "", "meta": ""}
         )
         article = await site.client.post("/articles/", files={"file": b"x"}, data={"slug": ""})
 
         assert measured.status_code == 201, measured.text
         assert {measured.json()[name] for name in numbers} == {None}
-        assert [specimen.json()[name] for name in ("ratio", "weight", "note")] == [0.5, "1", ""]
+        assert [specimen.json()[name] for name in ("ratio", "weight", "note", "meta")] == [0.5, "1", "", None]
         problem_in(article, 422, "invalid-fields")
 
 

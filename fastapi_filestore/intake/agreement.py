@@ -36,7 +36,10 @@ def types_agree(declared: str | None, sniffed: str | None, named: str | None) ->
     known type.
     """
     shown = None if sniffed is None else canonical(sniffed)
-    claims = [canonical(each) for each in (declared, named) if each is not None and not says_nothing(each)]
+    said, suggested = (None if each is None or says_nothing(each) else canonical(each) for each in (declared, named))
+    if said == TEXT != suggested and shown in _RUNS:  # which says less: it is kept, and so no browser runs the page
+        said = None
+    claims = [claim for claim in (said, suggested) if claim is not None]
     known = _telling([claim for claim in claims if is_known(claim)], shown)
     if shown is not None and not all(_shows(shown, claim) for claim in known):
         return False

@@ -6,6 +6,7 @@ Each is as its format's specification has it; what stands before a PDF is what A
 import re
 from collections.abc import Callable, Sequence
 
+AMR, AMR_WB = "audio/amr", "audio/amr-wb"
 ICON = "image/x-icon"
 PDF = "application/pdf"
 
@@ -41,6 +42,11 @@ _TAR_BLOCK = 512
 _TAR_SUM = slice(148, 156)
 _BITMAP_DEPTHS = frozenset({1, 4, 8, 16, 24, 32})
 
+_WRITTEN_PDF = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\s|(?:\x1b|@PJL)[^\n]*\n)*"  # blank lines, and what is for the printer
+    rb"%PDF-\d\.\d[ \t]*(?:[\r\n%]|\Z)"
+)
+
 _SOUND = "audio/x-wav"
 _PLAIN: Sequence[tuple[bytes, bytes, str]] = (
     (b"II+\0\x08\0\0\0", b"", "image/tiff"),  # BigTIFF
@@ -49,6 +55,9 @@ _PLAIN: Sequence[tuple[bytes, bytes, str]] = (
     (b"BW64", b"WAVE", _SOUND),
     (b"RIFX", b"WAVE", _SOUND),
     (b"RIFF", b"RMID", "audio/midi"),
+    (b"#!AMR_MC1.0\n", b"", AMR),  # RFC 4867, section 5
+    (b"#!AMR-WB\n", b"", AMR_WB),
+    (b"#!AMR-WB_MC1.0\n", b"", AMR_WB),
     (b"\xc5\xd0\xd3\xc6", b"", "application/postscript"),  # with a picture of itself for DOS
     (b"PK00PK\3\4", b"", "application/zip"),  # split, and of one part after all
     (b"PK\x07\x08PK\3\4", b"", "application/zip"),
@@ -89,6 +98,11 @@ def sniff_other(head: bytes) -> str | None:
 def _is_pdf(head: bytes) -> bool:
     found = _PDF_HEADER.search(head, 0, _PDF_LEAD + 8)
     return found is not None and _PDF_OBJECT.search(head, found.end()) is not None
+
+
+def is_written_pdf(head: bytes) -> bool:
+    """Tell whether a text is a PDF without a binary byte, and not one that writes of PDF."""
+    return _WRITTEN_PDF.match(head) is not None
 
 
 def _is_old_tar(head: bytes) -> bool:

@@ -7,7 +7,14 @@ from typing import Any, cast
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.intake.markup import marked_text, sniff_markup
 from fastapi_filestore.intake.names import FALLBACK_TYPE
-from fastapi_filestore.intake.signatures import PDF, sniff_container, sniff_other
+from fastapi_filestore.intake.signatures import (
+    AMR,
+    AMR_WB,
+    PDF,
+    is_written_pdf,
+    sniff_container,
+    sniff_other,
+)
 
 TEXT = "text/plain"
 OLE = "application/x-ole-storage"
@@ -16,7 +23,7 @@ OLE = "application/x-ole-storage"
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _BINARY = bytes([*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20)])  # WHATWG: binary data bytes, section 3
 
-_WRITTEN_AS_TEXT = frozenset({PDF, "application/rtf", "application/postscript"})
+_WRITTEN_AS_TEXT = frozenset({PDF, "application/rtf", "application/postscript", AMR, AMR_WB})
 """Types that may have no binary byte; for any other, `BM` or `MZ` at the start of a text is chance."""
 
 _BY_EXTENSION = {"woff": "font/woff", "woff2": "font/woff2", "ttf": "font/ttf", "otf": "font/otf"}
@@ -58,6 +65,8 @@ def sniff(head: bytes) -> str | None:
     known = sniff_container(head) or _known(guess, head) or sniff_other(head)
     if not _is_text(head):
         return known or FALLBACK_TYPE
+    if known == PDF and not is_written_pdf(head):
+        return TEXT
     return known if known in _WRITTEN_AS_TEXT else TEXT
 
 

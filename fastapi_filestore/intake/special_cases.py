@@ -34,7 +34,24 @@ _PACKED = (
 )
 """What is called by what it is when it is unpacked, or by what it was packed with."""
 
-_FILMS_OF_PHONES = ("audio/3gpp*", "audio/mp4", "video/3gpp*", "video/mp4", "video/quicktime")
+_OF_ISO = (
+    "application/mp4",
+    "audio/3gpp*",
+    "audio/mp4",
+    "video/3gpp*",
+    "video/f4v",
+    "video/iso.segment",
+    "video/m4v",
+    "video/mj2",
+    "video/mp4",
+    "video/mp4v-es",
+    "video/quicktime",
+)
+"""Films and sounds in the container of ISO, whose brand is what the program liked best."""
+
+_OF_MATROSKA = ("application/matroska", "audio/matroska", "audio/webm", "video/matroska", "video/webm")
+_HEARD_ON_PHONES = ("audio/aac", "audio/amr*", "audio/mpeg")
+_OLDER_THAN_OPEN_XML = ("application/vnd.ms-powerpoint", "application/vnd.visio")
 
 SPECIAL_CASES: dict[str, Sequence[str]] = {
     "application/zip": (
@@ -54,6 +71,7 @@ SPECIAL_CASES: dict[str, Sequence[str]] = {
         "application/vnd.ms-xpsdocument",
         "image/openraster",
         "model/3mf",
+        *_OLDER_THAN_OPEN_XML,  # as systems call their successors
     ),
     OLE: (
         f"{_OFFICE}.*",  # with a password
@@ -79,24 +97,14 @@ SPECIAL_CASES: dict[str, Sequence[str]] = {
     "image/png": ("image/apng", "image/vnd.mozilla.apng"),
     "image/tiff": ("image/canon-cr2", "image/nikon-nef", "image/sony-arw", "image/adobe-dng"),
     "image/heic": ("image/avif", "image/heic-sequence", "image/heif-sequence"),
-    "image/avif": ("image/avif-sequence", "image/heic"),
+    "image/avif": ("image/avif-sequence", "image/heic", "image/heic-sequence", "image/heif-sequence"),
     "image/jpeg": ("image/jls", "image/mpo"),
     "audio/mpeg": ("audio/mp2",),
     "audio/ogg": ("video/ogg", "application/ogg", "audio/opus", "audio/vorbis", "audio/*+ogg", "video/*+ogg"),
-    "video/matroska": ("audio/matroska", "video/webm", "audio/webm"),
-    "video/webm": ("audio/webm",),
+    "video/matroska": _OF_MATROSKA,
+    "video/webm": _OF_MATROSKA,
     "video/mpeg": ("video/dvd", "video/mp1s", "video/mp2p", "video/mpeg-system"),
-    "video/mp4": (
-        *_FILMS_OF_PHONES,
-        "application/mp4",
-        "video/f4v",
-        "video/iso.segment",
-        "video/m4v",
-        "video/mp4v-es",
-    ),
-    "video/quicktime": _FILMS_OF_PHONES,  # which begins as all of them did before they had brands
-    "video/3gpp": _FILMS_OF_PHONES,
-    "video/3gpp2": _FILMS_OF_PHONES,
+    **dict.fromkeys(("audio/mp4", "video/3gpp", "video/3gpp2", "video/mp4", "video/quicktime"), _OF_ISO),
     "video/ms-wmv": ("video/ms-asf*", "audio/ms-wma", "video/ms-wm", "application/vnd.ms-asf"),
     TEXT: (
         "text/*",
@@ -120,17 +128,26 @@ SPECIAL_CASES: dict[str, Sequence[str]] = {
 
 ALSO_SAID: dict[str, Sequence[str]] = {
     **dict.fromkeys(COMPRESSED, _PACKED),
+    **dict.fromkeys(("audio/mp4", "video/3gpp", "video/3gpp2", "video/mp4"), _HEARD_ON_PHONES),
+    **dict.fromkeys(
+        ("application/7z-compressed", "application/tar", "application/vnd.rar"), ("application/compressed",)
+    ),
+    f"{_OFFICE}.wordprocessingml.document": ("application/msword*",),  # as old systems and browsers call the new ones
+    f"{_OFFICE}.spreadsheetml.sheet": ("application/vnd.ms-excel",),
+    f"{_OFFICE}.presentationml.presentation": ("application/vnd.ms-powerpoint",),
     OLE: ("text/gettext-translation-template", "text/pot", "text/vnd.graphviz"),  # .pot and .dot, Office's first
     "application/pdf": ("application/postscript",),
     "application/postscript": (TEXT,),
     "application/rtf": ("text/*",),
     "application/unix-archive": ("text/vnd.a",),  # as libraries for node call what the linker writes
-    "application/vnd.rar": ("application/compressed",),
-    "application/xml": ("text/*", *_OF_OFFICE),
-    "audio/mp4": ("audio/mpeg",),  # as Android calls it
+    "application/xml": ("text/*", "video/mp2t", "video/ms-asf", *_OF_OFFICE),  # the translations of Qt, and playlists
+    "application/zip": ("application/compressed", "text/sh", "text/shellscript"),  # behind what unpacks it
+    **dict.fromkeys(("audio/amr", "audio/amr-wb"), ("audio/3gpp*", "audio/amr*", "video/3gpp*")),
     "audio/mpeg": ("audio/aac", "audio/flac", "video/mpeg"),  # behind the tags of an MP3
     "font/otf": (f"{_OPEN_DOCUMENT}.formula-template", "font/ttf"),  # whose ending is .otf, too
     "font/ttf": ("font/otf",),
+    "image/png": ("image/vnd.microsoft.icon",),  # which Windows and browsers take for one
+    "image/svg+xml": ("text/*markdown*",),
     "text/html": (
         "application/asp*",
         "application/hta",
@@ -153,12 +170,14 @@ ALSO_SAID: dict[str, Sequence[str]] = {
         "text/xsl",
         *_OF_OFFICE,
     ),
-    "video/mp4": ("audio/mpeg",),
     "video/mpeg": ("audio/mpeg", "audio/mp2"),
     TEXT: (
+        "application/vnd.apple.keynote",  # .key, as of servers
         "application/vnd.ms-powerpoint",  # .pot, as translators have it
         "audio/aac",  # .ass, as Python has it
         "video/mp2t",  # what systems take TypeScript for
+        "video/mpeg",  # .mod, as Go has it
+        "video/ms-asf",  # .asx, a list of films
         *_OF_OFFICE,
     ),
 }
@@ -231,6 +250,7 @@ OFTEN_SHOWN = frozenset(
             "application/x-shockwave-flash",
             "application/x-unix-archive",
             "audio/amr",
+            "audio/amr-wb",
             "audio/x-aiff",
             "image/jpx",
             "image/vnd.ms-photo",

@@ -174,6 +174,10 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         lambda text: spelling.read_name({"name": latin(text), "name*": f"utf-8''{text}"}, "name"),
         ("a.", "=?utf-8?B?"),
     ),
+    "intake.signatures.is_written_pdf": (
+        lambda text: signatures.is_written_pdf(text.encode()),
+        ("%PDF-1.4", "\n", "@PJL", "\x1b"),
+    ),
     "intake.signatures.sniff_container": (lambda text: signatures.sniff_container(text.encode()), ("\0\0\0 ftyp",)),
     "intake.signatures.sniff_other": (
         lambda text: signatures.sniff_other(text.encode()),

@@ -65,6 +65,7 @@ MATCHED = {
     "intake.parameters._ENDS",
     "intake.parameters._NAME",
     "intake.parameters._PIECE",
+    "intake.signatures._WRITTEN_PDF",
     "intake.parameters._SPACE",
     "intake.parameters._TO_QUOTE",
     "intake.spelling._ENCODED_WORD",

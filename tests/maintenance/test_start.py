@@ -132,10 +132,12 @@ async def test_with_probe_all_tables_must_be_there(
         await run(filestore(engine, probe=True))
 
 
-async def test_with_probe_the_ledger_is_written(engine: Engine) -> None:
+async def test_with_probe_the_ledger_is_written(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     """FILESTORE_PROBE refuses a ledger that can only be read, and leaves nothing in it; `read` tries no writing."""
+    caplog.set_level(logging.INFO, logger="fastapi_filestore")
     Base.metadata.create_all(engine)
     await run(filestore(engine, probe=True))
+    assert not events(caplog, "databases_not_checked")
     with engine.begin() as connection:
         assert connection.scalar(select(func.count()).select_from(LEDGER.table)) == 0
     limited = _with_rights_to_read(engine)

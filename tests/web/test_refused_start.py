@@ -1,9 +1,10 @@
 """What an operator reads of an application that does not start: sentences."""
 
+import json
 import logging
-import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -47,51 +48,50 @@ app = FastAPI(lifespan={lifespan})
 app.include_router(files.router(Document), prefix="/documents")
 """
 FOLDER = {"FILESTORE_BACKENDS__DEFAULT__URL": "file://./files"}
-
-
-def output_of(folder: Path, *, backend: str = "", lifespan: str = "lifespan", **variables: str) -> list[str]:
-    """Return the lines that uvicorn prints while the application does not start."""
-    (folder / "application.py").write_text(APPLICATION.format(backend=backend, lifespan=lifespan))
-    done = subprocess.run(
-        [sys.executable, "-m", "uvicorn", "application:app", "--port", "0"],
-        cwd=folder,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-    assert done.returncode == 3
-    assert done.stdout == ""
-    return done.stderr.splitlines()
-
-
-@pytest.mark.parametrize("lifespan", ["lifespan", "files.lifespan"])
-@pytest.mark.parametrize(
-    ("backend", "variables", "texts"),
-    [
-        ("", {"FILESTORE_MAX_UPLOAD_SIZE": "big"}, ["FILESTORE_MAX_UPLOAD_SIZE"]),
-        ("", {"FILESTORE_SIGNING_KEYS": "change-me-to-your-own-32-characters"}, ["the placeholder of an example"]),
-        ("'archive'", FOLDER, ["Document.file (backend 'archive')", "FILESTORE_BACKENDS__ARCHIVE__URL"]),
-        ("", {**FOLDER, "FILESTORE_PROBE": "1"}, ["The database lacks documents, filestore_intents:"]),
-        (
-            "",
-            {"FILESTORE_BACKENDS__DEFAULT__URL": "file:///dev/null/files", "FILESTORE_PROBE": "1"},
-            ["/dev/null/files"],
-        ),
-    ],
+REFUSED: Sequence[tuple[str, dict[str, str], str]] = (
+    ("", {"FILESTORE_MAX_UPLOAD_SIZE": "big"}, "FILESTORE_MAX_UPLOAD_SIZE"),
+    ("", {"FILESTORE_SIGNING_KEYS": "change-me-to-your-own-32-characters"}, "the placeholder of an example"),
+    ("'archive'", FOLDER, "Document.file (backend 'archive'): there is default; set FILESTORE_BACKENDS__ARCHIVE__URL"),
+    ("", {**FOLDER, "FILESTORE_PROBE": "1"}, "The database lacks documents, filestore_intents:"),
+    ("", {"FILESTORE_BACKENDS__DEFAULT__URL": "file:///dev/null/files", "FILESTORE_PROBE": "1"}, "/dev/null/files"),
 )
-def test_a_refused_start_is_its_sentences(
-    lifespan: str, backend: str, variables: dict[str, str], texts: list[str], tmp_path: Path
-) -> None:
-    """Uvicorn prints what is wrong and what to do, with the library's lifespan and with one of the user's own."""
-    lines = output_of(tmp_path, backend=backend, lifespan=lifespan, **variables)
+"""What is wrong with an application's backend or environment, and what an operator reads of it."""
 
-    (first,) = [number for number, line in enumerate(lines) if "The application does not start." in line]
-    assert [text for text in texts if text not in "\n".join(lines[first:])] == []
-    assert [line for line in lines if "Traceback" in line or line.startswith("  File ")] == []
-    assert len(lines) <= 8
+STARTS = """
+import json, os, sys
+import fastapi, fastapi_filestore, sqlalchemy.ext.asyncio, uvicorn.lifespan.on, uvicorn.loops.auto, uvicorn.protocols
+
+for folder, variables in json.load(sys.stdin):
+    if not os.fork():
+        os.chdir(folder)
+        os.environ.update(variables)
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
+        uvicorn.main(["application:app", "--port", "0"])
+    _, status = os.wait()
+    print(os.waitstatus_to_exitcode(status))
+"""
+"""Starts uvicorn in each folder, in a process of its own that need not import everything anew."""
+
+
+def test_a_refused_start_is_its_sentences(tmp_path: Path) -> None:
+    """Uvicorn prints what is wrong and what to do, with the library's lifespan and with one of the user's own."""
+    cases = [(*case, lifespan) for case in REFUSED for lifespan in ("lifespan", "files.lifespan")]
+    folders = [tmp_path / str(number) for number in range(len(cases))]
+    for folder, (backend, _, _, lifespan) in zip(folders, cases, strict=True):
+        folder.mkdir()
+        (folder / "application.py").write_text(APPLICATION.format(backend=backend, lifespan=lifespan))
+    asked = json.dumps([(str(folder), case[1]) for folder, case in zip(folders, cases, strict=True)])
+    done = subprocess.run([sys.executable, "-c", STARTS], input=asked, stdout=subprocess.PIPE, text=True, check=True)
+
+    assert done.stdout.split() == ["3"] * len(cases)
+    for folder, (_, _, text, _) in zip(folders, cases, strict=True):
+        lines = (folder / "stderr").read_text().splitlines()
+        (first,) = [number for number, line in enumerate(lines) if "The application does not start." in line]
+        assert text in "\n".join(lines[first:])
+        assert [line for line in lines if "Traceback" in line or line.startswith("  File ")] == []
+        assert len(lines) <= 8
+        assert (folder / "stdout").read_text() == ""
 
 
 def test_what_is_no_error_of_the_library_keeps_its_traceback(caplog: pytest.LogCaptureFixture) -> None:

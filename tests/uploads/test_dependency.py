@@ -21,7 +21,7 @@ PNG = ("a.png", b"\x89PNG", "image/png")
 async def reports(serve: Serve) -> AsyncIterator[Site]:
     """A site with routes of its own."""
     SEEN.clear()
-    async with serve(build=build) as site:
+    async with serve(build=build, shared=True) as site:
         yield site
         await site.check()
 

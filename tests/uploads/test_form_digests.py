@@ -27,7 +27,7 @@ FORMS = {
 @pytest.fixture
 async def reports(serve: Serve) -> AsyncIterator[Site]:
     """A site with routes of its own."""
-    async with serve(build=build) as site:
+    async with serve(build=build, shared=True) as site:
         yield site
         await site.check()
 

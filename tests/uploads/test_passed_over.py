@@ -135,37 +135,36 @@ async def _the_first_while_the_second_is_read(uploads: Uploads) -> list[Upload]:
 LOSSES = [_all_at_first, _by_hand, _closed, _the_first_while_the_second_is_read]
 
 
-@pytest.fixture
-async def albums(serve: Serve) -> AsyncIterator[Site]:
-    """A site with an album that has a cover and photos, and a route that does to uploads what the test says."""
+def build(app: FastAPI, files: Filestore) -> None:
+    """Add routes that do to uploads what the test says."""
 
-    def build(app: FastAPI, files: Filestore) -> None:
-        @app.post("/plain")
-        async def plain(uploads: Annotated[Uploads, Depends(files.uploads("photos", max_files=5))]) -> str:
-            return await judged(app, uploads)
+    @app.post("/plain")
+    async def plain(uploads: Annotated[Uploads, Depends(files.uploads("photos", max_files=5))]) -> str:
+        return await told(await app.state.lose(uploads))
 
-        @app.post("/examined")
-        async def examined(
-            uploads: Annotated[Uploads, Depends(files.uploads("photos", max_files=5, validators=[Text()]))],
-        ) -> str:
-            return await judged(app, uploads)
+    @app.post("/examined")
+    async def examined(
+        uploads: Annotated[Uploads, Depends(files.uploads("photos", max_files=5, validators=[Text()]))],
+    ) -> str:
+        return await told(await app.state.lose(uploads))
 
-        @app.post("/single")
-        async def single(upload: Annotated[Upload, Depends(files.upload("photos"))]) -> str:
-            _ = [chunk async for chunk in upload]
-            return await told(app, [upload])
+    @app.post("/single")
+    async def single(upload: Annotated[Upload, Depends(files.upload("photos"))]) -> str:
+        _ = [chunk async for chunk in upload]
+        return await told([upload])
 
-    async def judged(app: FastAPI, uploads: Uploads) -> str:
-        return await told(app, await app.state.lose(uploads))
-
-    async def told(app: FastAPI, uploads: list[Upload]) -> str:
+    async def told(uploads: list[Upload]) -> str:
         try:
             await app.state.store(app.state.site, uploads)
         except ContentConsumedError as error:
             return f"refused: {error}"
         return "stored"
 
-    async with serve(build=build) as site:
+
+@pytest.fixture
+async def albums(serve: Serve) -> AsyncIterator[Site]:
+    """A site with an album that has a cover and photos."""
+    async with serve(build=build, shared=True) as site:
         site.app.state.site = site
         async with site.session() as session:
             cover, photo = FileObject(content=b"cover"), FileObject(content=b"photo")

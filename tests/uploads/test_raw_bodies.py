@@ -53,7 +53,7 @@ async def test_a_put_body_is_the_file(site: Site, url: str, disposition: str, na
 
 async def test_a_post_body_needs_a_model_without_required_fields(serve: Serve) -> None:
     """A model that needs fields says which; another takes the file alone."""
-    async with serve(build=build) as site:
+    async with serve(build=build, shared=True) as site:
         headers = {"content-type": "image/png"}
         refused = await site.client.post("/documents/", content=BODY, headers=headers)
         accepted = await site.client.post("/albums-of/", content=BODY, headers=headers)

@@ -95,7 +95,7 @@ def grouped(app: FastAPI, files: Filestore) -> None:
 @pytest.fixture(params=[limited, grouped])
 async def site(serve: Serve, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     """An application with a limit."""
-    async with serve(build=request.param, signing_keys=[SIGNING_KEY], max_upload_size=1_000_000) as site:
+    async with serve(build=request.param, signing_keys=[SIGNING_KEY], max_upload_size=1_000_000, shared=True) as site:
         yield site
         await site.check()
 

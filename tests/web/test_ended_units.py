@@ -70,7 +70,6 @@ async def late(app: FastAPI, service: Albums) -> None:
 def build(app: FastAPI, files: Filestore) -> None:
     """Add routes that take the service along; what it raised is in `app.state.raised`."""
     Service = Annotated[Albums, Depends(files.service(Album))]  # noqa: N806 - a type
-    app.state.raised = []
 
     @app.post("/background")
     async def in_background(service: Service, tasks: BackgroundTasks) -> None:
@@ -97,7 +96,8 @@ def build(app: FastAPI, files: Filestore) -> None:
 @pytest.fixture(params=["sqlite+aiosqlite", "sqlite"])
 async def site(request: pytest.FixtureRequest, serve: Serve, tmp_path: Path) -> AsyncIterator[Site]:
     """A site with an album, on sessions of both kinds."""
-    async with serve(f"{request.param}:///{tmp_path}/web.db", build=build) as site:
+    async with serve(f"{request.param}:///{tmp_path}/web.db", build=build, shared=True) as site:
+        site.app.state.raised = []
         async with site.session() as session:
             service = FileService(session, model=Album)
             await service.create({"cover": FileObject(content=b"old")})

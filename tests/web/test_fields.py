@@ -81,7 +81,7 @@ async def test_a_client_can_name_no_stored_object(site: Site, value: object) -> 
 )
 async def test_a_bad_change_is_a_problem(serve: Serve, body: bytes, status: int, name: str) -> None:
     """JSON that is none, of another shape, or endless changes nothing."""
-    async with serve(max_form_fields=5) as site:
+    async with serve(max_form_fields=5, shared=True) as site:
         before = (await site.upload()).json()
         response = await site.client.patch("/documents/1", content=body, headers={"content-type": "application/json"})
 

@@ -73,7 +73,7 @@ BODIES: dict[str, tuple[bytes, int, str]] = {
 @pytest.fixture
 async def strict(serve: Serve) -> AsyncIterator[Site]:
     """A site with low limits."""
-    async with serve(max_upload_size=10_000, max_field_size=2000, max_form_fields=5) as site:
+    async with serve(max_upload_size=10_000, max_field_size=2000, max_form_fields=5, shared=True) as site:
         yield site
 
 

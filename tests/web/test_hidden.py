@@ -31,7 +31,7 @@ def guarded(app: FastAPI, files: Filestore) -> None:
 
 async def test_no_answer_is_guessed_at(serve: Serve) -> None:
     """Every answer of our routes says `nosniff`, once: rows, lists, files, problems, and others' refusals."""
-    async with serve(build=guarded, signing_keys=[SIGNING_KEY]) as site:
+    async with serve(build=guarded, signing_keys=[SIGNING_KEY], shared=True) as site:
         site.client.headers["token"] = "good"
         created = await site.upload()
         url = f"/documents/{created.json()['id']}"

@@ -110,7 +110,7 @@ def build(app: FastAPI, files: Filestore) -> None:
 @pytest.fixture(params=["sqlite+aiosqlite", "sqlite"])
 async def site(request: pytest.FixtureRequest, serve: Serve, tmp_path: Path) -> AsyncIterator[Site]:
     """A site with a document, on sessions of both kinds."""
-    async with serve(f"{request.param}:///{tmp_path}/web.db", build=build) as site:
+    async with serve(f"{request.param}:///{tmp_path}/web.db", build=build, shared=True) as site:
         site.app.exception_handlers |= site.files.exception_handlers
         await site.upload(content=b"old")
         yield site

@@ -125,7 +125,7 @@ async def test_one_of_many_writers_wins(
 ) -> None:
     """Of clients that replace the same state at once exactly one does; the others know that they did not."""
     postgres: Postgres | None = request.getfixturevalue("postgres_database") if "postgres" in database else None
-    async with serve(postgres.url(database) if postgres else f"{database}:///{tmp_path}/web.db") as site:
+    async with serve(postgres.url(database) if postgres else f"{database}:///{tmp_path}/web.db", shared=True) as site:
         url = (await site.upload(content=b"old")).json()["file"]["url"]
         answers = await asyncio.gather(
             *(put(site, url, ("If-Match", OLD), content=b"new %d" % number) for number in range(4))

@@ -39,7 +39,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 @pytest.fixture
 async def site(serve: Serve) -> AsyncIterator[Site]:
     """Documents and signed URLs, with a low limit."""
-    async with serve(build=signed, signing_keys=[SIGNING_KEY], max_upload_size=1000) as site:
+    async with serve(build=signed, signing_keys=[SIGNING_KEY], max_upload_size=1000, shared=True) as site:
         yield site
 
 

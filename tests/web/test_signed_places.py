@@ -78,7 +78,7 @@ PLACES: dict[str, tuple[Build, str, str, str]] = {
 async def test_a_signed_url_is_where_the_route_is(serve: Serve, place: str) -> None:
     """Without FILESTORE_PUBLIC_URL its path is that at which clients reach the route, and it works there."""
     build, documents, root, expected = PLACES[place]
-    async with serve(build=build, signing_keys=[SIGNING_KEY]) as site:
+    async with serve(build=build, signing_keys=[SIGNING_KEY], shared=True) as site:
         transport = ASGITransport(site.app, root_path=root)
         async with AsyncClient(transport=transport, base_url=f"http://site{root}") as client:
             answer = await client.post(f"{documents}/documents/upload-url?filename=a.txt&content_type=text/plain")

@@ -50,7 +50,7 @@ def routes(app: FastAPI, files: Filestore) -> None:
 @pytest.fixture
 async def site(serve: Serve) -> AsyncIterator[Site]:
     """Routes with limits of each kind."""
-    async with serve(build=routes, max_upload_size="20 MiB") as site:
+    async with serve(build=routes, max_upload_size="20 MiB", shared=True) as site:
         yield site
 
 

@@ -58,7 +58,7 @@ def ruled(app: FastAPI, files: Filestore) -> None:
 @pytest.fixture
 async def site(serve: Serve) -> AsyncIterator[Site]:
     """Documents and signed URLs."""
-    async with serve(build=signed, signing_keys=[SIGNING_KEY], max_upload_size=1000) as site:
+    async with serve(build=signed, signing_keys=[SIGNING_KEY], max_upload_size=1000, shared=True) as site:
         yield site
 
 

@@ -28,7 +28,7 @@ from sqlalchemy import Engine, create_engine, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from fastapi_filestore import FileObject, ObstoreBackend, StoredObject, add_ledger, audit, storages
-from fastapi_filestore.storage.keys import generate_key
+from fastapi_filestore.storage.paths import generate_key
 from tests.servers.postgres import run_postgres
 
 COUNTS = (100_000, 1_000_000)

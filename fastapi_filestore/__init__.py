@@ -67,18 +67,18 @@ from fastapi_filestore.file_object.validators import ObjectValidator
 from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.intake.validators import TypesAgree, Validator
-from fastapi_filestore.orm.ledger import Ledger, add_ledger
-from fastapi_filestore.orm.purging import purge
-from fastapi_filestore.orm.stored_object import StoredObject
+from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.ledger.ledger import Ledger, add_ledger
 from fastapi_filestore.orm.triggers.installed import install_triggers
+from fastapi_filestore.orm.unit_of_work.purging import purge
 from fastapi_filestore.service import FileService, Page
-from fastapi_filestore.service.audit import Audit, audit
-from fastapi_filestore.service.backlog import Backlog
-from fastapi_filestore.service.findings import Finding, FindingKind, RowIdentity
-from fastapi_filestore.service.sweep import Swept, sweep
+from fastapi_filestore.service.audit.audit import Audit, audit
+from fastapi_filestore.service.audit.findings import Finding, FindingKind, RowIdentity
+from fastapi_filestore.service.sweep.backlog import Backlog
+from fastapi_filestore.service.sweep.sweep import Swept, sweep
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.version import __version__
 

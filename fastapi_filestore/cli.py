@@ -18,10 +18,10 @@ from typing import Any
 from fastapi_filestore.errors import DatabaseUnavailableError, FilestoreError
 from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.logs import described, redacted
-from fastapi_filestore.service.audit import DEFAULT_GRACE
-from fastapi_filestore.service.coverage import Coverage
-from fastapi_filestore.service.databases import FAILURES
-from fastapi_filestore.service.findings import FIXABLE, FindingKind
+from fastapi_filestore.service.audit.audit import DEFAULT_GRACE
+from fastapi_filestore.service.audit.coverage import Coverage
+from fastapi_filestore.service.audit.findings import FIXABLE, FindingKind
+from fastapi_filestore.service.start.databases import FAILURES
 from fastapi_filestore.version import DISTRIBUTION, __version__
 
 ALL_IS_WELL, FOUND, WRONG_USE, UNAVAILABLE, UNCHECKED, INTERRUPTED = 0, 1, 2, 3, 4, 130

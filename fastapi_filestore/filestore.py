@@ -14,31 +14,34 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from fastapi_filestore.concurrency.shielded import let_cancelled_finish
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.events import RELEASE_FAILED
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
-from fastapi_filestore.intake.limits import FormLimits, Pace
-from fastapi_filestore.orm.outages import failures_told
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.orm.session_loops import serving
+from fastapi_filestore.intake.forms.limits import FormLimits, Pace
+from fastapi_filestore.orm.failures.outages import failures_told
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.unit_of_work.session_loops import serving
 from fastapi_filestore.service import FileService
-from fastapi_filestore.service.audit import DEFAULT_GRACE, Audit
-from fastapi_filestore.service.backlog import Backlog, backlog_of
-from fastapi_filestore.service.databases import Databases
-from fastapi_filestore.service.findings import FindingKind
+from fastapi_filestore.service.audit.audit import DEFAULT_GRACE, Audit
+from fastapi_filestore.service.audit.findings import FindingKind
 from fastapi_filestore.service.rows import refuse_rowless
-from fastapi_filestore.service.schedule import sweeping
-from fastapi_filestore.service.start import check_databases
-from fastapi_filestore.service.sweep import BATCH, Swept, sweep
-from fastapi_filestore.service.unregistered import require_backends
+from fastapi_filestore.service.start.databases import Databases
+from fastapi_filestore.service.start.start import check_databases, require_backends
+from fastapi_filestore.service.sweep.backlog import Backlog, backlog_of
+from fastapi_filestore.service.sweep.schedule import sweeping
+from fastapi_filestore.service.sweep.sweep import BATCH, Swept, sweep
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.settings.values import DownloadWay
-from fastapi_filestore.storage.cleanup import let_cancelled_finish
-from fastapi_filestore.storage.configured import configured_backends
+from fastapi_filestore.storage.from_settings import configured_backends
 from fastapi_filestore.storage.registry import StorageRegistry, storages
-from fastapi_filestore.web.delivery import CrossOrigin, Delivery, Visibility
-from fastapi_filestore.web.dependencies import (
+from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
+from fastapi_filestore.web.provider import bounds_of, service_provider
+from fastapi_filestore.web.receiving.form_fields import UnknownFields
+from fastapi_filestore.web.refused_start import told_in_sentences
+from fastapi_filestore.web.request_names import redacted_access_log
+from fastapi_filestore.web.routes.dependencies import (
     UploadDependency,
     UploadsDependency,
     describe_redirects,
@@ -47,16 +50,12 @@ from fastapi_filestore.web.dependencies import (
     require_distinct_parameters,
     require_one_reader,
 )
-from fastapi_filestore.web.downloads import download
-from fastapi_filestore.web.form_fields import UnknownFields
-from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
-from fastapi_filestore.web.provider import bounds_of, service_provider
-from fastapi_filestore.web.redaction import redacted_access_log
-from fastapi_filestore.web.refused_start import told_in_sentences
-from fastapi_filestore.web.resource import resource_of
-from fastapi_filestore.web.router import file_router
-from fastapi_filestore.web.schemas import derive_schemas
-from fastapi_filestore.web.signed import SIGNED_URL, signed_router
+from fastapi_filestore.web.routes.resource import resource_of
+from fastapi_filestore.web.routes.router import file_router
+from fastapi_filestore.web.routes.schemas import derive_schemas
+from fastapi_filestore.web.routes.signed import SIGNED_URL, signed_router
+from fastapi_filestore.web.serving.downloads import download
+from fastapi_filestore.web.serving.options import CrossOrigin, Delivery, Visibility
 from fastapi_filestore.web.signed_place import reached, root_path, signed_url_of
 from fastapi_filestore.web.wiring import (
     CalledFirst,

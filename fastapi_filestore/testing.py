@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import StorageUnavailableError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.bridge import AnySession, run_in_session
-from fastapi_filestore.orm.file_attributes import file_attributes
-from fastapi_filestore.orm.ledger import DELETION, ledger_of_class
+from fastapi_filestore.orm.column.attributes import file_attributes
+from fastapi_filestore.orm.ledger.ledger import DELETION, ledger_of_class
+from fastapi_filestore.orm.sessions import AnySession, run_in_session
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.content import Content
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.storage.registry import storages
 
 __all__ = ["FaultyBackend", "FrozenClock", "assert_no_orphans", "memory_storage", "referenced_paths", "sample_file"]

@@ -19,8 +19,8 @@ from sqlalchemy import MetaData, Pool, event
 from sqlalchemy.orm import DeclarativeBase
 
 from fastapi_filestore import storages
-from fastapi_filestore.orm import reservations
-from fastapi_filestore.storage import blocking
+from fastapi_filestore.concurrency import blocking
+from fastapi_filestore.orm.ledger import reservations
 from fastapi_filestore.storage.budget import upload_memory
 
 State: TypeAlias = dict[str, Any]

@@ -3,16 +3,16 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import FilestoreError, UploadTooLargeError
 from fastapi_filestore.file_object.validators import validate_object
-from fastapi_filestore.intake.digest import DigestingStream
-from fastapi_filestore.intake.media_types import likely_type, says_nothing
+from fastapi_filestore.intake.digests import DigestingStream
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
-from fastapi_filestore.intake.sniffing import sniff
+from fastapi_filestore.intake.types.media_types import likely_type, says_nothing
+from fastapi_filestore.intake.types.sniffing import sniff
 from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.intake.validators import HEAD_BYTES, Candidate
 from fastapi_filestore.storage.backend import ObjectInfo
-from fastapi_filestore.storage.cleanup import finish
 
 if TYPE_CHECKING:
     from fastapi_filestore.file_object.value import FileObject

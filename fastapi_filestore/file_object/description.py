@@ -11,17 +11,17 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from fastapi_filestore.concurrency.turns import Turn
 from fastapi_filestore.errors import PendingContentError, UnreadableFileError, UnsupportedContentError
 from fastapi_filestore.file_object.metadata import Metadata, checked_metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
-from fastapi_filestore.intake.choice import chosen_content
+from fastapi_filestore.intake.forms.choice import chosen_content
 from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.content import Content
+from fastapi_filestore.storage.paths import is_upload_path
 from fastapi_filestore.storage.registry import StorageRegistry, storages
-from fastapi_filestore.storage.turns import Turn
-from fastapi_filestore.storage.upload_paths import is_upload_path
 
 Location: TypeAlias = tuple[str | None, str]
 """Backend key and object key."""

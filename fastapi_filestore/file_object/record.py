@@ -12,7 +12,7 @@ from fastapi_filestore.file_object.description import FileState, Unreadable
 from fastapi_filestore.file_object.metadata import NO_TEXT
 from fastapi_filestore.file_object.value import FileObject
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE, is_media_type
-from fastapi_filestore.storage.keys import HeldKey
+from fastapi_filestore.storage.paths import HeldKey
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 LONGEST_BACKEND = 255

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.intake.media_types import check_ranges
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
+from fastapi_filestore.intake.types.media_types import check_ranges
 from fastapi_filestore.intake.validators import TypesAgree, Validator
 from fastapi_filestore.settings.size import parse_size
 

@@ -7,6 +7,10 @@ from copy import copy
 from functools import partial
 from typing import Literal, Self, TypeVar
 
+from fastapi_filestore.concurrency.awaited import noted
+from fastapi_filestore.concurrency.blocking import run_blocking
+from fastapi_filestore.concurrency.shielded import finish
+from fastapi_filestore.concurrency.turns import one_at_a_time
 from fastapi_filestore.errors import (
     FilestoreError,
     ObjectNotFoundError,
@@ -17,17 +21,19 @@ from fastapi_filestore.errors import (
 from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored, admit_upload
 from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.file_object.missing import telling_if_missing
-from fastapi_filestore.intake.choice import chosen_content
 from fastapi_filestore.intake.disposition import disposition_of, served_type
+from fastapi_filestore.intake.forms.choice import chosen_content
 from fastapi_filestore.intake.upload import incoming
-from fastapi_filestore.storage.awaited import noted
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledObjects, SignedURL, StorageBackend
-from fastapi_filestore.storage.blocking import run_blocking
-from fastapi_filestore.storage.cleanup import finish
 from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader
-from fastapi_filestore.storage.keys import can_be_held, folder_of, generate_key
-from fastapi_filestore.storage.turns import one_at_a_time
-from fastapi_filestore.storage.upload_paths import generate_upload_path, is_upload_path, refuse_uploads
+from fastapi_filestore.storage.paths import (
+    can_be_held,
+    folder_of,
+    generate_key,
+    generate_upload_path,
+    is_upload_path,
+    refuse_uploads,
+)
 
 T = TypeVar("T")
 

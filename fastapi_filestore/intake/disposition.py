@@ -2,8 +2,8 @@
 
 from urllib.parse import quote
 
-from fastapi_filestore.intake.media_types import essence
 from fastapi_filestore.intake.names import FALLBACK_TYPE, is_media_type
+from fastapi_filestore.intake.types.media_types import essence
 
 INLINE_TYPES = frozenset(
     {

@@ -5,9 +5,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from fastapi_filestore.errors import TooManyFilesError, UnsupportedUploadError, UploadTooLargeError
-from fastapi_filestore.intake.agreement import ranged_type
-from fastapi_filestore.intake.media_types import is_within, says_nothing
 from fastapi_filestore.intake.names import FALLBACK_TYPE
+from fastapi_filestore.intake.types.media_types import is_within, says_nothing
+from fastapi_filestore.intake.types.type_agreement import ranged_type
 from fastapi_filestore.intake.validators import Described, TypesAgree, Validator
 
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.errors import ContentConsumedError
-from fastapi_filestore.intake.digest import NO_DIGESTS, DigestingStream
-from fastapi_filestore.intake.media_types import likely_type
+from fastapi_filestore.intake.digests import NO_DIGESTS, DigestingStream
 from fastapi_filestore.intake.names import safe_filename
 from fastapi_filestore.intake.no_field import no_field
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
-from fastapi_filestore.intake.sniffing import sniff
+from fastapi_filestore.intake.types.media_types import likely_type
+from fastapi_filestore.intake.types.sniffing import sniff
 from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.content import ContentReader
-from fastapi_filestore.storage.home import HomeLoop
 
 NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 

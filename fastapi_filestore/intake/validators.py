@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from fastapi_filestore.errors import TypeMismatchError
-from fastapi_filestore.intake.agreement import types_agree
 from fastapi_filestore.intake.names import FALLBACK_TYPE, guess_content_type
-from fastapi_filestore.intake.sniffing import require_sniffing
+from fastapi_filestore.intake.types.sniffing import require_sniffing
+from fastapi_filestore.intake.types.type_agreement import types_agree
 
 HEAD_BYTES = 64 * 1024
 """How much of a file's beginning validators see; a shorter file they see whole.

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from fastapi_filestore.events import SWEEP_GAVE_WAY
-from fastapi_filestore.orm.engines import run_untold
-from fastapi_filestore.orm.outages import failures_told, is_contention
+from fastapi_filestore.orm.failures.outages import failures_told, is_contention
+from fastapi_filestore.orm.sessions import run_untold
 
 T = TypeVar("T")
 

@@ -9,31 +9,30 @@ from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
 
 from sqlalchemy import ColumnElement, inspect
 
-import fastapi_filestore.orm.unit_of_work  # noqa: F401 # pyright: ignore[reportUnusedImport] - it listens from now on
+import fastapi_filestore.orm.unit_of_work.listeners  # noqa: F401 # pyright: ignore[reportUnusedImport] - it listens from now on
+from fastapi_filestore.concurrency.awaited import noted
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError, PendingContentError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.intake.no_field import no_field
 from fastapi_filestore.intake.upload import Uploads
-from fastapi_filestore.orm.booking import room_beside
-from fastapi_filestore.orm.bridge import AnySession, plain_session, turn_with
-from fastapi_filestore.orm.coercion import as_some_files
-from fastapi_filestore.orm.ending import abandon
-from fastapi_filestore.orm.expected_uploads import expect_upload
-from fastapi_filestore.orm.file_attributes import FileAttribute, file_attribute, file_attributes, list_attribute
-from fastapi_filestore.orm.ledger import access_of
-from fastapi_filestore.orm.ownership import Delivery, own
-from fastapi_filestore.orm.row_values import KnownValues, values_of_new
-from fastapi_filestore.orm.session_loops import home_where_made
-from fastapi_filestore.orm.transfer import store
+from fastapi_filestore.orm.column.assignment import as_some_files
+from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute, file_attributes, list_attribute
+from fastapi_filestore.orm.column.row_values import KnownValues, values_of_new
+from fastapi_filestore.orm.ledger.expected_uploads import expect_upload
+from fastapi_filestore.orm.ledger.ledger import access_of
+from fastapi_filestore.orm.sessions import AnySession, plain_session, turn_with
+from fastapi_filestore.orm.unit_of_work.booking import room_beside
+from fastapi_filestore.orm.unit_of_work.end import abandon
+from fastapi_filestore.orm.unit_of_work.ownership import Delivery, own
+from fastapi_filestore.orm.unit_of_work.session_loops import home_where_made
+from fastapi_filestore.orm.unit_of_work.transfer import store
 from fastapi_filestore.service import rows
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
 from fastapi_filestore.service.parameters import NoParameter
 from fastapi_filestore.service.scopes import checked_scope
-from fastapi_filestore.service.transactional import Transactional
-from fastapi_filestore.service.units import Part
-from fastapi_filestore.storage.awaited import noted
+from fastapi_filestore.service.unit import Part, Transactional
 from fastapi_filestore.storage.backend import ObjectStream, SignedURL
-from fastapi_filestore.storage.layout import Values
+from fastapi_filestore.storage.paths import Values
 
 ModelT = TypeVar("ModelT")
 T = TypeVar("T")

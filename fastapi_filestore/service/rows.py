@@ -12,22 +12,22 @@ from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, OutOfScopeError, RowNotFoundError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.binds import writing_bind, writing_connection
-from fastapi_filestore.orm.bookkeeping import innermost_transaction
-from fastapi_filestore.orm.file_attributes import (
+from fastapi_filestore.orm.column.attributes import (
     FileAttribute,
     file_attributes,
     locked_values,
     stored_files,
     take_write_lock,
 )
-from fastapi_filestore.orm.purging import purging
-from fastapi_filestore.orm.read_only import has_own_connections
-from fastapi_filestore.orm.readings import forget_read, note_locked
-from fastapi_filestore.orm.stored_object import StoredObject
-from fastapi_filestore.orm.table_rows import table_of
-from fastapi_filestore.orm.unfit import unfit_attributes
-from fastapi_filestore.service.refusals import refused_attribute, refused_rows, refused_values
+from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.column.table_rows import table_of
+from fastapi_filestore.orm.failures.refusals import refused_attribute, refused_rows, refused_values
+from fastapi_filestore.orm.failures.unfit import unfit_attributes
+from fastapi_filestore.orm.sessions import writing_bind, writing_connection
+from fastapi_filestore.orm.unit_of_work.journal import innermost_transaction
+from fastapi_filestore.orm.unit_of_work.purging import purging
+from fastapi_filestore.orm.unit_of_work.read_only import has_own_connections
+from fastapi_filestore.orm.unit_of_work.readings import forget_read, note_locked
 
 ModelT = TypeVar("ModelT")
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
+from fastapi_filestore.concurrency.forks import forkable_lock
 from fastapi_filestore.errors import UploadMemoryError
-from fastapi_filestore.storage.forks import forkable_lock
 from fastapi_filestore.storage.share import STEP, Share, share_in_use
 
 DEFAULT_LIMIT = 64 * 1024 * 1024

@@ -9,11 +9,11 @@ from io import TextIOBase
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias, TypeGuard, cast
 
+from fastapi_filestore.concurrency.loops import HomeLoop
+from fastapi_filestore.concurrency.shielded import finish
+from fastapi_filestore.concurrency.threads import READING_THREADS
 from fastapi_filestore.errors import ContentConsumedError, UnsupportedContentError
-from fastapi_filestore.storage.cleanup import finish
-from fastapi_filestore.storage.home import HomeLoop
 from fastapi_filestore.storage.sources import Source, source_of
-from fastapi_filestore.storage.threads import READING_THREADS
 
 READ_SIZE = 1024 * 1024
 """Bytes read from a file at once: big enough that the hop to a thread costs nothing, small beside a part."""

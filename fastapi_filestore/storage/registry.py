@@ -17,8 +17,8 @@ from fastapi_filestore.storage.backend import (
     SignedURL,
     StorageBackend,
 )
+from fastapi_filestore.storage.paths import require_upload_path
 from fastapi_filestore.storage.signing import Method, UrlSigner
-from fastapi_filestore.storage.upload_paths import require_upload_path
 
 DEFAULT_KEY = "default"
 URL_SECONDS = 3600

@@ -8,9 +8,9 @@ from contextlib import aclosing, suppress
 from types import AsyncGeneratorType
 from typing import IO, cast
 
+from fastapi_filestore.concurrency.forks import forkable_lock
+from fastapi_filestore.concurrency.turns import Turn, one_at_a_time
 from fastapi_filestore.errors import ContentConsumedError
-from fastapi_filestore.storage.forks import forkable_lock
-from fastapi_filestore.storage.turns import Turn, one_at_a_time
 
 _ITERATORS: tuple[type, ...] = (type(iter([])), type(iter(())))
 """Iterators that tell how far they are: when they are to be pickled."""

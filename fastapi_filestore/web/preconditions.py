@@ -6,9 +6,9 @@ from fastapi import Request
 
 from fastapi_filestore.errors import PreconditionFailedError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.web.conditions import Outcome, Validators, evaluate
-from fastapi_filestore.web.fields import combined
-from fastapi_filestore.web.headers import validators_of
+from fastapi_filestore.web.header_fields import combined
+from fastapi_filestore.web.serving.conditions import Outcome, Validators, evaluate
+from fastapi_filestore.web.serving.headers import validators_of
 
 CONDITIONS: Final = ("if-match", "if-none-match", "if-unmodified-since")
 NO_VALIDATORS: Final = Validators()

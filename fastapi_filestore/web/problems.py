@@ -17,13 +17,12 @@ from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
 from fastapi_filestore.events import PROBLEM
-from fastapi_filestore.orm.outages import failure_of, is_of_database
-from fastapi_filestore.web.bodies import UNREAD
-from fastapi_filestore.web.body_limit import lift_limit
-from fastapi_filestore.web.lingering import linger
+from fastapi_filestore.orm.failures.outages import failure_of, is_of_database
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
+from fastapi_filestore.web.receiving.bodies import UNREAD, lift_limit
+from fastapi_filestore.web.receiving.lingering import linger
+from fastapi_filestore.web.receiving.slashes import SlashRoute
 from fastapi_filestore.web.request_names import name_request
-from fastapi_filestore.web.slashes import SlashRoute
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:fastapi-filestore:"

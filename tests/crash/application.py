@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileService
-from fastapi_filestore.orm.bridge import run_in_session
+from fastapi_filestore.orm.sessions import run_in_session
 from tests.crash.models import Document
 
 T = TypeVar("T")

@@ -10,11 +10,13 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from fastapi_filestore import FileObject, ObjectInfo, StorageBackend
-from fastapi_filestore.orm import bookkeeping, ledger, transfer, unit_of_work
-from fastapi_filestore.orm.bridge import await_in_session
-from fastapi_filestore.orm.ending import honour_end
-from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.storage.keys import generate_key
+from fastapi_filestore.orm.ledger import ledger
+from fastapi_filestore.orm.sessions import await_in_session, run_on_engine
+from fastapi_filestore.orm.unit_of_work import journal as bookkeeping
+from fastapi_filestore.orm.unit_of_work import listeners as unit_of_work
+from fastapi_filestore.orm.unit_of_work import transfer
+from fastapi_filestore.orm.unit_of_work.end import honour_end
+from fastapi_filestore.storage.paths import generate_key
 
 Late = list[tuple[StorageBackend, str, bytes]]
 

@@ -28,9 +28,9 @@ from fastapi_filestore import (
     StorageUnavailableError,
     storages,
 )
-from fastapi_filestore.orm import ending
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.service.sweep import sweep
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.unit_of_work import end as ending
+from fastapi_filestore.service.sweep.sweep import sweep
 from tests.crash.application import DRIVERS, Application, Work
 from tests.crash.broken import VARIANTS
 from tests.crash.models import BACKEND, LEDGER, Document, add_first_rows, pending

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, event
 from fastapi_filestore import ObjectInfo, ObstoreBackend, SignedURL
 from fastapi_filestore.storage.backend import ObjectStream
 from fastapi_filestore.storage.content import Content, read_content
-from fastapi_filestore.storage.obstore.local import is_staged
+from fastapi_filestore.storage.local.folder import is_staged
 
 Strike: TypeAlias = Callable[[str], None]
 """What happens at the chosen point, given what is happening there."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from fastapi_filestore.storage.upload_paths import is_upload_path
+from fastapi_filestore.storage.paths import is_upload_path
 from tests.crash.child import STORE_CALLS, Fault, Report
 from tests.crash.forkserver import Outcome
 from tests.crash.judgement import Verdict, judge

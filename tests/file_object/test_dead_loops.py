@@ -10,7 +10,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import BlockingCallError, FileObject, ObstoreBackend, StorageRegistry, StoredObject, storages
-from fastapi_filestore.storage import home, turns
+from fastapi_filestore.concurrency import loops as home
+from fastapi_filestore.concurrency import turns
 from tests.file_object.test_loops import in_loop, in_thread
 
 REFUSED = "an event loop that does nothing any more"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fastapi_filestore import FileObject, ObstoreBackend, StorageRegistry
-from fastapi_filestore.storage import threads
+from fastapi_filestore.concurrency import threads
 from tests.servers.seaweedfs import SeaweedFS
 
 ROOT = Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def test_where_no_thread_can_be_started(
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr("fastapi_filestore.storage.blocking._background._loop", None)
+    monkeypatch.setattr("fastapi_filestore.concurrency.blocking._background._loop", None)
     monkeypatch.setattr(threads.READING_THREADS, "_number", 0)
     monkeypatch.setattr(threads.READING_THREADS, "_idle", threading.Semaphore(0))
     monkeypatch.setattr(threading.Thread, "start", refuse)

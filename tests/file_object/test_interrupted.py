@@ -9,8 +9,9 @@ from textwrap import dedent
 import pytest
 
 from fastapi_filestore import BlockingCallError, FileObject, ObstoreBackend, StorageRegistry
-from fastapi_filestore.orm import ownership
-from fastapi_filestore.storage import budget, sources, threads, turns
+from fastapi_filestore.concurrency import threads, turns
+from fastapi_filestore.orm.unit_of_work import ownership
+from fastapi_filestore.storage import budget, sources
 from tests.file_object.test_loops import in_thread
 
 ROOT = Path(__file__).parents[2]

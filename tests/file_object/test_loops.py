@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from fastapi_filestore import BlockingCallError, FileObject, StorageRegistry
-from fastapi_filestore.storage import home
+from fastapi_filestore.concurrency import loops as home
 
 T = TypeVar("T")
 

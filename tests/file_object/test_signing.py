@@ -12,7 +12,7 @@ from fastapi_filestore import (
     StorageRegistry,
 )
 from fastapi_filestore.file_object import FileState
-from fastapi_filestore.storage.keys import is_generated
+from fastapi_filestore.storage.paths import is_generated
 from fastapi_filestore.storage.signing import UrlSigner
 from tests.file_object.conftest import keys
 

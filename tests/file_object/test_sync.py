@@ -84,7 +84,7 @@ async def test_one_file_in_threads(memory: ObstoreBackend, registry: StorageRegi
 FORKING = """
 import os, threading
 from fastapi_filestore import FileObject, ForkedProcessError, ObstoreBackend, StorageRegistry
-from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.concurrency.blocking import run_blocking
 
 async def nothing():
     return "ran"
@@ -126,6 +126,6 @@ def test_after_a_fork_of_a_used_store() -> None:
 
 def test_a_fork_while_another_thread_starts_the_loop() -> None:
     """A lock that another thread of the parent held when it forked does not stop the child."""
-    before = "from fastapi_filestore.storage import blocking; blocking._background._lock.acquire()"
+    before = "from fastapi_filestore.concurrency import blocking; blocking._background._lock.acquire()"
 
     assert forked(before) == "child"

@@ -25,9 +25,14 @@ from fastapi_filestore import (
 from fastapi_filestore.file_object import FileState
 from fastapi_filestore.file_object.validators import file_rules
 from fastapi_filestore.intake.rules import FileRules
-from fastapi_filestore.storage.keys import is_generated
+from fastapi_filestore.storage.paths import (
+    generate_upload_path,
+    is_generated,
+    is_upload_path,
+    leads_to_uploads,
+    upload_expiry,
+)
 from fastapi_filestore.storage.signing import UrlSigner
-from fastapi_filestore.storage.upload_paths import generate_upload_path, is_upload_path, leads_to_uploads, upload_expiry
 from tests.file_object.conftest import keys
 from tests.storage.stores import KINDS, make_backend
 

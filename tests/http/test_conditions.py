@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_filestore.web.conditions import Outcome, Validators, evaluate, range_applies
+from fastapi_filestore.web.serving.conditions import Outcome, Validators, evaluate, range_applies
 
 NOW = Validators('"abc"', datetime(2026, 11, 22, 12, 0, 0, 500_000, tzinfo=UTC))
 SAME, BEFORE, AFTER = (f"Sun, 22 Nov 2026 {hour}:00:00 GMT" for hour in ("12", "11", "13"))

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 
 from fastapi_filestore import FileObject, Filestore, ObstoreBackend, storages
-from fastapi_filestore.web.downloads import download
+from fastapi_filestore.web.serving.downloads import download
 
 CONTENT = bytes(range(256)) * 40
 REQUESTS = {

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 
 from fastapi_filestore import FileObject, Filestore, ObstoreBackend, storages
 from fastapi_filestore.testing import FaultyBackend
-from fastapi_filestore.web.downloads import download
+from fastapi_filestore.web.serving.downloads import download
 
 CONTENT = bytes(range(256)) * 40
 TAG = f'"{sha256(CONTENT).hexdigest()}"'

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_filestore import RangeNotSatisfiableError
-from fastapi_filestore.web.ranges import MAX_RANGES, ByteRange, requested_ranges
+from fastapi_filestore.web.serving.ranges import MAX_RANGES, ByteRange, requested_ranges
 
 SIZE = 10_000
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.background import BackgroundTask
 
 from fastapi_filestore import StorageUnavailableError
-from fastapi_filestore.web.streaming import StreamedResponse
+from fastapi_filestore.web.serving.streaming import StreamedResponse
 
 SCOPE = {"type": "http", "method": "GET"}
 

@@ -3,10 +3,10 @@
 import pytest
 
 from fastapi_filestore import TypeMismatchError, TypesAgree
-from fastapi_filestore.intake.agreement import ranged_type, types_agree
-from fastapi_filestore.intake.media_types import canonical, is_within, likely_type
 from fastapi_filestore.intake.names import guess_content_type
-from fastapi_filestore.intake.sniffing import sniff
+from fastapi_filestore.intake.types.media_types import canonical, is_within, likely_type
+from fastapi_filestore.intake.types.sniffing import sniff
+from fastapi_filestore.intake.types.type_agreement import ranged_type, types_agree
 from fastapi_filestore.intake.validators import Candidate
 from tests.intake.declared import DECLARED
 from tests.intake.heads import HEADS, HTML, NOISE, SVG, office, png

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastapi_filestore.intake.digest import THREAD_FROM, DigestingStream
+from fastapi_filestore.intake.digests import THREAD_FROM, DigestingStream
 
 SIZES = st.one_of(st.integers(0, 100), st.integers(THREAD_FROM - 2, THREAD_FROM + 2))
 

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_filestore import InvalidFieldsError
-from fastapi_filestore.intake.json_shape import check_shape
-from fastapi_filestore.intake.limits import FormLimits
+from fastapi_filestore.intake.forms.limits import FormLimits, check_shape
 
 TEXTS = st.text(alphabet='"\\,:[]{}a\u00fc', max_size=8)
 VALUES = st.recursive(

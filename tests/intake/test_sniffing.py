@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastapi_filestore.intake.markup import sniff_markup
-from fastapi_filestore.intake.sniffing import sniff
+from fastapi_filestore.intake.types.markup import sniff_markup
+from fastapi_filestore.intake.types.sniffing import sniff
 from fastapi_filestore.intake.validators import HEAD_BYTES
 from tests.intake.heads import HEADS
 
@@ -22,7 +22,7 @@ WITHOUT_LIBRARY = """
 import sys
 sys.modules["filetype"] = None
 from fastapi_filestore import ConfigurationError, Filestore, StoredObject, TypesAgree
-from fastapi_filestore.intake.sniffing import sniff
+from fastapi_filestore.intake.types.sniffing import sniff
 
 Filestore().upload(content_types=["image/*"])
 assert sniff(b"<html>") is None

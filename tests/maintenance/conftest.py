@@ -32,11 +32,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session, configure_mappers
 
 from fastapi_filestore import FileObject, FileService, Finding, ObstoreBackend, Swept, audit, storages, sweep
-from fastapi_filestore.orm import file_attributes
-from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.orm.file_attributes import file_mappers
-from fastapi_filestore.orm.ledger import DELETION, LedgerAccess
-from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.column import attributes as file_attributes
+from fastapi_filestore.orm.column.attributes import file_mappers
+from fastapi_filestore.orm.ledger.ledger import DELETION, LedgerAccess
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.sessions import run_on_engine
 from fastapi_filestore.service import contention
 from tests.compiled import compiled_for
 from tests.maintenance import models

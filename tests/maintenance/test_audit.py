@@ -22,7 +22,7 @@ from fastapi_filestore import (
     audit,
     storages,
 )
-from fastapi_filestore.service import references
+from fastapi_filestore.service.audit import references
 from tests.maintenance.conftest import Site, briefly, keys, pending, write, write_json
 from tests.maintenance.models import LEDGER, Base, Photo, PlainBase, Report, Scan
 
@@ -315,8 +315,8 @@ def test_kinds_that_nothing_can_fix(kind: str) -> None:
 async def test_batches(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows beyond one batch are read, and suspects beyond one batch are looked for, in any order of keys."""
     monkeypatch.setattr(references, "ROWS_AT_ONCE", 3)
-    monkeypatch.setattr("fastapi_filestore.service.audit.SUSPECTS_AT_ONCE", 2)
-    monkeypatch.setattr("fastapi_filestore.service.audit.REFERENCES_AT_ONCE", 2)
+    monkeypatch.setattr("fastapi_filestore.service.audit.audit.SUSPECTS_AT_ONCE", 2)
+    monkeypatch.setattr("fastapi_filestore.service.audit.audit.REFERENCES_AT_ONCE", 2)
     reports = [await site.add() for _ in range(7)]
     scans = [await site.add(Scan, owner=f"o{number % 2}", number=number) for number in range(7)]
     orphans = [f"zz/{number}" for number in range(7)]
@@ -350,7 +350,7 @@ async def test_on_from_a_cursor(site: Site) -> None:
 
 async def test_verification_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """An audit that was cut short while it verified goes on behind the last object that was all right."""
-    monkeypatch.setattr("fastapi_filestore.service.audit.REFERENCES_AT_ONCE", 2)
+    monkeypatch.setattr("fastapi_filestore.service.audit.audit.REFERENCES_AT_ONCE", 2)
     paths = sorted([(await site.add()).file.path for _ in range(6)])
     (site.root / paths[5]).write_bytes(b"CONTENT")
     first = audit(site.engine, Report, verify=True)

@@ -18,11 +18,11 @@ from fastapi_filestore import (
     audit,
     storages,
 )
-from fastapi_filestore.orm.transfer import store
-from fastapi_filestore.service import audit as auditing
-from fastapi_filestore.service import inventory
-from fastapi_filestore.service.inventory import Inventory
-from fastapi_filestore.service.observation import observe
+from fastapi_filestore.orm.unit_of_work.transfer import store
+from fastapi_filestore.service.audit import audit as auditing
+from fastapi_filestore.service.audit import inventory
+from fastapi_filestore.service.audit.inventory import Inventory
+from fastapi_filestore.service.audit.observation import observe
 from tests.maintenance.conftest import Site, pending
 from tests.maintenance.models import Report
 

@@ -13,8 +13,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, IntentLostError, StorageUnavailableError, sweep
-from fastapi_filestore.orm.bridge import run_in_session
-from fastapi_filestore.orm.transfer import store
+from fastapi_filestore.orm.sessions import run_in_session
+from fastapi_filestore.orm.unit_of_work.transfer import store
 from tests.maintenance.conftest import Site, database_url, keys, make_engine
 from tests.maintenance.models import LEDGER, QUICK_LEDGER, Clip, Report
 

@@ -16,7 +16,7 @@ from sqlalchemy import JSON, create_engine, insert, type_coerce
 
 from fastapi_filestore import FindingKind, ObstoreBackend, StorageUnavailableError, __version__
 from fastapi_filestore.cli import ALL_IS_WELL, FOUND, INTERRUPTED, UNAVAILABLE, UNCHECKED, WRONG_USE, main
-from fastapi_filestore.orm.ledger import DELETION
+from fastapi_filestore.orm.ledger.ledger import DELETION
 from tests.maintenance.conftest import OLD
 from tests.maintenance.models import LEDGER, Base
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from fastapi_filestore import FileObject, storages
+from fastapi_filestore.storage.paths import generate_upload_path
 from fastapi_filestore.storage.signing import UrlSigner
-from fastapi_filestore.storage.upload_paths import generate_upload_path
 from tests.maintenance.conftest import Site, briefly
 
 DAY = 24 * 3600

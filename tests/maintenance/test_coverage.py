@@ -10,8 +10,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from sqlalchemy.schema import CreateSchema
 
 from fastapi_filestore import ConfigurationError, FileObject, Filestore, Finding, FindingKind, StoredObject, audit
-from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.service.coverage import limit_of
+from fastapi_filestore.orm.sessions import run_on_engine
+from fastapi_filestore.service.audit.coverage import limit_of
 from tests.maintenance.conftest import OLD, Site, briefly, create_tables, pending
 from tests.maintenance.models import Base, Photo, Report
 
@@ -236,7 +236,7 @@ async def test_what_a_ledger_knows_is_not_counted(
     site: Site, crowd: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is to be deleted anyway does not keep the orphans from being few."""
-    monkeypatch.setattr("fastapi_filestore.service.orphans.SUSPECTS_AT_ONCE", 10)
+    monkeypatch.setattr("fastapi_filestore.service.audit.orphans.SUSPECTS_AT_ONCE", 10)
     await site.intend(*crowd[:2], due_at=10**10)
 
     findings = await site.audit(fix=["orphan"])

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, create_engine
 
 from fastapi_filestore import ObstoreBackend, StorageRegistry, StoredObject, audit
-from fastapi_filestore.service import audit as auditing
+from fastapi_filestore.service.audit import audit as auditing
 from tests.maintenance.conftest import keys
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from fastapi_filestore import ObjectInfo
-from fastapi_filestore.service.findings import RowIdentity
-from fastapi_filestore.service.inventory import inventory
-from fastapi_filestore.service.references import Location, Reference
+from fastapi_filestore.service.audit.findings import RowIdentity
+from fastapi_filestore.service.audit.inventory import inventory
+from fastapi_filestore.service.audit.references import Location, Reference
 
 AT = Location("shelf", "k")
 NOWHERE = Location("", "")

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from fastapi_filestore import ObstoreBackend, StorageUnavailableError, storages
-from fastapi_filestore.service import sweep as sweeper
-from fastapi_filestore.storage.obstore import boto_client
+from fastapi_filestore.service.sweep import sweep as sweeper
+from fastapi_filestore.storage.obstore.opening import boto_client
 from tests.maintenance.conftest import Site, keys
 from tests.maintenance.models import LEDGER
 from tests.maintenance.test_unfinished import begin, bucket, make

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from fastapi_filestore import FileObject
-from fastapi_filestore.orm.ledger import DEFAULT_BLOCK
-from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.ledger.ledger import DEFAULT_BLOCK
+from fastapi_filestore.orm.ledger.reservations import release_reservations
 from tests.maintenance.conftest import Site, pending
 
 

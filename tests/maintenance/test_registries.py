@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, text
 
 from fastapi_filestore import Finding, FindingKind, ObstoreBackend, StorageRegistry, StoredObject, audit
-from fastapi_filestore.service import audit as auditing
+from fastapi_filestore.service.audit import audit as auditing
 from tests.maintenance.conftest import keys
 
 

@@ -14,9 +14,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from fastapi_filestore import ConfigurationError, FileService, Filestore, FilestoreSettings, Swept
-from fastapi_filestore.service import schedule
-from fastapi_filestore.service.databases import Databases
-from fastapi_filestore.service.schedule import sweeping
+from fastapi_filestore.service.start.databases import Databases
+from fastapi_filestore.service.sweep import schedule
+from fastapi_filestore.service.sweep.schedule import sweeping
 from fastapi_filestore.storage.registry import StorageRegistry
 from tests.maintenance.conftest import Site, keys
 from tests.maintenance.models import Base, Clip, Photo, PlainBase, Report

@@ -22,7 +22,7 @@ from fastapi_filestore import (
     add_ledger,
     install_triggers,
 )
-from fastapi_filestore.service import start
+from fastapi_filestore.service.start import start
 from fastapi_filestore.settings.values import Probe
 from tests.maintenance.conftest import database_url
 

@@ -10,10 +10,10 @@ from sqlalchemy import insert, select
 from sqlalchemy.schema import DropTable
 
 from fastapi_filestore import LedgerMissingError, ObstoreBackend, StorageError, StorageUnavailableError, storages
-from fastapi_filestore.orm.ledger import ABANDONED, DELETION, UPLOAD, database_time
+from fastapi_filestore.orm.ledger.ledger import ABANDONED, DELETION, UPLOAD, database_time
 from fastapi_filestore.service import contention
-from fastapi_filestore.service import sweep as sweeper
-from fastapi_filestore.service.sweep import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LEASE_SECONDS, retry_delay
+from fastapi_filestore.service.sweep import sweep as sweeper
+from fastapi_filestore.service.sweep.sweep import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LEASE_SECONDS, retry_delay
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.testing import FaultyBackend
 from tests.maintenance.conftest import Site, keys

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import JSON, insert, type_coerce, update
 
 from fastapi_filestore import Finding, FindingKind, ObstoreBackend, audit, storages, sweep
-from fastapi_filestore.storage.obstore.unfinished import uploads_of
+from fastapi_filestore.storage.obstore.moving.unfinished import uploads_of
 from tests.maintenance.conftest import Site
 from tests.maintenance.models import LEDGER, Report
 from tests.storage.conftest import boto as boto  # noqa: PLC0414 - a fixture

@@ -165,7 +165,7 @@ def _raw_photo(text: str) -> Any:
 @pytest.mark.parametrize("site", ["sqlite-async", "postgres-sync"], indirect=True)
 async def test_on_from_an_unreadable_row(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the cursor of an unreadable row an audit goes on with the next."""
-    monkeypatch.setattr("fastapi_filestore.service.audit.REFERENCES_AT_ONCE", 2)
+    monkeypatch.setattr("fastapi_filestore.service.audit.audit.REFERENCES_AT_ONCE", 2)
     for _ in range(5):
         await write(site, (await site.add(file=None)).id, file="ab/held", pages=5)
     site.place("ab/old")

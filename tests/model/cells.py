@@ -20,9 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import configure_mappers
 
 from fastapi_filestore import storages
-from fastapi_filestore.orm import file_attributes
-from fastapi_filestore.orm.file_attributes import file_mappers
-from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.column import attributes as file_attributes
+from fastapi_filestore.orm.column.attributes import file_mappers
+from fastapi_filestore.orm.ledger.reservations import release_reservations
 from tests.model.store import Store
 from tests.model.tables import BACKEND, COLUMNS, FAMILIES, LEDGERS, NAMES, Family
 from tests.servers.postgres import Postgres

@@ -9,10 +9,13 @@ from sqlalchemy import event
 from sqlalchemy.orm import InstanceState, Session, SessionTransaction
 
 from fastapi_filestore import FileObject
-from fastapi_filestore.orm import bookkeeping, ending, flushing, unit_of_work
-from fastapi_filestore.orm.bridge import await_in_session
-from fastapi_filestore.orm.file_attributes import file_attributes
-from fastapi_filestore.orm.transfer import discard
+from fastapi_filestore.orm.column.attributes import file_attributes
+from fastapi_filestore.orm.sessions import await_in_session
+from fastapi_filestore.orm.unit_of_work import end as ending
+from fastapi_filestore.orm.unit_of_work import flush as flushing
+from fastapi_filestore.orm.unit_of_work import journal as bookkeeping
+from fastapi_filestore.orm.unit_of_work import listeners as unit_of_work
+from fastapi_filestore.orm.unit_of_work.transfer import discard
 
 Fault = Callable[[], AbstractContextManager[object]]
 

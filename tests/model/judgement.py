@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi_filestore.storage.upload_paths import is_upload_path
+from fastapi_filestore.storage.paths import is_upload_path
 from tests.model.cells import Scene
 from tests.model.plain import Row, Value, contents, files_of
 

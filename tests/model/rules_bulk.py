@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from fastapi_filestore import FileObject, FileService
 from fastapi_filestore.errors import ContentConsumedError
 from fastapi_filestore.intake.upload import Upload
-from fastapi_filestore.storage.upload_paths import generate_upload_path
+from fastapi_filestore.storage.paths import generate_upload_path
 from tests.model.plain import Row
 from tests.model.playing import COIN, PICK, chosen, play
 from tests.model.rules_rows import RowRules

@@ -5,9 +5,9 @@ from datetime import timedelta
 from sqlalchemy import Connection, select, update
 
 from fastapi_filestore import Finding, FindingKind, audit, sweep
-from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.orm.ledger import Ledger
-from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.ledger.ledger import Ledger
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.sessions import run_on_engine
 from tests.model.judgement import BrokenError
 from tests.model.playing import COIN, PICK, Playing, play
 

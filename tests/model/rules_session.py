@@ -3,7 +3,7 @@
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
-from fastapi_filestore.orm.read_only import end_if_only_read
+from fastapi_filestore.orm.unit_of_work.read_only import end_if_only_read
 from tests.model.playing import COIN, PICK, chosen, play
 from tests.model.rules_files import FileRules
 from tests.model.side import Savepoint

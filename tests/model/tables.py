@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, relationship
 
 from fastapi_filestore import StoredObject, add_ledger
-from fastapi_filestore.orm.ledger import Ledger, ledger_of
+from fastapi_filestore.orm.ledger.ledger import Ledger, ledger_of
 
 BACKEND: Final = "model"
 LEDGERS: Final = ("none", "ledger", "triggers")

@@ -5,10 +5,10 @@ from io import FileIO
 
 import pytest
 
-from fastapi_filestore.storage.obstore import ObstoreBackend
-from fastapi_filestore.storage.obstore.durability import Durability
-from fastapi_filestore.storage.obstore.open_folder import OpenFolder
-from fastapi_filestore.storage.obstore.staged_file import StagedFile
+from fastapi_filestore.storage.local.durability import Durability
+from fastapi_filestore.storage.local.open_folder import OpenFolder
+from fastapi_filestore.storage.local.staged import StagedFile
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_filestore.storage.obstore import open_folder
+from fastapi_filestore.storage.local import open_folder
 from tests.power.calls import Call, Event, Operation
 
 PATH_CALLS: dict[str, Operation] = {

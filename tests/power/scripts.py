@@ -9,7 +9,9 @@ from random import Random
 import pytest
 
 from fastapi_filestore.errors import ObjectExistsError, ObjectNotFoundError
-from fastapi_filestore.storage.obstore import ObstoreBackend, local_copy, local_write
+from fastapi_filestore.storage.local import copy as local_copy
+from fastapi_filestore.storage.local import write as local_write
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.power.calls import Promise
 from tests.power.disk import Disk
 from tests.power.judgement import Judgement

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, select, text, u
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import FileObject, ObstoreBackend, StoredObject, add_ledger, storages
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.service.sweep import sweep
-from fastapi_filestore.storage.blocking import run_blocking
-from fastapi_filestore.storage.keys import generate_key
+from fastapi_filestore.concurrency.blocking import run_blocking
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.service.sweep.sweep import sweep
+from fastapi_filestore.storage.paths import generate_key
 from tests.power.calls import Commit
 from tests.power.disk import Disk
 from tests.power.judgement import Judgement

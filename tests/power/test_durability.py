@@ -14,9 +14,9 @@ from obstore.store import LocalStore
 
 from fastapi_filestore import FilestoreSettings, ObstoreBackend
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.storage.obstore import durability
-from fastapi_filestore.storage.obstore.durability import SYNC_STEP
-from fastapi_filestore.storage.obstore.open_folder import open_folder
+from fastapi_filestore.storage.local import durability
+from fastapi_filestore.storage.local.durability import SYNC_STEP
+from fastapi_filestore.storage.local.open_folder import open_folder
 from tests.power.calls import Call
 from tests.power.recorder import Recorder, recording
 

@@ -10,8 +10,8 @@ from stat import S_ISDIR
 import pytest
 
 from fastapi_filestore.errors import StorageError
-from fastapi_filestore.storage.obstore import ObstoreBackend
-from fastapi_filestore.storage.obstore.durability import SYNC_STEP
+from fastapi_filestore.storage.local.durability import SYNC_STEP
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 Fail = Callable[[str, int], list[str]]
 

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from fastapi_filestore.storage.obstore.durability import SYNC_STEP
-from fastapi_filestore.storage.upload_paths import UPLOADS
+from fastapi_filestore.storage.local.durability import SYNC_STEP
+from fastapi_filestore.storage.paths import UPLOADS
 from tests.power.calls import Call, Operation, Promise
 from tests.power.disk import Disk
 from tests.power.judgement import Judgement

@@ -15,14 +15,14 @@ VIOLATIONS = [
     pytest.param("errors.py", "import fastapi_filestore.settings", "Imports go down", id="up"),
     pytest.param("surprise.py", "", "Imports go down", id="new-floor"),
     pytest.param("storage/content.py", "import fastapi_filestore.storage.registry", "Within storage", id="storage-up"),
-    pytest.param("storage/content.py", "import fastapi_filestore.storage.keys", "Within storage", id="sideways"),
+    pytest.param("storage/content.py", "import fastapi_filestore.storage.paths", "Within storage", id="sideways"),
     pytest.param("orm/planted.py", "import fastapi", "FastAPI and Starlette only", id="fastapi"),
     pytest.param("service/planted.py", "from starlette import requests", "FastAPI and Starlette only", id="starlette"),
     pytest.param("intake/planted.py", "import sqlalchemy.orm", "SQLAlchemy only", id="sqlalchemy"),
     pytest.param("storage/registry.py", "import obstore.store", "obstore only", id="obstore"),
     pytest.param("web/planted.py", "import python_multipart", "python-multipart only", id="python-multipart"),
     pytest.param("web/planted.py", "import filetype", "filetype only", id="filetype"),
-    pytest.param("storage/keys.py", "import pydantic_settings", "pydantic-settings only", id="pydantic-settings"),
+    pytest.param("storage/paths.py", "import pydantic_settings", "pydantic-settings only", id="pydantic-settings"),
 ]
 
 

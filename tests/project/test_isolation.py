@@ -15,10 +15,10 @@ from pathlib import Path
 from sqlalchemy import Column, Integer, Table, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from fastapi_filestore import FileObject, ObstoreBackend, StoredObject, add_ledger, storages
-from fastapi_filestore.orm import reservations
-from fastapi_filestore.orm.ledger import LedgerAccess
-from fastapi_filestore.orm.reservations import reservations_of
-from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.orm.ledger import reservations
+from fastapi_filestore.orm.ledger.ledger import LedgerAccess
+from fastapi_filestore.orm.ledger.reservations import reservations_of
+from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.storage.budget import upload_memory
 from tests import isolation
 

@@ -20,7 +20,7 @@ import httpx
 from fastapi import Depends, HTTPException, UploadFile
 from sqlalchemy import delete
 from fastapi_filestore import FileService, ObjectNotFoundError, Uploads, storages
-from fastapi_filestore.orm.path_index import path_indexes_on_sqlite
+from fastapi_filestore.orm.holders.path_index import path_indexes_on_sqlite
 """
 
 TRANSACTIONS = """

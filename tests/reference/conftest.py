@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from fastapi_filestore import storages
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.servers.seaweedfs import SeaweedFS
 
 

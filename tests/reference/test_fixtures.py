@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from fastapi_filestore import FileObject, storages
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from fastapi_filestore import FileObject, StoragePermissionError, StorageUnavailableError, storages
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.storage.signing import UrlSigner
 from tests.servers.seaweedfs import SeaweedFS
 

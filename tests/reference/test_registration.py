@@ -12,7 +12,7 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 from fastapi import FastAPI
 
 from fastapi_filestore import ConfigurationError, FileObject, storages
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.servers.azurite import Azurite
 from tests.servers.gcs import GCS
 from tests.servers.seaweedfs import SeaweedFS

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from fastapi_filestore import FileObject, Filestore
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.reference.models import Document, DocumentRead, DocumentService, UUIDAuditBase
 
 SessionMaker = async_sessionmaker[AsyncSession]

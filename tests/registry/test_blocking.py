@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.errors import StorageError
-from fastapi_filestore.storage.blocking import run_blocking
 
 
 async def _twice(number: int) -> int:

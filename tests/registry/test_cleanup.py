@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from anyio import move_on_after
 
-from fastapi_filestore.storage.cleanup import finish
+from fastapi_filestore.concurrency.shielded import finish
 
 
 class Work:

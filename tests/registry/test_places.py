@@ -7,7 +7,7 @@ import pytest
 from obstore.store import S3Store
 
 from fastapi_filestore import ObstoreBackend, OverlappingBackendsError
-from fastapi_filestore.storage.obstore.address import AZURE_VARIABLES, GCS_VARIABLES, S3_VARIABLES
+from fastapi_filestore.storage.obstore.opening.address import AZURE_VARIABLES, GCS_VARIABLES, S3_VARIABLES
 from fastapi_filestore.storage.registry import StorageRegistry
 
 Options = Mapping[str, Any]

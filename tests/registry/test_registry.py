@@ -16,8 +16,8 @@ from fastapi_filestore import (
     StoredObject,
     UnknownBackendError,
 )
+from fastapi_filestore.storage.paths import generate_upload_path
 from fastapi_filestore.storage.signing import UrlSigner
-from fastapi_filestore.storage.upload_paths import generate_upload_path
 
 
 def backend(key: str) -> ObstoreBackend:

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import FileObject, Finding, Ledger, ObstoreBackend, StoredObject, Swept, add_ledger, audit, sweep
-from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.sessions import run_on_engine
 from tests.rows.conftest import Work
 
 WEEK = timedelta(days=7)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.ledger.reservations import release_reservations
 from tests.rows.conftest import Rows, pending
 from tests.rows.models import Document
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, delete, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore import storages
-from fastapi_filestore.orm.bridge import plain_session
+from fastapi_filestore.orm.sessions import plain_session
 from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import Rows, Work, pending
 from tests.rows.models import Document

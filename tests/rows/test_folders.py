@@ -24,11 +24,10 @@ from fastapi_filestore import (
     audit,
     sweep,
 )
-from fastapi_filestore.orm import reservations
-from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.storage.keys import is_generated
-from fastapi_filestore.storage.layout import checked_prefix, chosen_prefix
+from fastapi_filestore.orm.ledger import reservations
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.sessions import run_on_engine
+from fastapi_filestore.storage.paths import checked_prefix, chosen_prefix, is_generated
 from tests.rows.conftest import Work
 
 GENERATED = "([0-9a-f]{2})/\\1[0-9a-f]{30}"

@@ -23,9 +23,9 @@ from fastapi_filestore import (
     add_ledger,
     purge,
 )
-from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.storage.upload_paths import generate_upload_path
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.sessions import run_on_engine
+from fastapi_filestore.storage.paths import generate_upload_path
 from fastapi_filestore.testing import assert_no_orphans
 from tests.compiled import compiled_for
 from tests.rows.cabinet import KINDS, PLAIN, TRIGGERED, WEEK, Cabinet, Family, path_of

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, FindingKind, ObjectNotFoundError, SharedFileError, audit
 from fastapi_filestore.file_object.record import path_of, spellings
-from fastapi_filestore.service.audit import DEFAULT_GRACE
+from fastapi_filestore.service.audit.audit import DEFAULT_GRACE
 from tests.rows.conftest import Rows
 from tests.rows.models import LEDGER, Base, Document
 

@@ -24,8 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column
 
 from fastapi_filestore import FileObject, ObstoreBackend, StoredObject, add_ledger, audit
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.concurrency.blocking import run_blocking
+from fastapi_filestore.orm.ledger.reservations import release_reservations
 from tests.rows.conftest import begin_sqlite_properly, pending
 from tests.servers.postgres import Databases
 

@@ -5,7 +5,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import SharedFileError
-from fastapi_filestore.orm.ledger import DELETION
+from fastapi_filestore.orm.ledger.ledger import DELETION
 from tests.rows.conftest import Rows, pending
 from tests.rows.models import Document, Note
 

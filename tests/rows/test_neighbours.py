@@ -10,8 +10,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.orm.session import JoinTransactionMode
 
 from fastapi_filestore import FileObject, ObstoreBackend, SharedFileError, StoredObject, add_ledger
-from fastapi_filestore.orm.ledger import LedgerAccess, ledger_of
-from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.concurrency.blocking import run_blocking
+from fastapi_filestore.orm.ledger.ledger import LedgerAccess, ledger_of
 from tests.rows.conftest import begin_sqlite_properly, pending
 from tests.rows.models import Base, Document
 

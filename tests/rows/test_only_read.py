@@ -28,8 +28,8 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import Numeric, String
 
-from fastapi_filestore.orm import read_only
-from fastapi_filestore.orm.read_only import end_if_only_read
+from fastapi_filestore.orm.unit_of_work import read_only
+from fastapi_filestore.orm.unit_of_work.read_only import end_if_only_read
 from tests.rows.conftest import Rows, Work, pending
 from tests.rows.models import Document, Note
 

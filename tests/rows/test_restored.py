@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import FindingKind, ObstoreBackend, sweep
-from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.sessions import run_on_engine
 from tests.rows.cabinet import PLAIN, TRIGGERED, Cabinet
 from tests.rows.conftest import pending
 from tests.servers.postgres import Databases, Postgres

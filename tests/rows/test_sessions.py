@@ -23,7 +23,7 @@ from fastapi_filestore import (
     UnsupportedStatementError,
     storages,
 )
-from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import Rows, Work, pending
 from tests.rows.models import LEDGER, Document, Note

@@ -10,7 +10,7 @@ from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import ObstoreBackend, UnsupportedStatementError
-from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.concurrency.blocking import run_blocking
 from tests.rows.conftest import pending
 from tests.rows.models import Base, Document
 

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastapi_filestore import FileService
-from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.ledger.reservations import release_reservations
 from tests.rows.conftest import Rows, pending
 from tests.rows.models import Document
 

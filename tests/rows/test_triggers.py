@@ -27,9 +27,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
 
 from fastapi_filestore import ConfigurationError, FileObject, ObstoreBackend, StoredObject, add_ledger
-from fastapi_filestore.orm.ledger import DELETION
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.service.sweep import BATCH, sweep
+from fastapi_filestore.orm.ledger.ledger import DELETION
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.service.sweep.sweep import BATCH, sweep
 from tests.rows.conftest import pending
 from tests.schema.conftest import triggers_in
 

@@ -19,8 +19,8 @@ from fastapi_filestore import (
     add_ledger,
     sweep,
 )
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.concurrency.blocking import run_blocking
+from fastapi_filestore.orm.ledger.reservations import release_reservations
 from tests.rows.conftest import begin_sqlite_properly, pending
 
 

@@ -5,7 +5,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import storages
-from fastapi_filestore.orm.ledger import DELETION
+from fastapi_filestore.orm.ledger.ledger import DELETION
 from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import LEDGERED, Rows, pending
 from tests.rows.models import Asset, Base, Document, Picture

@@ -18,9 +18,8 @@ from fastapi_filestore import (
     StorageUnavailableError,
     storages,
 )
-from fastapi_filestore.storage.keys import is_generated
+from fastapi_filestore.storage.paths import generate_upload_path, is_generated
 from fastapi_filestore.storage.signing import UrlSigner
-from fastapi_filestore.storage.upload_paths import generate_upload_path
 from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import Rows, Work, pending
 from tests.rows.models import Document

@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import FileObject, ObstoreBackend, SharedFileError, StoredObject, add_ledger
-from fastapi_filestore.orm.holders import places_holding
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.orm.views import views_among
-from fastapi_filestore.service.sweep import sweep
-from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.concurrency.blocking import run_blocking
+from fastapi_filestore.orm.holders.holders import places_holding
+from fastapi_filestore.orm.holders.views import views_among
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.service.sweep.sweep import sweep
 from tests.rows.conftest import begin_sqlite_properly, pending
 from tests.servers.postgres import Databases
 

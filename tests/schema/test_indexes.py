@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fastapi_filestore import ConfigurationError, StoredObject, add_ledger
-from fastapi_filestore.orm.holders import places_holding
+from fastapi_filestore.orm.holders.holders import places_holding
 from tests.schema.conftest import Project
 from tests.servers.postgres import Postgres
 

@@ -13,8 +13,8 @@ from sqlmodel import Column, Field, MetaData, Session, SQLModel, create_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastapi_filestore import FileObject, FileService, ObstoreBackend, StoredObject, add_ledger, storages
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.concurrency.blocking import run_blocking
+from fastapi_filestore.orm.ledger.reservations import release_reservations
 
 
 class Base(SQLModel):

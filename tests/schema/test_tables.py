@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import ConfigurationError, FileObject, ObstoreBackend, StoredObject, add_ledger, storages
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.storage.blocking import run_blocking
+from fastapi_filestore.concurrency.blocking import run_blocking
+from fastapi_filestore.orm.ledger.reservations import release_reservations
 from tests.schema.conftest import triggers_in
 from tests.servers.postgres import Postgres
 

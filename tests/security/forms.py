@@ -9,8 +9,8 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 
 from fastapi_filestore.errors import FilestoreError
-from fastapi_filestore.intake.limits import FormLimits
-from fastapi_filestore.intake.multipart import FormReader
+from fastapi_filestore.intake.forms.limits import FormLimits
+from fastapi_filestore.intake.forms.multipart import FormReader
 
 LIMITS = FormLimits(file_size=2000, fields=5, field_size=500, files=5)
 T = TypeVar("T")

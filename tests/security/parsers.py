@@ -10,40 +10,25 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers
 
 from fastapi_filestore.errors import FilestoreError
-from fastapi_filestore.intake import (
-    agreement,
-    charsets,
-    choice,
-    chunks,
-    client_digests,
-    disposition,
-    json_shape,
-    limits,
-    markup,
-    media_types,
-    multipart,
-    names,
-    parameters,
-    part_head,
-    preamble,
-    signatures,
-    sniffing,
-    spelling,
-)
+from fastapi_filestore.intake import digests as client_digests
+from fastapi_filestore.intake import disposition, names
+from fastapi_filestore.intake import header_parameters as charsets
+from fastapi_filestore.intake import header_parameters as parameters
+from fastapi_filestore.intake import header_parameters as spelling
+from fastapi_filestore.intake.forms import choice, chunks, limits, multipart, part_head, preamble
+from fastapi_filestore.intake.forms import limits as json_shape
+from fastapi_filestore.intake.types import markup, media_types, signatures, sniffing
+from fastapi_filestore.intake.types import type_agreement as agreement
 from fastapi_filestore.service import pages
-from fastapi_filestore.storage import keys, signing
-from fastapi_filestore.web import (
-    bodies,
-    conditions,
-    fields,
-    form_fields,
-    quoting,
-    ranges,
-    redaction,
-    schemas,
-    uploads,
-    validation,
-)
+from fastapi_filestore.storage import paths as keys
+from fastapi_filestore.storage import signing
+from fastapi_filestore.web import header_fields as fields
+from fastapi_filestore.web import quoting
+from fastapi_filestore.web import request_names as redaction
+from fastapi_filestore.web.receiving import bodies, form_fields, uploads
+from fastapi_filestore.web.receiving import form_fields as validation
+from fastapi_filestore.web.routes import schemas
+from fastapi_filestore.web.serving import conditions, ranges
 
 Parser = Callable[[str], object]
 STATE = conditions.Validators('"a"', datetime.now(UTC), '"b"')
@@ -116,12 +101,18 @@ def in_field(name: str) -> Parser:
 
 
 PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
-    "intake.agreement.types_agree": (lambda text: agreement.types_agree(text, "text/plain", text), ("image/png",)),
-    "intake.agreement.ranged_type": (lambda text: agreement.ranged_type("image/x-own", text), ("image/png",)),
-    "intake.choice.chosen_content": (lambda text: choice.chosen_content(_Chosen(text)), ("form-data; name=a",)),
-    "intake.chunks.chunk_error": (chunks.chunk_error, ()),
-    "intake.chunks.refuse_chunk": (lambda text: chunks.refuse_chunk("chunks", text, ()), ("1",)),
-    "intake.client_digests.client_digests": (
+    "intake.types.type_agreement.types_agree": (
+        lambda text: agreement.types_agree(text, "text/plain", text),
+        ("image/png",),
+    ),
+    "intake.types.type_agreement.ranged_type": (
+        lambda text: agreement.ranged_type("image/x-own", text),
+        ("image/png",),
+    ),
+    "intake.forms.choice.chosen_content": (lambda text: choice.chosen_content(_Chosen(text)), ("form-data; name=a",)),
+    "intake.forms.chunks.chunk_error": (chunks.chunk_error, ()),
+    "intake.forms.chunks.refuse_chunk": (lambda text: chunks.refuse_chunk("chunks", text, ()), ("1",)),
+    "intake.digests.client_digests": (
         lambda text: client_digests.client_digests({"content-digest": text}),
         ("sha-256=:", "sha-256=:AAAA:", "sha-256=:AAAA:;"),
     ),
@@ -129,101 +120,116 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.disposition.disposition_of": (lambda text: disposition.disposition_of("a", text), ("text/plain",)),
     "intake.disposition.is_inline": (disposition.is_inline, ("text/plain",)),
     "intake.disposition.served_type": (disposition.served_type, ("text/plain", "text/plain;")),
-    "intake.markup.marked_text": (lambda text: markup.marked_text(text.encode()), ()),
-    "intake.markup.sniff_markup": (
+    "intake.types.markup.marked_text": (lambda text: markup.marked_text(text.encode()), ()),
+    "intake.types.markup.sniff_markup": (
         lambda text: markup.sniff_markup(text.encode()),
         ("<", "<!", "<!a>", "<!--", "<?", "<a:", "<svg", "<!a["),
     ),
-    "intake.media_types.canonical": (media_types.canonical, ("text/plain",)),
-    "intake.media_types.check_ranges": (lambda text: media_types.check_ranges([text]), ("text/",)),
-    "intake.media_types.essence": (media_types.essence, ("text/plain",)),
-    "intake.media_types.is_same": (lambda text: media_types.is_same(text, f"{text};a"), ("text/plain;",)),
-    "intake.media_types.is_within": (lambda text: media_types.is_within(text, ["image/*"]), ("text/plain",)),
-    "intake.media_types.likely_type": (lambda text: media_types.likely_type(text, text, None), ("text/plain",)),
-    "intake.media_types.says_nothing": (media_types.says_nothing, ("text/plain",)),
-    "intake.multipart.FormReader": (
+    "intake.types.media_types.canonical": (media_types.canonical, ("text/plain",)),
+    "intake.types.media_types.check_ranges": (lambda text: media_types.check_ranges([text]), ("text/",)),
+    "intake.types.media_types.essence": (media_types.essence, ("text/plain",)),
+    "intake.types.media_types.is_same": (lambda text: media_types.is_same(text, f"{text};a"), ("text/plain;",)),
+    "intake.types.media_types.is_within": (lambda text: media_types.is_within(text, ["image/*"]), ("text/plain",)),
+    "intake.types.media_types.likely_type": (lambda text: media_types.likely_type(text, text, None), ("text/plain",)),
+    "intake.types.media_types.says_nothing": (media_types.says_nothing, ("text/plain",)),
+    "intake.forms.multipart.FormReader": (
         lambda text: finished(_form(text.encode())),
         ("--b\r\n", "--b\r\nContent-Disposition: form-data; name=a", "--b\r\nContent-Disposition: form-data\r\n\r\n"),
     ),
-    "intake.multipart._parameters": (multipart._parameters, ("multipart/form-data; boundary=b",)),  # noqa: SLF001
+    "intake.forms.multipart._parameters": (multipart._parameters, ("multipart/form-data; boundary=b",)),  # noqa: SLF001
     "intake.names.guess_content_type": (names.guess_content_type, ("a.", "a.tgz.")),
     "intake.names.is_media_type": (names.is_media_type, ("text/plain", "text/plain;")),
     "intake.names.safe_filename": (names.safe_filename, ("a", "a.")),
-    "intake.charsets.as_text": (lambda text: charsets.as_text(text.encode("latin-1", "replace")), ()),
-    "intake.charsets.codec_of": (charsets.codec_of, ("utf",)),
-    "intake.charsets.codec_of_form": (charsets.codec_of_form, ("utf",)),
-    "intake.part_head.read_head": (
+    "intake.header_parameters.as_text": (lambda text: charsets.as_text(text.encode("latin-1", "replace")), ()),
+    "intake.header_parameters.codec_of": (charsets.codec_of, ("utf",)),
+    "intake.header_parameters.codec_of_form": (charsets.codec_of_form, ("utf",)),
+    "intake.forms.part_head.read_head": (
         lambda text: part_head.read_head([(b"content-disposition", text.encode()), (b"content-type", text.encode())]),
         ("form-data; name=a", 'form-data; name="'),
     ),
-    "intake.parameters.read_parameters": (
+    "intake.header_parameters.read_parameters": (
         lambda text: parameters.read_parameters(text, single_quotes=True),
         ("a; b=c", 'a; b="', "a; b", "a; b=", "a;", "a; b='", "a; b*0*=", "a; b*1=c; b*0=d; b*"),
     ),
-    "intake.part_head.PartHead": (
+    "intake.forms.part_head.PartHead": (
         lambda text: part_head.PartHead("a", None, text, "base64").text_of(text.encode(), "utf_8"),
         ("text/plain; charset=",),
     ),
-    "intake.preamble.Preamble": (lambda text: preamble.Preamble(b"b").pass_over(text.encode()), ("--", "\r\n--")),
-    "intake.spelling.extended_name": (spelling.extended_name, ("utf-8''", "utf-8'a'%c3")),
-    "intake.spelling.plain_name": (
+    "intake.forms.preamble.Preamble": (lambda text: preamble.Preamble(b"b").pass_over(text.encode()), ("--", "\r\n--")),
+    "intake.header_parameters.extended_name": (spelling.extended_name, ("utf-8''", "utf-8'a'%c3")),
+    "intake.header_parameters.plain_name": (
         lambda text: spelling.plain_name(latin(text), quoted=True),
         ("=?utf-8?B?", "=?utf-8?Q?", "=?utf-8?Q?a?= ", "%C3%A4"),
     ),
-    "intake.spelling.read_name": (
+    "intake.header_parameters.read_name": (
         lambda text: spelling.read_name({"name": latin(text), "name*": f"utf-8''{text}"}, "name"),
         ("a.", "=?utf-8?B?"),
     ),
-    "intake.signatures.is_written_pdf": (
+    "intake.types.signatures.is_written_pdf": (
         lambda text: signatures.is_written_pdf(text.encode()),
         ("%PDF-1.4", "\n", "@PJL", "\x1b"),
     ),
-    "intake.signatures.sniff_container": (lambda text: signatures.sniff_container(text.encode()), ("\0\0\0 ftyp",)),
-    "intake.signatures.sniff_other": (
+    "intake.types.signatures.sniff_container": (
+        lambda text: signatures.sniff_container(text.encode()),
+        ("\0\0\0 ftyp",),
+    ),
+    "intake.types.signatures.sniff_other": (
         lambda text: signatures.sniff_other(text.encode()),
         ("%PDF-1.4", "%PDF-1.4 1 0 ob", "%PDF-", "#!", "\0\0\2\0", "1 0 obj"),
     ),
-    "intake.sniffing.sniff": (lambda text: sniffing.sniff(text.encode()), ("<", "PK\x03\x04", "%PDF-", "{\\rtf")),
+    "intake.types.sniffing.sniff": (lambda text: sniffing.sniff(text.encode()), ("<", "PK\x03\x04", "%PDF-", "{\\rtf")),
     "service.pages.cursor": (CURSOR.decode, ("WyJh",)),
-    "intake.json_shape.check_shape": (
+    "intake.forms.limits.check_shape": (
         lambda text: json_shape.check_shape(text.encode(), NO_JSON_LIMITS),
         ('"', '{"a":"', '{"a":[', "[" * 100),
     ),
-    "storage.keys.check_key": (keys.check_key, ("aa/",)),
+    "storage.paths.check_key": (keys.check_key, ("aa/",)),
     "storage.signing.verify": (lambda text: SIGNER.verify(text, method="GET"), ("a.",)),
-    "web.bodies.announced_size": (lambda text: bodies.announced_size({"content-length": text}), ("1",)),
-    "web.bodies.has_body": (
+    "web.receiving.bodies.announced_size": (lambda text: bodies.announced_size({"content-length": text}), ("1",)),
+    "web.receiving.bodies.has_body": (
         lambda text: bodies.has_body({"http_version": "1.1", "headers": [(b"a", b"")] * len(text)}),
         (),
     ),
-    "web.bodies.media_type": (lambda text: bodies.media_type({"content-type": text}), ("text/plain",)),
-    "web.bodies.refuse_codings": (lambda text: bodies.refuse_codings({"content-encoding": text}), ("identity",)),
-    "web.conditions.evaluate": (
+    "web.receiving.bodies.media_type": (lambda text: bodies.media_type({"content-type": text}), ("text/plain",)),
+    "web.receiving.bodies.refuse_codings": (
+        lambda text: bodies.refuse_codings({"content-encoding": text}),
+        ("identity",),
+    ),
+    "web.serving.conditions.evaluate": (
         lambda text: [conditions.evaluate({name: text}, STATE) for name in ("if-match", "if-none-match")],
         ("W/", '"a"', '"'),
     ),
-    "web.conditions.evaluate dates": (
+    "web.serving.conditions.evaluate dates": (
         lambda text: [conditions.evaluate({f"if-{name}": text}, STATE) for name in ("modified-since",)],
         ("Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 "),
     ),
-    "web.conditions.range_applies": (lambda text: conditions.range_applies({"if-range": text}, STATE), ('"a"',)),
-    "web.form_fields.is_json_object": (form_fields.is_json_object, ("{", '{"a":', '{"a":"', '{"a":[')),
-    "web.form_fields.without_unknown": (
+    "web.serving.conditions.range_applies": (
+        lambda text: conditions.range_applies({"if-range": text}, STATE),
+        ('"a"',),
+    ),
+    "web.receiving.form_fields.is_json_object": (form_fields.is_json_object, ("{", '{"a":', '{"a":"', '{"a":[')),
+    "web.receiving.form_fields.without_unknown": (
         lambda text: form_fields.without_unknown(Titled, dict.fromkeys(text.split(";"), ""), "ignore", refused=()),
         (),
     ),
-    "web.form_fields.without_blanks": (lambda text: form_fields.without_blanks(Titled, {text: text}), ()),
-    "web.fields.combined": (in_field("if-match"), ('"a"',)),
-    "web.fields.combined digests": (in_field("repr-digest"), ("sha-256=:",)),
+    "web.receiving.form_fields.without_blanks": (lambda text: form_fields.without_blanks(Titled, {text: text}), ()),
+    "web.header_fields.combined": (in_field("if-match"), ('"a"',)),
+    "web.header_fields.combined digests": (in_field("repr-digest"), ("sha-256=:",)),
     "web.quoting.cut": (lambda text: quoting.cut(text, 10), ()),
-    "web.validation.validated": (lambda text: validation.validated(Titled, {text: text}), ()),
-    "web.validation.validated_json": (
+    "web.receiving.form_fields.validated": (lambda text: validation.validated(Titled, {text: text}), ()),
+    "web.receiving.form_fields.validated_json": (
         lambda text: validation.validated_json(schemas.NoFields, text.encode(), limits=NO_JSON_LIMITS),
         ('"', '{"a":"', '{"a":[', '{"a":1,'),
     ),
-    "web.ranges.requested_ranges": (lambda text: ranges.requested_ranges(text, 100), ("bytes=", "bytes=0-", "bytes=0")),
-    "web.redaction.without_token": (redaction.without_token, ("/filestore/",)),
-    "web.uploads._filename": (uploads._filename, ("a; filename*=utf-8'", "a; filename*=utf-8''", 'a; filename="')),  # noqa: SLF001
-    "web.uploads.refuse_fragments": (lambda text: uploads.refuse_fragments({"content-encoding": text}), ()),
+    "web.serving.ranges.requested_ranges": (
+        lambda text: ranges.requested_ranges(text, 100),
+        ("bytes=", "bytes=0-", "bytes=0"),
+    ),
+    "web.request_names.without_token": (redaction.without_token, ("/filestore/",)),
+    "web.receiving.uploads._filename": (
+        uploads._filename,  # noqa: SLF001 - as a route calls it
+        ("a; filename*=utf-8'", "a; filename*=utf-8''", 'a; filename="'),
+    ),
+    "web.receiving.uploads.refuse_fragments": (lambda text: uploads.refuse_fragments({"content-encoding": text}), ()),
 }
 """Every reader of a client's text by its place, and beginnings behind which it goes further."""

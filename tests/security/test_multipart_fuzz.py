@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastapi_filestore.errors import FilestoreError, MalformedUploadError
-from fastapi_filestore.intake.part_head import PartHead, read_head
+from fastapi_filestore.intake.forms.part_head import PartHead, read_head
 from tests.security.forms import Form, finished, forms, mutants, outcome, read_by_starlette
 
 CUTS = st.lists(st.integers(1, 90), min_size=1, max_size=5)

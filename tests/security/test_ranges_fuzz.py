@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastapi_filestore.errors import RangeNotSatisfiableError
-from fastapi_filestore.web.conditions import Outcome, Validators, evaluate, range_applies
-from fastapi_filestore.web.headers import http_date
-from fastapi_filestore.web.ranges import MAX_RANGES, requested_ranges
+from fastapi_filestore.web.serving.conditions import Outcome, Validators, evaluate, range_applies
+from fastapi_filestore.web.serving.headers import http_date
+from fastapi_filestore.web.serving.ranges import MAX_RANGES, requested_ranges
 
 NUMBERS = st.one_of(
     st.integers(0, 30).map(str),

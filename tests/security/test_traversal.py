@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.storage.backend import StorageBackend
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.security.conftest import Server
 
 STEPS = st.sampled_from(

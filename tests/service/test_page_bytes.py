@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileService, InvalidCursorError, StorageBackend
-from fastapi_filestore.service.pages import MAX_CURSOR, STEP
-from fastapi_filestore.service.row_sizes import size_of
+from fastapi_filestore.service.pages import MAX_CURSOR, STEP, size_of
 from tests.servers.postgres import Postgres
 from tests.service.test_lists import engine_of
 from tests.web.models import Specimen

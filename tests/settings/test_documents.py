@@ -7,7 +7,7 @@ import pytest
 
 from fastapi_filestore.errors import SettingsError
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.settings.conftest import Read
 from tests.settings.table import README, replace_section
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
 from fastapi_filestore import FileService
-from fastapi_filestore.orm.bridge import run_in_session
+from fastapi_filestore.orm.sessions import run_in_session
 from tests.soak.models import Document
 
 

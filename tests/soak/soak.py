@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from fastapi_filestore import FileObject, ObstoreBackend, storages
-from fastapi_filestore.service.sweep import sweep
+from fastapi_filestore.service.sweep.sweep import sweep
 from tests.soak import worker
 from tests.soak.models import BACKEND, LEDGER, Base, Document
 from tests.soak.place import Place

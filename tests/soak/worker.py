@@ -17,8 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore import IntentLostError, storages
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.service.sweep import sweep
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.service.sweep.sweep import sweep
 from tests.soak.models import LEDGER, MIN_AGE
 from tests.soak.operations import OPERATIONS, Operation
 from tests.soak.place import Place

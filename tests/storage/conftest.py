@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import HEADED, KINDS, NETWORKED, make_backend
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 KINDS = ("memory", "local", "seaweedfs", "azurite", "gcs")
 NETWORKED = ("seaweedfs", "azurite", "gcs")

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from fastapi_filestore.storage.obstore.address import AZURE_VARIABLES, GCS_VARIABLES, S3_VARIABLES, bucket_url
+from fastapi_filestore.storage.obstore.opening.address import AZURE_VARIABLES, GCS_VARIABLES, S3_VARIABLES, bucket_url
 
 KEYS = {"access_key_id": "k", "secret_access_key": "s"}
 ACCOUNT = {"account_name": "acc", "account_key": "YWNjb3VudC1rZXk="}

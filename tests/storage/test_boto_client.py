@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from obstore.store import S3Store
 
 from fastapi_filestore import ObstoreBackend, StorageError, StorageUnavailableError
-from fastapi_filestore.storage.obstore.address import S3_VARIABLES
-from fastapi_filestore.storage.obstore.boto_client import CLIENT_VARIABLES, names_host
+from fastapi_filestore.storage.obstore.opening.address import S3_VARIABLES
+from fastapi_filestore.storage.obstore.opening.boto_client import CLIENT_VARIABLES, names_host
 
 KEYS: Mapping[str, Any] = {"aws_access_key_id": "k", "aws_secret_access_key": "s", "retry_config": {"max_retries": 0}}
 NO_UPLOADS = b"<?xml version='1.0'?><ListMultipartUploadsResult></ListMultipartUploadsResult>"

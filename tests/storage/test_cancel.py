@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import MIB
 
 

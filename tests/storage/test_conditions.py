@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from fastapi_filestore.errors import ObjectExistsError, StorageError, StoragePermissionError, StorageUnavailableError
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 MIB = 1024 * 1024
 

@@ -14,8 +14,9 @@ from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemorySto
 from pydantic import SecretStr
 
 from fastapi_filestore.errors import ConfigurationError, InvalidKeyError, StorageError
-from fastapi_filestore.storage.obstore import ObstoreBackend, stores
-from fastapi_filestore.storage.obstore.stores import connect
+from fastapi_filestore.storage.obstore.opening import stores
+from fastapi_filestore.storage.obstore.opening.stores import connect
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import service_account
 
 SECRET = "c2VjcmV0"  # also valid base64, as an Azure key must be

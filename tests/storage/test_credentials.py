@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from fastapi_filestore import ConfigurationError, ObstoreBackend, StorageError
-from fastapi_filestore.storage.obstore.credential_failures import reason_of
-from fastapi_filestore.storage.obstore.credentials import BotoCredentials
-from fastapi_filestore.storage.obstore.stores import connect
+from fastapi_filestore.storage.failures.credentials import reason_of
+from fastapi_filestore.storage.obstore.opening.credentials import BotoCredentials
+from fastapi_filestore.storage.obstore.opening.stores import connect
 from tests.storage.answering import Answering, answering
 
 ONCE: Mapping[str, Any] = {"retry_config": {"max_retries": 0}}

@@ -9,7 +9,7 @@ import pytest
 from fastapi_filestore import FileObject, StorageRegistry
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object.record import from_record
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import make_backend
 
 GOOGLE = '{"gcs_base_url": "URL", "disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": ""}'

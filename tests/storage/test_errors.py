@@ -23,8 +23,8 @@ from fastapi_filestore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
 )
-from fastapi_filestore.storage.obstore import ObstoreBackend
-from fastapi_filestore.storage.obstore.errors import KINDS, translate, translated
+from fastapi_filestore.storage.failures.translate import KINDS, translate, translated
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.relay import relayed
 from tests.storage.stores import MIB, NETWORKED, QUICK_RETRIES, make_backend
 

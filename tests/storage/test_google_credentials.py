@@ -17,8 +17,8 @@ from obstore.store import GCSStore
 
 from fastapi_filestore import FileObject, StorageRegistry
 from fastapi_filestore.errors import ConfigurationError, SigningUnavailableError, StoragePermissionError
-from fastapi_filestore.storage.obstore import ObstoreBackend
-from fastapi_filestore.storage.obstore.stores import connect
+from fastapi_filestore.storage.obstore.opening.stores import connect
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.storage.signing import UrlSigner
 from tests.servers.gcs import GCS
 from tests.web.site import SIGNING_KEY

@@ -9,8 +9,10 @@ from uuid import uuid4
 import pytest
 
 from fastapi_filestore.errors import StorageTimeoutError
-from fastapi_filestore.storage.obstore import ObstoreBackend, client, liveness
-from fastapi_filestore.storage.obstore.client import CONNECT_TIMEOUT, READ_TIMEOUT, RETRY_TIMEOUT
+from fastapi_filestore.storage.obstore.moving import liveness
+from fastapi_filestore.storage.obstore.opening import client
+from fastapi_filestore.storage.obstore.opening.client import CONNECT_TIMEOUT, READ_TIMEOUT, RETRY_TIMEOUT
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.relay import Relay, relayed
 from tests.storage.stores import MIB
 
@@ -129,7 +131,7 @@ async def test_an_upload_that_is_cancelled_ends_soon_though_the_store_hangs(
     backend: ObstoreBackend, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who ends a process does not wait for a store."""
-    monkeypatch.setattr("fastapi_filestore.storage.obstore.put.UNDO_PATIENCE", 0.3)
+    monkeypatch.setattr("fastapi_filestore.storage.obstore.moving.put.UNDO_PATIENCE", 0.3)
     monkeypatch.setattr(liveness, "LOOK", 30.0)
     relay.talks.clear()
     task = asyncio.create_task(backend.put("k", _sent(30 * MIB)))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_filestore.errors import InvalidKeyError
-from fastapi_filestore.storage.keys import check_key, generate_key
+from fastapi_filestore.storage.paths import check_key, generate_key
 from tests.storage.stores import BAD_KEYS
 
 

@@ -21,9 +21,11 @@ from fastapi_filestore.errors import (
     StoragePermissionError,
     StorageUnavailableError,
 )
-from fastapi_filestore.storage.obstore import ObstoreBackend, local_copy, open_folder
-from fastapi_filestore.storage.obstore.local_copy import PIECE
-from fastapi_filestore.storage.obstore.local_file import READ_SIZE, open_inside
+from fastapi_filestore.storage.local import copy as local_copy
+from fastapi_filestore.storage.local import open_folder
+from fastapi_filestore.storage.local.copy import PIECE
+from fastapi_filestore.storage.local.read import READ_SIZE, open_inside
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 
 @pytest.fixture

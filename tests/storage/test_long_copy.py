@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from fastapi_filestore import FileObject, StorageRegistry
-from fastapi_filestore.storage.obstore import ObstoreBackend, backend, long_copy
-from fastapi_filestore.storage.obstore.reading import resumed
+from fastapi_filestore.storage import obstore_backend as backend
+from fastapi_filestore.storage.obstore.moving import long_copy
+from fastapi_filestore.storage.obstore.moving.reading import resumed
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import MIB
 
 BODY = b"".join(bytes([number]) * MIB for number in range(12))

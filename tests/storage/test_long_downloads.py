@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from fastapi_filestore.errors import ObjectNotFoundError, PreconditionFailedError, StorageError
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.relay import relayed
 from tests.storage.stores import MIB, QUICK_RETRIES
 

@@ -7,8 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastapi_filestore.errors import ContentError, UnsupportedContentError
-from fastapi_filestore.storage.obstore import ObstoreBackend
-from fastapi_filestore.storage.obstore.metadata import AZURE_RULES, HEADER_RULES, MARKER, make_attributes, read_metadata
+from fastapi_filestore.storage.obstore.moving.metadata import (
+    AZURE_RULES,
+    HEADER_RULES,
+    MARKER,
+    make_attributes,
+    read_metadata,
+)
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import MIB
 
 ANY_TEXT = st.text(st.characters(), max_size=20)

@@ -12,7 +12,8 @@ from obstore.store import LocalStore
 
 from fastapi_filestore import FilestoreSettings
 from fastapi_filestore.errors import ConfigurationError, SettingsError
-from fastapi_filestore.storage.obstore import ObstoreBackend, modes, open_folder
+from fastapi_filestore.storage.local import modes, open_folder
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077])

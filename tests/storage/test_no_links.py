@@ -13,7 +13,8 @@ from fastapi import FastAPI
 
 from fastapi_filestore import FileObject, Filestore, FilestoreSettings, StorageRegistry
 from fastapi_filestore.errors import ObjectExistsError, StorageError
-from fastapi_filestore.storage.obstore import ObstoreBackend, open_folder
+from fastapi_filestore.storage.local import open_folder
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.web.site import SIGNING_KEY
 
 

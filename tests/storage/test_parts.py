@@ -8,11 +8,11 @@ import pytest
 from obstore.store import S3Store
 
 from fastapi_filestore.storage.budget import upload_memory
-from fastapi_filestore.storage.obstore import ObstoreBackend
-from fastapi_filestore.storage.obstore.handoff import PROBE
-from fastapi_filestore.storage.obstore.parts import plan_parts
-from fastapi_filestore.storage.obstore.put import PIECE
-from fastapi_filestore.storage.obstore.stores import connect
+from fastapi_filestore.storage.obstore.moving.handoff import PROBE
+from fastapi_filestore.storage.obstore.moving.parts import plan_parts
+from fastapi_filestore.storage.obstore.moving.put import PIECE
+from fastapi_filestore.storage.obstore.opening.stores import connect
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import MIB
 
 UNSET = {"use_multipart": None, "chunk_size": None, "max_concurrency": None}

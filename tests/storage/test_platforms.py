@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 import pytest
 
 from fastapi_filestore.errors import InvalidKeyError, ObjectNotFoundError, StoragePermissionError
-from fastapi_filestore.storage.obstore import ObstoreBackend, platforms
+from fastapi_filestore.storage.local import platforms
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 
 @pytest.fixture
@@ -179,7 +180,7 @@ async def test_a_disk_that_takes_capitals_for_small_letters(
         return real(names.get(text, path))
 
     monkeypatch.setattr(os, "lstat", lstat)
-    monkeypatch.setattr("fastapi_filestore.storage.obstore.local.folds_names", lambda: True)
+    monkeypatch.setattr("fastapi_filestore.storage.local.folder.folds_names", lambda: True)
     asked = ["docs/re\u0301sume\u0301.PDF", listed, "docs/missing"]
 
     assert await local.listed_as(asked) == [listed, listed, "docs/missing"]

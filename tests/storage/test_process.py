@@ -14,8 +14,8 @@ import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from fastapi_filestore.errors import ConfigurationError, ForkedProcessError, StorageError
-from fastapi_filestore.storage.obstore import ObstoreBackend
-from fastapi_filestore.storage.obstore.client import take_client_options
+from fastapi_filestore.storage.obstore.opening.client import take_client_options
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.relay import relayed
 from tests.storage.stores import MIB, QUICK_RETRIES, make_backend
 
@@ -58,7 +58,7 @@ async def test_fork_after_use(memory: ObstoreBackend) -> None:
 
 FORK_BEFORE_USE = """
 import asyncio, os, sys
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 backend = ObstoreBackend("docs", "s3://{bucket}/{prefix}", aws_endpoint="{endpoint}", aws_region="{region}",
                          aws_access_key_id="{access_key}", aws_secret_access_key="{secret_key}")
 pids = []
@@ -87,7 +87,7 @@ async def test_fork_before_use(request: pytest.FixtureRequest, seaweedfs: Any) -
 
 EXIT_AFTER_USE = """
 import asyncio
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 async def use():
     backend = ObstoreBackend("memory", "memory://")

@@ -12,7 +12,7 @@ import pytest
 from starlette.datastructures import UploadFile
 
 from fastapi_filestore.errors import ConfigurationError, ContentError, ObjectExistsError, UnsupportedContentError
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import MIB
 
 BODY = b"\x00\xffsome bytes\r\n" * 100

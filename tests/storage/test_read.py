@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastapi_filestore.errors import InvalidKeyError, ObjectNotFoundError, RangeNotSatisfiableError, StorageError
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import BAD_KEYS, MIB
 
 BODY = bytes(range(256))

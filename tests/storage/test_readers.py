@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from fastapi_filestore import FilestoreSettings, ObstoreBackend
-from fastapi_filestore.storage.configured import configured_backends
-from fastapi_filestore.storage.obstore import readers
+from fastapi_filestore.storage.from_settings import configured_backends
+from fastapi_filestore.storage.local import modes as readers
 from fastapi_filestore.storage.registry import StorageRegistry
 
 OPEN = {"file_mode": "0644", "folder_mode": "0755"}

@@ -22,9 +22,9 @@ from fastapi_filestore import (
     StorageTimeoutError,
     StorageUnavailableError,
 )
-from fastapi_filestore.storage.obstore import ObstoreBackend
-from fastapi_filestore.storage.obstore.errors import translate
-from fastapi_filestore.storage.obstore.store_codes import CODES
+from fastapi_filestore.storage.failures.store_codes import CODES
+from fastapi_filestore.storage.failures.translate import translate
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.servers.refusing import QUICK, Answer, RefusingStore, Request, error_of, run_refusing_store
 from tests.storage.stores import MIB
 

@@ -18,7 +18,7 @@ from google.cloud import storage as google_storage
 from google.oauth2.service_account import Credentials
 
 from fastapi_filestore.errors import ConfigurationError, SigningUnavailableError
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.storage.signing import Method
 from tests.storage.stores import NETWORKED, make_backend, service_account
 

@@ -7,8 +7,8 @@ import pytest
 
 from fastapi_filestore.errors import SigningUnavailableError
 from fastapi_filestore.storage.backend import DownloadURLs, LocalObjects
-from fastapi_filestore.storage.obstore import ObstoreBackend
-from fastapi_filestore.storage.obstore.credentials import StaticCredentials
+from fastapi_filestore.storage.obstore.opening.credentials import StaticCredentials
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import make_backend
 
 TYPE, DISPOSITION = "text/html", "attachment; filename=\"a b.html\"; filename*=UTF-8''%C3%A4%20b.html"

@@ -14,7 +14,8 @@ import pytest
 
 from fastapi_filestore.errors import ObjectNotFoundError, StorageError
 from fastapi_filestore.storage.backend import UnfinishedUpload
-from fastapi_filestore.storage.obstore import ObstoreBackend, open_folder
+from fastapi_filestore.storage.local import open_folder
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 SECONDS = float(os.environ.get("FILESTORE_RACE_SECONDS", "1.5"))
 """How long folders are swapped by another process."""

@@ -10,7 +10,7 @@ from textwrap import dedent
 import pytest
 
 from fastapi_filestore import BlockingCallError
-from fastapi_filestore.storage.threads import WorkThreads
+from fastapi_filestore.concurrency.threads import WorkThreads
 
 
 async def test_work_is_done_at_once() -> None:
@@ -35,8 +35,8 @@ async def test_work_that_waits_for_work(number: int) -> None:
 
 async def test_threads_that_all_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work for which no thread becomes free for long is refused in words, is not done, and the others go on."""
-    monkeypatch.setattr("fastapi_filestore.storage.threads.MOST", 2)
-    monkeypatch.setattr("fastapi_filestore.storage.threads.STUCK", 0.3)
+    monkeypatch.setattr("fastapi_filestore.concurrency.threads.MOST", 2)
+    monkeypatch.setattr("fastapi_filestore.concurrency.threads.STUCK", 0.3)
     threads, go_on, done = WorkThreads("nested", most=1), threading.Event(), list[int]()
     waiting = [threads.submit(partial(go_on.wait, timeout=60)) for _ in range(2)]
     refused = threads.submit(lambda: done.append(1))
@@ -51,7 +51,7 @@ async def test_threads_that_all_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_threads_end_that_nobody_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads without work end after a while, and others begin when there is work again."""
-    monkeypatch.setattr("fastapi_filestore.storage.threads.IDLE", 0.01)
+    monkeypatch.setattr("fastapi_filestore.concurrency.threads.IDLE", 0.01)
     threads = WorkThreads("ends-soon")
     for turn in range(20):
         meeting = threading.Barrier(5)
@@ -94,7 +94,7 @@ def test_work_goes_on_after_the_main_thread() -> None:
         import tempfile, threading, time
         from pathlib import Path
         from fastapi_filestore import ObstoreBackend
-        from fastapi_filestore.storage.blocking import run_blocking
+        from fastapi_filestore.concurrency.blocking import run_blocking
         folder = tempfile.mkdtemp()
         backend = ObstoreBackend("local", folder)
         def work():
@@ -112,7 +112,7 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     """A process that was forked off does not wait for its parent's threads."""
     program = """
         import asyncio, os
-        from fastapi_filestore.storage.threads import WorkThreads
+        from fastapi_filestore.concurrency.threads import WorkThreads
         threads = WorkThreads("test", most=1)
         async def work():
             await threads.submit(lambda: print("done", flush=True))

@@ -11,8 +11,8 @@ import pytest
 from obstore.store import S3Store
 
 from fastapi_filestore import ConfigurationError, ObstoreBackend, StorageError
-from fastapi_filestore.storage.obstore import credentials, s3
-from fastapi_filestore.storage.obstore.stores import connect
+from fastapi_filestore.storage.obstore.opening import credentials, s3
+from fastapi_filestore.storage.obstore.opening.stores import connect
 from tests.storage.answering import Answering, answering
 
 ONCE: Mapping[str, Any] = {"retry_config": {"max_retries": 0}}

@@ -10,7 +10,7 @@ import pytest
 from obstore.store import S3Store
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.storage.obstore import ObstoreBackend
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 
 KEYS: dict[str, Any] = {"aws_access_key_id": "id", "aws_secret_access_key": "secret", "aws_region": "r"}
 

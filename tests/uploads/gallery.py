@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from fastapi_filestore import FileObject, StorageBackend, StoredObject, UploadError, add_ledger
-from fastapi_filestore.orm.engines import run_on_engine
-from fastapi_filestore.orm.reservations import release_reservations
-from fastapi_filestore.service.sweep import sweep
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.sessions import run_on_engine
+from fastapi_filestore.service.sweep.sweep import sweep
 from fastapi_filestore.testing import assert_no_orphans
 from tests.rows.conftest import Work
 from tests.servers.postgres import Databases

@@ -9,7 +9,7 @@ import pytest
 from fastapi_filestore import FilestoreSettings, ObstoreBackend
 from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.storage.budget import MemoryBudget, upload_memory
-from fastapi_filestore.storage.obstore.parts import plan_parts
+from fastapi_filestore.storage.obstore.moving.parts import plan_parts
 from fastapi_filestore.storage.registry import StorageRegistry
 
 MIB = 1024 * 1024

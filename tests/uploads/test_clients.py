@@ -11,8 +11,8 @@ from fastapi_filestore.errors import (
     TooManyFilesError,
     UploadTooLargeError,
 )
-from fastapi_filestore.intake.limits import FormLimits
-from fastapi_filestore.intake.multipart import FormReader
+from fastapi_filestore.intake.forms.limits import FormLimits
+from fastapi_filestore.intake.forms.multipart import FormReader
 from tests.uploads.clients import CLIENTS
 
 LIMITS = FormLimits(file_size=1000, fields=5, field_size=500, files=1)

@@ -14,9 +14,9 @@ from fastapi_filestore.errors import (
     UploadError,
     UploadTooLargeError,
 )
-from fastapi_filestore.intake.limits import FormLimits
-from fastapi_filestore.intake.multipart import FormReader
-from fastapi_filestore.intake.part_head import read_head
+from fastapi_filestore.intake.forms.limits import FormLimits
+from fastapi_filestore.intake.forms.multipart import FormReader
+from fastapi_filestore.intake.forms.part_head import read_head
 
 LIMITS = FormLimits(file_size=100_000, fields=5, field_size=1000, files=3)
 TYPE = "multipart/form-data; boundary=b"

@@ -9,11 +9,11 @@ import pytest
 from starlette.requests import Request
 
 from fastapi_filestore.errors import FilestoreError, UploadMemoryError
-from fastapi_filestore.intake.limits import FormLimits, Pace
-from fastapi_filestore.intake.multipart import FormReader
+from fastapi_filestore.intake.forms.limits import FormLimits, Pace
+from fastapi_filestore.intake.forms.multipart import FormReader
 from fastapi_filestore.storage.budget import ENDS_AFTER, ENDS_IN_FLOW_AFTER, MemoryBudget, upload_memory
 from fastapi_filestore.storage.share import STEP, Share
-from fastapi_filestore.web.bodies import json_body
+from fastapi_filestore.web.receiving.bodies import json_body
 
 MIB = 1024 * 1024
 PART = {"least": 5 * MIB, "most": 5 * MIB}

@@ -12,9 +12,9 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from fastapi_filestore import FileService, Filestore, Upload
-from fastapi_filestore.intake.agreement import types_agree
 from fastapi_filestore.intake.names import guess_content_type
-from fastapi_filestore.intake.sniffing import sniff
+from fastapi_filestore.intake.types.sniffing import sniff
+from fastapi_filestore.intake.types.type_agreement import types_agree
 from tests.web.conftest import Serve
 from tests.web.models import Document
 from tests.web.site import Site

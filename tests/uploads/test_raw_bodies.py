@@ -11,7 +11,7 @@ from fastapi import FastAPI, UploadFile
 from httpx import ASGITransport, AsyncClient
 
 from fastapi_filestore.errors import MalformedUploadError
-from fastapi_filestore.intake.client_digests import client_digests
+from fastapi_filestore.intake.digests import client_digests
 from tests.uploads.routes import build
 from tests.web.conftest import Serve
 from tests.web.site import Site, problem_in

@@ -23,8 +23,8 @@ from fastapi_filestore import (
     Uploads,
     add_ledger,
 )
-from fastapi_filestore.orm.bridge import run_in_session
-from fastapi_filestore.orm.reservations import release_reservations
+from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.sessions import run_in_session
 from fastapi_filestore.testing import assert_no_orphans
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from fastapi_filestore import DatabaseFailedError, DatabaseUnavailableError, FilestoreError, RowConflictError
-from fastapi_filestore.orm.database_faults import CONSTRAINT, MYSQL, SQL_STATES, SQLITE, Fault
-from fastapi_filestore.orm.outages import NO_CHANGES
-from fastapi_filestore.storage.obstore.reasons import DISK_FAILED, ERRNOS, STATUSES, WORDS, Reason
-from fastapi_filestore.storage.obstore.store_codes import GROUPS
+from fastapi_filestore.orm.failures.codes import CONSTRAINT, MYSQL, SQL_STATES, SQLITE, Fault
+from fastapi_filestore.orm.failures.outages import NO_CHANGES
+from fastapi_filestore.storage.failures.reasons import DISK_FAILED, ERRNOS, STATUSES, WORDS, Reason
+from fastapi_filestore.storage.failures.store_codes import GROUPS
 from fastapi_filestore.web.problems import KINDS, Kind
 
 PAGE = Path(__file__).parents[2] / "docs" / "problems.md"

@@ -12,8 +12,7 @@ from pydantic import BaseModel, Field, Json, ValidationError
 
 from fastapi_filestore import Filestore, Upload
 from fastapi_filestore.errors import InvalidFieldsError
-from fastapi_filestore.web.form_fields import without_blanks
-from fastapi_filestore.web.validation import validated
+from fastapi_filestore.web.receiving.form_fields import validated, without_blanks
 from tests.web.conftest import Serve
 from tests.web.models import Article, Document, Measurement, Specimen
 from tests.web.site import Site, problem_in

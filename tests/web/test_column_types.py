@@ -19,7 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlmodel import AutoString, Field, SQLModel
 
 from fastapi_filestore import FileObject, FileService, Filestore, StoredObject
-from fastapi_filestore.web.schemas import derive_schemas
+from fastapi_filestore.web.routes.schemas import derive_schemas
 from tests.servers.postgres import Databases
 from tests.web.conftest import Serve
 from tests.web.site import Site, problem_in

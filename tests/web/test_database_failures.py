@@ -26,8 +26,8 @@ from fastapi_filestore import (
     StoredObject,
     add_ledger,
 )
-from fastapi_filestore.orm.database_faults import NO_TABLE
-from fastapi_filestore.orm.ledger import explain_missing
+from fastapi_filestore.orm.failures.codes import NO_TABLE
+from fastapi_filestore.orm.ledger.ledger import explain_missing
 from tests.servers.postgres import Databases, Postgres
 from tests.storage.relay import relayed
 from tests.web.site import problem_in, session_dependency

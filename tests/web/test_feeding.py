@@ -23,7 +23,7 @@ from fastapi_filestore import (
     Upload,
     Uploads,
 )
-from fastapi_filestore.orm.bridge import plain_session
+from fastapi_filestore.orm.sessions import plain_session
 from tests.web.feeding import PATIENCE, TEXT, sent, served, slowly
 
 BIG = b"x" * 5_000_000

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from fastapi_filestore.web.fields import FIELDS, MAX_FIELD_BYTES, combined
+from fastapi_filestore.web.header_fields import FIELDS, MAX_FIELD_BYTES, combined
 from tests.web.site import Site, problem_in
 
 

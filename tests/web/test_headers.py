@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fastapi_filestore import FileObject
 from fastapi_filestore.intake.disposition import content_disposition, is_inline, served_type
 from fastapi_filestore.intake.names import safe_filename
-from fastapi_filestore.web.headers import entity_tag, file_headers
+from fastapi_filestore.web.serving.headers import entity_tag, file_headers
 
 DISPOSITIONS = [
     ("a.txt", 'attachment; filename="a.txt"'),

@@ -9,7 +9,7 @@ import pytest
 from fastapi import Depends, FastAPI, Header, HTTPException
 
 from fastapi_filestore import FileObject, Filestore, ObstoreBackend, StorageRegistry
-from fastapi_filestore.web.headers import entity_tag, store_tag
+from fastapi_filestore.web.serving.headers import entity_tag, store_tag
 from tests.web.conftest import Serve
 from tests.web.models import Document
 from tests.web.site import SIGNING_KEY

@@ -18,8 +18,8 @@ from sqlalchemy.orm import (
 )
 
 from fastapi_filestore import ConfigurationError, FileObject, Filestore, StoredObject
-from fastapi_filestore.web.owned import owned_names
-from fastapi_filestore.web.schemas import derive_schemas
+from fastapi_filestore.web.routes.model_attributes import owned_names
+from fastapi_filestore.web.routes.schemas import derive_schemas
 from tests.web.conftest import Serve
 from tests.web.site import Site, problem_in
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from fastapi_filestore import FileObject, Filestore
-from fastapi_filestore.intake.media_types import is_same
+from fastapi_filestore.intake.types.media_types import is_same
 from tests.web.conftest import Serve
 from tests.web.models import Document
 from tests.web.site import SIGNING_KEY, Site, problem_in

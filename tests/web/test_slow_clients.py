@@ -14,9 +14,9 @@ from httpx import AsyncClient
 from starlette.requests import Request
 
 from fastapi_filestore.errors import SlowUploadError
-from fastapi_filestore.intake.limits import Pace
-from fastapi_filestore.web.bodies import limited_body
-from fastapi_filestore.web.listening import Listening
+from fastapi_filestore.intake.forms.limits import Pace
+from fastapi_filestore.web.receiving.bodies import limited_body
+from fastapi_filestore.web.receiving.listening import Listening
 from tests.servers.process import LOOPBACK, served
 from tests.web.site import SIGNING_KEY
 from tests.web.test_sockets import FILE, FORM_END, TITLE, head, run_application, stored

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from fastapi_filestore import FileObject, FileService, Filestore, ObstoreBackend, StoredObject, add_ledger, storages
-from fastapi_filestore.orm.bridge import run_in_session
+from fastapi_filestore.orm.sessions import run_in_session
 from tests.servers.postgres import Databases
 from tests.web.feeding import served
 

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.orm.stored_object import StoredObject
+from fastapi_filestore.orm.column.stored_object import StoredObject
 
 VERSION = 2
 """Of the triggers' text: Alembic replaces those of another version."""

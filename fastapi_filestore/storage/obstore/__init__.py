@@ -1,5 +1,5 @@
-"""Objects in S3, Google Cloud Storage, Azure Blob Storage, a local folder or memory, by obstore."""
+"""Objects behind a network or in memory, by obstore: the only place that imports it, but for the seam of failures.
 
-from fastapi_filestore.storage.obstore.backend import ObstoreBackend
-
-__all__ = ["ObstoreBackend"]
+`opening/` makes a store of an URL and its options, `moving/` sends and fetches bytes, `signing/` makes presigned
+URLs. Nothing here holds a file whole in memory.
+"""

@@ -5,8 +5,8 @@ import os
 import time
 from dataclasses import dataclass
 
+from fastapi_filestore.concurrency.loops import refuse_late
 from fastapi_filestore.errors import ForkedProcessError
-from fastapi_filestore.storage.loops import refuse_late
 
 SETTLING = 0.1
 """Seconds that an exiting process leaves the threads to let go of Python's objects: obstore 0.12 aborts the process

@@ -6,9 +6,9 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import storages
-from fastapi_filestore.orm.ledger import DELETION, UPLOAD
-from fastapi_filestore.service.sweep import sweep
-from fastapi_filestore.storage.obstore.local import STAGED
+from fastapi_filestore.orm.ledger.ledger import DELETION, UPLOAD
+from fastapi_filestore.service.sweep.sweep import sweep
+from fastapi_filestore.storage.local.folder import STAGED
 from tests.crash.application import Application
 from tests.crash.models import BACKEND, LEDGER, Note, pending
 from tests.crash.points import PointedBackend

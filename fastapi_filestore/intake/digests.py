@@ -1,0 +1,175 @@
+"""Digests of a stream while it passes by: SHA-256 always, and those that a client sends along (RFC 9530)."""
+
+import asyncio
+import binascii
+import hashlib
+import hmac
+import re
+from base64 import b64decode
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from functools import partial
+from types import MappingProxyType
+
+from fastapi_filestore.concurrency.threads import THREADS
+from fastapi_filestore.errors import ContentConsumedError, DigestMismatchError, MalformedUploadError
+
+THREAD_FROM = 64 * 1024
+"""Bytes from which hashing in a thread (which releases the GIL) beats the hop to it."""
+
+MAX_BEHIND = 2 * 1024 * 1024
+"""Bytes that may wait for the thread while more come in."""
+
+NO_DIGESTS: Mapping[str, bytes] = MappingProxyType({})
+
+
+class DigestingStream:
+    """A stream of chunks that hashes what passes, once; `hexdigest` is that of all bytes when it has ended.
+
+    Its beginning can be seen before it passes. It ends with a `DigestMismatchError` if the bytes are not those that
+    `expected`, digests by hashlib's name, is of.
+    """
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], *, expected: Mapping[str, bytes] = NO_DIGESTS) -> None:
+        self._chunks = chunks
+        self._expected = expected
+        self._seen: deque[bytes] = deque()
+        self._is_begun = self._is_broken = False
+        self._running: asyncio.Future[None] | None = None
+        self._waiting: list[bytes] = []
+        self._behind = 0
+        self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", *expected}}
+
+    @property
+    def hexdigest(self) -> str:
+        """The SHA-256 of what has passed, in lower-case hexadecimal digits."""
+        return self._hashes["sha256"].hexdigest()
+
+    async def peek(self, size: int) -> bytes:
+        """Return the first bytes, as many as there are up to `size`; they still pass.
+
+        Raises:
+            ContentConsumedError: They have passed, or will never come.
+        """
+        if self._is_begun:
+            raise ContentConsumedError("The first bytes have passed already: look at them before they are read.")
+        missing = size - sum(map(len, self._seen))
+        while missing > 0 and (chunk := await self._pull()) is not None:
+            self._seen.append(chunk)
+            missing -= len(chunk)
+        return b"".join(self._seen)[:size]
+
+    async def aclose(self) -> None:
+        """Let go of the source, however far it was read: a file must not stay open."""
+        self._is_begun = True
+        await self._chunks.aclose()
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        self._is_begun = True
+        try:
+            async with aclosing(self):
+                while (chunk := await self._next()) is not None:
+                    while self._running is not None and self._behind >= MAX_BEHIND:
+                        await asyncio.wait({self._running})
+                    self._hash(chunk)
+                    yield chunk
+        finally:
+            while self._running is not None:
+                await asyncio.wait({self._running})
+        self._compare()
+
+    async def _next(self) -> bytes | None:
+        return self._seen.popleft() if self._seen else await self._pull()
+
+    async def _pull(self) -> bytes | None:
+        # A source that failed, or was cancelled, looks to whoever asks again like one that has ended.
+        if self._is_broken:
+            raise ContentConsumedError(
+                "The reading of this content was broken off, and its rest is lost: give new content."
+            )
+        self._is_broken = True
+        chunk = await anext(self._chunks, None)
+        self._is_broken = False
+        return chunk
+
+    def _hash(self, chunk: bytes) -> None:
+        if self._running is None and len(chunk) < THREAD_FROM:
+            self._update([chunk])
+            return
+        self._waiting.append(chunk)
+        self._behind += len(chunk)
+        if self._running is None:
+            self._go_on()
+
+    def _go_on(self, _: object = None) -> None:
+        # All that came in while the last batch was hashed is the next one, so that a hop to the thread serves many.
+        batch, self._waiting, self._behind, self._running = self._waiting, [], 0, None
+        if batch:
+            self._running = THREADS.submit(partial(self._update, batch))
+            self._running.add_done_callback(self._go_on)
+
+    def _update(self, batch: list[bytes]) -> None:
+        for chunk in batch:
+            for each in self._hashes.values():
+                each.update(chunk)
+
+    def _compare(self) -> None:
+        for name, expected in self._expected.items():
+            if not hmac.compare_digest(self._hashes[name].digest(), expected):
+                raise DigestMismatchError(name)
+
+
+FIELDS = ("content-digest", "repr-digest")
+"""A body that is stored as it comes is content and representation at once (RFC 9530, sections 2 and 3)."""
+
+ALGORITHMS: Mapping[str, tuple[str, int]] = {"sha-256": ("sha256", 32), "sha-512": ("sha512", 64)}
+"""The ones that RFC 9530 calls active, by hashlib's name and size in bytes; the others are ignored, as it says."""
+
+MD5_SIZE = 16
+
+# A dictionary of byte sequences, perhaps with parameters (RFC 8941, sections 3.2 and 3.3.5).
+_MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):(?:;[^,]*|\s*)(?:,|\Z)")
+
+
+def client_digests(headers: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the digests that a body must have, by hashlib's name.
+
+    Raises:
+        MalformedUploadError: A field can't be read, or two contradict each other.
+    """
+    digests: dict[str, bytes] = {}
+    for field in FIELDS:
+        for algorithm, encoded in _members(field, headers.get(field, "")):
+            if algorithm in ALGORITHMS:
+                name, size = ALGORITHMS[algorithm]
+                _add(digests, name, _decoded(field, encoded, size))
+    if (md5 := headers.get("content-md5")) is not None:
+        _add(digests, "md5", _decoded("content-md5", md5.strip(), MD5_SIZE))
+    return digests
+
+
+def _members(field: str, header: str) -> list[tuple[str, str]]:
+    members, at = [], 0
+    while at < len(header):
+        match = _MEMBER.match(header, at)
+        if match is None:
+            raise MalformedUploadError(f"The header {field} can't be read: write it like sha-256=:base64:.")
+        members.append((match[1], match[2]))
+        at = match.end()
+    return members
+
+
+def _decoded(field: str, encoded: str, size: int) -> bytes:
+    try:
+        digest = b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        digest = b""
+    if len(digest) != size:
+        raise MalformedUploadError(f"The header {field} can't be read: {encoded[:100]!r} is no digest of {size} bytes.")
+    return digest
+
+
+def _add(digests: dict[str, bytes], name: str, digest: bytes) -> None:
+    if digests.setdefault(name, digest) != digest:
+        raise MalformedUploadError(f"The request has two {name} digests that contradict each other.")

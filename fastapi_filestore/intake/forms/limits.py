@@ -1,0 +1,94 @@
+"""How much a form and its JSON may hold, and how slowly they may come.
+
+Whatever a parser has read of a text that turns out to be no JSON is counted here, too.
+"""
+
+from array import array
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Self
+
+from fastapi_filestore.errors import InvalidFieldsError
+
+ENVELOPE_BYTES = 64 * 1024
+"""Room for boundaries and part headers, beside the files and the fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How slowly a body may come, by the time that it is waited for; 0 is no limit.
+
+    Attributes:
+        silence: Seconds without a byte.
+        least_rate: Bytes a second, on average.
+        over: Seconds that the average is taken over.
+    """
+
+    silence: float = 30.0
+    least_rate: int = 1024
+    over: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FormLimits:
+    """How much a form may hold: bytes of each file, fields beside them, bytes of each field, files; and its pace.
+
+    JSON may hold so many bytes, values and levels.
+    """
+
+    file_size: int
+    fields: int
+    field_size: int
+    files: int = 1
+    json_size: int = 1024**2
+    json_values: int = 10_000
+    json_depth: int = 64
+    pace: Pace = Pace()
+
+    def narrowed(self, file_size: int | None) -> Self:
+        """Return the limits of a place that has a file size of its own, if it has one."""
+        return self if file_size is None else replace(self, file_size=file_size)
+
+    @property
+    def fields_size(self) -> int:
+        """The bytes of the most and largest fields within the limits."""
+        return self.fields * self.field_size + ENVELOPE_BYTES
+
+    @property
+    def json_body_size(self) -> int:
+        """The bytes of the largest body of JSON within the limits: one field, as large as it may be, always fits."""
+        return min(self.fields_size, max(self.json_size, self.field_size + ENVELOPE_BYTES))
+
+    @property
+    def body_size(self) -> int:
+        """The bytes of the largest body within the limits."""
+        return self.files * self.file_size + self.fields_size
+
+
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+"""What each bracket does to the depth, as signed bytes."""
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+
+
+def check_shape(text: bytes, limits: FormLimits) -> None:
+    """Raise `InvalidFieldsError` for JSON of more values than the limits have, or nested deeper, unparsed."""
+    bare = _without_texts(text)
+    openings = sum(bare.count(bracket) for bracket in (b"[", b"{"))
+    # Each value but the first of a list or an object has a comma before it, and each of these a bracket.
+    if bare.count(b",") + openings > limits.json_values:
+        raise _refused(f"The JSON has more than {limits.json_values:,} values", "too_many_values")
+    if openings > limits.json_depth and _depth(bare) > limits.json_depth:
+        raise _refused(f"The JSON is nested more than {limits.json_depth:,} levels deep", "too_deep")
+
+
+def _without_texts(text: bytes) -> bytes:
+    # Escapes go first, so that every quote that is left begins a text or ends one.
+    return b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+
+
+def _depth(bare: bytes) -> int:
+    return max(accumulate(array("b", bare.translate(_STEPS, _NO_BRACKETS))), default=0)
+
+
+def _refused(said: str, kind: str) -> InvalidFieldsError:
+    return InvalidFieldsError([{"loc": (), "msg": said, "type": kind}])

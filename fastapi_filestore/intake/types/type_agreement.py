@@ -1,0 +1,94 @@
+"""Which media types can be said of one file: by its sender, by its name, and by its bytes.
+
+Types are compared by their canonical names. Many a type is a special case of another: what its bytes show is the
+general one, as a zip archive is what shows of an office document. No list of types is complete, so one that nobody
+here has heard of contradicts nothing, but a page or picture that a browser would run.
+"""
+
+from fastapi_filestore.intake.names import FALLBACK_TYPE
+from fastapi_filestore.intake.types.media_types import canonical, says_nothing
+from fastapi_filestore.intake.types.sniffing import OLE, TEXT
+from fastapi_filestore.intake.types.special_cases import (
+    COMPRESSED,
+    is_case_of,
+    is_known,
+    is_said_of,
+    is_unmistakable,
+    share_a_container,
+)
+
+CONTAINERS = frozenset(
+    {"application/zip", "application/gzip", "application/xml", "application/vnd.sqlite3", canonical(OLE)}
+)
+"""What formats of applications are made of that nobody has a table of."""
+
+SCRIPTABLE = frozenset({"application/xhtml+xml", "application/xml", "image/svg+xml", "text/html"})
+"""What a browser may run; never what is meant by another kind of text."""
+
+_RUNS = SCRIPTABLE - {"application/xml"}
+_MEDIA = ("audio/", "font/", "image/", "video/")
+
+
+def types_agree(declared: str | None, sniffed: str | None, named: str | None) -> bool:
+    """Tell whether a file can be what its sender declares, its first bytes show and its name suggests, all at once.
+
+    None, application/octet-stream and their like say nothing, but for the bytes, where it means that they are of no
+    known type.
+    """
+    shown = None if sniffed is None else canonical(sniffed)
+    said, suggested = (None if each is None or says_nothing(each) else canonical(each) for each in (declared, named))
+    if said == TEXT != suggested and shown in _RUNS:  # which says less: it is kept, and so no browser runs the page
+        said = None
+    claims = [claim for claim in (said, suggested) if claim is not None]
+    known = _telling([claim for claim in claims if is_known(claim)], shown)
+    if shown is not None and not all(_shows(shown, claim) for claim in known):
+        return False
+    if claims and not known:
+        return shown not in _RUNS
+    return len(known) < 2 or _can_be_one(known[0], known[1], shown)  # noqa: PLR2004 - the declared one and the name's
+
+
+def ranged_type(kept: str, sniffed: str | None) -> str:
+    """Return the type that decides whether a file is of a range such as `image/*`: the one that it is kept with.
+
+    Of a type that nobody knows, its bytes do, if they are plainly of one: whoever asks for pictures wants no program.
+    """
+    if sniffed is None or is_known(canonical(kept)):
+        return kept
+    plain = canonical(sniffed) not in CONTAINERS | {TEXT} or kept.startswith(_MEDIA)
+    return sniffed if plain and sniffed not in {TEXT, FALLBACK_TYPE} else kept
+
+
+def _telling(claims: list[str], shown: str | None) -> list[str]:
+    """Leave out a claim of text that the name's makes clearer: text of a kind, or packed as `a.csv.gz` is."""
+    if len(claims) < 2 or not is_case_of(claims[0], TEXT):  # noqa: PLR2004 - the declared one and the name's
+        return claims
+    is_packed = claims[1] == shown and shown in COMPRESSED
+    is_of_a_kind = claims[0] == TEXT and is_case_of(claims[1], TEXT) and claims[1] not in SCRIPTABLE
+    return claims[1:] if is_packed or is_of_a_kind else claims
+
+
+def _can_be_one(one: str, other: str, sniffed: str | None) -> bool:
+    if one == other or is_said_of(one, other) or is_said_of(other, one) or share_a_container(one, other):
+        return True
+    texts = sniffed == TEXT or (is_case_of(one, TEXT) and is_case_of(other, TEXT))
+    by_habit = sniffed is not None and any(is_said_of(each, sniffed, by_habit=True) for each in (one, other))
+    return (texts or by_habit) and not SCRIPTABLE & {one, other}
+
+
+def _shows(sniffed: str, claim: str) -> bool:
+    """Tell whether a file of a claimed type that is known may begin with bytes of the sniffed one."""
+    if claim == sniffed or is_said_of(claim, sniffed):
+        return not (claim == TEXT and sniffed in _RUNS)
+    if claim != TEXT and is_case_of(sniffed, claim):
+        return True
+    return not is_unmistakable(claim) and _may_be_unknown(sniffed, claim)
+
+
+def _may_be_unknown(sniffed: str, claim: str) -> bool:
+    """Tell whether bytes may be of a claimed type that nobody knows the signature of."""
+    if sniffed == TEXT:
+        return not claim.startswith(_MEDIA)
+    if sniffed in CONTAINERS:
+        return claim.startswith(("application/", "model/"))
+    return sniffed == FALLBACK_TYPE

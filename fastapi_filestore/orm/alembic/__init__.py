@@ -1,0 +1,1 @@
+"""Alembic: what autogenerate learns of file columns, and the directives for triggers."""

@@ -1,0 +1,129 @@
+"""What Alembic's autogenerate learns of file columns: the import of their type, and the triggers of their tables."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import ops
+from alembic.util import PriorityDispatchResult
+from sqlalchemy import Connection, Table, text
+
+from fastapi_filestore.orm.alembic.operations import CreateFileTriggers, DropFileTriggers, FileTriggersOperation, render
+from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.holders.path_index import path_indexes, path_indexes_on_sqlite, refuse_lists
+from fastapi_filestore.orm.triggers import triggers_of
+from fastapi_filestore.orm.triggers.description import FileTriggers
+from fastapi_filestore.orm.triggers.installed import COMPLETE, Place, installed_triggers, is_same
+
+RenderItem: TypeAlias = Callable[[str, object, AutogenContext], str | Literal[False]]
+
+
+@renderers.dispatch_for(FileTriggersOperation)
+def _render(context: AutogenContext, operation: FileTriggersOperation) -> str:
+    return render(operation, context.opts["alembic_module_prefix"] or "")
+
+
+def compare(context: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispatchResult:
+    """Add to a migration what file columns need beside the columns themselves."""
+    theirs = context.opts.get("render_item")
+    if not isinstance(theirs, _ItemRenderer):
+        context.opts["render_item"] = _ItemRenderer(theirs)
+    if context.connection is not None and context.connection.dialect.name in COMPLETE:
+        before, after = _differences(context, context.connection, upgrade)
+        unindexed, indexed = _index_differences(context, context.connection, upgrade)
+        upgrade.ops[:0] = [*before, *unindexed]
+        upgrade.ops += [*indexed, *after]
+    return PriorityDispatchResult.CONTINUE
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemRenderer:
+    """What env.py renders, and our type with its import, whatever prefix env.py gives to types of its own."""
+
+    theirs: RenderItem | None
+
+    def __call__(self, kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
+        rendered = False if self.theirs is None else self.theirs(kind, item, context)
+        if rendered is not False or not isinstance(item, StoredObject):
+            return rendered
+        module = type(item).__module__
+        if context.imports is not None:
+            context.imports.add(f"import {module}")
+        return f"{module}.{item!r}"
+
+
+# -- triggers ------------------------------------------------------------------------------------------
+
+
+def _differences(
+    context: AutogenContext, connection: Connection, upgrade: ops.UpgradeOps
+) -> tuple[list[DropFileTriggers], list[CreateFileTriggers]]:
+    """Return what to drop before anything else in a migration, and what to create after everything else."""
+    default = connection.dialect.default_schema_name
+    known, wanted, touched = installed_triggers(connection), _in_metadata(context, default), _touched(upgrade.ops)
+    dialect = connection.dialect.name
+    drops, creations = list[DropFileTriggers](), list[CreateFileTriggers]()
+    for place in sorted(wanted.keys() | (known.keys() & touched), key=str):
+        old, new = known.get(place), wanted.get(place)
+        if is_same(old, new, dialect) and not (dialect == "sqlite" and _rebuilt(place, new, touched)):
+            continue
+        if old is not None:
+            drops.append(DropFileTriggers(old))
+        if new is not None:
+            creations.append(CreateFileTriggers(new))
+    return drops, creations
+
+
+def _rebuilt(place: Place, triggers: FileTriggers | None, touched: set[Place]) -> bool:
+    # Batch mode makes the table anew, without its triggers; and while it rebuilds the ledger, none may refer to it.
+    return triggers is not None and bool(touched & {place, (triggers.ledger.schema, triggers.ledger.name)})
+
+
+def _in_metadata(context: AutogenContext, default: str | None) -> dict[Place, FileTriggers | None]:
+    return {
+        (None if table.schema == default else table.schema, table.name): triggers_of(table)
+        for table in _looked_at(context)
+    }
+
+
+def _looked_at(context: AutogenContext) -> list[Table]:
+    return [
+        table
+        for table in context.sorted_tables
+        if context.run_object_filters(table, table.name, "table", False, None)  # noqa: FBT003 - Alembic's signature
+    ]
+
+
+def _touched(operations: Iterable[Any]) -> set[Place]:
+    tables = (ops.ModifyTableOps, ops.CreateTableOp, ops.DropTableOp)
+    return {(one.schema, one.table_name) for one in operations if isinstance(one, tables)}
+
+
+# -- indexes on SQLite ---------------------------------------------------------------------------------
+
+
+def _index_differences(
+    context: AutogenContext, connection: Connection, upgrade: ops.UpgradeOps
+) -> tuple[list[ops.DropIndexOp], list[ops.CreateIndexOp]]:
+    """Return which indexes to drop before anything else in a migration, and which to create after the tables."""
+    drops, creations = list[ops.DropIndexOp](), list[ops.CreateIndexOp]()
+    if connection.dialect.name != "sqlite":
+        return drops, creations
+    touched = _touched(upgrade.ops)
+    tables = _looked_at(context)
+    for table in tables:
+        refuse_lists(table, connection)
+    for schema in {None, *(table.schema for table in tables)}:
+        known = path_indexes_on_sqlite(connection, schema)
+        wanted = {str(one.name): one for table in tables if table.schema == schema for one in path_indexes(table)}
+        # Batch mode makes a table anew, without an index that it can't see.
+        rebuilt = {name for name, index in known.items() if (schema, index.table) in touched}
+        for name in sorted((known.keys() - wanted.keys()) | rebuilt):
+            index = known[name]
+            creation = ops.CreateIndexOp(name, index.table, [text(index.expression)], schema=schema)
+            drops.append(ops.DropIndexOp(name, index.table, schema=schema, _reverse=creation))
+        for name in sorted(wanted.keys() - (known.keys() - rebuilt)):
+            creations.append(ops.CreateIndexOp.from_index(wanted[name]))
+    return drops, creations

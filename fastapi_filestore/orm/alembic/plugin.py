@@ -1,0 +1,47 @@
+"""What Alembic loads by itself: it finds this module by the entry point `alembic.plugins`, so env.py needs nothing.
+
+It is loaded while Alembic itself is being imported, so it imports nothing of Alembic's before `setup`.
+"""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alembic.runtime.plugins import Plugin
+    from alembic.util import PriorityDispatchResult
+
+_UNSEEN_ON_SQLITE = (
+    "Skipped unsupported reflection of expression-based index filestore_",
+    "autogenerate skipping metadata-specified expression-based index 'filestore_",
+)
+"""What SQLAlchemy and Alembic say of our indexes there: they are compared here."""
+
+
+def setup(plugin: "Plugin") -> None:
+    """Register the directives for triggers, and what autogenerate compares."""
+    from alembic.util import DispatchPriority  # noqa: PLC0415 - Alembic is optional
+
+    import_module("fastapi_filestore.orm.alembic.operations")
+    for unseen in _UNSEEN_ON_SQLITE:
+        warnings.filterwarnings("ignore", message=unseen)
+    plugin.add_autogenerate_comparator(_compare, "autogenerate", priority=DispatchPriority.LAST)
+
+
+def _compare(context: Any, upgrade: Any) -> "PriorityDispatchResult":
+    from fastapi_filestore.orm.alembic.autogenerate import compare  # noqa: PLC0415 - Alembic is optional, and complete only now
+
+    return compare(context, upgrade)
+
+
+class _IterableModule(ModuleType):
+    """Alembic before 1.20.1 takes an entry point for a collection of modules, and later ones for a module."""
+
+    def __iter__(self) -> Iterator[ModuleType]:
+        yield self
+
+
+sys.modules[__name__].__class__ = _IterableModule

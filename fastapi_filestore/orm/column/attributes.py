@@ -1,0 +1,277 @@
+"""Which attributes of a model hold files, and what the database says they hold."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from typing import Any, TypeAlias
+from weakref import WeakSet
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Inspector,
+    Table,
+    bindparam,
+    false,
+    inspect,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import Mapper, Session, configure_mappers
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.orm.column.row_values import values_of
+from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.column.table_rows import described, is_written, key_in, table_of, way_to, with_heirs
+from fastapi_filestore.orm.column.tables import file_columns_of, schema_in
+from fastapi_filestore.orm.ledger.ledger import ledger_of
+from fastapi_filestore.orm.sessions import writing_bind, writing_connection
+
+ROWS_AT_ONCE = 500
+"""Primary keys in one IN list: below every database's limit of parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileAttribute:
+    """An attribute of a mapped class whose column is a `StoredObject`."""
+
+    name: str
+    column: Column[Any]
+    type: StoredObject
+
+    def files(self, row: object) -> list[FileObject]:
+        """Return the files that the attribute holds in memory."""
+        return self.type.files(getattr(row, self.name), of=lambda: values_of(row))
+
+    def held(self, row: object) -> list[FileObject]:
+        """Return those of the files that the attribute holds whose bytes a store may hold."""
+        return self.type.held(getattr(row, self.name))
+
+
+@cache
+def file_attributes(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
+    """Return the attributes of a mapped class that hold files, inherited ones included."""
+    # An expression, such as a subquery for the newest file of another table, shows what that table's rows hold.
+    columns = [(prop.key, column) for prop in mapper.column_attrs if isinstance(column := prop.columns[0], Column)]
+    return tuple(
+        FileAttribute(key, column, column.type)
+        for key, column in columns
+        if isinstance(column.type, StoredObject) and column.table in mapper.tables
+    )
+
+
+@cache
+def file_attributes_below(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
+    """Return those of a mapped class and of all that inherit from it, whose rows are rows of its own, too."""
+    found = {each.column: each for below in with_heirs(mapper) for each in file_attributes(below)}
+    return tuple(found.values())
+
+
+def file_attribute(model: type, name: str | None = None) -> FileAttribute:
+    """Return one attribute of a model: the named one, or the only one.
+
+    Raises:
+        ConfigurationError: There is none, or several and none is named.
+    """
+    known = {attribute.name: attribute for attribute in file_attributes(inspect(model))}
+    if name is None and len(known) == 1:
+        return next(iter(known.values()))
+    if not known:
+        raise ConfigurationError(f"{model.__name__} has no file column: map one as `mapped_column(StoredObject())`.")
+    if name not in known:
+        wanted = "say which file column is meant, with field=" if name is None else f"it has no file column {name!r}"
+        raise ConfigurationError(f"{model.__name__}: {wanted} (its file columns: {', '.join(known)}).")
+    return known[name]
+
+
+@cache
+def file_columns(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
+    """Return the file columns of a class's tables, of all that inherit from it as well, whether it maps them or not.
+
+    A class may map some of its table's columns only, and a row may be loaded as the class that others inherit from.
+    """
+    found = {attribute.column: attribute for attribute in file_attributes_below(mapper)}
+    tables = (
+        table
+        for below in with_heirs(mapper)
+        for table in below.tables
+        if isinstance(table, Table) and is_written(below, table)
+    )
+    for table in tables:
+        for column in table.columns:
+            if isinstance(column.type, StoredObject):
+                found.setdefault(column, FileAttribute(column.key, column, column.type))
+    return tuple(found.values())
+
+
+@cache
+def _namesakes(mapper: Mapper[Any]) -> tuple[Table, ...]:
+    """Return the descriptions with file columns that other classes have of tables which this one describes without."""
+    bare = {described(table) for table in mapper.tables if isinstance(table, Table) and not file_columns_of(table)}
+    others = {
+        table for other in _mappers for table in other.tables if isinstance(table, Table) and file_columns_of(table)
+    }
+    return tuple(table for table in others if described(table) in bare)
+
+
+def has_file_columns(mapper: Mapper[Any]) -> bool:
+    """Tell whether rows of a class may hold files, in columns that it maps, or does not even know of."""
+    return bool(file_columns(mapper) or _namesakes(mapper))
+
+
+def keeper_of(session: Session, mapper: Mapper[Any]) -> Mapper[Any]:
+    """Return the class whose ledger knows of the files of rows: their own, or another that describes their table."""
+    if not (namesakes := _namesakes(mapper)):
+        return mapper
+    bind, database = writing_bind(session, mapper), inspect(writing_connection(session, mapper))
+    keepers = (keeper for table in namesakes if (keeper := mapper_of_table(table)) is not None)
+    return next((one for one in keepers if writing_bind(session, one) is bind and _is_of(one, database)), mapper)
+
+
+def _is_of(keeper: Mapper[Any], database: Inspector) -> bool:
+    """Tell whether a class with a ledger describes the table that a database has, and not one of another database."""
+    table = keeper.local_table
+    if not isinstance(table, Table) or (ledger := ledger_of(table.metadata)) is None:
+        return False
+    there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database.bind, table))}
+    has_ledger: bool = database.has_table(ledger.table.name, schema=schema_in(database.bind, ledger.table))
+    return has_ledger and {column.name for column in table.columns} <= there
+
+
+def columns_in_database(session: Session, mapper: Mapper[Any]) -> Sequence[FileAttribute]:
+    """Return the file columns that rows of a class have in the database, whether the class knows of them or not."""
+    if not (namesakes := _namesakes(mapper)):
+        return file_columns(mapper)
+    database = inspect(writing_connection(session, mapper))
+    found: dict[tuple[str | None, str, str], FileAttribute] = {}
+    for table in namesakes:
+        there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database.bind, table))}
+        for column in table.columns:
+            if isinstance(column.type, StoredObject) and column.name in there:
+                place = (table.schema, table.name, column.name)
+                found.setdefault(place, FileAttribute(column.key, column, column.type))
+    return [*file_columns(mapper), *found.values()]
+
+
+def list_attribute(model: type, name: str | None = None) -> FileAttribute:
+    """Return one attribute of a model that holds a list of files: the named one, or the only one.
+
+    Raises:
+        ConfigurationError: There is none, or several and none is named, or the named one holds one file.
+    """
+    lists = [attribute.name for attribute in file_attributes(inspect(model)) if attribute.type.multiple]
+    attribute = file_attribute(model, lists[0] if name is None and len(lists) == 1 else name)
+    if not attribute.type.multiple:
+        raise ConfigurationError(
+            f"{model.__name__}.{attribute.name} holds one file: replace it, or make it a list with multiple=True."
+        )
+    return attribute
+
+
+_mappers: WeakSet[Mapper[Any]] = WeakSet()
+
+
+def note_mapper(mapper: Mapper[Any]) -> None:
+    """Remember a mapped class that holds files, which may inherit from one that was looked at before."""
+    _mappers.add(mapper)
+    for known in (file_attributes_below, file_columns, _namesakes, key_in, way_to):
+        known.cache_clear()
+
+
+def file_mappers() -> list[Mapper[Any]]:
+    """Return the mapped classes of this process that hold files."""
+    return list(_mappers)
+
+
+def mapper_of_table(table: object) -> Mapper[Any] | None:
+    """Return the class whose rows are in a table, the first one of those that share it; None if no file is there."""
+    configure_mappers()  # this may be the first that a process does
+    mapper = next((each for each in _mappers if each.local_table is table), None)
+    while mapper is not None and mapper.inherits is not None and mapper.inherits.local_table is table:
+        mapper = mapper.inherits
+    return mapper
+
+
+Held: TypeAlias = dict[FileAttribute, list[FileObject]]
+"""The files of a row, by attribute: two classes that inherit from one may give two columns the same name."""
+
+
+def stored_files(
+    session: Session, mapper: Mapper[Any], identities: Sequence[Any], attributes: Iterable[FileAttribute]
+) -> dict[Any, Held]:
+    """Return, by primary key, the files that rows hold in the database now, and lock the rows.
+
+    What a session has in memory may be stale, expired or never loaded; what is replaced is what the database says. A
+    row of a class that inherits has rows in several tables, and may have lost one of them: each is asked.
+    """
+    by_table: dict[Any, list[FileAttribute]] = defaultdict(list)
+    for attribute in attributes:
+        by_table[attribute.column.table].append(attribute)
+    found: dict[Any, Held] = defaultdict(dict)
+    for table, some in by_table.items():
+        for batch in _batches(identities):
+            for identity, values in _locked_rows(session, mapper, table, some, batch):
+                found[identity] |= {at: at.type.held(value) for at, value in zip(some, values, strict=True)}
+    return dict(found)
+
+
+def locked_values(session: Session, mapper: Mapper[Any], identity: Any, attribute: FileAttribute) -> list[Any]:
+    """Lock a row and return the one value that it has in the database now; none if the row is gone."""
+    rows = _locked_rows(session, mapper, attribute.column.table, [attribute], [identity])
+    return [value for _, (value,) in rows]
+
+
+def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
+    source = iter(items)
+    while batch := list(islice(source, ROWS_AT_ONCE)):
+        yield batch
+
+
+def _locked_rows(
+    session: Session,
+    mapper: Mapper[Any],
+    table: Table,
+    attributes: Sequence[FileAttribute],
+    identities: list[Any],
+) -> Iterator[tuple[Any, Sequence[Any]]]:
+    if (way := way_to(mapper, table)) is None:
+        raise ConfigurationError(
+            f"{mapper.class_.__name__} has rows in {table}, and nothing says which: map the columns of {table} that "
+            "its primary key is to be compared with."
+        )
+    key, wanted = [column for _, column in way.key], defaultdict[Any, list[Any]](list)
+    for identity in identities:
+        wanted[tuple(identity[position] for position, _ in way.key)].append(identity)
+    condition = is_one_of(key[0], [one for (one,) in wanted]) if len(key) == 1 else tuple_(*key).in_(list(wanted))
+    statement = (
+        select(*key, *(attribute.column for attribute in attributes))
+        .select_from(way.source)
+        .where(condition)
+        .with_for_update()
+    )
+    connection = writing_connection(session, mapper)
+    if connection.dialect.name == "sqlite":
+        take_write_lock(connection, table_of(mapper))
+    for row in connection.execute(statement).all():
+        found = tuple(row[: len(key)])
+        for identity in wanted.get(found, [found]):  # as the database spells it, if it is none that was asked for
+            yield identity, row[len(key) :]
+
+
+def is_one_of(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    """Compare a column with values as its own type writes them: a `Date` with what it makes of a datetime."""
+    condition: ColumnElement[bool] = column.in_(bindparam(None, values, type_=column.type, expanding=True))
+    return condition
+
+
+def take_write_lock(connection: Connection, table: Table) -> None:
+    """Make what is read next stay true on SQLite, which has no FOR UPDATE."""
+    # A read before the first write is not part of a transaction there; an update of no row begins one all the same.
+    # What has an `onupdate` would be computed, too, for nothing.
+    columns = [column for column in table.columns if column.primary_key or column.onupdate is not None]
+    connection.execute(update(table).values({column: column for column in columns}).where(false()))

@@ -1,0 +1,222 @@
+"""Errors of a database as ours: those that pass, such as an outage, and those that would be the same a moment later.
+
+Their text has the statement and its values, and a traceback would print it: a log is no place for them.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from fastapi_filestore.errors import (
+    DatabaseFailedError,
+    DatabaseFullError,
+    DatabaseReadOnlyError,
+    DatabaseUnavailableError,
+    FilestoreError,
+    RowConflictError,
+)
+from fastapi_filestore.orm.failures.codes import (
+    BUSY,
+    FAILED,
+    FULL,
+    HANGING,
+    LOST,
+    MYSQL,
+    NO_CONNECTION_FREE,
+    NO_TABLE,
+    OLD_PLAN,
+    RAISED,
+    READ_ONLY,
+    WORDS,
+    Fault,
+    fault_of_sqlite,
+    fault_of_state,
+)
+
+DRIVERS: Final = frozenset({"aiosqlite", "asyncpg", "psycopg", "psycopg2", "sqlite3"})
+"""Whose errors come as they are where SQLAlchemy does not wrap them: asyncpg's of a connection, in SQLAlchemy 2.0."""
+SQLITE_BUSY: Final = frozenset({5, 6})
+"""Primary result codes of a database, or a table, that somebody else is writing to."""
+LOST_RACES: Final = frozenset({"40001", "40P01", "55P03"})
+"""SQL states of a serialization failure, a deadlock and a lock that was not to be had."""
+SILENT: Final = frozenset({HANGING, LOST, NO_CONNECTION_FREE})
+"""What is told without a word of the database's own."""
+OURS: Final = "fastapi_filestore:"
+"""How what a trigger of ours raises begins."""
+RAISING: Final = "exec_stmt_raise"
+"""The function of PostgreSQL's in which an exception of PL/pgSQL begins, whatever its SQL state."""
+LONGEST_QUOTE: Final = 200
+NO_CHANGES: Final = {READ_ONLY: DatabaseReadOnlyError, FULL: DatabaseFullError}
+"""What a database that answers, and can be read, refuses changes with."""
+
+_NAME = re.compile(r"[^\W\d][\w$]*(?:\.[\w$]+)*")
+_CLASS = re.compile(r"^<class '[^']*'>: ")
+_FUNCTION = re.compile(r"PL/\w+ function [\w.\"]+\([^)]*\) line \d+")
+
+
+@contextmanager
+def failures_told(at: URL | None = None) -> Iterator[None]:
+    """Raise an error of ours for whatever a database fails with in the block, which uses nothing else.
+
+    `at` is where it is, for operators who have several.
+
+    Raises:
+        DatabaseUnavailableError: The same may succeed later; `DatabaseReadOnlyError` and `DatabaseFullError` are those
+            that somebody has to do something about.
+        DatabaseFailedError: It would fail again.
+        RowConflictError: A row breaks a constraint.
+    """
+    try:
+        yield
+    except Exception as error:
+        # A driver may let a socket's own error through.
+        if isinstance(error, FilestoreError) or not (is_of_database(error) or isinstance(error, OSError)):
+            raise
+        raise failure_of(error, at) from None
+
+
+def is_of_database(error: Exception) -> bool:
+    """Tell whether an error comes of a database and of nothing else."""
+    return isinstance(error, DBAPIError | PoolTimeoutError) or type(error).__module__.partition(".")[0] in DRIVERS
+
+
+def failure_of(error: Exception, at: URL | None = None) -> FilestoreError:
+    """Return the error of ours for one of a database; its words have neither the statement nor values."""
+    if isinstance(error, IntegrityError) and not is_raised_by_trigger(error):
+        return RowConflictError("row")
+    fault, code = fault_of(error), _code(error)
+    lasting = DatabaseUnavailableError if _passes(error, fault) else DatabaseFailedError
+    kind = NO_CHANGES.get(fault, lasting)
+    # Whoever got no answer may not even say whom he asked.
+    whom = f", {_shown(at)}" if at is not None and fault in SILENT else ""
+    return kind(f"{fault.sentence}: {fault.remedy} ({_facts(error, fault)}{whom})", code=code)
+
+
+def is_contention(error: DBAPIError) -> bool:
+    """Tell whether a statement failed only because of what other transactions were doing."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return int(code) & 0xFF in SQLITE_BUSY
+    return getattr(error.orig, "sqlstate", None) in LOST_RACES
+
+
+def is_raised_by_trigger(error: Exception) -> bool:
+    """Tell whether a trigger raised an error that stands for nothing else; SQLite calls it one of integrity."""
+    return fault_of_code(error) is RAISED
+
+
+def names_missing(error: DatabaseFailedError) -> list[str]:
+    """Return the names, in the database's own words, that tell which table or column it lacks; none if it lacks none.
+
+    They are alone, as in `column "a" of relation "t"`, or have dots, as in `no such column: t.a`.
+    """
+    head = f"{NO_TABLE.sentence}: {NO_TABLE.remedy} ("
+    return _NAME.findall(error.reason.removeprefix(head)) if error.reason.startswith(head) else []
+
+
+def fault_of(error: Exception) -> Fault:
+    """Return what is wrong with a database."""
+    if isinstance(error, PoolTimeoutError):
+        return NO_CONNECTION_FREE
+    if isinstance(error, OSError):  # of a socket, or of the driver's own clock
+        return HANGING if isinstance(error, TimeoutError) else LOST
+    origin = _origin(error)
+    text = _text(origin)
+    if text.startswith(OURS) and is_raised_by_trigger(error):
+        return BUSY
+    if _is_raised(origin) and _code(error) not in LOST_RACES:
+        return RAISED
+    if _name(origin).startswith("InvalidCachedStatement"):
+        return OLD_PLAN
+    return fault_of_code(error) or _fault_of_words(error, text)
+
+
+def fault_of_code(error: Exception) -> Fault | None:
+    """Return what the code of a database's error means, if it has one that is known."""
+    match _code(error):
+        case None:
+            return None
+        case str() as code if code.startswith("SQLITE_"):
+            return fault_of_sqlite(code)
+        case str() as code if code.startswith("MySQL "):
+            return MYSQL.get(int(code.removeprefix("MySQL ")))
+        case code:
+            return fault_of_state(code)
+
+
+def _fault_of_words(error: Exception, text: str) -> Fault:
+    for pattern, fault in WORDS:
+        if pattern.search(text):
+            return fault
+    # Without a statement it failed to connect, or to commit.
+    is_lost = isinstance(error, OperationalError | InterfaceError) and error.statement is None
+    return LOST if (is_lost or not isinstance(error, DBAPIError)) and _code(error) is None else FAILED
+
+
+def _passes(error: Exception, fault: Fault) -> bool:
+    return fault.passes or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+def _origin(error: Exception) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _code(error: Exception) -> str | None:
+    origin: Any = _origin(error)
+    for each in (origin, origin.__cause__):  # what stands in for an asynchronous driver has its error as the cause
+        state = getattr(each, "sqlstate", None) or getattr(each, "pgcode", None)
+        name = getattr(each, "sqlite_errorname", None)
+        if isinstance(state or name, str):
+            return str(state or name)
+    number = origin.args[0] if origin.args else None
+    return f"MySQL {number}" if isinstance(number, int) and isinstance(error, DBAPIError) else None
+
+
+def _facts(error: Exception, fault: Fault) -> str:
+    """Return what tells a failure from others of its kind: codes, names, and the database's words where they may be."""
+    origin = _origin(error)
+    facts = " ".join(filter(None, (_code(error), _name(origin))))
+    if _text(origin).startswith(OURS) or (fault.is_quoted and not _is_raised(origin)):
+        return f"{facts}: {_text(origin)}"
+    place = _FUNCTION.search(str(getattr(getattr(origin, "diag", origin.__cause__), "context", "")))
+    return facts if place is None else f"{facts} in {place[0]}"
+
+
+def _shown(at: URL) -> str:
+    """Return where a database is, without user and password, or options that may hold them."""
+    return URL.create(at.drivername, host=at.host, port=at.port, database=at.database).render_as_string()
+
+
+def _name(origin: BaseException) -> str:
+    """Return what an error is called; what stands in for a driver's has a name that says less than its cause's."""
+    cause = origin.__cause__
+    return type(cause if type(origin).__module__.startswith("sqlalchemy") and cause else origin).__name__
+
+
+def _text(origin: BaseException) -> str:
+    line = _CLASS.sub("", str(origin)).strip().partition("\n")[0]
+    return line.partition(" (Background on this error")[0][:LONGEST_QUOTE]
+
+
+def _is_raised(origin: BaseException) -> bool:
+    """Tell whether a trigger or a function raised it: its words, and its SQL state, are those of the application."""
+    sources = (getattr(origin, "diag", None), origin.__cause__)
+    names = ("source_function", "server_source_function")
+    return any(getattr(each, name, None) == RAISING for each in sources for name in names)
+
+
+__all__ = [
+    "LOST",
+    "failure_of",
+    "failures_told",
+    "fault_of",
+    "is_contention",
+    "is_of_database",
+    "is_raised_by_trigger",
+    "names_missing",
+]

@@ -1,0 +1,115 @@
+"""Which errors of a database, or of SQLAlchemy, mean that a row can't be written as it is."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InvalidRequestError,
+    ProgrammingError,
+    StatementError,
+)
+from sqlalchemy.orm import Mapper
+from sqlalchemy.orm.exc import StaleDataError
+
+from fastapi_filestore.errors import (
+    ConfigurationError,
+    FilestoreError,
+    InvalidFieldsError,
+    RowConflictError,
+    StaleRowError,
+)
+from fastapi_filestore.orm.failures.outages import is_raised_by_trigger
+from fastapi_filestore.orm.failures.unfit import OF_VALUES
+
+REFUSED_STATES = ("22", "42804", "42601")
+"""SQL states of values that are too long, out of range or not text, of another type than the column, or written in a
+way that the type has no sense for, as a search for words may be (SQLAlchemy's own statements have no wrong syntax)."""
+
+CANT_BIND = ("Error binding parameter", "adapt type")
+"""How drivers say so that have no error of its own for it: SQLite's, and those of PostgreSQL."""
+
+
+@contextmanager
+def refused_values(refusal: FilestoreError) -> Iterator[None]:
+    """Raise `refusal` if the database can't take a value that the block asks with.
+
+    A row of the answer that the driver can't read, which has no statement, is nobody's mistake who asks.
+    """
+    try:
+        yield
+    except (StatementError, OverflowError) as error:
+        if getattr(error, "statement", "") is None or not _is_of_a_value(error):
+            raise
+        raise refusal from error
+
+
+@contextmanager
+def refused_attribute(mapper: Mapper[Any], name: str) -> Iterator[None]:
+    """Raise `InvalidFieldsError` if an attribute does not take what it is given, as `MutableDict` takes dicts only.
+
+    What a validator of the model (`@validates`) says of it is for the client; it may assert, too.
+    """
+    try:
+        yield
+    except FilestoreError:
+        raise
+    except (ValueError, AssertionError) as error:
+        is_validated = name in mapper.validators
+        if isinstance(error, AssertionError) and not is_validated:
+            raise
+        said = (str(error) if is_validated else "") or "This is no value for it"
+        raise InvalidFieldsError([{"loc": (name,), "msg": said, "type": "value"}]) from error
+
+
+@contextmanager
+def refused_rows(name: str, blamed: Callable[[], Iterable[str]] = tuple) -> Iterator[None]:
+    """Raise `RowConflictError`, `InvalidFieldsError` or `StaleRowError` if what the block writes is refused.
+
+    `blamed` says which attributes of the row have values that can't be written, where that is known.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        if is_raised_by_trigger(error):
+            raise
+        raise RowConflictError(name) from error
+    except StaleDataError as error:
+        raise StaleRowError(name) from error
+    except (StatementError, OverflowError) as error:
+        if not _is_of_a_value(error):
+            raise
+        unfit = "A value is too long, out of range, or not of its column's type"
+        places = list(blamed()) or [name]
+        raise InvalidFieldsError([{"loc": (place,), "msg": unfit, "type": "value"} for place in places]) from error
+
+
+@contextmanager
+def ended_begin_told(name: str) -> Iterator[None]:
+    """Raise `ConfigurationError` if the session is in the block of a `begin()` whose transaction has ended."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        if "closed transaction inside context manager" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"The service of {name} has a session of `begin()`, which does nothing any more once its transaction is "
+            "committed or rolled back: let the session dependency write `async with Session() as session: yield "
+            "session`, and no `Session.begin()`; the service commits it."
+        ) from error
+
+
+def _is_of_a_value(error: StatementError | OverflowError) -> bool:
+    if isinstance(error, DataError | OverflowError):  # pysqlite overflows by itself
+        return True
+    if not isinstance(error, DBAPIError):
+        return isinstance(error.orig, OF_VALUES) and not isinstance(error.orig, FilestoreError)
+    if isinstance(error, ProgrammingError | InterfaceError) and any(text in str(error.orig) for text in CANT_BIND):
+        return True
+    # asyncpg has no class of its own for these: a SQL state if PostgreSQL refused, a ValueError if the driver did.
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
+    return state.startswith(REFUSED_STATES) or isinstance(getattr(error.orig, "__cause__", None), ValueError)

@@ -1,0 +1,186 @@
+"""Files in JSON, in SQL: the object key and the backend of a file in a column, and the rows whose columns hold some.
+
+The expressions have no parameters, so that an index on them serves every question: see `index=True` of `StoredObject`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Column,
+    ColumnElement,
+    Dialect,
+    SelectBase,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    case,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.file_object.record import odd_spellings, spellings
+from fastapi_filestore.orm.column.comparison import backend_of_file, path_of_file
+from fastapi_filestore.orm.column.stored_object import StoredObject
+
+FEW_PATHS = 20
+"""Paths that are looked for one by one in lists, as an index can; more are compared with every file of a table."""
+
+
+class file_path(FunctionElement[str]):  # noqa: N801 - a SQL function is written like one
+    """The object key of the file in a column of one file, which may be a list of one."""
+
+    type = Text()
+    inherit_cache = True
+
+
+class file_backend(FunctionElement[str]):  # noqa: N801 - as above
+    """The key of the backend of the file in a column of one file; NULL if it names none."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(file_path, "postgresql")
+def _path_on_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    file = compiler.process(element.clauses, **options)
+    # With the parentheses that PostgreSQL writes, for Alembic compares the texts.
+    return (
+        f"COALESCE(NULLIF({file} ->> 'path', ''), {file} ->> 'filename', "
+        f"NULLIF(({file} -> 0) ->> 'path', ''), ({file} -> 0) ->> 'filename')"
+    )
+
+
+@compiles(file_backend, "postgresql")
+def _backend_on_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    file = compiler.process(element.clauses, **options)
+    return f"COALESCE(NULLIF({file} ->> 'backend', ''), NULLIF({file} -> 0 ->> 'backend', ''))"
+
+
+@compiles(file_path, "sqlite")
+def _path_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    file = compiler.process(element.clauses, **options)
+    members = (_member(file, "$.path"), _name(file, "$.filename"), _member(file, "$[0].path"))
+    return f"CASE WHEN json_valid({file}) THEN coalesce({', '.join(members)}, {_name(file, '$[0].filename')}) END"
+
+
+@compiles(file_backend, "sqlite")
+def _backend_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    file = compiler.process(element.clauses, **options)
+    members = (_member(file, "$.backend"), _member(file, "$[0].backend"))
+    return f"CASE WHEN json_valid({file}) THEN coalesce({', '.join(members)}) END"
+
+
+def _member(file: str, path: str) -> str:
+    return f"nullif({_name(file, path)}, '')"
+
+
+def _name(file: str, path: str) -> str:
+    return f"json_extract({file}, '{path}')"
+
+
+def rows_holding(
+    dialect: Dialect, one: Column[Any], default: str | None, paths: Sequence[str], *, or_odd: bool = False
+) -> SelectBase:
+    """Return a query for the backend and the path of each of some paths in a row's column, as the rows spell them.
+
+    Args:
+        dialect: The database's.
+        one: The column.
+        default: Key of the backend of files that name none.
+        paths: Object keys.
+        or_odd: Ask for keys, too, that a store may read as some of these. An index serves only a few of them, so of a
+            column with one the others are left out.
+    """
+    assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
+    few_odd = or_odd and one.type.index and len(paths) <= FEW_PATHS
+    or_odd = or_odd and not one.type.index
+    if dialect.name not in {"postgresql", "sqlite"}:
+        if one.type.multiple:
+            raise ConfigurationError(
+                f"{one} holds lists of files, which can be looked into on PostgreSQL and SQLite only, not on "
+                f"{dialect.name}: hold one file a row."
+            )
+        file = type_coerce(one, JSON)
+        path, backend = path_of_file(file), backend_of_file(file, default)
+    elif not one.type.multiple:
+        # Bare, so that it is the expression of the index.
+        path, backend = file_path(one), func.coalesce(file_backend(one), default)
+    else:
+        return _lists_holding(dialect, one, default, paths, or_odd=or_odd)
+    spelled = [*paths, *(spelling for key in paths for spelling in odd_spellings(key))] if few_odd else paths
+    return select(backend.label("backend"), path.label("path")).where(_is_one_of(path, spelled, or_odd=or_odd))
+
+
+def _is_one_of(path: ColumnElement[str], paths: Sequence[str], *, or_odd: bool) -> ColumnElement[bool]:
+    spelled = path.in_([spelling for one in paths for spelling in spellings(one)])
+    return or_(spelled, and_(_has_name_of(path, paths), _is_odd(path))) if or_odd else spelled
+
+
+def _is_odd(path: ColumnElement[str]) -> ColumnElement[bool]:
+    """Tell of which keys stores may make others: see `forms_in_stores`."""
+    parts = literal("/", Text) + path + literal("/", Text)
+    odd = (parts.contains(part, autoescape=True, escape="!") for part in ("//", "/./", "/../"))
+    return or_(path.contains("\\", autoescape=True, escape="!"), *odd)
+
+
+def _has_name_of(path: ColumnElement[str], paths: Sequence[str]) -> ColumnElement[bool]:
+    names = {one.replace("\\", "/").rpartition("/")[2] for one in paths} if len(paths) <= FEW_PATHS else ()
+    return or_(*(path.contains(name, autoescape=True, escape="!") for name in names)) if names else true()
+
+
+def _lists_holding(
+    dialect: Dialect, one: Column[Any], default: str | None, paths: Sequence[str], *, or_odd: bool
+) -> SelectBase:
+    postgresql = dialect.name == "postgresql"
+    file = _element_on_postgresql(one) if postgresql else _element_on_sqlite(one)
+    path, backend = path_of_file(file), backend_of_file(file, default)
+    key = one.table.primary_key  # a file that is twice in one list is in one place
+    query = select(*key, backend.label("backend"), path.label("path")).select_from(one.table)
+    query = query.where(_is_one_of(path, paths, or_odd=or_odd))
+    if postgresql and len(paths) <= FEW_PATHS and not or_odd:
+        probes = bindparam(None, list(_probes(paths)), type_=ARRAY(Text))
+        query = query.where(cast(one, JSONB).bool_op("@>")(any_(cast(probes, ARRAY(JSONB)))))
+    found = query.distinct().subquery()
+    return select(found.c.backend, found.c.path)
+
+
+def _probes(paths: Sequence[str]) -> Iterator[str]:
+    """Yield what a list contains, or the lone file where a list belongs, that may hold one of some paths."""
+    for path in paths:
+        # Nothing but a filename of advanced-alchemy's has a slash around it.
+        members = [("path", path), *(("filename", spelling) for spelling in spellings(path))]
+        for name, value in members:
+            yield json.dumps([{name: value}])
+            yield json.dumps({name: value})
+
+
+def _element_on_postgresql(one: Column[Any]) -> ColumnElement[Any]:
+    # In its lax mode a value that is no list is a list of one.
+    elements = func.jsonb_path_query(cast(one, JSONB), literal_column("'$[*]'"))
+    return elements.table_valued(column("value", JSONB), joins_implicitly=True).render_derived().c.value
+
+
+def _element_on_sqlite(one: Column[Any]) -> ColumnElement[Any]:
+    text = cast(one, Text)
+    is_list = func.json_type(text) == "array"
+    # NULL for what is no JSON, which SQLite would stop at.
+    files = case((func.json_valid(text) == 0, null()), (is_list, text), else_=func.json_array(func.json(text)))
+    each = func.json_each(files).table_valued(column("value", JSON), column("type"), joins_implicitly=True).c
+    return type_coerce(case((each.type == "object", each.value)), JSON)

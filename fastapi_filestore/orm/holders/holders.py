@@ -1,0 +1,245 @@
+"""One question, under one lock: which rows of a database hold an object?
+
+It is asked before a row takes a path that its transaction did not generate, and before an object goes whose path is
+not of our own generated form: by sessions, bulk statements, the sweeper and the audit. Whoever gains a path and whoever
+loses it take the same lock until their transactions end, so that each sees what the other has committed.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Connection,
+    Dialect,
+    Inspector,
+    MetaData,
+    Table,
+    bindparam,
+    column,
+    func,
+    inspect,
+    select,
+    union_all,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapper, Session, configure_mappers
+
+from fastapi_filestore.file_object import Location
+from fastapi_filestore.file_object.record import path_of
+from fastapi_filestore.orm.column.attributes import Held, file_mappers, take_write_lock
+from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.column.table_rows import key_in
+from fastapi_filestore.orm.column.tables import columns_in, file_columns_of, names_in, schema_in
+from fastapi_filestore.orm.holders.held_paths import rows_holding
+from fastapi_filestore.orm.holders.views import ColumnPlace, Place, columns_behind, views_among
+from fastapi_filestore.orm.ledger.ledger import Ledger, ledger_of
+from fastapi_filestore.orm.sessions import writing_connection
+from fastapi_filestore.storage.paths import forms_in_stores
+
+At = TypeVar("At", bound=Location)
+T = TypeVar("T")
+
+PATHS_AT_ONCE = 200
+"""Paths that one statement looks for: below every database's limit of parameters, whatever columns there are."""
+
+
+# -- the lock --------------------------------------------------------------------------------------------
+
+
+def lock(connection: Connection, locations: Iterable[Location], table: Table) -> None:
+    """Keep every other transaction that gains or loses one of some objects waiting until this one ends.
+
+    On PostgreSQL these are advisory locks, taken in one order; on SQLite its write lock, by way of a table that the
+    transaction may write. Other databases have none that ends with a transaction: there the question is asked without.
+    """
+    if connection.dialect.name == "sqlite":
+        take_write_lock(connection, table)
+    elif connection.dialect.name == "postgresql":
+        keys = bindparam(None, sorted({_lock_key(at) for at in locations}), type_=ARRAY(BigInteger))
+        each = func.unnest(keys).table_valued(column("key", BigInteger)).render_derived()
+        connection.execute(select(func.pg_advisory_xact_lock(each.c.key)))
+
+
+def _lock_key(at: Location) -> int:
+    backend, path = at
+    return int.from_bytes(sha256(f"{backend or ''}\0{path}".encode()).digest()[:8], signed=True)
+
+
+def condemn(
+    connection: Connection, ledgers: Sequence[Ledger], locations: Collection[At], known: Callable[[], set[At]]
+) -> set[At]:
+    """Keep rows from taking objects from now on, but for those that `known`, asked under the lock, says are not to go.
+
+    Returns these. Where there is no ledger nobody is kept from anything.
+    """
+    for ledger in ledgers[:1]:
+        lock(connection, locations, ledger.table)
+    spared = known()
+    for ledger in ledgers:
+        ledger.purge(connection, [at for at in locations if at not in spared])
+    return spared
+
+
+# -- the question ----------------------------------------------------------------------------------------
+
+
+def places_holding(
+    connection: Connection, tables: Iterable[Table], locations: Collection[Location]
+) -> Counter[Location]:
+    """Return in how many places rows hold objects: a place is a row's column, however often a list has the file.
+
+    Without an index (`StoredObject(index=True)`) it reads whole tables.
+
+    Args:
+        connection: Whose transaction asks.
+        tables: Those that may be in its database; others are left out. Of a view, the tables are asked that it shows.
+        locations: Where the objects are.
+    """
+    found = Counter[Location]()
+    columns = _asking(connection, lambda: _columns_on(connection, tables))
+    for at, count in _places_in(connection, columns, {path for _, path in locations}):
+        found[at] += count
+    return Counter({at: found[at] for at in locations if at in found})
+
+
+def behind_views(connection: Connection, tables: Collection[Table], paths: Collection[str]) -> set[Location]:
+    """Return where rows hold some paths that a mapped view may not show: its condition leaves some rows out."""
+    columns = _asking(connection, lambda: _columns_on(connection, tables))
+    unmapped = [column for column in columns if column.table not in tables]
+    return {at for at, _ in _places_in(connection, unmapped, paths) if at[1] in paths}
+
+
+def _places_in(
+    connection: Connection, columns: Collection[Column[Any]], paths: Collection[str]
+) -> Iterator[tuple[Location, int]]:
+    """Yield what rows hold at some paths, in every form that a store may make of a key, and in how many places."""
+    some = sorted(paths)
+    for start in range(0, len(some) if columns else 0, PATHS_AT_ONCE):
+        for backend, path, count in _counted(connection, columns, some[start : start + PATHS_AT_ONCE]):
+            yield from (((backend, form), count) for form in {path_of({"path": path}), *forms_in_stores(path)})
+
+
+def left_behind(
+    session: Session, mapper: Mapper[Any], before: Mapping[Any, Held], after: Mapping[Any, Held]
+) -> Collection[Location]:
+    """Return which files a table holds on to whose rows are found by a join alone, and have lost their other half."""
+    gone = [(at, files) for key, held in before.items() for at, files in held.items() if at not in after.get(key, {})]
+    unseen = [(at, files) for at, files in gone if not key_in(mapper, at.column.table)]
+    locations = {file.location for _, files in unseen for file in files}
+    tables = {at.column.table for at, _ in unseen}
+    return places_holding(writing_connection(session, mapper), tables, locations) if locations else ()
+
+
+def _counted(connection: Connection, columns: Iterable[Column[Any]], paths: Collection[str]) -> Iterable[Any]:
+    queries = [rows_holding(connection.dialect, one, _default_of(one), list(paths), or_odd=True) for one in columns]
+    rows = union_all(*queries).subquery()
+    counted = select(rows.c.backend, rows.c.path, func.count()).group_by(rows.c.backend, rows.c.path)
+    return _asking(connection, lambda: connection.execute(counted).all())
+
+
+def _asking(connection: Connection, ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except DBAPIError:
+        _present.pop(connection.dialect, None)  # a table or a column may be gone that was there
+        raise
+
+
+def _default_of(one: Column[Any]) -> str | None:
+    assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
+    return one.type.backend or one.type.registry.default_key
+
+
+# -- the tables ------------------------------------------------------------------------------------------
+
+
+def tables_with_files(*metadatas: MetaData) -> list[Table]:
+    """Return the tables with files of some metadata, then those of all mapped classes of this process.
+
+    Several may describe one table of a database: what comes first knows best.
+    """
+    configure_mappers()  # this may be the first that a process does
+    mapped = [table for mapper in file_mappers() for table in mapper.tables if isinstance(table, Table)]
+    known = dict.fromkeys([*metadatas, *(table.metadata for table in mapped)])
+    tables = [*(table for metadata in known for table in metadata.tables.values()), *mapped]
+    return [table for table in dict.fromkeys(tables) if file_columns_of(table)]
+
+
+Columns = dict[Place, frozenset[str]]
+"""The names of the columns of each table that is there."""
+
+_present: "WeakKeyDictionary[Dialect, Columns]" = WeakKeyDictionary()
+"""What databases were seen to have, by the dialect object, which engines that differ in options alone share.
+
+What is missing, a table or a column for files, is looked for each time: a migration may make it.
+"""
+
+
+def ledgers_in(connection: Connection, tables: Iterable[Table]) -> list[Ledger]:
+    """Return the ledgers beside some tables that a database has."""
+    ledgers = [one for one in dict.fromkeys(ledger_of(table.metadata) for table in tables) if one is not None]
+    there = _there(connection, [ledger.table for ledger in ledgers])
+    return [ledger for ledger in ledgers if there[ledger.table][1]]
+
+
+def _columns_on(connection: Connection, tables: Iterable[Table]) -> list[Column[Any]]:
+    """Return the file columns that a database has, each once, however many classes and views describe its table."""
+    present = _files_on(connection, tables)
+    # Which tables are views is asked each time: a migration may rename a table, and leave a view of its old name.
+    views = views_among(connection, present) if present else {}
+    found: dict[ColumnPlace, Column[Any]] = {}
+    for place, files in present.items():
+        if place not in views:
+            found.update(((place[0], place[1], name), one) for name, one in files.items())
+    for place, view in views.items():
+        shown = present[place]
+        behind = columns_behind(shown.values(), view.sources, found)
+        if behind is not None:
+            found.update(((source.schema, source.table, source.column), one) for source, one in behind)
+        elif view.is_readable:  # else a report for somebody else, of which this role can know nothing
+            found.update(((place[0], place[1], name), one) for name, one in shown.items())
+    return list(found.values())
+
+
+def _files_on(connection: Connection, tables: Iterable[Table]) -> Mapping[Place, Mapping[str, Column[Any]]]:
+    """Return the file columns by name of each table, or view, that is there."""
+    present: dict[Place, dict[str, Column[Any]]] = defaultdict(dict)
+    for table, (place, names) in _there(connection, tables).items():
+        for one in table.columns:
+            if isinstance(one.type, StoredObject) and one.name in names:
+                present[place].setdefault(one.name, one)
+    return present
+
+
+def _there(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, tuple[Place, frozenset[str]]]:
+    """Return of some tables their places in a database, and the names of the columns that they have there."""
+    seen = _present.setdefault(connection.dialect, {})
+    places = {table: (schema_in(connection, table), table.name) for table in tables}
+    unknown = {
+        place
+        for table, place in places.items()
+        if place not in seen or not seen[place].issuperset(file_columns_of(table))
+    }
+    if unknown:
+        seen.update(_look_for(inspect(connection), unknown))
+    return {table: (place, seen.get(place, frozenset())) for table, place in places.items()}
+
+
+def _look_for(database: Inspector, places: Collection[Place]) -> Columns:
+    """Return the columns of those tables, and of what is read as one, that are there."""
+    wanted: dict[str | None, set[str]] = defaultdict(set)
+    for schema, name in places:
+        wanted[schema].add(name)
+    schemas = set[str | None](database.get_schema_names()) if wanted.keys() - {None} else set()
+    return {
+        (schema, name): columns_in(database, schema, name)
+        for schema, names in wanted.items()
+        if schema is None or schema in schemas
+        for name in names & names_in(database, schema)
+    }

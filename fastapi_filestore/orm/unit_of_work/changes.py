@@ -1,0 +1,216 @@
+"""Changes of files in place, and those that no attribute event tells of.
+
+Nobody held the row any more, or the file came into it by a way that tells nobody. They are found before rows are
+written.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeAlias
+from weakref import ref
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import InstanceState, Session, SessionTransaction
+from sqlalchemy.orm.attributes import flag_modified
+from sqlalchemy.orm.identity import IdentityMap
+
+from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.file_object.metadata import Metadata, Repeat, unseen
+from fastapi_filestore.orm.column.attributes import FileAttribute, file_attributes
+from fastapi_filestore.orm.column.stored_object import FileList
+from fastapi_filestore.orm.unit_of_work.journal import innermost_transaction
+
+_EDITS = "fastapi_filestore.edits"
+"""What changed in files whose rows are to be loaded for it, in the session's info."""
+
+
+@dataclass(slots=True, eq=False)
+class Edit:
+    """A change of a file whose row, or its attribute, has to be loaded again.
+
+    `made_in` is the transaction in which it was made, `applied_in` the one in which the row was changed, if it was: a
+    file that is in no row now may come back from a copy of one.
+    """
+
+    row: tuple[Any, ...]
+    rows: "ref[IdentityMap]"
+    name: str
+    place: Location
+    repeat: Repeat
+    made_in: SessionTransaction | None = None
+    applied_in: SessionTransaction | None = None
+
+    def apply(self, session: Session) -> None:
+        """Repeat the change on the row's file, wherever the session has it now; not if it forgot the row meanwhile."""
+        model, identity, token = self.row
+        self.applied_in = innermost_transaction(session)
+        if self.rows() is not session.identity_map:
+            return
+        with session.no_autoflush:
+            row = session.get(model, identity, identity_token=token)
+            held = None if row is None else getattr(row, self.name)
+        here = [file for file in files_in(held) if self._is_of(file)]
+        found = here or [file for file in _files_in_memory(session) if self._is_of(file)]
+        for file in found:
+            self.repeat(file)
+        if not found:
+            self.applied_in = None
+
+    def _is_of(self, file: FileObject) -> bool:
+        return file.is_stored and file.location == self.place
+
+
+def files_in(held: Any) -> Iterable[FileObject]:
+    """Return the files of what an attribute holds: one, several or none."""
+    return () if held is None else held if isinstance(held, list) else (held,)
+
+
+def _files_in_memory(session: Session) -> Iterator[FileObject]:
+    for row in chain(session.new, session.identity_map.values()):
+        state = inspect(row)
+        for attribute in file_attributes(state.mapper):
+            yield from files_in(state.dict.get(attribute.name))
+
+
+def remember(session: Session, edit: Edit) -> None:
+    """Keep a change until the rows of a session are written."""
+    edit.made_in = innermost_transaction(session)
+    session.info.setdefault(_EDITS, []).append(edit)
+
+
+def has_edits(session: Session) -> bool:
+    """Tell whether there are changes to be written with the next commit, though no transaction is open."""
+    return bool(session.info.get(_EDITS))
+
+
+def find_edits(session: Session) -> None:
+    """Make what changed in files out of sight of their rows a change of these rows, before they are written."""
+    edits = _edits(session)
+    for edit in [edit for edit in edits if edit.applied_in is None]:
+        known = len(edits)
+        edit.apply(session)
+        del edits[known:]  # what a row that held the file once was told is the same change
+    if unseen:
+        for state in session.identity_map.all_states():
+            _flag_unseen(state)
+
+
+def hand_edits_over(session: Session) -> None:
+    """Give the changes of a savepoint that is being released to the transaction around it."""
+    if (released := session.get_nested_transaction()) is not None:
+        for edit in _edits(session):
+            edit.made_in = released.parent if edit.made_in is released else edit.made_in
+            edit.applied_in = released.parent if edit.applied_in is released else edit.applied_in
+
+
+def end_edits(session: Session, ended: SessionTransaction) -> None:
+    """Forget what was changed in a transaction that has ended, and repeat later what was written in it alone."""
+    if ended.parent is None:
+        session.info.pop(_EDITS, None)
+    elif edits := _edits(session):
+        edits[:] = [edit for edit in edits if edit.made_in is not ended]
+        for edit in edits:
+            edit.applied_in = None if edit.applied_in is ended else edit.applied_in
+
+
+def _edits(session: Session) -> list[Edit]:
+    edits: list[Edit] = session.info.get(_EDITS, [])
+    return edits
+
+
+def _flag_unseen(state: InstanceState[Any]) -> None:
+    for attribute in file_attributes(state.mapper):
+        for file in files_in(state.dict.get(attribute.name)):
+            if unseen.get(id(file.metadata)) is file.metadata and (row := state.obj()) is not None:
+                del unseen[id(file.metadata)]
+                flag_modified(row, attribute.name)
+
+
+Home: TypeAlias = tuple["ref[Session]", "ref[IdentityMap]"]
+"""A session, and the rows that it knows until it is closed; both weakly, for a file may outlive them."""
+
+
+@dataclass(slots=True, eq=False)
+class FileWatcher:
+    """Makes a change in place of one file a change of a row's attribute."""
+
+    state: InstanceState[Any]
+    name: str
+    place: Location | None
+    home: Home | None
+
+    def __call__(self, metadata: Metadata, repeat: Repeat) -> None:
+        """Flag the row's attribute, or remember the change until the row is loaded again."""
+        row = self.state.obj()
+        if row is None or self.name not in self.state.dict:
+            self._remember(repeat)
+            return
+        if self.state.session is None:
+            unseen[id(metadata)] = metadata  # `merge(row, load=False)` may have put it into another row
+        for file in files_in(self.state.dict[self.name]):
+            if file.metadata is metadata:
+                flag_modified(row, self.name)
+            elif file.is_stored and file.location == self.place:
+                repeat(file)  # the row was loaded again since: this is the same file, as it is now
+
+    def _remember(self, repeat: Repeat) -> None:
+        if self.home is None or self.state.key is None or self.place is None:
+            return
+        session, rows = self.home[0](), self.home[1]
+        # A session that was closed since knows the row no more.
+        if session is not None and rows() is session.identity_map:
+            remember(session, Edit(self.state.key, rows, self.name, self.place, repeat))
+
+
+def watch_files(state: InstanceState[Any], name: str, files: Iterable[FileObject]) -> None:
+    """Make a change of the name, type or metadata of these files a change of the row's attribute."""
+    session = state.session
+    home = None if session is None else (ref(session), ref(session.identity_map))
+    for file in files:
+        file.metadata.watch((id(state), name), FileWatcher(state, name, file.destination, home))
+
+
+def watch_row(state: InstanceState[Any]) -> None:
+    """Watch the files that a row holds in memory."""
+    for attribute in file_attributes(state.mapper):
+        if (value := state.dict.get(attribute.name)) is not None:
+            if isinstance(value, FileList):
+                value.belong(state, attribute.name)
+            files = attribute.type.files(value)
+            watch_files(state, attribute.name, files)
+            for file in files:
+                if file.unreadable is not None and state.key is not None:
+                    place = (str(attribute.column.table), str(attribute.column.key), tuple(state.key[1]))
+                    file.unreadable.place = place
+
+
+def watch_added(state: InstanceState[Any]) -> None:
+    """Watch the files of a row that comes into a session, and see what changed in them while nobody watched."""
+    for attribute in file_attributes(state.mapper):
+        if any(id(file.metadata) in unseen for file in files_in(state.dict.get(attribute.name))):
+            flag_modified(state.obj(), attribute.name)
+    watch_row(state)
+
+
+def watch_assigned(state: InstanceState[Any], value: object, old: object, initiator: Any) -> None:
+    """Watch what a row is given; of a new row that is done when it is written."""
+    if isinstance(old, FileList) and old is not value:
+        old.let_go()
+    if isinstance(value, FileList):
+        value.is_held = True
+    if state.key is not None and isinstance(value, FileObject | FileList):
+        watch_files(state, initiator.key, files_in(value))
+        if value is not old and initiator.key in state.dict and initiator.key in state.committed_state:
+            # It may be what was loaded, come back after it changed in place: SQLAlchemy would see no difference.
+            flag_modified(state.obj(), initiator.key)
+
+
+def adopt(state: InstanceState[Any], attribute: FileAttribute) -> None:
+    """Turn a value that was put into a row as it was given, as SQLModel does, into what the column holds."""
+    given = state.dict[attribute.name]
+    value = attribute.type.coerce(given)
+    if value is not given:
+        state.dict[attribute.name] = value
+        if isinstance(value, FileList):
+            value.belong(state, attribute.name)

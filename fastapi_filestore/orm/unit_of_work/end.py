@@ -1,0 +1,287 @@
+"""When a transaction ends, bytes follow rows: deleted after the outermost commit, or undone with a rollback.
+
+A database that answers with an error has not committed. A connection that breaks, or a task that is cancelled, before
+the answer came leaves nobody knowing: then nothing may be deleted, and the ledger's sweeper or an audit decides later.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+from weakref import WeakKeyDictionary, WeakSet
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, SessionTransaction
+
+from fastapi_filestore.concurrency.shielded import finish
+from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.events import (
+    AUTOCOMMIT,
+    COMMIT_IN_DOUBT,
+    ROWS_UNKNOWN,
+    SAVEPOINT_OF_ONE_CONNECTION,
+    SESSION_NEVER_CLOSED,
+)
+from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.orm.failures.outages import failures_told
+from fastapi_filestore.orm.ledger.ledger import LedgerAccess
+from fastapi_filestore.orm.sessions import AnySession, await_in_session, chosen_isolation, plain_session, run_in_session
+from fastapi_filestore.orm.unit_of_work.journal import (
+    Book,
+    close_book,
+    enclosing_book,
+    note_forgettable,
+    open_book,
+    root_transaction,
+    unended,
+)
+from fastapi_filestore.orm.unit_of_work.ownership import Delivery, disown
+from fastapi_filestore.orm.unit_of_work.sharing import Intents, condemn_own
+from fastapi_filestore.orm.unit_of_work.transfer import discard, forget, known
+
+PATIENCE = 30.0
+"""Seconds that a cancelled task waits for a store which does not answer: the sweeper deletes what is left then."""
+
+
+def mark_committed(session: Session) -> None:
+    """Note that the innermost transaction is committed; what follows is decided when it ends."""
+    if book := open_book(session):
+        book.committed = True
+
+
+def honour_end(session: Session, transaction: SessionTransaction) -> None:
+    """Hand a released savepoint's book to the transaction around it; make bytes follow rows at any other end."""
+    book = close_book(session, transaction)
+    if book is None:
+        return
+    if book.committed and transaction.nested:
+        enclosing_book(session, transaction).absorb(book)
+        return
+    try:
+        _honour(session, transaction, book)
+    finally:
+        disown(session, book.fresh.values())
+
+
+def _honour(session: Session, transaction: SessionTransaction, book: Book) -> None:
+    if sys.is_finalizing():
+        # Of a session that was never closed. Nothing can be awaited any more: a sweeper or an audit finds the bytes.
+        if book.committed:
+            _wait_for_another(book)
+        else:
+            SESSION_NEVER_CLOSED.tell(objects=[path for _, path in book.fresh])
+            _leave(book)
+    elif book.committed and is_inside_another(session, transaction):
+        _wait_for_another(book)
+    elif book.committed and book.uncertain:
+        SAVEPOINT_OF_ONE_CONNECTION.tell(objects=[path for _, path in book.files])
+        _wait_for_another(book)
+    elif book.committed:
+        _follow_commit(book)
+    elif is_doubtful(session, transaction):
+        COMMIT_IN_DOUBT.tell(objects=[path for _, path in book.fresh])
+        _leave(book)
+    elif transaction.nested:
+        # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
+        gone = await_in_session(finish(_undo(session, book.fresh, is_inner=True), patience=PATIENCE))
+        enclosing_book(session, transaction).forgettable.update(book.forgettable | gone)
+    else:
+        await_in_session(finish(_follow_rollback(session, book), patience=PATIENCE))
+
+
+def honour_unended(session: Session) -> None:
+    """Make bytes follow the rows of earlier transactions whose end was cut short as they gave their connection back."""
+    while stale := unended(session):
+        honour_end(session, stale[0])
+
+
+def _leave(book: Book) -> None:
+    """Delete nothing: rows that were perhaps committed point to the bytes. The sweeper knows from the ledger."""
+    for file in book.fresh.values():
+        file.undo()
+
+
+def _wait_for_another(book: Book) -> None:
+    """Delete nothing: whoever began the connection's transaction may roll it back. An audit finds what is left."""
+    for file in book.kept():
+        file.settle()
+
+
+def _follow_commit(book: Book) -> None:
+    unreferenced = {at: file for at, file in book.unreferenced().items() if not book.outlasts(at)}
+    try:
+        if unreferenced or book.forgettable or book.owed:
+            await_in_session(finish(_clear_away(book, unreferenced), patience=PATIENCE))
+    finally:
+        for file in unreferenced.values():
+            file.undo()
+        for file in book.kept():
+            file.settle()
+
+
+async def _clear_away(book: Book, unreferenced: Mapping[Location, FileObject]) -> None:
+    gone = await discard(await _doomed(book, unreferenced))
+    owed = {at: access for at, access in book.owed.items() if at in gone or at not in unreferenced}
+    await _forget({at: book.intended.get(at) for at in gone} | owed | book.forgettable)
+
+
+async def _doomed(book: Book, unreferenced: Mapping[Location, FileObject]) -> dict[Location, FileObject]:
+    """Return what is to be deleted: not what a trigger saw raw SQL put into another row of the same transaction."""
+    watched = {at: access for at, access in book.intended.items() if access is not None and access.ledger.triggers}
+    spared = set(watched) - {at for access, some in _by_access(watched) for at in await known(access, some)}
+    return {at: file for at, file in unreferenced.items() if at not in spared}
+
+
+async def _follow_rollback(session: Session, book: Book) -> None:
+    await _forget(book.forgettable | await _undo(session, book.fresh, is_inner=False))
+
+
+async def _undo(
+    session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
+) -> dict[Location, LedgerAccess | None]:
+    claims = {at: cast("LedgerAccess | None", file.claim) for at, file in fresh.items()}
+    try:
+        held, intents = await _condemned(session, fresh, is_inner=is_inner)
+        gone = await discard({at: file for at, file in fresh.items() if at not in held})
+    finally:
+        # Whoever adds the row again must never meet the old object, deleted or about to be.
+        for file in fresh.values():
+            file.undo()
+    return {at: intents.get(at) or claims[at] for at in gone}
+
+
+async def _condemned(
+    session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
+) -> tuple[set[Location], Intents]:
+    own = {at for at, file in fresh.items() if file.has_own_key}
+    try:
+        with failures_told():
+            return await condemn_own(session, own, is_inner=is_inner)
+    except (FilestoreError, SQLAlchemyError) as error:
+        # Whether a row has taken one meanwhile is not known: an audit finds those that none has.
+        ROWS_UNKNOWN.tell(error, objects=[path for _, path in own])
+        return own, {}
+
+
+async def _forget(intents: Intents) -> None:
+    for access, locations in _by_access(intents):
+        await forget(access, locations)
+
+
+def _by_access(intents: Intents) -> Iterable[tuple[LedgerAccess, list[Location]]]:
+    groups: dict[LedgerAccess, list[Location]] = defaultdict(list)
+    for at, access in intents.items():
+        if access is not None:
+            groups[access].append(at)
+    return groups.items()
+
+
+async def abandon(session: AnySession, delivery: Delivery) -> None:
+    """End a delivery: what it stored for rows that will never be written is deleted, with its intents."""
+    fresh = {file.location: file for file in delivery.end()}
+    try:
+        if fresh:
+            await finish(_abandon(session, fresh), patience=PATIENCE)
+    finally:
+        disown(delivery, delivery.files)
+
+
+async def _abandon(session: AnySession, fresh: Mapping[Location, FileObject]) -> None:
+    plain = plain_session(session)
+    gone = await _undo(plain, fresh, is_inner=plain.in_transaction())
+    # It may hold the lock of SQLite's one writer: intents are forgotten once it has ended.
+    if plain.in_transaction() and await run_in_session(session, note_forgettable, gone):
+        return
+    await _forget(gone)
+
+
+_WATCH = "fastapi_filestore.watch"
+"""What is seen of a session's transaction, in the session's info."""
+
+
+@dataclass(slots=True)
+class Commits:
+    """The COMMITs of one transaction of a session, of which there is one for each connection."""
+
+    sent: int = 0
+    refused: int = 0
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether one that nobody refused may have been carried out."""
+        return self.sent > self.refused
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is seen of one outermost transaction: the connections that it runs over, and the COMMITs that it sends."""
+
+    transaction: SessionTransaction | None
+    connections: list[Connection] = field(default_factory=list[Connection])
+    commits: Commits = field(default_factory=Commits)
+
+
+_watched: WeakSet[Engine] = WeakSet()
+_warned_of: WeakSet[Engine] = WeakSet()
+_of_connections: WeakKeyDictionary[Connection, Commits] = WeakKeyDictionary()
+
+
+def watch_commits(session: Session, connection: Connection) -> None:
+    """Count the COMMITs that the open transaction of a session sends over a connection."""
+    root = root_transaction(session)
+    watch = _watch_of(session, root) or Watch(root)
+    session.info[_WATCH] = watch
+    watch.connections.append(connection)
+    _of_connections[connection] = watch.commits
+    if connection.engine not in _watched:
+        # From now on, and not as the session commits: whoever owns its connection may, and rows are committed with it.
+        _watched.add(connection.engine)
+        event.listen(connection.engine, "commit", _note_sent)
+        event.listen(connection.engine, "commit_twophase", _note_sent)
+        event.listen(connection.engine, "handle_error", _note_refused)
+    # Nothing that is written over such a connection can be rolled back.
+    if chosen_isolation(connection) == "AUTOCOMMIT" and connection.engine not in _warned_of:
+        _warned_of.add(connection.engine)
+        AUTOCOMMIT.tell(engine=repr(connection.engine.url))
+
+
+def _watch_of(session: Session, transaction: SessionTransaction | None) -> Watch | None:
+    watch: Watch | None = session.info.get(_WATCH)
+    return watch if watch is not None and watch.transaction is transaction else None
+
+
+def is_doubtful(session: Session, transaction: SessionTransaction) -> bool:
+    """Tell whether nobody knows if an outermost transaction, which did not end with a commit, was committed."""
+    watch = _watch_of(session, transaction)
+    return watch is not None and watch.commits.doubtful
+
+
+def _note_sent(connection: Connection, *rest: Any) -> None:
+    if commits := _of_connections.get(connection):
+        commits.sent += 1
+
+
+def _note_refused(context: ExceptionContext) -> None:
+    commits = _of_connections.get(context.connection) if context.connection is not None else None
+    # Without an exception of SQLAlchemy's it is none of the driver's: a timeout, a cancellation, an interrupt.
+    answered = context.sqlalchemy_exception is not None and not context.is_disconnect
+    if commits and answered and context.statement is None:
+        commits.refused = min(commits.refused + 1, commits.sent)
+
+
+def is_inside_another(session: Session, transaction: SessionTransaction) -> bool:
+    """Tell whether an outermost transaction that has ended was part of one that somebody else began."""
+    watch = _watch_of(session, transaction)
+    return watch is not None and any(not each.closed and each.in_transaction() for each in watch.connections)
+
+
+def forget_commits(session: Session, transaction: SessionTransaction) -> None:
+    """Note that an outermost transaction is over and done with: a session that held it would be freed late, as a cycle.
+
+    One whose end was cut short is remembered beyond the next, which may be over before anything asks.
+    """
+    if _watch_of(session, transaction) is not None:
+        del session.info[_WATCH]

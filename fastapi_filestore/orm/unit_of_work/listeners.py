@@ -1,0 +1,191 @@
+"""The unit of work: bytes are complete before their row is written, and go when no committed row points to them.
+
+It listens to SQLAlchemy's `Session` class, so it works with any session, however and whenever it was made.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Result, event
+from sqlalchemy.orm import (
+    InstanceState,
+    Mapper,
+    ORMExecuteState,
+    Session,
+    SessionTransaction,
+    SessionTransactionOrigin,
+    UOWTransaction,
+)
+from sqlalchemy.orm.attributes import instance_state
+
+from fastapi_filestore.errors import UnsupportedStatementError
+from fastapi_filestore.orm.column.attributes import file_attributes, has_file_columns, note_mapper
+from fastapi_filestore.orm.holders.path_index import watch_columns
+from fastapi_filestore.orm.unit_of_work.changes import (
+    end_edits,
+    find_edits,
+    hand_edits_over,
+    watch_added,
+    watch_assigned,
+    watch_row,
+)
+from fastapi_filestore.orm.unit_of_work.end import (
+    forget_commits,
+    honour_end,
+    honour_unended,
+    mark_committed,
+    watch_commits,
+)
+from fastapi_filestore.orm.unit_of_work.flush import (
+    book_deleted,
+    book_late_changes,
+    book_switched,
+    filed,
+    forget_flush,
+    look_again,
+    prepare_flush,
+)
+from fastapi_filestore.orm.unit_of_work.mappings import watch_or_refuse
+from fastapi_filestore.orm.unit_of_work.read_only import forget_statements, watch_statements
+from fastapi_filestore.orm.unit_of_work.readings import forget_rolled_back, forget_written, keep_written, note_read
+from fastapi_filestore.orm.unit_of_work.savepoints import forget_savepoints, watch_savepoints
+from fastapi_filestore.orm.unit_of_work.session_loops import note_loop
+from fastapi_filestore.orm.unit_of_work.sharing import end_commit, settle_before_commit, settle_late_changes
+from fastapi_filestore.orm.unit_of_work.statements import track_bulk
+
+_BEGUN = "fastapi_filestore.begun"
+"""What a flush is to do, in a session's info from the flush's beginning to its transaction."""
+
+watch_columns()
+
+
+@event.listens_for(Session, "after_begin")
+def _note_connection(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if transaction.parent is None:
+        note_loop(session, connection)
+    watch_statements(session, transaction, connection)
+    honour_unended(session)
+    watch_commits(session, connection)
+    watch_savepoints(session, transaction, connection)
+
+
+@event.listens_for(Session, "before_flush")
+def _begin_flush(session: Session, context: UOWTransaction, instances: object) -> None:
+    if instances is not None:
+        _refuse_partial_flush(session)
+    honour_unended(session)
+    find_edits(session)
+    forget_flush(session)
+    session.info[_BEGUN] = context
+
+
+def _refuse_partial_flush(session: Session) -> None:
+    # What is booked for a flush is all that changed; whose row is not written now may never be.
+    if filed([*session.new, *session.dirty, *session.deleted]):
+        raise UnsupportedStatementError("flush(objects) would write some of the rows that hold files: flush() all.")
+
+
+@event.listens_for(Session, "after_transaction_create")
+def _store_before_rows(session: Session, transaction: SessionTransaction) -> None:
+    # A flush begins this one when all that listens to its beginning has had its say, and may have changed rows.
+    context: UOWTransaction | None = session.info.get(_BEGUN)
+    if transaction.origin is SessionTransactionOrigin.SUBTRANSACTION and context is not None:
+        del session.info[_BEGUN]
+        prepare_flush(session, context)
+
+
+@event.listens_for(Session, "after_flush")
+def _check_after_rows(session: Session, context: UOWTransaction) -> None:
+    book_late_changes(session)
+    settle_late_changes(session)
+
+
+@event.listens_for(Mapper, "before_insert")
+def _book_switched_row(mapper: Mapper[Any], connection: Connection, row: object) -> None:
+    state = instance_state(row)
+    if state.session is not None and file_attributes(mapper):
+        book_switched(state.session, state)
+
+
+@event.listens_for(Mapper, "before_delete")
+def _book_cascaded_delete(mapper: Mapper[Any], connection: Connection, row: object) -> None:
+    # An orphan found during the flush was not in session.deleted before it.
+    state = instance_state(row)
+    session = state.session
+    if session is not None and has_file_columns(mapper):
+        book_deleted(session, state)
+
+
+@event.listens_for(Mapper, "before_update")
+def _look_again(mapper: Mapper[Any], connection: Connection, row: object) -> None:
+    state = instance_state(row)
+    if state.session is not None and file_attributes(mapper):
+        look_again(state.session, state)
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _track_bulk(state: ORMExecuteState) -> Result[Any] | None:
+    return track_bulk(state)
+
+
+@event.listens_for(Mapper, "mapper_configured")
+def _watch_rows(mapper: Mapper[Any], class_: type) -> None:
+    watch_or_refuse(mapper, class_)
+    if file_attributes(mapper):
+        note_mapper(mapper)
+        for moment in ("load", "refresh"):
+            event.listen(class_, moment, _watch_row, raw=True)
+        event.listen(class_, "_sa_event_merge_wo_load", _watch_merged, raw=True)  # as SQLAlchemy's own `Mutable` does
+        for attribute in file_attributes(mapper):
+            event.listen(getattr(class_, attribute.name), "set", watch_assigned, raw=True)
+
+
+def _watch_row(state: InstanceState[Any], context: object, names: Iterable[str] | None = None) -> None:
+    watch_row(state)
+    note_read(state, names)
+
+
+def _watch_merged(state: InstanceState[Any], context: object) -> None:
+    watch_row(state)
+
+
+@event.listens_for(Session, "detached_to_persistent")
+def _watch_added(session: Session, row: object) -> None:
+    state = instance_state(row)
+    if file_attributes(state.mapper):
+        watch_added(state)
+
+
+@event.listens_for(Session, "before_commit")
+def _check_sharing(session: Session) -> None:
+    find_edits(session)
+    # Fires for a savepoint, too, where a file may still be on its way from one row to another.
+    if session.get_nested_transaction() is None:
+        session.flush()
+        settle_before_commit(session)
+
+
+@event.listens_for(Session, "after_commit")
+def _mark_committed(session: Session) -> None:
+    if session.get_nested_transaction() is None:
+        keep_written(session)
+    hand_edits_over(session)
+    mark_committed(session)
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _forget_rolled_back(session: Session, previous: SessionTransaction) -> None:
+    forget_rolled_back(session)
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _honour_end(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        forget_statements(session)
+        end_commit(session)
+        forget_written(session)
+    honour_end(session, transaction)
+    if transaction.parent is None:
+        forget_commits(session, transaction)
+        forget_savepoints(session)
+    end_edits(session, transaction)

@@ -1,0 +1,82 @@
+"""Who deletes a file's bytes if no row comes to hold them: one owner at a time, and this is decided here alone.
+
+A FileObject may be given to several units of work at once, such as a default picture that is a constant of a module.
+The first to take it stores it and writes its row; every other one is refused, and touches nothing. A call of a service
+takes it before bytes move, and the session's transaction takes it over with the flush, which books it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+from weakref import ref
+
+from sqlalchemy.orm import Session
+
+from fastapi_filestore.concurrency.forks import forkable_lock
+from fastapi_filestore.errors import SharedFileError
+from fastapi_filestore.file_object import FileObject
+
+_guard = forkable_lock()
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Delivery:
+    """Files on their way to rows of a session that a flush is still to write."""
+
+    session: Session
+    is_over: bool = False
+    files: list[FileObject] = field(default_factory=list[FileObject])
+
+    def take(self, files: Sequence[FileObject]) -> None:
+        """Become the owner of files; what a flush of the session is storing is left to that.
+
+        Raises:
+            SharedFileError: They are another's.
+        """
+        own(self, files)
+        self.files += files
+
+    def end(self) -> list[FileObject]:
+        """Return what it stored and no flush took over; it stays the owner, so that nobody takes what is deleted."""
+        with _guard:
+            self.is_over = True
+            return [file for file in self.files if _owner(file) is self and file.fresh]
+
+
+Owner: TypeAlias = Session | Delivery
+
+
+def own(owner: Owner, files: Sequence[FileObject]) -> None:
+    """Make one the owner of files: all of them or, if one is another's, none.
+
+    Raises:
+        SharedFileError: Another unit of work is about to write one of them to a row of its own.
+    """
+    with _guard:
+        for file in files:
+            if not _may_take(owner, _owner(file)):
+                raise SharedFileError(file.filename)
+        for file in files:
+            # What a call is storing stays its own until it is stored, and what the session has stays the session's.
+            if (holder := _owner(file)) is None or (isinstance(holder, Delivery) and file.is_stored):
+                file.unit = ref(owner)
+
+
+def disown(owner: Owner, files: Iterable[FileObject]) -> None:
+    """Note that files are nobody's any more, but for those that are another's by now."""
+    with _guard:
+        for file in files:
+            if _owner(file) is owner:
+                file.unit = None
+
+
+def _owner(file: FileObject) -> Owner | None:
+    return None if file.unit is None else file.unit()
+
+
+def _may_take(owner: Owner, holder: Owner | None) -> bool:
+    if holder is None or holder is owner:
+        return True
+    if isinstance(owner, Delivery):
+        return holder is owner.session
+    return isinstance(holder, Delivery) and holder.session is owner and not holder.is_over

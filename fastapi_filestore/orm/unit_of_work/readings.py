@@ -1,0 +1,112 @@
+"""What lists held when they were read, so that a flush tells whether somebody else has changed one since.
+
+A list is changed as a whole: whoever writes one that he read before another transaction's commit would take out what
+that one put in. What a list held is noted with its row as it is loaded and as it is written, and with the list itself,
+which may travel: into a cache, through pickle, and by `merge` into a row that was loaded later.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy.orm import InstanceState, Session
+
+from fastapi_filestore.errors import StaleRowError
+from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.file_object.record import to_record
+from fastapi_filestore.orm.column.attributes import FileAttribute, Held, file_attributes
+from fastapi_filestore.orm.column.stored_object import FileList, Records
+
+_READINGS = "fastapi_filestore.readings"
+"""What the lists of a row held, by attribute, in the info of its state, which is pickled with the row."""
+_WRITTEN = "fastapi_filestore.written"
+"""The lists that a session's open transaction wrote, in its info."""
+
+
+def note_read(state: InstanceState[Any], names: Iterable[str] | None = None) -> None:
+    """Note what the lists of a row were loaded with; `names` are the attributes that were, all of them if None."""
+    if state.key is None:
+        return  # a new row that was merged: nothing of it was read
+    for attribute in _list_attributes(state):
+        if attribute.name in state.dict and (names is None or attribute.name in names):
+            _note(state, attribute, _records(attribute.type.held(state.dict[attribute.name])))
+
+
+def note_locked(state: InstanceState[Any], attribute: FileAttribute, value: object) -> None:
+    """Note what a list is in the database, from where it was read under a lock."""
+    _note(state, attribute, _records(attribute.type.held(value)))
+
+
+def forget_read(state: InstanceState[Any]) -> None:
+    """Take the lists of a row for ones that nobody has read: they are replaced as a whole."""
+    state.info.pop(_READINGS, None)
+    for attribute in _list_attributes(state):
+        if isinstance(value := state.dict.get(attribute.name), FileList):
+            value.origin = None
+
+
+def note_written(session: Session, states: Iterable[InstanceState[Any]]) -> None:
+    """Note what a flush wrote into the lists of rows: for this session it is what they hold."""
+    for state in states:
+        for attribute in _list_attributes(state):
+            if attribute.name in state.dict and (
+                state.key is None or state.attrs[attribute.name].history.has_changes()
+            ):
+                _note(state, attribute, _records(attribute.type.held(state.dict[attribute.name])))
+                session.info.setdefault(_WRITTEN, []).append(state.dict[attribute.name])
+
+
+def keep_written(session: Session) -> None:
+    """Note that what the open transaction of a session wrote is committed."""
+    session.info.pop(_WRITTEN, None)
+
+
+def forget_written(session: Session) -> None:
+    """Note that what a transaction wrote, and did not commit, is not in the database."""
+    for value in session.info.pop(_WRITTEN, ()):
+        if isinstance(value, FileList):
+            value.origin = None
+
+
+def forget_rolled_back(session: Session) -> None:
+    """Forget what rows held that are to be loaded again after a rollback."""
+    forget_written(session)
+    for state in session.identity_map.all_states():
+        if _list_attributes(state) and (readings := state.info.get(_READINGS)):
+            state.info[_READINGS] = {name: held for name, held in readings.items() if name in state.dict}
+
+
+def refuse_stale_lists(
+    changed: Mapping[InstanceState[Any], Held], in_database: Mapping[InstanceState[Any], Held]
+) -> None:
+    """Raise `StaleRowError` if a list that is to be written isn't any more what it was when it was read."""
+    for state, held in changed.items():
+        now = in_database.get(state, {})
+        for attribute in held.keys() & now.keys():
+            before = _reading(state, attribute) if attribute.type.multiple and state.key is not None else None
+            if before is not None and before != _records(now[attribute]):
+                raise StaleRowError(state.class_.__name__)
+
+
+def _list_attributes(state: InstanceState[Any]) -> list[FileAttribute]:
+    return [attribute for attribute in file_attributes(state.mapper) if attribute.type.multiple]
+
+
+def _reading(state: InstanceState[Any], attribute: FileAttribute) -> Records | None:
+    """Return what a list held when it was read; None if it never was."""
+    value = state.dict.get(attribute.name)
+    if isinstance(value, FileList) and value.origin == (state.key, attribute.name):
+        return value.records  # it may have been merged into the row, which was loaded later
+    readings: Mapping[str, Records] = state.info.get(_READINGS, {})
+    return readings.get(attribute.name)
+
+
+def _note(state: InstanceState[Any], attribute: FileAttribute, records: Records) -> None:
+    state.info[_READINGS] = {**state.info.get(_READINGS, {}), attribute.name: records}
+    value = state.dict.get(attribute.name)
+    if isinstance(value, FileList):
+        key = state.key or state.mapper.identity_key_from_instance(state.obj())
+        value.records, value.origin = records, (key, attribute.name)
+
+
+def _records(files: Iterable[FileObject]) -> Records:
+    return [to_record(file) for file in files]

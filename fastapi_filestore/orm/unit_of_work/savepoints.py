@@ -1,0 +1,150 @@
+"""Savepoints of a connection: what they undo is taken out of the books of the sessions that use the connection.
+
+A session's own savepoint has a book of its own, which is closed with it. Others, which bulk statements and whoever has
+the session's connection set, it is not told of: when they are set, its books are copied, and restored if they are
+rolled back.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.orm import Mapper, Session, SessionTransaction
+
+from fastapi_filestore.orm.sessions import writing_connection
+from fastapi_filestore.orm.unit_of_work.journal import (
+    Books,
+    copied_books,
+    doubt,
+    innermost_transaction,
+    is_open,
+    restore_books,
+    root_transaction,
+)
+
+_SET = "fastapi_filestore.savepoints"
+"""The savepoints of a session's connections, in the session's info."""
+
+
+@dataclass(slots=True)
+class Savepoint:
+    """One that is set on a connection, as the so manieth of those that are open, and the books as they were then.
+
+    `within` is the transaction of the session in which it was set, and with which it ends. It is `mixed` if the session
+    has since changed rows over another connection, too: these it does not undo.
+    """
+
+    connection: Connection
+    depth: int
+    within: SessionTransaction | None
+    books: Books
+    mixed: bool = False
+
+
+def _nothing_begun() -> WeakKeyDictionary[SessionTransaction, list[Connection]]:
+    return WeakKeyDictionary()
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is watched of one outermost transaction of a session; `begun` are its own savepoints, by connection."""
+
+    transaction: SessionTransaction | None
+    connections: list[Connection] = field(default_factory=list[Connection])
+    begun: WeakKeyDictionary[SessionTransaction, list[Connection]] = field(default_factory=_nothing_begun)
+    savepoints: list[Savepoint] = field(default_factory=list[Savepoint])
+
+    def drop(self, connection: Connection, depth: int) -> None:
+        """Forget the savepoints of a connection from a depth on."""
+        self.savepoints = [each for each in self.savepoints if each.connection is not connection or each.depth < depth]
+
+
+_engines: WeakSet[Engine] = WeakSet()
+_sessions: WeakKeyDictionary[Connection, WeakSet[Session]] = WeakKeyDictionary()
+
+
+def watch_savepoints(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    """Hear of the savepoints of a connection over which a transaction of a session has just begun."""
+    if connection.engine not in _engines:
+        _engines.add(connection.engine)
+        event.listen(connection.engine, "savepoint", _note_set)
+        event.listen(connection.engine, "rollback_savepoint", _note_rolled_back)
+        event.listen(connection.engine, "release_savepoint", _note_released)
+    root = root_transaction(session)
+    watched = _watched(session)
+    if watched is None or watched.transaction is not root:
+        watched = session.info[_SET] = Watched(root)
+    if transaction.nested:
+        watched.begun.setdefault(transaction, []).append(connection)
+    else:
+        _sessions.setdefault(connection, WeakSet()).add(session)
+        watched.connections.append(connection)
+
+
+def note_booked(session: Session, mapper: Mapper[Any]) -> None:
+    """Note that what is booked next is about rows of a class, which are written over one connection."""
+    watched = _watched(session)
+    if watched is not None and watched.savepoints:
+        connection = writing_connection(session, mapper)
+        for savepoint in watched.savepoints:
+            savepoint.mixed = savepoint.mixed or savepoint.connection is not connection
+
+
+def forget_savepoints(session: Session) -> None:
+    """Note that the outermost transaction of a session has ended."""
+    session.info.pop(_SET, None)
+
+
+def _watched(session: Session) -> Watched | None:
+    watched: Watched | None = session.info.get(_SET)
+    return watched
+
+
+def _open_savepoints(connection: Connection) -> list[str]:
+    """Return the names of a connection's savepoints, outer ones first."""
+    names = list[str]()
+    savepoint: Any = connection.get_nested_transaction()
+    while savepoint is not None:
+        names.append(savepoint._savepoint)  # noqa: SLF001 - no event tells which of them it is about
+        savepoint = savepoint._previous_nested  # noqa: SLF001 - as above
+    return names[::-1]
+
+
+def _users(connection: Connection) -> list[tuple[Session, Watched]]:
+    """Return the sessions whose open transactions run over a connection."""
+    found = [(session, _watched(session)) for session in _sessions.get(connection, ())]
+    return [(session, one) for session, one in found if one is not None and connection in one.connections]
+
+
+def _note_set(connection: Connection, name: object) -> None:
+    depth = len(_open_savepoints(connection))
+    for session, watched in _users(connection):
+        watched.drop(connection, depth)
+        within = innermost_transaction(session)
+        if within is not None and within.nested and connection not in watched.begun.get(within, ()):
+            continue  # the session's own: to copy its books for each would take long where there are thousands
+        watched.savepoints.append(Savepoint(connection, depth, within, copied_books(session)))
+
+
+def _note_released(connection: Connection, name: str, context: object) -> None:
+    open_ones = _open_savepoints(connection)
+    for _, watched in _users(connection) if name in open_ones else ():
+        watched.drop(connection, open_ones.index(name))
+
+
+def _note_rolled_back(connection: Connection, name: str, context: object) -> None:
+    open_ones = _open_savepoints(connection)
+    for session, watched in _users(connection) if name in open_ones else ():
+        depth = open_ones.index(name)
+        for savepoint in watched.savepoints:
+            if savepoint.connection is connection and savepoint.depth == depth and is_open(session, savepoint.within):
+                _undo(session, savepoint)
+        watched.drop(connection, depth)
+
+
+def _undo(session: Session, savepoint: Savepoint) -> None:
+    if savepoint.mixed:
+        doubt(session, savepoint.within)
+    else:
+        restore_books(session, savepoint.books)

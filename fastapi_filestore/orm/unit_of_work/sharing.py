@@ -1,0 +1,227 @@
+"""Before a COMMIT: a stored file belongs to one row, and goes with the last place that holds it.
+
+What a transaction generated itself is believed: nobody else knows it. For every other path that a row comes to hold,
+and for every path of somebody else's form that one ceases to hold, the rows are asked under the lock that other
+transactions take for it, too. The store is asked before, for no lock is held during a store call.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, update
+from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.orm import Session
+
+from fastapi_filestore.errors import InvalidKeyError, ObjectNotFoundError, SharedFileError, StaleFileError
+from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.orm.column.attributes import mapper_of_table
+from fastapi_filestore.orm.column.table_rows import table_of
+from fastapi_filestore.orm.holders.holders import condemn, ledgers_in, lock, places_holding, tables_with_files
+from fastapi_filestore.orm.ledger.ledger import Ledger, LedgerAccess, ledger_of_class
+from fastapi_filestore.orm.sessions import (
+    Room,
+    await_in_session,
+    has_room,
+    run_on_engine,
+    writing_bind,
+    writing_connection,
+)
+from fastapi_filestore.orm.unit_of_work.booking import purge_files, renew_owed, spare_moved_files
+from fastapi_filestore.orm.unit_of_work.journal import Book, current_book, open_book, whole_book
+from fastapi_filestore.storage.paths import is_generated
+
+Files = Mapping[Location, FileObject]
+Intents = Mapping[Location, LedgerAccess | None]
+
+
+def settle_sharing(session: Session) -> None:
+    """Refuse a file that would be in two places, and spare one that another row holds as well.
+
+    Raises:
+        SharedFileError: Another row holds a file that a row comes to hold, or two rows of the transaction would.
+        StaleFileError: A file that a row comes to hold is another transaction's garbage.
+    """
+    if open_book(session) is None:
+        return
+    book = whole_book(session)
+    for at, file in book.fresh.items():
+        if book.references[at] > 1:
+            raise SharedFileError(file.filename)
+    gained, lost = _gained(book), _lost(session, book)
+    if gained:
+        _refuse_gains(session, book, gained)
+        _refuse_missing(gained)
+    if gained or lost:
+        _lock(session, book, [*gained, *lost])
+        _spare(session, book, _refuse_gains(session, book, gained, also=lost))
+
+
+def _gained(book: Book) -> Files:
+    """Return the files that a place comes to hold, none ceases to, and whose paths somebody else may know."""
+    return {
+        at: file
+        for at, file in book.files.items()
+        if book.references[at] > 0 and (at not in book.fresh or book.fresh[at].has_own_key)
+    }
+
+
+def _lost(session: Session, book: Book) -> Files:
+    """Return the files that no place of the transaction holds any more, and others may.
+
+    Chance did not name them, or SQL that triggers saw may have put them into other rows before they were lost.
+    """
+    lost = book.unreferenced()
+    if lost and any(
+        (ledger := ledger_of_class(mapper)) is not None and ledger.misses_copies(writing_bind(session, mapper).dialect)
+        for mapper in book.mappers
+    ):
+        return lost
+    return {at: file for at, file in lost.items() if not is_generated(at[1])}
+
+
+def _refuse_gains(session: Session, book: Book, gained: Files, *, also: Collection[Location] = ()) -> set[Location]:
+    """Refuse what is another row's, or garbage, as of now; return what rows hold of the others that are asked for."""
+    # The rows first, then the ledger, then the store: whoever lets a path go commits its intent with that, and forgets
+    # the intent when the object is gone.
+    databases, places = _connections(session), Counter[Location]()
+    for connection, tables in databases.items():
+        places += places_holding(connection, tables, [*gained, *also])
+    if shared := next((at for at in gained if places[at] > 1), None):
+        raise SharedFileError(gained[shared].filename)
+    # What a row of the transaction lost was no garbage before: a trigger took it for some, as it does.
+    strange = gained.keys() - book.intended.keys() - book.lost.keys()
+    written = {writing_connection(session, mapper) for mapper in book.mappers}
+    for connection, tables in databases.items() if strange else ():
+        for ledger in ledgers_in(connection, tables):
+            known = ledger.known(connection, strange)
+            if connection in written and ledger.keep_deleted:
+                known -= ledger.take_back(connection, known)  # of another base: that of the row itself was asked before
+            if known:
+                raise StaleFileError(gained[known.pop()].filename)
+    return places.keys() & set(also)
+
+
+def _refuse_missing(gained: Files) -> None:
+    for file in gained.values():
+        if not await_in_session(_exists(file)):
+            raise StaleFileError(file.filename)
+
+
+async def _exists(file: FileObject) -> bool:
+    try:
+        await file.backend_in_use().head(str(file.path))  # one that others have just deleted is no fault
+    except (ObjectNotFoundError, InvalidKeyError):
+        return False
+    return True
+
+
+def _lock(session: Session, book: Book, locations: Collection[Location]) -> None:
+    connections = {writing_connection(session, mapper): mapper for mapper in book.mappers}
+    for connection, mapper in connections.items():
+        lock(connection, locations, table_of(mapper))
+
+
+def _spare(session: Session, book: Book, held: Collection[Location]) -> None:
+    """Take back the deletion of files that other rows hold."""
+    current_book(session).spared = set(held)
+    for at in held:
+        mapper = book.lost.get(at)
+        ledger = None if mapper is None else ledger_of_class(mapper)
+        if mapper is not None and ledger is not None and (ledger.triggers or book.intended.get(at) is not None):
+            ledger.forget(writing_connection(session, mapper), [at])
+            current_book(session).intended[at] = None
+
+
+# -- a rollback ------------------------------------------------------------------------------------------
+
+
+async def condemn_own(session: Session, own: Collection[Location], *, is_inner: bool) -> tuple[set[Location], Intents]:
+    """Ask the rows for what a transaction stored at keys of its own, which others may know, when it is rolled back.
+
+    Returns what rows of other transactions hold by now, and the ledgers that keep them from taking the others.
+    """
+    held, intents = set[Location](), dict[Location, LedgerAccess | None]()
+    for engine, tables in _engines(session).items() if own else ():
+        # One that goes on may be SQLite's only writer, beside which no ledger is written, or use the key again.
+        ask = partial(_condemn, tables=tables, locations=own, is_told=not is_inner)
+        taken, ledgers = await run_on_engine(engine, ask, Room.BESIDE_POOL if is_inner else Room.IN_POOL)
+        held |= taken
+        intents |= {at: LedgerAccess(ledger, engine) for ledger in ledgers for at in own}
+    return held, {at: access for at, access in intents.items() if at not in held}
+
+
+def _condemn(
+    connection: Connection, *, tables: Sequence[Table], locations: Collection[Location], is_told: bool
+) -> tuple[set[Location], list[Ledger]]:
+    ledgers = ledgers_in(connection, tables) if is_told else []
+    held = condemn(connection, ledgers, locations, lambda: set(places_holding(connection, tables, locations)))
+    return held, ledgers
+
+
+def _engines(session: Session) -> Mapping[Engine, list[Table]]:
+    """Return the tables with files that a session may write, by engines that have room for another transaction."""
+    found: dict[Engine, list[Table]] = defaultdict(list)
+    for table, _, bind in _places(session, tables_with_files()):
+        if has_room(bind.engine):
+            found[bind.engine].append(table)
+    return found
+
+
+# -- where to ask ----------------------------------------------------------------------------------------
+
+
+def _connections(session: Session) -> Mapping[Connection, list[Table]]:
+    """Return the tables that may hold a file of the transaction, in whichever database of the session they are."""
+    own = {
+        mapper.local_table.metadata for mapper in whole_book(session).mappers if isinstance(mapper.local_table, Table)
+    }
+    found: dict[Connection, list[Table]] = defaultdict(list)
+    for table, place, _ in _places(session, tables_with_files(*own)):
+        found[session.connection(bind_arguments=place)].append(table)
+    return found
+
+
+def _places(session: Session, tables: Iterable[Table]) -> Iterator[tuple[Table, dict[str, Any], Engine | Connection]]:
+    """Yield the tables that a session knows a database for, what tells where it writes their rows, and through what."""
+    for table in tables:
+        place: dict[str, Any] = {"mapper": mapper_of_table(table), "clause": update(table)}
+        with suppress(UnboundExecutionError):
+            yield table, place, session.get_bind(**place)
+
+
+_COMMITTING = "fastapi_filestore.committing"
+"""Set in a session's info from the check before a COMMIT to its end."""
+
+
+def settle(session: Session) -> None:
+    """Check everything that the open transactions of a session did to files, as if it were to be committed now.
+
+    Raises:
+        SharedFileError: A file would be in two places.
+        StaleFileError: A row would hold another transaction's garbage.
+        IntentLostError: A sweeper took an upload's intent.
+    """
+    settle_sharing(session)
+    spare_moved_files(session)
+    purge_files(session)
+    renew_owed(session)
+
+
+def settle_before_commit(session: Session) -> None:
+    """Settle a transaction that is about to be committed, and whatever others who listen change until it is."""
+    settle(session)
+    session.info[_COMMITTING] = True
+
+
+def settle_late_changes(session: Session) -> None:
+    """Settle again if the check before the COMMIT is over: nobody else asks after a change that comes so late."""
+    if session.info.get(_COMMITTING):
+        settle(session)
+
+
+def end_commit(session: Session) -> None:
+    """Note that the transaction of a session has ended."""
+    session.info.pop(_COMMITTING, None)

@@ -1,0 +1,109 @@
+"""The search for orphans: objects that no row held, asked for again in the databases, and counted before any goes."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Connection
+
+from fastapi_filestore.file_object.record import spellings
+from fastapi_filestore.orm.column.tables import is_translated
+from fastapi_filestore.service.audit.coverage import Coverage, limit_of
+from fastapi_filestore.service.audit.inventory import Inventory
+from fastapi_filestore.service.audit.references import Location
+from fastapi_filestore.service.audit.tables import Database, Known
+from fastapi_filestore.service.contention import run_despite_others
+from fastapi_filestore.storage.paths import upload_expiry
+
+SUSPECTS_AT_ONCE = 5000
+"""Suspected orphans that one statement looks for in all rows."""
+CONDEMNED_AT_ONCE = 200
+"""Orphans whose paths are locked in one transaction: a fraction of the locks that PostgreSQL has."""
+PARAMETERS = 30_000
+"""The most that a statement may have, in the database that allows least."""
+SPELLINGS = len(spellings(""))
+"""Parameters for each suspect: the ways in which a row may spell its key."""
+
+
+async def locations(
+    known: Known, ask: Callable[[Database, Sequence[str], Connection], set[Location]], paths: Sequence[str]
+) -> set[Location]:
+    """Ask every database for those of some paths that it knows."""
+    found = set[Location]()
+    for one in known.databases:
+        found |= await run_despite_others(one.engine, partial(ask, one, paths))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanSearch:
+    """Looks for the orphans in an inventory.
+
+    Attributes:
+        stock: What stores list and rows hold.
+        known: The databases.
+        before: When an orphan was last modified, at the latest.
+    """
+
+    stock: Inventory
+    known: Known
+    before: datetime
+
+    async def suspects(self, after: Location) -> list[Location]:
+        """Return the next objects that no row held when the rows were read."""
+        columns = max((sum(len(table.columns) for table in one.tables) for one in self.known.databases), default=0)
+        limit = min(SUSPECTS_AT_ONCE, PARAMETERS // (SPELLINGS * columns + 1))
+        return await self.stock.orphans(after=after, before=self.before, limit=limit)
+
+    async def without_rows(self, suspects: Sequence[Location]) -> list[Location]:
+        """Return those of some objects that no row holds, no ledger knows of now, and no upload URL is for any more."""
+        held = await locations(self.known, Database.known, [one.path for one in suspects])
+        before = self.before.timestamp()
+        return [one for one in suspects if one not in held and upload_expiry(one.path) < before]
+
+    @asynccontextmanager
+    async def condemned(self, objects: Sequence[Location]) -> AsyncIterator[list[Location]]:
+        """Keep rows from taking objects that are to go during the block; give those that no row holds.
+
+        A row that takes one at this moment has it, or is refused: both sides lock its path. A database without a ledger
+        can refuse nobody.
+        """
+        condemned: list[tuple[Database, list[Location]]] = []
+        taken = set[Location]()
+        try:
+            for one in self.known.databases if objects else ():
+                held = await run_despite_others(one.engine, partial(one.condemn, objects))
+                condemned.append((one, [each for each in objects if each not in held]))
+                taken |= held
+            yield [each for each in objects if each not in taken]
+        finally:
+            for one, some in condemned:
+                await run_despite_others(one.engine, partial(one.release, some))
+
+    async def keep_if_in_doubt(self, coverage: Coverage, after: Location, at_most: int | None) -> None:
+        """Decide of each backend whether its orphans may be deleted, before the first one is."""
+        coverage.keep_for_unknown(coverage.backends)
+        # One schema of several, such as one tenant's, says nothing of the others.
+        schemas = [one.engine for one in self.known.databases if is_translated(one.engine)]
+        if len(schemas) == 1:
+            coverage.keep(
+                coverage.backends,
+                "the engine has a schema_translate_map, and rows in other schemas may hold them: name their engines, "
+                "also={engine: Base.metadata}.",
+            )
+        for key in coverage.backends:
+            if key >= after.backend and key not in coverage.kept:
+                start, objects = max(after, Location(key, "")), await self.stock.count_objects(key)
+                orphans = await self.stock.count_orphans(after=start, before=self.before)
+                if orphans > limit_of(objects, at_most):
+                    # A ledger may know of many of them.
+                    orphans = await self._count(start)
+                coverage.keep_many(key, orphans=orphans, objects=objects, at_most=at_most)
+
+    async def _count(self, start: Location) -> int:
+        count, after = 0, start
+        while suspects := [one for one in await self.suspects(after) if one.backend == start.backend]:
+            count, after = count + len(await self.without_rows(suspects)), suspects[-1]
+        return count

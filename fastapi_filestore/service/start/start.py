@@ -1,0 +1,209 @@
+"""What an application asks once, as it starts: of its databases, and of the backends that its columns name."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.orm import Mapper, configure_mappers
+
+from fastapi_filestore.errors import (
+    ConfigurationError,
+    DatabaseFailedError,
+    DatabaseFullError,
+    DatabaseReadOnlyError,
+)
+from fastapi_filestore.events import (
+    BACKEND_NOT_REGISTERED,
+    COMMITS_NOT_DURABLE,
+    DATABASES_NOT_CHECKED,
+    TABLES_MISSING,
+    TRIGGERS_MISSING,
+)
+from fastapi_filestore.orm.column.attributes import FileAttribute, file_attributes, file_mappers
+from fastapi_filestore.orm.column.tables import file_columns_of, what_lacks
+from fastapi_filestore.orm.ledger.ledger import Ledger
+from fastapi_filestore.orm.sessions import has_room, run_on_engine
+from fastapi_filestore.orm.triggers.installed import COMPLETE, lacking_triggers
+from fastapi_filestore.service.audit.tables import Database
+from fastapi_filestore.service.start.databases import Databases
+from fastapi_filestore.storage.paths import generate_key
+from fastapi_filestore.storage.registry import StorageRegistry
+
+PATIENCE = 5.0
+"""Seconds that all databases may take to answer: an application starts without them, too."""
+FULL = 2
+"""`PRAGMA synchronous` from which on every commit is on the disk."""
+SYNCHRONOUS = ("OFF", "NORMAL")
+
+
+async def check_databases(databases: Databases, *, probe: bool, write: bool) -> None:
+    """Log what puts the files of rows at risk in the databases of an application; one that doesn't answer is left out.
+
+    With `write`, each ledger is written, too, in a transaction that is rolled back.
+
+    Raises:
+        ConfigurationError: With `probe`, there are tables missing, or without the triggers that they are to have; or a
+            ledger that `write` is about can't be written.
+    """
+    found, refusals = list[Found](), list[str]()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            for database in await databases.of_models() if databases.are_known else ():
+                if has_room(database.engine):
+                    found.append(await run_on_engine(database.engine, partial(_check, database=database)))
+                    for ledger in database.ledgers if write and not found[-1].missing else ():
+                        refusals += await _refusals_of(database.engine, ledger)
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from being asked must not keep it from starting
+        DATABASES_NOT_CHECKED.tell(error)
+    missing = [name for each in found for name in each.missing]
+    lacking = [name for each in found for name in each.without_triggers]
+    problems = [*([_explain_missing(missing)] if missing else []), *([_explain(lacking)] if lacking else []), *refusals]
+    if problems and probe:
+        raise ConfigurationError("\n".join(problems))
+    if missing:
+        TABLES_MISSING.tell(tables=missing, remedy=_explain_missing(missing))
+    if lacking:
+        TRIGGERS_MISSING.tell(tables=lacking, remedy=_explain(lacking))
+
+
+async def _refusals_of(engine: Engine, ledger: Ledger) -> list[str]:
+    """Return why a ledger can't be written, unless that may be otherwise in a moment."""
+    try:
+        await run_on_engine(engine, partial(_write, ledger=ledger))
+    except (DatabaseFailedError, DatabaseReadOnlyError, DatabaseFullError) as error:
+        name = ledger.table.fullname
+        return [f"The ledger's table {name!r} can't be written (FILESTORE_PROBE=read tries no writing). {error}"]
+    return []
+
+
+def _write(connection: Connection, *, ledger: Ledger) -> None:
+    """Do what uploads and sweeps do to a ledger, and undo it."""
+    backend, path = "filestore-probe", generate_key()
+    ledger.reserve(connection, backend, [path])
+    ledger.renew(connection, [(backend, path)])
+    ledger.forget(connection, ledger.known(connection, [(backend, path)]))
+    connection.rollback()
+
+
+class Found(NamedTuple):
+    """What one database lacks: tables, or columns of files and of ledgers, and triggers on tables that are there."""
+
+    missing: list[str]
+    without_triggers: list[str]
+
+
+def _check(connection: Connection, database: Database) -> Found:
+    """Warn of a commit that does not last, and return the names of tables that are missing or lack their triggers."""
+    if (setting := weak_setting(connection)) is not None:
+        COMMITS_NOT_DURABLE.tell(database=connection.engine.url.database, setting=setting)
+    inspector = inspect(connection)
+    wanted = {one.table: file_columns_of(one.table) for one in database.tables}
+    wanted |= {one.table: [column.name for column in one.table.columns] for one in database.ledgers}
+    missing = {table: what_lacks(inspector, table, columns) for table, columns in wanted.items()}
+    there = [one.table for one in database.tables if missing[one.table] is None]
+    lacking = lacking_triggers(connection, there) if connection.dialect.name in COMPLETE else ()
+    return Found([each for each in missing.values() if each is not None], [triggers.table for triggers in lacking])
+
+
+def _explain_missing(tables: Sequence[str]) -> str:
+    return (
+        f"The database lacks {', '.join(sorted(tables))}: run your migrations (alembic revision --autogenerate, "
+        "alembic upgrade head), or Base.metadata.create_all, which adds no column to a table that is there, before "
+        "files.lifespan begins. add_ledger adds a table of its own, which needs a migration, too."
+    )
+
+
+def _explain(tables: Sequence[str]) -> str:
+    return (
+        f"The triggers of add_ledger(triggers=True) are missing, or out of date, on {', '.join(sorted(tables))}: what "
+        "raw SQL takes out of rows there leaves its objects behind. create_all makes triggers only with new tables: "
+        "run an Alembic migration (alembic revision --autogenerate), or install_triggers(connection, Base.metadata)."
+    )
+
+
+def weak_setting(connection: Connection) -> str | None:
+    """Return the setting by which a database may lose commits that it acknowledged; None if it loses none."""
+    match connection.dialect.name:
+        case "sqlite":
+            return _weak_on_sqlite(connection)
+        case "postgresql":
+            return _weak_on_postgresql(connection)
+        case "mysql" | "mariadb":
+            level = connection.scalar(text("SELECT @@innodb_flush_log_at_trx_commit"))
+            return None if level == 1 else f"innodb_flush_log_at_trx_commit={level}"
+        case _:
+            return None
+
+
+def _weak_on_sqlite(connection: Connection) -> str | None:
+    if not any(name == "main" and file for _, name, file in connection.execute(text("PRAGMA database_list"))):
+        return None  # in memory nothing lasts, and nobody expects it to
+    level = connection.scalar(text("PRAGMA synchronous"))
+    is_wal = connection.scalar(text("PRAGMA journal_mode")) == "wal"
+    if level >= FULL or (level and not is_wal):
+        return None
+    return f"PRAGMA synchronous={SYNCHRONOUS[level]}{' in WAL mode' if is_wal else ''}"
+
+
+def _weak_on_postgresql(connection: Connection) -> str | None:
+    query = text(
+        "SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off' ORDER BY 1"
+    )
+    return " and ".join(f"{name}=off" for name in connection.scalars(query)) or None
+
+
+def require_backends(models: Collection[type], registry: StorageRegistry) -> None:
+    """Look for the backends of all file columns of this process; log what columns of other classes lack.
+
+    Args:
+        models: The classes that the application serves.
+        registry: Where it registers the backends of its settings.
+
+    Raises:
+        ConfigurationError: A column of one of the models has no backend.
+    """
+    configure_mappers()  # this may be the first that a process does
+    # First those that it is told to serve, then what inherits from them, whose rows are rows of theirs.
+    served: dict[Mapper[Any], None] = dict.fromkeys(below for model in models for below in _with_heirs(model))
+    own = {each.column: (mapper.class_, each) for mapper in reversed(served) for each in file_attributes(mapper)}
+    if problems := [_problem(model, each, registry) for model, each in own.values() if not _has_backend(each)]:
+        raise ConfigurationError("\n".join(["Columns whose backend nobody has registered:", *problems]))
+    others = [(mapper.class_, each) for mapper in file_mappers() for each in file_attributes(mapper)]
+    lacking = {_name(model, each) for model, each in others if each.column not in own and not _has_backend(each)}
+    if lacking:
+        BACKEND_NOT_REGISTERED.tell(columns=sorted(lacking))
+
+
+def _with_heirs(model: type) -> Iterable[Mapper[Any]]:
+    mapper: Mapper[Any] = inspect(model)
+    return mapper.self_and_descendants
+
+
+def _has_backend(attribute: FileAttribute) -> bool:
+    return _key(attribute) in attribute.type.registry
+
+
+def _key(attribute: FileAttribute) -> str:
+    return attribute.type.backend or attribute.type.registry.default_key
+
+
+def _name(model: type, attribute: FileAttribute) -> str:
+    return f"{model.__name__}.{attribute.name} (backend {_key(attribute)!r})"
+
+
+def _problem(model: type, attribute: FileAttribute, registry: StorageRegistry) -> str:
+    return f"- {_name(model, attribute)}: {_remedy(_key(attribute), attribute.type.registry, registry)}."
+
+
+def _remedy(key: str, looked_in: StorageRegistry, registry: StorageRegistry) -> str:
+    if looked_in is not registry and key in registry:
+        return "it is registered in the registry of this Filestore: give that to the column, StoredObject(registry=...)"
+    if key.lower() in looked_in:
+        return f"it is registered as {key.lower()!r}, as settings name all in lower case: call it so in StoredObject"
+    known = ", ".join(sorted(each.key for each in looked_in)) or "none"
+    return (
+        f"there is {known}; set FILESTORE_BACKENDS__{key.upper()}__URL, or call storages.register_backend(...) before "
+        "files.lifespan begins, or give the column one of those there are"
+    )

@@ -1,0 +1,70 @@
+"""What is in a ledger: how much a sweep has to do, and what it could not do before."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import ColumnElement, Connection, case, func, select
+
+from fastapi_filestore.errors import DatabaseFailedError
+from fastapi_filestore.orm.ledger.ledger import Ledger, LedgerAccess, database_time, explain_missing
+from fastapi_filestore.service.contention import run_despite_others
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The intents of some ledgers.
+
+    Attributes:
+        due: Those that a sweep would take now.
+        waiting: All others: paths that are reserved, objects that are kept for a while, what is to be tried again.
+        failing: Those of both that a sweep has tried and could not settle.
+        oldest: Seconds since the first of those that are due fell due; None if none is.
+    """
+
+    due: int = 0
+    waiting: int = 0
+    failing: int = 0
+    oldest: float | None = None
+
+    @property
+    def total(self) -> int:
+        """All intents."""
+        return self.due + self.waiting
+
+
+async def backlog_of(accesses: Iterable[LedgerAccess]) -> Backlog:
+    """Count the intents of some ledgers.
+
+    Raises:
+        DatabaseUnavailableError: A database can't be used.
+        LedgerMissingError: A ledger's table was never created.
+    """
+    counted = [await _counted(access) for access in accesses]
+    ages = [each.oldest for each in counted if each.oldest is not None]
+    return Backlog(
+        sum(each.due for each in counted),
+        sum(each.waiting for each in counted),
+        sum(each.failing for each in counted),
+        max(ages, default=None),
+    )
+
+
+async def _counted(access: LedgerAccess) -> Backlog:
+    try:
+        return await run_despite_others(access.engine, partial(_count, ledger=access.ledger))
+    except DatabaseFailedError as error:
+        explain_missing(error, access.ledger)
+        raise
+
+
+def _count(connection: Connection, *, ledger: Ledger) -> Backlog:
+    columns = ledger.table.c
+    now: float = connection.execute(select(database_time())).scalar_one()
+    counts = (func.count(), _number_of(columns.due_at <= now), _number_of(columns.error.is_not(None)))
+    total, due, failing, first = connection.execute(select(*counts, func.min(columns.due_at))).one()
+    return Backlog(due or 0, total - (due or 0), failing or 0, now - first if due else None)
+
+
+def _number_of(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0))

@@ -1,0 +1,55 @@
+"""Sweeping in the background of an application, as long as it runs."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+from fastapi_filestore.concurrency.shielded import finish
+from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.events import INTENT_FAILED, SWEEP_FAILED
+from fastapi_filestore.service.sweep.sweep import Swept
+
+PATIENCE = 5.0
+"""Seconds that a sweep under way gets to end by itself."""
+
+
+@asynccontextmanager
+async def sweeping(sweep: Callable[[], AsyncIterator[Swept]], *, every: timedelta) -> AsyncIterator[None]:
+    """Sweep again and again while the block runs; one under way at its end gets a while to end, too."""
+    over = asyncio.Event()
+    task = asyncio.create_task(_sweep_regularly(sweep, every, over), name="fastapi-filestore-sweeper")
+    try:
+        yield
+    finally:
+        over.set()
+        await finish(_ended(task))
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    # A driver that is cut off in a statement may lose its connection.
+    await asyncio.wait({task}, timeout=PATIENCE)
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def _sweep_regularly(sweep: Callable[[], AsyncIterator[Swept]], every: timedelta, over: asyncio.Event) -> None:
+    # Workers that were started together must not all sweep at the same moment.
+    while not await _comes_within(over, every.total_seconds() * random.uniform(0.5, 1.5)):  # noqa: S311 - no secret
+        try:
+            await _sweep_once(sweep)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the next sweep serves better than none
+            SWEEP_FAILED.tell(error, with_traceback=not isinstance(error, FilestoreError))
+
+
+async def _comes_within(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
+
+
+async def _sweep_once(sweep: Callable[[], AsyncIterator[Swept]]) -> None:
+    async for one in sweep():
+        if one.error is not None:
+            INTENT_FAILED.tell(backend=one.backend, object=one.path, attempts=one.attempts, error=one.error)

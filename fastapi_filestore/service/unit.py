@@ -1,0 +1,262 @@
+"""The unit of work of a service: its transaction begins at the first statement and ends with the block.
+
+Tasks of one block share its unit, as those of `asyncio.gather` do. When one of them fails, the block ends and is rolled
+back, while the others are still storing bytes or waiting for the session. What they wrote then nobody would commit or
+roll back, and the next unit of the same service is none of theirs.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property
+from inspect import CORO_CREATED, getcoroutinestate
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+from weakref import ref
+
+from anyio import CancelScope
+from sqlalchemy import Engine, inspect
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.identity import IdentityMap
+
+from fastapi_filestore.concurrency.awaited import all_awaited, noted
+from fastapi_filestore.concurrency.blocking import run_blocking_here
+from fastapi_filestore.concurrency.loops import HomeLoop
+from fastapi_filestore.errors import BlockingCallError, DatabaseFailedError, UnitOfWorkEndedError
+from fastapi_filestore.orm.failures.outages import failures_told
+from fastapi_filestore.orm.failures.refusals import ended_begin_told
+from fastapi_filestore.orm.ledger.ledger import explain_missing, ledger_of_class
+from fastapi_filestore.orm.sessions import AnySession, plain_session, run_in_session, url_of, writing_bind
+from fastapi_filestore.orm.unit_of_work.changes import has_edits
+from fastapi_filestore.orm.unit_of_work.read_only import end_if_only_read, is_connected
+from fastapi_filestore.orm.unit_of_work.session_loops import home_of, refuse_elsewhere
+from fastapi_filestore.service import rows
+from fastapi_filestore.service.turns import turn_at
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """A unit of work of one service; the one outside of all blocks, which has none, does not end by itself."""
+
+    service: "ref[object] | None" = None
+    has_ended: bool = False
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Make what is called in a block, and by tasks that it begins, a part of this unit; end it with the block."""
+        around = _entered.get()
+        _entered.set((*around, self))
+        try:
+            yield
+        finally:
+            _entered.set(around)
+            self.has_ended = True
+
+
+_entered: ContextVar[tuple[Unit, ...]] = ContextVar("fastapi_filestore_units", default=())
+"""The units whose blocks this context is inside of; that of a task stays so when the block has ended."""
+
+
+def unit_around(service: object) -> Unit | None:
+    """Return the innermost unit of a service whose block the caller was begun in."""
+    own = (unit for unit in reversed(_entered.get()) if unit.service is not None and unit.service() is service)
+    return next(own, None)
+
+
+@dataclass(slots=True)
+class Part:
+    """What a call is a part of, as of its beginning: `is_late` if the unit had ended by then.
+
+    It `is_inside` if the unit's block has begun the caller. `rows` are those that the session knew at the beginning:
+    one that is closed meanwhile has others.
+    """
+
+    unit: Unit
+    model: str
+    session: Session
+    rows: IdentityMap
+    is_late: bool
+    is_inside: bool
+
+    def refuse_late(self) -> None:
+        """Raise `UnitOfWorkEndedError` if the unit had ended before the call began."""
+        if self.is_late:
+            raise UnitOfWorkEndedError(self.model)
+
+    def refuse_ended(self) -> None:
+        """Raise `UnitOfWorkEndedError` if the unit has ended since, or its session was closed."""
+        was_closed = self.session.identity_map is not self.rows and not self.session.in_transaction()
+        if was_closed or (self.unit.has_ended and not self.is_late):
+            raise UnitOfWorkEndedError(self.model)
+
+
+ModelT = TypeVar("ModelT")
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Transactional(Generic[ModelT]):
+    """What a service does with its session as a whole."""
+
+    model: type[ModelT]
+    session: AnySession
+    hold_session: bool
+    _made: HomeLoop | None = None
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[Self]:
+        """Commit at the end of the block, or roll back if it raises.
+
+        Tasks that the block has begun, and that are not done by then, are refused from then on.
+
+        Raises:
+            NeverAwaitedError: A call of the block, of a service or a file, was never awaited.
+        """
+        around, self._unit = self._unit, Unit(ref(self))
+        try:
+            with self._unit.entered():
+                async with all_awaited():
+                    yield self
+            await self.commit()
+        except BaseException:
+            with CancelScope(shield=True):  # in this task still: it may be what a scoped session is of
+                await self.rollback()
+            raise
+        finally:
+            self._unit = around
+
+    def refuse_writes(self) -> None:
+        """Refuse all that is written from now on, but in a new `unit_of_work`: nobody would commit it.
+
+        The dependency does so when it has committed, before the response is sent.
+        """
+        self._unit.has_ended = True
+
+    @noted
+    async def end_reading(self) -> None:
+        """End a transaction that has only read, and expire nothing: a client is to be waited for, perhaps for long.
+
+        The service does so before it stores what a client is sending; any other transaction is kept.
+        """
+        await self._end_reading(self._begun())
+
+    def wait(self, call: Coroutine[Any, Any, T]) -> T:
+        """Run a call of this service to its end, blocking, where nothing can be awaited: in a `def` endpoint, a thread.
+
+        Over an AsyncSession it runs on the event loop that the session was used in last, or the service was made in,
+        whichever thread waits for it; on one of the library's own if there was none.
+
+        >>> document = service.wait(service.create({"title": "t", "file": file}))
+
+        Raises:
+            BlockingCallError: An event loop runs in this thread, or the session's does nothing any more.
+        """
+        try:
+            home = self._made and home_of(self.session, self._made, self._mapper, self._name)
+            return run_blocking_here(call if home is None else home.run(lambda: call, self._name))
+        except BlockingCallError:
+            if getcoroutinestate(call) == CORO_CREATED:
+                call.close()  # Python would only warn of it
+            raise
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a turn at writing rows, for a block that writes and commits at once: it is faster and fairer so."""
+        session = plain_session(self.session)
+        engine = writing_bind(session, self._mapper)
+        if session.in_transaction() or not isinstance(engine, Engine):
+            return nullcontext()
+        return turn_at(engine)
+
+    @noted
+    async def commit(self) -> None:
+        """Make everything durable; files that rows no longer point to are deleted then."""
+        session = plain_session(self.session)
+        if session.in_transaction() or has_edits(session):
+            await self._run(rows.commit, self.model.__name__)
+
+    @noted
+    async def rollback(self) -> None:
+        """Undo everything since the last commit, stored bytes included."""
+        with failures_told(url_of(self.session)):
+            await run_in_session(self.session, rows.rollback)
+
+    @noted
+    async def loading(self, read: Callable[[], T]) -> T:
+        """Return what a function reads of rows, attributes included that are not loaded yet.
+
+        >>> owner = await service.loading(lambda: document.owner.name)
+        """
+        return await self._run(lambda session: read())
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _mapper(self) -> Mapper[Any]:
+        mapper: Mapper[Any] = inspect(self.model)
+        return mapper
+
+    @property
+    def _name(self) -> str:
+        return f"The service of {self.model.__name__}"
+
+    @cached_property
+    def _unit(self) -> Unit:
+        return Unit()
+
+    def _begun(self) -> Part:
+        """Begin a call: say what it is a part of, so that it does nothing once that has ended."""
+        if self._made is not None:  # on another event loop than the session's it would spoil that one's connections
+            refuse_elsewhere(self.session, self._made, self._mapper, self._name)
+        around = unit_around(self)
+        session, unit = plain_session(self.session), around or self._unit
+        return Part(unit, self.model.__name__, session, session.identity_map, unit.has_ended, around is not None)
+
+    def _begun_writing(self) -> Part:
+        part = self._begun()
+        part.refuse_late()
+        return part
+
+    async def _end_reading(self, part: Part) -> None:
+        if not self.hold_session and is_connected(part.session):
+            await self._run_in(part, end_if_only_read)
+
+    async def _run(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run_in(self._begun(), work, *args, **kwargs)
+
+    async def _write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run_in(self._begun_writing(), work, *args, **kwargs)
+
+    async def _run_in(
+        self, part: Part, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a step of a call when it is the call's turn, unless its unit of work has ended by then."""
+
+        def step(session: Session) -> T:
+            part.refuse_ended()
+            # Of a task that outlives its unit nobody ends what it begins.
+            with rows.in_passing(session) if part.is_late and part.is_inside else nullcontext():
+                return _begun(work, session, *args, **kwargs)
+
+        try:
+            with failures_told(url_of(self.session)), ended_begin_told(self.model.__name__):
+                return await run_in_session(self.session, step)
+        except DatabaseFailedError as error:
+            if (ledger := ledger_of_class(self._mapper)) is not None:
+                explain_missing(error, ledger)
+            raise
+
+
+def _begun(work: Callable[Concatenate[Session, P], T], session: Session, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do some work in a session that begins its transaction by itself, as one of `autobegin=False` does not else."""
+    autobegin, session.autobegin = session.autobegin, True
+    try:
+        return work(session, *args, **kwargs)
+    finally:
+        session.autobegin = autobegin
+
+
+async def end_reading(session: AnySession) -> None:
+    """End the transaction of a session if it has only read, and expire nothing; log once why another one is kept."""
+    if is_connected(plain_session(session)):
+        with failures_told(url_of(session)):
+            await run_in_session(session, end_if_only_read)

@@ -1,0 +1,237 @@
+"""The one seam where every failure of obstore, and of a local disk, becomes a `StorageError`.
+
+No text of theirs is passed on, since it may hold request URLs with signatures and tokens: what we raise is our own
+words, with the facts that the text was read for.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
+
+from obstore import exceptions as obstore_errors
+
+from fastapi_filestore.errors import (
+    ObjectNotFoundError,
+    StorageError,
+    StorageFullError,
+    StoragePermissionError,
+    StorageUnavailableError,
+)
+from fastapi_filestore.settings import variable
+from fastapi_filestore.storage.failures.credentials import CredentialsError, Failure, failure_in
+from fastapi_filestore.storage.failures.reasons import (
+    BAD_KEY,
+    CHANGED,
+    CLOSED_FEATURE,
+    DISK_FAILED,
+    ERRNOS,
+    EXISTS,
+    FAILED,
+    NO_BUCKET,
+    NO_BULK_DELETE,
+    NO_CREDENTIALS,
+    NO_OBJECT,
+    NOT_SUPPORTED,
+    REDIRECTED,
+    REFUSED,
+    SILENT,
+    UNREACHABLE,
+    UPLOAD_GONE,
+    WORDS,
+    WRONG_REGION,
+    Reason,
+    reason_of_status,
+)
+from fastapi_filestore.storage.failures.report import Report, in_words, read
+from fastapi_filestore.storage.failures.store_codes import CODES
+from fastapi_filestore.storage.local.durability import SyncError
+from fastapi_filestore.storage.local.open_folder import LeadsOutsideError
+
+PANICS = {("pyo3_runtime", "PanicException"), ("pyo3_async_runtimes", "RustPanic")}
+"""Crashes inside Rust; the first derives from BaseException, and neither can be imported."""
+
+NO_BUCKET_TEXT = ("The specified container does not exist", "The specified bucket does not exist")
+
+KINDS: tuple[tuple[type[BaseException], Reason], ...] = (
+    (FileNotFoundError, NO_OBJECT),
+    (obstore_errors.AlreadyExistsError, EXISTS),
+    (FileExistsError, EXISTS),
+    (obstore_errors.PreconditionError, CHANGED),
+    (obstore_errors.NotModifiedError, CHANGED),
+    (obstore_errors.PermissionDeniedError, REFUSED),
+    (obstore_errors.UnauthenticatedError, REFUSED),
+    (PermissionError, REFUSED),
+    (obstore_errors.InvalidPathError, BAD_KEY),
+    (obstore_errors.NotFoundError, NO_OBJECT),
+    (obstore_errors.NotSupportedError, CLOSED_FEATURE),
+    (obstore_errors.JoinError, FAILED),
+    (obstore_errors.UnknownConfigurationKeyError, FAILED),
+    (TimeoutError, SILENT),
+    (ConnectionError, UNREACHABLE),
+)
+"""What a class says by itself; the two general ones are told by their text."""
+
+
+@contextmanager
+def translated(backend: str, key: str | None = None) -> Iterator[None]:
+    """Turn whatever obstore raises inside into the fitting `StorageError` of this backend and object key."""
+    try:
+        yield
+    except StorageError as exc:
+        exc.backend, exc.key = exc.backend or backend, exc.key or key
+        raise
+    except BaseException as exc:
+        error = translate(exc, backend=backend, key=key)
+        if error is None:
+            raise
+        # The text of obstore's may hold a signed URL, and a traceback would print it.
+        raise error from (exc if _is_of_system(exc) else None)
+
+
+def translate(exc: BaseException, *, backend: str, key: str | None = None) -> StorageError | None:
+    """Return the most specific error of ours for one of obstore's; None if it is not the store's failure."""
+    if (known := _translate_known(exc, backend, key)) is not None:
+        return known
+    if not isinstance(exc, obstore_errors.BaseError | OSError | NotImplementedError | ValueError):
+        return None
+    report = read(exc, key)
+    if isinstance(exc, obstore_errors.BaseError) and (failure := failure_in(report.summary)) is not None:
+        return _without_credentials(failure, backend, key, report)
+    reason, words = _reason(exc, report)
+    return _made(reason, _cause(reason, report, words), report, backend, key)
+
+
+def _translate_known(exc: BaseException, backend: str, key: str | None) -> StorageError | None:
+    """Return what a failure is whose class says all of it."""
+    if (type(exc).__module__, type(exc).__name__) in PANICS:
+        return StorageError(
+            f"The store of backend {backend!r} failed inside its driver: look for a line end in credentials of the "
+            "environment or of a provider; if there is none, please report this.",
+            backend=backend,
+            key=key,
+        )
+    if isinstance(exc, CredentialsError):
+        return _without_credentials(exc.failure, backend, key)
+    if isinstance(exc, SyncError):
+        return _unsynced(exc, backend, key)
+    if isinstance(exc, LeadsOutsideError):
+        return ObjectNotFoundError(
+            f"Backend {backend!r} has no object {key!a}: a link there leads out of its folder.",
+            backend=backend,
+            key=key,
+        )
+    return None
+
+
+def _without_credentials(failure: Failure, backend: str, key: str | None, report: Report | None = None) -> StorageError:
+    kind = StorageUnavailableError if failure.is_outage else StoragePermissionError
+    facts = [str(fact) for fact in (report.status, report.code) if fact] if report else []
+    said = f" ({' '.join(facts)})" if facts else ""
+    error = kind(f"Backend {backend!r} has no credentials: {failure.reason}{said}.", backend=backend, key=key)
+    error.cause = failure.reason
+    if report is not None:
+        error.status, error.code = report.status, report.code
+    return error
+
+
+def in_region(error: StorageError, region: str) -> StorageError:
+    """Return the error of a bucket that was asked for in another region than the one it is in."""
+    report = Report(text="", status=error.status, code=error.code, region=region)
+    return _made(WRONG_REGION, _cause(WRONG_REGION, report, None), report, error.backend or "", error.key)
+
+
+def at_place(error: StorageError, place: str) -> StorageError:
+    """Return the error of a bucket that is not there, with where the backend is."""
+    report = Report(text="", status=error.status, code=error.code)
+    return _made(NO_BUCKET, _cause(NO_BUCKET, report, None), report, error.backend or "", error.key, place=f"{place}, ")
+
+
+def _unsynced(exc: SyncError, backend: str, key: str | None) -> StorageError:
+    shown = "what was removed from it" if key is None else ascii(key)
+    number = exc.errno or 0
+    # A disk in a network may find out only now that it is full.
+    kind = StorageFullError if number in {ENOSPC, EDQUOT} else StorageError
+    error = kind(
+        f"The disk of backend {backend!r} did not confirm {shown} ({in_words(number)}), so a power cut might undo it: "
+        "look after the disk before you trust it again.",
+        backend=backend,
+        key=key,
+    )
+    error.errno, error.cause = number, in_words(number)
+    return error
+
+
+def _is_of_system(exc: BaseException) -> bool:
+    # obstore raises a few of these as well, without a number.
+    return isinstance(exc, OSError) and exc.errno is not None
+
+
+def _reason(exc: BaseException, report: Report) -> tuple[Reason, str | None]:
+    """Return why a store or a disk failed, and what is known of it if that is no number, code or status."""
+    if report.name is not None:
+        return ERRNOS.get(report.name, DISK_FAILED), None
+    if any(text in report.text for text in NO_BUCKET_TEXT):
+        return NO_BUCKET, None
+    if _is_of_lost_parts(exc, report):
+        return UPLOAD_GONE, None
+    found = next(((reason, words) for words, pattern, reason in WORDS if pattern.search(report.text)), (FAILED, None))
+    if found[0] is NO_CREDENTIALS:  # whatever the machine answered, it is no answer of the store
+        return found
+    return _of_answer(exc, report) or found[0], found[1]
+
+
+def _of_answer(exc: BaseException, report: Report) -> Reason | None:
+    reason = CODES.get(report.code or "")
+    if reason in (None, CHANGED):  # obstore knows whether a condition was that nothing is there
+        reason = _by_class(exc) or reason
+    if reason is None and report.status is not None:
+        reason = reason_of_status(report.status)
+    if reason is NOT_SUPPORTED and "?delete" in report.text:
+        return NO_BULK_DELETE
+    if reason is WRONG_REGION and "Generic S3 error" not in report.text:
+        return REDIRECTED
+    return reason
+
+
+def _by_class(exc: BaseException) -> Reason | None:
+    return next((reason for source, reason in KINDS if isinstance(exc, source)), None)
+
+
+def _is_of_lost_parts(exc: BaseException, report: Report) -> bool:
+    # What is raised of an upload is how its end failed, and a 404 is then none of an object.
+    return isinstance(exc, FileNotFoundError) and "uploadId=" in report.text
+
+
+def _cause(reason: Reason, report: Report, words: str | None) -> str:
+    if report.number is not None:
+        return in_words(report.number)
+    facts = [str(fact) for fact in (report.status, report.code) if fact]
+    if report.region:
+        facts.append(f"it is in {report.region}")
+    needs_more = reason in (FAILED, CLOSED_FEATURE, REFUSED, SILENT, UNREACHABLE)
+    if not facts and words:
+        facts.append(words)
+    if not facts and needs_more:
+        facts.append(report.kind)
+    return " ".join(facts)
+
+
+UNLISTABLE = (
+    "Backend {backend!r} can't be listed: somebody stored the object {culprit!a} there, with a control character, a "
+    "step such as '..', or nothing between two slashes in its name. Rename or delete it with the store's own tools, or "
+    "give the backend a prefix that it is not below."
+)
+
+
+def _made(
+    reason: Reason, cause: str, report: Report, backend: str, key: str | None, *, place: str = ""
+) -> StorageError:
+    sentence = reason.sentence.format(key="the bucket" if key is None else ascii(key), place=place)
+    remedy = f": {reason.remedy.format(settings=variable('backends', backend, ''))}" if reason.remedy else ""
+    message = f"Backend {backend!r} {sentence}{remedy}{f' ({cause})' if cause else ''}."
+    if key is None and report.culprit is not None:
+        message = UNLISTABLE.format(backend=backend, culprit=report.culprit)
+    error = reason.error(message, backend=backend, key=key)
+    error.status, error.errno, error.cause = report.status, report.number, cause or None
+    error.code = report.code or report.name
+    return error

@@ -1,0 +1,197 @@
+"""The backends that settings describe, registered for as long as an application runs."""
+
+from asyncio import gather
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from fastapi_filestore.errors import ConfigurationError, DuplicateBackendError, FilestoreError
+from fastapi_filestore.events import ACCEL_UNREADABLE
+from fastapi_filestore.settings import BackendSettings, FilestoreSettings, variable
+from fastapi_filestore.storage.backend import StorageBackend
+from fastapi_filestore.storage.budget import upload_memory
+from fastapi_filestore.storage.obstore.process import WORKERS
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
+from fastapi_filestore.storage.registry import StorageRegistry
+from fastapi_filestore.storage.signing import UrlSigner
+
+
+@asynccontextmanager
+async def configured_backends(
+    settings: FilestoreSettings, registry: StorageRegistry, *, base_url: str, root_path: str = ""
+) -> AsyncIterator[None]:
+    """Register the settings' backends while the block runs, and what makes URLs for those that can't presign.
+
+    Args:
+        settings: The settings.
+        registry: Where the backends are registered.
+        base_url: What the token of a signed URL is appended to.
+        root_path: What goes before a base that is only a path, outside of requests.
+
+    Raises:
+        ConfigurationError: A backend can't be used as it is set up.
+        ForkedProcessError: None can be used, since this process was forked by one that used them.
+    """
+    async with AsyncExitStack() as stack:
+        for key, one in _wanted(settings, registry).items():
+            await stack.enter_async_context(_registered(key, one, registry))
+        for backend in registry:
+            if isinstance(backend, ObstoreBackend):
+                WORKERS.refuse_forked(backend=backend.key)
+        upload_memory.limit = settings.upload_memory
+        signer = _signer(settings, base_url, root_path)
+        wishes = Wishes(settings.url_expiry, settings.max_upload_size, signer, settings.default_backend)
+        stack.enter_context(in_force(registry, wishes))
+        if settings.probe:
+            await _probe(registry, write=settings.probe is True)
+        _tell_of_obstacles(settings, registry)
+        yield
+
+
+@dataclass(slots=True)
+class _Running:
+    """A backend that several applications of one process, with the same settings, have registered together."""
+
+    settings: BackendSettings
+    backend: ObstoreBackend
+    users: int = 0
+
+
+_running: "WeakKeyDictionary[StorageRegistry, dict[str, _Running]]" = WeakKeyDictionary()
+
+
+def _wanted(settings: FilestoreSettings, registry: StorageRegistry) -> Mapping[str, BackendSettings]:
+    # The folder that stands in for missing settings must not join backends registered by hand.
+    running = _running.get(registry, {})
+    by_hand = [backend for backend in registry if backend.key not in running]
+    return {} if "backends" not in settings.model_fields_set and by_hand else settings.backends
+
+
+@asynccontextmanager
+async def _registered(key: str, settings: BackendSettings, registry: StorageRegistry) -> AsyncIterator[None]:
+    """Register a backend while the block runs, or use the one that another has registered by the same settings."""
+    running = _running.setdefault(registry, {})
+    one = running.get(key)
+    if one is None or key not in registry or registry.get_backend(key) is not one.backend:
+        one = _Running(settings, _made(key, settings))
+        if key in registry:  # by hand, and whose it is must outlive this block
+            raise DuplicateBackendError(key, [known.key for known in registry], _BY_HAND)
+        registry.register_backend(one.backend)
+        running[key] = one
+    elif differing := _differing(key, one, settings):
+        raise DuplicateBackendError(key, [known.key for known in registry], _BY_OTHERS.format(", ".join(differing)))
+    one.users += 1
+    try:
+        yield
+    finally:
+        one.users -= 1
+        if one.users == 0:
+            del running[key]
+            registry.unregister_backend(key)
+            await one.backend.aclose()
+
+
+def _made(key: str, settings: BackendSettings) -> ObstoreBackend:
+    try:
+        return ObstoreBackend(key, fs=settings.url, **settings.options())
+    except ConfigurationError as error:
+        # It calls options as code does.
+        raise ConfigurationError(f"{error} Its settings begin with {variable('backends', key, '')}.") from None
+
+
+_OWN = "a StorageRegistry() of its own (registry=mine of its Filestore and of its StoredObject columns)"
+_BY_HAND = f"by the application's code, and the settings describe one as well: leave out one, or give one {_OWN}"
+_BY_OTHERS = (
+    "by another application of this process, whose settings differ in {}: give both the same settings, one of them "
+    f"another name of the backend, or {_OWN}"
+)
+
+
+def _differing(key: str, one: _Running, settings: BackendSettings) -> list[str]:
+    """Return which settings differ from those of a backend that runs; two spellings of one place do not."""
+    names = [name for name, value in settings if getattr(one.settings, name) != value]
+    if names == ["url"]:
+        names = [] if _made(key, settings).place == one.backend.place else names
+    # Of the others, a secret may be one.
+    shown = {"url": f"URL ({one.settings.url} there, {settings.url} here)"}
+    return [shown.get(name, name.upper()) for name in names]
+
+
+def _signer(settings: FilestoreSettings, base_url: str, root_path: str) -> UrlSigner | None:
+    keys = [key.get_secret_value() for key in settings.signing_keys]
+    return UrlSigner(keys, base_url=base_url, root_path=root_path) if keys else None
+
+
+def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -> None:
+    """Log what keeps nginx in front from reading a local folder: it would answer 403 to every download."""
+    for backend in registry:
+        own = settings.backends.get(backend.key)
+        is_read = ((own and own.downloads) or settings.downloads) == "accel"
+        if is_read and isinstance(backend, ObstoreBackend) and (obstacle := backend.obstacle_to_others()) is not None:
+            ACCEL_UNREADABLE.tell(
+                backend=backend.key,
+                folder=str(backend.folder),
+                remedy=f"before nginx can read what is stored, {obstacle}",
+            )
+
+
+async def _probe(registry: StorageRegistry, *, write: bool) -> None:
+    problems = [each for each in await gather(*(_problem_of(backend, write=write) for backend in registry)) if each]
+    if problems:
+        tried = " (an object is stored in each, and deleted; FILESTORE_PROBE=read does neither)" if write else ""
+        raise ConfigurationError("\n".join([f"Backends that can't be used as they are set up{tried}:", *problems]))
+
+
+async def _problem_of(backend: StorageBackend, *, write: bool) -> str | None:
+    try:
+        await (backend.probe(write=write) if isinstance(backend, ObstoreBackend) else backend.probe())
+    except FilestoreError as error:
+        return f"- {backend.key}: {error}"
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wishes:
+    """What one application wants of its registry; None where it wants nothing."""
+
+    url_seconds: int
+    max_upload_size: int | None
+    signer: UrlSigner | None = None
+    default: str | None = None
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What a registry was before the first application, and what those that run want, the oldest first."""
+
+    before: Wishes
+    running: list[Wishes] = field(default_factory=list[Wishes])
+
+
+_standings: "WeakKeyDictionary[StorageRegistry, _Standing]" = WeakKeyDictionary()
+
+
+@contextmanager
+def in_force(registry: StorageRegistry, wishes: Wishes) -> Iterator[None]:
+    """Have a registry be as an application wants while the block runs, whichever of several ends first."""
+    before = Wishes(registry.url_seconds, registry.max_upload_size, registry.signer)
+    standing = _standings.setdefault(registry, _Standing(before))
+    standing.running.append(wishes)
+    _settle(registry, standing)
+    try:
+        yield
+    finally:
+        standing.running.remove(wishes)
+        _settle(registry, standing)
+        if not standing.running:
+            del _standings[registry]
+
+
+def _settle(registry: StorageRegistry, standing: _Standing) -> None:
+    wanted = [standing.before, *standing.running]
+    registry.url_seconds, registry.max_upload_size = wanted[-1].url_seconds, wanted[-1].max_upload_size
+    registry.signer = next((one.signer for one in reversed(wanted) if one.signer is not None), None)
+    default = next((one.default for one in reversed(wanted) if one.default is not None), None)
+    if default is not None and default in registry:
+        registry.default_key = default

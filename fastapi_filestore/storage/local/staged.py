@@ -1,0 +1,196 @@
+"""A file that is written beside its place, under a name that no listing shows, and put there once it is complete."""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from errno import ENOENT
+from io import FileIO
+from itertools import islice
+from secrets import randbelow
+
+from fastapi_filestore.errors import InvalidKeyError, StorageUnavailableError
+from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.local.folder import (
+    DIGITS,
+    STAGED,
+    LocalFolder,
+    can_be_there,
+    folder_of,
+    is_staged,
+    name_of,
+)
+from fastapi_filestore.storage.local.open_folder import OpenFolder
+
+LONGEST_NAME = 255
+"""Bytes of a name that most disks can hold."""
+MOST_TRIES = 10
+"""Names that are tried, and folders that are made anew, before an upload fails: others may take and remove them."""
+MOST_PIECES = 1024
+"""Written by one system call: the most that any platform takes (POSIX's IOV_MAX on Linux and macOS)."""
+
+
+class StagedFile:
+    """An object of a local folder while it is uploaded; every method blocks.
+
+    It is named as obstore names its own, so that what a killed process leaves is found in the same way. Its folder is
+    held open from its first byte to its end: if that is swapped for a link meanwhile, nothing happens where it leads.
+    """
+
+    def __init__(self, folder: LocalFolder, path: str, *, if_absent: bool) -> None:
+        """Prepare a file for the object at a path; with `if_absent` it may only go where nothing is."""
+        self._folder, self._durability, self._if_absent = folder, folder.durability, if_absent
+        self._below, self._target = folder_of(path), name_of(path)
+        self._staged = self._target
+        self._file: FileIO | None = None
+        self._open_folder: OpenFolder | None = None
+        self._is_placed = False
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Append bytes, with as few system calls as can be: after each, a thread waits for the interpreter's lock."""
+        file, waiting = self._opened(), deque([memoryview(piece) for piece in pieces])
+        while waiting:
+            _drop(waiting, _write_some(file, list(islice(waiting, MOST_PIECES))))
+
+    def take(self, source: int, start: int, size: int) -> int:
+        """Append bytes of another open file, which the disk may share between the two, and return how many.
+
+        0 says that there are no more, or that the kernel does not copy between these files.
+        """
+        file = self._opened()
+        if sys.platform == "linux":
+            with suppress(OSError):  # a disk that is full says so again when the bytes are written
+                return os.copy_file_range(source, file.fileno(), size, start)
+        return 0
+
+    def sync(self) -> None:
+        """Return once what was written before is on the disk; another thread may write more meanwhile.
+
+        Raises:
+            SyncError: It is not, and never will be: the file is to be discarded.
+        """
+        self._durability.sync_file(self._opened().fileno())
+
+    def complete(self, rest: Iterable[bytes]) -> os.stat_result:
+        """Append the last bytes, put the file in its place, and return its status; a power cut leaves it there.
+
+        Raises:
+            FileExistsError: Something is there, and the file may only go where nothing is.
+            FileNotFoundError: The file, or its folder, was moved or removed meanwhile.
+            SyncError: The disk did not confirm it.
+        """
+        self.write(rest)
+        self.sync()
+        with self._opened() as file:
+            status = os.fstat(file.fileno())
+        folder = self._entered()
+        self._place(folder)
+        self._durability.sync_names(folder)
+        folder.close()
+        return status
+
+    def discard(self) -> None:
+        """Remove what was written; a file in its place stays if it may have replaced another one."""
+        if self._file is None:
+            return
+        with suppress(OSError):  # a disk in a network may say only now that it is full
+            self._file.close()
+        with self._entered() as folder:
+            try:
+                folder.remove(self._staged)
+            finally:
+                if self._is_placed and self._if_absent:
+                    folder.remove(self._target)
+
+    def _opened(self) -> FileIO:
+        if self._file is None:
+            self._file = self._created()
+        return self._file
+
+    def _created(self) -> FileIO:
+        for _ in range(MOST_TRIES):
+            self._staged = _staged_name(self._target)
+            try:
+                return self._created_once()
+            except FileNotFoundError:
+                with suppress(FileNotFoundError):  # somebody else removes empty folders
+                    self._enter(anew=True)
+            except FileExistsError:
+                continue
+        return self._created_once()
+
+    def _created_once(self) -> FileIO:
+        return self._entered().create(self._staged, self._folder.modes.file)
+
+    def _entered(self) -> OpenFolder:
+        return self._open_folder or self._enter(anew=False)
+
+    def _enter(self, *, anew: bool) -> OpenFolder:
+        if self._open_folder is not None:
+            self._open_folder.close()
+            self._open_folder = None
+        self._open_folder = (self._folder.enter_anew if anew else self._folder.enter)(self._below)
+        return self._open_folder
+
+    def _place(self, folder: OpenFolder) -> None:
+        if not folder.is_in_place():
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(folder.path))
+        if self._if_absent:
+            folder.rename_if_free(self._staged, self._target)
+        else:
+            folder.replace(self._staged, self._target)
+        self._is_placed = True
+
+
+def _staged_name(name: str) -> str:
+    """Return a name that no other upload to the same key has; for a long name, one that is likely not taken."""
+    room = LONGEST_NAME - len(os.fsencode(name)) - len(STAGED)
+    digits = DIGITS if STAGED in name else min(max(room, 1), DIGITS)
+    least = 10 ** (digits - 1)
+    return f"{name}{STAGED}{least + randbelow(9 * least)}"
+
+
+def _write_some(file: FileIO, pieces: Sequence[memoryview]) -> int:
+    if sys.platform == "win32":
+        return file.write(pieces[0])
+    return os.writev(file.fileno(), pieces)
+
+
+def _drop(pieces: deque[memoryview], written: int) -> None:
+    """Drop so many bytes, which may end within a piece, off the front."""
+    while pieces and written >= len(pieces[0]):
+        written -= len(pieces.popleft())
+    if written:
+        pieces[0] = pieces[0][written:]
+
+
+@contextmanager
+def written(backend: str, path: str) -> Iterator[None]:
+    """Turn what the disk raises of a file that is written inside into our errors.
+
+    Raises:
+        InvalidKeyError: The disk can't hold an object of that name.
+        StorageUnavailableError: Somebody removed it before it was complete, as a sweeper does with what it takes for
+            the rest of a process that is dead.
+        StorageError: The disk did not take it, or did not confirm that it is there.
+    """
+    check_name(backend, path)
+    with translated(backend, path):
+        try:
+            yield
+        except FileNotFoundError:
+            raise StorageUnavailableError(
+                f"What came of {path!a} for backend {backend!r} was removed before it was complete: upload it again.",
+                backend=backend,
+                key=path,
+            ) from None
+
+
+def check_name(backend: str, path: str) -> None:
+    """Raise `InvalidKeyError` if a name is one that only an unfinished upload has, or that this platform can't give."""
+    if not can_be_there(path):
+        why = "it is a name of an unfinished upload" if is_staged(path) else "no file of this platform has such a name"
+        raise InvalidKeyError(
+            f"Backend {backend!r} can't hold an object named {path!a}: {why}.", backend=backend, key=path
+        )

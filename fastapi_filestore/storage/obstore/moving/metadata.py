@@ -1,0 +1,137 @@
+"""What travels with an object in headers: content type, disposition and metadata, encoded where headers can't hold it.
+
+Plain metadata stays plain, so that other tools read it. A mapping with any key or value that some header, or this
+store, would refuse, change or drop is put as a whole into one entry, `MARKER`, as base64url of JSON.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi_filestore.errors import ContentError, UnsupportedContentError
+from fastapi_filestore.storage.backend import NO_METADATA
+from fastapi_filestore.storage.obstore.opening.location import Kind
+
+MARKER = "filestore_metadata"
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
+"""Sent where none is known: some stores would otherwise guess one from the bytes."""
+
+CONTENT_TYPE, CONTENT_DISPOSITION = "Content-Type", "Content-Disposition"
+NOT_METADATA = frozenset(
+    {"content-type", "content-disposition", "content-encoding", "content-language", "cache-control", "storage-class"}
+)
+"""Attributes that obstore tells from metadata by name alone."""
+
+PLAIN_VALUE = re.compile(r"(?!=\?)[!-~]+(?: [!-~]+)*", re.ASCII)
+"""Printable ASCII with single spaces inside, and not an RFC 2047 word: no signature and no proxy changes it."""
+
+HEADER_VALUE = re.compile(r"[ -~]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataRules:
+    """How one kind of store holds metadata: its plain keys, and its limit for keys and values in bytes."""
+
+    plain_key: re.Pattern[str]
+    limit: int | None
+
+
+HEADER_RULES = MetadataRules(re.compile(r"[a-z][a-z0-9_-]*", re.ASCII), limit=2048)
+"""S3's, whose limit is the smallest."""
+GCS_RULES = MetadataRules(HEADER_RULES.plain_key, limit=8192)
+AZURE_RULES = MetadataRules(re.compile(r"[a-z_][a-z0-9_]*", re.ASCII), limit=8192)
+MEMORY_RULES = MetadataRules(HEADER_RULES.plain_key, limit=None)
+
+RULES: Mapping[Kind, MetadataRules] = {"s3": HEADER_RULES, "gs": GCS_RULES, "az": AZURE_RULES, "memory": MEMORY_RULES}
+"""A local folder is missing: it holds nothing but bytes."""
+
+
+def attributes_for(
+    kind: Kind, *, content_type: str | None, content_disposition: str | None, metadata: Mapping[str, str]
+) -> dict[str, str] | None:
+    """Return what obstore is to send with an object; None to a store that holds nothing but bytes.
+
+    What no header can hold is a `ContentError` there, too, so that all stores take the same.
+    """
+    attributes = make_attributes(
+        content_type=content_type,
+        content_disposition=content_disposition,
+        metadata=metadata,
+        rules=RULES.get(kind, HEADER_RULES),
+    )
+    return attributes if kind in RULES else None
+
+
+def make_attributes(
+    *,
+    content_type: str | None,
+    content_disposition: str | None,
+    metadata: Mapping[str, str],
+    rules: MetadataRules,
+) -> dict[str, str]:
+    """Return what obstore is to send with an object.
+
+    Raises:
+        ContentError: A header can't hold the content type or disposition, or the metadata is larger than the store
+            takes.
+    """
+    attributes = _encode(metadata, rules)
+    attributes[CONTENT_TYPE] = check_header(CONTENT_TYPE, content_type or DEFAULT_CONTENT_TYPE)
+    if content_disposition is not None:
+        attributes[CONTENT_DISPOSITION] = check_header(CONTENT_DISPOSITION, content_disposition)
+    return attributes
+
+
+def read_metadata(attributes: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the metadata among an object's attributes, decoded."""
+    metadata = {key: value for key, value in attributes.items() if key.lower() not in NOT_METADATA}
+    if MARKER in metadata:
+        # Another tool may have written something else there: that is its metadata, not ours.
+        decoded = _decoded(metadata[MARKER])
+        return metadata if decoded is None else decoded
+    return metadata or NO_METADATA
+
+
+def _encode(metadata: Mapping[str, str], rules: MetadataRules) -> dict[str, str]:
+    for key, value in metadata.items():
+        if not all(isinstance(text, str) for text in (key, value)):
+            raise UnsupportedContentError(f"Metadata maps text to text, but {key!r} is a {type(value).__name__}.")
+    if not all(_is_plain(key, value, rules) for key, value in metadata.items()):
+        text = json.dumps(dict(metadata), ensure_ascii=False, separators=(",", ":"))
+        # Lone surrogates, as in a file name that is not UTF-8, must come back as they were.
+        metadata = {MARKER: base64.urlsafe_b64encode(text.encode(errors="surrogatepass")).decode()}
+    _check_size(metadata, rules.limit)
+    return dict(metadata)
+
+
+def _is_plain(key: str, value: str, rules: MetadataRules) -> bool:
+    if key == MARKER or key in NOT_METADATA:
+        return False
+    return bool(rules.plain_key.fullmatch(key) and PLAIN_VALUE.fullmatch(value))
+
+
+def _check_size(metadata: Mapping[str, str], limit: int | None) -> None:
+    size = sum(len(key) + len(value) for key, value in metadata.items())
+    if limit is not None and size > limit:
+        raise ContentError(
+            f"The metadata has {size:,} bytes as the store would hold it; its limit is {limit:,}. "
+            "Keep large values in the database."
+        )
+
+
+def _decoded(text: str) -> dict[str, str] | None:
+    try:
+        value = json.loads(base64.urlsafe_b64decode(text).decode(errors="surrogatepass"))
+    except ValueError:
+        return None
+    ours = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+    return value if ours else None
+
+
+def check_header(name: str, value: str) -> str:
+    """Return a header's value, or raise if no header can hold it."""
+    if not HEADER_VALUE.fullmatch(value):
+        raise ContentError(f"The {name} {value!a} can't be sent in a header: use printable ASCII.")
+    return value

@@ -1,0 +1,218 @@
+"""One upload: bounded memory, and nothing left behind when it fails or is cancelled."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from anyio import CancelScope
+
+from fastapi_filestore.concurrency.shielded import tell_left
+from fastapi_filestore.errors import StorageError, StorageTimeoutError
+from fastapi_filestore.storage.budget import upload_memory
+from fastapi_filestore.storage.content import WORTHWHILE, joined
+from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.obstore.moving.conditions import has_conditions, refuse_taken, told_unless_supported
+from fastapi_filestore.storage.obstore.moving.handoff import Handoff, UploadAbortedError
+from fastapi_filestore.storage.obstore.moving.liveness import Ask, answered, ask
+from fastapi_filestore.storage.obstore.moving.parts import PartPlan
+from fastapi_filestore.storage.obstore.opening.stores import Connection
+from fastapi_filestore.storage.share import STEP, Share
+
+if TYPE_CHECKING:
+    from obstore import PutResult
+
+PIECE = 256 * 1024
+"""Bytes handed to obstore at once: as many as servers read at once, so that they are seldom copied."""
+BIG_PIECE = 512 * 1024
+"""The same where memory allows for it: the way over the event loop costs more than a copy."""
+
+SHORT = 256 * 1024
+"""Bytes that are sent in no time over any line: a store that takes longer for them hangs."""
+UNDO_PATIENCE = 4.0
+"""Seconds that the end of a request is waited for when its upload was cancelled: a process may be about to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is known of content once it is stored; the size is counted."""
+
+    size: int
+    etag: str | None
+    version_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Where content goes and how; run it with the content's chunks, no more than `longest` bytes if that is known."""
+
+    connection: Connection
+    backend: str
+    path: str
+    attributes: Mapping[str, str] | None
+    plan: PartPlan
+    if_absent: bool
+    longest: int | None = None
+    share: Share | None = None
+
+    async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
+        """Store the chunks; an error of theirs is raised as it is."""
+        async with aclosing(joined(chunks, WORTHWHILE)) as pieces:
+            start = await _first_of(pieces)
+            if self.plan.in_flight is None or sum(map(len, start)) < WORTHWHILE:
+                return await self.send(start, joined(pieces, PIECE))
+            # Only now, so that a client whose bytes are not there yet takes no share, and who waits holds little.
+            async with upload_memory.first_step() as share:
+                return await self._send_sharing(share, start, pieces, most=self.plan.in_flight)
+
+    async def _send_sharing(
+        self, share: Share, start: list[bytes], pieces: AsyncIterator[bytes], *, most: int
+    ) -> Stored:
+        """Store chunks, with memory for whole parts as soon as more has come than a first step."""
+        share.used = sum(map(len, start))
+        counted = _counted(pieces, share)
+        start, complete = await take(counted, STEP - 1, start)
+        if not complete:
+            longest = most if self.longest is None else self.longest
+            await share.widen(least=max(share.size, min(self.plan.least, longest)), most=min(most, longest))
+        planned = replace(self, plan=self.plan.within(max(share.size, self.plan.least)), share=share)
+        return await planned.send(start, joined(counted, BIG_PIECE if planned.plan.concurrency > 1 else PIECE))
+
+    async def send(self, start: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
+        """Store chunks that were read already and the rest, as planned."""
+        head, complete = await take(rest, self.plan.single_limit, start)
+        return await self.send_whole(head) if complete else await self._put_parts(head, rest)
+
+    async def send_whole(self, chunks: list[bytes]) -> Stored:
+        """Store chunks as one request."""
+        body = b"".join(chunks)
+        chunks.clear()  # or each byte would be held twice
+        return _stored(len(body), await self._put_single(body))
+
+    async def _put_single(self, body: bytes) -> "PutResult":
+        is_long, store = len(body) > SHORT, self.connection.store
+        create = self.if_absent and has_conditions(store)
+        if self.if_absent and not create:
+            await refuse_taken(store, self.path, backend=self.backend)
+        future = self._request(body, create=create, parts=False, is_long=is_long)
+        told = told_unless_supported(store, self.path, backend=self.backend) if create else nullcontext()
+        try:
+            with translated(self.backend, self.path), told:
+                return await answered(future, self._ask if is_long else None)
+        except asyncio.CancelledError as error:
+            # A request half-way may still arrive: only its end says whether there is something to undo.
+            if (await _finish(future) and not await self._undo()) or future.cancelled():
+                tell_left(error, self.backend, self.path)
+            raise
+        finally:
+            future.cancel()  # of a store that is given up
+
+    async def _put_parts(self, head: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
+        if self.if_absent:
+            # A multipart upload overwrites what it finds, so an empty object takes the key first.
+            await self._put_single(b"")
+        # With several parts on their way at once, nobody can tell when all are done.
+        gives_way = self.share is not None and self.plan.concurrency == 1
+        handoff = Handoff(
+            self.plan,
+            between=self.share.give_way if gives_way and self.share else None,
+            let_go=self.share.let_go if self.share else None,
+            ask=self._ask,
+        )
+        future = self._request(handoff, create=False, parts=True, is_long=True)
+        future.add_done_callback(handoff.release)
+        try:
+            size = await handoff.feed(head, rest)
+            with translated(self.backend, self.path):
+                return _stored(size, await answered(future, self._ask))
+        except StorageTimeoutError:
+            handoff.abort()
+            future.cancel()  # who answers nothing can't be told to abort it
+            raise
+        except BaseException as error:
+            handoff.abort()
+            await _finish(future)
+            # What the store itself failed at, it may have: that needs no telling.
+            is_undone = isinstance(error, StorageError) or _failed_as(future, UploadAbortedError)
+            if not (await self._undo() and is_undone):
+                tell_left(error, self.backend, self.path)
+            raise
+
+    @property
+    def _ask(self) -> Ask | None:
+        is_patient = self.connection.patient is not None
+        return partial(ask, self.connection.store, self.path, backend=self.backend) if is_patient else None
+
+    def _request(
+        self, body: "bytes | Handoff", *, create: bool, parts: bool, is_long: bool
+    ) -> "asyncio.Future[PutResult]":
+        request = obstore.put_async(
+            (self.connection.patient if is_long else None) or self.connection.store,
+            self.path,
+            body,
+            attributes=dict(self.attributes) if self.attributes else None,
+            mode="create" if create else "overwrite",
+            use_multipart=parts,
+            chunk_size=self.plan.size,
+            max_concurrency=self.plan.concurrency,
+        )
+        return asyncio.ensure_future(request)
+
+    async def _undo(self) -> bool:
+        """Delete what is at a key that was free before, and say whether nothing is there any more."""
+        if not self.if_absent:
+            # The key may have held an object before: the new one there is better than none.
+            return True
+        future = asyncio.ensure_future(obstore.delete_async(self.connection.store, self.path))
+        return await _finish(future) or _failed_as(future, FileNotFoundError)
+
+
+async def _counted(pieces: AsyncIterator[bytes], share: Share) -> AsyncGenerator[bytes, None]:
+    async for piece in pieces:
+        await share.count(len(piece))
+        yield piece
+
+
+async def _first_of(chunks: AsyncIterator[bytes]) -> list[bytes]:
+    async for chunk in chunks:
+        return [chunk]
+    return []
+
+
+async def take(chunks: AsyncIterator[bytes], limit: int | None, taken: list[bytes]) -> tuple[list[bytes], bool]:
+    """Take chunks, beside those taken already, until they are more than a limit, and say whether that was all."""
+    size = sum(map(len, taken))
+    if limit is not None and size > limit:
+        return taken, False
+    async for chunk in chunks:
+        taken.append(chunk)
+        size += len(chunk)
+        if limit is not None and size > limit:
+            return taken, False
+    return taken, True
+
+
+async def _finish(future: "asyncio.Future[Any]") -> bool:
+    """Wait for a request's end, whoever cancels meanwhile, and say whether it succeeded; give up one that hangs."""
+    end = monotonic() + UNDO_PATIENCE
+    with CancelScope(shield=True):
+        while not future.done():
+            try:
+                await asyncio.wait({future}, timeout=max(0.0, end - monotonic()))
+            except asyncio.CancelledError:
+                continue
+            if monotonic() >= end:
+                future.cancel()
+    return not future.cancelled() and future.exception() is None
+
+
+def _failed_as(future: "asyncio.Future[Any]", kind: type[Exception]) -> bool:
+    return not future.cancelled() and isinstance(future.exception(), kind)
+
+
+def _stored(size: int, result: "PutResult") -> Stored:
+    return Stored(size, etag=result["e_tag"], version_id=result["version"])

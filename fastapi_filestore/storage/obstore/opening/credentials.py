@@ -1,0 +1,124 @@
+"""Where an S3 store's credentials come from: the caller alone, or boto3 if it is installed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi_filestore.storage.failures.credentials import NO_AWS_CREDENTIALS, CredentialsError, told
+from fastapi_filestore.storage.obstore.opening.variables import is_empty
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from obstore.store import S3Credential
+
+CONTAINER_VARIABLES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+SESSION_NAME = "WebIdentitySession"
+"""What obstore calls the session of a role, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticCredentials:
+    """Keys as they were given; unlike obstore's own options they are not mixed with the environment's."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(repr=False)
+
+    def __call__(self) -> "S3Credential":
+        """Return them; they never expire."""
+        return {
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+            "token": self.session_token,
+            "expires_at": None,
+        }
+
+
+class BotoCredentials:
+    """Whatever boto3 finds: environment, `~/.aws`, single sign-on, container and instance roles.
+
+    It is asked on first use, not when it is made: boto3 looks for roles over the network. From then on boto3 renews
+    what expires; obstore asks again before the time that it is told.
+
+    Args:
+        find: Returns botocore's credentials, None if there are none.
+    """
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self._find = find
+        self._found: Any = None
+
+    def __call__(self) -> "S3Credential":
+        """Return what is valid now, and until when.
+
+        Raises:
+            CredentialsError: There are none, or what they come from failed; it says which and what to do.
+        """
+        with told():
+            if self._found is None:
+                self._found = self._find()
+            if self._found is None:
+                raise CredentialsError(NO_AWS_CREDENTIALS)
+            frozen = self._found.get_frozen_credentials()
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token or None,
+            "expires_at": _expiry_of(self._found),
+        }
+
+
+def find_boto_session() -> "Session | None":
+    """Return a boto3 session if boto3 is installed: with `pip install fastapi-filestore[aws]`.
+
+    To it a variable that is set and empty is not set: a compose file has no other way to leave one out.
+
+    Raises:
+        CredentialsError: Its files can't be read, or lack the profile that the environment names.
+    """
+    try:
+        from boto3.session import Session  # noqa: PLC0415 optional extra
+        from botocore.session import Session as CoreSession  # noqa: PLC0415 optional extra
+    except ImportError:
+        return None
+    variables = {
+        name: (of_config, _without_empty(variable), default, convert)
+        for name, (of_config, variable, default, convert) in CoreSession.SESSION_VARIABLES.items()
+        if _without_empty(variable) != variable
+    }
+    with told():
+        core = CoreSession(session_vars=variables)
+        for variable in CONTAINER_VARIABLES:
+            if is_empty(variable):
+                core.get_component("credential_provider").remove("container-role")
+        session = Session(botocore_session=core)
+        _ = session.region_name  # reads the files: what is wrong with them is told now
+    return session
+
+
+def assume_with_web_identity(session: "Session", role: str, token_file: str, *, name: str | None, region: str) -> Any:
+    """Return botocore's credentials of a role that a token from a file is exchanged for, again whenever they expire."""
+    from botocore import credentials  # noqa: PLC0415 optional extra
+
+    fetcher = credentials.AssumeRoleWithWebIdentityCredentialFetcher(
+        partial(session.client, region_name=region),
+        partial(Path(token_file).read_text, encoding="utf-8"),
+        role,
+        extra_args={"RoleSessionName": name or SESSION_NAME},
+    )
+    return credentials.DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role-with-web-identity")
+
+
+def _expiry_of(found: object) -> datetime | None:
+    # botocore tells nobody but by this name; keys that never expire have none.
+    expiry = getattr(found, "_expiry_time", None)
+    return expiry.astimezone(UTC) if isinstance(expiry, datetime) else None  # obstore takes no zone of dateutil's
+
+
+def _without_empty(variable: "str | list[str] | None") -> "str | list[str] | None":
+    if isinstance(variable, list):
+        return [name for name in variable if not is_empty(name)]
+    return None if variable is not None and is_empty(variable) else variable

@@ -1,0 +1,106 @@
+"""Where a backend's objects are: its URL or path, read once and checked."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+
+from fastapi_filestore.errors import ConfigurationError, InvalidKeyError
+from fastapi_filestore.storage.local.platforms import path_in_url
+from fastapi_filestore.storage.paths import check_key
+
+Kind = Literal["s3", "gs", "az", "file", "memory"]
+
+SCHEMES: dict[str, Kind] = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gs",
+    "gcs": "gs",
+    "az": "az",
+    "azure": "az",
+    "abfs": "az",
+    "abfss": "az",
+    "file": "file",
+    "memory": "memory",
+}
+FORMS = "s3://bucket, gs://bucket, az://container (each may go on with /prefix), file:///folder, memory://, or a path"
+BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._$-]*", re.ASCII)
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A kind of store, and the bucket and prefix or the folder in it."""
+
+    kind: Kind
+    bucket: str = ""
+    prefix: str | None = None
+    root: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """The location as a URL; never holds a secret."""
+        if self.root is not None:
+            return self.root.as_uri()
+        return f"{self.kind}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
+
+
+def parse_location(fs: str | os.PathLike[str]) -> Location:
+    """Read a URL or a path of a local folder.
+
+    Raises:
+        ConfigurationError: The scheme is unknown, the bucket is missing, or the prefix can't be one.
+    """
+    text = os.fspath(fs)
+    match = SCHEME.fullmatch(text)
+    if match is None or not isinstance(fs, str):
+        return _local(text)
+    scheme, rest = match[1].lower(), match[2]
+    kind = SCHEMES.get(scheme)
+    if kind is None:
+        raise ConfigurationError(f"A backend can't be at a {scheme}:// URL; use {FORMS}.")
+    if kind == "file":
+        return _local(_file_path(rest))
+    return _memory(rest) if kind == "memory" else _bucket(kind, rest)
+
+
+def _local(path: str) -> Location:
+    if not path.strip():
+        raise ConfigurationError(f"The folder of a local backend is missing; use {FORMS}.")
+    return Location("file", root=Path(os.path.normpath(Path(path).expanduser().absolute())))
+
+
+def _file_path(rest: str) -> str:
+    return path_in_url(unquote(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest))
+
+
+def _memory(rest: str) -> Location:
+    if rest.strip("/"):
+        raise ConfigurationError("A memory backend has no name or prefix: use memory://.")
+    return Location("memory")
+
+
+def _bucket(kind: Kind, rest: str) -> Location:
+    bucket, _, prefix = rest.partition("/")
+    if not bucket:
+        raise ConfigurationError(f"The URL names no {_bucket_word(kind)}: use {kind}://{_bucket_word(kind)}.")
+    if not BUCKET.fullmatch(bucket):
+        # Not shown: what does not look like a bucket may be credentials.
+        raise ConfigurationError(
+            f"The part after {kind}:// is not the name of a {_bucket_word(kind)}: give the name only, and account, "
+            "endpoint, region and credentials as options."
+        )
+    return Location(kind, bucket=bucket, prefix=_checked_prefix(prefix.strip("/")))
+
+
+def _bucket_word(kind: Kind) -> str:
+    return "container" if kind == "az" else "bucket"
+
+
+def _checked_prefix(prefix: str) -> str | None:
+    try:
+        return check_key(prefix) if prefix else None
+    except InvalidKeyError as exc:
+        raise ConfigurationError(f"The URL's prefix can't be one: {exc}") from None

@@ -1,0 +1,86 @@
+"""In which region a bucket is that was asked for in another: S3 says so, and obstore does not pass it on."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Final
+from urllib.parse import urlsplit
+
+from obstore.store import S3Store
+
+from fastapi_filestore.concurrency.threads import THREADS
+from fastapi_filestore.errors import BucketNotFoundError, StorageError
+from fastapi_filestore.storage.failures.report import REGION
+from fastapi_filestore.storage.failures.translate import at_place, in_region
+from fastapi_filestore.storage.obstore.opening.stores import Store
+
+PATIENCE: Final = 3.0
+"""Seconds that the answer is waited for: without it, the error only says less."""
+MOST_READ: Final = 16 * 1024
+"""Bytes of an answer that are looked at."""
+HEADER: Final = "x-amz-bucket-region"
+ENDPOINT: Final = re.compile(
+    r"<Endpoint>[^<]{0,255}\bs3[.-]([a-z]{2}(?:-[a-z]{1,16}){1,4}-\d)\.amazonaws[^<]{0,64}</Endpoint>"
+)
+REDIRECTS: Final = range(300, 400)
+
+
+@dataclass(slots=True)
+class Whereabouts:
+    """Knows, once it was asked for, where the bucket of a backend is."""
+
+    backend: str
+    place: str
+    _region: str | None = None
+
+    @asynccontextmanager
+    async def told(self, store: Store) -> AsyncIterator[None]:
+        """Add the region of a bucket, or its name, to an error of the block's that says that it is not there."""
+        try:
+            yield
+        except BucketNotFoundError as error:
+            if error.backend != self.backend:
+                raise
+            raise at_place(error, self.place) from None
+        except StorageError as error:
+            if not isinstance(store, S3Store) or not self._may_be_of_region(error):
+                raise
+            self._region = self._region or await THREADS.run(_asked, store)
+            if self._region in (None, store.config.get("region")):
+                raise
+            raise in_region(error, self._region or "") from None
+
+    def _may_be_of_region(self, error: StorageError) -> bool:
+        # Without a code it is the answer to a HEAD, which has no body to say more.
+        is_said_so = error.status in REDIRECTS or (error.status == HTTPStatus.BAD_REQUEST and error.code is None)
+        return is_said_so and error.backend == self.backend
+
+
+def _asked(store: S3Store) -> str | None:
+    """Ask, blocking and without a signature, where a bucket is; None if nobody says so."""
+    try:
+        url = urlsplit(_url_of(store))
+        connect = HTTPConnection if url.scheme == "http" else HTTPSConnection
+        with closing(connect(url.netloc, timeout=PATIENCE)) as connection:
+            connection.request("GET", url.path or "/")
+            return _named_in(connection.getresponse())
+    except (OSError, HTTPException, ValueError):
+        return None
+
+
+def _url_of(store: S3Store) -> str:
+    config = store.config
+    endpoint = config.get("endpoint") or f"https://s3.{config.get('region', 'us-east-1')}.amazonaws.com"
+    has_bucket = config.get("virtual_hosted_style_request") and config.get("endpoint")
+    return endpoint if has_bucket else f"{endpoint.rstrip('/')}/{config.get('bucket', '')}"
+
+
+def _named_in(answer: HTTPResponse) -> str | None:
+    if (named := answer.getheader(HEADER)) is not None:
+        return named if re.fullmatch(r"[a-z0-9-]{1,32}", named) else None
+    body = answer.read(MOST_READ).decode(errors="replace")
+    found = REGION.search(body) or ENDPOINT.search(body)
+    return next((group for group in found.groups() if group), None) if found else None

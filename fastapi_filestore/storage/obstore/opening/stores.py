@@ -1,0 +1,203 @@
+"""From location and options to a store of obstore, with every check that needs no network."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.settings import problem_of_address
+from fastapi_filestore.storage.backend import Place
+from fastapi_filestore.storage.failures.reasons import DISK_FAILED, ERRNOS, EXISTS, FILE_IN_WAY, NO_OBJECT, Reason
+from fastapi_filestore.storage.failures.report import in_words, read
+from fastapi_filestore.storage.local.modes import Modes, read_modes
+from fastapi_filestore.storage.local.open_folder import make_root
+from fastapi_filestore.storage.obstore.opening.address import bucket_url, place_in, refuse_lost_bucket
+from fastapi_filestore.storage.obstore.opening.azure import build_azure
+from fastapi_filestore.storage.obstore.opening.client import PATIENCE, has_read_timeout
+from fastapi_filestore.storage.obstore.opening.elsewhere import reached_at
+from fastapi_filestore.storage.obstore.opening.gcs import build_gcs
+from fastapi_filestore.storage.obstore.opening.location import FORMS, Kind, Location, parse_location
+from fastapi_filestore.storage.obstore.opening.options import as_bool, read_options
+from fastapi_filestore.storage.obstore.opening.s3 import build_s3
+
+Store = S3Store | GCSStore | AzureStore | LocalStore | MemoryStore
+"""The stores of obstore that hold objects to read and write."""
+
+
+@dataclass(slots=True)
+class Connection:
+    """A store, where it is, and one like it that bears with long requests, made when it is first needed.
+
+    Attributes:
+        location: Where its objects are.
+        store: The store.
+        is_durable: Whether a local folder's files are to outlast a power cut.
+        removes_folders: Whether it removes a local folder's empty folders.
+        modes: Who may read what is made in a local folder.
+        signing: The store that URLs are signed by, where browsers reach it at another address.
+    """
+
+    location: Location
+    store: Store
+    is_durable: bool = True
+    removes_folders: bool = False
+    modes: Modes = field(default_factory=Modes)
+    signing: Store | None = None
+    _make_patient: Callable[[], Store] | None = field(default=None, repr=False)
+    _patient: Store | None = None
+
+    @property
+    def patient(self) -> Store | None:
+        """The store with a client for requests that may take long; None where it was said how long one may take."""
+        if self._patient is None and self._make_patient is not None:
+            self._patient = self._make_patient()
+        return self._patient
+
+
+def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object]) -> Connection:
+    """Return a connection to a URL, a path, or a store that somebody else made; sends nothing.
+
+    Raises:
+        ConfigurationError: It can't work like this: unknown scheme or option, contradicting options, a missing part.
+    """
+    if isinstance(fs, str | os.PathLike):
+        return _connect(parse_location(fs), options)
+    if isinstance(fs, LocalStore) and options.keys() <= OWN_LOCAL_OPTIONS:
+        return _local_connection(_locate(fs), fs, {**options, **_options_of(fs)})
+    if options:
+        raise ConfigurationError(
+            f"Options ({', '.join(sorted(options))}) go with a URL; a store that is made already has its own."
+        )
+    location = _locate(fs)
+    _check_address(fs, location)
+    if isinstance(fs, S3Store):
+        refuse_lost_bucket(fs, location.bucket)
+    return Connection(location, fs)
+
+
+def place_of(connection: Connection) -> Place:
+    """Return where the objects of a connection are; the same bucket at another endpoint is another one."""
+    location, store = connection.location, connection.store
+    match store:
+        case S3Store() | GCSStore() | AzureStore():
+            return place_in(store, location.bucket, location.prefix)
+        case LocalStore():
+            return Place(("file",), Path(os.path.realpath(location.root or "/")).parts)
+        case MemoryStore():
+            return Place(("memory", id(store)))
+
+
+def _connect(location: Location, options: Mapping[str, object]) -> Connection:
+    settings, signing = read_options(location.kind, options), None
+    if (public_endpoint := settings.pop("public_endpoint", None)) is not None:
+        signing = BUILDERS[location.kind](location, reached_at(location.kind, settings, public_endpoint))
+    if location.kind == "file":
+        modes = read_modes(settings)
+        return _local_connection(location, _build_local(location, settings, modes), settings)
+    build, takes_patience = BUILDERS[location.kind], location.kind in NETWORKED and not has_read_timeout(settings)
+
+    def make_patient() -> Store:
+        return build(location, {**settings, "read_timeout": PATIENCE})
+
+    store = build(location, dict(settings))
+    _check_address(store, location)
+    return Connection(location, store, signing=signing, _make_patient=make_patient if takes_patience else None)
+
+
+def _check_address(store: Store, location: Location) -> None:
+    """Raise if a store is at no address, which parts of it that nobody has looked at may have come to."""
+    if isinstance(store, S3Store | GCSStore | AzureStore) and (
+        problem := problem_of_address(bucket_url(store, location.bucket))
+    ):
+        raise ConfigurationError(
+            f"The address that its endpoint, account or gcs_base_url make can't be used: {problem}."
+        )
+
+
+def _local_connection(location: Location, store: Store, options: Mapping[str, object]) -> Connection:
+    def is_set(name: str, *, unless_given: bool) -> bool:
+        return as_bool(name, options.get(name, unless_given))
+
+    return Connection(
+        location,
+        store,
+        is_durable=is_set("durable", unless_given=True),
+        removes_folders=is_set("automatic_cleanup", unless_given=False),
+        modes=read_modes(options),
+    )
+
+
+def _options_of(store: LocalStore) -> dict[str, object]:
+    # Only its pickle tells of them.
+    pickled: Any = store
+    return dict(pickled.__getnewargs_ex__()[1])
+
+
+def _locate(store: Store) -> Location:
+    match store:
+        case S3Store():
+            return Location("s3", store.config.get("bucket", ""), store.prefix)
+        case GCSStore():
+            return Location("gs", store.config.get("bucket", ""), store.prefix)
+        case AzureStore():
+            return Location("az", store.config.get("container_name", ""), store.prefix)
+        case LocalStore():
+            return Location("file", root=Path(store.prefix or "/").absolute())
+        case MemoryStore():
+            return Location("memory")
+    raise ConfigurationError(
+        f"A backend can't be a {type(store).__name__}: give {FORMS}, or a store of obstore "
+        "(S3Store, GCSStore, AzureStore, LocalStore, MemoryStore)."
+    )
+
+
+def _build_local(location: Location, options: dict[str, object], modes: Modes) -> Store:
+    flags = {name: as_bool(name, value) for name, value in options.items() if name not in OWN_LOCAL_OPTIONS}
+    flags.setdefault("mkdir", True)
+    try:
+        if location.root is not None and flags["mkdir"]:
+            make_root(location.root, modes.folder)
+        return LocalStore(location.root, **flags)
+    except (BaseError, OSError, ValueError) as error:
+        raise ConfigurationError(_problem_of_folder(location.root, error, may_make=flags["mkdir"])) from None
+
+
+def _problem_of_folder(root: Path | None, error: Exception, *, may_make: bool) -> str:
+    """Return why a folder can't be used, in the system's words, and what to do."""
+    report = read(error, None)
+    if report.name == "ENOENT" and not may_make:
+        return f"The folder {str(root)!r} is missing: create it, mount it, or allow that it is made (mkdir)."
+    reason = ERRNOS.get(report.name or "", DISK_FAILED)
+    remedy = OF_FOLDERS.get(reason, reason.remedy)
+    if "\0" in str(root):
+        remedy = "no path holds a NUL, leave it out"
+    cause = report.kind if report.number is None else in_words(report.number)
+    return f"The folder {str(root)!r} can't be used or made: {remedy} ({cause})."
+
+
+def _build_memory(location: Location, options: dict[str, object]) -> Store:
+    return MemoryStore()
+
+
+OF_FOLDERS: Mapping[Reason, str] = {
+    NO_OBJECT: "choose another, on a disk where folders can be made",
+    EXISTS: "a file, or a link that leads nowhere, has its name or that of a folder above it",
+    FILE_IN_WAY: "a file, or a link that leads nowhere, has its name or that of a folder above it",
+    DISK_FAILED: "choose another, or see in the system's log what is wrong with the disk",
+}
+"""What to do about a folder, where it is not what to do about an object."""
+OWN_LOCAL_OPTIONS = frozenset({"durable", "file_mode", "folder_mode"})
+"""Those that obstore knows nothing of."""
+NETWORKED: frozenset[Kind] = frozenset({"s3", "gs", "az"})
+BUILDERS: Mapping[Kind, Callable[[Location, dict[str, object]], Store]] = {
+    "s3": build_s3,
+    "gs": build_gcs,
+    "az": build_azure,
+    "memory": _build_memory,
+}
+"""But for a local folder, which has more to tell."""

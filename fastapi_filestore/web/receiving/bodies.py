@@ -1,0 +1,224 @@
+"""A request's body as it comes, never past its limit, which may be the application's own (`max_body_size`).
+
+Where an upload is taken, the application's limit gives way to that of the upload. One that a route of the user's own
+carries stays; what it refuses is told as our own refusals are.
+"""
+
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from functools import partial
+from inspect import signature
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from fastapi_filestore.errors import (
+    ClientDisconnectedError,
+    ConfigurationError,
+    LengthRequiredError,
+    UnsupportedUploadError,
+    UploadTooLargeError,
+)
+from fastapi_filestore.intake.forms.limits import Pace
+from fastapi_filestore.storage.budget import upload_memory
+from fastapi_filestore.storage.content import WORTHWHILE
+from fastapi_filestore.storage.share import Share
+from fastapi_filestore.web.header_fields import combined
+from fastapi_filestore.web.receiving.listening import Listening
+
+MULTIPART = "multipart/form-data"
+JSON = "application/json"
+UNREAD = "fastapi_filestore.unread"
+"""Set in the scope of a request while its body is to be read here and is not read to its end."""
+ABOUT_LENGTH = (b"content-length", b"transfer-encoding")
+_PIECE = 256 * 1024
+"""Bytes that a body which is in memory already is handed on in."""
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return the type that a body is declared to be of, in lower case and without parameters; empty for none."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def announced_size(headers: Mapping[str, str]) -> int | None:
+    """Return the bytes that a body is announced to have, if it is."""
+    length = headers.get("content-length", "")
+    # More digits than any body has; int() would refuse thousands of them.
+    return int(length.lstrip("0")[:20] or "0") if length.isdecimal() else None
+
+
+def refuse_codings(fields: Mapping[str, str]) -> None:
+    """Raise `UnsupportedUploadError` for a body that is compressed: what comes is stored and parsed as it is."""
+    encoding = fields.get("content-encoding", "")
+    if not {each.strip().lower() for each in encoding.split(",")} <= {"", "identity"}:
+        raise UnsupportedUploadError(f"{media_type(fields)}, encoded as {encoding}", ["it without Content-Encoding"])
+
+
+def has_body(scope: Scope) -> bool:
+    """Tell whether a request says that it has a body (RFC 9112, section 6), or need not: newer versions of HTTP."""
+    return not scope["http_version"].startswith("1") or any(name in ABOUT_LENGTH for name, _ in scope["headers"])
+
+
+def expect_body(request: Request) -> None:
+    """Note that a request's body is to be read here, unless it is in memory or spent already."""
+    state = vars(request)  # Starlette tells it nowhere else
+    request.scope.setdefault(UNREAD, "_body" not in state and not state.get("_stream_consumed"))
+
+
+Refused = Callable[[int | None, int], UploadTooLargeError]
+
+
+def _refused(size: int | None, limit: int) -> UploadTooLargeError:
+    return UploadTooLargeError("request body", limit=limit, actual=size)
+
+
+async def limited_body(
+    request: Request,
+    limit: int,
+    *,
+    pace: Pace,
+    memory: Share | None = None,
+    refused: Refused = _refused,
+) -> AsyncGenerator[bytes, None]:
+    """Yield the chunks of a body; at its end, give back the memory in which a reader keeps some of it.
+
+    `refused` makes the error of a body that is too long, of its size, if that is known, and of the limit.
+
+    Raises:
+        UploadTooLargeError: It is, or says it is, longer than `limit` bytes.
+        SlowUploadError: It comes more slowly than its pace allows.
+        UploadMemoryError: Others need the memory that it holds, and it is the slowest.
+        LengthRequiredError: There is none.
+        ClientDisconnectedError: The client went away before its end.
+        ConfigurationError: Something else has read it and kept none of it.
+    """
+    expect_body(request)
+    whole = _taken(request)
+    _check_size(announced_size(request.headers) if whole is None else len(whole), limit, refused)
+    if whole is not None:
+        request.scope[UNREAD] = False
+        for start in range(0, len(whole), _PIECE):
+            yield whole[start : start + _PIECE]
+        return
+    # Behind what hands on whole bodies, as Mangum does in a Lambda, no header says that there is one.
+    received, more, is_certain = 0, True, has_body(request.scope)
+    with Listening(pace, memory) as client:
+        while more:
+            # Not Request.stream, which holds each chunk until the next one is asked for.
+            message = await client.next(partial(receive_or_refuse, request))
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnectedError
+            # Before anybody looks at it: whoever refuses the last chunk has nothing left to read.
+            more = request.scope[UNREAD] = message.get("more_body", False)
+            received += len(message.get("body", b""))
+            if not (is_certain or received or more):
+                raise LengthRequiredError
+            if received > limit:
+                raise refused(None, limit)
+            if message.get("body"):
+                yield message.pop("body")
+
+
+def _check_size(size: int | None, limit: int, refused: Refused) -> None:
+    if size is not None and size > limit:
+        raise refused(size, limit)
+
+
+def _taken(request: Request) -> bytes | None:
+    """Take the right to read a body; return all of it if `Request.body` has read it already."""
+    state = vars(request)
+    whole: bytes | None = state.get("_body")
+    if whole is None and state.get("_stream_consumed"):
+        # There is nothing to come, and a server would let us wait for it for ever.
+        raise ConfigurationError(
+            f"The body of {request.method} {request.url.path} was read before its upload: take form fields with "
+            "`fields=`, several files with `files.uploads(...)`, and let a dependency that must see the body read all "
+            "of it with `await request.body()`."
+        )
+    if whole == b"" and not has_body(request.scope):
+        raise LengthRequiredError
+    state["_stream_consumed"] = True  # who asks for it from now on hears so at once
+    return whole
+
+
+async def json_body(request: Request, limit: int, *, pace: Pace) -> bytes:
+    """Read fields that come as JSON, unparsed; `UnsupportedUploadError` if the body is anything else."""
+    declared = media_type(request.headers)
+    if declared != JSON:
+        raise UnsupportedUploadError(declared, [JSON])
+    refuse_codings(combined(request.headers))
+    memory, kept, size = upload_memory.kept(), list[bytes](), 0
+    async for chunk in limited_body(request, limit, pace=pace, memory=memory):
+        kept.append(chunk)
+        size += len(chunk)
+        if size >= WORTHWHILE:
+            await memory.keep(size)
+    return b"".join(kept)
+
+
+try:
+    from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY, RequestBodyLimitMiddleware
+except ImportError:  # an older Starlette, which limits nothing
+    MAX_BODY_SIZE_SCOPE_KEY, RequestBodyLimitMiddleware = "starlette.max_body_size", None  # type: ignore[misc,assignment]
+
+UNLIMITED = sys.maxsize
+"""Bytes: what reads a body here has limits of its own."""
+TOO_LARGE = 413
+
+
+def own_limit() -> dict[str, Any]:
+    """Return the arguments of a router whose routes the application's limit does not hold for."""
+    return {"max_body_size": UNLIMITED} if "max_body_size" in signature(APIRouter).parameters else {}
+
+
+async def lift_limit(scope: Scope, receive: Receive, send: Send) -> None:
+    """Let a request's body be of any length from now on."""
+    if MAX_BODY_SIZE_SCOPE_KEY in scope and RequestBodyLimitMiddleware is not None:
+        # Within another limit it sets that one, and does nothing by itself.
+        await RequestBodyLimitMiddleware(_nothing, UNLIMITED)(scope, receive, send)
+
+
+async def lift_app_limit(request: Request) -> None:
+    """Let the limit that an application has for all its routes give way to that of an upload."""
+    limit = request.scope.get(MAX_BODY_SIZE_SCOPE_KEY)
+    if limit is not None and limit == getattr(request.app, "max_body_size", None):
+        await lift_limit(request.scope, request.receive, _send_nothing)
+
+
+async def receive_or_refuse(request: Request) -> Message:
+    """Return the next part of a body.
+
+    Raises:
+        UploadTooLargeError: A limit that is not ours was passed.
+        HTTPException: Something else refuses the body for another reason.
+    """
+    try:
+        return await request.receive()
+    except (HTTPException, ExceptionGroup) as error:
+        refusal = next(_refusals(error), None)
+        if refusal is None:
+            raise
+        limit = request.scope.get(MAX_BODY_SIZE_SCOPE_KEY)
+        if limit is None or limit == UNLIMITED or refusal.status_code != TOO_LARGE:
+            raise refusal from None
+        await lift_limit(request.scope, request.receive, _send_nothing)  # or the answer would be replaced
+        raise UploadTooLargeError("request body", limit=limit) from None
+
+
+def _refusals(error: BaseException) -> Iterator[HTTPException]:
+    """Yield the refusals in an error; a middleware that reads in a task of its own puts them into groups."""
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from _refusals(inner)
+    elif isinstance(error, HTTPException):
+        yield error
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    pass
+
+
+async def _send_nothing(message: Message) -> None:
+    pass

@@ -1,0 +1,251 @@
+"""A request's body as an `Upload`: a form with files, or a file itself; read no further than the first file's head."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from fastapi import Request
+from pydantic import BaseModel
+
+from fastapi_filestore.errors import (
+    InvalidFieldsError,
+    MalformedUploadError,
+    MissingFileError,
+    UnsupportedUploadError,
+    UploadTooLargeError,
+)
+from fastapi_filestore.intake.digests import DigestingStream, client_digests
+from fastapi_filestore.intake.forms.chunks import REMEDY, chunk_error
+from fastapi_filestore.intake.forms.limits import FormLimits
+from fastapi_filestore.intake.forms.multipart import FormReader
+from fastapi_filestore.intake.forms.part_head import PartHead
+from fastapi_filestore.intake.header_parameters import extended_name, plain_name, read_parameters
+from fastapi_filestore.intake.names import FALLBACK_NAME
+from fastapi_filestore.intake.rules import NO_RULES, FileRules
+from fastapi_filestore.intake.types.media_types import says_nothing
+from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
+from fastapi_filestore.storage.budget import upload_memory
+from fastapi_filestore.storage.content import WORTHWHILE, joined
+from fastapi_filestore.web.header_fields import combined
+from fastapi_filestore.web.receiving.bodies import (
+    JSON,
+    MULTIPART,
+    announced_size,
+    limited_body,
+    media_type,
+    refuse_codings,
+)
+
+Validate = Callable[[Mapping[str, str]], BaseModel]
+
+URLENCODED = "application/x-www-form-urlencoded"
+"""A form that can't hold a file; curl and old browsers send it where a file was meant."""
+
+ENVELOPE = (
+    '--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="a"\r\n'
+    "Content-Type: application/octet-stream\r\n\r\n\r\n--{boundary}--\r\n"
+)
+"""What is around the one file of a form, at least."""
+
+PATIENCE: Final = 0.1
+"""Seconds that the beginning of a form is waited for which is refused: only to say how large its file is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a route takes: files that the rules are content with in this field, so much of everything, and right fields.
+
+    `validate` makes values of the fields, or raises; it knows those of the names in `known`.
+    """
+
+    field: str
+    limits: FormLimits
+    validate: Validate | None = None
+    rules: FileRules = NO_RULES
+    known: frozenset[str] = frozenset()
+
+    async def admitted(self, upload: Upload) -> Upload:
+        """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
+        needs_head = self.rules.needs_head(upload)
+        if not (needs_head and says_nothing(upload.known_type)):
+            self.rules.check_declared(upload)
+        if needs_head:
+            await upload.examine()
+        return upload
+
+
+async def receive_upload(request: Request, accepted: Accepted) -> Upload:
+    """Read a request up to its file, and its first bytes if rules judge them; any other body is the file itself.
+
+    Raises:
+        UnsupportedUploadError: The body is neither a form nor a file, or compressed, or the file is of another type.
+        UploadError: A validator refuses the file.
+        MalformedUploadError: It claims to be a form.
+        UploadTooLargeError, TooManyFilesError: A limit is passed.
+        MissingFileError: The first file is not in the field, or there is none.
+        InvalidFieldsError: A body that is no form has none of the fields that are needed.
+    """
+    if media_type(request.headers) == MULTIPART:
+        return await accepted.admitted(await _from_form(request, accepted))
+    return await accepted.admitted(_from_body(request, accepted))
+
+
+async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
+    """Read a form file by file, as the answer is iterated; nothing is read before.
+
+    Raises:
+        UnsupportedUploadError: The body is no form, or compressed.
+        MalformedUploadError: It has no boundary.
+    """
+    if media_type(request.headers) != MULTIPART:
+        raise UnsupportedUploadError(media_type(request.headers), [MULTIPART])
+    reader = _reader(request, accepted)
+    return Uploads(_each(reader, accepted), fields=reader.fields, validate=accepted.validate)
+
+
+def _reader(request: Request, accepted: Accepted) -> FormReader:
+    said = combined(request.headers)
+    refuse_codings(said)
+    if "content-range" in said:
+        raise chunk_error(REMEDY)
+    limits, digests, memory = accepted.limits, client_digests(said), upload_memory.kept()
+    refused = partial(_too_large, accepted, request.headers["content-type"])
+    body = limited_body(request, limits.body_size, pace=limits.pace, memory=memory, refused=refused)
+    if digests:  # of all that is sent, boundaries and fields included (RFC 9530, section 2)
+        body = DigestingStream(body, expected=digests).__aiter__()
+    return FormReader(
+        body,
+        content_type=request.headers["content-type"],
+        limits=limits,
+        memory=memory,
+        announced=announced_size(request.headers),
+        file_field=accepted.field,
+        known=accepted.known,
+    )
+
+
+def _too_large(accepted: Accepted, content_type: str, size: int | None, limit: int) -> UploadTooLargeError:
+    """Return the error of a form that is too long as a whole: in terms of the limit that somebody has set."""
+    limits = accepted.limits
+    if size is None:  # boundaries and heads without end: the files were within their limit
+        return UploadTooLargeError("form", limit=limit)
+    _, parameters = read_parameters(content_type)
+    around = len(ENVELOPE.format(boundary=parameters.get("boundary", ""), field=accepted.field))
+    what = "file" if limits.files == 1 else "form of files"
+    return UploadTooLargeError(what, limit=limits.files * limits.file_size, actual=size - around, is_about=True)
+
+
+async def _refuse_length(request: Request, accepted: Accepted) -> None:
+    """Refuse a form that is announced to be too long, with the size of its file if the beginning of that is here.
+
+    It is hardly waited for: the file's size is then told from the form's.
+    """
+    announced = announced_size(request.headers)
+    if announced is None or announced <= accepted.limits.body_size or "expect" in request.headers:
+        return
+    begun = limited_body(request, sys.maxsize, pace=accepted.limits.pace)
+    content_type = request.headers["content-type"]
+    async with aclosing(begun):
+        reader = FormReader(
+            begun,
+            content_type=content_type,
+            limits=accepted.limits,
+            announced=announced,
+            file_field=accepted.field,
+            known=accepted.known,
+        )
+        with suppress(TimeoutError, MalformedUploadError):
+            async with asyncio.timeout(PATIENCE):
+                head = await reader.next_file()
+            if head is not None and reader.left is not None:
+                raise UploadTooLargeError("file", limit=accepted.limits.file_size, actual=reader.left, is_about=True)
+    raise _too_large(accepted, content_type, announced, accepted.limits.body_size)
+
+
+async def _from_form(request: Request, accepted: Accepted) -> Upload:
+    await _refuse_length(request, accepted)
+    reader = _reader(request, accepted)
+    head = await reader.next_file()
+    if head is None and "upload-length" in request.headers:  # the chunks would follow in requests of their own
+        raise chunk_error(REMEDY)
+    return Upload(
+        reader.file_chunks(is_last=True),
+        filename=_name_in(head, reader, accepted.field),
+        content_type=head.content_type if head else None,
+        fields=reader.fields,
+        validate=accepted.validate,
+        rules=accepted.rules,
+        longest=reader.left,
+    )
+
+
+def _name_in(head: PartHead | None, reader: FormReader, field: str) -> str:
+    if head is None or not head.filename:
+        raise MissingFileError(field, has_text=field in reader.fields)
+    if head.name != field:
+        raise MissingFileError(field, found_in=head.name)
+    return head.filename
+
+
+async def _each(reader: FormReader, accepted: Accepted) -> AsyncGenerator[Upload, None]:
+    head = await reader.next_file()
+    while True:
+        upload = Upload(
+            reader.file_chunks(),
+            filename=_name_in(head, reader, accepted.field),
+            content_type=head.content_type if head else None,
+            fields=reader.fields,
+            rules=accepted.rules,
+        )
+        yield await accepted.admitted(upload)
+        head = await reader.next_file()
+        if head is None:
+            return
+
+
+def _from_body(request: Request, accepted: Accepted) -> Upload:
+    declared = media_type(request.headers)
+    if not declared or declared.startswith("multipart/") or declared == URLENCODED:
+        raise UnsupportedUploadError(declared, [MULTIPART])
+    said = combined(request.headers)
+    refuse_fragments(said)
+    _check_no_fields(declared, accepted.validate)
+    return Upload(
+        joined(limited_body(request, accepted.limits.file_size, pace=accepted.limits.pace), WORTHWHILE),
+        filename=_filename(request.headers.get("content-disposition", "")),
+        content_type=request.headers["content-type"],
+        validate=accepted.validate,
+        rules=accepted.rules,
+        digests=client_digests(said),
+        longest=announced_size(request.headers),
+    )
+
+
+def _check_no_fields(declared: str, validate: Validate | None) -> None:
+    # Before a gigabyte is read for nothing.
+    if validate is None:
+        return
+    try:
+        validate(NO_FIELDS)
+    except InvalidFieldsError:
+        if declared == JSON:  # meant for the fields, not for a file
+            raise UnsupportedUploadError(declared, [MULTIPART]) from None
+        raise
+
+
+def refuse_fragments(said: Mapping[str, str]) -> None:
+    """Refuse a body that is not the file's own bytes, or not all of them."""
+    refuse_codings(said)
+    if "content-range" in said:  # RFC 9110, section 14.5
+        raise MalformedUploadError("A part of a file can't be stored: send all of it, without Content-Range.")
+
+
+def _filename(disposition: str) -> str:
+    # Not as in a form: here filename* is what a name is to be taken from (RFC 6266, section 4.3).
+    _, parameters = read_parameters(disposition)
+    name = extended_name(parameters.get("filename*", ""))
+    return name or plain_name(parameters.get("filename", "")) or FALLBACK_NAME

@@ -1,0 +1,234 @@
+"""Dependencies that give a route the files of its request, still on their way."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import Parameter, Signature
+from typing import Annotated, Any, get_origin
+
+import fastapi.routing
+from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.routing import BaseRoute, Mount
+
+from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.intake.forms.limits import FormLimits
+from fastapi_filestore.intake.rules import FileRules
+from fastapi_filestore.intake.upload import Upload, Uploads
+from fastapi_filestore.orm.sessions import AnySession
+from fastapi_filestore.service import FileService
+from fastapi_filestore.service.parameters import NO_PARAMETER
+from fastapi_filestore.service.unit import end_reading
+from fastapi_filestore.web.problems import ProblemRoute, problem_of
+from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
+from fastapi_filestore.web.receiving.form_fields import known_names, validated
+from fastapi_filestore.web.receiving.uploads import Accepted, receive_upload, receive_uploads
+from fastapi_filestore.web.request_names import name_request
+from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
+
+REFUSALS = (400, 408, 411, 413, 415, 422)
+"""What a body can be refused with before any code of the route has run."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UploadDependency:
+    """Gives a route the one file of its request: `Depends(files.upload())`.
+
+    `get_session` is the dependency whose session is not to hold a connection while the client sends, if there is one.
+    """
+
+    field: str
+    limits: Callable[[], FormLimits]
+    rules: FileRules
+    fields: type[BaseModel] | None
+    get_session: Callable[..., Any] | None = None
+
+    @property
+    def __signature__(self) -> Signature:
+        """What FastAPI takes the parameters from."""
+        return _taking_session(self.get_session)
+
+    async def __call__(self, request: Request, session: AnySession | None = None) -> Upload:
+        """Read the request up to its file, and the first bytes of that if rules judge them."""
+        with _explained():
+            await _begin(request, session)
+            return await receive_upload(request, self.accepted())
+
+    def accepted(self, files: int = 1) -> Accepted:
+        """Say what the request may hold."""
+        limits = self.limits().narrowed(self.rules.max_size)
+        validate = None if self.fields is None else partial(validated, self.fields)
+        known = frozenset[str]() if self.fields is None else known_names(self.fields)
+        return Accepted(self.field, replace(limits, files=files), validate, self.rules, known)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The request's body, as OpenAPI describes it."""
+        return upload_body(self.accepted(), self.fields)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UploadsDependency:
+    """Gives a route the files of its request, one after the other: `Depends(files.uploads())`."""
+
+    single: UploadDependency
+    max_files: int
+
+    @property
+    def __signature__(self) -> Signature:
+        """What FastAPI takes the parameters from."""
+        return _taking_session(self.single.get_session)
+
+    async def __call__(self, request: Request, session: AnySession | None = None) -> Uploads:
+        """Read nothing yet."""
+        with _explained():
+            await _begin(request, session)
+            return await receive_uploads(request, self.single.accepted(self.max_files))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The request's body, as OpenAPI describes it."""
+        return upload_body(self.single.accepted(self.max_files), self.single.fields, several=True)
+
+
+def _taking_session(get_session: Callable[..., Any] | None) -> Signature:
+    request = Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
+    if get_session is None:
+        return Signature([request])
+    # The same session as that of the route's other dependencies, which FastAPI calls once for all.
+    annotation = Annotated[Any, Depends(get_session)]
+    return Signature([request, Parameter("session", Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)])
+
+
+async def _begin(request: Request, session: AnySession | None) -> None:
+    """Say that a request's body is to be read, for which no connection is held.
+
+    Raises:
+        ConfigurationError: Something else of the route reads it.
+    """
+    name_request(request.scope)
+    route = request.scope.get("route")
+    # All that a request need look at; an application with the lifespan has looked at all routes at its start.
+    if isinstance(route, APIRoute) and (route.body_field or UNREAD in request.scope):
+        raise _two_readers(route)
+    expect_body(request)
+    await lift_app_limit(request)
+    if session is not None:
+        await end_reading(session)
+
+
+def _two_readers(route: APIRoute) -> ConfigurationError:
+    what = "body parameters beside an upload" if route.body_field else "two uploads"
+    methods = ", ".join(sorted(route.methods or ()))
+    return ConfigurationError(
+        f"The route {route.name!r} ({methods} {route.path}) has {what}, and a request has one body: take form fields "
+        "with `fields=` and a model instead of Form(), File() or Body(), and several files with one "
+        "`files.uploads(...)`."
+    )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except FilestoreError as error:
+        raise problem_of(error) from error
+
+
+def require_one_reader(routes: Iterable[BaseRoute]) -> None:
+    """Raise `ConfigurationError` for a route whose upload would wait for a body that something else has read."""
+    for route in _api_routes(routes):
+        uploads = _uploads(route)
+        if len(uploads) > 1 or (uploads and route.body_field):
+            raise _two_readers(route)
+
+
+def refuse_bare_services(routes: Iterable[BaseRoute]) -> None:
+    """Raise `ConfigurationError` for a route that depends on a service's class, which has no session to work with."""
+    for route in _api_routes(routes):
+        for call in _calls(route.dependant):
+            kind = get_origin(call) or call
+            if isinstance(kind, type) and issubclass(kind, FileService):
+                raise ConfigurationError(f"The route {route.name!r} ({route.path}) can't be served. {NO_PARAMETER}")
+
+
+def require_distinct_parameters(routes: Iterable[BaseRoute]) -> None:
+    """Raise `ConfigurationError` for a router of ours below a prefix whose parameter stands for some of its own path.
+
+    It has the name of the router's own parameter, or takes slashes, as `{folder:path}` does.
+    """
+    try:
+        for route in _with_prefixes(routes):
+            _refuse_slashes(route)
+    except ValueError as error:
+        if "Duplicated param name" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"{error}: call one of them otherwise; a router's own is files.router(..., identity='document_id')."
+        ) from None
+
+
+def _with_prefixes(routes: Iterable[BaseRoute]) -> Iterator[Any]:
+    """Yield routes as they are included, those of what is mounted as well."""
+    walk: Any = getattr(
+        fastapi.routing, "iter_route_contexts", iter
+    )  # of newer versions; older ones copy what is included
+    for route in walk(routes):
+        yield route
+        if isinstance(getattr(route, "original_route", route), Mount):
+            yield from _with_prefixes(route.routes)
+
+
+def _refuse_slashes(route: Any) -> None:
+    if not isinstance(getattr(route, "original_route", route), ProblemRoute):
+        return
+    takers = [name for name, kind in route.param_convertors.items() if re.fullmatch(kind.regex, "a/b")]
+    if takers and len(route.param_convertors) > 1:
+        raise ConfigurationError(
+            f"The route {route.name!r} is at {route.path}, and {{{takers[0]}}} takes slashes there, so nobody can tell "
+            f"which part of a path is the router's own, as /file is: include it below {{{takers[0]}}} without :path."
+        )
+
+
+def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
+    """Add to OpenAPI what routes with these dependencies take: FastAPI can't know of a body that it does not read.
+
+    `refusals` adds the problems that the dependencies answer with.
+    """
+    for route in _api_routes(routes):
+        for upload in _uploads(route):
+            said: Mapping[str, Any] = route.openapi_extra or {}
+            route.openapi_extra = {"requestBody": upload.body, **said}
+            route.responses = {**(problems(*REFUSALS) if refusals else {}), **route.responses}
+
+
+def describe_redirects(routes: Iterable[BaseRoute]) -> None:
+    """Add to OpenAPI that routes which serve files may redirect."""
+    for route in _api_routes(routes):
+        if route.responses.get(206) is FILE_RESPONSES[206]:
+            route.responses = {**route.responses, **REDIRECTS}
+
+
+def _api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        # A router that was included, in newer versions of FastAPI, or an application that was mounted.
+        inner = getattr(route, "original_router", route)
+        if not isinstance(route, APIRoute):
+            yield from _api_routes(getattr(inner, "routes", None) or ())
+
+
+def _uploads(route: APIRoute) -> set[UploadDependency | UploadsDependency]:
+    # A set, since FastAPI calls one that several dependencies share once.
+    return {call for call in _calls(route.dependant) if isinstance(call, UploadDependency | UploadsDependency)}
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    yield dependant.call
+    for each in dependant.dependencies:
+        yield from _calls(each)

@@ -1,0 +1,56 @@
+"""What a mapped class says of its attributes, and its columns do not."""
+
+from collections.abc import Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import ColumnProperty, Mapper
+from sqlalchemy.sql import visitors
+
+
+def owned_names(mapper: Mapper[Any]) -> frozenset[str]:
+    """Return the names of the attributes that SQLAlchemy gives values to.
+
+    These are what tells the class of a row (`polymorphic_on`; of an expression, every column in it), the counter of its
+    versions (`version_id_col`), and what joins the table of a class to that of its base.
+    """
+    family = {*mapper.iterate_to_root(), *mapper.self_and_descendants}
+    owned = [column for each in family for told in (each.polymorphic_on, each.version_id_col) for column in _in(told)]
+    joining = [column for each in family for column in _joining(each)]
+    names = {
+        prop.key
+        for prop in mapper.column_attrs
+        if any(_is_among(column, owned) for column in prop.columns)
+        or all(_is_among(column, joining) for column in prop.columns)
+    }
+    composed = {each.key for each in mapper.composites if names & {prop.key for prop in each.props}}
+    return frozenset({*names, *composed, *(key for key, synonym in mapper.synonyms.items() if synonym.name in names)})
+
+
+def _in(told: object) -> Iterator[ColumnElement[Any]]:
+    if isinstance(told, ColumnElement):
+        yield from (each for each in visitors.iterate(told) if isinstance(each, ColumnElement))
+
+
+def _joining(mapper: Mapper[Any]) -> Iterator[ColumnElement[Any]]:
+    """Yield the columns of a class's own table that repeat those of its base."""
+    if mapper.inherits is not None and mapper.local_table is not mapper.inherits.local_table:
+        columns = mapper.local_table.c
+        yield from (each for each in _in(mapper.inherit_condition) if _is_among(each, columns))
+
+
+def _is_among(column: ColumnElement[Any], others: Any) -> bool:
+    return any(column.shares_lineage(other) for other in others)
+
+
+def makes(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> bool:
+    """Tell whether a dataclass makes up a value by itself: with a factory, or in any way if it is the key's."""
+    known = fields(mapper.class_) if is_dataclass(mapper.class_) else ()
+    field = next((field for field in known if field.name == prop.key), None)
+    if field is None:
+        return False
+    if prop.columns[0].primary_key and (not field.init or field.default is not MISSING):
+        return True
+    # A plain default that the constructor does not take is a factory, too, and the column's own.
+    return field.default_factory is not MISSING and getattr(prop.columns[0], "default", None) is None

@@ -1,0 +1,206 @@
+"""What FastAPI can't know of a route: forms that are read late, problems, files. One table, no pasted texts."""
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from fastapi_filestore.intake.rules import FileRules
+from fastapi_filestore.settings.size import format_size
+from fastapi_filestore.web.problems import MEDIA_TYPE
+from fastapi_filestore.web.receiving.bodies import JSON, MULTIPART
+from fastapi_filestore.web.receiving.uploads import Accepted
+from fastapi_filestore.web.routes.resource import Resource
+from fastapi_filestore.web.routes.schemas import NoFields
+
+ModelT = TypeVar("ModelT")
+
+PROBLEM_TEXTS = {
+    400: "The body can't be read.",
+    403: "It is not allowed.",
+    404: "There is no such row or file.",
+    408: "The body comes too slowly.",
+    409: "It conflicts with what is there.",
+    411: "There is no body.",
+    412: "It is not in the state that the request names.",
+    413: "The body, the file or a field is larger than its limit.",
+    415: "The body is of another type.",
+    416: "Every range begins after the end.",
+    422: "A value is wrong or missing.",
+    431: "A header is longer than its limit.",
+    500: "Something is wrong behind the application; its operators have been told.",
+    501: "The file store has no signed URLs.",
+    503: "The file store or the database can't do it at the moment.",
+    507: "The file store has no room for the file.",
+}
+
+PROBLEM_SCHEMA = {
+    "type": "object",
+    "title": "Problem",
+    "description": "A problem detail (RFC 9457).",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "limit": {"type": "integer", "description": "What may be sent, in bytes or files."},
+        "actual": {"description": "What was sent, if it is known."},
+        "expected": {"type": "array", "items": {"type": "string"}, "description": "Media types that may be sent."},
+        "declared": {"type": "string", "description": "What the file is declared as."},
+        "sniffed": {"type": "string", "description": "What its first bytes are of."},
+        "extension": {"type": "string", "description": "What its name says."},
+        "errors": {"type": "array", "items": {"type": "object"}, "description": "The first values that are wrong."},
+        "more_errors": {"type": "integer", "description": "How many more there are."},
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the problems that a route may answer with; a store can be down, and a header too long, under any."""
+    return {
+        status: {
+            "description": PROBLEM_TEXTS[status],
+            "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "example": _example(status)}},
+        }
+        for status in sorted({*statuses, 431, 500, 503})
+    }
+
+
+def _example(status: int) -> dict[str, Any]:
+    return {
+        "type": "urn:fastapi-filestore:…",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": PROBLEM_TEXTS[status],
+    }
+
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FILE_HEADERS = {
+    "ETag": {"schema": {"type": "string"}, "description": "The SHA-256 of the bytes."},
+    "Last-Modified": {"schema": {"type": "string"}, "description": "When they were stored."},
+    "Accept-Ranges": {"schema": {"type": "string"}, "description": "`bytes`."},
+    "Repr-Digest": {"schema": {"type": "string"}, "description": "The SHA-256 of the bytes (RFC 9530)."},
+    "Content-Disposition": {"schema": {"type": "string"}, "description": "The filename (RFC 6266)."},
+}
+_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is still as the request knows it."}}
+
+# Without a schema, since that is how OpenAPI 3.1 says bytes of any kind: a file of JSON is no string.
+FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"*/*": {}}, "headers": _FILE_HEADERS},
+    206: {
+        "description": "The ranges of it that were asked for.",
+        "content": {"*/*": {}, "multipart/byteranges": {}},
+        "headers": _FILE_HEADERS,
+    },
+    **_UNCHANGED,
+}
+REDIRECTS: dict[int | str, dict[str, Any]] = {
+    307: {
+        "description": "Where its bytes are: at a URL of the store that soon expires.",
+        "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
+    }
+}
+HEAD_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The headers that GET would send.", "headers": _FILE_HEADERS},
+    **_UNCHANGED,
+}
+
+STORED: dict[str, Any] = {
+    "description": "It is stored.",
+    "headers": {"ETag": {"schema": {"type": "string"}, "description": "The store's own, if it has one."}},
+}
+LOCATION_HEADER: dict[str, Any] = {
+    "headers": {"Location": {"schema": {"type": "string"}, "description": "The path of the new row."}},
+}
+
+
+def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any]:
+    """Describe a multipart body with the file and, for a new row, the model's fields."""
+    fields = _schema_of(resource.schemas.create if with_fields else NoFields)
+    if resource.unknown_fields == "ignore":
+        fields.pop("additionalProperties", None)
+    title = f"{resource.model.__name__}{'Form' if with_fields else 'File'}"
+    return {"requestBody": _form(resource.attribute.name, fields, title, _BINARY["schema"], resource.rules)}
+
+
+def upload_body(accepted: Accepted, fields: type[BaseModel] | None, *, several: bool = False) -> dict[str, Any]:
+    """Describe a multipart body with one file or several in a field, or the body that is the file itself."""
+    properties = {} if fields is None else _schema_of(fields)
+    limits, file = accepted.limits, _BINARY["schema"]
+    rules = replace(accepted.rules, max_size=limits.file_size, max_files=limits.files if several else None)
+    schema = {"type": "array", "items": file, "minItems": 1, "maxItems": limits.files} if several else file
+    body = _form(accepted.field, properties, "Upload", schema, rules)
+    if several:
+        body["content"] = {MULTIPART: body["content"][MULTIPART]}
+    return body
+
+
+def _form(name: str, fields: dict[str, Any], title: str, file: dict[str, Any], rules: FileRules) -> dict[str, Any]:
+    schema = {
+        **fields,
+        "type": "object",
+        "title": title,
+        "properties": {name: file, **_without_null(fields.get("properties", {}))},
+        "required": [name, *fields.get("required", [])],
+    }
+    form: dict[str, Any] = {"schema": schema}
+    if rules.content_types:
+        form["encoding"] = {name: {"contentType": ", ".join(rules.content_types)}}
+    # A body that is no form has no fields, so it will do where none is needed.
+    raw = () if fields.get("required") else rules.content_types or ("*/*",)
+    said = {"description": text} if (text := _in_words(rules)) else {}
+    return {**said, "required": True, "content": {MULTIPART: form, **dict.fromkeys(raw, _BINARY)}}
+
+
+def _without_null(properties: dict[str, Any]) -> dict[str, Any]:
+    # A form has no null: a field without a value is left out.
+    return {
+        name: {**schema, "anyOf": [kind for kind in schema["anyOf"] if kind != {"type": "null"}]}
+        if "anyOf" in schema
+        else schema
+        for name, schema in properties.items()
+    }
+
+
+def _in_words(rules: FileRules) -> str:
+    """Say what files must be, for people."""
+    sentences = {
+        f"At most {rules.max_files} files.": rules.max_files,
+        f"A file has at most {format_size(rules.max_size or 0)}.": rules.max_size,
+        f"It is of type {' or '.join(rules.content_types)}.": rules.content_types,
+        "What it is declared as, what its name says and what its first bytes are of must agree.": rules.sniffs,
+    }
+    return " ".join(sentence for sentence, holds in sentences.items() if holds)
+
+
+def json_request(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe a JSON body."""
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": _schema_of(model)}}}}
+
+
+def raw_request() -> dict[str, Any]:
+    """Describe a body that is the file itself."""
+    return {"requestBody": {"required": True, "content": {"*/*": _BINARY}}}
+
+
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    # A body described here can't add to the document's components, so what it refers to is written out.
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+    return {key: _written_out(value, definitions) for key, value in schema.items()}
+
+
+def _written_out(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_written_out(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    target = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    if target in definitions:
+        rest = {name: value for name, value in definitions.items() if name != target}  # ends a recursion
+        siblings = {key: value for key, value in schema.items() if key != "$ref"}
+        return {**_written_out(definitions[target], rest), **siblings}
+    return {key: _written_out(value, definitions) for key, value in schema.items() if key != "$ref"}

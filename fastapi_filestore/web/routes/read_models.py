@@ -1,0 +1,120 @@
+"""What a `read=` schema shows of a row, and whether a row of the model can give it."""
+
+from collections.abc import Iterator
+from inspect import get_annotations
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, RootModel, ValidationError
+from pydantic.fields import FieldInfo
+from sqlalchemy import inspect
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.orm import ColumnProperty, Mapper, QueryableAttribute, RelationshipProperty
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.web.receiving.form_fields import names_of
+
+SchemaT = TypeVar("SchemaT", bound=BaseModel)
+
+_NEVER_LOADED = {"raise", "raise_on_sql"}
+
+
+def shows_more_than_columns(model: type, read: type[BaseModel]) -> bool:
+    """Tell whether a schema reads attributes of a row that are not loaded with it: deferred ones, relationships."""
+    mapper: Mapper[Any] = inspect(model)
+    columns = {prop.key for prop in mapper.column_attrs if not prop.deferred}
+    columns |= {f"{name}_error" for name in columns}
+    aliases = {name: field.validation_alias for name, field in read.model_fields.items()}
+    return not {alias if isinstance(alias, str) else name for name, alias in aliases.items()} <= columns
+
+
+def require_readable(model: type, read: type[BaseModel], *, seen: frozenset[type] = frozenset()) -> None:
+    """Raise `ConfigurationError` for a field that no row of a model can give a value to.
+
+    The model lacks the attribute, or forbids to load it. What a schema of the user's makes of rows by itself is not
+    known, nor are attributes that a class makes up as it is asked for them.
+    """
+    if read in seen or issubclass(read, RootModel) or _makes_its_own(read) or _makes_up_attributes(model):
+        return
+    for name, field in read.model_fields.items():
+        found = [each for each in names_of(read, name, field) if _has(model, each)]
+        if found:
+            if found[0] in inspect(model).attrs:
+                _require_loadable(getattr(model, found[0]), f"{read.__name__}.{name}", field, seen | {read})
+        elif field.is_required():
+            raise ConfigurationError(
+                f"{read.__name__}.{name}: {model.__name__} has no attribute {name!r}, so no row could be shown. Give "
+                "the field a default, or the name of an attribute as its alias, or add a property to the model."
+            )
+
+
+def shown(row: Any, read: type[SchemaT]) -> SchemaT:
+    """Return a row as a schema shows it.
+
+    Raises:
+        ConfigurationError: It can't be shown: a value does not fit, or its relationship may not be loaded.
+    """
+    try:
+        return read.model_validate(row, from_attributes=True)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+    said = f"{read.__name__} can't show a row of {type(row).__name__}"
+    try:
+        for problem in problems:
+            if problem["type"] == "get_attribute_error":
+                _get(row, problem["loc"])  # raises once more what pydantic has made a text of, such as a database's
+    except InvalidRequestError as error:
+        raise ConfigurationError(f"{said}: {error}. Have it loaded with the row, or leave it out.") from error
+    place = ".".join(map(str, problems[0]["loc"]))
+    raise ConfigurationError(f"{said}: {place}: {problems[0]['msg']}. Let the schema take what rows have.")
+
+
+def _get(value: Any, places: tuple[int | str, ...]) -> None:
+    for place in places:
+        value = value[place] if isinstance(place, int) else getattr(value, place)
+
+
+def _makes_its_own(read: type[BaseModel]) -> bool:
+    validators = read.__pydantic_decorators__.model_validators.values()
+    return any(each.info.mode != "after" for each in validators)
+
+
+def _makes_up_attributes(model: type) -> bool:
+    return any(name in vars(cls) for cls in model.__mro__[:-1] for name in ("__getattr__", "__getattribute__"))
+
+
+def _has(model: type, name: str) -> bool:
+    # Not asked of the class itself, where a hybrid property may have no sense.
+    if name in inspect(model).all_orm_descriptors:
+        return True
+    return any(name in vars(cls) or name in get_annotations(cls) for cls in model.__mro__)
+
+
+def _require_loadable(
+    attribute: QueryableAttribute[Any], shown_by: str, field: FieldInfo, seen: frozenset[type]
+) -> None:
+    forbidden, prop = None, attribute.property
+    if isinstance(prop, RelationshipProperty):
+        schemas = list(_schemas_in(field.annotation))
+        if _is_never_read(prop.lazy, field):
+            forbidden = f"lazy={prop.lazy!r}"
+        elif len(schemas) == 1:
+            require_readable(prop.mapper.class_, schemas[0], seen=seen)
+    elif isinstance(prop, ColumnProperty) and prop.raiseload:
+        forbidden = "raiseload=True"
+    if forbidden is not None:
+        raise ConfigurationError(
+            f"{shown_by} shows {attribute}, which can't be read of a row: it has {forbidden}. Let it be loaded, as "
+            "with lazy='selectin', or leave the field out."
+        )
+
+
+def _is_never_read(lazy: object, field: FieldInfo) -> bool:
+    # A collection that is only written to is no list; a validator of the user's may make one of it.
+    return lazy in _NEVER_LOADED or (lazy == "write_only" and not field.metadata)
+
+
+def _schemas_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _schemas_in(each)

@@ -1,0 +1,221 @@
+"""What the routes of one model share: how its rows are found, shown and described."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar, get_args
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+from sqlalchemy import JSON, inspect
+from sqlalchemy.orm import Mapper
+
+from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
+from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.forms.limits import FormLimits
+from fastapi_filestore.intake.rules import NO_RULES, FileRules
+from fastapi_filestore.intake.types.media_types import likely_type
+from fastapi_filestore.intake.validators import Candidate
+from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute
+from fastapi_filestore.orm.column.python_types import python_type, wrapped_type
+from fastapi_filestore.orm.failures.refusals import refused_attribute
+from fastapi_filestore.service import FileService
+from fastapi_filestore.service.rows import constructor_needs
+from fastapi_filestore.web.receiving.form_fields import (
+    ColumnFields,
+    UnknownFields,
+    attributes_of,
+    check_storable,
+    is_json_object,
+    known_names,
+    validated,
+    without_unknown,
+)
+from fastapi_filestore.web.receiving.uploads import Accepted
+from fastapi_filestore.web.routes.model_attributes import owned_names
+from fastapi_filestore.web.routes.read_models import require_readable, shown, shows_more_than_columns
+from fastapi_filestore.web.routes.schemas import NoFields, Schemas
+
+ModelT = TypeVar("ModelT")
+Download = Callable[[Request, FileObject], Awaitable[Response]]
+"""Makes the response that serves a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[ModelT]):
+    """A model behind routes: its file attribute, its schemas, and the limits of its forms.
+
+    `reserved` are the attributes that the application gives new rows, or SQLAlchemy sets, which no client does;
+    `unknown_fields` says what becomes of a form's fields that are no attributes.
+    """
+
+    model: type[ModelT]
+    attribute: FileAttribute
+    schemas: Schemas
+    limits: Callable[[], FormLimits]
+    url_seconds: Callable[[], int]
+    download: Download
+    redirects: bool
+    reserved: frozenset[str] = frozenset()
+    rules: FileRules = NO_RULES
+    loads: bool = False
+    """Whether its rows show more than their columns, such as a relationship, which may have to be loaded."""
+    unknown_fields: UnknownFields = "ignore"
+
+    @property
+    def name(self) -> str:
+        """The model's name in lower case, as routes and operations are called."""
+        return self.model.__name__.lower()
+
+    @property
+    def identity_type(self) -> Any:
+        """The type of the primary key in a path."""
+        mapper: Mapper[Any] = inspect(self.model)
+        keys = mapper.primary_key
+        if len(keys) != 1:
+            raise ConfigurationError(
+                f"{self.model.__name__} has {len(keys)} primary key columns and the router's paths have room for one: "
+                "give the model a key of its own, or write its routes by hand with the service."
+            )
+        prop: Any = mapper.get_property_by_column(keys[0])
+        kind = python_type(prop)
+        return str if kind is Any else kind
+
+    def shown(self, row: ModelT, base: str) -> BaseModel:
+        """Return a row as a response shows it; `base` is the path that the collection is mounted at."""
+        for file in self.attribute.files(row):
+            file.url = file.public_url or f"{self.path(row, base)}/file"
+        return shown(row, self.schemas.read)
+
+    def require_rows(self) -> None:
+        """Raise `ConfigurationError` if a plain service could make no row of what clients send, or not show it."""
+        for schema in (self.schemas.create, self.schemas.update):
+            self._refuse_unknown(schema)
+        self._require_constructor()
+        require_readable(self.model, self.schemas.read)
+
+    def _refuse_unknown(self, schema: type[BaseModel]) -> None:
+        if schema.__pydantic_decorators__.model_serializers:  # which may make attributes of anything
+            return
+        known = inspect(self.model).attrs.keys()
+        for name, attribute in attributes_of(schema).items():
+            if attribute not in known:
+                raise ConfigurationError(
+                    f"{schema.__name__}.{name}: {self.model.__name__} has no attribute {attribute!r} to give a value "
+                    "to. Leave the field out, or make the rows with a service of your own, service=."
+                )
+
+    def _require_constructor(self) -> None:
+        given = {*attributes_of(self.schemas.create).values(), self.attribute.name, *self.reserved}
+        missing = [name for name in constructor_needs(self.model) if name not in given]
+        if missing:
+            raise ConfigurationError(
+                f"{self.model.__name__}() needs {missing[0]!r}, which no client may set: give it a default, or a value "
+                f"with defaults={{{missing[0]!r}: ...}}."
+            )
+
+    async def told(self, service: FileService[ModelT], row: ModelT, base: str) -> BaseModel:
+        """Return a row as a response shows it, loading what that needs and was not read yet."""
+        return await service.loading(partial(self.shown, row, base)) if self.loads else self.shown(row, base)
+
+    async def told_anew(self, service: FileService[ModelT], row: ModelT, base: str) -> BaseModel:
+        """The same for a row that was changed, whose relationships may lead elsewhere by now."""
+        if self.loads:
+            forget_relationships(row)
+        return await self.told(service, row, base)
+
+    def settable(self, fields: Mapping[str, object]) -> Mapping[str, object]:
+        """Return what a client wants to set.
+
+        Raises:
+            InvalidFieldsError: The application sets some of it, or JSON has no word for it.
+        """
+        taken = sorted(self.reserved & fields.keys())
+        if taken:
+            raise InvalidFieldsError(
+                [{"loc": (name,), "msg": "The application sets this", "type": "reserved"} for name in taken]
+            )
+        for name, value in fields.items():
+            if self._is_json(name):  # which a schema of the user's may take NaN for
+                with refused_attribute(inspect(self.model), name):
+                    check_storable(value)
+        return fields
+
+    def _is_json(self, name: str) -> bool:
+        known = inspect(self.model).column_attrs
+        return name in known and isinstance(wrapped_type(known[name].columns[0]), JSON)
+
+    def accepted(self, schema: type[BaseModel], *, limits: FormLimits | None = None) -> Accepted:
+        """Say what a request may hold: a file, and the fields of a model; JSON in them is within the limits."""
+
+        def validate(fields: Mapping[str, str]) -> BaseModel:
+            return validated(schema, self._without_unknown(schema, fields), limits=limits)
+
+        allowed = self.limits().narrowed(self.rules.max_size)
+        return Accepted(self.attribute.name, allowed, validate, self.rules, known_names(schema))
+
+    def _without_unknown(self, schema: type[BaseModel], fields: Mapping[str, str]) -> Mapping[str, str]:
+        if not issubclass(schema, (ColumnFields, NoFields)) and "extra" in schema.model_config:
+            return fields
+        meant = set(inspect(self.model).attrs.keys())
+        if is_json_object(fields.get(self.attribute.name, "")):  # FilePond's metadata, which it sends before the file
+            meant.discard(self.attribute.name)
+        return without_unknown(schema, fields, self.unknown_fields, refused=meant)
+
+    def check_type(self, file: FileObject) -> None:
+        """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""
+        for rules in (self.rules, self.attribute.type.rules):
+            # Without a look at the bytes, the store keeps the type that is declared, whatever the name says.
+            kept = likely_type(file.content_type, file.filename, None) if rules.sniffs else file.content_type
+            rules.check_declared(Candidate(file.filename, file.content_type, None, kept))
+
+    def path(self, row: ModelT, base: str) -> str:
+        """Return the path of a row, whose last segment is its primary key."""
+        return f"{base}/{quote(str(to_jsonable_python(inspect(row).identity[0])), safe='')}"
+
+
+def forget_relationships(row: object) -> None:
+    """Have the relationships of a row that were read be read again."""
+    state = inspect(row)
+    read = [name for name in state.mapper.relationships.keys() if name in state.dict]  # noqa: SIM118 - of SQLAlchemy's
+    if state.session is not None and state.persistent and read:
+        state.session.expire(row, read)
+
+
+def resource_of(
+    model: type[ModelT],
+    *,
+    field: str | None,
+    schemas: Schemas,
+    limits: Callable[[], FormLimits],
+    url_seconds: Callable[[], int],
+    download: Download,
+    redirects: bool,
+    reserved: frozenset[str] = frozenset(),
+    rules: FileRules = NO_RULES,
+    unknown_fields: UnknownFields = "ignore",
+) -> Resource[ModelT]:
+    """Describe a model to the routes; `ConfigurationError` if its file column is not one file, or a setting is none."""
+    if unknown_fields not in get_args(UnknownFields):
+        raise ConfigurationError(f"unknown_fields={unknown_fields!r} is none: write 'ignore' or 'refuse'.")
+    attribute = file_attribute(model, field)
+    if attribute.type.multiple:
+        raise ConfigurationError(
+            f"{model.__name__}.{attribute.name} holds several files; the router serves a column of one: name it with "
+            "field=, or write the route by hand with the service."
+        )
+    return Resource(
+        model,
+        attribute,
+        schemas,
+        limits,
+        url_seconds,
+        download,
+        redirects,
+        reserved | owned_names(inspect(model)),
+        rules.within(attribute.type.rules),
+        loads=shows_more_than_columns(model, schemas.read),
+        unknown_fields=unknown_fields,
+    )

@@ -1,0 +1,318 @@
+"""What a model's rows look like in requests and responses, derived from its columns unless the user says otherwise."""
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from math import ceil
+from typing import Annotated, Any, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    Json,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+    create_model,
+)
+from sqlalchemy import JSON, Column, Float, Numeric, String, inspect
+from sqlalchemy.orm import ColumnProperty, Mapper
+from sqlalchemy.types import TypeEngine
+
+from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.forms.limits import FormLimits, check_shape
+from fastapi_filestore.orm.column.python_types import is_json_in_forms, python_type, wrapped_type
+from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.service.pages import AnyDecimal
+from fastapi_filestore.web.receiving.form_fields import MOST_DIGITS, ColumnFields, check_storable
+from fastapi_filestore.web.routes.model_attributes import makes, owned_names
+
+PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
+"""What a key that is text must be to stand in a path: no slash, and not only dots."""
+
+RESERVED = frozenset({*dir(ColumnFields), "Config"})
+"""What is something else in a model of pydantic's than a field of that name, as `model_config` and `json`."""
+
+UNREADABLE = "The row holds something here that can't be read as a file. The operators can find it with an audit."
+"""What a client is told of it: nothing that the row says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schemas:
+    """The models of one resource: a row as it is read, the fields of a new one, the fields of a change."""
+
+    read: type[BaseModel]
+    create: type[BaseModel]
+    update: type[BaseModel]
+
+
+class NoFields(BaseModel, extra="forbid"):
+    """The fields of a form that has none beside its file."""
+
+
+def derive_schemas(
+    model: type,
+    *,
+    read: type[BaseModel] | None = None,
+    create: type[BaseModel] | None = None,
+    update: type[BaseModel] | None = None,
+    reserved: frozenset[str] = frozenset(),
+) -> Schemas:
+    """Take the user's models, and derive the missing ones from the columns.
+
+    A client may set a column unless it is a file, a primary key with a default, one that the application or the
+    database fills in (a computed default, a server default, an `onupdate`), one that SQLAlchemy owns (a discriminator,
+    a version), or reserved. Bytes are base64 in JSON and in forms, both ways; a column of JSON, and of what else text
+    has no word for, is JSON's text in forms, which is what new rows come as.
+
+    Raises:
+        ConfigurationError: One of the user's models has an attribute that is not for clients to set.
+    """
+    mapper: Mapper[Any] = inspect(model)
+    owned = owned_names(mapper)
+    for own in filter(None, (create, update)):
+        _refuse_reserved(own, reserved)
+        _refuse_owned(own, mapper, owned)
+    return Schemas(
+        read=read or _derive_read(mapper),
+        create=create or _derive_create(mapper, reserved | owned),
+        update=update or _derive_update(mapper, reserved | owned),
+    )
+
+
+def _refuse_owned(schema: type[BaseModel], mapper: Mapper[Any], owned: frozenset[str]) -> None:
+    if taken := sorted(owned & schema.model_fields.keys()):
+        raise ConfigurationError(
+            f"{schema.__name__}.{taken[0]} would let a client set what SQLAlchemy sets by itself: "
+            f"{mapper.class_.__name__}.{taken[0]} tells the class of a row (polymorphic_on), counts its versions "
+            "(version_id_col) or joins it to its base. Leave it out."
+        )
+
+
+def _refuse_reserved(schema: type[BaseModel], reserved: frozenset[str]) -> None:
+    if taken := sorted(reserved & schema.model_fields.keys()):
+        raise ConfigurationError(
+            f"{schema.__name__}.{taken[0]} would let a client set what defaults= gives new rows: leave it out of one."
+        )
+
+
+@cache
+def page_schema(name: str, read: type[BaseModel]) -> type[BaseModel]:
+    """Return the model of a page of rows."""
+    items: Any = list.__class_getitem__(read)
+    return create_model(f"{name}Page", __module__=read.__module__, items=(items, ...), next_cursor=(str | None, ...))
+
+
+# Cached, so that two routers of one model have one schema in the application's OpenAPI.
+
+
+@cache
+def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
+    shown = [prop for prop in _public(mapper) if not prop.deferred]
+    fields: dict[str, Any] = {prop.key: (_read_type(prop), ...) for prop in shown}
+    files = [prop for prop in shown if isinstance(_column(prop).type, StoredObject)]
+    problems = {f"{prop.key}_error": _problem_of(prop.key) for prop in files}
+    # A column of such a name says what the application wants it to say.
+    return _model(mapper, "Read", ConfigDict(from_attributes=True), fields | {**problems, **fields})
+
+
+@cache
+def _derive_create(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        prop.key: (_form_type(prop), _create_default(prop))
+        for prop in _settable(mapper, with_primary_key=True)
+        if prop.key not in reserved
+    }
+    return _model(mapper, "Create", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
+
+
+@cache
+def _derive_update(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        prop.key: (_written_type(prop), Field(default=None, **_constraints(prop)))
+        for prop in _settable(mapper, with_primary_key=False)
+        if prop.key not in reserved
+    }
+    return _model(mapper, "Update", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
+
+
+def _model(mapper: Mapper[Any], suffix: str, config: ConfigDict, fields: dict[str, Any]) -> type[BaseModel]:
+    row = mapper.class_
+    options: Any = {"__base__": ColumnFields, "__cls_kwargs__": dict(config), "__module__": row.__module__}
+    model: type[BaseModel] = create_model(f"{row.__name__}{suffix}", **options, **dict[str, Any](_named(fields)))
+    return model
+
+
+def _named(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield fields under names that no model of pydantic's has a meaning for; clients use those of the columns."""
+    for column, (kind, default) in fields.items():
+        if column not in RESERVED:
+            yield column, (kind, default)
+            continue
+        name = f"{column}_"
+        while name in fields:
+            name += "_"
+        yield name, (Annotated[kind, Field(alias=column)], default)
+
+
+def _public(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:
+    # What a mapper of a union adds, to tell its tables apart, is no attribute of a row.
+    return [prop for prop in mapper.column_attrs if not prop.key.startswith("_") and _is_of_row(mapper, prop)]
+
+
+def _is_of_row(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> bool:
+    table = getattr(prop.columns[0], "table", None)
+    return not mapper.concrete or table is None or table in mapper.tables
+
+
+def _settable(mapper: Mapper[Any], *, with_primary_key: bool) -> list[ColumnProperty[Any]]:
+    return [
+        prop
+        for prop in _public(mapper)
+        if isinstance(prop.columns[0], Column)
+        and not isinstance(prop.columns[0].type, StoredObject)
+        and not any(_filled_in(_table_column(column)) for column in prop.columns)  # in the table of a base, too
+        and not makes(mapper, prop)
+        and (with_primary_key or not prop.columns[0].primary_key)
+    ]
+
+
+def _table_column(column: Any) -> Column[Any]:
+    assert isinstance(column, Column), "what is mapped beside a column is one"
+    return column
+
+
+def _filled_in(column: Column[Any]) -> bool:
+    computed = column.default is not None and not column.default.is_scalar
+    numbered = column.primary_key and getattr(column.table, "autoincrement_column", None) is column
+    later = column.onupdate is not None or column.server_onupdate is not None
+    return computed or numbered or later or column.server_default is not None or column.system
+
+
+def _create_default(prop: ColumnProperty[Any]) -> Any:
+    column = _column(prop)
+    fallback = None if column.nullable else ...
+    default: Any = getattr(column.default, "arg", fallback)  # a scalar: computed ones are not for clients to set
+    return Field(default=default, **_constraints(prop))
+
+
+def _constraints(prop: ColumnProperty[Any]) -> dict[str, Any]:
+    kind, column = python_type(prop), _column(prop)
+    if kind is Decimal:
+        return {"max_digits": MOST_DIGITS, **_digits(wrapped_type(column))}
+    length = _length(column)
+    return {
+        **({"max_length": length} if kind is str and length is not None else {}),
+        **({"pattern": PATH_SEGMENT} if kind in (str, bytes) and column.primary_key else {}),
+    }
+
+
+def _length(column: Column[Any]) -> int | None:
+    length = getattr(column.type, "length", None)
+    return length if isinstance(length, int) else None
+
+
+def _digits(kind: TypeEngine[Any]) -> dict[str, Any]:
+    if not isinstance(kind, Numeric) or isinstance(kind, Float) or kind.precision is None:
+        return {}  # a Float's precision is in binary digits, and a scale alone is no limit to any database
+    precision, scale = kind.precision, kind.scale
+    if scale is None:  # a database rounds what is after the point
+        return {"max_digits": precision}
+    # Beyond these a scale moves the point out of the digits, which pydantic has no word for.
+    return {"max_digits": precision, "decimal_places": scale} if 0 <= scale <= precision else {}
+
+
+def _problem_of(name: str) -> Any:
+    """Return the field that says why a file column is null though its row holds something; left out if it is not."""
+    kind = Annotated[str | None, BeforeValidator(_problem_in)]
+    said = "Why it is null, if its row holds something that can't be read as a file."
+    return kind, Field(default=None, validation_alias=name, exclude_if=_is_none, description=said)
+
+
+def _problem_in(value: object) -> str | None:
+    return UNREADABLE if _is_unreadable(value) else None
+
+
+def _is_unreadable(value: object) -> bool:
+    files = value if isinstance(value, list) else [value]
+    return any(isinstance(file, FileObject) and file.unreadable is not None for file in files)
+
+
+def _readable(value: object) -> object:
+    return None if _is_unreadable(value) else value
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _read_type(prop: ColumnProperty[Any]) -> Any:
+    column = _column(prop)
+    if isinstance(column.type, StoredObject):
+        files: Any = list[FileObject] if column.type.multiple else FileObject
+        # It may be null in a column that is not nullable, for whatever cannot be read.
+        return Annotated[files | None, BeforeValidator(_readable)]
+    kind = python_type(prop)
+    if kind is str and not isinstance(wrapped_type(column), String):
+        # Whatever the driver makes of it: an address, say, which an annotation calls text.
+        return _or_none(Annotated[str, BeforeValidator(_as_text)], column)
+    shown: dict[Any, Any] = {Decimal: AnyDecimal, bytes: _base64()}
+    return _or_none(shown.get(kind, kind), column)
+
+
+def _as_text(value: object) -> object:
+    return value if value is None else str(value)
+
+
+def _written_type(prop: ColumnProperty[Any]) -> Any:
+    kind, column = python_type(prop), _column(prop)
+    written: dict[Any, Any] = {float: FiniteFloat, bytes: _base64(_length(column))}
+    if kind is Any:
+        return Annotated[kind, AfterValidator(check_storable)]
+    if kind is datetime or is_json_in_forms(kind):
+        return _or_none(Annotated[kind, AfterValidator(check_storable)], column)
+    return _or_none(written.get(kind, kind), column)
+
+
+def _form_type(prop: ColumnProperty[Any]) -> Any:
+    kind, column = python_type(prop), _column(prop)
+    if not isinstance(wrapped_type(column), JSON) and not is_json_in_forms(kind):
+        return _written_type(prop)
+    json: Any = cast("Any", Json)[kind]
+    return _or_none(Annotated[json, BeforeValidator(_check_text), AfterValidator(check_storable)], column)
+
+
+def _check_text(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str) and isinstance(info.context, FormLimits):
+        check_shape(value.encode(errors="replace"), info.context)
+    return value
+
+
+def _base64(length: int | None = None) -> Any:
+    characters = {} if length is None else {"maxLength": 4 * ceil(length / 3)}
+    said = WithJsonSchema({"type": "string", "contentEncoding": "base64", **characters})
+    return Annotated[bytes, Field(max_length=length), PlainSerializer(_in_base64, when_used="json"), said]
+
+
+def _in_base64(value: bytes) -> str:
+    return b64encode(value).decode()
+
+
+def _or_none(kind: Any, column: Column[Any]) -> Any:
+    return kind | None if _nullable(column) and kind is not Any else kind
+
+
+def _nullable(column: Column[Any]) -> bool:
+    return getattr(column, "nullable", True)  # an expression may always be NULL
+
+
+def _column(prop: ColumnProperty[Any]) -> Any:
+    return prop.columns[0]

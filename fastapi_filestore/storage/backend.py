@@ -76,6 +76,15 @@ class ObjectStream:
             await self.chunks.aclose()
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is known of content once it is stored; the size is counted."""
+
+    size: int
+    etag: str | None
+    version_id: str | None
+
+
 class StorageBackend(Protocol):
     """A named place for objects. Every failure is a `StorageError`; every method may run on any event loop."""
 

@@ -16,8 +16,7 @@ import boto3
 import pytest
 import yaml
 
-from fastapi_filestore.orm.ledger.ledger import DEFAULT_MIN_AGE, UPLOAD
-from fastapi_filestore.orm.triggers.description import DEFAULT_NAME
+from fastapi_filestore.orm.ledger.ledger import DEFAULT_MIN_AGE, DEFAULT_NAME, UPLOAD
 from tests.example_app.app import BACKEND, ROOT
 from tests.servers.process import LOOPBACK, free_ports, running, temporary_folder
 from tests.servers.seaweedfs import SeaweedFS

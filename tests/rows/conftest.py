@@ -19,11 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, ObstoreBackend, StorageBackend, storages
-from fastapi_filestore.orm.ledger.ledger import ledger_of
+from fastapi_filestore.orm.ledger.ledger import DELETION_GRACE, LedgerTarget, ledger_of, watch_tables
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.sessions import run_in_session
-from fastapi_filestore.orm.triggers import watch_tables
-from fastapi_filestore.orm.triggers.description import DELETION_GRACE, LedgerTarget
 from fastapi_filestore.service.sweep.sweep import Swept, sweep
 from fastapi_filestore.testing import assert_no_orphans, referenced_paths
 from tests.compiled import compiled_for

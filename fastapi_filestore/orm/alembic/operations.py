@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from alembic.operations import MigrateOperation, Operations
 from sqlalchemy import Connection, Dialect
 
+from fastapi_filestore.orm.ledger.ledger import DEFAULT_NAME, DELETION_GRACE, LedgerTarget
 from fastapi_filestore.orm.triggers import create_triggers, drop_triggers
-from fastapi_filestore.orm.triggers.description import DEFAULT_NAME, DELETION_GRACE, FileTriggers, LedgerTarget
+from fastapi_filestore.orm.triggers.description import FileTriggers
 
 
 class FileTriggersOperation(MigrateOperation):

@@ -45,8 +45,6 @@ from fastapi_filestore.errors import ConfigurationError, DatabaseFailedError, Le
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.failures.outages import names_missing
 from fastapi_filestore.orm.sessions import has_room, writing_bind, writing_connection
-from fastapi_filestore.orm.triggers import watch_tables
-from fastapi_filestore.orm.triggers.description import DEFAULT_NAME, DELETION_GRACE, LedgerTarget
 
 DEFAULT_MIN_AGE = 3600.0
 """Seconds before an upload intent falls due: longer than any transaction should be open."""
@@ -58,7 +56,11 @@ DELETION: Final = "delete"
 ABANDONED: Final = "aborted"
 """An upload intent that a sweeper has claimed: nobody can settle it any more, and parts of the upload may be left."""
 
+DEFAULT_NAME = "filestore_intents"
+DELETION_GRACE = 60.0
+"""Seconds before a sweeper takes a deletion intent: the process that wrote it deletes the object itself at once."""
 _INFO = "fastapi_filestore.ledger"
+_TRIGGERS = "fastapi_filestore.triggers"
 
 
 class database_time(FunctionElement[float]):  # noqa: N801 - a SQL function is written like one
@@ -81,6 +83,15 @@ def _julian_days(element: Any, compiler: Any, **options: Any) -> str:
 @compiles(database_time, "mysql", "mariadb")
 def _unix_timestamp(element: Any, compiler: Any, **options: Any) -> str:
     return "UNIX_TIMESTAMP(NOW(6))"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTarget:
+    """The table that triggers write to, and the seconds before what they write falls due."""
+
+    name: str = DEFAULT_NAME
+    schema: str | None = None
+    grace: float = DELETION_GRACE
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +246,17 @@ def seconds_of(name: str, time: object) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not isfinite(seconds):
         raise ConfigurationError(f"{name} is {time!r}: give the seconds, or a timedelta.")
     return float(seconds)
+
+
+def watch_tables(metadata: MetaData, ledger: LedgerTarget) -> None:
+    """Let every table of a metadata that has file columns have triggers, those defined later included."""
+    metadata.info[_TRIGGERS] = ledger
+
+
+def triggers_target(metadata: MetaData) -> LedgerTarget | None:
+    """Return where the triggers of a metadata's tables write to, if its tables are to have any."""
+    target: LedgerTarget | None = metadata.info.get(_TRIGGERS)
+    return target
 
 
 def add_ledger(

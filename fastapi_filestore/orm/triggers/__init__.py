@@ -8,17 +8,16 @@ the same transaction is spared.
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Dialect, MetaData, Table, event
+from sqlalchemy import Connection, Dialect, Table, event
 from sqlalchemy.engine.mock import MockConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.orm.ledger.ledger import triggers_target
 from fastapi_filestore.orm.triggers import postgresql, sqlite
-from fastapi_filestore.orm.triggers.description import FileTriggers, LedgerTarget, triggers_for
-
-_INFO = "fastapi_filestore.triggers"
+from fastapi_filestore.orm.triggers.description import FileTriggers, triggers_for
 
 
 class _Texts(Protocol):
@@ -86,15 +85,10 @@ def _texts(dialect: Dialect) -> _Texts:
 # -- with the tables -----------------------------------------------------------------------------------
 
 
-def watch_tables(metadata: MetaData, ledger: LedgerTarget) -> None:
-    """Let every table of a metadata that has file columns have triggers, those defined later included."""
-    metadata.info[_INFO] = ledger
-
-
 def triggers_of(table: Table) -> FileTriggers | None:
     """Return the triggers that a table is to have, if it is to have any."""
-    ledger: LedgerTarget | None = table.metadata.info.get(_INFO)
-    return None if ledger is None else triggers_for(table, ledger)
+    target = triggers_target(table.metadata)
+    return None if target is None else triggers_for(table, target)
 
 
 @event.listens_for(Table, "after_create")

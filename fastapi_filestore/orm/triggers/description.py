@@ -11,27 +11,15 @@ from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.ledger.ledger import DEFAULT_NAME, DELETION_GRACE, LedgerTarget
 
 VERSION = 2
 """Of the triggers' text: Alembic replaces those of another version."""
 LONGEST_NAME = 63
 """Bytes in a name on PostgreSQL."""
 
-DEFAULT_NAME = "filestore_intents"
-DELETION_GRACE = 60.0
-"""Seconds before a sweeper takes a deletion intent: the process that wrote it deletes the object itself at once."""
-
 MARK = "-- fastapi_filestore "
 """Begins the line of a trigger's text that holds the facts."""
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerTarget:
-    """The table that triggers write to, and the seconds before what they write falls due."""
-
-    name: str = DEFAULT_NAME
-    schema: str | None = None
-    grace: float = DELETION_GRACE
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.settings import variable
 from fastapi_filestore.storage.failures.credentials import CredentialsError, Failure, failure_in
+from fastapi_filestore.storage.failures.of_folders import LeadsOutsideError, SyncError
 from fastapi_filestore.storage.failures.reasons import (
     BAD_KEY,
     CHANGED,
@@ -44,8 +45,6 @@ from fastapi_filestore.storage.failures.reasons import (
 )
 from fastapi_filestore.storage.failures.report import Report, in_words, read
 from fastapi_filestore.storage.failures.store_codes import CODES
-from fastapi_filestore.storage.local.durability import SyncError
-from fastapi_filestore.storage.local.open_folder import LeadsOutsideError
 
 PANICS = {("pyo3_runtime", "PanicException"), ("pyo3_async_runtimes", "RustPanic")}
 """Crashes inside Rust; the first derives from BaseException, and neither can be imported."""

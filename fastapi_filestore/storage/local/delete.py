@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from errno import ENAMETOOLONG
 
 from fastapi_filestore.concurrency.shielded import finish
+from fastapi_filestore.storage.failures.of_folders import LeadsOutsideError
 from fastapi_filestore.storage.failures.translate import translated
 from fastapi_filestore.storage.local.durability import DISK_THREADS
 from fastapi_filestore.storage.local.folder import LocalFolder, can_be_there, folder_of, name_of
-from fastapi_filestore.storage.local.open_folder import LeadsOutsideError, OpenFolder
+from fastapi_filestore.storage.local.open_folder import OpenFolder
 
 CONCURRENCY = 10
 """Threads for many deletions at once."""

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from fastapi_filestore.concurrency.threads import WorkThreads
 from fastapi_filestore.events import FOLDER_NOT_SYNCED
+from fastapi_filestore.storage.failures.of_folders import SyncError
 from fastapi_filestore.storage.local.open_folder import OpenFolder, open_folder
 
 if sys.platform != "win32":
@@ -32,13 +33,6 @@ _NO_FULL_SYNC = frozenset({EINVAL, ENOTSUP, ENOTTY})
 
 
 _Identity = tuple[int, int]
-
-
-class SyncError(OSError):
-    """A disk did not confirm what was written to it.
-
-    To ask it again is no use: the kernel has dropped what it could not write, and would say that all is well.
-    """
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Self
 
+from fastapi_filestore.storage.failures.of_folders import LeadsOutsideError
 from fastapi_filestore.storage.local.modes import set_folder_mode, set_mode
 from fastapi_filestore.storage.local.platforms import once_free
 
@@ -39,16 +40,6 @@ _IS_LINK = frozenset({ELOOP, EMLINK, ENOTDIR})
 
 _Step = Callable[[str, str, int | None], int]
 """Opens a folder by its name, in an open folder if there is one; the other text is its path below the root."""
-
-
-class LeadsOutsideError(OSError):
-    """A link below a root leads out of it."""
-
-    def __init__(self, below: str) -> None:
-        super().__init__(ELOOP, "A link leads out of the folder", below)
-
-    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
-        return type(self), (str(self.filename),)
 
 
 class OpenFolder:

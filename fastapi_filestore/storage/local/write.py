@@ -12,12 +12,12 @@ from functools import partial
 from typing import TypeVar
 
 from fastapi_filestore.concurrency.shielded import finish, tell_left
+from fastapi_filestore.storage.backend import Stored
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE, gathered
 from fastapi_filestore.storage.local.durability import DISK_THREADS, SYNC_STEP
 from fastapi_filestore.storage.local.folder import LocalFolder, etag_of
 from fastapi_filestore.storage.local.staged import StagedFile, check_name, written
-from fastapi_filestore.storage.obstore.moving.put import Stored
 
 T = TypeVar("T")
 

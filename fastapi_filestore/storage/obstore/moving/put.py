@@ -13,6 +13,7 @@ from anyio import CancelScope
 
 from fastapi_filestore.concurrency.shielded import tell_left
 from fastapi_filestore.errors import StorageError, StorageTimeoutError
+from fastapi_filestore.storage.backend import Stored
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE, joined
 from fastapi_filestore.storage.failures.translate import translated
@@ -35,15 +36,6 @@ SHORT = 256 * 1024
 """Bytes that are sent in no time over any line: a store that takes longer for them hangs."""
 UNDO_PATIENCE = 4.0
 """Seconds that the end of a request is waited for when its upload was cancelled: a process may be about to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What is known of content once it is stored; the size is counted."""
-
-    size: int
-    etag: str | None
-    version_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

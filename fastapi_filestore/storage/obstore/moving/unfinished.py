@@ -27,11 +27,12 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.events import UNFINISHED_UPLOADS_UNSEEN
 from fastapi_filestore.storage.backend import UnfinishedUpload
+from fastapi_filestore.storage.failures.of_folders import LeadsOutsideError
 from fastapi_filestore.storage.failures.translate import translated
 from fastapi_filestore.storage.local.delete import remove_files
 from fastapi_filestore.storage.local.durability import DISK_THREADS
 from fastapi_filestore.storage.local.folder import STAGED, LocalFolder, folder_of, is_staged, name_of
-from fastapi_filestore.storage.local.open_folder import LeadsOutsideError, OpenFolder
+from fastapi_filestore.storage.local.open_folder import OpenFolder
 from fastapi_filestore.storage.obstore.opening.boto_client import bucket_client
 
 PAGE = 1000

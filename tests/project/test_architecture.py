@@ -1,0 +1,77 @@
+"""The map in docs/architecture.md is true: of the tree, of the contracts, and of what runs."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "fastapi_filestore"
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+CHAINS = {"create": "A POST", "replace": "A flush that replaces a file", "read": "A download of a range"}
+MOST = {
+    "create": {"functions": 650, "files": 89, "calls": 1633, "statements": 4},
+    "replace": {"functions": 473, "files": 60, "calls": 1060, "statements": 8},
+    "read": {"functions": 281, "files": 63, "calls": 579, "statements": 1},
+    "delete": {"functions": 371, "files": 58, "calls": 923, "statements": 7},
+}
+"""What the operations of a file may cost: a change that lowers a figure lowers it here, too."""
+
+
+@cache
+def flows() -> dict[str, dict[str, Any]]:
+    """Return what each operation does, as a program of its own says."""
+    command = [sys.executable, "-m", "tests.project.flows"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    found: dict[str, dict[str, Any]] = json.loads(run.stdout)
+    return found
+
+
+def test_every_path_on_the_page_exists() -> None:
+    """A file that moved, or went, is not on the map."""
+    paths = re.findall(r"`([\w/]+/[\w./]+\.(?:py|md))`", PAGE)
+
+    assert len(paths) > 50
+    assert [path for path in paths if not (ROOT / path).exists() and not (PACKAGE / path).exists()] == []
+
+
+def test_the_floors_are_those_that_are_enforced() -> None:
+    """The drawing has the floors of import-linter's contract, from top to bottom."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (floors,) = (contract["layers"] for contract in contracts if contract["id"] == "floors")
+    drawing = PAGE.partition("<!-- floors:begin -->")[2].partition("<!-- floors:end -->")[0]
+
+    assert re.findall(r"^(\w+) {2,}\S", drawing, re.MULTILINE) == [floor.strip("()") for floor in floors]
+
+
+@pytest.mark.parametrize("operation", CHAINS)
+def test_a_chain_is_what_runs(operation: str) -> None:
+    """The files of a chain are entered, each for the first time after the one before it."""
+    section = PAGE.partition(f"### {CHAINS[operation]}\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+    chain = re.findall(r"^\d+\. `([\w/]+\.py)`", section, re.MULTILINE)
+
+    assert len(chain) > 8
+    assert [file for file in flows()[operation]["files"] if file in chain] == chain
+
+
+@pytest.mark.parametrize("operation", MOST)
+def test_no_operation_costs_more(operation: str) -> None:
+    """Calls and statements of creating, replacing, reading and deleting a file only ever fall."""
+    flow = flows()[operation]
+    found = {name: len(flow[name]) if name == "files" else flow[name] for name in MOST[operation]}
+
+    assert {name: figure for name, figure in found.items() if figure > MOST[operation][name]} == {}
+
+
+def test_every_room_says_what_it_is() -> None:
+    """The first words of each folder tell its idea in a paragraph."""
+    rooms = [file.parent for file in PACKAGE.rglob("__init__.py") if file.parent != PACKAGE]
+
+    assert len(rooms) > 20
+    assert [room.name for room in rooms if not (room / "__init__.py").read_text().startswith('"""')] == []

@@ -17,6 +17,7 @@
 # make bench   compare uploads and downloads with other ways, in 25 minutes (a look: QUICK=1; one table: ONLY=refusal)
 # make bench-layers  where the time of a small upload goes
 # make bench-audit  seconds and memory of an audit of a million objects and rows
+# make release-check  build wheel and sdist, and run the tests against what users install (a part: TESTS=tests/rows)
 # make format  let ruff rewrite the code's layout
 # make lock    pin the newest dependencies that fit the pins of today
 # make clean   remove whatever the others made
@@ -55,7 +56,7 @@ LIMITED = -m tests.run $(1) -- $(2)/bin/python -m pytest -n $(WORKERS) --dist wo
 	-o faulthandler_timeout=400 -o faulthandler_exit_on_timeout=true
 
 .PHONY: run test test-busy coverage test-sqlalchemy-2.0 crash power-cuts model model-faults soak fuzz \
-	check check-style check-mypy check-pyright check-imports bench bench-layers bench-audit format lock clean programs
+	release-check check check-style check-mypy check-pyright check-imports bench bench-layers bench-audit format lock clean programs
 
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT) --timeout-graceful-shutdown 5
@@ -122,6 +123,9 @@ bench-layers: $(VENV_BENCH)/.installed
 bench-audit: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.audit
 
+release-check: $(VENV)/.dev $(NODE_MODULES) programs
+	$(BIN)/python -m tests.release $(TESTS)
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only --exit-zero .
 	$(BIN)/ruff format .
@@ -135,7 +139,7 @@ lock: $(VENV)/.lock
 	cd $(NODE) && $(WITH_NODE) npm install --package-lock-only
 
 clean:
-	rm -rf $(VENV) $(VENV_BENCH) $(VENV)-coverage-* $(NODE)/node_modules build htmlcov .coverage*
+	rm -rf $(VENV) $(VENV_BENCH) $(VENV)-coverage-* $(NODE)/node_modules build dist htmlcov .coverage*
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # -- the environment: a stamp is younger than all it was made from -------------------------------------

@@ -75,3 +75,28 @@ def test_every_room_says_what_it_is() -> None:
 
     assert len(rooms) > 20
     assert [room.name for room in rooms if not (room / "__init__.py").read_text().startswith('"""')] == []
+
+
+def test_every_event_that_is_listened_to_is_in_the_table() -> None:
+    """The table in `orm` has each event of SQLAlchemy that a function of ours hears, and no other."""
+    heard = {
+        event
+        for file in (PACKAGE / "orm").rglob("*.py")
+        for event in re.findall(r"event\.listen(?:s_for)?\([^\n\"]*\"(\w+)\"", file.read_text())
+    } | {"load", "refresh"}
+    table = re.split(r"^-+ -+ -+$", (PACKAGE / "orm" / "__init__.py").read_text(), flags=re.MULTILINE)[1]
+    events = {
+        event.rpartition(".")[2]
+        for line in re.findall(r"^(?:[\w]+\.|Column and Index\.)[\w, ]*", table, re.MULTILINE)
+        for event in re.split(r", ", re.split(r" {2,}| (?=_)| (?=\w+\.py)", line)[0])
+    }
+
+    assert {event.strip() for event in events} == heard
+
+
+def test_every_folder_of_tests_is_on_their_map() -> None:
+    """Whoever looks for a test finds its folder in tests/README.md."""
+    folders = [path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").exists()]
+    page = (ROOT / "tests" / "README.md").read_text()
+
+    assert [folder for folder in folders if f"`{folder}/`" not in page] == []

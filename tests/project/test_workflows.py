@@ -2,6 +2,9 @@
 
 import re
 import shlex
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,22 @@ def steps_of(workflow: dict[Any, Any]) -> list[dict[str, Any]]:
     return [step for job in workflow["jobs"].values() for step in job["steps"]]
 
 
+def test_github_can_read_it(workflow: dict[Any, Any], request: pytest.FixtureRequest) -> None:
+    """It keeps GitHub's own schema of workflows."""
+    file = request.node.callspec.params["workflow"]
+    command = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", file)
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_it_may_write_nothing_and_ends(workflow: dict[Any, Any]) -> None:
-    """A job may read the repository and no more, and does not run for hours."""
+    """A job may read the repository and no more, but to prove to PyPI who it is, and does not run for hours."""
     assert workflow["permissions"] == {"contents": "read"}
+    assert [job["permissions"] for job in workflow["jobs"].values() if "permissions" in job] in (
+        [],
+        [{"id-token": "write"}],
+    )
     assert all(job["timeout-minutes"] <= 30 for job in workflow["jobs"].values())
 
 
@@ -38,19 +54,29 @@ def test_each_step_does_one_thing(workflow: dict[Any, Any]) -> None:
     assert all(re.fullmatch(r"[\w.-]+/[\w./-]+@v\d+", step["uses"]) for step in steps if "uses" in step)
 
 
-def test_what_is_tested_is_there(workflow: dict[Any, Any]) -> None:
-    """The paths that pytest is given exist, and so does every extra that is installed."""
+def test_what_is_run_is_there(workflow: dict[Any, Any]) -> None:
+    """The paths that pytest is given exist, and so does every extra that is installed and every target that is made."""
     words = [word for step in steps_of(workflow) for word in shlex.split(step.get("run", ""))]
     paths = [word.partition("=")[2] or word for word in words if "tests/" in word]
     extras = {name for word in words if (found := re.fullmatch(r"\.\[(.*)\]", word)) for name in found[1].split(",")}
+    targets = {after for word, after in pairwise(words) if word == "make"}
 
-    assert paths
+    assert words
     assert [path for path in paths if not (ROOT / path).is_dir()] == []
     assert all(f"\n{name} = [" in (ROOT / "pyproject.toml").read_text() for name in extras)
+    assert [name for name in targets if f"\n{name}:" not in (ROOT / "Makefile").read_text()] == []
 
 
 def test_windows_and_macos_are_both_tried() -> None:
     """Local folders are tested on the two platforms that the rest of the suite is not."""
-    matrices = [job["strategy"]["matrix"] for job in yaml.safe_load(WORKFLOWS[0].read_text())["jobs"].values()]
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "platforms.yml").read_text())["jobs"].values()
 
-    assert {os for matrix in matrices for os in matrix["os"]} == {"windows-latest", "macos-latest"}
+    assert {os for job in jobs for os in job["strategy"]["matrix"]["os"]} == {"windows-latest", "macos-latest"}
+
+
+def test_every_python_that_is_supported_is_tried() -> None:
+    """Those that pyproject.toml promises are those that the tests run on."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    promised = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
+
+    assert jobs["test"]["strategy"]["matrix"]["python"] == promised

@@ -13,11 +13,11 @@ Session.after_begin              _note_connection         a session keeps to its
 Session.before_flush             _begin_flush             changes in place are found; a flush of some rows only is
                                                           refused
 Session.after_transaction_create _store_before_rows       bytes are complete before any row of the flush is written
-Mapper.before_insert             _book_switched_row       a row that takes the place of a deleted one gives up its
+Mapper.before_insert             _enter_switched_row       a row that takes the place of a deleted one gives up its
                                                           file
 Mapper.before_update             _look_again              a file that a listener set late is refused by name, not lost
-Mapper.before_delete             _book_cascaded_delete    rows that a cascade deletes give up their files, too
-Session.after_flush              _check_after_rows        what changed during the flush is booked, and settled if a
+Mapper.before_delete             _enter_cascaded_delete    rows that a cascade deletes give up their files, too
+Session.after_flush              _check_after_rows        what changed during the flush is entered, and settled if a
                                                           COMMIT began
 Session.do_orm_execute           _track_bulk              bulk insert(), update() and delete() do what single rows do
 Session.before_commit            _check_sharing           a file belongs to one row; garbage is written down with the
@@ -33,7 +33,7 @@ class._sa_event_merge_wo_load    _watch_merged            the same of rows that 
 attribute.set                    mappings.py              what is assigned becomes a FileObject, or is refused by name
 object.attribute_instrument      mappings.py              the same for attributes that are mapped later
 Engine.savepoint, rollback_savepoint, release_savepoint
-                                 savepoints.py            what a savepoint undoes is taken out of the books
+                                 savepoints.py            what a savepoint undoes is taken out of the journals
 Engine.commit, commit_twophase, handle_error
                                  end.py                   a COMMIT that raised, and may have happened, deletes nothing
 Engine.before_cursor_execute     read_only.py, inserts.py a transaction that only read gives its connection back

@@ -21,8 +21,8 @@ from fastapi_filestore.orm.column.row_values import KnownValues, values_of_new
 from fastapi_filestore.orm.ledger.expected_uploads import expect_upload
 from fastapi_filestore.orm.ledger.ledger import access_of
 from fastapi_filestore.orm.sessions import AnySession, plain_session, turn_with
-from fastapi_filestore.orm.unit_of_work.booking import room_beside
 from fastapi_filestore.orm.unit_of_work.end import abandon
+from fastapi_filestore.orm.unit_of_work.entries import room_beside
 from fastapi_filestore.orm.unit_of_work.ownership import Delivery, own
 from fastapi_filestore.orm.unit_of_work.session_loops import home_where_made
 from fastapi_filestore.orm.unit_of_work.transfer import store

@@ -24,10 +24,10 @@ from fastapi_filestore.orm.column.table_rows import table_of
 from fastapi_filestore.orm.failures.refusals import refused_attribute, refused_rows, refused_values
 from fastapi_filestore.orm.failures.unfit import unfit_attributes
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
-from fastapi_filestore.orm.unit_of_work.journal import innermost_transaction
 from fastapi_filestore.orm.unit_of_work.purging import purging
 from fastapi_filestore.orm.unit_of_work.read_only import has_own_connections
 from fastapi_filestore.orm.unit_of_work.readings import forget_read, note_locked
+from fastapi_filestore.orm.unit_of_work.state import innermost_transaction
 
 ModelT = TypeVar("ModelT")
 

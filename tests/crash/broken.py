@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, SessionTransaction
 from fastapi_filestore import FileObject, ObjectInfo, StorageBackend
 from fastapi_filestore.orm.ledger import ledger
 from fastapi_filestore.orm.sessions import await_in_session, run_on_engine
-from fastapi_filestore.orm.unit_of_work import journal as bookkeeping
 from fastapi_filestore.orm.unit_of_work import listeners as unit_of_work
+from fastapi_filestore.orm.unit_of_work import state as states
 from fastapi_filestore.orm.unit_of_work import transfer
 from fastapi_filestore.orm.unit_of_work.end import honour_end
 from fastapi_filestore.storage.paths import generate_key
@@ -51,7 +51,7 @@ def delete_at_savepoint_release() -> None:
     """Take the release of a savepoint for a commit."""
 
     def too_early(session: Session, transaction: SessionTransaction) -> None:
-        book = session.info.get(bookkeeping._BOOKS, {}).get(transaction)
+        book = states.state_of(session).journals.get(transaction)
         if transaction.nested and book is not None and book.committed:
             await_in_session(transfer.discard(book.unreferenced()))
         honour_end(session, transaction)
@@ -74,7 +74,7 @@ def delete_before_commit() -> None:
     @event.listens_for(Session, "before_commit")
     def too_early(session: Session) -> None:
         session.flush()
-        await_in_session(transfer.discard(bookkeeping.whole_book(session).unreferenced()))
+        await_in_session(transfer.discard(states.whole_journal(session).unreferenced()))
 
 
 def settle_in_another_transaction() -> None:

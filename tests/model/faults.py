@@ -13,8 +13,9 @@ from fastapi_filestore.orm.column.attributes import file_attributes
 from fastapi_filestore.orm.sessions import await_in_session
 from fastapi_filestore.orm.unit_of_work import end as ending
 from fastapi_filestore.orm.unit_of_work import flush as flushing
-from fastapi_filestore.orm.unit_of_work import journal as bookkeeping
 from fastapi_filestore.orm.unit_of_work import listeners as unit_of_work
+from fastapi_filestore.orm.unit_of_work import state as states
+from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.transfer import discard
 
 Fault = Callable[[], AbstractContextManager[object]]
@@ -26,7 +27,7 @@ def inner_rollback_deletes_outer() -> Iterator[None]:
     honour_end = ending.honour_end
 
     def hasty(session: Session, transaction: SessionTransaction) -> None:
-        books: Mapping[Any, bookkeeping.Book] = session.info.get(bookkeeping._BOOKS, {})
+        books: Mapping[Any, Journal] = states.state_of(session).journals
         book = books.get(transaction)
         if transaction.nested and book is not None and not book.committed:
             outer = [one.fresh for one in books.values() if one is not book]
@@ -45,8 +46,8 @@ def orphan_is_booked_twice() -> Iterator[None]:
         flushing._flush_of(session).holds.pop(state, None)
         book_deleted(session, state)
 
-    book_deleted = flushing.book_deleted
-    with patch.object(unit_of_work, "book_deleted", twice):
+    book_deleted = flushing.enter_deleted
+    with patch.object(unit_of_work, "enter_deleted", twice):
         yield
 
 
@@ -55,7 +56,7 @@ def deletion_before_commit() -> Iterator[None]:
     """What a flush takes out of the rows is deleted at once, and not after the commit."""
 
     def too_early(session: Session, *flush: object) -> None:
-        whole = bookkeeping.whole_book(session)
+        whole = states.whole_journal(session)
         await_in_session(discard({at: file for at, file in whole.unreferenced().items() if at not in whole.fresh}))
 
     event.listen(Session, "after_flush", too_early)
@@ -69,7 +70,7 @@ def deletion_before_commit() -> Iterator[None]:
 def old_value_from_memory() -> Iterator[None]:
     """What a row held is what the session remembers of it, and not what the database says."""
 
-    def remembered(session: Session, states: Sequence[InstanceState[Any]], switched: object) -> flushing.Rows:
+    def remembered(session: Session, states: Sequence[InstanceState[Any]], switched: object) -> states.Rows:
         return {
             state: {attribute: _remembered(state, attribute.name) for attribute in file_attributes(state.mapper)}
             for state in states
@@ -90,7 +91,7 @@ def _remembered(state: InstanceState[Any], name: str) -> list[FileObject]:
 def intent_forgotten_early() -> Iterator[None]:
     """The ledger forgets what is to be deleted before its bytes are gone."""
 
-    async def in_haste(book: bookkeeping.Book, unreferenced: Mapping[Any, FileObject]) -> None:
+    async def in_haste(book: Journal, unreferenced: Mapping[Any, FileObject]) -> None:
         await ending._forget({at: book.intended.get(at) for at in unreferenced} | book.forgettable)
         await discard(unreferenced)
 

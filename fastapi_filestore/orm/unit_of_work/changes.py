@@ -19,46 +19,7 @@ from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.file_object.metadata import Metadata, Repeat, unseen
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attributes
 from fastapi_filestore.orm.column.stored_object import FileList
-from fastapi_filestore.orm.unit_of_work.journal import innermost_transaction
-
-_EDITS = "fastapi_filestore.edits"
-"""What changed in files whose rows are to be loaded for it, in the session's info."""
-
-
-@dataclass(slots=True, eq=False)
-class Edit:
-    """A change of a file whose row, or its attribute, has to be loaded again.
-
-    `made_in` is the transaction in which it was made, `applied_in` the one in which the row was changed, if it was: a
-    file that is in no row now may come back from a copy of one.
-    """
-
-    row: tuple[Any, ...]
-    rows: "ref[IdentityMap]"
-    name: str
-    place: Location
-    repeat: Repeat
-    made_in: SessionTransaction | None = None
-    applied_in: SessionTransaction | None = None
-
-    def apply(self, session: Session) -> None:
-        """Repeat the change on the row's file, wherever the session has it now; not if it forgot the row meanwhile."""
-        model, identity, token = self.row
-        self.applied_in = innermost_transaction(session)
-        if self.rows() is not session.identity_map:
-            return
-        with session.no_autoflush:
-            row = session.get(model, identity, identity_token=token)
-            held = None if row is None else getattr(row, self.name)
-        here = [file for file in files_in(held) if self._is_of(file)]
-        found = here or [file for file in _files_in_memory(session) if self._is_of(file)]
-        for file in found:
-            self.repeat(file)
-        if not found:
-            self.applied_in = None
-
-    def _is_of(self, file: FileObject) -> bool:
-        return file.is_stored and file.location == self.place
+from fastapi_filestore.orm.unit_of_work.state import Edit, innermost_transaction, state_of
 
 
 def files_in(held: Any) -> Iterable[FileObject]:
@@ -73,23 +34,44 @@ def _files_in_memory(session: Session) -> Iterator[FileObject]:
             yield from files_in(state.dict.get(attribute.name))
 
 
+def _repeat(edit: Edit, session: Session) -> None:
+    """Repeat a change on the row's file, wherever the session has it now; not if it forgot the row meanwhile."""
+
+    def is_changed(file: FileObject) -> bool:
+        return file.is_stored and file.location == edit.place
+
+    model, identity, token = edit.row
+    edit.applied_in = innermost_transaction(session)
+    if edit.rows() is not session.identity_map:
+        return
+    with session.no_autoflush:
+        row = session.get(model, identity, identity_token=token)
+        held = None if row is None else getattr(row, edit.name)
+    found = [file for file in files_in(held) if is_changed(file)]
+    found = found or [file for file in _files_in_memory(session) if is_changed(file)]
+    for file in found:
+        edit.repeat(file)
+    if not found:
+        edit.applied_in = None
+
+
 def remember(session: Session, edit: Edit) -> None:
     """Keep a change until the rows of a session are written."""
     edit.made_in = innermost_transaction(session)
-    session.info.setdefault(_EDITS, []).append(edit)
+    state_of(session).edits.append(edit)
 
 
 def has_edits(session: Session) -> bool:
     """Tell whether there are changes to be written with the next commit, though no transaction is open."""
-    return bool(session.info.get(_EDITS))
+    return bool(state_of(session).edits)
 
 
 def find_edits(session: Session) -> None:
     """Make what changed in files out of sight of their rows a change of these rows, before they are written."""
-    edits = _edits(session)
+    edits = state_of(session).edits
     for edit in [edit for edit in edits if edit.applied_in is None]:
         known = len(edits)
-        edit.apply(session)
+        _repeat(edit, session)
         del edits[known:]  # what a row that held the file once was told is the same change
     if unseen:
         for state in session.identity_map.all_states():
@@ -99,7 +81,7 @@ def find_edits(session: Session) -> None:
 def hand_edits_over(session: Session) -> None:
     """Give the changes of a savepoint that is being released to the transaction around it."""
     if (released := session.get_nested_transaction()) is not None:
-        for edit in _edits(session):
+        for edit in state_of(session).edits:
             edit.made_in = released.parent if edit.made_in is released else edit.made_in
             edit.applied_in = released.parent if edit.applied_in is released else edit.applied_in
 
@@ -107,16 +89,11 @@ def hand_edits_over(session: Session) -> None:
 def end_edits(session: Session, ended: SessionTransaction) -> None:
     """Forget what was changed in a transaction that has ended, and repeat later what was written in it alone."""
     if ended.parent is None:
-        session.info.pop(_EDITS, None)
-    elif edits := _edits(session):
+        state_of(session).edits = []
+    elif edits := state_of(session).edits:
         edits[:] = [edit for edit in edits if edit.made_in is not ended]
         for edit in edits:
             edit.applied_in = None if edit.applied_in is ended else edit.applied_in
-
-
-def _edits(session: Session) -> list[Edit]:
-    edits: list[Edit] = session.info.get(_EDITS, [])
-    return edits
 
 
 def _flag_unseen(state: InstanceState[Any]) -> None:

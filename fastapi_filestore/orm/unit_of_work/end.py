@@ -7,7 +7,6 @@ the answer came leaves nobody knowing: then nothing may be deleted, and the ledg
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, cast
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -29,17 +28,20 @@ from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.failures.outages import failures_told
 from fastapi_filestore.orm.ledger.ledger import LedgerAccess
 from fastapi_filestore.orm.sessions import AnySession, await_in_session, chosen_isolation, plain_session, run_in_session
-from fastapi_filestore.orm.unit_of_work.journal import (
-    Book,
-    close_book,
-    enclosing_book,
-    note_forgettable,
-    open_book,
-    root_transaction,
-    unended,
-)
+from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.ownership import Delivery, disown
 from fastapi_filestore.orm.unit_of_work.sharing import Intents, condemn_own
+from fastapi_filestore.orm.unit_of_work.state import (
+    Commits,
+    Watch,
+    close_journal,
+    enclosing_journal,
+    note_forgettable,
+    open_journal,
+    root_transaction,
+    state_of,
+    unended,
+)
 from fastapi_filestore.orm.unit_of_work.transfer import discard, forget, known
 
 PATIENCE = 30.0
@@ -48,48 +50,48 @@ PATIENCE = 30.0
 
 def mark_committed(session: Session) -> None:
     """Note that the innermost transaction is committed; what follows is decided when it ends."""
-    if book := open_book(session):
-        book.committed = True
+    if journal := open_journal(session):
+        journal.committed = True
 
 
 def honour_end(session: Session, transaction: SessionTransaction) -> None:
-    """Hand a released savepoint's book to the transaction around it; make bytes follow rows at any other end."""
-    book = close_book(session, transaction)
-    if book is None:
+    """Hand a released savepoint's journal to the transaction around it; make bytes follow rows at any other end."""
+    journal = close_journal(session, transaction)
+    if journal is None:
         return
-    if book.committed and transaction.nested:
-        enclosing_book(session, transaction).absorb(book)
+    if journal.committed and transaction.nested:
+        enclosing_journal(session, transaction).absorb(journal)
         return
     try:
-        _honour(session, transaction, book)
+        _honour(session, transaction, journal)
     finally:
-        disown(session, book.fresh.values())
+        disown(session, journal.fresh.values())
 
 
-def _honour(session: Session, transaction: SessionTransaction, book: Book) -> None:
+def _honour(session: Session, transaction: SessionTransaction, journal: Journal) -> None:
     if sys.is_finalizing():
         # Of a session that was never closed. Nothing can be awaited any more: a sweeper or an audit finds the bytes.
-        if book.committed:
-            _wait_for_another(book)
+        if journal.committed:
+            _wait_for_another(journal)
         else:
-            SESSION_NEVER_CLOSED.tell(objects=[path for _, path in book.fresh])
-            _leave(book)
-    elif book.committed and is_inside_another(session, transaction):
-        _wait_for_another(book)
-    elif book.committed and book.uncertain:
-        SAVEPOINT_OF_ONE_CONNECTION.tell(objects=[path for _, path in book.files])
-        _wait_for_another(book)
-    elif book.committed:
-        _follow_commit(book)
+            SESSION_NEVER_CLOSED.tell(objects=[path for _, path in journal.fresh])
+            _leave(journal)
+    elif journal.committed and is_inside_another(session, transaction):
+        _wait_for_another(journal)
+    elif journal.committed and journal.uncertain:
+        SAVEPOINT_OF_ONE_CONNECTION.tell(objects=[path for _, path in journal.files])
+        _wait_for_another(journal)
+    elif journal.committed:
+        _follow_commit(journal)
     elif is_doubtful(session, transaction):
-        COMMIT_IN_DOUBT.tell(objects=[path for _, path in book.fresh])
-        _leave(book)
+        COMMIT_IN_DOUBT.tell(objects=[path for _, path in journal.fresh])
+        _leave(journal)
     elif transaction.nested:
         # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
-        gone = await_in_session(finish(_undo(session, book.fresh, is_inner=True), patience=PATIENCE))
-        enclosing_book(session, transaction).forgettable.update(book.forgettable | gone)
+        gone = await_in_session(finish(_undo(session, journal.fresh, is_inner=True), patience=PATIENCE))
+        enclosing_journal(session, transaction).forgettable.update(journal.forgettable | gone)
     else:
-        await_in_session(finish(_follow_rollback(session, book), patience=PATIENCE))
+        await_in_session(finish(_follow_rollback(session, journal), patience=PATIENCE))
 
 
 def honour_unended(session: Session) -> None:
@@ -98,45 +100,45 @@ def honour_unended(session: Session) -> None:
         honour_end(session, stale[0])
 
 
-def _leave(book: Book) -> None:
+def _leave(journal: Journal) -> None:
     """Delete nothing: rows that were perhaps committed point to the bytes. The sweeper knows from the ledger."""
-    for file in book.fresh.values():
+    for file in journal.fresh.values():
         file.undo()
 
 
-def _wait_for_another(book: Book) -> None:
+def _wait_for_another(journal: Journal) -> None:
     """Delete nothing: whoever began the connection's transaction may roll it back. An audit finds what is left."""
-    for file in book.kept():
+    for file in journal.kept():
         file.settle()
 
 
-def _follow_commit(book: Book) -> None:
-    unreferenced = {at: file for at, file in book.unreferenced().items() if not book.outlasts(at)}
+def _follow_commit(journal: Journal) -> None:
+    unreferenced = {at: file for at, file in journal.unreferenced().items() if not journal.outlasts(at)}
     try:
-        if unreferenced or book.forgettable or book.owed:
-            await_in_session(finish(_clear_away(book, unreferenced), patience=PATIENCE))
+        if unreferenced or journal.forgettable or journal.owed:
+            await_in_session(finish(_clear_away(journal, unreferenced), patience=PATIENCE))
     finally:
         for file in unreferenced.values():
             file.undo()
-        for file in book.kept():
+        for file in journal.kept():
             file.settle()
 
 
-async def _clear_away(book: Book, unreferenced: Mapping[Location, FileObject]) -> None:
-    gone = await discard(await _doomed(book, unreferenced))
-    owed = {at: access for at, access in book.owed.items() if at in gone or at not in unreferenced}
-    await _forget({at: book.intended.get(at) for at in gone} | owed | book.forgettable)
+async def _clear_away(journal: Journal, unreferenced: Mapping[Location, FileObject]) -> None:
+    gone = await discard(await _doomed(journal, unreferenced))
+    owed = {at: access for at, access in journal.owed.items() if at in gone or at not in unreferenced}
+    await _forget({at: journal.intended.get(at) for at in gone} | owed | journal.forgettable)
 
 
-async def _doomed(book: Book, unreferenced: Mapping[Location, FileObject]) -> dict[Location, FileObject]:
+async def _doomed(journal: Journal, unreferenced: Mapping[Location, FileObject]) -> dict[Location, FileObject]:
     """Return what is to be deleted: not what a trigger saw raw SQL put into another row of the same transaction."""
-    watched = {at: access for at, access in book.intended.items() if access is not None and access.ledger.triggers}
+    watched = {at: access for at, access in journal.intended.items() if access is not None and access.ledger.triggers}
     spared = set(watched) - {at for access, some in _by_access(watched) for at in await known(access, some)}
     return {at: file for at, file in unreferenced.items() if at not in spared}
 
 
-async def _follow_rollback(session: Session, book: Book) -> None:
-    await _forget(book.forgettable | await _undo(session, book.fresh, is_inner=False))
+async def _follow_rollback(session: Session, journal: Journal) -> None:
+    await _forget(journal.forgettable | await _undo(session, journal.fresh, is_inner=False))
 
 
 async def _undo(
@@ -198,32 +200,6 @@ async def _abandon(session: AnySession, fresh: Mapping[Location, FileObject]) ->
     await _forget(gone)
 
 
-_WATCH = "fastapi_filestore.watch"
-"""What is seen of a session's transaction, in the session's info."""
-
-
-@dataclass(slots=True)
-class Commits:
-    """The COMMITs of one transaction of a session, of which there is one for each connection."""
-
-    sent: int = 0
-    refused: int = 0
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether one that nobody refused may have been carried out."""
-        return self.sent > self.refused
-
-
-@dataclass(slots=True)
-class Watch:
-    """What is seen of one outermost transaction: the connections that it runs over, and the COMMITs that it sends."""
-
-    transaction: SessionTransaction | None
-    connections: list[Connection] = field(default_factory=list[Connection])
-    commits: Commits = field(default_factory=Commits)
-
-
 _watched: WeakSet[Engine] = WeakSet()
 _warned_of: WeakSet[Engine] = WeakSet()
 _of_connections: WeakKeyDictionary[Connection, Commits] = WeakKeyDictionary()
@@ -233,7 +209,7 @@ def watch_commits(session: Session, connection: Connection) -> None:
     """Count the COMMITs that the open transaction of a session sends over a connection."""
     root = root_transaction(session)
     watch = _watch_of(session, root) or Watch(root)
-    session.info[_WATCH] = watch
+    state_of(session).commits = watch
     watch.connections.append(connection)
     _of_connections[connection] = watch.commits
     if connection.engine not in _watched:
@@ -249,7 +225,7 @@ def watch_commits(session: Session, connection: Connection) -> None:
 
 
 def _watch_of(session: Session, transaction: SessionTransaction | None) -> Watch | None:
-    watch: Watch | None = session.info.get(_WATCH)
+    watch = state_of(session).commits
     return watch if watch is not None and watch.transaction is transaction else None
 
 
@@ -284,4 +260,4 @@ def forget_commits(session: Session, transaction: SessionTransaction) -> None:
     One whose end was cut short is remembered beyond the next, which may be over before anything asks.
     """
     if _watch_of(session, transaction) is not None:
-        del session.info[_WATCH]
+        state_of(session).commits = None

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -23,32 +22,16 @@ from fastapi_filestore.orm.column.attributes import (
 )
 from fastapi_filestore.orm.column.table_rows import described
 from fastapi_filestore.orm.sessions import writing_bind
-from fastapi_filestore.orm.unit_of_work.booking import Change, book_changes, settle_intents, store_files
 from fastapi_filestore.orm.unit_of_work.changes import adopt, watch_files
-from fastapi_filestore.orm.unit_of_work.journal import note_stored
+from fastapi_filestore.orm.unit_of_work.entries import Change, enter_changes, settle_intents, store_files
 from fastapi_filestore.orm.unit_of_work.readings import note_written, refuse_stale_lists
+from fastapi_filestore.orm.unit_of_work.state import Flush, Rows, note_stored, state_of
 
 Identity = tuple[Any, ...]
-Rows = dict[InstanceState[Any], Held]
 Switched = Mapping[InstanceState[Any], InstanceState[Any]]
 """New rows, each with the deleted one whose key and place it has."""
 
 NOTHING_SWITCHED: Switched = MappingProxyType({})
-_FLUSH = "fastapi_filestore.flush"
-
-
-@dataclass(slots=True)
-class Flush:
-    """What is booked for a flush.
-
-    `was` is what the database says that rows held before it, `holds` what is booked that they come to hold: a deleted
-    row holds nothing, and so does one whose place in the table a new row takes.
-    """
-
-    context: UOWTransaction | None = None
-    was: Rows = field(default_factory=dict)
-    holds: Rows = field(default_factory=dict)
-    deleted: set[InstanceState[Any]] = field(default_factory=set)
 
 
 def is_flushing(session: Session) -> bool:
@@ -57,17 +40,17 @@ def is_flushing(session: Session) -> bool:
 
 
 def forget_flush(session: Session) -> None:
-    """Forget what was booked for the last flush of a session, which may have failed."""
-    session.info.pop(_FLUSH, None)
+    """Forget what was entered for the last flush of a session, which may have failed."""
+    state_of(session).flush = None
 
 
 def refuse_rows_in_flush(session: Session, mapper: Mapper[Any], identities: Collection[Identity]) -> None:
-    """Refuse to let a listener's bulk statement change rows whose changes the flush under way has booked.
+    """Refuse to let a listener's bulk statement change rows whose changes the flush under way has entered.
 
     Raises:
         UnsupportedStatementError: One of the rows is changed or deleted by the flush, too.
     """
-    flush: Flush | None = session.info.get(_FLUSH)
+    flush = state_of(session).flush
     for state in flush.was if flush is not None and is_flushing(session) else ():
         identity = state.identity or state.mapper.primary_key_from_instance(state.obj())
         if state.mapper.base_mapper is mapper.base_mapper and tuple(identity) in identities:
@@ -79,7 +62,7 @@ def refuse_rows_in_flush(session: Session, mapper: Mapper[Any], identities: Coll
 
 
 def prepare_flush(session: Session, context: UOWTransaction) -> None:
-    """Store the files of changed rows, and book what is replaced and deleted."""
+    """Store the files of changed rows, and journal what is replaced and deleted."""
     new = filed(session.new)
     changed, switched = _changed([*new, *filed(session.dirty)]), _switched(session, context, new)
     replaced = set(switched.values())
@@ -90,10 +73,10 @@ def prepare_flush(session: Session, context: UOWTransaction) -> None:
         _watch(changed)
     flush = Flush(context, _in_database(session, [*changed, *deleted], switched), deleted=set(deleted))
     flush.was |= _in_database(session, _found_in_part(deleted, flush.was), NOTHING_SWITCHED)
-    session.info[_FLUSH] = flush
+    state_of(session).flush = flush
     refuse_stale_lists(changed, flush.was)
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
-    _rebook(session, flush, after | {state: {} for state in deleted})
+    _enter_again(session, flush, after | {state: {} for state in deleted})
 
 
 def _refuse_twins(session: Session, states: Sequence[InstanceState[Any]]) -> None:
@@ -119,8 +102,8 @@ def _found_in_part(deleted: Iterable[InstanceState[Any]], was: Rows) -> list[Ins
     return [state for state in deleted if state in was and set(file_attributes(state.mapper)) - was[state].keys()]
 
 
-def _rebook(session: Session, flush: Flush, after: Rows) -> None:
-    """Book what rows come to hold, in place of what was booked of them before."""
+def _enter_again(session: Session, flush: Flush, after: Rows) -> None:
+    """Journal what rows come to hold, in place of what was entered of them before."""
     changes: list[tuple[InstanceState[Any], Sequence[FileObject], Sequence[FileObject]]] = []
     for state, new in after.items():
         old = flush.holds.get(state, flush.was.get(state, {}))
@@ -130,17 +113,17 @@ def _rebook(session: Session, flush: Flush, after: Rows) -> None:
             if old.get(attribute) is not new.get(attribute)
         ]
         flush.holds[state] = new
-    _book(session, changes)
+    _enter(session, changes)
 
 
-def book_deleted(session: Session, state: InstanceState[Any]) -> None:
-    """Book a row that nobody knew to be deleted before the flush, as an orphan; look again for one that was gone."""
+def enter_deleted(session: Session, state: InstanceState[Any]) -> None:
+    """Journal a row that nobody knew to be deleted before the flush, as an orphan; look again for one that was gone."""
     flush = _flush_of(session)
     if state not in flush.deleted:
         flush.deleted.add(state)
         if state not in flush.was:
             flush.was |= _in_database(session, [state], NOTHING_SWITCHED)
-        _rebook(session, flush, {state: {}})
+        _enter_again(session, flush, {state: {}})
     else:
         look_again(session, state)
 
@@ -151,11 +134,11 @@ def _has_own_files(mapper: Mapper[Any]) -> bool:
 
 
 def look_again(session: Session, state: InstanceState[Any]) -> None:
-    """Book what a row holds that was gone when the flush looked, if another transaction has added it again since.
+    """Journal what a row holds that was gone when the flush looked, if another transaction has added it again since.
 
     This comes just before the row is written. It is gone still, as a rule, and SQLAlchemy tells of that.
     """
-    flush: Flush | None = session.info.get(_FLUSH)
+    flush = state_of(session).flush
     if flush is None or state in flush.was or state not in flush.holds or not _has_own_files(state.mapper):
         return
     if held := _in_database(session, [state], NOTHING_SWITCHED).get(state):
@@ -163,12 +146,12 @@ def look_again(session: Session, state: InstanceState[Any]) -> None:
         flush.was[state] = held
         refuse_stale_lists({state: planned}, flush.was)
         replaced = [attribute for attribute in held if state in flush.deleted or attribute in planned]
-        _book(session, [(state, held[attribute], []) for attribute in replaced])
+        _enter(session, [(state, held[attribute], []) for attribute in replaced])
         flush.holds[state] = {} if state in flush.deleted else held | planned
 
 
-def book_switched(session: Session, state: InstanceState[Any]) -> None:
-    """Book a new row whose key, another row's, was not known before the flush, and is that of a row it replaces."""
+def enter_switched(session: Session, state: InstanceState[Any]) -> None:
+    """Journal a new row whose key, another row's, was not known before the flush, and is that of a row it replaces."""
     flush = _flush_of(session)
     replaced = _replaced(session, flush.context, state)
     if replaced is None or state in flush.was:
@@ -178,17 +161,18 @@ def book_switched(session: Session, state: InstanceState[Any]) -> None:
     flush.deleted.add(replaced)
     # SQLAlchemy updates the row with what is set alone; whatever was planned for the other one is not written.
     held = flush.was.get(replaced, {})
-    _rebook(session, flush, {replaced: {}, state: held | flush.holds.get(state, {})})
+    _enter_again(session, flush, {replaced: {}, state: held | flush.holds.get(state, {})})
     flush.was[state] = held
 
 
-def book_late_changes(session: Session) -> None:
-    """Book what mapper events changed while rows were written; only what a row held then is not known for sure."""
-    flush: Flush = session.info.pop(_FLUSH, None) or Flush()
+def enter_late_changes(session: Session) -> None:
+    """Journal what mapper events changed while rows were written; only what a row held then is not known for sure."""
+    state = state_of(session)
+    flush, state.flush = state.flush or Flush(), None
     late = {
-        state: after
-        for state in [*filed(session.new), *filed(session.dirty)]
-        if state not in flush.deleted and (after := _late_files(flush, state)) is not None
+        row: after
+        for row in [*filed(session.new), *filed(session.dirty)]
+        if row not in flush.deleted and (after := _late_files(flush, row)) is not None
     }
     if late:
         files = _by_mapper(late)
@@ -196,18 +180,18 @@ def book_late_changes(session: Session) -> None:
         _refuse_unwritten(session, late)
         for mapper, some in files.items():
             settle_intents(session, mapper, some)
-        _rebook(session, flush, late)
+        _enter_again(session, flush, late)
     note_written(session, filed([*session.new, *session.dirty]))
 
 
 def _late_files(flush: Flush, state: InstanceState[Any]) -> Held | None:
-    """Return what a row holds once it is written, if that is not what was booked."""
+    """Return what a row holds once it is written, if that is not what was entered."""
     written = _new_files(state)
     if state not in flush.holds:
         # Nobody saw it but the row itself.
         flush.was[state] = {attribute: _files_before(state, attribute) for attribute in written}
-    after, booked = flush.was.get(state, {}) | written, flush.holds.get(state, flush.was.get(state, {}))
-    return after if any(_places(after.get(at)) != _places(booked.get(at)) for at in after | booked) else None
+    after, entered = flush.was.get(state, {}) | written, flush.holds.get(state, flush.was.get(state, {}))
+    return after if any(_places(after.get(at)) != _places(entered.get(at)) for at in after | entered) else None
 
 
 def _places(files: Sequence[FileObject] | None) -> list[Location | None]:
@@ -235,8 +219,9 @@ def _refuse_unwritten(session: Session, late: Rows) -> None:
 
 
 def _flush_of(session: Session) -> Flush:
-    flush: Flush = session.info.setdefault(_FLUSH, Flush())
-    return flush
+    state = state_of(session)
+    state.flush = state.flush or Flush()
+    return state.flush
 
 
 def _files_before(state: InstanceState[Any], attribute: FileAttribute) -> list[FileObject]:
@@ -244,13 +229,13 @@ def _files_before(state: InstanceState[Any], attribute: FileAttribute) -> list[F
     return attribute.type.held(before[0]) if before else []
 
 
-def _book(
+def _enter(
     session: Session, changes: Sequence[tuple[InstanceState[Any], Sequence[FileObject], Sequence[FileObject]]]
 ) -> None:
     by_mapper: dict[Mapper[Any], list[Change]] = defaultdict(list)
     for state, before, after in changes:
         by_mapper[state.mapper].append((before, after))
-    book_changes(session, by_mapper)
+    enter_changes(session, by_mapper)
 
 
 def _with_file_columns(rows: Iterable[object]) -> list[InstanceState[Any]]:

@@ -1,23 +1,20 @@
-"""What each (nested) transaction of a session did to files, so that its end can be honoured."""
+"""The journal: what one (nested) transaction did to files, so that its end can be honoured."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from sqlalchemy.orm import Mapper, Session, SessionTransaction
+from sqlalchemy.orm import Mapper
 
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger.ledger import LedgerAccess
-from fastapi_filestore.orm.unit_of_work.ownership import own
 from fastapi_filestore.storage.paths import is_upload_path
-
-_BOOKS = "fastapi_filestore.books"
 
 
 @dataclass(slots=True)
-class Book:
+class Journal:
     """The files of one (nested) transaction, by location.
 
     `fresh` are those whose bytes it stored. `references` counts, for each file, the places in rows that came to hold it
@@ -53,7 +50,7 @@ class Book:
         self.references.update(after.keys())
         self.files.update(before | after)
 
-    def absorb(self, inner: "Book") -> None:
+    def absorb(self, inner: "Journal") -> None:
         """Take over what a released savepoint did."""
         self.fresh.update(inner.fresh)
         self.mappers |= inner.mappers
@@ -69,12 +66,12 @@ class Book:
         self.uncertain |= inner.uncertain
         self.spared = self.spared if inner.spared is None else inner.spared
 
-    def copied(self) -> "Book":
-        """Return a copy of the book as it is now."""
+    def copied(self) -> "Journal":
+        """Return a copy of the journal as it is now."""
         return replace(self, **{each.name: copy(getattr(self, each.name)) for each in fields(self)})
 
-    def restore(self, before: "Book") -> None:
-        """Make the book what it was before, but for the bytes that were stored or deleted since."""
+    def restore(self, before: "Journal") -> None:
+        """Make the journal what it was before, but for the bytes that were stored or deleted since."""
         fresh, gone = before.fresh | self.fresh, before.forgettable | self.forgettable
         for each in fields(self):
             setattr(self, each.name, copy(getattr(before, each.name)))
@@ -105,121 +102,3 @@ class Book:
     def kept(self) -> list[FileObject]:
         """Return the files stored in this transaction that a row points to."""
         return [file for at, file in self.fresh.items() if self.holders(at) > 0]
-
-
-def _books(session: Session) -> defaultdict[SessionTransaction | None, Book]:
-    if _BOOKS not in session.info:
-        session.info[_BOOKS] = defaultdict(Book)
-    books: defaultdict[SessionTransaction | None, Book] = session.info[_BOOKS]
-    return books
-
-
-def current_book(session: Session) -> Book:
-    """Return the book of the innermost transaction of a session."""
-    transaction = innermost_transaction(session)
-    assert transaction is not None, "files are booked inside a transaction only"
-    return _books(session)[transaction]
-
-
-def open_book(session: Session) -> Book | None:
-    """Return the book of the innermost transaction of a session, if anything was booked."""
-    return _books(session).get(innermost_transaction(session))
-
-
-def whole_book(session: Session) -> Book:
-    """Return everything that the open transactions of a session did, as if it were to be committed now; to read."""
-    books = _books(session)
-    if len(books) == 1:
-        return next(iter(books.values()))
-    whole = Book()
-    for book in books.values():
-        whole.absorb(book)
-    return whole
-
-
-Books = Mapping[SessionTransaction | None, Book]
-"""The books of the open transactions of a session."""
-
-
-def copied_books(session: Session) -> Books:
-    """Return copies of the books of a session, as they are now."""
-    return {transaction: book.copied() for transaction, book in _books(session).items()}
-
-
-def restore_books(session: Session, before: Books) -> None:
-    """Make the books of a session what they were, but for the bytes that were stored or deleted since."""
-    for transaction, book in _books(session).items():
-        book.restore(before.get(transaction, Book()))
-
-
-def doubt(session: Session, transaction: SessionTransaction | None) -> None:
-    """Note that nobody knows any more what a transaction of a session did to files."""
-    _books(session)[transaction].uncertain = True
-
-
-def note_stored(session: Session, files: Iterable[FileObject]) -> None:
-    """Note files whose bytes go if the innermost transaction is rolled back.
-
-    What a transaction around it stored is left to that one: a savepoint may touch its rows, and is rolled back alone.
-
-    Raises:
-        SharedFileError: Another unit of work is about to write one of them to a row of its own.
-    """
-    new = {file.location: file for file in files if file.fresh and not is_booked(session, file)}
-    own(session, list(new.values()))
-    current_book(session).fresh.update(new)
-
-
-def note_forgettable(session: Session, gone: Mapping[Location, LedgerAccess | None]) -> bool:
-    """Note files that are gone, whose intents go when the open transaction has ended; False if there is none."""
-    if innermost_transaction(session) is None:
-        return False
-    current_book(session).forgettable.update(gone)
-    return True
-
-
-def is_booked(session: Session, file: FileObject) -> bool:
-    """Tell whether an open transaction of a session knows of a file's bytes."""
-    return any(file.location in book.fresh for book in _books(session).values())
-
-
-def close_book(session: Session, transaction: SessionTransaction) -> Book | None:
-    """Take the book of a transaction that ended out of its session, if anything was booked."""
-    return _books(session).pop(transaction, None)
-
-
-def innermost_transaction(session: Session) -> SessionTransaction | None:
-    """Return the innermost transaction of a session, a savepoint's or its only one, if it has begun."""
-    return session.get_nested_transaction() or session.get_transaction()
-
-
-def root_transaction(session: Session) -> SessionTransaction | None:
-    """Return the outermost transaction of a session, if it has begun."""
-    transaction = session.get_transaction()
-    return next((one for one in _chain(transaction) if one.parent is None), None)
-
-
-def unended(session: Session) -> list[SessionTransaction]:
-    """Return the booked transactions, inner ones first, of whose end SQLAlchemy did not tell."""
-    if not (books := _books(session)):
-        return []
-    open_ones = set(_chain(innermost_transaction(session)))
-    stale = [one for one in books if one is not None and one not in open_ones]
-    return sorted(stale, key=lambda one: not one.nested)
-
-
-def is_open(session: Session, transaction: SessionTransaction | None) -> bool:
-    """Tell whether a transaction of a session, or a savepoint of its own, has not ended."""
-    return transaction in set(_chain(innermost_transaction(session)))
-
-
-def enclosing_book(session: Session, transaction: SessionTransaction) -> Book:
-    """Return the book of the transaction around a savepoint."""
-    outer = next(one for one in _chain(transaction.parent) if one.nested or one.parent is None)
-    return _books(session)[outer]
-
-
-def _chain(transaction: SessionTransaction | None) -> Iterator[SessionTransaction]:
-    while transaction is not None:
-        yield transaction
-        transaction = transaction.parent

@@ -37,9 +37,9 @@ from fastapi_filestore.orm.unit_of_work.end import (
     watch_commits,
 )
 from fastapi_filestore.orm.unit_of_work.flush import (
-    book_deleted,
-    book_late_changes,
-    book_switched,
+    enter_deleted,
+    enter_late_changes,
+    enter_switched,
     filed,
     forget_flush,
     look_again,
@@ -51,10 +51,8 @@ from fastapi_filestore.orm.unit_of_work.readings import forget_rolled_back, forg
 from fastapi_filestore.orm.unit_of_work.savepoints import forget_savepoints, watch_savepoints
 from fastapi_filestore.orm.unit_of_work.session_loops import note_loop
 from fastapi_filestore.orm.unit_of_work.sharing import end_commit, settle_before_commit, settle_late_changes
+from fastapi_filestore.orm.unit_of_work.state import state_of
 from fastapi_filestore.orm.unit_of_work.statements import track_bulk
-
-_BEGUN = "fastapi_filestore.begun"
-"""What a flush is to do, in a session's info from the flush's beginning to its transaction."""
 
 watch_columns()
 
@@ -76,11 +74,11 @@ def _begin_flush(session: Session, context: UOWTransaction, instances: object) -
     honour_unended(session)
     find_edits(session)
     forget_flush(session)
-    session.info[_BEGUN] = context
+    state_of(session).begun = context
 
 
 def _refuse_partial_flush(session: Session) -> None:
-    # What is booked for a flush is all that changed; whose row is not written now may never be.
+    # What is entered for a flush is all that changed; whose row is not written now may never be.
     if filed([*session.new, *session.dirty, *session.deleted]):
         raise UnsupportedStatementError("flush(objects) would write some of the rows that hold files: flush() all.")
 
@@ -88,32 +86,32 @@ def _refuse_partial_flush(session: Session) -> None:
 @event.listens_for(Session, "after_transaction_create")
 def _store_before_rows(session: Session, transaction: SessionTransaction) -> None:
     # A flush begins this one when all that listens to its beginning has had its say, and may have changed rows.
-    context: UOWTransaction | None = session.info.get(_BEGUN)
-    if transaction.origin is SessionTransactionOrigin.SUBTRANSACTION and context is not None:
-        del session.info[_BEGUN]
+    state = state_of(session)
+    if transaction.origin is SessionTransactionOrigin.SUBTRANSACTION and (context := state.begun) is not None:
+        state.begun = None
         prepare_flush(session, context)
 
 
 @event.listens_for(Session, "after_flush")
 def _check_after_rows(session: Session, context: UOWTransaction) -> None:
-    book_late_changes(session)
+    enter_late_changes(session)
     settle_late_changes(session)
 
 
 @event.listens_for(Mapper, "before_insert")
-def _book_switched_row(mapper: Mapper[Any], connection: Connection, row: object) -> None:
+def _enter_switched_row(mapper: Mapper[Any], connection: Connection, row: object) -> None:
     state = instance_state(row)
     if state.session is not None and file_attributes(mapper):
-        book_switched(state.session, state)
+        enter_switched(state.session, state)
 
 
 @event.listens_for(Mapper, "before_delete")
-def _book_cascaded_delete(mapper: Mapper[Any], connection: Connection, row: object) -> None:
+def _enter_cascaded_delete(mapper: Mapper[Any], connection: Connection, row: object) -> None:
     # An orphan found during the flush was not in session.deleted before it.
     state = instance_state(row)
     session = state.session
     if session is not None and has_file_columns(mapper):
-        book_deleted(session, state)
+        enter_deleted(session, state)
 
 
 @event.listens_for(Mapper, "before_update")

@@ -2,7 +2,7 @@
 
 A FileObject may be given to several units of work at once, such as a default picture that is a constant of a module.
 The first to take it stores it and writes its row; every other one is refused, and touches nothing. A call of a service
-takes it before bytes move, and the session's transaction takes it over with the flush, which books it.
+takes it before bytes move, and the session's transaction takes it over with the flush, which journals it.
 """
 
 from collections.abc import Iterable, Sequence

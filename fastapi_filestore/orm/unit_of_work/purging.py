@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.orm.sessions import AnySession, plain_session
-from fastapi_filestore.orm.unit_of_work.booking import booked
+from fastapi_filestore.orm.unit_of_work.entries import begin_journal
 
 
 def purge(session: AnySession) -> None:
@@ -15,13 +15,13 @@ def purge(session: AnySession) -> None:
     In a savepoint it is about what that savepoint takes out of rows. It sends nothing to the database. What triggers
     note of raw SQL, or of ON DELETE CASCADE, is kept all the same.
     """
-    booked(plain_session(session)).purges = True
+    begin_journal(plain_session(session)).purges = True
 
 
 @contextmanager
 def purging(session: Session) -> Iterator[None]:
     """Keep no file that the block takes out of rows; it flushes, and is entered with nothing pending."""
-    book = booked(session)
-    before = {at for at, access in book.intended.items() if access is not None}
+    journal = begin_journal(session)
+    before = {at for at, access in journal.intended.items() if access is not None}
     yield
-    book.purged |= {at for at, access in book.intended.items() if access is not None} - before
+    journal.purged |= {at for at, access in journal.intended.items() if access is not None} - before

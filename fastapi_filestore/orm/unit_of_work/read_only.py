@@ -1,7 +1,6 @@
 """Transactions that have only read: they end before a client is waited for, so that no body holds a connection."""
 
 import re
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -14,15 +13,12 @@ from sqlalchemy.sql.functions import FunctionElement
 from fastapi_filestore.events import SESSION_HELD
 from fastapi_filestore.orm.sessions import chosen_isolation, has_room
 from fastapi_filestore.orm.unit_of_work.changes import has_edits
-from fastapi_filestore.orm.unit_of_work.journal import open_book
+from fastapi_filestore.orm.unit_of_work.state import Sent, open_journal, state_of
 
 SNAPSHOTS: Final = frozenset({"REPEATABLE READ", "SERIALIZABLE", "SNAPSHOT"})
 """Levels of isolation at which what was read is to stay true until the transaction ends."""
 MOST_STATEMENTS: Final = 100
 """Different SELECTs that are kept to be judged; a transaction of more is none that authorization alone has begun."""
-
-_SENT: Final = "fastapi_filestore.sent"
-"""What a session's transaction has sent, in the session's info while it has a connection."""
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`")
 _AGGREGATES = frozenset({"avg", "count", "max", "min", "sum"})
@@ -37,15 +33,6 @@ _WRITES = re.compile(r"\b(?:delete|for|insert|into|merge|update|lock\s+in)\b|--|
 """What locks, or writes, in something that begins like a SELECT; in a comment it could not be told."""
 
 
-@dataclass(slots=True)
-class Sent:
-    """What a transaction has sent over its connections: its SELECTs by their text, or that there was more."""
-
-    connections: list[Connection] = field(default_factory=list[Connection])
-    selects: dict[str, ClauseElement] = field(default_factory=dict[str, ClauseElement])
-    has_more: bool = False
-
-
 _engines: WeakSet[Engine] = WeakSet()
 _of_connections: WeakKeyDictionary[Connection, Sent] = WeakKeyDictionary()
 _told = set[str]()
@@ -55,7 +42,8 @@ def watch_statements(session: Session, transaction: SessionTransaction, connecti
     """Note that a session has a connection, and hear what its transaction sends over it."""
     if transaction.parent is not None:
         return  # a savepoint's, over a connection that is watched
-    sent: Sent = session.info.setdefault(_SENT, Sent())
+    state = state_of(session)
+    sent = state.sent = state.sent or Sent()
     sent.connections.append(connection)
     _of_connections[connection] = sent
     if connection.engine not in _engines:
@@ -65,12 +53,12 @@ def watch_statements(session: Session, transaction: SessionTransaction, connecti
 
 def forget_statements(session: Session) -> None:
     """Note that the outermost transaction of a session has ended."""
-    session.info.pop(_SENT, None)
+    state_of(session).sent = None
 
 
 def is_connected(session: Session) -> bool:
     """Tell whether a session holds a connection for its transaction."""
-    return _SENT in session.info
+    return state_of(session).sent is not None
 
 
 def _note_sent(connection: Connection, cursor: object, statement: str, *rest: Any) -> None:
@@ -90,7 +78,7 @@ def _note_sent(connection: Connection, cursor: object, statement: str, *rest: An
 
 def end_if_only_read(session: Session) -> None:
     """End the transaction of a session if it has only read, and expire nothing; log once why another one is kept."""
-    transaction, sent = session.get_transaction(), _sent(session)
+    transaction, sent = session.get_transaction(), state_of(session).sent
     # A pool of one connection for all has none to give back, and what one session rolls back is everybody's.
     if transaction is None or sent is None or not all(has_room(connection.engine) for connection in sent.connections):
         return
@@ -100,11 +88,6 @@ def end_if_only_read(session: Session) -> None:
     elif reason not in _told:
         _told.add(reason)
         SESSION_HELD.tell(reason=f"the transaction {reason}")
-
-
-def _sent(session: Session) -> Sent | None:
-    sent: Sent | None = session.info.get(_SENT)
-    return sent
 
 
 def _reason_to_keep(session: Session, transaction: SessionTransaction, sent: Sent) -> str | None:
@@ -124,7 +107,7 @@ def _reason_to_keep(session: Session, transaction: SessionTransaction, sent: Sen
 
 def _has_changes(session: Session) -> bool:
     is_changed = bool(session.new or session.dirty or session.deleted)
-    return is_changed or has_edits(session) or open_book(session) is not None
+    return is_changed or has_edits(session) or open_journal(session) is not None
 
 
 def has_own_connections(transaction: SessionTransaction) -> bool:

@@ -15,11 +15,10 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import to_record
 from fastapi_filestore.orm.column.attributes import FileAttribute, Held, file_attributes
 from fastapi_filestore.orm.column.stored_object import FileList, Records
+from fastapi_filestore.orm.unit_of_work.state import state_of
 
 _READINGS = "fastapi_filestore.readings"
 """What the lists of a row held, by attribute, in the info of its state, which is pickled with the row."""
-_WRITTEN = "fastapi_filestore.written"
-"""The lists that a session's open transaction wrote, in its info."""
 
 
 def note_read(state: InstanceState[Any], names: Iterable[str] | None = None) -> None:
@@ -52,19 +51,21 @@ def note_written(session: Session, states: Iterable[InstanceState[Any]]) -> None
                 state.key is None or state.attrs[attribute.name].history.has_changes()
             ):
                 _note(state, attribute, _records(attribute.type.held(state.dict[attribute.name])))
-                session.info.setdefault(_WRITTEN, []).append(state.dict[attribute.name])
+                state_of(session).written.append(state.dict[attribute.name])
 
 
 def keep_written(session: Session) -> None:
     """Note that what the open transaction of a session wrote is committed."""
-    session.info.pop(_WRITTEN, None)
+    state_of(session).written = []
 
 
 def forget_written(session: Session) -> None:
     """Note that what a transaction wrote, and did not commit, is not in the database."""
-    for value in session.info.pop(_WRITTEN, ()):
+    state = state_of(session)
+    for value in state.written:
         if isinstance(value, FileList):
             value.origin = None
+    state.written = []
 
 
 def forget_rolled_back(session: Session) -> None:

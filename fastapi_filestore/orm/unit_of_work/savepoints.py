@@ -1,11 +1,10 @@
-"""Savepoints of a connection: what they undo is taken out of the books of the sessions that use the connection.
+"""Savepoints of a connection: what they undo is taken out of the journals of the sessions that use the connection.
 
-A session's own savepoint has a book of its own, which is closed with it. Others, which bulk statements and whoever has
-the session's connection set, it is not told of: when they are set, its books are copied, and restored if they are
-rolled back.
+A savepoint of a session has a journal of its own, which is closed with it. Of others, which bulk statements set, and
+whoever has the session's connection, the session is not told: when they are set, its journals are copied, and restored
+if they are rolled back.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -13,52 +12,17 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Mapper, Session, SessionTransaction
 
 from fastapi_filestore.orm.sessions import writing_connection
-from fastapi_filestore.orm.unit_of_work.journal import (
-    Books,
-    copied_books,
+from fastapi_filestore.orm.unit_of_work.state import (
+    Savepoint,
+    Watched,
+    copied_journals,
     doubt,
     innermost_transaction,
     is_open,
-    restore_books,
+    restore_journals,
     root_transaction,
+    state_of,
 )
-
-_SET = "fastapi_filestore.savepoints"
-"""The savepoints of a session's connections, in the session's info."""
-
-
-@dataclass(slots=True)
-class Savepoint:
-    """One that is set on a connection, as the so manieth of those that are open, and the books as they were then.
-
-    `within` is the transaction of the session in which it was set, and with which it ends. It is `mixed` if the session
-    has since changed rows over another connection, too: these it does not undo.
-    """
-
-    connection: Connection
-    depth: int
-    within: SessionTransaction | None
-    books: Books
-    mixed: bool = False
-
-
-def _nothing_begun() -> WeakKeyDictionary[SessionTransaction, list[Connection]]:
-    return WeakKeyDictionary()
-
-
-@dataclass(slots=True)
-class Watched:
-    """What is watched of one outermost transaction of a session; `begun` are its own savepoints, by connection."""
-
-    transaction: SessionTransaction | None
-    connections: list[Connection] = field(default_factory=list[Connection])
-    begun: WeakKeyDictionary[SessionTransaction, list[Connection]] = field(default_factory=_nothing_begun)
-    savepoints: list[Savepoint] = field(default_factory=list[Savepoint])
-
-    def drop(self, connection: Connection, depth: int) -> None:
-        """Forget the savepoints of a connection from a depth on."""
-        self.savepoints = [each for each in self.savepoints if each.connection is not connection or each.depth < depth]
-
 
 _engines: WeakSet[Engine] = WeakSet()
 _sessions: WeakKeyDictionary[Connection, WeakSet[Session]] = WeakKeyDictionary()
@@ -72,9 +36,9 @@ def watch_savepoints(session: Session, transaction: SessionTransaction, connecti
         event.listen(connection.engine, "rollback_savepoint", _note_rolled_back)
         event.listen(connection.engine, "release_savepoint", _note_released)
     root = root_transaction(session)
-    watched = _watched(session)
+    watched = state_of(session).savepoints
     if watched is None or watched.transaction is not root:
-        watched = session.info[_SET] = Watched(root)
+        watched = state_of(session).savepoints = Watched(root)
     if transaction.nested:
         watched.begun.setdefault(transaction, []).append(connection)
     else:
@@ -82,9 +46,9 @@ def watch_savepoints(session: Session, transaction: SessionTransaction, connecti
         watched.connections.append(connection)
 
 
-def note_booked(session: Session, mapper: Mapper[Any]) -> None:
-    """Note that what is booked next is about rows of a class, which are written over one connection."""
-    watched = _watched(session)
+def note_entered(session: Session, mapper: Mapper[Any]) -> None:
+    """Note that what is entered next is about rows of a class, which are written over one connection."""
+    watched = state_of(session).savepoints
     if watched is not None and watched.savepoints:
         connection = writing_connection(session, mapper)
         for savepoint in watched.savepoints:
@@ -93,12 +57,7 @@ def note_booked(session: Session, mapper: Mapper[Any]) -> None:
 
 def forget_savepoints(session: Session) -> None:
     """Note that the outermost transaction of a session has ended."""
-    session.info.pop(_SET, None)
-
-
-def _watched(session: Session) -> Watched | None:
-    watched: Watched | None = session.info.get(_SET)
-    return watched
+    state_of(session).savepoints = None
 
 
 def _open_savepoints(connection: Connection) -> list[str]:
@@ -113,7 +72,7 @@ def _open_savepoints(connection: Connection) -> list[str]:
 
 def _users(connection: Connection) -> list[tuple[Session, Watched]]:
     """Return the sessions whose open transactions run over a connection."""
-    found = [(session, _watched(session)) for session in _sessions.get(connection, ())]
+    found = [(session, state_of(session).savepoints) for session in _sessions.get(connection, ())]
     return [(session, one) for session, one in found if one is not None and connection in one.connections]
 
 
@@ -123,8 +82,8 @@ def _note_set(connection: Connection, name: object) -> None:
         watched.drop(connection, depth)
         within = innermost_transaction(session)
         if within is not None and within.nested and connection not in watched.begun.get(within, ()):
-            continue  # the session's own: to copy its books for each would take long where there are thousands
-        watched.savepoints.append(Savepoint(connection, depth, within, copied_books(session)))
+            continue  # the session's own: to copy its journals for each would take long where there are thousands
+        watched.savepoints.append(Savepoint(connection, depth, within, copied_journals(session)))
 
 
 def _note_released(connection: Connection, name: str, context: object) -> None:
@@ -147,4 +106,4 @@ def _undo(session: Session, savepoint: Savepoint) -> None:
     if savepoint.mixed:
         doubt(session, savepoint.within)
     else:
-        restore_books(session, savepoint.books)
+        restore_journals(session, savepoint.journals)

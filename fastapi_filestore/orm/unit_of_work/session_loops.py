@@ -16,11 +16,9 @@ from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.errors import BlockingCallError, FilestoreError
 from fastapi_filestore.orm.sessions import AnySession, writing_bind
 from fastapi_filestore.orm.unit_of_work.read_only import is_connected
+from fastapi_filestore.orm.unit_of_work.state import state_of
 
 REMEDY: Final = "`await` its calls in that loop while it runs, or make a session and a service anew where they are used"
-
-_HOME: Final = "fastapi_filestore.home"
-"""The event loop that a session was used in last, in the session's info; none if that was the library's own."""
 
 _homes: WeakKeyDictionary[Pool, HomeLoop] = WeakKeyDictionary()
 """The event loops that have used last the pools which keep connections."""
@@ -33,9 +31,9 @@ def note_loop(session: Session, connection: Connection) -> None:
     if not connection.dialect.is_async:
         return
     if is_own_loop():
-        session.info.pop(_HOME, None)
+        state_of(session).home = None
         return
-    home = session.info[_HOME] = HomeLoop(remedy=REMEDY)
+    home = state_of(session).home = HomeLoop(remedy=REMEDY)
     if isinstance(connection.engine.pool, QueuePool):
         _homes[connection.engine.pool] = home
 
@@ -91,8 +89,7 @@ def refuse_elsewhere(session: AnySession, made: HomeLoop, mapper: Mapper[Any], w
 
 
 def _last_home(session: AnySession) -> HomeLoop | None:
-    home: HomeLoop | None = session.sync_session.info.get(_HOME) if isinstance(session, AsyncSession) else None
-    return home
+    return state_of(session.sync_session).home if isinstance(session, AsyncSession) else None
 
 
 def _is_connected(session: AnySession) -> bool:

@@ -29,8 +29,9 @@ from fastapi_filestore.orm.sessions import (
     writing_bind,
     writing_connection,
 )
-from fastapi_filestore.orm.unit_of_work.booking import purge_files, renew_owed, spare_moved_files
-from fastapi_filestore.orm.unit_of_work.journal import Book, current_book, open_book, whole_book
+from fastapi_filestore.orm.unit_of_work.entries import purge_files, renew_owed, spare_moved_files
+from fastapi_filestore.orm.unit_of_work.journal import Journal
+from fastapi_filestore.orm.unit_of_work.state import current_journal, open_journal, state_of, whole_journal
 from fastapi_filestore.storage.paths import is_generated
 
 Files = Mapping[Location, FileObject]
@@ -44,45 +45,47 @@ def settle_sharing(session: Session) -> None:
         SharedFileError: Another row holds a file that a row comes to hold, or two rows of the transaction would.
         StaleFileError: A file that a row comes to hold is another transaction's garbage.
     """
-    if open_book(session) is None:
+    if open_journal(session) is None:
         return
-    book = whole_book(session)
-    for at, file in book.fresh.items():
-        if book.references[at] > 1:
+    journal = whole_journal(session)
+    for at, file in journal.fresh.items():
+        if journal.references[at] > 1:
             raise SharedFileError(file.filename)
-    gained, lost = _gained(book), _lost(session, book)
+    gained, lost = _gained(journal), _lost(session, journal)
     if gained:
-        _refuse_gains(session, book, gained)
+        _refuse_gains(session, journal, gained)
         _refuse_missing(gained)
     if gained or lost:
-        _lock(session, book, [*gained, *lost])
-        _spare(session, book, _refuse_gains(session, book, gained, also=lost))
+        _lock(session, journal, [*gained, *lost])
+        _spare(session, journal, _refuse_gains(session, journal, gained, also=lost))
 
 
-def _gained(book: Book) -> Files:
+def _gained(journal: Journal) -> Files:
     """Return the files that a place comes to hold, none ceases to, and whose paths somebody else may know."""
     return {
         at: file
-        for at, file in book.files.items()
-        if book.references[at] > 0 and (at not in book.fresh or book.fresh[at].has_own_key)
+        for at, file in journal.files.items()
+        if journal.references[at] > 0 and (at not in journal.fresh or journal.fresh[at].has_own_key)
     }
 
 
-def _lost(session: Session, book: Book) -> Files:
+def _lost(session: Session, journal: Journal) -> Files:
     """Return the files that no place of the transaction holds any more, and others may.
 
     Chance did not name them, or SQL that triggers saw may have put them into other rows before they were lost.
     """
-    lost = book.unreferenced()
+    lost = journal.unreferenced()
     if lost and any(
         (ledger := ledger_of_class(mapper)) is not None and ledger.misses_copies(writing_bind(session, mapper).dialect)
-        for mapper in book.mappers
+        for mapper in journal.mappers
     ):
         return lost
     return {at: file for at, file in lost.items() if not is_generated(at[1])}
 
 
-def _refuse_gains(session: Session, book: Book, gained: Files, *, also: Collection[Location] = ()) -> set[Location]:
+def _refuse_gains(
+    session: Session, journal: Journal, gained: Files, *, also: Collection[Location] = ()
+) -> set[Location]:
     """Refuse what is another row's, or garbage, as of now; return what rows hold of the others that are asked for."""
     # The rows first, then the ledger, then the store: whoever lets a path go commits its intent with that, and forgets
     # the intent when the object is gone.
@@ -92,8 +95,8 @@ def _refuse_gains(session: Session, book: Book, gained: Files, *, also: Collecti
     if shared := next((at for at in gained if places[at] > 1), None):
         raise SharedFileError(gained[shared].filename)
     # What a row of the transaction lost was no garbage before: a trigger took it for some, as it does.
-    strange = gained.keys() - book.intended.keys() - book.lost.keys()
-    written = {writing_connection(session, mapper) for mapper in book.mappers}
+    strange = gained.keys() - journal.intended.keys() - journal.lost.keys()
+    written = {writing_connection(session, mapper) for mapper in journal.mappers}
     for connection, tables in databases.items() if strange else ():
         for ledger in ledgers_in(connection, tables):
             known = ledger.known(connection, strange)
@@ -118,21 +121,21 @@ async def _exists(file: FileObject) -> bool:
     return True
 
 
-def _lock(session: Session, book: Book, locations: Collection[Location]) -> None:
-    connections = {writing_connection(session, mapper): mapper for mapper in book.mappers}
+def _lock(session: Session, journal: Journal, locations: Collection[Location]) -> None:
+    connections = {writing_connection(session, mapper): mapper for mapper in journal.mappers}
     for connection, mapper in connections.items():
         lock(connection, locations, table_of(mapper))
 
 
-def _spare(session: Session, book: Book, held: Collection[Location]) -> None:
+def _spare(session: Session, journal: Journal, held: Collection[Location]) -> None:
     """Take back the deletion of files that other rows hold."""
-    current_book(session).spared = set(held)
+    current_journal(session).spared = set(held)
     for at in held:
-        mapper = book.lost.get(at)
+        mapper = journal.lost.get(at)
         ledger = None if mapper is None else ledger_of_class(mapper)
-        if mapper is not None and ledger is not None and (ledger.triggers or book.intended.get(at) is not None):
+        if mapper is not None and ledger is not None and (ledger.triggers or journal.intended.get(at) is not None):
             ledger.forget(writing_connection(session, mapper), [at])
-            current_book(session).intended[at] = None
+            current_journal(session).intended[at] = None
 
 
 # -- a rollback ------------------------------------------------------------------------------------------
@@ -176,7 +179,9 @@ def _engines(session: Session) -> Mapping[Engine, list[Table]]:
 def _connections(session: Session) -> Mapping[Connection, list[Table]]:
     """Return the tables that may hold a file of the transaction, in whichever database of the session they are."""
     own = {
-        mapper.local_table.metadata for mapper in whole_book(session).mappers if isinstance(mapper.local_table, Table)
+        mapper.local_table.metadata
+        for mapper in whole_journal(session).mappers
+        if isinstance(mapper.local_table, Table)
     }
     found: dict[Connection, list[Table]] = defaultdict(list)
     for table, place, _ in _places(session, tables_with_files(*own)):
@@ -190,10 +195,6 @@ def _places(session: Session, tables: Iterable[Table]) -> Iterator[tuple[Table, 
         place: dict[str, Any] = {"mapper": mapper_of_table(table), "clause": update(table)}
         with suppress(UnboundExecutionError):
             yield table, place, session.get_bind(**place)
-
-
-_COMMITTING = "fastapi_filestore.committing"
-"""Set in a session's info from the check before a COMMIT to its end."""
 
 
 def settle(session: Session) -> None:
@@ -213,15 +214,15 @@ def settle(session: Session) -> None:
 def settle_before_commit(session: Session) -> None:
     """Settle a transaction that is about to be committed, and whatever others who listen change until it is."""
     settle(session)
-    session.info[_COMMITTING] = True
+    state_of(session).is_committing = True
 
 
 def settle_late_changes(session: Session) -> None:
     """Settle again if the check before the COMMIT is over: nobody else asks after a change that comes so late."""
-    if session.info.get(_COMMITTING):
+    if state_of(session).is_committing:
         settle(session)
 
 
 def end_commit(session: Session) -> None:
     """Note that the transaction of a session has ended."""
-    session.info.pop(_COMMITTING, None)
+    state_of(session).is_committing = False

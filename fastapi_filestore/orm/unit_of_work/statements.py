@@ -43,8 +43,8 @@ from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.column.table_rows import key_in, table_of
 from fastapi_filestore.orm.holders.holders import left_behind
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
-from fastapi_filestore.orm.unit_of_work.booking import book_changes, settle_intents, store_bytes
 from fastapi_filestore.orm.unit_of_work.changes import files_in
+from fastapi_filestore.orm.unit_of_work.entries import enter_changes, settle_intents, store_bytes
 from fastapi_filestore.orm.unit_of_work.flush import is_flushing, refuse_rows_in_flush
 from fastapi_filestore.orm.unit_of_work.inserts import (
     ALTERNATIVES,
@@ -64,7 +64,7 @@ MOST_PARAMETERS = 10_000
 
 
 def track_bulk(state: ORMExecuteState) -> Result[Any] | None:
-    """Run a bulk statement on rows with files, its bytes and bookkeeping around it; None for any other statement."""
+    """Run a bulk statement on rows with files, and enter in the journal what it does; None for any other statement."""
     if not (state.is_insert or state.is_update or state.is_delete):
         return None
     statement = _plain(state.statement)
@@ -85,7 +85,7 @@ def _insert(state: ORMExecuteState, statement: Insert, mapper: Mapper[Any]) -> R
     store_bytes(state.session, {mapper: files})
     with _all_or_nothing(state.session, mapper):
         settle_intents(state.session, mapper, files)
-        book_changes(state.session, {mapper: [([], [file]) for file in files]})
+        enter_changes(state.session, {mapper: [([], [file]) for file in files]})
         connection = writing_connection(state.session, mapper)
         with refused_alternatives(connection, mapper, ALTERNATIVES), none_left_out(connection, mapper, files):
             return _completed(state, statement)
@@ -93,13 +93,13 @@ def _insert(state: ORMExecuteState, statement: Insert, mapper: Mapper[Any]) -> R
 
 @contextmanager
 def _all_or_nothing(session: Session, mapper: Mapper[Any]) -> Iterator[None]:
-    """Undo what the block wrote and booked if it raises: whoever catches the error may commit what else there is."""
+    """Undo what the block wrote and entered if it raises: whoever catches the error may commit what else there is."""
     if session.autoflush and not is_flushing(session):  # as the statement would, but what is flushed must stay
         session.flush()
     connection = writing_connection(session, mapper)
     if connection.dialect.name == "sqlite":
         take_write_lock(connection, table_of(mapper))  # a savepoint outside of a transaction would be one itself
-    with connection.begin_nested():  # with which its books are undone
+    with connection.begin_nested():  # with which its journals are undone
         yield
         settle_late_changes(session)
 
@@ -128,7 +128,7 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
             for identity, held in before.items()
             for attribute, files in held.items()
         ]
-        book_changes(session, {mapper: changes})
+        enter_changes(session, {mapper: changes})
     return result
 
 

@@ -1,4 +1,4 @@
-"""Before rows are written: bytes complete, intents settled, replaced files booked with the deletions that follow."""
+"""Before rows are written: bytes complete, intents settled, replaced files entered with the deletions that follow."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -14,24 +14,25 @@ from fastapi_filestore.orm.holders.holders import places_holding, tables_with_fi
 from fastapi_filestore.orm.ledger.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
 from fastapi_filestore.orm.ledger.reservations import drop_reservations
 from fastapi_filestore.orm.sessions import Room, await_in_session, run_on_engine, writing_connection
-from fastapi_filestore.orm.unit_of_work.journal import Book, current_book, note_stored, whole_book
+from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.ownership import disown, own
 from fastapi_filestore.orm.unit_of_work.read_only import SNAPSHOTS, is_connected
-from fastapi_filestore.orm.unit_of_work.savepoints import note_booked
+from fastapi_filestore.orm.unit_of_work.savepoints import note_entered
+from fastapi_filestore.orm.unit_of_work.state import current_journal, note_stored, whole_journal
 from fastapi_filestore.orm.unit_of_work.transfer import Claimed, store
 from fastapi_filestore.storage.paths import is_upload_path
 
 Change = tuple[Sequence[FileObject], Sequence[FileObject]]
 """The files of one place in a row before and after."""
-Booked = tuple[Mapper[Any], set[Location], dict[Location, FileObject]]
-"""A class whose changes are booked, what its rows held or hold, and what they hold that they did not."""
+Entered = tuple[Mapper[Any], set[Location], dict[Location, FileObject]]
+"""A class whose changes are entered, what its rows held or hold, and what they hold that they did not."""
 
 
-def booked(session: Session) -> Book:
-    """Return the book of the innermost transaction, beginning one where a flush would."""
+def begin_journal(session: Session) -> Journal:
+    """Return the journal of the innermost transaction, beginning one where a flush would."""
     if not session.in_transaction():
         session.begin()
-    return current_book(session)
+    return current_journal(session)
 
 
 def store_files(session: Session, files: Mapping[Mapper[Any], Sequence[FileObject]]) -> None:
@@ -43,7 +44,7 @@ def store_files(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
 
 def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObject]]) -> None:
     """Store the pending files that rows are to hold."""
-    booked(session)
+    begin_journal(session)
     claimed = [(file, access_of(session, mapper)) for mapper, some in files.items() for file in some]
     for file, _ in claimed:
         file.refuse_unreadable()
@@ -71,7 +72,7 @@ def room_beside(session: Session, claimed: Iterable[Claimed]) -> Room:
 
 def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileObject]) -> None:
     """Remove the upload intents of files that rows come to hold; `IntentLostError` if a sweeper was faster."""
-    settled = whole_book(session).settled
+    settled = whole_journal(session).settled
     claims = {file.location: file for file in files if file.claim is not None and file.location not in settled}
     if not claims:
         return
@@ -86,8 +87,8 @@ def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileOb
         if not _sees_the_past(connection):
             drop_reservations(access)
             raise IntentLostError(some.filename)
-        current_book(session).owed.update(dict.fromkeys(unseen, access))
-    current_book(session).settled |= claims.keys()
+        current_journal(session).owed.update(dict.fromkeys(unseen, access))
+    current_journal(session).settled |= claims.keys()
 
 
 def _sees_the_past(connection: Connection) -> bool:
@@ -102,63 +103,63 @@ def renew_owed(session: Session) -> None:
     Raises:
         IntentLostError: A sweeper was faster.
     """
-    book = whole_book(session)
-    for access in dict.fromkeys(book.owed.values()):
-        owed = {at: book.fresh[at] for at, other in book.owed.items() if other == access}
+    journal = whole_journal(session)
+    for access in dict.fromkeys(journal.owed.values()):
+        owed = {at: journal.fresh[at] for at, other in journal.owed.items() if other == access}
         renew = partial(access.ledger.renew, locations=owed)
         if await_in_session(run_on_engine(access.engine, renew, Room.BESIDE_POOL)) < len(owed):
             drop_reservations(access)
             raise IntentLostError(next(iter(owed.values())).filename)
 
 
-def book_changes(session: Session, changes: Mapping[Mapper[Any], Iterable[Change]]) -> None:
-    """Book what rows come to hold and cease to hold, by their classes, and intend the deletions that follow."""
-    booked_changes = [_book_class(session, keeper_of(session, mapper), list(some)) for mapper, some in changes.items()]
-    # When all are booked: what moves from a row of one class to one of another is no garbage.
-    for mapper, touched, gained in booked_changes:
+def enter_changes(session: Session, changes: Mapping[Mapper[Any], Iterable[Change]]) -> None:
+    """Journal what rows come to hold and cease to hold, by their classes, and intend the deletions that follow."""
+    entered = [_enter_class(session, keeper_of(session, mapper), list(some)) for mapper, some in changes.items()]
+    # When all are entered: what moves from a row of one class to one of another is no garbage.
+    for mapper, touched, gained in entered:
         if (access := deletions_of(session, mapper)) is not None:
             _refuse_garbage(session, mapper, access, gained)
             _intend_deletions(session, mapper, access, touched)
 
 
-def _book_class(session: Session, mapper: Mapper[Any], changes: Sequence[Change]) -> Booked:
-    book = booked(session)
-    note_booked(session, mapper)
-    book.mappers.add(mapper)
+def _enter_class(session: Session, mapper: Mapper[Any], changes: Sequence[Change]) -> Entered:
+    journal = begin_journal(session)
+    note_entered(session, mapper)
+    journal.mappers.add(mapper)
     touched, gained = set[Location](), dict[Location, FileObject]()
-    _book_unseen(session, book, changes)
+    _enter_unseen(session, journal, changes)
     for before, after in changes:
-        book.replace(before, after)
+        journal.replace(before, after)
         held, holds = ({file.location for file in files} for files in (before, after))
-        book.lost.update(dict.fromkeys(held - holds, mapper))
+        journal.lost.update(dict.fromkeys(held - holds, mapper))
         touched |= held | holds
         gained.update((file.location, file) for file in after if file.location not in held)
-    return mapper, touched | _book_uploads(book, gained.values()), gained
+    return mapper, touched | _enter_uploads(journal, gained.values()), gained
 
 
-def _book_uploads(book: Book, gained: Iterable[FileObject]) -> set[Location]:
-    """Book that what rows have copies of now, where clients stored it, is held by none: it goes after the commit."""
+def _enter_uploads(journal: Journal, gained: Iterable[FileObject]) -> set[Location]:
+    """Journal that what rows have copies of now, where clients stored it, is held by none: it goes after the commit."""
     uploads = {
         at: FileObject(file.backend, file.filename, path=at[1], registry=file.registry)
         for file in gained
-        if (at := file.promoted_from) is not None and at not in book.files
+        if (at := file.promoted_from) is not None and at not in journal.files
     }
-    book.replace(uploads.values(), ())
+    journal.replace(uploads.values(), ())
     return set(uploads)
 
 
-def _book_unseen(session: Session, book: Book, changes: Iterable[Change]) -> None:
-    # What the database holds of this transaction's files, and nobody booked, came into a row in a way unknown here.
-    whole = whole_book(session)
+def _enter_unseen(session: Session, journal: Journal, changes: Iterable[Change]) -> None:
+    # What the database holds of this transaction's files, and nobody entered, came into a row in a way unknown here.
+    whole = whole_journal(session)
     unseen = {file.location: file for before, _ in changes for file in before if file.location in whole.fresh}
-    book.replace([], [file for at, file in unseen.items() if whole.holders(at) <= 0])
+    journal.replace([], [file for at, file in unseen.items() if whole.holders(at) <= 0])
 
 
 def _refuse_garbage(
     session: Session, mapper: Mapper[Any], access: LedgerAccess, gained: Mapping[Location, FileObject]
 ) -> None:
     # At once, since a trigger may take the intent back; at the commit again, for other sessions may commit till then.
-    whole = whole_book(session)
+    whole = whole_journal(session)
     # A key that was generated is new; one that was given may be of an object that is still to be deleted.
     strange = {at for at in gained if at not in whole.fresh or whole.fresh[at].has_own_key} - whole.intended.keys()
     connection = writing_connection(session, mapper)
@@ -168,11 +169,11 @@ def _refuse_garbage(
         if stale := known - kept - whole.lost.keys():
             raise StaleFileError(gained[stale.pop()].filename)
         # One that moves was in a row that had come back.
-        current_book(session).regained |= {at for at in kept if whole.references[at] > 0}
+        current_journal(session).regained |= {at for at in kept if whole.references[at] > 0}
 
 
 def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAccess, locations: set[Location]) -> None:
-    book, whole = current_book(session), whole_book(session)
+    journal, whole = current_journal(session), whole_journal(session)
     intended = {at for at in locations if whole.intended.get(at) is not None}
     doomed = {at for at in locations if whole.holders(at) <= 0}
     # What it owes is in the ledger already, where the transaction can't see it: whoever sweeps that finds no row.
@@ -181,10 +182,10 @@ def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAcces
         kept = {at for at in new if access.ledger.keep_deleted and at not in whole.fresh and not is_upload_path(at[1])}
         access.ledger.keep(writing_connection(session, mapper), kept)
         access.ledger.intend(writing_connection(session, mapper), new - kept)
-        book.intended.update(dict.fromkeys(new, access))
+        journal.intended.update(dict.fromkeys(new, access))
     if spared := intended - doomed:
         access.ledger.forget(writing_connection(session, mapper), spared)
-        book.intended.update(dict.fromkeys(spared))
+        journal.intended.update(dict.fromkeys(spared))
 
 
 def _expected(session: Session, mapper: Mapper[Any], access: LedgerAccess, doomed: set[Location]) -> set[Location]:
@@ -198,7 +199,7 @@ def spare_moved_files(session: Session) -> None:
 
     A row is asked for, since raw SQL may have taken it out of its new place in the same transaction.
     """
-    for at, mapper in whole_book(session).moved().items():
+    for at, mapper in whole_journal(session).moved().items():
         ledger, connection = ledger_of_class(mapper), writing_connection(session, mapper)
         if ledger is None or not ledger.triggers or not ledger.known(connection, [at]):
             continue
@@ -208,7 +209,7 @@ def spare_moved_files(session: Session) -> None:
 
 def purge_files(session: Session) -> None:
     """Let the ledger know, before the commit, of files that are not to be kept: from then on no row may have them."""
-    whole = whole_book(session)
+    whole = whole_journal(session)
     for at, mapper in whole.lost.items() if whole.purges or whole.purged else ():
         access = whole.intended.get(at)
         if access is not None and access.ledger.keep_deleted and at in whole.to_purge():

@@ -1,23 +1,21 @@
 """Who may refuse a file when its bytes are stored, before a row points to them; and the rules of all validators."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.file_object.value import FileObject
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import check_ranges
 from fastapi_filestore.intake.validators import TypesAgree, Validator
 from fastapi_filestore.settings.size import parse_size
-
-if TYPE_CHECKING:
-    from fastapi_filestore.file_object.value import FileObject
 
 
 @runtime_checkable
 class ObjectValidator(Protocol):
     """Looks at the stored bytes of a file, all of them, and may refuse it before any row points to them."""
 
-    async def validate_object(self, file: "FileObject") -> None:
+    async def validate_object(self, file: FileObject) -> None:
         """Raise an `UploadError` to refuse the file: its bytes are deleted then."""
         ...
 
@@ -43,31 +41,20 @@ def file_rules(
         raise ConfigurationError(f"max_files is {max_files!r}: give the most files that there may be, from 1 on.")
     if not isinstance(validators, Iterable):
         raise ConfigurationError(f"Validators are a list: [{type(validators).__name__}()].")
-    checked = [_checked(each) for each in validators]
-    if sniff and not any(isinstance(each, TypesAgree) for each in checked):
-        checked.insert(0, TypesAgree())
+    for each in list[Any](validators := list(validators)):  # whoever has no type checker may give anything
+        if isinstance(each, type) or not isinstance(each, Validator | ObjectValidator):
+            name = each.__name__ if isinstance(each, type) else type(each).__name__
+            raise ConfigurationError(
+                f"{name} is no validator: give an object with `async def validate(self, head, upload)`, which sees the "
+                "first bytes, or `async def validate_object(self, file)`, which sees the stored ones."
+            )
+    if sniff and not any(isinstance(each, TypesAgree) for each in validators):
+        validators.insert(0, TypesAgree())
     rules = FileRules(
         max_size=None if max_size is None else parse_size(max_size),
         max_files=max_files,
         content_types=check_ranges(content_types),
-        validators=tuple(each for each in checked if isinstance(each, Validator)),
-        object_validators=tuple(each for each in checked if isinstance(each, ObjectValidator)),
+        validators=tuple(each for each in validators if isinstance(each, Validator)),
+        object_validators=tuple(each for each in validators if isinstance(each, ObjectValidator)),
     )
     return NO_RULES if rules.is_empty and max_files is None else rules
-
-
-def _checked(validator: object) -> AnyValidator:
-    if isinstance(validator, type) or not isinstance(validator, Validator | ObjectValidator):
-        name = validator.__name__ if isinstance(validator, type) else type(validator).__name__
-        raise ConfigurationError(
-            f"{name} is no validator: give an object with `async def validate(self, head, upload)`, which sees the "
-            "first bytes, or `async def validate_object(self, file)`, which sees the stored ones."
-        )
-    return validator
-
-
-async def validate_object(file: "FileObject", rules: FileRules) -> None:
-    """Let the validators of the stored object judge a file, one after the other."""
-    for validator in rules.object_validators:
-        if isinstance(validator, ObjectValidator):
-            await validator.validate_object(file)

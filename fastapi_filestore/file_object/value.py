@@ -1,11 +1,10 @@
 """`FileObject`: what can be done with a file, each way once asynchronous and once blocking."""
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from copy import copy
-from functools import partial
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self, TypedDict
 
 from fastapi_filestore.concurrency.awaited import noted
 from fastapi_filestore.concurrency.blocking import run_blocking
@@ -18,12 +17,14 @@ from fastapi_filestore.errors import (
     StorageError,
     UnsupportedContentError,
 )
-from fastapi_filestore.file_object.admission import admit_head, admit_object, admit_stored, admit_upload
 from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.file_object.missing import telling_if_missing
+from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.forms.choice import chosen_content
-from fastapi_filestore.intake.upload import incoming
+from fastapi_filestore.intake.rules import NO_RULES
+from fastapi_filestore.intake.upload import Upload, incoming
+from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader
 from fastapi_filestore.storage.paths import (
@@ -35,7 +36,10 @@ from fastapi_filestore.storage.paths import (
     refuse_uploads,
 )
 
-T = TypeVar("T")
+
+class _Declared(TypedDict):
+    filename: str
+    content_type: str
 
 
 class FileObject(FileDescription):
@@ -89,76 +93,81 @@ class FileObject(FileDescription):
             UploadError: It is not what its column asks for, or what its route did; nothing is left in the store.
             StorageError: The backend could not store it; nothing is left there.
         """
-        put = partial(self._put, use_multipart=use_multipart, chunk_size=chunk_size, max_concurrency=max_concurrency)
         async with one_at_a_time(self):
             if data is not None:
-                self._offer(data)
+                if self.is_stored:
+                    raise UnsupportedContentError(
+                        f"{self.filename!r} is stored already, and stored bytes never change: make a new FileObject."
+                    )
+                self._refuse_gone()
+                self._content, self.state = chosen_content(data), FileState.PENDING
             if not self.is_stored:
-                await self._store(put)
+                await self._store(use_multipart=use_multipart, chunk_size=chunk_size, max_concurrency=max_concurrency)
         return self
 
-    async def _store(self, put: "Callable[..., Awaitable[None]]") -> None:
+    async def _store(self, *, use_multipart: bool | None, chunk_size: int | None, max_concurrency: int | None) -> None:
+        """Store the content at the path that was given, or else at a fresh one, and fill in what is known then."""
         if self._chosen_path is not None:
             refuse_uploads(self._chosen_path)
         # What the application stores itself goes where no client has a signature for.
-        if self.path is None or is_upload_path(self.path):
-            await self._store_new(put)
-        else:
-            await put(self.path, if_absent=True)
-
-    async def _store_new(self, put: Callable[[str], Awaitable[None]]) -> None:
-        self._key = self._key or generate_key(self.prefix)
+        own_path = None if self.path is None or is_upload_path(self.path) else self.path
+        path = own_path or self._key or generate_key(self.prefix)
+        self._key = None if own_path else path
         try:
-            await self._or_undone(self._key, put(self._key))
+            async with nullcontext() if own_path else self._undoing(path):
+                stream, size = incoming(self._pending_content())
+                chunks = aiter(stream)  # refuses what somebody else reads, before a rule could judge what that leaves
+                async with aclosing(stream):
+                    self._become(await check_stream(self.rules, stream, size=size, **self._declared))
+                    if self.rules.max_size is not None:
+                        chunks = self.rules.limited(chunks, longest=size)
+                    info = await self.backend_in_use().put(
+                        path,
+                        CheckedContent(chunks, size=size),
+                        content_type=self.content_type,
+                        content_disposition=disposition_of(self.filename, self.content_type),
+                        metadata=self.metadata,
+                        if_absent=own_path is not None,
+                        use_multipart=use_multipart,
+                        chunk_size=chunk_size,
+                        max_concurrency=max_concurrency,
+                    )
+                self._record(info)
+                self.checksum, self.fresh = stream.hexdigest, True
+                async with self._discarding():
+                    await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, self.rules)
+                self.admit(self.rules)
         finally:
             self._key = None
 
-    async def _put(
-        self,
-        path: str,
-        *,
-        if_absent: bool = False,
-        use_multipart: bool | None,
-        chunk_size: int | None,
-        max_concurrency: int | None,
-    ) -> None:
-        stream, size = incoming(self._pending_content())
-        chunks = aiter(stream)  # refuses what somebody else reads, before a rule could judge what that leaves
-        async with aclosing(stream):
-            await admit_head(self, stream, size)
-            info = await self.backend_in_use().put(
-                path,
-                CheckedContent(
-                    chunks if self.rules.max_size is None else self.rules.limited(chunks, longest=size), size=size
-                ),
-                content_type=self.content_type,
-                content_disposition=disposition_of(self.filename, self.content_type),
-                metadata=self.metadata,
-                if_absent=if_absent,
-                use_multipart=use_multipart,
-                chunk_size=chunk_size,
-                max_concurrency=max_concurrency,
-            )
-        self._record(info)
-        self.checksum, self.fresh = stream.hexdigest, True
-        await admit_object(self, stream)
-
-    async def _or_undone(self, path: str, storing: Awaitable[T]) -> T:
+    @asynccontextmanager
+    async def _undoing(self, path: str) -> AsyncIterator[None]:
+        """Delete what may be at a path that nobody else can have used, if the block fails to store it there."""
         try:
-            return await storing
-        except (asyncio.CancelledError, StorageError):
-            # The store may have it all the same. Nobody else can have used the key, so it is safe to delete.
+            yield
+        except (asyncio.CancelledError, StorageError):  # the store may have it all the same
             with suppress(FilestoreError):
                 await finish(self.backend_in_use().delete(path))
             raise
 
-    def _offer(self, data: Content) -> None:
-        if self.is_stored:
-            raise UnsupportedContentError(
-                f"{self.filename!r} is stored already, and stored bytes never change: make a new FileObject."
-            )
-        self._refuse_gone()
-        self._content, self.state = chosen_content(data), FileState.PENDING
+    @asynccontextmanager
+    async def _discarding(self) -> AsyncIterator[None]:
+        """Delete the bytes that were just stored if the block refuses them."""
+        try:
+            yield
+        except BaseException:
+            with suppress(FilestoreError):
+                await finish(self.delete_async())
+            self.undo()
+            raise
+
+    @property
+    def _declared(self) -> _Declared:
+        return {"filename": self.filename, "content_type": self.content_type}
+
+    def _become(self, content_type: str) -> None:
+        if content_type != self.content_type:
+            self.content_type = content_type
 
     def _refuse_gone(self) -> None:
         self.refuse_unreadable()
@@ -215,30 +224,20 @@ class FileObject(FileDescription):
 
     async def _promote(self, upload: str) -> None:
         """Copy what a client stored to a path that nobody has a signature for, and judge the copy."""
-        self._key = path = self._key or generate_key(self.prefix)
+        limits = (self.upload_limit, self.registry.max_upload_size)
+        backend, self._key = self.backend_in_use(), self._key or generate_key(self.prefix)
         try:
-            admit_upload(self, await self.backend_in_use().head(upload))
-            copied = await self._or_undone(path, self._copied(upload, path))
+            await check_upload(self.rules, await backend.head(upload), limits=limits, **self._declared)
+            async with self._undoing(self._key):
+                await backend.copy(upload, self._key)
+                copied = await backend.head(self._key)
             self._record(copied)
             self._chosen_path, self._upload, self.fresh = None, upload, True
-            await self._admit_copy(copied)
+            async with self._discarding():
+                await check_upload(self.rules, copied, limits=limits, **self._declared)
+                await self.admit_async()
         finally:
             self._key = None
-
-    async def _copied(self, source: str, target: str) -> ObjectInfo:
-        backend = self.backend_in_use()
-        await backend.copy(source, target)
-        return await backend.head(target)
-
-    async def _admit_copy(self, copied: ObjectInfo) -> None:
-        try:
-            admit_upload(self, copied)
-            await self.admit_async()
-        except BaseException:
-            with suppress(FilestoreError):
-                await finish(self.delete_async())
-            self.undo()
-            raise
 
     @noted
     async def look_async(self) -> Self:
@@ -260,8 +259,16 @@ class FileObject(FileDescription):
         Raises:
             UploadError: It is not what the column asks for.
         """
-        if self.is_stored and not self.is_admitted:
-            await admit_stored(self)
+        if not self.is_stored or self.is_admitted:
+            return self
+        info = await self.head_async()
+        self.rules.check_size(info.size)
+        head = None
+        if self.rules.judges_heads:  # a store has no range of an empty object
+            head = await (await self.open_async(end=HEAD_BYTES)).read() if info.size else b""
+        self._become(await check_head(self.rules, head, **self._declared))
+        await check_object(self, self.rules)
+        self.admit(self.rules)
         return self
 
     @noted
@@ -270,8 +277,10 @@ class FileObject(FileDescription):
         with telling_if_missing(self):
             source, twin = self._stored_path("copied"), copy(self)
             twin.become_new(path := generate_key(folder_of(source)))
-            await self._or_undone(path, self.backend_in_use().copy(source, path))
-        await self._or_undone(path, twin.look_async())
+            async with self._undoing(path):
+                await self.backend_in_use().copy(source, path)
+        async with self._undoing(path):
+            await twin.look_async()
         return twin
 
     @noted
@@ -349,7 +358,21 @@ class FileObject(FileDescription):
         """
         seconds = self._registry.url_seconds if expires_in is None else expires_in
         if method == "PUT":
-            return await self._sign_upload(seconds, max_size)
+            self.refuse_unreadable()
+            if self.state in {FileState.STORED, FileState.GONE}:
+                raise PendingContentError(f"{self.filename!r} can't be uploaded to: {self.state.value}.")
+            path = self.path or generate_upload_path(seconds)
+            signed = await self._registry.sign(
+                self.backend_in_use().key,
+                path,
+                method="PUT",
+                expires_in=seconds,
+                content_type=self.content_type,
+                filename=self.filename,
+                max_size=max_size,
+            )
+            self._path, self.state, self.upload_limit = path, FileState.RESERVED, max_size
+            return signed
         return await self._registry.sign_download(
             self.backend_in_use().key,
             self._stored_path("signed"),
@@ -358,26 +381,6 @@ class FileObject(FileDescription):
             content_disposition=disposition_of(self.filename, self.content_type),
             filename=self.filename,
         )
-
-    async def _sign_upload(self, expires_in: int, max_size: int | None) -> SignedURL:
-        path = self._writable_path(expires_in)
-        signed = await self._registry.sign(
-            self.backend_in_use().key,
-            path,
-            method="PUT",
-            expires_in=expires_in,
-            content_type=self.content_type,
-            filename=self.filename,
-            max_size=max_size,
-        )
-        self._path, self.state, self.upload_limit = path, FileState.RESERVED, max_size
-        return signed
-
-    def _writable_path(self, expires_in: int) -> str:
-        self.refuse_unreadable()
-        if self.state in {FileState.STORED, FileState.GONE}:
-            raise PendingContentError(f"{self.filename!r} can't be uploaded to: {self.state.value}.")
-        return self.path or generate_upload_path(expires_in)
 
     @noted
     async def sign_async(self, *, expires_in: int | None = None, for_upload: bool = False) -> str:

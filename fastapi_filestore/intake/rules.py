@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from fastapi_filestore.errors import TooManyFilesError, UnsupportedUploadError, UploadTooLargeError
 from fastapi_filestore.intake.names import FALLBACK_TYPE
@@ -11,11 +12,19 @@ from fastapi_filestore.intake.types.type_agreement import ranged_type
 from fastapi_filestore.intake.validators import Described, TypesAgree, Validator
 
 
+class ChecksObjects(Protocol):
+    """Whoever looks at a stored object; what a file is, only higher floors know."""
+
+    async def validate_object(self, file: Any) -> None:
+        """Raise an `UploadError` to refuse the file."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FileRules:
     """What a file must be: its size in bytes, its type, and whatever validators make of it.
 
-    `validators` look at the first bytes; `object_validators` at the stored object, which only higher floors know of.
+    `validators` look at the first bytes; `object_validators` at the stored object.
     `max_files` is for places that hold several.
     """
 
@@ -23,7 +32,7 @@ class FileRules:
     max_files: int | None = None
     content_types: tuple[str, ...] = ()
     validators: tuple[Validator, ...] = ()
-    object_validators: tuple[object, ...] = ()
+    object_validators: tuple[ChecksObjects, ...] = ()
 
     @property
     def sniffs(self) -> bool:

@@ -317,7 +317,7 @@ def test_interrupted(folder: Path) -> None:
     slow = (
         "import asyncio, os, signal\n"
         "from fastapi_filestore.cli import main\n"
-        "from fastapi_filestore.service import audit\n"
+        "from fastapi_filestore.service.audit import audit\n"
         "async def add_rows(*arguments):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    await asyncio.sleep(60)\n"

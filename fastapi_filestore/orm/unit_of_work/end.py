@@ -125,16 +125,12 @@ def _follow_commit(journal: Journal) -> None:
 
 
 async def _clear_away(journal: Journal, unreferenced: Mapping[Location, FileObject]) -> None:
-    gone = await discard(await _doomed(journal, unreferenced))
-    owed = {at: access for at, access in journal.owed.items() if at in gone or at not in unreferenced}
-    await _forget({at: journal.intended.get(at) for at in gone} | owed | journal.forgettable)
-
-
-async def _doomed(journal: Journal, unreferenced: Mapping[Location, FileObject]) -> dict[Location, FileObject]:
-    """Return what is to be deleted: not what a trigger saw raw SQL put into another row of the same transaction."""
+    # What a trigger saw raw SQL put into another row of the same transaction is not to be deleted.
     watched = {at: access for at, access in journal.intended.items() if access is not None and access.ledger.triggers}
     spared = set(watched) - {at for access, some in _by_access(watched) for at in await known(access, some)}
-    return {at: file for at, file in unreferenced.items() if at not in spared}
+    gone = await discard({at: file for at, file in unreferenced.items() if at not in spared})
+    owed = {at: access for at, access in journal.owed.items() if at in gone or at not in unreferenced}
+    await _forget({at: journal.intended.get(at) for at in gone} | owed | journal.forgettable)
 
 
 async def _follow_rollback(session: Session, journal: Journal) -> None:
@@ -145,27 +141,22 @@ async def _undo(
     session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
 ) -> dict[Location, LedgerAccess | None]:
     claims = {at: cast("LedgerAccess | None", file.claim) for at, file in fresh.items()}
+    own = {at for at, file in fresh.items() if file.has_own_key}
+    held: set[Location] = own
+    intents: Intents = {}
     try:
-        held, intents = await _condemned(session, fresh, is_inner=is_inner)
+        try:
+            with failures_told():
+                held, intents = await condemn_own(session, own, is_inner=is_inner)
+        except (FilestoreError, SQLAlchemyError) as error:
+            # Whether a row has taken one meanwhile is not known: an audit finds those that none has.
+            ROWS_UNKNOWN.tell(error, objects=[path for _, path in own])
         gone = await discard({at: file for at, file in fresh.items() if at not in held})
     finally:
         # Whoever adds the row again must never meet the old object, deleted or about to be.
         for file in fresh.values():
             file.undo()
     return {at: intents.get(at) or claims[at] for at in gone}
-
-
-async def _condemned(
-    session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
-) -> tuple[set[Location], Intents]:
-    own = {at for at, file in fresh.items() if file.has_own_key}
-    try:
-        with failures_told():
-            return await condemn_own(session, own, is_inner=is_inner)
-    except (FilestoreError, SQLAlchemyError) as error:
-        # Whether a row has taken one meanwhile is not known: an audit finds those that none has.
-        ROWS_UNKNOWN.tell(error, objects=[path for _, path in own])
-        return own, {}
 
 
 async def _forget(intents: Intents) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection
 from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import IntentLostError, PendingContentError, StaleFileError
@@ -84,17 +83,13 @@ def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileOb
         )
     connection = writing_connection(session, mapper)
     if unseen := access.ledger.settle(connection, claims):
-        if not _sees_the_past(connection):
+        # A snapshot of PostgreSQL's sees nothing that was committed since it began, such as the intents of its uploads.
+        # Elsewhere a statement that removes rows sees the newest ones.
+        if not (connection.dialect.name == "postgresql" and connection.get_isolation_level() in SNAPSHOTS):
             drop_reservations(access)
             raise IntentLostError(some.filename)
         current_journal(session).owed.update(dict.fromkeys(unseen, access))
     current_journal(session).settled |= claims.keys()
-
-
-def _sees_the_past(connection: Connection) -> bool:
-    """Tell whether a transaction sees nothing that was committed after it began, such as the intents of its uploads."""
-    # Elsewhere a statement that removes rows sees the newest ones.
-    return connection.dialect.name == "postgresql" and connection.get_isolation_level() in SNAPSHOTS
 
 
 def renew_owed(session: Session) -> None:
@@ -127,32 +122,24 @@ def _enter_class(session: Session, mapper: Mapper[Any], changes: Sequence[Change
     note_entered(session, mapper)
     journal.mappers.add(mapper)
     touched, gained = set[Location](), dict[Location, FileObject]()
-    _enter_unseen(session, journal, changes)
+    # What the database holds of this transaction's files, and nobody entered, came into a row in a way unknown here.
+    whole = whole_journal(session)
+    unseen = {file.location: file for before, _ in changes for file in before if file.location in whole.fresh}
+    journal.replace([], [file for at, file in unseen.items() if whole.holders(at) <= 0])
     for before, after in changes:
         journal.replace(before, after)
         held, holds = ({file.location for file in files} for files in (before, after))
         journal.lost.update(dict.fromkeys(held - holds, mapper))
         touched |= held | holds
         gained.update((file.location, file) for file in after if file.location not in held)
-    return mapper, touched | _enter_uploads(journal, gained.values()), gained
-
-
-def _enter_uploads(journal: Journal, gained: Iterable[FileObject]) -> set[Location]:
-    """Journal that what rows have copies of now, where clients stored it, is held by none: it goes after the commit."""
+    # Of what rows have copies of now, where clients stored it, none is held by a row: it goes after the commit.
     uploads = {
         at: FileObject(file.backend, file.filename, path=at[1], registry=file.registry)
-        for file in gained
+        for file in gained.values()
         if (at := file.promoted_from) is not None and at not in journal.files
     }
     journal.replace(uploads.values(), ())
-    return set(uploads)
-
-
-def _enter_unseen(session: Session, journal: Journal, changes: Iterable[Change]) -> None:
-    # What the database holds of this transaction's files, and nobody entered, came into a row in a way unknown here.
-    whole = whole_journal(session)
-    unseen = {file.location: file for before, _ in changes for file in before if file.location in whole.fresh}
-    journal.replace([], [file for at, file in unseen.items() if whole.holders(at) <= 0])
+    return mapper, touched | uploads.keys(), gained
 
 
 def _refuse_garbage(
@@ -176,8 +163,11 @@ def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAcces
     journal, whole = current_journal(session), whole_journal(session)
     intended = {at for at in locations if whole.intended.get(at) is not None}
     doomed = {at for at in locations if whole.holders(at) <= 0}
+    # Where clients store by upload URLs, the ledger may know of it already, also if they do it once more later.
+    uploads = {at for at in doomed if is_upload_path(at[1])}
+    expected = access.ledger.known(writing_connection(session, mapper), uploads) if uploads else uploads
     # What it owes is in the ledger already, where the transaction can't see it: whoever sweeps that finds no row.
-    if new := doomed - intended - whole.owed.keys() - _expected(session, mapper, access, doomed):
+    if new := doomed - intended - whole.owed.keys() - expected:
         # What this transaction stored itself is in no row that could come back.
         kept = {at for at in new if access.ledger.keep_deleted and at not in whole.fresh and not is_upload_path(at[1])}
         access.ledger.keep(writing_connection(session, mapper), kept)
@@ -186,12 +176,6 @@ def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAcces
     if spared := intended - doomed:
         access.ledger.forget(writing_connection(session, mapper), spared)
         journal.intended.update(dict.fromkeys(spared))
-
-
-def _expected(session: Session, mapper: Mapper[Any], access: LedgerAccess, doomed: set[Location]) -> set[Location]:
-    """Return where clients store by upload URLs that the ledger knows of, also if they do it once more later."""
-    uploads = {at for at in doomed if is_upload_path(at[1])}
-    return access.ledger.known(writing_connection(session, mapper), uploads) if uploads else uploads
 
 
 def spare_moved_files(session: Session) -> None:

@@ -12,7 +12,6 @@ from sqlalchemy.orm.attributes import instance_state
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.column.attributes import (
-    FileAttribute,
     Held,
     columns_in_database,
     file_attributes,
@@ -64,15 +63,22 @@ def refuse_rows_in_flush(session: Session, mapper: Mapper[Any], identities: Coll
 def prepare_flush(session: Session, context: UOWTransaction) -> None:
     """Store the files of changed rows, and journal what is replaced and deleted."""
     new = filed(session.new)
-    changed, switched = _changed([*new, *filed(session.dirty)]), _switched(session, context, new)
+    changed = {state: held for state in [*new, *filed(session.dirty)] if (held := _new_files(state))}
+    # Of new rows with the keys of deleted ones, SQLAlchemy updates these rows, and writes what is set alone.
+    switched = {state: row for state in new if (row := _replaced(session, context, state)) is not None}
     replaced = set(switched.values())
-    deleted = [state for state in _with_file_columns(session.deleted) if state not in replaced]
+    gone = [state for state in map(instance_state, session.deleted) if has_file_columns(state.mapper)]
+    deleted = [state for state in gone if state not in replaced]
     _refuse_twins(session, [*changed, *deleted])
     if changed:
         store_files(session, _by_mapper(changed))
-        _watch(changed)
+        for state, held in changed.items():
+            for attribute, files in held.items():
+                watch_files(state, attribute.name, files)
     flush = Flush(context, _in_database(session, [*changed, *deleted], switched), deleted=set(deleted))
-    flush.was |= _in_database(session, _found_in_part(deleted, flush.was), NOTHING_SWITCHED)
+    # Rows of several tables may have been added again as one after the other was asked: what is found is locked.
+    in_part = [row for row in deleted if row in flush.was and set(file_attributes(row.mapper)) - flush.was[row].keys()]
+    flush.was |= _in_database(session, in_part, NOTHING_SWITCHED)
     state_of(session).flush = flush
     refuse_stale_lists(changed, flush.was)
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
@@ -95,11 +101,6 @@ def _refuse_twins(session: Session, states: Sequence[InstanceState[Any]]) -> Non
                     f"A {twin.class_.__name__} and a {state.class_.__name__} are the same row of {table}, and both "
                     "change or go in one flush: change it by one of the two, or flush in between."
                 )
-
-
-def _found_in_part(deleted: Iterable[InstanceState[Any]], was: Rows) -> list[InstanceState[Any]]:
-    """Return rows of several tables that were added again as one after the other was asked: what is found is locked."""
-    return [state for state in deleted if state in was and set(file_attributes(state.mapper)) - was[state].keys()]
 
 
 def _enter_again(session: Session, flush: Flush, after: Rows) -> None:
@@ -128,19 +129,16 @@ def enter_deleted(session: Session, state: InstanceState[Any]) -> None:
         look_again(session, state)
 
 
-def _has_own_files(mapper: Mapper[Any]) -> bool:
-    """Tell whether each row of a class has a place for a file: one that only heirs' tables have was not to be seen."""
-    return any(column.column.table in mapper.tables for column in file_columns(mapper))
-
-
 def look_again(session: Session, state: InstanceState[Any]) -> None:
     """Journal what a row holds that was gone when the flush looked, if another transaction has added it again since.
 
     This comes just before the row is written. It is gone still, as a rule, and SQLAlchemy tells of that.
     """
     flush = state_of(session).flush
-    if flush is None or state in flush.was or state not in flush.holds or not _has_own_files(state.mapper):
+    if flush is None or state in flush.was or state not in flush.holds:
         return
+    if all(column.column.table not in state.mapper.tables for column in file_columns(state.mapper)):
+        return  # only heirs' tables have a place for a file, and there it was not to be seen
     if held := _in_database(session, [state], NOTHING_SWITCHED).get(state):
         planned = {} if state in flush.deleted else flush.holds[state]
         flush.was[state] = held
@@ -189,7 +187,8 @@ def _late_files(flush: Flush, state: InstanceState[Any]) -> Held | None:
     written = _new_files(state)
     if state not in flush.holds:
         # Nobody saw it but the row itself.
-        flush.was[state] = {attribute: _files_before(state, attribute) for attribute in written}
+        deleted = {attribute: state.attrs[attribute.name].history.deleted for attribute in written}
+        flush.was[state] = {attribute: attribute.type.held(old[0]) if old else [] for attribute, old in deleted.items()}
     after, entered = flush.was.get(state, {}) | written, flush.holds.get(state, flush.was.get(state, {}))
     return after if any(_places(after.get(at)) != _places(entered.get(at)) for at in after | entered) else None
 
@@ -224,11 +223,6 @@ def _flush_of(session: Session) -> Flush:
     return state.flush
 
 
-def _files_before(state: InstanceState[Any], attribute: FileAttribute) -> list[FileObject]:
-    before = state.attrs[attribute.name].history.deleted
-    return attribute.type.held(before[0]) if before else []
-
-
 def _enter(
     session: Session, changes: Sequence[tuple[InstanceState[Any], Sequence[FileObject], Sequence[FileObject]]]
 ) -> None:
@@ -238,17 +232,9 @@ def _enter(
     enter_changes(session, by_mapper)
 
 
-def _with_file_columns(rows: Iterable[object]) -> list[InstanceState[Any]]:
-    return [state for state in map(instance_state, rows) if has_file_columns(state.mapper)]
-
-
 def filed(rows: Iterable[object]) -> list[InstanceState[Any]]:
     """Return those of some rows whose classes have file columns."""
     return [state for state in map(instance_state, rows) if file_attributes(state.mapper)]
-
-
-def _changed(states: Iterable[InstanceState[Any]]) -> Rows:
-    return {state: held for state in states if (held := _new_files(state))}
 
 
 def _new_files(state: InstanceState[Any]) -> Held:
@@ -262,11 +248,6 @@ def _new_files(state: InstanceState[Any]) -> Held:
     }
 
 
-def _switched(session: Session, context: UOWTransaction, new: Iterable[InstanceState[Any]]) -> Switched:
-    """Find new rows with the keys of deleted ones: SQLAlchemy updates these rows, and writes what is set alone."""
-    return {state: replaced for state in new if (replaced := _replaced(session, context, state)) is not None}
-
-
 def _replaced(session: Session, context: UOWTransaction | None, state: InstanceState[Any]) -> InstanceState[Any] | None:
     if len(session.identity_map) == 0 or context is None:
         return None
@@ -276,12 +257,6 @@ def _replaced(session: Session, context: UOWTransaction | None, state: InstanceS
     # A row that is not deleted may leave its key, and go on under another one.
     is_deleted: bool = cast("Any", context).is_deleted(instance_state(row))
     return instance_state(row) if is_deleted else None
-
-
-def _watch(changed: Rows) -> None:
-    for state, held in changed.items():
-        for attribute, files in held.items():
-            watch_files(state, attribute.name, files)
 
 
 def _by_mapper(changed: Rows) -> dict[Mapper[Any], list[FileObject]]:

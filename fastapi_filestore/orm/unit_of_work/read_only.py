@@ -12,7 +12,6 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.events import SESSION_HELD
 from fastapi_filestore.orm.sessions import chosen_isolation, has_room
-from fastapi_filestore.orm.unit_of_work.changes import has_edits
 from fastapi_filestore.orm.unit_of_work.state import Sent, open_journal, state_of
 
 SNAPSHOTS: Final = frozenset({"REPEATABLE READ", "SERIALIZABLE", "SNAPSHOT"})
@@ -95,7 +94,8 @@ def _reason_to_keep(session: Session, transaction: SessionTransaction, sent: Sen
         return "was begun by begin(), whose block would find it ended"
     if session.twophase or session.in_nested_transaction():
         return "has a savepoint, or two phases"
-    if _has_changes(session):
+    state = state_of(session)
+    if session.new or session.dirty or session.deleted or state.edits or open_journal(session) is not None:
         return "has changes to write"
     if not has_own_connections(transaction) or any(_has_options(session, each) for each in sent.connections):
         return "is on a connection that is not the session's own, or that was given options, such as a schema"
@@ -103,11 +103,6 @@ def _reason_to_keep(session: Session, transaction: SessionTransaction, sent: Sen
         return "is isolated by REPEATABLE READ or more"
     is_read = not sent.has_more and all(_only_reads(sql, select) for sql, select in sent.selects.items())
     return None if is_read else "has sent more than SELECTs of columns and aggregates"
-
-
-def _has_changes(session: Session) -> bool:
-    is_changed = bool(session.new or session.dirty or session.deleted)
-    return is_changed or has_edits(session) or open_journal(session) is not None
 
 
 def has_own_connections(transaction: SessionTransaction) -> bool:

@@ -98,12 +98,8 @@ def _note_rolled_back(connection: Connection, name: str, context: object) -> Non
         depth = open_ones.index(name)
         for savepoint in watched.savepoints:
             if savepoint.connection is connection and savepoint.depth == depth and is_open(session, savepoint.within):
-                _undo(session, savepoint)
+                if savepoint.mixed:
+                    doubt(session, savepoint.within)
+                else:
+                    restore_journals(session, savepoint.journals)
         watched.drop(connection, depth)
-
-
-def _undo(session: Session, savepoint: Savepoint) -> None:
-    if savepoint.mixed:
-        doubt(session, savepoint.within)
-    else:
-        restore_journals(session, savepoint.journals)

@@ -51,22 +51,21 @@ def settle_sharing(session: Session) -> None:
     for at, file in journal.fresh.items():
         if journal.references[at] > 1:
             raise SharedFileError(file.filename)
-    gained, lost = _gained(journal), _lost(session, journal)
-    if gained:
-        _refuse_gains(session, journal, gained)
-        _refuse_missing(gained)
-    if gained or lost:
-        _lock(session, journal, [*gained, *lost])
-        _spare(session, journal, _refuse_gains(session, journal, gained, also=lost))
-
-
-def _gained(journal: Journal) -> Files:
-    """Return the files that a place comes to hold, none ceases to, and whose paths somebody else may know."""
-    return {
+    # The files that a place comes to hold, none ceases to, and whose paths somebody else may know.
+    gained = {
         at: file
         for at, file in journal.files.items()
         if journal.references[at] > 0 and (at not in journal.fresh or journal.fresh[at].has_own_key)
     }
+    lost = _lost(session, journal)
+    if gained:
+        _refuse_gains(session, journal, gained)
+        await_in_session(_refuse_missing(gained.values()))
+    if gained or lost:
+        connections = {writing_connection(session, mapper): mapper for mapper in journal.mappers}
+        for connection, mapper in connections.items():
+            lock(connection, [*gained, *lost], table_of(mapper))
+        _spare(session, journal, _refuse_gains(session, journal, gained, also=lost))
 
 
 def _lost(session: Session, journal: Journal) -> Files:
@@ -107,24 +106,12 @@ def _refuse_gains(
     return places.keys() & set(also)
 
 
-def _refuse_missing(gained: Files) -> None:
-    for file in gained.values():
-        if not await_in_session(_exists(file)):
-            raise StaleFileError(file.filename)
-
-
-async def _exists(file: FileObject) -> bool:
-    try:
-        await file.backend_in_use().head(str(file.path))  # one that others have just deleted is no fault
-    except (ObjectNotFoundError, InvalidKeyError):
-        return False
-    return True
-
-
-def _lock(session: Session, journal: Journal, locations: Collection[Location]) -> None:
-    connections = {writing_connection(session, mapper): mapper for mapper in journal.mappers}
-    for connection, mapper in connections.items():
-        lock(connection, locations, table_of(mapper))
+async def _refuse_missing(gained: Iterable[FileObject]) -> None:
+    for file in gained:
+        try:
+            await file.backend_in_use().head(str(file.path))  # one that others have just deleted is no fault
+        except (ObjectNotFoundError, InvalidKeyError):
+            raise StaleFileError(file.filename) from None
 
 
 def _spare(session: Session, journal: Journal, held: Collection[Location]) -> None:
@@ -147,7 +134,11 @@ async def condemn_own(session: Session, own: Collection[Location], *, is_inner: 
     Returns what rows of other transactions hold by now, and the ledgers that keep them from taking the others.
     """
     held, intents = set[Location](), dict[Location, LedgerAccess | None]()
-    for engine, tables in _engines(session).items() if own else ():
+    engines: dict[Engine, list[Table]] = defaultdict(list)
+    for table, _, bind in _places(session, tables_with_files()) if own else ():
+        if has_room(bind.engine):
+            engines[bind.engine].append(table)
+    for engine, tables in engines.items():
         # One that goes on may be SQLite's only writer, beside which no ledger is written, or use the key again.
         ask = partial(_condemn, tables=tables, locations=own, is_told=not is_inner)
         taken, ledgers = await run_on_engine(engine, ask, Room.BESIDE_POOL if is_inner else Room.IN_POOL)
@@ -162,15 +153,6 @@ def _condemn(
     ledgers = ledgers_in(connection, tables) if is_told else []
     held = condemn(connection, ledgers, locations, lambda: set(places_holding(connection, tables, locations)))
     return held, ledgers
-
-
-def _engines(session: Session) -> Mapping[Engine, list[Table]]:
-    """Return the tables with files that a session may write, by engines that have room for another transaction."""
-    found: dict[Engine, list[Table]] = defaultdict(list)
-    for table, _, bind in _places(session, tables_with_files()):
-        if has_room(bind.engine):
-            found[bind.engine].append(table)
-    return found
 
 
 # -- where to ask ----------------------------------------------------------------------------------------

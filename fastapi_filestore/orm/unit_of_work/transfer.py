@@ -51,7 +51,9 @@ async def store(
     waiting = list(once.values())
     async with turn or nullcontext():
         await _reserve([one for one in waiting if one[0].gets_new_key], room())
-    renewals = _renewals(waiting)
+    # Claims of uploads in flight are kept from falling due.
+    accesses = {access for file, access in waiting if access is not None and file.claim is not None}
+    renewals = [Renewal(access, [file for file, _ in waiting]) for access in accesses]
     try:
         await _store_all([file for file, _ in waiting])
     finally:
@@ -99,23 +101,11 @@ async def _store_one(file: FileObject) -> None:
         await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
     except Exception as error:
         if at is not None and isinstance(file.claim, LedgerAccess) and not file.is_stored:
-            _give_up(file, file.claim, at, is_certain=not may_be_left(error))
+            access, file.claim = file.claim, None
+            if not may_be_left(error):  # nothing is there: content was refused, or failed before the store had it all
+                reservations_of(access, at[0] or "", folder_of(at[1])).give_back(at[1])
         raise
     await file.admit_async()
-
-
-def _give_up(file: FileObject, access: LedgerAccess, at: Location, *, is_certain: bool) -> None:
-    """Let the ledger forget a key if nothing is there: content was refused, or failed before the store had it all."""
-    file.claim = None
-    if is_certain:
-        backend, key = at
-        reservations_of(access, backend or "", folder_of(key)).give_back(key)
-
-
-def _renewals(waiting: Sequence[Claimed]) -> "list[Renewal]":
-    """Begin to keep the claims of uploads in flight from falling due."""
-    accesses = {access for file, access in waiting if access is not None and file.claim is not None}
-    return [Renewal(access, [file for file, _ in waiting]) for access in accesses]
 
 
 class Renewal:
@@ -140,18 +130,15 @@ class Renewal:
         self._task = asyncio.create_task(self._go_on())
 
     async def _go_on(self) -> None:
+        access = self._access
         while not self._over.is_set():
-            await self._renew()
+            locations = [at for file in self._files if file.claim == access and (at := file.destination) is not None]
+            try:
+                await run_on_engine(access.engine, partial(access.ledger.renew, locations=locations))
+            except _DATABASE_FAILURES as error:
+                RENEWAL_FAILED.tell(error, objects=[path for _, path in locations])
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), self._pause)
-
-    async def _renew(self) -> None:
-        access = self._access
-        locations = [at for file in self._files if file.claim == access and (at := file.destination) is not None]
-        try:
-            await run_on_engine(access.engine, partial(access.ledger.renew, locations=locations))
-        except _DATABASE_FAILURES as error:
-            RENEWAL_FAILED.tell(error, objects=[path for _, path in locations])
 
 
 async def discard(doomed: Mapping[Location, FileObject]) -> list[Location]:

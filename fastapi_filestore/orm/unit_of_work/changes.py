@@ -19,7 +19,7 @@ from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.file_object.metadata import Metadata, Repeat, unseen
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attributes
 from fastapi_filestore.orm.column.stored_object import FileList
-from fastapi_filestore.orm.unit_of_work.state import Edit, innermost_transaction, state_of
+from fastapi_filestore.orm.unit_of_work.state import Edit, SessionState, innermost_transaction, state_of
 
 
 def files_in(held: Any) -> Iterable[FileObject]:
@@ -86,11 +86,11 @@ def hand_edits_over(session: Session) -> None:
             edit.applied_in = released.parent if edit.applied_in is released else edit.applied_in
 
 
-def end_edits(session: Session, ended: SessionTransaction) -> None:
+def end_edits(state: SessionState, ended: SessionTransaction) -> None:
     """Forget what was changed in a transaction that has ended, and repeat later what was written in it alone."""
     if ended.parent is None:
-        state_of(session).edits = []
-    elif edits := state_of(session).edits:
+        state.edits = []
+    elif edits := state.edits:
         edits[:] = [edit for edit in edits if edit.made_in is not ended]
         for edit in edits:
             edit.applied_in = None if edit.applied_in is ended else edit.applied_in

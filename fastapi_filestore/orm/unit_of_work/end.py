@@ -33,12 +33,12 @@ from fastapi_filestore.orm.unit_of_work.ownership import Delivery, disown
 from fastapi_filestore.orm.unit_of_work.sharing import Intents, condemn_own
 from fastapi_filestore.orm.unit_of_work.state import (
     Commits,
+    SessionState,
     Watch,
     close_journal,
     enclosing_journal,
     note_forgettable,
     open_journal,
-    root_transaction,
     state_of,
     unended,
 )
@@ -196,11 +196,11 @@ _warned_of: WeakSet[Engine] = WeakSet()
 _of_connections: WeakKeyDictionary[Connection, Commits] = WeakKeyDictionary()
 
 
-def watch_commits(session: Session, connection: Connection) -> None:
+def watch_commits(state: SessionState, root: SessionTransaction, connection: Connection) -> None:
     """Count the COMMITs that the open transaction of a session sends over a connection."""
-    root = root_transaction(session)
-    watch = _watch_of(session, root) or Watch(root)
-    state_of(session).commits = watch
+    watch = state.commits
+    if watch is None or watch.transaction is not root:
+        watch = state.commits = Watch(root)
     watch.connections.append(connection)
     _of_connections[connection] = watch.commits
     if connection.engine not in _watched:
@@ -243,12 +243,3 @@ def is_inside_another(session: Session, transaction: SessionTransaction) -> bool
     """Tell whether an outermost transaction that has ended was part of one that somebody else began."""
     watch = _watch_of(session, transaction)
     return watch is not None and any(not each.closed and each.in_transaction() for each in watch.connections)
-
-
-def forget_commits(session: Session, transaction: SessionTransaction) -> None:
-    """Note that an outermost transaction is over and done with: a session that held it would be freed late, as a cycle.
-
-    One whose end was cut short is remembered beyond the next, which may be over before anything asks.
-    """
-    if _watch_of(session, transaction) is not None:
-        state_of(session).commits = None

@@ -30,7 +30,6 @@ from fastapi_filestore.orm.unit_of_work.changes import (
     watch_row,
 )
 from fastapi_filestore.orm.unit_of_work.end import (
-    forget_commits,
     honour_end,
     honour_unended,
     mark_committed,
@@ -46,12 +45,12 @@ from fastapi_filestore.orm.unit_of_work.flush import (
     prepare_flush,
 )
 from fastapi_filestore.orm.unit_of_work.mappings import watch_or_refuse
-from fastapi_filestore.orm.unit_of_work.read_only import forget_statements, watch_statements
-from fastapi_filestore.orm.unit_of_work.readings import forget_rolled_back, forget_written, keep_written, note_read
-from fastapi_filestore.orm.unit_of_work.savepoints import forget_savepoints, watch_savepoints
+from fastapi_filestore.orm.unit_of_work.read_only import watch_statements
+from fastapi_filestore.orm.unit_of_work.readings import forget_rolled_back, forget_written, note_read
+from fastapi_filestore.orm.unit_of_work.savepoints import watch_savepoints
 from fastapi_filestore.orm.unit_of_work.session_loops import note_loop
-from fastapi_filestore.orm.unit_of_work.sharing import end_commit, settle_before_commit, settle_late_changes
-from fastapi_filestore.orm.unit_of_work.state import state_of
+from fastapi_filestore.orm.unit_of_work.sharing import settle, settle_late_changes
+from fastapi_filestore.orm.unit_of_work.state import root_of, state_of
 from fastapi_filestore.orm.unit_of_work.statements import track_bulk
 
 watch_columns()
@@ -59,12 +58,13 @@ watch_columns()
 
 @event.listens_for(Session, "after_begin")
 def _note_connection(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-    if transaction.parent is None:
-        note_loop(session, connection)
-    watch_statements(session, transaction, connection)
+    state, root = state_of(session), root_of(transaction)
+    if transaction is root:
+        note_loop(state, connection)
+        watch_statements(state, connection)
     honour_unended(session)
-    watch_commits(session, connection)
-    watch_savepoints(session, transaction, connection)
+    watch_commits(state, root, connection)
+    watch_savepoints(session, state, transaction, connection)
 
 
 @event.listens_for(Session, "before_flush")
@@ -160,30 +160,32 @@ def _check_sharing(session: Session) -> None:
     # Fires for a savepoint, too, where a file may still be on its way from one row to another.
     if session.get_nested_transaction() is None:
         session.flush()
-        settle_before_commit(session)
+        settle(session)
+        state_of(session).is_committing = True  # what others who listen change till then is settled once more
 
 
 @event.listens_for(Session, "after_commit")
 def _mark_committed(session: Session) -> None:
     if session.get_nested_transaction() is None:
-        keep_written(session)
+        state_of(session).written = []  # it is in the database now
     hand_edits_over(session)
     mark_committed(session)
 
 
 @event.listens_for(Session, "after_soft_rollback")
 def _forget_rolled_back(session: Session, previous: SessionTransaction) -> None:
-    forget_rolled_back(session)
+    forget_rolled_back(session, state_of(session))
 
 
 @event.listens_for(Session, "after_transaction_end")
 def _honour_end(session: Session, transaction: SessionTransaction) -> None:
-    if transaction.parent is None:
-        forget_statements(session)
-        end_commit(session)
-        forget_written(session)
+    state, is_root = state_of(session), transaction.parent is None
+    if is_root:
+        state.sent, state.is_committing = None, False
+        forget_written(state)
     honour_end(session, transaction)
-    if transaction.parent is None:
-        forget_commits(session, transaction)
-        forget_savepoints(session)
-    end_edits(session, transaction)
+    end_edits(state, transaction)
+    if is_root:
+        state.savepoints = None
+    if state.commits is not None and state.commits.transaction is transaction:
+        state.commits = None  # that of an end which was cut short is remembered beyond the next transaction

@@ -12,7 +12,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.events import SESSION_HELD
 from fastapi_filestore.orm.sessions import chosen_isolation, has_room
-from fastapi_filestore.orm.unit_of_work.state import Sent, open_journal, state_of
+from fastapi_filestore.orm.unit_of_work.state import Sent, SessionState, open_journal, state_of
 
 SNAPSHOTS: Final = frozenset({"REPEATABLE READ", "SERIALIZABLE", "SNAPSHOT"})
 """Levels of isolation at which what was read is to stay true until the transaction ends."""
@@ -37,22 +37,14 @@ _of_connections: WeakKeyDictionary[Connection, Sent] = WeakKeyDictionary()
 _told = set[str]()
 
 
-def watch_statements(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+def watch_statements(state: SessionState, connection: Connection) -> None:
     """Note that a session has a connection, and hear what its transaction sends over it."""
-    if transaction.parent is not None:
-        return  # a savepoint's, over a connection that is watched
-    state = state_of(session)
     sent = state.sent = state.sent or Sent()
     sent.connections.append(connection)
     _of_connections[connection] = sent
     if connection.engine not in _engines:
         _engines.add(connection.engine)
         event.listen(connection.engine, "before_cursor_execute", _note_sent)
-
-
-def forget_statements(session: Session) -> None:
-    """Note that the outermost transaction of a session has ended."""
-    state_of(session).sent = None
 
 
 def is_connected(session: Session) -> bool:

@@ -15,7 +15,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import to_record
 from fastapi_filestore.orm.column.attributes import FileAttribute, Held, file_attributes
 from fastapi_filestore.orm.column.stored_object import FileList, Records
-from fastapi_filestore.orm.unit_of_work.state import state_of
+from fastapi_filestore.orm.unit_of_work.state import SessionState, state_of
 
 _READINGS = "fastapi_filestore.readings"
 """What the lists of a row held, by attribute, in the info of its state, which is pickled with the row."""
@@ -54,26 +54,20 @@ def note_written(session: Session, states: Iterable[InstanceState[Any]]) -> None
                 state_of(session).written.append(state.dict[attribute.name])
 
 
-def keep_written(session: Session) -> None:
-    """Note that what the open transaction of a session wrote is committed."""
-    state_of(session).written = []
-
-
-def forget_written(session: Session) -> None:
+def forget_written(state: SessionState) -> None:
     """Note that what a transaction wrote, and did not commit, is not in the database."""
-    state = state_of(session)
     for value in state.written:
         if isinstance(value, FileList):
             value.origin = None
     state.written = []
 
 
-def forget_rolled_back(session: Session) -> None:
+def forget_rolled_back(session: Session, state: SessionState) -> None:
     """Forget what rows held that are to be loaded again after a rollback."""
-    forget_written(session)
-    for state in session.identity_map.all_states():
-        if _list_attributes(state) and (readings := state.info.get(_READINGS)):
-            state.info[_READINGS] = {name: held for name, held in readings.items() if name in state.dict}
+    forget_written(state)
+    for row in session.identity_map.all_states():
+        if _list_attributes(row) and (readings := row.info.get(_READINGS)):
+            row.info[_READINGS] = {name: held for name, held in readings.items() if name in row.dict}
 
 
 def refuse_stale_lists(

@@ -14,13 +14,14 @@ from sqlalchemy.orm import Mapper, Session, SessionTransaction
 from fastapi_filestore.orm.sessions import writing_connection
 from fastapi_filestore.orm.unit_of_work.state import (
     Savepoint,
+    SessionState,
     Watched,
     copied_journals,
     doubt,
     innermost_transaction,
     is_open,
     restore_journals,
-    root_transaction,
+    root_of,
     state_of,
 )
 
@@ -28,17 +29,18 @@ _engines: WeakSet[Engine] = WeakSet()
 _sessions: WeakKeyDictionary[Connection, WeakSet[Session]] = WeakKeyDictionary()
 
 
-def watch_savepoints(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+def watch_savepoints(
+    session: Session, state: SessionState, transaction: SessionTransaction, connection: Connection
+) -> None:
     """Hear of the savepoints of a connection over which a transaction of a session has just begun."""
     if connection.engine not in _engines:
         _engines.add(connection.engine)
         event.listen(connection.engine, "savepoint", _note_set)
         event.listen(connection.engine, "rollback_savepoint", _note_rolled_back)
         event.listen(connection.engine, "release_savepoint", _note_released)
-    root = root_transaction(session)
-    watched = state_of(session).savepoints
+    watched, root = state.savepoints, root_of(transaction)
     if watched is None or watched.transaction is not root:
-        watched = state_of(session).savepoints = Watched(root)
+        watched = state.savepoints = Watched(root)
     if transaction.nested:
         watched.begun.setdefault(transaction, []).append(connection)
     else:
@@ -53,11 +55,6 @@ def note_entered(session: Session, mapper: Mapper[Any]) -> None:
         connection = writing_connection(session, mapper)
         for savepoint in watched.savepoints:
             savepoint.mixed = savepoint.mixed or savepoint.connection is not connection
-
-
-def forget_savepoints(session: Session) -> None:
-    """Note that the outermost transaction of a session has ended."""
-    state_of(session).savepoints = None
 
 
 def _open_savepoints(connection: Connection) -> list[str]:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper
 from sqlalchemy.pool import Pool, QueuePool
 
 from fastapi_filestore.concurrency.blocking import is_own_loop
@@ -16,7 +16,7 @@ from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.errors import BlockingCallError, FilestoreError
 from fastapi_filestore.orm.sessions import AnySession, writing_bind
 from fastapi_filestore.orm.unit_of_work.read_only import is_connected
-from fastapi_filestore.orm.unit_of_work.state import state_of
+from fastapi_filestore.orm.unit_of_work.state import SessionState, state_of
 
 REMEDY: Final = "`await` its calls in that loop while it runs, or make a session and a service anew where they are used"
 
@@ -26,14 +26,14 @@ _applications: list[HomeLoop] = []
 """The event loops of the applications of this process."""
 
 
-def note_loop(session: Session, connection: Connection) -> None:
+def note_loop(state: SessionState, connection: Connection) -> None:
     """Note the event loop in which an AsyncSession gets its connection."""
     if not connection.dialect.is_async:
         return
     if is_own_loop():
-        state_of(session).home = None
+        state.home = None
         return
-    home = state_of(session).home = HomeLoop(remedy=REMEDY)
+    home = state.home = HomeLoop(remedy=REMEDY)
     if isinstance(connection.engine.pool, QueuePool):
         _homes[connection.engine.pool] = home
 

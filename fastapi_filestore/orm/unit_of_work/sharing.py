@@ -187,24 +187,15 @@ def settle(session: Session) -> None:
         StaleFileError: A row would hold another transaction's garbage.
         IntentLostError: A sweeper took an upload's intent.
     """
+    if not state_of(session).journals:
+        return
     settle_sharing(session)
     spare_moved_files(session)
     purge_files(session)
     renew_owed(session)
 
 
-def settle_before_commit(session: Session) -> None:
-    """Settle a transaction that is about to be committed, and whatever others who listen change until it is."""
-    settle(session)
-    state_of(session).is_committing = True
-
-
 def settle_late_changes(session: Session) -> None:
     """Settle again if the check before the COMMIT is over: nobody else asks after a change that comes so late."""
     if state_of(session).is_committing:
         settle(session)
-
-
-def end_commit(session: Session) -> None:
-    """Note that the transaction of a session has ended."""
-    state_of(session).is_committing = False

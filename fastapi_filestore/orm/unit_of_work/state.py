@@ -236,10 +236,11 @@ def innermost_transaction(session: Session) -> SessionTransaction | None:
     return session.get_nested_transaction() or session.get_transaction()
 
 
-def root_transaction(session: Session) -> SessionTransaction | None:
-    """Return the outermost transaction of a session, if it has begun."""
-    transaction = session.get_transaction()
-    return next((one for one in _chain(transaction) if one.parent is None), None)
+def root_of(transaction: SessionTransaction) -> SessionTransaction:
+    """Return the outermost transaction around another one, or itself."""
+    while transaction.parent is not None:
+        transaction = transaction.parent
+    return transaction
 
 
 def unended(session: Session) -> list[SessionTransaction]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
@@ -10,6 +10,8 @@ from typing import Literal, Protocol, runtime_checkable
 from fastapi_filestore.storage.content import Content
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
+READ_TIMEOUT = timedelta(seconds=10)
+"""The silence of a store, before and between bytes, after which it is given up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from fastapi_filestore.orm.failures.outages import failure_of, is_of_database
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
 from fastapi_filestore.web.receiving.bodies import UNREAD, lift_limit
 from fastapi_filestore.web.receiving.lingering import linger
-from fastapi_filestore.web.receiving.slashes import SlashRoute
 from fastapi_filestore.web.request_names import name_request
+from fastapi_filestore.web.slashes import SlashRoute
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:fastapi-filestore:"

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from fastapi_filestore.events import PUBLIC_URL_MISSING
 from fastapi_filestore.storage.signing import REACHED_AT
-from fastapi_filestore.web.receiving.slashes import root_of
+from fastapi_filestore.web.slashes import root_of
 
 SIGNED_PATH = "/filestore"
 """Where the route lives, below whatever its router is included with."""

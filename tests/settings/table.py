@@ -11,8 +11,9 @@ from pydantic.fields import FieldInfo
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings, format_size
 from fastapi_filestore.settings.backend import FAMILIES
 from fastapi_filestore.settings.filestore import DEFAULT_URL
+from fastapi_filestore.storage.backend import READ_TIMEOUT
 from fastapi_filestore.storage.local.modes import Modes
-from fastapi_filestore.storage.obstore.opening.client import CONNECT_TIMEOUT, MAX_RETRIES, READ_TIMEOUT, RETRY_TIMEOUT
+from fastapi_filestore.storage.obstore.opening.client import CONNECT_TIMEOUT, MAX_RETRIES, RETRY_TIMEOUT
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"

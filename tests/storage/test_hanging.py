@@ -9,9 +9,10 @@ from uuid import uuid4
 import pytest
 
 from fastapi_filestore.errors import StorageTimeoutError
+from fastapi_filestore.storage.backend import READ_TIMEOUT
 from fastapi_filestore.storage.obstore.moving import liveness
 from fastapi_filestore.storage.obstore.opening import client
-from fastapi_filestore.storage.obstore.opening.client import CONNECT_TIMEOUT, READ_TIMEOUT, RETRY_TIMEOUT
+from fastapi_filestore.storage.obstore.opening.client import CONNECT_TIMEOUT, RETRY_TIMEOUT
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.relay import Relay, relayed
 from tests.storage.stores import MIB

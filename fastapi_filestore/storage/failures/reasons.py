@@ -22,7 +22,7 @@ from fastapi_filestore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
 )
-from fastapi_filestore.storage.obstore.opening.client import READ_TIMEOUT
+from fastapi_filestore.storage.backend import READ_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)

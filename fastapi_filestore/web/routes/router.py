@@ -22,7 +22,6 @@ from fastapi_filestore.web.preconditions import is_conditional, require_file_sta
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import json_body, own_limit
 from fastapi_filestore.web.receiving.form_fields import validated_json, values_of
-from fastapi_filestore.web.receiving.slashes import path_of
 from fastapi_filestore.web.receiving.uploads import receive_upload
 from fastapi_filestore.web.routes.openapi import (
     FILE_RESPONSES,
@@ -35,6 +34,7 @@ from fastapi_filestore.web.routes.openapi import (
 )
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields, page_schema
+from fastapi_filestore.web.slashes import path_of
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., Any]

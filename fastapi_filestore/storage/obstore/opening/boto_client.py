@@ -14,6 +14,7 @@ from obstore.store import S3Store
 
 from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.storage.backend import READ_TIMEOUT
 from fastapi_filestore.storage.failures.credentials import told
 from fastapi_filestore.storage.failures.translate import translated
 from fastapi_filestore.storage.obstore.opening.address import (
@@ -24,7 +25,7 @@ from fastapi_filestore.storage.obstore.opening.address import (
     s3_region,
     settings_of,
 )
-from fastapi_filestore.storage.obstore.opening.client import CONNECT_TIMEOUT, READ_TIMEOUT
+from fastapi_filestore.storage.obstore.opening.client import CONNECT_TIMEOUT
 from fastapi_filestore.storage.obstore.opening.credentials import find_boto_session
 
 BOTO_MISSING = (

@@ -10,6 +10,7 @@ from obstore.store import HTTPStore
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.settings import problem_of_address
+from fastapi_filestore.storage.backend import READ_TIMEOUT
 from fastapi_filestore.storage.obstore.opening.address import environment
 from fastapi_filestore.storage.obstore.opening.options import as_bool, as_text, check_characters
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 TOTAL_TIMEOUT = timedelta(hours=24)
 """A whole response, its body's reader included: so only a guard against what never ends."""
-READ_TIMEOUT = timedelta(seconds=10)
-"""The store's silence before and between bytes."""
 PATIENCE = timedelta(minutes=15)
 """The same for long uploads and for copies, while the store answers others: the clock runs as bytes are sent."""
 CONNECT_TIMEOUT = timedelta(seconds=5)

@@ -86,7 +86,7 @@ async def test_a_store_that_hangs_is_given_up(backend: ObstoreBackend, relay: Re
     """Whatever is asked of a store that accepts and never answers, it is a timeout, and soon."""
     relay.talks.clear()
     async with asyncio.timeout(10):
-        with pytest.raises(StorageTimeoutError):
+        with pytest.raises(StorageTimeoutError, match=r"FILESTORE_BACKENDS__S3__TIMEOUT .* silent, now 500ms"):
             await use(backend)
 
 

@@ -6,8 +6,7 @@ from typing import TypeVar
 
 from fastapi_filestore import DatabaseFailedError, DatabaseUnavailableError, FilestoreError, RowConflictError
 from fastapi_filestore.orm.failures.codes import CONSTRAINT, MYSQL, SQL_STATES, SQLITE, Fault
-from fastapi_filestore.orm.failures.outages import NO_CHANGES
-from fastapi_filestore.storage.failures.reasons import DISK_FAILED, ERRNOS, STATUSES, WORDS, Reason
+from fastapi_filestore.storage.failures.reasons import DISK_FAILED, ERRNOS, SILENCE, STATUSES, WORDS, Reason
 from fastapi_filestore.storage.failures.store_codes import GROUPS
 from fastapi_filestore.web.problems import KINDS, Kind
 
@@ -55,7 +54,7 @@ def _of_reasons(rows: Iterable[tuple[str, Reason]]) -> str:
 
 def _row(codes: str, reason: Reason) -> str:
     kind, sentence = _kind_of(reason.error), reason.sentence.format(key="`key`", place="")
-    remedy = _sentence(reason.remedy.format(settings="FILESTORE_BACKENDS__NAME__"))
+    remedy = _sentence(reason.remedy.format(settings="FILESTORE_BACKENDS__NAME__", silence=SILENCE))
     return f"| {codes} | `{kind.name}` | {kind.status} | Backend `name` {sentence} | {remedy} |"
 
 

@@ -24,6 +24,8 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.storage.backend import READ_TIMEOUT
 
+SILENCE: Final = f"{READ_TIMEOUT.seconds} seconds unless set"
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -34,7 +36,7 @@ class Reason:
         sentence: What operators read behind the backend's name; `{key}` is the object, or the bucket, `{place}` where
             the backend is.
         remedy: What they can do about it; empty where there is nothing to do. `{settings}` is what variables of the
-            backend begin with.
+            backend begin with, `{silence}` how long it may be silent.
     """
 
     error: type[StorageError]
@@ -55,7 +57,7 @@ SILENT = Reason(
     StorageTimeoutError,
     "did not answer in time for {key}",
     "see whether the store hangs or the network is slow; {settings}TIMEOUT (`timeout` in code) says how long it may be "
-    f"silent, {READ_TIMEOUT.seconds} seconds unless set",
+    "silent, {silence}",
 )
 UNREACHABLE = Reason(
     StorageUnavailableError, "could not be reached for {key}", "check the endpoint and that the store is up"

@@ -35,6 +35,7 @@ from fastapi_filestore.storage.failures.reasons import (
     NOT_SUPPORTED,
     REDIRECTED,
     REFUSED,
+    SILENCE,
     SILENT,
     UNREACHABLE,
     UPLOAD_GONE,
@@ -145,6 +146,12 @@ def at_place(error: StorageError, place: str) -> StorageError:
     return _made(NO_BUCKET, _cause(NO_BUCKET, report, None), report, error.backend or "", error.key, place=f"{place}, ")
 
 
+def after_silence(error: StorageError, silence: str) -> StorageError:
+    """Return the error of a store that did not answer, with how long it may be silent."""
+    report = Report(text="", number=error.errno)
+    return _made(SILENT, error.cause or "", report, error.backend or "", error.key, silence=silence)
+
+
 def _unsynced(exc: SyncError, backend: str, key: str | None) -> StorageError:
     shown = "what was removed from it" if key is None else ascii(key)
     number = exc.errno or 0
@@ -223,10 +230,18 @@ UNLISTABLE = (
 
 
 def _made(
-    reason: Reason, cause: str, report: Report, backend: str, key: str | None, *, place: str = ""
+    reason: Reason,
+    cause: str,
+    report: Report,
+    backend: str,
+    key: str | None,
+    *,
+    place: str = "",
+    silence: str = SILENCE,
 ) -> StorageError:
     sentence = reason.sentence.format(key="the bucket" if key is None else ascii(key), place=place)
-    remedy = f": {reason.remedy.format(settings=variable('backends', backend, ''))}" if reason.remedy else ""
+    remedy = reason.remedy.format(settings=variable("backends", backend, ""), silence=silence)
+    remedy = f": {remedy}" if remedy else ""
     message = f"Backend {backend!r} {sentence}{remedy}{f' ({cause})' if cause else ''}."
     if key is None and report.culprit is not None:
         message = UNLISTABLE.format(backend=backend, culprit=report.culprit)

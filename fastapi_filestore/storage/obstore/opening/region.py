@@ -9,12 +9,12 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Final
 from urllib.parse import urlsplit
 
-from obstore.store import S3Store
+from obstore.store import LocalStore, MemoryStore, S3Store
 
 from fastapi_filestore.concurrency.threads import THREADS
-from fastapi_filestore.errors import BucketNotFoundError, StorageError
+from fastapi_filestore.errors import BucketNotFoundError, StorageError, StorageTimeoutError
 from fastapi_filestore.storage.failures.report import REGION
-from fastapi_filestore.storage.failures.translate import at_place, in_region
+from fastapi_filestore.storage.failures.translate import after_silence, at_place, in_region
 from fastapi_filestore.storage.obstore.opening.stores import Store
 
 PATIENCE: Final = 3.0
@@ -38,13 +38,18 @@ class Whereabouts:
 
     @asynccontextmanager
     async def told(self, store: Store) -> AsyncIterator[None]:
-        """Add the region of a bucket, or its name, to an error of the block's that says that it is not there."""
+        """Add to errors of the block what they do not know: where the bucket is, and how long it may be silent."""
         try:
             yield
         except BucketNotFoundError as error:
             if error.backend != self.backend:
                 raise
             raise at_place(error, self.place) from None
+        except StorageTimeoutError as error:
+            silence = _silence(store)
+            if error.backend != self.backend or error.status is not None or silence is None:
+                raise
+            raise after_silence(error, silence) from error.__cause__
         except StorageError as error:
             if not isinstance(store, S3Store) or not self._may_be_of_region(error):
                 raise
@@ -57,6 +62,13 @@ class Whereabouts:
         # Without a code it is the answer to a HEAD, which has no body to say more.
         is_said_so = error.status in REDIRECTS or (error.status == HTTPStatus.BAD_REQUEST and error.code is None)
         return is_said_so and error.backend == self.backend
+
+
+def _silence(store: Store) -> str | None:
+    """Return how long a store may be silent; None if nobody said so."""
+    options = None if isinstance(store, LocalStore | MemoryStore) else store.client_options
+    # obstore shows it as text, as 10s.
+    return f"now {options['read_timeout']}" if options and "read_timeout" in options else None
 
 
 def _asked(store: S3Store) -> str | None:

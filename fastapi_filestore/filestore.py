@@ -26,7 +26,7 @@ from fastapi_filestore.orm.unit_of_work.session_loops import serving
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.audit.audit import DEFAULT_GRACE, Audit
 from fastapi_filestore.service.audit.findings import FindingKind
-from fastapi_filestore.service.rows import refuse_rowless
+from fastapi_filestore.service.new_rows import refuse_rowless
 from fastapi_filestore.service.start.databases import Databases
 from fastapi_filestore.service.start.start import check_databases, require_backends
 from fastapi_filestore.service.sweep.backlog import Backlog, backlog_of

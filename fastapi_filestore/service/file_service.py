@@ -27,6 +27,7 @@ from fastapi_filestore.orm.unit_of_work.ownership import Delivery, own
 from fastapi_filestore.orm.unit_of_work.session_loops import home_where_made
 from fastapi_filestore.orm.unit_of_work.transfer import store
 from fastapi_filestore.service import rows
+from fastapi_filestore.service.new_rows import build, check_names
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
 from fastapi_filestore.service.parameters import NoParameter
 from fastapi_filestore.service.scopes import checked_scope
@@ -156,7 +157,7 @@ class FileService(Transactional[ModelT]):
             OutOfScopeError: It would leave the scope; the transaction is rolled back.
         """
         part = self._begun_writing()
-        rows.check_names(self.model, data)
+        check_names(self.model, data)
         if any(isinstance(value, Uploads) for value in data.values()):
             await self.require(identity)
         async with AsyncExitStack() as stack:
@@ -346,7 +347,7 @@ class FileService(Transactional[ModelT]):
         return rows.Rows(self.model, self.scope)
 
     async def _built(self, values: Mapping[str, object], stack: AsyncExitStack) -> ModelT:
-        return rows.build(self.model, {**self.defaults, **await self._with_uploads(values, stack, self._known)})
+        return build(self.model, {**self.defaults, **await self._with_uploads(values, stack, self._known)})
 
     def _known(self) -> Values:
         """Return what is known of rows before they are made."""

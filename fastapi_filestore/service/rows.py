@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
-from inspect import Parameter, signature
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import Column, ColumnElement, Join, Table, and_, inspect, select
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy import ColumnElement, and_, inspect, select
+from sqlalchemy.orm import Session
 
-from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, OutOfScopeError, RowNotFoundError
+from fastapi_filestore.errors import OutOfScopeError, RowNotFoundError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.attributes import (
     FileAttribute,
@@ -209,84 +207,6 @@ def in_passing(session: Session) -> Iterator[None]:
         transaction = session.get_transaction()
         if outside and transaction is not None and has_own_connections(transaction):
             transaction.close()
-
-
-def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
-    """Make a row that is not yet in any session; what its constructor does not take is set afterwards."""
-    if inspect(model).polymorphic_abstract:
-        refuse_rowless(model)
-    check_names(model, values)
-    taken = constructor_takes(cast("Any", model))
-    own = _identity_needed(cast("Any", model))
-    later = {name for name in values if name == "self" or (taken is not None and name not in taken)}
-    try:
-        with refused_attribute(inspect(model), model.__name__):
-            row = model(**{**own, **{name: value for name, value in values.items() if name not in later}})
-    except (InvalidFieldsError, AssertionError):
-        _refuse_each(inspect(model), values)
-        raise
-    for name in later:
-        with refused_attribute(inspect(model), name):
-            setattr(row, name, values[name])
-    return row
-
-
-def _refuse_each(mapper: Mapper[Any], values: Mapping[str, object]) -> None:
-    """Raise `InvalidFieldsError` for the first value that its attribute does not take: a constructor names none."""
-    row = mapper.class_manager.new_instance()
-    for name, value in values.items():
-        # A row in a relationship would take this one along into its session.
-        if name in mapper.column_attrs and not isinstance(mapper.column_attrs[name].columns[0].type, StoredObject):
-            with refused_attribute(mapper, name):
-                setattr(row, name, value)
-
-
-def refuse_rowless(model: type[Any]) -> None:
-    """Raise `ConfigurationError` for a model that has no rows of its own, but those of others."""
-    mapper: Mapper[Any] = inspect(model)
-    if mapper.polymorphic_abstract or not isinstance(mapper.local_table, Table | Join):
-        why = "is polymorphic_abstract" if mapper.polymorphic_abstract else "maps a query"
-        heirs = [each for each in mapper.self_and_descendants if each is not mapper and not each.polymorphic_abstract]
-        named = f" ({', '.join(sorted(each.class_.__name__ for each in heirs))})" if heirs else ""
-        raise ConfigurationError(
-            f"{model.__name__} {why}, so nobody can add a row to it: take a class that maps a table itself{named}, or "
-            "write the routes by hand with the service, which reads its rows."
-        )
-
-
-@cache
-def constructor_takes(model: Any) -> frozenset[str] | None:
-    """Return the names that a model's constructor takes; None for any, as SQLAlchemy's own does."""
-    parameters = signature(model.__init__).parameters.values()
-    if any(one.kind is Parameter.VAR_KEYWORD for one in parameters):
-        return None
-    return frozenset(one.name for one in parameters if one.kind is not Parameter.POSITIONAL_ONLY)
-
-
-@cache
-def _identity_needed(model: Any) -> Mapping[str, object]:
-    """Return what tells the class of a row, where its constructor asks for what the mapper sets by itself."""
-    mapper = inspect(model)
-    on = mapper.polymorphic_on
-    told = mapper.get_property_by_column(on).key if isinstance(on, Column) and on in mapper.columns.values() else None
-    return {told: mapper.polymorphic_identity} if told in constructor_needs(model) else {}
-
-
-def constructor_needs(model: type[Any]) -> list[str]:
-    """Return the names that a model's constructor can't do without."""
-    named = {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
-    _, *parameters = signature(model.__init__).parameters.values()
-    return [one.name for one in parameters if one.kind in named and one.default is Parameter.empty]
-
-
-def check_names(model: type[Any], values: Mapping[str, object]) -> None:
-    """Raise `InvalidFieldsError` for values that the model has no attribute for."""
-    known = inspect(model).attrs.keys()
-    unknown = [name for name in values if name not in known]
-    if unknown:
-        raise InvalidFieldsError(
-            [{"loc": (name,), "msg": f"{model.__name__} has no such attribute", "type": "extra"} for name in unknown]
-        )
 
 
 def flush(session: Session, row: object) -> None:

@@ -12,7 +12,7 @@ from math import isfinite
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import AliasChoices, AliasPath, BaseModel, Json, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json, to_json
 
@@ -134,6 +134,22 @@ SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
 class ColumnFields(BaseModel, protected_namespaces=()):
     """Values of columns: what was derived from a model has this base."""
+
+
+RESERVED = frozenset({*dir(ColumnFields), "Config"})
+"""What is something else in a model of pydantic's than a field of that name, as `model_config` and `json`."""
+
+
+def named(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield fields under names that no model of pydantic's has a meaning for; clients use those of the columns."""
+    for column, (kind, default) in fields.items():
+        if column not in RESERVED:
+            yield column, (kind, default)
+            continue
+        name = f"{column}_"
+        while name in fields:
+            name += "_"
+        yield name, (Annotated[kind, Field(alias=column)], default)
 
 
 def attributes_of(schema: type[BaseModel]) -> dict[str, str]:

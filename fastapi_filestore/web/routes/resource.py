@@ -22,7 +22,7 @@ from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribut
 from fastapi_filestore.orm.column.python_types import python_type, wrapped_type
 from fastapi_filestore.orm.failures.refusals import refused_attribute
 from fastapi_filestore.service import FileService
-from fastapi_filestore.service.rows import constructor_needs
+from fastapi_filestore.service.new_rows import constructor_needs
 from fastapi_filestore.web.receiving.form_fields import (
     ColumnFields,
     UnknownFields,

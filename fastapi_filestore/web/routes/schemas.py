@@ -1,7 +1,6 @@
 """What a model's rows look like in requests and responses, derived from its columns unless the user says otherwise."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -32,14 +31,11 @@ from fastapi_filestore.intake.forms.limits import FormLimits, check_shape
 from fastapi_filestore.orm.column.python_types import is_json_in_forms, python_type, wrapped_type
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
-from fastapi_filestore.web.receiving.form_fields import MOST_DIGITS, ColumnFields, check_storable
+from fastapi_filestore.web.receiving.form_fields import MOST_DIGITS, ColumnFields, check_storable, named
 from fastapi_filestore.web.routes.model_attributes import makes, owned_names
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
 """What a key that is text must be to stand in a path: no slash, and not only dots."""
-
-RESERVED = frozenset({*dir(ColumnFields), "Config"})
-"""What is something else in a model of pydantic's than a field of that name, as `model_config` and `json`."""
 
 UNREADABLE = "The row holds something here that can't be read as a file. The operators can find it with an audit."
 """What a client is told of it: nothing that the row says."""
@@ -147,20 +143,8 @@ def _derive_update(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseMo
 def _model(mapper: Mapper[Any], suffix: str, config: ConfigDict, fields: dict[str, Any]) -> type[BaseModel]:
     row = mapper.class_
     options: Any = {"__base__": ColumnFields, "__cls_kwargs__": dict(config), "__module__": row.__module__}
-    model: type[BaseModel] = create_model(f"{row.__name__}{suffix}", **options, **dict[str, Any](_named(fields)))
+    model: type[BaseModel] = create_model(f"{row.__name__}{suffix}", **options, **dict[str, Any](named(fields)))
     return model
-
-
-def _named(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Yield fields under names that no model of pydantic's has a meaning for; clients use those of the columns."""
-    for column, (kind, default) in fields.items():
-        if column not in RESERVED:
-            yield column, (kind, default)
-            continue
-        name = f"{column}_"
-        while name in fields:
-            name += "_"
-        yield name, (Annotated[kind, Field(alias=column)], default)
 
 
 def _public(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:

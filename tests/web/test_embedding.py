@@ -99,7 +99,7 @@ class Served:
 @pytest.fixture
 async def served(serve: Serve) -> AsyncIterator[Served]:
     """The site behind a server."""
-    async with serve(build=build, signing_keys=[SIGNING_KEY]) as site, serving(site) as port:
+    async with serve(build=build, signing_keys=[SIGNING_KEY], shared=True) as site, serving(site) as port:
         yield Served(site, port)
 
 

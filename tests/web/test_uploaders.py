@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,9 @@ PLAIN = """<!doctype html><meta charset="utf-8"><title>form</title>
 """
 
 
+@cache
 def bundled(library: str) -> str:
-    """Return a script with all that it imports."""
+    """Return a script with all that it imports, put together once."""
     if not (NODE / "node_modules" / "esbuild").is_dir():
         unavailable("The uploaders are missing: `make test` installs them, or `npm ci` in tests/servers/node.")
     script = (SCRIPTS / f"{library}.js").read_text()
@@ -118,7 +120,11 @@ async def listening(app: FastAPI) -> AsyncIterator[str]:
 @pytest.fixture
 async def visitor(browser: Browser, serve: Serve) -> AsyncIterator[Visitor]:
     """A page, and an application."""
-    async with serve(build=build) as site, listening(site.app) as url, await browser.new_context() as context:
+    async with (
+        serve(build=build, shared=True) as site,
+        listening(site.app) as url,
+        await browser.new_context() as context,
+    ):
         yield Visitor(await context.new_page(), site, url)
         await site.check()
 

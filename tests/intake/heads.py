@@ -102,6 +102,7 @@ HEADS: Mapping[str, tuple[bytes, str]] = {
     "pdf behind a printer's words": (b"\x1b%-12345X@PJL\r\n%PDF-1.4\n1 0 obj\n<<>>\nendobj\n", "application/pdf"),
     "pdf behind noise": (NOISE[:999] + b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\n", "application/pdf"),
     "pdf of text behind a mark": (b"\xef\xbb\xbf\r\n%PDF-1.4 \r\n1 0 obj\n<<>>\nendobj\n", "application/pdf"),
+    "pdf on one line": (b"%PDF-1.4 1 0 obj <<>> endobj", "application/pdf"),
     "pdf that is only begun": (b"%PDF-1.4", "application/pdf"),
     "text about pdf": (b"%PDF is what a PDF begins with.", "text/plain"),
     "text about a version of pdf": (b"%PDF-1.7 is what this 1 0 obj begins with.", "text/plain"),

@@ -44,7 +44,7 @@ _BITMAP_DEPTHS = frozenset({1, 4, 8, 16, 24, 32})
 
 _WRITTEN_PDF = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:\s|(?:\x1b|@PJL)[^\n]*\n)*"  # blank lines, and what is for the printer
-    rb"%PDF-\d\.\d[ \t]*(?:[\r\n%]|\Z)"
+    rb"%PDF-\d\.\d[ \t]*(?:[\r\n%]|\d{1,9} \d{1,5} obj|\Z)"
 )
 
 _SOUND = "audio/x-wav"

@@ -99,7 +99,7 @@ def _suggestion(path: Sequence[str], settings: type[BaseModel]) -> str:
             meant = [_delimited(_BACKENDS.sub("", name))]
         case _:
             meant = _closest(path[0], settings)
-    return f"did you mean {variable(*meant)}?" if meant else "the README lists them all."
+    return f"did you mean {variable(*meant)}?" if meant else "docs/settings.md lists them all."
 
 
 def _closest(name: str, model: type[BaseModel]) -> list[str]:

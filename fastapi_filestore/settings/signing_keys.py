@@ -9,7 +9,7 @@ MIN_DIFFERENT_CHARACTERS = 10
 PLACEHOLDER = re.compile(
     r"change.?(me|this|it)|your.?(own|secret|key|signing)|replace.?(me|this)|placeholder", re.IGNORECASE
 )
-"""What texts say that stand where a key belongs, as the README's does."""
+"""What texts say that stand where a key belongs, as docs/settings.md's does."""
 KEY_REMEDY = "make one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
 
 

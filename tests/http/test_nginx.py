@@ -1,4 +1,4 @@
-"""Downloads by nginx in front, set up with the README's own words."""
+"""Downloads by nginx in front, set up with the own words of docs/downloads.md."""
 
 import os
 import re
@@ -21,8 +21,8 @@ from tests.servers.seaweedfs import SeaweedFS
 MISSING = "nginx is missing: `make test` fetches it, or `apt-get install nginx-light`."
 PLACES = os.pathsep.join((str(Path(sys.executable).parent), *os.get_exec_path(), "/usr/sbin"))
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-LOCAL, REMOTE = re.findall(r"^location .*?^}$", README, re.DOTALL | re.MULTILINE)
+PAGE = (Path(__file__).parents[2] / "docs" / "downloads.md").read_text(encoding="utf-8")
+LOCAL, REMOTE = re.findall(r"^location .*?^}$", PAGE, re.DOTALL | re.MULTILINE)
 CONTENT = bytes(range(256)) * 10
 CONFIGURATION = """
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;

@@ -1,4 +1,4 @@
-"""The README's own words, run."""
+"""The words of the README, and of the pages that go on from it, run."""
 
 import json
 import os
@@ -19,11 +19,17 @@ from fastapi_filestore import FileObject, UploadError
 from tests.servers.process import free_ports
 from tests.web.site import SIGNING_KEY
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("uploads", "downloads", "signed-urls", "testing")),
+]
 
 
 def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    """Return the blocks of the pages, each once, in the order of the pages."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    return list(dict.fromkeys(re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)))
 
 
 @pytest.fixture
@@ -159,3 +165,31 @@ def test_its_test_runs_as_it_stands(tmp_path: Path) -> None:
 
     assert run.returncode == 0, run.stdout
     assert "1 passed" in run.stdout
+
+
+def test_the_readme_is_read_in_minutes() -> None:
+    """It has at most 300 lines, and leads to every page of docs/."""
+    text = PAGES[0].read_text(encoding="utf-8")
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+
+    assert len(text.splitlines()) <= 300
+    assert pages - set(re.findall(r"\((docs/[\w-]+\.md)", text)) == set()
+
+
+@pytest.mark.parametrize(
+    "page", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]), ids=lambda page: page.name
+)
+def test_no_link_leads_nowhere(page: Path) -> None:
+    """A link between pages leads to a file that is there, and to a heading that it has."""
+    dead = []
+    for target in re.findall(r"\]\((?!https?:|#)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        path, _, heading = target.partition("#")
+        file = page.parent / path
+        headings = (
+            re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE) if file.suffix == ".md" else []
+        )
+        names = {re.sub(r"[^\w -]", "", found.lower()).replace(" ", "-") for found in headings}
+        if not file.exists() or (heading and heading not in names):
+            dead.append(target)
+
+    assert dead == []

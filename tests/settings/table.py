@@ -1,4 +1,4 @@
-"""The README's table of variables, made from the settings; `python -m tests.settings.table` writes it."""
+"""The table of docs/settings.md of variables, made from the settings; `python -m tests.settings.table` writes it."""
 
 from collections.abc import Iterator
 from html import escape
@@ -15,7 +15,7 @@ from fastapi_filestore.storage.backend import READ_TIMEOUT
 from fastapi_filestore.storage.local.modes import Modes
 from fastapi_filestore.storage.obstore.opening.client import CONNECT_TIMEOUT, MAX_RETRIES, RETRY_TIMEOUT
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"
 DEFAULTS = {
     "allow_invalid_certificates": "false",
@@ -59,7 +59,7 @@ def render() -> str:
 
 
 def replace_section(text: str) -> str:
-    """Return the README with its section as it should be."""
+    """Return the page with its section as it should be."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{render()}\n{END}{after or chr(10)}"
@@ -98,4 +98,4 @@ def _default(name: str, field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(replace_section(README.read_text()))
+    PAGE.write_text(replace_section(PAGE.read_text()))

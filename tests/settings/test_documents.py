@@ -9,17 +9,17 @@ from fastapi_filestore.errors import SettingsError
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.settings.conftest import Read
-from tests.settings.table import README, replace_section
+from tests.settings.table import PAGE, replace_section
 
-BACKENDS = README.read_text().partition("<!-- backends:begin -->")[2].partition("<!-- backends:end -->")[0]
+BACKENDS = PAGE.read_text().partition("<!-- backends:begin -->")[2].partition("<!-- backends:end -->")[0]
 BLOCKS = re.findall(r"```sh\n(.*?)```", BACKENDS, re.DOTALL)
 PLACEHOLDER = "change-me-to-your-own-32-characters"
 SERVICE_ACCOUNT = "/path/to/service-account.json"
 
 
 def test_the_readme_lists_every_variable() -> None:
-    """The README's table is the settings' own; `python -m tests.settings.table` makes it so."""
-    text = README.read_text()
+    """The page's table is the settings' own; `python -m tests.settings.table` makes it so."""
+    text = PAGE.read_text()
 
     assert text == replace_section(text)
 
@@ -32,8 +32,8 @@ def test_every_setting_is_explained() -> None:
 
 
 def test_the_placeholder_of_a_signing_key_is_refused(read: Read) -> None:
-    """Whoever copies the key of the README is told so at the start, by the variable's name."""
-    assert f"FILESTORE_SIGNING_KEYS={PLACEHOLDER}" in README.read_text()
+    """Whoever copies the key of the page is told so at the start, by the variable's name."""
+    assert f"FILESTORE_SIGNING_KEYS={PLACEHOLDER}" in PAGE.read_text()
     with pytest.raises(SettingsError, match="FILESTORE_SIGNING_KEYS, entry 1: it is the placeholder"):
         read({"SIGNING_KEYS": PLACEHOLDER})
 

@@ -138,7 +138,7 @@ def test_a_name_close_to_none(problems: Problems, name: str) -> None:
     """A name that resembles no setting points to the list of all."""
     found = problems({"BACKENDS__DOCUMENTS__URL": "memory://", name: SECRET})
 
-    assert found == (f"FILESTORE_{name} is not a setting: the README lists them all.",)
+    assert found == (f"FILESTORE_{name} is not a setting: docs/settings.md lists them all.",)
 
 
 def test_a_backend_without_url(problems: Problems) -> None:

@@ -4,15 +4,14 @@ Nobody held the row any more, or the file came into it by a way that tells nobod
 written.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
 from weakref import ref
 
-from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Session, SessionTransaction
-from sqlalchemy.orm.attributes import flag_modified
+from sqlalchemy.orm.attributes import flag_modified, instance_state
 from sqlalchemy.orm.identity import IdentityMap
 
 from fastapi_filestore.file_object import FileObject, Location
@@ -25,13 +24,6 @@ from fastapi_filestore.orm.unit_of_work.state import Edit, SessionState, innermo
 def files_in(held: Any) -> Iterable[FileObject]:
     """Return the files of what an attribute holds: one, several or none."""
     return () if held is None else held if isinstance(held, list) else (held,)
-
-
-def _files_in_memory(session: Session) -> Iterator[FileObject]:
-    for row in chain(session.new, session.identity_map.values()):
-        state = inspect(row)
-        for attribute in file_attributes(state.mapper):
-            yield from files_in(state.dict.get(attribute.name))
 
 
 def _repeat(edit: Edit, session: Session) -> None:
@@ -48,7 +40,10 @@ def _repeat(edit: Edit, session: Session) -> None:
         row = session.get(model, identity, identity_token=token)
         held = None if row is None else getattr(row, edit.name)
     found = [file for file in files_in(held) if is_changed(file)]
-    found = found or [file for file in _files_in_memory(session) if is_changed(file)]
+    if not found:  # the row has it no more: a row of the session that has it now is meant
+        states = map(instance_state, chain(session.new, session.identity_map.values()))
+        values = (state.dict.get(name.name) for state in states for name in file_attributes(state.mapper))
+        found = [file for value in values for file in files_in(value) if is_changed(file)]
     for file in found:
         edit.repeat(file)
     if not found:
@@ -73,9 +68,12 @@ def find_edits(session: Session) -> None:
         known = len(edits)
         _repeat(edit, session)
         del edits[known:]  # what a row that held the file once was told is the same change
-    if unseen:
-        for state in session.identity_map.all_states():
-            _flag_unseen(state)
+    for state in session.identity_map.all_states() if unseen else ():
+        for attribute in file_attributes(state.mapper):
+            for file in files_in(state.dict.get(attribute.name)):
+                if unseen.get(id(file.metadata)) is file.metadata and (row := state.obj()) is not None:
+                    del unseen[id(file.metadata)]
+                    flag_modified(row, attribute.name)
 
 
 def hand_edits_over(session: Session) -> None:
@@ -96,14 +94,6 @@ def end_edits(state: SessionState, ended: SessionTransaction) -> None:
             edit.applied_in = None if edit.applied_in is ended else edit.applied_in
 
 
-def _flag_unseen(state: InstanceState[Any]) -> None:
-    for attribute in file_attributes(state.mapper):
-        for file in files_in(state.dict.get(attribute.name)):
-            if unseen.get(id(file.metadata)) is file.metadata and (row := state.obj()) is not None:
-                del unseen[id(file.metadata)]
-                flag_modified(row, attribute.name)
-
-
 Home: TypeAlias = tuple["ref[Session]", "ref[IdentityMap]"]
 """A session, and the rows that it knows until it is closed; both weakly, for a file may outlive them."""
 
@@ -121,7 +111,12 @@ class FileWatcher:
         """Flag the row's attribute, or remember the change until the row is loaded again."""
         row = self.state.obj()
         if row is None or self.name not in self.state.dict:
-            self._remember(repeat)
+            session, rows = (None, None) if self.home is None else (self.home[0](), self.home[1])
+            # A session that was closed since knows the row no more.
+            if session is None or rows is None or rows() is not session.identity_map:
+                return
+            if self.state.key is not None and self.place is not None:
+                remember(session, Edit(self.state.key, rows, self.name, self.place, repeat))
             return
         if self.state.session is None:
             unseen[id(metadata)] = metadata  # `merge(row, load=False)` may have put it into another row
@@ -130,14 +125,6 @@ class FileWatcher:
                 flag_modified(row, self.name)
             elif file.is_stored and file.location == self.place:
                 repeat(file)  # the row was loaded again since: this is the same file, as it is now
-
-    def _remember(self, repeat: Repeat) -> None:
-        if self.home is None or self.state.key is None or self.place is None:
-            return
-        session, rows = self.home[0](), self.home[1]
-        # A session that was closed since knows the row no more.
-        if session is not None and rows() is session.identity_map:
-            remember(session, Edit(self.state.key, rows, self.name, self.place, repeat))
 
 
 def watch_files(state: InstanceState[Any], name: str, files: Iterable[FileObject]) -> None:

@@ -35,21 +35,15 @@ def refuse_untracked(statement: Insert, mapper: Mapper[Any], *, has_files: bool)
             f"insert({name}).from_select() would put stored files into second rows: read the rows, give each new one "
             "`await file.copy_async()`."
         )
-    if any(has_files or _sets_files(clause, mapper) for clause in _upserts(statement)):
-        raise UnsupportedStatementError(_upsert_refusal(mapper))
-
-
-def _upserts(statement: Insert) -> Iterator[Any]:
-    return (element for element in iterate(statement) if element.__visit_name__.startswith(UPSERTS))
-
-
-def _sets_files(clause: Any, mapper: Mapper[Any]) -> bool:
-    """Tell whether an upsert's clause sets a file column, or says what it sets in a way that is not known here."""
-    if clause.__visit_name__ == ON_CONFLICT_DO_NOTHING:
-        return False
     names = names_of_files(mapper)
-    values = getattr(clause, "update_values_to_set", None)
-    return values is None or any(getattr(column, "key", column) in names for column in dict(values))
+    for clause in iterate(statement):
+        kind: str = clause.__visit_name__
+        if not kind.startswith(UPSERTS):
+            continue
+        values = {} if kind == ON_CONFLICT_DO_NOTHING else getattr(clause, "update_values_to_set", None)
+        # What it sets may be said in a way that is not known here.
+        if has_files or values is None or any(getattr(column, "key", column) in names for column in dict(values)):
+            raise UnsupportedStatementError(_upsert_refusal(mapper))
 
 
 @contextmanager
@@ -104,7 +98,10 @@ def none_left_out(connection: Connection, mapper: Mapper[Any], files: Sequence[F
     written = set[Location]()
 
     def note(*call: Any) -> None:
-        written.update(file.location for file in _bound_files(call[4]))
+        compiled, rows = call[4].compiled, call[4].compiled_parameters
+        for name, bind in compiled.binds.items() if compiled is not None else ():
+            if isinstance(bind.type, StoredObject):
+                written.update(file.location for row in rows for file in bind.type.files(row.get(name)))
 
     with _heard(connection, note):
         yield
@@ -113,12 +110,3 @@ def none_left_out(connection: Connection, mapper: Mapper[Any], files: Sequence[F
             f"insert({mapper.class_.__name__}) would leave {left.filename!r} out: of a class, name its attributes; "
             "of a table, its columns, and give every row the same ones."
         )
-
-
-def _bound_files(context: Any) -> Iterator[FileObject]:
-    """Yield the files among what a statement sends to the database."""
-    compiled = context.compiled
-    for name, bind in compiled.binds.items() if compiled is not None else ():
-        if isinstance(bind.type, StoredObject):
-            for parameters in context.compiled_parameters:
-                yield from bind.type.files(parameters.get(name))

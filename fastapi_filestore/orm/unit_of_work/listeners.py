@@ -69,18 +69,13 @@ def _note_connection(session: Session, transaction: SessionTransaction, connecti
 
 @event.listens_for(Session, "before_flush")
 def _begin_flush(session: Session, context: UOWTransaction, instances: object) -> None:
-    if instances is not None:
-        _refuse_partial_flush(session)
+    # What is entered for a flush is all that changed; whose row is not written now may never be.
+    if instances is not None and filed([*session.new, *session.dirty, *session.deleted]):
+        raise UnsupportedStatementError("flush(objects) would write some of the rows that hold files: flush() all.")
     honour_unended(session)
     find_edits(session)
     forget_flush(session)
     state_of(session).begun = context
-
-
-def _refuse_partial_flush(session: Session) -> None:
-    # What is entered for a flush is all that changed; whose row is not written now may never be.
-    if filed([*session.new, *session.dirty, *session.deleted]):
-        raise UnsupportedStatementError("flush(objects) would write some of the rows that hold files: flush() all.")
 
 
 @event.listens_for(Session, "after_transaction_create")

@@ -1,7 +1,6 @@
 """Mapped classes as they are configured: whose attributes are watched, and which mappings are refused."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Column, Table, event, inspect
@@ -55,32 +54,30 @@ def _watch(mapper: Mapper[Any], attribute: InstrumentedAttribute[Any], column: A
         event.listen(attribute, "set", _succeed, raw=True, retval=True)
     else:
         event.listen(attribute, "set", _coerce_on_set, retval=True)
-    if (shown := _shown(mapper, column)) is not None:
-        _refuse_to_set(attribute, shown)
-    elif not _is_file_column(column):
-        _refuse_new_files(attribute)
-
-
-def _shown(mapper: Mapper[Any], column: Any) -> Column[Any] | None:
-    """Return the column of a table that a class which maps a query shows, and that SQLAlchemy would write."""
     if isinstance(getattr(column, "table", None), Table):
-        return None
-    bases = (one for one in column.base_columns if isinstance(one, Column))
-    return next((one for one in bases if one.table in mapper.tables), None)
+        return
+    # A class that maps a query may show a column of a table, which SQLAlchemy would write.
+    bases = (base for base in column.base_columns if isinstance(base, Column))
+    shown = next((base for base in bases if base.table in mapper.tables), None)
 
-
-def _refuse_to_set(attribute: InstrumentedAttribute[Any], shown: Column[Any]) -> None:
     def refuse(target: object, value: object, old: object, initiator: object) -> None:
-        raise UnsupportedStatementError(
-            f"{attribute} shows the files of {shown}, and nobody would track what becomes of them: change them in a "
-            f"class that maps {shown.table}."
-        )
+        if shown is not None:
+            raise UnsupportedStatementError(
+                f"{attribute} shows the files of {shown}, and nobody would track what becomes of them: change them in "
+                f"a class that maps {shown.table}."
+            )
+        # What is stored may come from the row itself, which `merge` copies.
+        if (new := next((file for file in files_in(value) if not file.is_stored), None)) is not None:
+            raise UnsupportedStatementError(
+                f"{attribute} shows what a query finds, so {new.filename!r} would be stored nowhere: set it in the row "
+                "that holds it."
+            )
 
     event.listen(attribute, "set", refuse)
 
 
 def _refuse_two_places(prop: ColumnProperty[Any], class_: type) -> None:
-    if len(prop.columns) > 1 and any(isinstance(each.type, StoredObject) for each in prop.columns):
+    if len(prop.columns) > 1 and any(isinstance(column.type, StoredObject) for column in prop.columns):
         raise ConfigurationError(
             f"{' and '.join(map(str, prop.columns))} are one attribute of {class_.__name__}, so each of its files "
             "would be in two places: give one of the two attributes another name."
@@ -137,7 +134,9 @@ def _is_list(prop: ColumnProperty[Any]) -> bool:
 
 
 def _refuse_wrapped(column: Any) -> None:
-    if any(isinstance(inner, StoredObject) for inner in _types_inside(column.type)):
+    # The types that a type wraps, holds many of, or becomes on some databases.
+    inner = (getattr(column.type, name, None) for name in ("impl_instance", "item_type"))
+    if any(isinstance(kind, StoredObject) for kind in (*inner, *getattr(column.type, "_variant_mapping", {}).values())):
         raise ConfigurationError(
             f"{column}: nobody would track the files of a {type(column.type).__name__}, which only wraps "
             "StoredObject, or has it as a variant: inherit from StoredObject instead, or make it the type of which "
@@ -145,35 +144,14 @@ def _refuse_wrapped(column: Any) -> None:
         )
 
 
-def _refuse_new_files(attribute: InstrumentedAttribute[Any]) -> None:
-    def refuse(target: object, value: object, old: object, initiator: object) -> None:
-        # What is stored may come from the row itself, which `merge` copies.
-        if (new := next((file for file in files_in(value) if not file.is_stored), None)) is not None:
-            raise UnsupportedStatementError(
-                f"{attribute} shows what a query finds, so {new.filename!r} would be stored nowhere: set it in the row "
-                "that holds it."
-            )
-
-    event.listen(attribute, "set", refuse)
-
-
-def _types_inside(outer: Any) -> Iterator[object]:
-    """Yield the types that a type wraps, holds many of, or becomes on some databases."""
-    yield getattr(outer, "impl_instance", None)
-    yield getattr(outer, "item_type", None)
-    yield from getattr(outer, "_variant_mapping", {}).values()
-
-
 def _refuse_default(column: Any) -> None:
     """Refuse a default that may be a file: all rows that get it would share one object."""
     for name in ("default", "onupdate", "server_default", "server_onupdate"):
-        if not _is_empty(getattr(column, name, None)):
+        value = getattr(getattr(column, name, None), "arg", None)
+        # SQLAlchemy wraps a function that takes no context.
+        is_list = getattr(value, "__wrapped__", value) is list
+        if value is not None and not is_list and str(value).strip("'") not in {"[]", "NULL"}:
             raise ConfigurationError(
                 f"{column} has a {name}, which may be a file that many rows would share: give each row its own file "
                 "where the row is made. Nothing but NULL and, of a list, default=list can be a default."
             )
-
-
-def _is_empty(default: Any) -> bool:
-    value = getattr(default, "arg", None)  # SQLAlchemy wraps a function that takes no context
-    return value is None or getattr(value, "__wrapped__", value) is list or str(value).strip("'") in {"[]", "NULL"}

@@ -67,8 +67,10 @@ def home_of(session: AnySession, made: HomeLoop, mapper: Mapper[Any], what: obje
     last = _last_home(session)
     own = [last] if _is_connected(session) else [last, made]
     known = [home for home in own if home is not None and home.is_known]
-    for home in known if _is_connected(session) else [*known, *_homes_of_engine(session, mapper)]:
-        if home.is_running:
+    used = [] if _is_connected(session) or (pool := _pool_of(session, mapper)) is None else [_homes.get(pool)]
+    others = [] if _is_connected(session) else [*used, *_applications]
+    for home in (*known, *others):
+        if home is not None and home.is_running:
             return home
     if known:
         raise known[0].gone(what)
@@ -95,13 +97,6 @@ def _last_home(session: AnySession) -> HomeLoop | None:
 def _is_connected(session: AnySession) -> bool:
     # Which session a scoped one means is known in the task only that uses it.
     return isinstance(session, AsyncSession) and is_connected(session.sync_session)
-
-
-def _homes_of_engine(session: AnySession, mapper: Mapper[Any]) -> Iterator[HomeLoop]:
-    pool = _pool_of(session, mapper)
-    if pool is not None and (used := _homes.get(pool)) is not None:
-        yield used
-    yield from _applications
 
 
 def _pool_of(session: AnySession, mapper: Mapper[Any]) -> Pool | None:

@@ -65,7 +65,14 @@ def settle_sharing(session: Session) -> None:
         connections = {writing_connection(session, mapper): mapper for mapper in journal.mappers}
         for connection, mapper in connections.items():
             lock(connection, [*gained, *lost], table_of(mapper))
-        _spare(session, journal, _refuse_gains(session, journal, gained, also=lost))
+        held = _refuse_gains(session, journal, gained, also=lost)
+        current_journal(session).spared = set(held)
+        for at in held:  # by other rows: its deletion is taken back
+            loser = journal.lost.get(at)
+            ledger = None if loser is None else ledger_of_class(loser)
+            if loser is not None and ledger is not None and (ledger.triggers or journal.intended.get(at) is not None):
+                ledger.forget(writing_connection(session, loser), [at])
+                current_journal(session).intended[at] = None
 
 
 def _lost(session: Session, journal: Journal) -> Files:
@@ -112,17 +119,6 @@ async def _refuse_missing(gained: Iterable[FileObject]) -> None:
             await file.backend_in_use().head(str(file.path))  # one that others have just deleted is no fault
         except (ObjectNotFoundError, InvalidKeyError):
             raise StaleFileError(file.filename) from None
-
-
-def _spare(session: Session, journal: Journal, held: Collection[Location]) -> None:
-    """Take back the deletion of files that other rows hold."""
-    current_journal(session).spared = set(held)
-    for at in held:
-        mapper = journal.lost.get(at)
-        ledger = None if mapper is None else ledger_of_class(mapper)
-        if mapper is not None and ledger is not None and (ledger.triggers or journal.intended.get(at) is not None):
-            ledger.forget(writing_connection(session, mapper), [at])
-            current_journal(session).intended[at] = None
 
 
 # -- a rollback ------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ the rows hold after it, so that any expression is understood. The statement is h
 second time, its condition may find others.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -67,7 +67,9 @@ def track_bulk(state: ORMExecuteState) -> Result[Any] | None:
     """Run a bulk statement on rows with files, and enter in the journal what it does; None for any other statement."""
     if not (state.is_insert or state.is_update or state.is_delete):
         return None
-    statement = _plain(state.statement)
+    statement: Any = state.statement
+    while not isinstance(statement, Insert | Update | Delete):  # one that a lambda makes, or that from_statement reads
+        statement = statement.element if isinstance(statement, FromStatement) else statement._resolved  # noqa: SLF001
     mapper = state.bind_mapper or mapper_of_table(statement.table)
     if mapper is None or not (has_file_columns(mapper) if state.is_delete else file_attributes_below(mapper)):
         return None
@@ -120,8 +122,13 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
         result = _completed(state, _confined(state, statement, mapper, identities) if is_confined else statement)
         asked = [*before, *(identity for identity in identities if state.is_update and identity not in before)]
         after = stored_files(session, mapper, asked, attributes)
-        if state.is_update:
-            _refuse_other_rows(mapper, before.keys(), after.keys())
+        if state.is_update and after.keys() - before.keys():
+            raise StaleRowError(mapper.class_.__name__)  # it was gone, and another transaction added it again
+        if state.is_update and before.keys() - after.keys():
+            raise UnsupportedStatementError(
+                f"update({mapper.class_.__name__}) would change primary keys of rows that hold files: change them one "
+                "by one."
+            )
         left = left_behind(session, mapper, before, after)
         changes = [
             (files, after.get(identity, {}).get(attribute, [file for file in files if file.location in left]))
@@ -153,31 +160,18 @@ def _locked(
 def _found(
     state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any], attributes: Sequence[FileAttribute]
 ) -> tuple[list[Identity], dict[Identity, Held]]:
-    identities = _identities(state, statement, mapper)
-    return identities, stored_files(state.session, mapper, identities, attributes)
-
-
-def _refuse_other_rows(mapper: Mapper[Any], before: Collection[Identity], after: Collection[Identity]) -> None:
-    name = mapper.class_.__name__
-    if set(after) - set(before):
-        raise StaleRowError(name)  # it was gone, and another transaction added it again
-    if set(before) - set(after):
-        raise UnsupportedStatementError(
-            f"update({name}) would change primary keys of rows that hold files: change them one by one."
-        )
-
-
-def _identities(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any]) -> list[Identity]:
-    """Return the primary keys of the rows that a statement is about."""
-    keys = _names_of_keys(mapper)
+    """Return the primary keys of the rows that a statement is about, and what those hold that have files."""
+    keys, rows = _names_of_keys(mapper), _rows(state.parameters)
     if _names_its_rows(state, statement, keys):
-        return [tuple(row[key] for key in keys) for row in _rows(state.parameters)]
-    query = _about(state, statement, mapper)
-    # Over the connection of the statement itself: a session may read from a replica, which lags behind.
-    connection = writing_connection(state.session, mapper)
-    if connection.dialect.name == "postgresql" and _is_of_one_table(query):
-        query = query.with_for_update()  # what somebody else changes meanwhile is looked at again
-    return [tuple(row) for parameters in _rows(state.parameters) for row in connection.execute(query, parameters)]
+        identities = [tuple(row[key] for key in keys) for row in rows]
+    else:
+        query = _about(state, statement, mapper)
+        # Over the connection of the statement itself: a session may read from a replica, which lags behind.
+        connection = writing_connection(state.session, mapper)
+        if connection.dialect.name == "postgresql" and _is_of_one_table(query):
+            query = query.with_for_update()  # what somebody else changes meanwhile is looked at again
+        identities = [tuple(row) for parameters in rows for row in connection.execute(query, parameters)]
+    return identities, stored_files(state.session, mapper, identities, attributes)
 
 
 def _names_of_keys(mapper: Mapper[Any]) -> list[str]:
@@ -302,10 +296,3 @@ def _completed(state: ORMExecuteState, statement: Insert | Update | Delete) -> R
     # What RETURNING yields is read before the next statement goes over the same connection.
     result = state.invoke_statement(statement=whole)
     return result.freeze()() if len(statement.exported_columns) else result
-
-
-def _plain(statement: Any) -> Insert | Update | Delete:
-    """Return the statement that a lambda makes, or whose rows are read as those of a class."""
-    while not isinstance(statement, Insert | Update | Delete):
-        statement = statement.element if isinstance(statement, FromStatement) else statement._resolved  # noqa: SLF001
-    return statement

@@ -6,14 +6,14 @@ A test speaks to the session through functions of a plain `Session`; `Work` runs
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import JSON, Engine, create_engine, event, select, update
+from sqlalchemy import JSON, Engine, Result, create_engine, event, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -40,6 +40,38 @@ class Work:
     async def do(self, work: Callable[[Session], T]) -> T:
         """Run a function of the session as its users do: in its greenlet, or in a thread."""
         return await run_in_session(self.session, work)
+
+    async def add(self, row: object) -> None:
+        """Add a row."""
+        await self.do(lambda session: session.add(row))
+
+    async def add_all(self, rows: Iterable[object]) -> None:
+        """Add rows."""
+        await self.do(lambda session: session.add_all(rows))
+
+    async def get(self, model: type[T], identity: object, **options: Any) -> T:
+        """Return the row of a primary key."""
+        return await self.do(lambda session: session.get_one(model, identity, **options))
+
+    async def merge(self, row: T, **options: Any) -> T:
+        """Merge a row into the session."""
+        return await self.do(lambda session: session.merge(row, **options))
+
+    async def refresh(self, row: object, *names: Any, **options: Any) -> None:
+        """Load a row again."""
+        await self.do(lambda session: session.refresh(row, *names, **options))
+
+    async def delete(self, row: object) -> None:
+        """Delete a row."""
+        await self.do(lambda session: session.delete(row))
+
+    async def execute(self, statement: Any, *parameters: Any, **options: Any) -> Result[Any]:
+        """Execute a statement."""
+        return await self.do(lambda session: session.execute(statement, *parameters, **options))
+
+    async def flush(self) -> None:
+        """Flush."""
+        await self.do(lambda session: session.flush())
 
     async def commit(self) -> None:
         """Commit."""
@@ -98,7 +130,7 @@ class Rows:
         """Commit a document and return its id."""
         async with self.work() as work:
             document = Document(**values)
-            await work.do(lambda session: session.add(document))
+            await work.add(document)
             await work.commit()
             return await work.do(lambda session: document.id)
 
@@ -130,7 +162,7 @@ class Rows:
         """Let every intent fall due, and settle it."""
         await release_reservations()
         async with self.work() as work:
-            await work.do(lambda s: s.execute(update(LEDGER.table).values(due_at=0)))
+            await work.execute(update(LEDGER.table).values(due_at=0))
             await work.commit()
         return [swept async for swept in sweep(self.engine, LEDGER)]
 

@@ -51,7 +51,7 @@ async def test_an_update_of_rows_that_are_not_all_there_keeps_no_bytes_for_them(
     values = [{"id": identity, "file": pending(b"new")}, {"id": 99, "file": pending(b"lost")}]
 
     async with rows.work() as work:
-        await work.do(lambda session: session.execute(update(Document), values))
+        await work.execute(update(Document), values)
         await work.commit()
 
     assert await rows.content(identity) == b"new"
@@ -113,7 +113,7 @@ async def test_a_prefix_that_replaces_rows_is_refused(rows: Rows) -> None:
     await _fails(rows, statement, [{"title": "a", "file": pending(b"new")}], UnsupportedStatementError)
     async with rows.work() as work:
         with pytest.raises(UnsupportedStatementError):
-            await work.do(lambda s: s.execute(statement, [{"title": "a"}]))
+            await work.execute(statement, [{"title": "a"}])
 
     assert await rows.content(identity) == b"a"
 
@@ -123,15 +123,15 @@ async def test_statements_on_the_table_are_statements_on_the_class(rows: Rows) -
     first, second, _ = [await rows.add(title=name, file=pending(name.encode())) for name in "abc"]
     table: Any = Document.__table__
     async with rows.work() as work:
-        await work.do(lambda s: s.execute(delete(table).where(table.c.id == first)))
-        await work.do(lambda s: s.execute(update(table).where(table.c.id == second).values(file=pending(b"new"))))
-        await work.do(lambda s: s.execute(insert(table), [{"title": "d", "file": pending(b"d")}]))
+        await work.execute(delete(table).where(table.c.id == first))
+        await work.execute(update(table).where(table.c.id == second).values(file=pending(b"new")))
+        await work.execute(insert(table), [{"title": "d", "file": pending(b"d")}])
         await work.commit()
     assert await rows.content(second) == b"new"
     assert len(await rows.keys()) == 3
 
     async with rows.work() as work:
-        await work.do(lambda s: s.execute(update(table).values(file=None)))
+        await work.execute(update(table).values(file=None))
         await work.commit()
     assert await rows.keys() == set()
 
@@ -143,4 +143,4 @@ async def test_an_upsert_of_the_table_is_refused(rows: Rows) -> None:
     upsert = statement.on_conflict_do_update(index_elements=["title"], set_={"file": None})
     async with rows.work() as work:
         with pytest.raises(UnsupportedStatementError):
-            await work.do(lambda s: s.execute(upsert))
+            await work.execute(upsert)

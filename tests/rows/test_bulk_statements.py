@@ -33,7 +33,7 @@ async def _three(rows: Rows) -> list[int]:
 
 
 async def _run(work: Work, statement: Any, parameters: Any = None) -> None:
-    await work.do(lambda session: session.execute(statement, parameters))
+    await work.execute(statement, parameters)
 
 
 async def test_insert_with_rows_stores_their_files(rows: Rows) -> None:
@@ -220,7 +220,7 @@ async def test_an_upsert_that_leaves_files_alone_is_one(rows: Rows) -> None:
         await _run(work, statement.on_conflict_do_nothing())
         await _run(work, renaming)
         await work.commit()
-        assert (await work.do(lambda s: s.get_one(Document, identity))).title == "b"
+        assert (await work.get(Document, identity)).title == "b"
 
     assert await rows.content(identity) == b"kept"
 
@@ -271,10 +271,8 @@ async def test_a_condition_that_finds_other_rows_each_time(rows: Rows) -> None:
 
     async with rows.work() as work:
         for _ in range(5):
-            await work.do(
-                lambda s: s.execute(update(Document).where(Document.id.in_(one)).values(file=pending(b"new")))
-            )
-            await work.do(lambda s: s.execute(delete(Document).where(Document.id.in_(one))))
+            await work.execute(update(Document).where(Document.id.in_(one)).values(file=pending(b"new")))
+            await work.execute(delete(Document).where(Document.id.in_(one)))
         await work.commit()
         left = await work.do(lambda s: len(s.scalars(select(Document)).all()))
 
@@ -304,7 +302,7 @@ async def test_a_row_that_comes_between_is_left_alone(rows: Rows, change: str) -
         delete(Document).where(drafts) if change == "delete" else update(Document).where(drafts).values(file=given)
     )
     async with rows.work() as work:
-        await work.do(lambda session: session.execute(statement))
+        await work.execute(statement)
         await work.commit()
 
     assert await rows.content(late[0]) == b"late"
@@ -322,7 +320,7 @@ async def test_a_statement_whose_rows_are_read_as_rows_of_the_class(rows: Rows) 
     async with rows.work() as work:
         assert [row.title for row in (await work.do(lambda s: s.scalars(new).all()))] == ["b"]
         assert [row.id for row in (await work.do(lambda s: s.scalars(changed).all()))] == [identity]
-        await work.do(lambda s: s.execute(lambda_stmt(lambda: insert(Document).values(title="c"))))
+        await work.execute(lambda_stmt(lambda: insert(Document).values(title="c")))
         await work.commit()
     assert await rows.content(identity) == b"new"
     assert len(await rows.keys()) == 2

@@ -46,4 +46,4 @@ async def test_an_error_names_the_statement_as_it_is_written(rows: Rows) -> None
     """SQLAlchemy has names of its own for statements on a class."""
     async with rows.work() as work:
         with pytest.raises(UnsupportedStatementError, match=r"^insert\(Document\) has a file under 'fiel'"):
-            await work.do(lambda s: s.execute(insert(Document), [{"title": "b", "fiel": pending()}]))
+            await work.execute(insert(Document), [{"title": "b", "fiel": pending()}])

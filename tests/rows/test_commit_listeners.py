@@ -112,7 +112,7 @@ async def test_a_savepoint_before_the_commit_spares_what_others_hold(rows: Rows)
 
         session = await work.do(lambda s: s)
         with listening(session, "before_commit", clear):
-            await work.do(lambda s: s.add(Document(title="c", file=pending(b"c"))))
+            await work.add(Document(title="c", file=pending(b"c")))
             await work.commit()
 
     assert await rows.content(1) == b"shared"

@@ -28,7 +28,7 @@ async def found(rows: Rows, *conditions: ColumnElement[bool]) -> set[int]:
 async def file_of(rows: Rows, identity: int) -> FileObject:
     """Return the file of a document."""
     async with rows.work() as work:
-        row: Any = await work.do(lambda session: session.get_one(Document, identity))
+        row: Any = await work.get(Document, identity)
         file: FileObject = row.file
         return file
 
@@ -85,7 +85,7 @@ async def test_members(rows: Rows) -> None:
     one = await add(rows, file=pending(filename="b.txt"), pages=[pending(b"1"), pending(b"2")])
     await add(rows, file=pending())
     async with rows.work() as work:
-        row: Any = await work.do(lambda session: session.get_one(Document, one))
+        row: Any = await work.get(Document, one)
         pages = list(await work.do(lambda session: row.pages))
 
     assert await found(rows, Document.file["filename"].as_string() == "b.txt") == {one}
@@ -127,7 +127,7 @@ async def test_conditions_of_bulk_statements(rows: Rows) -> None:
     one, two = await add(rows, file=pending(b"1")), await add(rows, file=pending(b"2"))
     file = await file_of(rows, one)
     async with rows.work() as work:
-        await work.do(lambda session: session.execute(update(Document).where(Document.file == file).values(file=None)))
+        await work.execute(update(Document).where(Document.file == file).values(file=None))
         await work.commit()
 
     assert await found(rows, Document.file.is_not(None)) == {two}
@@ -180,8 +180,8 @@ async def test_statement_beside_rows_in_memory(rows: Rows) -> None:
     """A statement that sets a file column works while the session has rows of its table in memory."""
     identity = await add(rows, file=pending())
     async with rows.work() as work:
-        row: Any = await work.do(lambda session: session.get_one(Document, identity))
-        await work.do(lambda session: session.execute(update(Document).values(file=None)))
+        row: Any = await work.get(Document, identity)
+        await work.execute(update(Document).values(file=None))
 
         assert await work.do(lambda session: row.file) is None
         await work.commit()

@@ -49,7 +49,7 @@ async def test_what_is_acknowledged_is_there(rows: Rows, name: str) -> None:
 
     async def add(number: int) -> str:
         async with rows.work() as work:
-            row = await work.do(lambda s: s.get_one(Document, identity))
+            row = await work.get(Document, identity)
             CHANGES[name](row, pending(filename=f"{number}.txt"))
             await work.commit()
         return f"{number}.txt"
@@ -76,7 +76,7 @@ async def _interrupted(rows: Rows, change: Callable[[Session, int], Callable[[Se
         write = await slow.do(lambda s: change(s, identity))
         await slow.commit()
         async with rows.work() as quick:
-            row = await quick.do(lambda s: s.get_one(Document, identity))
+            row = await quick.get(Document, identity)
             assert row.pages is not None
             row.pages.append(pending(filename="b"))
             await quick.commit()
@@ -196,10 +196,10 @@ async def test_one_file_is_the_last_writers(rows: Rows) -> None:
     """A column of one file is replaced by whoever comes last, from however old a copy."""
     identity = await rows.add(title="t", file=pending(b"0"))
     async with rows.work(expire_on_commit=False) as slow:
-        row = await slow.do(lambda s: s.get_one(Document, identity))
+        row = await slow.get(Document, identity)
         await slow.commit()
         async with rows.work() as quick:
-            (await quick.do(lambda s: s.get_one(Document, identity))).file = pending(b"1")
+            (await quick.get(Document, identity)).file = pending(b"1")
             await quick.commit()
         row.file = pending(b"2")
         await slow.commit()
@@ -219,16 +219,16 @@ async def test_a_session_knows_what_it_wrote_itself(rows: Rows) -> None:
     """A list that was written, partly rolled back, written again and committed, again and again, is never stale."""
     async with rows.work(expire_on_commit=False) as work:
         row = Document(title="t", pages=[pending(filename="a")])
-        await work.do(lambda s: s.add(row))
+        await work.add(row)
         await work.commit()
         await _append(work, row, "b")
-        await work.do(lambda s: s.flush())
+        await work.flush()
         await work.commit()
         await work.do(lambda s: _in_vain(s, row))
         await _append(work, row, "d")
         await work.commit()
         await _append(work, row, "e")
-        await work.do(lambda s: s.flush())
+        await work.flush()
         await work.rollback()
         await _append(work, row, "f")
         await work.commit()
@@ -249,10 +249,10 @@ async def test_a_list_put_back_after_a_rollback_is_written(rows: Rows) -> None:
     """Whoever repeats his change with the list of the transaction that failed is not refused for what it wrote."""
     identity = await rows.add(title="t", pages=[pending(filename="a")])
     async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, identity))
+        row = await work.get(Document, identity)
         pages = row.pages
         await _append(work, row, "b")
-        await work.do(lambda s: s.flush())
+        await work.flush()
         await work.rollback()
         await work.do(lambda s: setattr(row, "pages", pages))
         await work.commit()

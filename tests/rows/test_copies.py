@@ -36,7 +36,7 @@ async def test_a_copy_is_the_same_file(rows: Rows, travel: Travel) -> None:
     with pytest.raises(SharedFileError):
         await rows.add(title="b", file=travel(file))
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, identity))
+        document = await work.get(Document, identity)
         document.file = travel(file)
         await work.commit()
 
@@ -57,8 +57,8 @@ async def test_a_file_that_another_session_flushed(rows: Rows) -> None:
     """It is that session's until its transaction ends: the bytes go with its rollback, and are stored anew then."""
     file = pending(b"mine")
     async with rows.work() as first:
-        await first.do(lambda s: s.add(Document(title="a", file=file)))
-        await first.do(lambda s: s.flush())
+        await first.add(Document(title="a", file=file))
+        await first.flush()
         with pytest.raises(SharedFileError):
             await rows.add(title="b", file=file)
         await first.rollback()
@@ -70,10 +70,10 @@ async def test_a_refused_file_belongs_to_nobody(rows: Rows) -> None:
     """A flush that was refused for one file does not keep the others."""
     taken, free = pending(b"taken"), pending(b"free")
     async with rows.work() as first:
-        await first.do(lambda s: s.add(Document(title="a", file=taken)))
-        await first.do(lambda s: s.flush())
+        await first.add(Document(title="a", file=taken))
+        await first.flush()
         async with rows.work() as second:
-            await second.do(lambda s: s.add(Document(title="b", pages=[free, taken])))
+            await second.add(Document(title="b", pages=[free, taken]))
             with pytest.raises(SharedFileError):
                 await second.commit()
             await second.rollback()

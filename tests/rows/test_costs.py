@@ -58,7 +58,7 @@ class Meter:
 
 async def _create(work: Work, title: str) -> Document:
     document = Document(title=title, file=pending())
-    await work.do(lambda s: s.add(document))
+    await work.add(document)
     await work.commit()
     return document
 
@@ -89,7 +89,7 @@ async def test_a_replace_costs_one_commit_and_one_to_clean_up(rows: Rows) -> Non
     meter = Meter(rows)
     await _creations(rows, meter, 10)
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, 1))
+        document = await work.get(Document, 1)
         await work.commit()
         meter.read()
         document.file = pending(b"new")
@@ -107,10 +107,10 @@ async def test_a_delete_costs_one_commit_and_one_to_clean_up(rows: Rows) -> None
     meter = Meter(rows)
     await _creations(rows, meter, 2)
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, 1))
+        document = await work.get(Document, 1)
         await work.commit()
         meter.read()
-        await work.do(lambda s: s.delete(document))
+        await work.delete(document)
         await work.commit()
     cost = meter.read()
 
@@ -124,10 +124,10 @@ async def test_a_hundred_rows_cost_no_more_statements_than_a_few(rows: Rows) -> 
     """A flush of a hundred files and a bulk delete of them take a number of statements that does not grow."""
     meter = Meter(rows)
     async with rows.work() as work:
-        await work.do(lambda s: s.add_all([Document(title=str(number), file=pending()) for number in range(100)]))
+        await work.add_all([Document(title=str(number), file=pending()) for number in range(100)])
         await work.commit()
         created = meter.read(beside="INSERT INTO documents")  # SQLAlchemy decides how many it needs
-        await work.do(lambda s: s.execute(delete(Document)))
+        await work.execute(delete(Document))
         await work.commit()
         deleted = meter.read()
 

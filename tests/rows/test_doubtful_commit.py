@@ -60,8 +60,8 @@ def _refuse(engine: Engine, connection: Any, work: Callable[[Any], None]) -> Non
 
 async def _leave_in_doubt(rows: Rows, work: Work, document: Document) -> None:
     """Write a row and lose the answer to its COMMIT, which happens all the same."""
-    await work.do(lambda s: s.add(document))
-    await work.do(lambda s: s.flush())
+    await work.add(document)
+    await work.flush()
     _break_once(rows, "do_commit", _lose_answer)
     with pytest.raises(LostError):
         await work.commit()
@@ -103,7 +103,7 @@ async def test_a_row_whose_commit_was_in_doubt_is_added_again_with_bytes_of_its_
         await _leave_in_doubt(rows, work, document)
         await work.rollback()
         document.title, document.id = "u", None  # type: ignore[assignment]
-        await work.do(lambda s: s.add(document))
+        await work.add(document)
         await work.commit()
 
     assert len(await rows.keys()) == 2
@@ -112,8 +112,8 @@ async def test_a_row_whose_commit_was_in_doubt_is_added_again_with_bytes_of_its_
 async def test_a_refused_commit_leaves_no_object(rows: Rows) -> None:
     """A COMMIT that the database answers with an error is a rollback."""
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="t", file=pending())))
-        await work.do(lambda s: s.flush())
+        await work.add(Document(title="t", file=pending()))
+        await work.flush()
         _break_once(rows, "do_commit", _refuse)
         with pytest.raises(OperationalError):
             await work.commit()
@@ -126,8 +126,8 @@ async def test_a_rollback_that_is_cancelled_leaves_nothing_that_is_taken_for_sto
     """A row added again after a rollback that was cancelled as it deleted the bytes has its bytes stored again."""
     document = Document(title="t", file=pending(b"again"))
     async with rows.work() as work:
-        await work.do(lambda s: s.add(document))
-        await work.do(lambda s: s.flush())
+        await work.add(document)
+        await work.flush()
         slow = SlowDeletion(rows.backend, lambda call, operation: False)
         storages.register_backend(slow, replace=True)
         task = asyncio.create_task(work.rollback())
@@ -136,7 +136,7 @@ async def test_a_rollback_that_is_cancelled_leaves_nothing_that_is_taken_for_sto
         await asyncio.wait({task})
         await asyncio.to_thread(slow.ended.wait)
         document.title = "u"
-        await work.do(lambda s: s.add(document))
+        await work.add(document)
         await work.commit()
         identity = await work.do(lambda s: document.id)
 
@@ -152,7 +152,7 @@ async def test_an_end_cut_short_is_made_good_when_the_session_goes_on(rows: Rows
     async with rows.work() as work:
         identity = await rows.add(title="t", file=pending())
         await work.do(lambda s: s.delete(s.get_one(Document, identity)))
-        await work.do(lambda s: s.flush())
+        await work.flush()
         _break_once(rows, "do_rollback", _lose_answer)
         with pytest.raises(LostError):
             await work.commit()

@@ -104,7 +104,7 @@ async def cached_document(rows: Rows) -> Document:
     """Return a document of a session that is closed, all of it loaded."""
     async with rows.work(expire_on_commit=False) as work:
         document = Document(title="a", file=pending(), pages=[pending()], notes=[])
-        await work.do(lambda s: s.add(document))
+        await work.add(document)
         await work.commit()
     return document
 
@@ -119,7 +119,7 @@ async def commit(rows: Rows, change: Callable[[Session], object]) -> None:
 async def stored(rows: Rows, identity: int) -> list[FileObject]:
     """Return the file of a document, as its row has it now, and its pages."""
     async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, identity))
+        row = await work.get(Document, identity)
         assert row.file is not None
         return [row.file, *(row.pages or [])]
 
@@ -272,17 +272,17 @@ async def test_an_edit_of_a_file_whose_row_is_expired_or_loaded_again(rows: Rows
     """A file that was read before a commit, or before a refresh, is still the row's file, and changes it."""
     cached = await cached_document(rows)
     async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
+        row = await work.get(Document, cached.id)
         expired = row.file
         await work.commit()
         describe(expired)
         await work.commit()
-        await work.do(lambda s: s.refresh(row))
+        await work.refresh(row)
         assert row.file is not None
         row.file.metadata["other"] = "w"
         stale = row.file
         await work.commit()
-        await work.do(lambda s: s.refresh(row))
+        await work.refresh(row)
         rename(stale)
         await work.commit()
     file, *_ = await stored(rows, cached.id)
@@ -310,13 +310,13 @@ async def test_an_edit_of_a_file_that_was_replaced_changes_nothing(rows: Rows) -
     """The row has another file: the old one's name is nobody's business."""
     identity = await rows.add(title="a", file=pending(b"old"))
     async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, identity))
+        row = await work.get(Document, identity)
         old, row.file = row.file, pending(b"new", "new.txt")
         rename(old)
         await work.commit()
         rename(old)
         await work.commit()
-        await work.do(lambda s: s.refresh(row))
+        await work.refresh(row)
 
         assert row.file.filename == "new.txt"
 
@@ -332,7 +332,7 @@ async def test_the_list_of_a_merged_row_takes_files(rows: Rows) -> None:
         assert row.pages is not None
         row.pages.append(pending(b"more"))
         await work.commit()
-        await work.do(lambda s: s.refresh(row))
+        await work.refresh(row)
 
         assert [await page.get_content_async() for page in row.pages] == [b"content", b"more"]
         assert row.id == identity
@@ -352,12 +352,12 @@ async def test_a_list_that_was_replaced_is_anybody_s(rows: Rows) -> None:
     """A row was given another list: what is done to the first one concerns nobody."""
     cached = await cached_document(rows)
     async with rows.work() as work:
-        row = await work.do(lambda s: s.get_one(Document, cached.id))
+        row = await work.get(Document, cached.id)
         old, row.pages = row.pages, [pending(b"new")]
         assert old is not None
         old.clear()
         await work.commit()
-        await work.do(lambda s: s.refresh(row))
+        await work.refresh(row)
 
         assert [await page.get_content_async() for page in row.pages] == [b"new"]
 

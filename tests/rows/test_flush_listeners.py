@@ -45,7 +45,7 @@ LEFT: dict[Change, int] = {remove: 1, replace: 2, insert_one: 3, remove_none: 2}
 async def add_both(rows: Rows) -> int:
     """Add a document, and a label, each with a file."""
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Label(code="a", file=pending(b"label"))))
+        await work.add(Label(code="a", file=pending(b"label")))
         await work.commit()
     return await rows.add(title="a", file=pending(b"old"))
 
@@ -102,7 +102,7 @@ async def test_a_bulk_statement_on_a_row_that_the_flush_writes_is_refused(
 
     assert await rows.content(identity) == (b"new" if is_caught else b"old")
     async with rows.work() as work:  # and when that flush is over
-        await work.do(lambda s: s.execute(statement))
+        await work.execute(statement)
         await work.commit()
     assert await rows.keys() == set()
 
@@ -144,7 +144,7 @@ async def test_a_statement_after_a_flush_that_failed_is_none_of_it(rows: Rows) -
         await work.do(fail)
         session = await work.do(lambda s: s)
         with listening(session, "before_flush", lambda s, *_: s.execute(update(Document).values(file=None))):
-            await work.do(lambda s: s.add(Document(title="c", file=pending(b"c"))))
+            await work.add(Document(title="c", file=pending(b"c")))
             await work.commit()
 
     assert len(await rows.keys()) == 1

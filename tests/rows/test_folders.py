@@ -111,9 +111,9 @@ async def keys(backend: ObstoreBackend) -> list[str]:
 async def add(work: Work, **values: Any) -> Invoice:
     """Commit a row."""
     row = Invoice(**values)
-    await work.do(lambda session: session.add(row))
+    await work.add(row)
     await work.commit()
-    return await work.do(lambda session: session.get_one(Invoice, row.id, populate_existing=True))
+    return await work.get(Invoice, row.id, populate_existing=True)
 
 
 def in_folder(folder: str, key: object) -> bool:
@@ -196,7 +196,7 @@ async def test_the_sweeper_knows_them(work: Work, engine: Engine | AsyncEngine, 
     lost = f"tenants/acme/ab/ab{'0' * 30}"
     await backend.put(lost, b"lost")
     await work.do(lambda session: LEDGER.reserve(session.connection(), "rows", [lost]))
-    await work.do(lambda session: session.execute(update(LEDGER.table).values(due_at=0)))
+    await work.execute(update(LEDGER.table).values(due_at=0))
     await work.commit()
 
     swept = [one.path async for one in sweep(engine, LEDGER)]
@@ -222,8 +222,8 @@ async def test_an_audit_finds_orphans_in_folders(
 
 async def test_a_rollback_leaves_nothing(work: Work, backend: ObstoreBackend) -> None:
     """What was stored in a folder is deleted when the transaction is rolled back."""
-    await work.do(lambda session: session.add(Invoice(scan=pending())))
-    await work.do(lambda session: session.flush())
+    await work.add(Invoice(scan=pending()))
+    await work.flush()
     assert len(await keys(backend)) == 1
     await work.rollback()
 
@@ -232,12 +232,8 @@ async def test_a_rollback_leaves_nothing(work: Work, backend: ObstoreBackend) ->
 
 async def test_bulk_inserts_choose_by_their_values(work: Work) -> None:
     """An `insert()` chooses the folders by the values of its rows, whichever way it has them."""
-    await work.do(
-        lambda session: session.execute(
-            insert(Invoice), [{"tenant": name, "letter": pending()} for name in ("acme", "umbrella")]
-        )
-    )
-    await work.do(lambda session: session.execute(insert(Invoice).values(tenant="globex", letter=pending())))
+    await work.execute(insert(Invoice), [{"tenant": name, "letter": pending()} for name in ("acme", "umbrella")])
+    await work.execute(insert(Invoice).values(tenant="globex", letter=pending()))
     await work.commit()
 
     rows = await work.do(lambda session: session.execute(select(Invoice.tenant, Invoice.letter)).all())
@@ -249,9 +245,7 @@ async def test_a_bulk_update_that_says_nothing_is_refused(work: Work) -> None:
     """An `update()` that does not say which tenant its rows have can't choose a folder."""
     await add(work, tenant="acme")
     with pytest.raises(ConfigurationError, match="'tenant'"):
-        await work.do(
-            lambda session: session.execute(update(Invoice).where(Invoice.tenant == "acme").values(letter=pending()))
-        )
+        await work.execute(update(Invoice).where(Invoice.tenant == "acme").values(letter=pending()))
     await work.rollback()
 
 
@@ -419,9 +413,9 @@ async def test_a_function_that_is_mistaken_is_told(
         if way == "service":
             await FileService(work.session, model=Chosen).create({"file": pending()})
         elif way == "insert":
-            await work.do(lambda session: session.execute(insert(Chosen).values(file=pending())))
+            await work.execute(insert(Chosen).values(file=pending()))
         else:
-            await work.do(lambda session: session.add(Chosen(file=pending())))
+            await work.add(Chosen(file=pending()))
             await work.commit()
 
     with pytest.raises(ConfigurationError) as raised:

@@ -28,7 +28,7 @@ async def test_a_row_in_the_place_of_a_deleted_one_keeps_what_it_does_not_set(ro
     identity = await rows.add(title="a", file=pending(b"kept"))
     async with rows.work() as work:
         await work.do(lambda s: s.delete(s.get_one(Document, identity)))
-        await work.do(lambda s: s.add(Document(id=identity, title="b")))
+        await work.add(Document(id=identity, title="b"))
         await work.commit()
 
     assert await rows.content(identity) == b"kept"
@@ -41,7 +41,7 @@ async def test_a_row_in_the_place_of_a_deleted_one_replaces_what_it_sets(rows: R
     file = None if content is None else pending(content)
     async with rows.work() as work:
         await work.do(lambda s: s.delete(s.get_one(Document, identity)))
-        await work.do(lambda s: s.add(Document(id=identity, title="b", file=file)))
+        await work.add(Document(id=identity, title="b", file=file))
         await work.commit()
 
     assert await rows.content(identity) == content
@@ -52,13 +52,13 @@ async def test_a_child_in_the_place_of_an_orphan_replaces_its_file(rows: Rows) -
     """A one-to-one child whose key is its parent's is replaced in place."""
     async with rows.work() as work:
         person = Person(badge=Badge(scan=pending(b"old")))
-        await work.do(lambda s: s.add(person))
+        await work.add(person)
         await work.commit()
 
         def replace(session: Session) -> None:
             session.get_one(Person, person.id).badge = Badge(scan=pending(b"new"))
 
-        await work.do(lambda s: s.refresh(person))
+        await work.refresh(person)
         await work.do(replace)
         await work.commit()
 
@@ -111,7 +111,7 @@ async def test_a_row_that_a_listener_adds_has_its_file(rows: Rows) -> None:
     async with rows.work() as work:
         session = await work.do(lambda s: s)
         with listening(session, "before_flush", audit):
-            await work.do(lambda s: s.add(Document(title="a")))
+            await work.add(Document(title="a"))
             await work.commit()
 
     assert len(await rows.keys()) == 1
@@ -141,7 +141,7 @@ async def test_a_file_that_a_mapper_event_keeps_stays(rows: Rows) -> None:
         row.file = old
 
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, identity))
+        document = await work.get(Document, identity)
         old = document.file
         with listening(Document, "before_update", take_back):
             document.file, document.title = pending(b"new"), "b"
@@ -160,8 +160,8 @@ async def test_a_saved_file_that_a_mapper_event_sets_goes_with_a_rollback(rows: 
 
     async with rows.work() as work:
         with listening(Document, "before_insert", give):
-            await work.do(lambda s: s.add(Document(title="a")))
-            await work.do(lambda s: s.flush())
+            await work.add(Document(title="a"))
+            await work.flush()
             await work.rollback()
 
     assert await rows.keys() == set()
@@ -180,7 +180,7 @@ async def test_a_file_that_a_mapper_event_sets_too_late_is_refused(rows: Rows, w
     async with rows.work() as work:
         with listening(Document, when, set_late):
             if when == "after_insert":
-                await work.do(lambda s: s.add(Document(title="b", file=pending(b"b"))))
+                await work.add(Document(title="b", file=pending(b"b")))
             else:
                 await work.do(lambda s: setattr(s.get_one(Document, identity), "title", "b"))
             with pytest.raises(UnsupportedStatementError, match=r"Document\.file was set by a listener.*before_flush"):
@@ -196,12 +196,12 @@ async def test_another_row_that_a_mapper_event_changes_is_refused(rows: Rows) ->
     identity = await rows.add(title="a", file=pending(b"old"))
 
     async with rows.work() as work:
-        other = await work.do(lambda s: s.get_one(Document, identity))
+        other = await work.get(Document, identity)
 
         def clear(mapper: object, connection: object, row: Document) -> None:
             other.file = None
 
-        await work.do(lambda s: s.add(Document(title="b")))
+        await work.add(Document(title="b"))
         with listening(Document, "before_insert", clear), pytest.raises(UnsupportedStatementError, match="listener"):
             await work.commit()
         await work.rollback()
@@ -231,7 +231,7 @@ async def test_a_key_that_the_database_spells_its_own_way_is_found(rows: Rows) -
     """PostgreSQL pads a CHAR with blanks; the row is the same."""
     async with rows.work(expire_on_commit=False) as work:
         label = Label(code="abc", file=pending(b"old"))
-        await work.do(lambda s: s.add(label))
+        await work.add(label)
         await work.commit()
         label.file = pending(b"new")
         await work.commit()

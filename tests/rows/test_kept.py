@@ -100,12 +100,12 @@ async def test_bulk_statements_keep_too(cabinet: Cabinet) -> None:
 async def test_what_was_never_committed_goes_at_once(cabinet: Cabinet) -> None:
     """Bytes of a transaction that is rolled back, or that replaces them itself, are in no row that could come back."""
     async with cabinet.work() as work:
-        await work.do(lambda session: session.add(cabinet.model(file=pending(b"rolled back"))))
-        await work.do(lambda session: session.flush())
+        await work.add(cabinet.model(file=pending(b"rolled back")))
+        await work.flush()
         await work.rollback()
         row = cabinet.model(file=pending(b"replaced"))
-        await work.do(lambda session: session.add(row))
-        await work.do(lambda session: session.flush())
+        await work.add(row)
+        await work.flush()
         row.file = pending(b"stays")
         await work.commit()
 
@@ -195,8 +195,8 @@ async def test_an_undelete_that_is_undone(cabinet: Cabinet) -> None:
     await cabinet.remove(1)
     kept = {path_of(file): (HOURS, 0)}
     async with cabinet.work() as work:
-        await work.do(lambda session: session.add(cabinet.model(file=file)))
-        await work.do(lambda session: session.flush())
+        await work.add(cabinet.model(file=file))
+        await work.flush()
         await work.rollback()
     assert await cabinet.intents() == kept
 

@@ -111,7 +111,7 @@ async def test_a_row_that_is_written_again(rows: Rows, key: str) -> None:
     """A change of its metadata leaves the file where it is, and a new file takes its place."""
     identity = await theirs(rows, key)
     async with rows.work() as work:
-        row = await work.do(lambda session: session.get_one(Document, identity))
+        row = await work.get(Document, identity)
         assert row.file is not None
         row.file.metadata["note"] = "seen"
         await work.commit()
@@ -119,7 +119,7 @@ async def test_a_row_that_is_written_again(rows: Rows, key: str) -> None:
     assert await content(rows, identity) == b"theirs"
     assert await findings(rows) == []
     async with rows.work() as work:
-        row = await work.do(lambda session: session.get_one(Document, identity))
+        row = await work.get(Document, identity)
         row.file = None
         await work.commit()
     assert await rows.keys() == set()
@@ -198,7 +198,7 @@ async def test_such_a_row_shares_the_object(rows: Rows, key: str, in_lists: bool
     await execute(rows, insert(TABLE).values(title="ours", file=ours))
     async with rows.work() as work:
         row = await work.do(lambda session: session.scalars(select(Document).where(Document.title == "ours")).one())
-        await work.do(lambda session: session.delete(row))
+        await work.delete(row)
         await work.commit()
     await rows.sweep()
 
@@ -232,7 +232,7 @@ async def test_a_key_that_only_looks_like_another(rows: Rows) -> None:
 
     async with rows.work() as work:
         row = await work.do(lambda session: session.scalars(select(Document).where(Document.title == "ours")).one())
-        await work.do(lambda session: session.delete(row))
+        await work.delete(row)
         await work.commit()
     assert await rows.keys() == set()
     await execute(rows, delete(TABLE))

@@ -68,7 +68,7 @@ async def test_a_rolled_back_edit_changes_nothing(rows: Rows, name: str) -> None
     before = await rows.keys()
     async with rows.work() as work:
         await work.do(lambda s: EDITS[name][0](s.get_one(Document, identity)))
-        await work.do(lambda s: s.flush())
+        await work.flush()
         await work.rollback()
 
     assert await rows.keys() == before
@@ -145,7 +145,7 @@ async def test_changed_metadata_of_a_file_is_a_change(rows: Rows) -> None:
         await work.do(describe)
         await work.commit()
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, identity))
+        document = await work.get(Document, identity)
 
     assert document.file is not None
     assert document.pages is not None
@@ -168,7 +168,7 @@ async def test_a_renamed_file_is_a_change(rows: Rows) -> None:
         await work.do(rename)
         await work.commit()
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, identity))
+        document = await work.get(Document, identity)
 
     assert document.file is not None
     assert document.pages is not None
@@ -180,12 +180,12 @@ async def test_metadata_changed_again_after_a_commit_is_a_change(rows: Rows) -> 
     """A file that was new in this session is watched after its commit, too."""
     async with rows.work(expire_on_commit=False) as work:
         document = Document(title="t", file=pending())
-        await work.do(lambda s: s.add(document))
+        await work.add(document)
         await work.commit()
         assert document.file is not None
         document.file.metadata = {"k": "v"}
         await work.commit()
-        await work.do(lambda s: s.refresh(document))
+        await work.refresh(document)
 
     assert document.file.metadata == {"k": "v"}
 
@@ -196,12 +196,12 @@ async def test_one_file_in_two_rows_is_refused(rows: Rows) -> None:
     async with rows.work() as work:
         file = await work.do(lambda s: s.get_one(Document, identity).file)
         assert file is not None
-        await work.do(lambda s: s.add(Document(title="2", file=file)))
+        await work.add(Document(title="2", file=file))
         with pytest.raises(SharedFileError, match="copy_async"):
             await work.commit()
         await work.rollback()
         twin = await file.copy_async()
-        await work.do(lambda s: s.add(Document(title="2", file=twin)))
+        await work.add(Document(title="2", file=twin))
         await work.commit()
 
     assert len(await rows.keys()) == 2
@@ -211,7 +211,7 @@ async def test_one_new_file_in_two_places_is_refused(rows: Rows) -> None:
     """A pending file given to two rows, or to two columns of one, is refused and leaves nothing."""
     file = pending()
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="1", file=file, pages=[file])))
+        await work.add(Document(title="1", file=file, pages=[file]))
         with pytest.raises(SharedFileError):
             await work.commit()
         await work.rollback()

@@ -194,9 +194,9 @@ async def test_a_file_that_a_listener_gives(rows: Rows) -> None:
     ):
         event.listen(Document, "before_insert", give)
         try:
-            await other.do(lambda session: session.add(Document(title="loser")))
+            await other.add(Document(title="loser"))
             with pytest.raises(SharedFileError):
-                await other.do(lambda session: session.flush())
+                await other.flush()
             await other.rollback()
         finally:
             event.remove(Document, "before_insert", give)

@@ -74,7 +74,7 @@ READS: dict[str, Do] = {
 async def work(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Work]:
     """A session, and a document with a note for it to read."""
     async with rows.work() as other:
-        await other.do(lambda s: s.add(Document(title="t", file=pending(), notes=[Note(file=pending())])))
+        await other.add(Document(title="t", file=pending(), notes=[Note(file=pending())]))
         await other.commit()
     monkeypatch.setattr(read_only, "_told", set())
     async with rows.work() as work:
@@ -128,7 +128,7 @@ async def test_the_session_begins_anew(rows: Rows, work: Work) -> None:
     assert await work.do(lambda s: s.scalar(select(Document.title))) == "t"
     await work.do(end_if_only_read)
     async with rows.work() as other:
-        await other.do(lambda s: s.execute(update(Document).values(title="u")))
+        await other.execute(update(Document).values(title="u"))
         await other.commit()
 
     assert await work.do(lambda s: s.scalar(select(Document.title))) == "u"

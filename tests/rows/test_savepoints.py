@@ -164,7 +164,7 @@ async def test_savepoints_within_savepoints(rows: Rows) -> None:
     async with rows.work() as work:
         await work.do(work_on)
         await work.commit()
-        await work.do(lambda s: s.refresh(document))
+        await work.refresh(document)
 
         assert document.pages is not None
         assert [await page.get_content_async() for page in document.pages] == [b"1", b"inner"]
@@ -186,8 +186,8 @@ async def test_a_file_that_moves_in_an_undone_savepoint_moves_back(rows: Rows) -
     async with rows.work() as work:
         await work.do(work_on)
         await work.commit()
-        await work.do(lambda s: s.refresh(first))
-        await work.do(lambda s: s.refresh(second))
+        await work.refresh(first)
+        await work.refresh(second)
 
         assert (await rows.content(first.id), second.file) == (b"moved", None)
 
@@ -228,8 +228,8 @@ async def test_one_odd_file_keeps_no_other_from_being_undone(rows: Rows) -> None
     files = [pending(b"1"), FileObject(backend="other", filename="b.txt", content=b"2"), pending(b"3")]
 
     async with rows.work() as work:
-        await work.do(lambda s: s.add_all([Document(title=str(n), file=file) for n, file in enumerate(files)]))
-        await work.do(lambda s: s.flush())
+        await work.add_all([Document(title=str(n), file=file) for n, file in enumerate(files)])
+        await work.flush()
         files[0]._path = None  # noqa: SLF001 - as no program could
         storages.unregister_backend("other")
         await work.rollback()
@@ -247,8 +247,8 @@ async def test_one_object_that_cannot_be_deleted_keeps_no_other(rows: Rows) -> N
     storages.register_backend(faulty, replace=True)
 
     async with rows.work() as work:
-        await work.do(lambda s: s.add_all([Document(title=str(n), file=pending()) for n in range(3)]))
-        await work.do(lambda s: s.flush())
+        await work.add_all([Document(title=str(n), file=pending()) for n in range(3)])
+        await work.flush()
         faulty.error = lambda: PermissionError("not this one")
         await work.rollback()
 

@@ -56,7 +56,7 @@ async def test_a_stale_copy_that_is_replaced_deletes_what_the_database_holds(row
     """A session whose instance was never refreshed replaces, and deletes what another one put there meanwhile."""
     identity = await rows.add(title="t", file=pending(b"0"))
     async with rows.work(expire_on_commit=False) as stale:
-        document = await stale.do(lambda s: s.get_one(Document, identity))
+        document = await stale.get(Document, identity)
         await stale.commit()
         async with rows.work() as other:
             await _replace(other, identity, b"1")
@@ -71,12 +71,12 @@ async def test_a_stale_copy_that_is_deleted_deletes_what_the_database_holds(rows
     """Deleting a row through a stale instance deletes the object that another session put there meanwhile."""
     identity = await rows.add(title="t", file=pending(b"0"))
     async with rows.work(expire_on_commit=False) as stale:
-        document = await stale.do(lambda s: s.get_one(Document, identity))
+        document = await stale.get(Document, identity)
         await stale.commit()
         async with rows.work() as other:
             await _replace(other, identity, b"1")
             await other.commit()
-        await stale.do(lambda s: s.delete(document))
+        await stale.delete(document)
         await stale.commit()
 
     assert await rows.keys() == set()
@@ -133,13 +133,13 @@ async def test_merge_replaces_like_an_assignment(rows: Rows) -> None:
     """Merging a detached document with another file replaces the object, and with the same file keeps it."""
     identity = await rows.add(title="t", file=pending(b"0"))
     async with rows.work() as work:
-        detached = await work.do(lambda s: s.get_one(Document, identity))
+        detached = await work.get(Document, identity)
     async with rows.work() as work:
-        await work.do(lambda s: s.merge(detached))
+        await work.merge(detached)
         await work.commit()
     kept = await rows.keys()
     async with rows.work() as work:
-        await work.do(lambda s: s.merge(Document(id=identity, title="t", file=pending(b"1"))))
+        await work.merge(Document(id=identity, title="t", file=pending(b"1")))
         await work.commit()
 
     assert len(kept) == 1
@@ -171,9 +171,9 @@ async def test_an_instance_moved_to_another_session_is_stored_there(rows: Rows) 
     """A pending row expunged from one session and added to another is stored once, by the second."""
     document = Document(title="t", file=pending(b"0"))
     async with rows.work() as first, rows.work() as second:
-        await first.do(lambda s: s.add(document))
+        await first.add(document)
         await first.do(lambda s: s.expunge(document))
-        await second.do(lambda s: s.add(document))
+        await second.add(document)
         await second.commit()
         await first.commit()
 
@@ -183,9 +183,9 @@ async def test_an_instance_moved_to_another_session_is_stored_there(rows: Rows) 
 async def test_a_flush_error_is_a_rollback(rows: Rows) -> None:
     """A NOT NULL violation in a flush with several files leaves none of them."""
     async with rows.work() as work:
-        await work.do(lambda s: s.add_all([Document(title="t", file=pending()), Note(file=pending())]))
+        await work.add_all([Document(title="t", file=pending()), Note(file=pending())])
         with pytest.raises(Exception, match=r"(?i)null"):
-            await work.do(lambda s: s.flush())
+            await work.flush()
         await work.rollback()
 
     assert await rows.keys() == set()
@@ -203,7 +203,7 @@ async def test_a_cancelled_commit_leaves_nothing(rows: Rows) -> None:
 
     async def upload() -> None:
         async with rows.work() as work:
-            await work.do(lambda s: s.add(Document(title="t", file=FileObject(content=endless()))))
+            await work.add(Document(title="t", file=FileObject(content=endless())))
             await work.commit()
 
     task = asyncio.create_task(upload())
@@ -223,7 +223,7 @@ async def test_sessions_of_every_make_are_watched(rows: Rows) -> None:
         await work.do(lambda s, row=document: s.add(row))  # type: ignore[misc]
         await work.commit()
         await work.do(lambda s, row=document: s.delete(row))  # type: ignore[misc]
-        await work.do(lambda s: s.flush())
+        await work.flush()
         await work.rollback()
         await work.close()
 
@@ -245,7 +245,7 @@ def _sessions(engine: Any) -> list[Any]:
 async def test_two_phase_transactions_keep_or_drop_their_files(rows: Rows, committed: bool) -> None:
     """A prepared transaction keeps its objects when it is committed, and drops them when it is rolled back."""
     async with rows.work(twophase=True) as work:
-        await work.do(lambda s: s.add(Document(title="t", file=pending())))
+        await work.add(Document(title="t", file=pending()))
         await work.do(lambda s: s.prepare())
         await (work.commit() if committed else work.rollback())
 
@@ -273,7 +273,7 @@ async def test_an_upload_answered_with_an_error_leaves_nothing(rows: Rows) -> No
     faulty = FaultyBackend(rows.backend, lambda call, operation: operation == "put", after=True)
     storages.register_backend(faulty, replace=True)
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="t", file=pending())))
+        await work.add(Document(title="t", file=pending()))
         with pytest.raises(StorageUnavailableError):
             await work.commit()
 
@@ -289,7 +289,7 @@ async def test_a_pool_of_one_connection_is_enough(rows: Rows) -> None:
     small = Rows(engine, rows.backend)
     async with small.work() as work:
         await work.do(lambda s: s.scalars(select(Document)).all())
-        await work.do(lambda s: s.add(Document(title="t", file=pending())))
+        await work.add(Document(title="t", file=pending()))
         await work.commit()
     await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))
 
@@ -302,13 +302,13 @@ async def test_a_process_that_slept_too_long_loses_one_upload(rows: Rows) -> Non
     for number in range(2):  # the second one leaves a reserved key
         await rows.add(title=str(number), file=pending())
     async with rows.work() as work:
-        await work.do(lambda s: s.execute(delete(LEDGER.table)))
+        await work.execute(delete(LEDGER.table))
         await work.commit()
-        await work.do(lambda s: s.add(Document(title="lost", file=pending())))
+        await work.add(Document(title="lost", file=pending()))
         with pytest.raises(IntentLostError):
             await work.commit()
         await work.rollback()
-        await work.do(lambda s: s.add(Document(title="kept", file=pending())))
+        await work.add(Document(title="kept", file=pending()))
         await work.commit()
 
     assert len(await rows.keys()) == 3
@@ -319,6 +319,6 @@ async def test_a_flush_of_some_rows_is_refused(rows: Rows) -> None:
     """What is booked for a flush is all that changed, so all of it is to be written."""
     async with rows.work() as work:
         first, second = Document(title="a", file=pending()), Document(title="b", file=pending())
-        await work.do(lambda s: s.add_all([first, second]))
+        await work.add_all([first, second])
         with pytest.raises(UnsupportedStatementError, match=r"flush\(\) all"):
-            await work.do(lambda s: s.flush([first]))
+            await work.do(lambda session: session.flush([first]))

@@ -61,8 +61,8 @@ async def test_of_several_that_confirm_one_path_one_succeeds(rows: Rows, count: 
     async def create(number: int) -> int:
         async with rows.work() as work:
             row = Document(title=str(number), file=_confirmed(path))
-            await work.do(lambda s: s.add(row))
-            await work.do(lambda s: s.flush())
+            await work.add(row)
+            await work.flush()
             await asyncio.sleep(0)
             await work.commit()
             return await work.do(lambda s: row.id)
@@ -230,7 +230,7 @@ async def test_raw_sql_that_deletes_a_row_leaves_the_object_to_others(rows: Rows
     """An intent that a trigger wrote is not believed while a row holds the object."""
     first, second = await _share(rows, 2, RECORDS["filename"])
     async with rows.work() as work:
-        await work.do(lambda s: s.execute(text("DELETE FROM documents WHERE id = :id"), {"id": first}))
+        await work.execute(text("DELETE FROM documents WHERE id = :id"), {"id": first})
         await work.commit()
     await rows.sweep()
 
@@ -285,9 +285,9 @@ async def test_a_key_that_another_row_took_meanwhile(rows: Rows, end: str) -> No
         if end == "savepoint":
             await work.do(lambda session: session.begin_nested())
         file = FileObject("rows", "a.txt", content=b"content", path=SHARED)
-        await work.do(lambda session: session.add(Document(title="a", file=file)))
-        await work.do(lambda session: session.flush())
-        await other.do(lambda session: session.add(Document(title="b", file=_confirmed())))
+        await work.add(Document(title="a", file=file))
+        await work.flush()
+        await other.add(Document(title="b", file=_confirmed()))
         await other.commit()
         if end == "commit":
             with pytest.raises(SharedFileError):
@@ -308,7 +308,7 @@ async def test_a_key_of_ones_own_that_is_rolled_back(rows: Rows) -> None:
                 await work.do(lambda session: session.begin_nested())
             file = FileObject("rows", "a.txt", content=b"content", path=SHARED)
             await work.do(lambda session, file=file: session.add(Document(title="a", file=file)))  # type: ignore[misc]
-            await work.do(lambda session: session.flush())
+            await work.flush()
             await (work.do(lambda s: s.get_nested_transaction().rollback()) if inner else work.rollback())  # type: ignore[union-attr]
             assert await rows.keys() == set()
         assert await rows.intents() == set()

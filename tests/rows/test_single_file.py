@@ -38,8 +38,8 @@ async def test_bytes_are_complete_before_the_row_is_written(rows: Rows) -> None:
     """After a flush, and before any commit, the object is in the store."""
     async with rows.work() as work:
         document = Document(title="t", file=pending())
-        await work.do(lambda s: s.add(document))
-        await work.do(lambda s: s.flush())
+        await work.add(document)
+        await work.flush()
 
         assert len(await rows.keys()) == 1
 
@@ -47,8 +47,8 @@ async def test_bytes_are_complete_before_the_row_is_written(rows: Rows) -> None:
 async def test_rollback_deletes_the_bytes(rows: Rows) -> None:
     """A rolled-back row leaves no object."""
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="t", file=pending())))
-        await work.do(lambda s: s.flush())
+        await work.add(Document(title="t", file=pending()))
+        await work.flush()
         await work.rollback()
 
     assert await rows.keys() == set()
@@ -57,8 +57,8 @@ async def test_rollback_deletes_the_bytes(rows: Rows) -> None:
 async def test_close_is_a_rollback(rows: Rows) -> None:
     """A session closed without a commit leaves no object."""
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="t", file=pending())))
-        await work.do(lambda s: s.flush())
+        await work.add(Document(title="t", file=pending()))
+        await work.flush()
 
     assert await rows.keys() == set()
 
@@ -67,9 +67,9 @@ async def test_replacing_deletes_the_old_object_after_commit(rows: Rows) -> None
     """A replaced file's object goes at the commit, not before, even under the same filename."""
     identity = await rows.add(title="t", file=pending(b"old"))
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, identity))
+        document = await work.get(Document, identity)
         document.file = pending(b"new")
-        await work.do(lambda s: s.flush())
+        await work.flush()
 
         assert len(await rows.keys()) == 2
         await work.commit()
@@ -82,9 +82,9 @@ async def test_replacing_is_undone_by_rollback(rows: Rows) -> None:
     """A rolled-back replacement leaves the old object and drops the new one."""
     identity = await rows.add(title="t", file=pending(b"old"))
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, identity))
+        document = await work.get(Document, identity)
         document.file = pending(b"new")
-        await work.do(lambda s: s.flush())
+        await work.flush()
         await work.rollback()
 
     assert await rows.content(identity) == b"old"
@@ -94,7 +94,7 @@ async def test_replacing_an_expired_or_deferred_value_deletes_the_old_object(row
     """The old value is what the database holds, whether or not the session ever loaded it."""
     identity = await rows.add(title="t", file=pending(b"old"))
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, identity))
+        document = await work.get(Document, identity)
         await work.do(lambda s: s.expire(document))
         document.file = pending(b"new")
         await work.commit()
@@ -107,7 +107,7 @@ async def test_deleting_the_row_deletes_the_object_after_commit(rows: Rows) -> N
     identity = await rows.add(title="t", file=pending())
     async with rows.work() as work:
         await work.do(lambda s: s.delete(s.get_one(Document, identity)))
-        await work.do(lambda s: s.flush())
+        await work.flush()
 
         assert len(await rows.keys()) == 1
         await work.commit()
@@ -120,7 +120,7 @@ async def test_a_rolled_back_delete_keeps_the_object(rows: Rows) -> None:
     identity = await rows.add(title="t", file=pending(b"kept"))
     async with rows.work() as work:
         await work.do(lambda s: s.delete(s.get_one(Document, identity)))
-        await work.do(lambda s: s.flush())
+        await work.flush()
         await work.rollback()
 
     assert await rows.content(identity) == b"kept"
@@ -130,7 +130,7 @@ async def test_setting_none_deletes_the_object_and_is_sql_null(rows: Rows) -> No
     """None is SQL NULL, and what was there goes."""
     identity = await rows.add(title="t", file=pending())
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, identity))
+        document = await work.get(Document, identity)
         document.file = None
         await work.commit()
         found = await work.do(lambda s: s.scalars(select(Document.id).where(Document.file.is_(None))).all())
@@ -143,7 +143,7 @@ async def test_orphans_of_a_relationship_take_their_objects_along(rows: Rows) ->
     """Children deleted by the delete-orphan cascade lose their objects like any other row."""
     identity = await rows.add(title="t", notes=[Note(file=pending()), Note(file=pending())])
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, identity))
+        document = await work.get(Document, identity)
         await work.do(lambda s: document.notes.pop())
         await work.commit()
 
@@ -154,11 +154,11 @@ async def test_a_constraint_violation_leaves_no_object(rows: Rows) -> None:
     """A row that the database refuses leaves no object, and the session works on after rollback."""
     await rows.add(title="taken", file=pending(b"first"))
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="taken", file=pending(b"second"))))
+        await work.add(Document(title="taken", file=pending(b"second")))
         with pytest.raises(IntegrityError):
             await work.commit()
         await work.rollback()
-        await work.do(lambda s: s.add(Document(title="free", file=pending(b"third"))))
+        await work.add(Document(title="free", file=pending(b"third")))
         await work.commit()
 
     assert len(await rows.keys()) == 2
@@ -169,12 +169,12 @@ async def test_a_row_refused_once_can_be_added_again(rows: Rows) -> None:
     await rows.add(title="taken")
     document = Document(title="taken", file=pending(b"again"))
     async with rows.work() as work:
-        await work.do(lambda s: s.add(document))
+        await work.add(document)
         with pytest.raises(IntegrityError):
             await work.commit()
         await work.rollback()
         document.title = "free"
-        await work.do(lambda s: s.add(document))
+        await work.add(document)
         await work.commit()
         identity = await work.do(lambda s: document.id)
 
@@ -185,8 +185,8 @@ async def test_a_file_saved_by_hand_goes_with_a_rollback(rows: Rows) -> None:
     """A file stored before it was assigned belongs to the transaction that wrote its row."""
     file = await FileObject("rows", "a.txt", content=b"by hand").save_async()
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="t", file=file)))
-        await work.do(lambda s: s.flush())
+        await work.add(Document(title="t", file=file))
+        await work.flush()
         await work.rollback()
 
     assert await rows.keys() == set()
@@ -196,11 +196,11 @@ async def test_a_failing_upload_fails_the_flush(rows: Rows) -> None:
     """An upload that fails fails the commit, writes no row, and the session works on after rollback."""
     storages.register_backend(FaultyBackend(rows.backend, lambda call, operation: call == 1), replace=True)
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="t", file=pending())))
+        await work.add(Document(title="t", file=pending()))
         with pytest.raises(StorageUnavailableError):
             await work.commit()
         await work.rollback()
-        await work.do(lambda s: s.add(Document(title="u", file=pending())))
+        await work.add(Document(title="u", file=pending()))
         await work.commit()
         titles = await work.do(lambda s: s.scalars(select(Document.title)).all())
 
@@ -211,7 +211,7 @@ async def test_a_failing_sibling_leaves_nothing_of_the_others(rows: Rows) -> Non
     """Of several uploads in one flush, one that fails takes the others with it."""
     storages.register_backend(FaultyBackend(rows.backend, lambda call, operation: call == 3), replace=True)
     async with rows.work() as work:
-        await work.do(lambda s: s.add_all([Document(title=str(i), file=pending()) for i in range(5)]))
+        await work.add_all([Document(title=str(i), file=pending()) for i in range(5)])
         with pytest.raises(StorageUnavailableError):
             await work.commit()
         await work.rollback()
@@ -310,7 +310,7 @@ async def test_two_commits_store_a_file_once(rows: Rows) -> None:
     storages.register_backend(faulty := FaultyBackend(rows.backend, lambda call, operation: False), replace=True)
     async with rows.work() as work:
         document = Document(title="t", file=pending())
-        await work.do(lambda s: s.add(document))
+        await work.add(document)
         await work.commit()
         document.title = "u"
         await work.commit()
@@ -396,7 +396,7 @@ async def test_rows_of_advanced_alchemy_are_read(rows: Rows) -> None:
     }  # fmt: skip
     async with rows.work() as work:
         target = table("documents", column("title"), column("file", rows.json))
-        await work.do(lambda s: s.execute(insert(target).values(title="theirs", file=theirs)))
+        await work.execute(insert(target).values(title="theirs", file=theirs))
         await work.commit()
         document = await work.do(lambda s: s.scalars(select(Document)).one())
 
@@ -435,6 +435,6 @@ async def test_a_path_that_a_row_holds_is_refused(rows: Rows) -> None:
 async def test_a_path_where_nothing_is_fails_the_flush(rows: Rows) -> None:
     """A row never points to an object that is not there."""
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="t", file=FileObject("rows", path="nothing"))))
+        await work.add(Document(title="t", file=FileObject("rows", path="nothing")))
         with pytest.raises(ObjectNotFoundError):
             await work.commit()

@@ -32,7 +32,7 @@ async def test_who_holds_a_connection_never_waits_for_whom_waits_for_one(rows: R
         await holder.do(lambda s: s.scalars(select(Document)).all())
         waiting = asyncio.create_task(small.add(title="waiting", file=pending()))
         await asyncio.sleep(0.2)
-        await holder.do(lambda s: s.add(Document(title="holding", file=pending())))
+        await holder.add(Document(title="holding", file=pending()))
         await holder.commit()
     await waiting
 
@@ -42,8 +42,8 @@ async def test_who_holds_a_connection_never_waits_for_whom_waits_for_one(rows: R
 async def test_service_in_a_transaction_that_wrote(rows: Rows) -> None:
     """The service stores file after file in a transaction that wrote, which has SQLite's one writer's lock."""
     async with rows.work() as work:
-        await work.do(lambda session: session.add(Document(title="first")))
-        await work.do(lambda session: session.flush())
+        await work.add(Document(title="first"))
+        await work.flush()
         service = FileService(work.session, model=Document)
         for number in range(3):
             await service.create({"title": str(number), "file": pending()})

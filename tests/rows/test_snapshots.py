@@ -90,7 +90,7 @@ async def test_a_transaction_that_is_rolled_back_or_loses_a_savepoint(rows: Rows
     """Nothing of it stays but what the transaction around the savepoint wrote."""
     async with past.work() as work:
         await work.do(after_reading(lambda s: s.add(Document(title="a", file=pending(b"a")))))
-        await work.do(lambda s: s.flush())
+        await work.flush()
         await work.rollback()
     assert await rows.keys() == set()
 
@@ -113,9 +113,9 @@ async def test_a_sweeper_that_was_faster(rows: Rows, past: Rows) -> None:
     """A transaction that is older than the intents' least age is refused before it commits, as at any level."""
     async with past.work() as work:
         await work.do(after_reading(lambda s: s.add(Document(title="a", file=pending(b"a")))))
-        await work.do(lambda s: s.flush())
+        await work.flush()
         async with rows.work() as other:
-            await other.do(lambda s: s.execute(update(LEDGER.table).values(due_at=0)))
+            await other.execute(update(LEDGER.table).values(due_at=0))
             await other.commit()
         assert [one async for one in sweep(rows.engine, LEDGER)]
         with pytest.raises(IntentLostError):

@@ -28,9 +28,9 @@ async def _race(rows: Rows, edit: Callable[[Document], None]) -> None:
     """Edit a document from a copy that was read before another session replaced its file, and dropped a page."""
     identity = await rows.add(title="t", file=pending(b"0"), pages=[pending(b"1"), pending(b"2")])
     async with rows.work(expire_on_commit=False) as stale, rows.work() as quick:
-        document = await stale.do(lambda s: s.get_one(Document, identity))
+        document = await stale.get(Document, identity)
         await stale.commit()
-        current = await quick.do(lambda s: s.get_one(Document, identity))
+        current = await quick.get(Document, identity)
         current.file, current.pages = pending(b"3"), (current.pages or [])[1:]
         await quick.commit()
         edit(document)

@@ -47,7 +47,7 @@ async def test_a_bulk_delete_through_another_class_takes_the_files_along(rows: R
     """The same of all rows at once."""
     await rows.add(title="a", file=pending(), pages=[pending(), pending()])
     async with rows.work() as work:
-        await work.do(lambda s: s.execute(delete(model)))
+        await work.execute(delete(model))
         await work.commit()
 
     assert await rows.keys() == set()
@@ -77,7 +77,7 @@ async def test_such_a_row_keeps_its_files_in_a_rollback(rows: Rows, model: type)
     identity = await rows.add(title="a", file=pending(b"kept"))
     async with rows.work() as work:
         await work.do(lambda s: s.delete(s.get_one(model, identity)))
-        await work.do(lambda s: s.flush())
+        await work.flush()
         await work.rollback()
 
     assert await rows.content(identity) == b"kept"
@@ -88,10 +88,10 @@ async def test_a_row_whose_discriminator_was_changed_takes_its_file_along(rows: 
     """A picture that is loaded as a plain asset still has the picture's column."""
     picture = Picture(image=pending())
     async with rows.work() as work:
-        await work.do(lambda s: s.add(picture))
+        await work.add(picture)
         await work.commit()
         identity = await work.do(lambda s: picture.id)
-        await work.do(lambda s: s.execute(Asset.__table__.update().values(kind="asset")))  # type: ignore[attr-defined]
+        await work.execute(Asset.__table__.update().values(kind="asset"))  # type: ignore[attr-defined]
         await work.commit()
 
     def remove(session: Session) -> None:

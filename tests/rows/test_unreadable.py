@@ -55,15 +55,15 @@ async def play(rows: Rows, text: str, number: int) -> None:
     await write(rows, identity, text)
     before = await text_of(rows, identity)
     async with rows.work() as work:
-        row = await work.do(lambda session: session.get_one(Document, identity))
+        row = await work.get(Document, identity)
         row.title = f"two {number}"
         await work.commit()
-        await work.do(lambda session: session.refresh(row))
+        await work.refresh(row)
         await work.do(lambda session: (row.file, row.pages))
     assert await text_of(rows, identity) == before
 
     async with rows.work() as work:
-        await work.do(lambda s: s.execute(update(Document).where(Document.id == identity).values(title=f"3 {number}")))
+        await work.execute(update(Document).where(Document.id == identity).values(title=f"3 {number}"))
         await work.commit()
     assert await text_of(rows, identity) == before
     kinds = {one.kind async for one in audit(rows.engine, Document, grace=NOW)}
@@ -74,15 +74,15 @@ async def play(rows: Rows, text: str, number: int) -> None:
         await _delete_in_session(rows, identity)
     else:
         async with rows.work() as work:
-            await work.do(lambda s: s.execute(delete(Document).where(Document.id == identity)))
+            await work.execute(delete(Document).where(Document.id == identity))
             await work.commit()
     await rows.sweep()
 
 
 async def _delete_in_session(rows: Rows, identity: int) -> None:
     async with rows.work() as work:
-        row = await work.do(lambda session: session.get_one(Document, identity))
-        await work.do(lambda session: session.delete(row))
+        row = await work.get(Document, identity)
+        await work.delete(row)
         await work.commit()
 
 
@@ -126,14 +126,14 @@ async def test_what_the_attribute_says(rows: Rows) -> None:
     """An attribute that can't be read is a file that says so, with the row's place, and keeps the value."""
     identity = await damaged(rows)
     async with rows.work() as work:
-        row = await work.do(lambda session: session.get_one(Document, identity))
+        row = await work.get(Document, identity)
         file, pages = await work.do(partial(_files_of, row=row))
         assert file.state is pages[0].state is FileState.UNREADABLE
         assert file.unreadable is not None
         assert (file.unreadable.value, file.unreadable.place) == ("ab/held", ("documents", "file", (identity,)))
         with pytest.raises(UnreadableFileError, match=r"documents.file of the row with the key \d+ can't be read"):
             await file.get_content_async()
-        await work.do(lambda session: session.delete(row))
+        await work.delete(row)
         await work.commit()
 
     assert await cleared(rows)
@@ -143,7 +143,7 @@ async def test_replacing_what_cannot_be_read(rows: Rows) -> None:
     """A new file takes the place of what can't be read, and nothing that it may mean is deleted."""
     identity = await damaged(rows)
     async with rows.work() as work:
-        row = await work.do(lambda session: session.get_one(Document, identity))
+        row = await work.get(Document, identity)
         row.file, row.pages = pending(b"new"), [pending(b"1")]
         await work.commit()
 
@@ -155,9 +155,9 @@ async def test_writing_what_cannot_be_read(rows: Rows) -> None:
     """It is refused in another row, and in a list with a new file, and nothing is stored."""
     identity = await damaged(rows)
     async with rows.work() as work:
-        row = await work.do(lambda session: session.get_one(Document, identity))
+        row = await work.get(Document, identity)
         unreadable = await work.do(lambda session: row.file)
-        await work.do(lambda session: session.add(Document(title="another", file=unreadable)))
+        await work.add(Document(title="another", file=unreadable))
         with pytest.raises(UnreadableFileError):
             await work.commit()
         await work.rollback()
@@ -178,11 +178,11 @@ async def test_a_copy_of_a_row(rows: Rows) -> None:
     """Merging a detached row that can't be read changes nothing of it."""
     identity = await damaged(rows)
     async with rows.work() as work:
-        row = await work.do(lambda session: session.get_one(Document, identity))
+        row = await work.get(Document, identity)
         await work.do(lambda session: (row.file, row.pages))
     row.title = "merged"
     async with rows.work() as work:
-        await work.do(lambda session: session.merge(row))
+        await work.merge(row)
         await work.commit()
 
     assert await text_of(rows, identity) == ['"ab/held"', '"ab/held"']
@@ -200,10 +200,10 @@ async def test_the_other_kind_of_column(rows: Rows) -> None:
             await work.do(partial(_execute, statement=raw))
             await work.commit()
     async with rows.work() as work:
-        row = await work.do(lambda session: session.get_one(Document, identity))
+        row = await work.get(Document, identity)
         file, pages = await work.do(partial(_files_of, row=row))
         assert [await one.get_content_async() for one in (file, *pages)] == [b"1", b"2"]
-        await work.do(lambda session: session.delete(row))
+        await work.delete(row)
         await work.commit()
 
     assert await rows.keys() == set()

@@ -14,8 +14,8 @@ from tests.rows.models import Author, Document
 async def reloaded(rows: Rows, identity: int) -> Document:
     """Return a document as another session sees it."""
     async with rows.work() as work:
-        document = await work.do(lambda s: s.get_one(Document, identity))
-        await work.do(lambda s: s.refresh(document, ["file", "pages", "title"]))
+        document = await work.get(Document, identity)
+        await work.refresh(document, ["file", "pages", "title"])
         await work.do(lambda s: s.expunge(document))
         return document
 
@@ -82,8 +82,8 @@ async def test_a_changed_copy_takes_the_place_of_the_file(rows: Rows) -> None:
     """A copy of a file is the same object, so its row may hold either, in this transaction or in a later one."""
     async with rows.work(expire_on_commit=False) as work:
         document = Document(title="a", file=pending(), pages=[])
-        await work.do(lambda s: s.add(document))
-        await work.do(lambda s: s.flush())
+        await work.add(document)
+        await work.flush()
         document.file = copy(document.file)
         assert document.file is not None
         document.file.filename = "renamed.txt"
@@ -122,9 +122,9 @@ async def test_the_service_commits_what_changed_since_its_last_commit(rows: Rows
 async def test_a_new_row_with_a_list_is_merged(rows: Rows) -> None:
     """Merging adds a row that is nowhere yet, its pending files included."""
     async with rows.work() as work:
-        row = await work.do(lambda s: s.merge(Document(id=500, title="a", pages=[pending(b"1")], notes=[])))
+        row = await work.merge(Document(id=500, title="a", pages=[pending(b"1")], notes=[]))
         await work.commit()
-        await work.do(lambda s: s.refresh(row))
+        await work.refresh(row)
 
         assert [await page.get_content_async() for page in row.pages or []] == [b"1"]
 
@@ -137,7 +137,7 @@ async def test_an_insert_of_several_rows_returns_them(rows: Rows) -> None:
         another = [{"title": "c", "file": pending(), "pages": [pending()]}]
         columns = insert(Document).returning(Document.file, Document.pages)
         await work.do(lambda s: s.execute(columns, another).all())
-        await work.do(lambda s: s.add(Author(photo=pending(), essay=pending())))
+        await work.add(Author(photo=pending(), essay=pending()))
         await work.commit()
 
     assert len(documents) == 2

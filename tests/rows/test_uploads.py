@@ -185,7 +185,7 @@ async def test_a_savepoint_that_is_rolled_back(rows: Rows) -> None:
     file = await uploaded(rows)
     upload = file.path
     async with rows.work() as work:
-        await work.do(lambda s: s.add(Document(title="outer")))
+        await work.add(Document(title="outer"))
         await file.confirm_async()
 
         def inner(session: Session) -> None:

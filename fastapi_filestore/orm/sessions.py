@@ -166,12 +166,12 @@ Who holds a connection of the pool, and writes beside it, must never queue behin
 """
 
 
-class Room(Enum):
-    """Where there is room for a transaction of the library's own."""
+class ConnectionUse(Enum):
+    """Say which connection a transaction of the library's own may use."""
 
-    IN_POOL = "the caller holds no connection and may wait for one"
-    BESIDE_POOL = "the caller holds a connection; waiting for a second one of the same pool could be for ever"
-    NONE = "the caller's transaction must end first"
+    FROM_POOL = "the caller holds no connection and may wait for one"
+    NEW = "the caller holds a connection; waiting for a second one of the same pool could be for ever"
+    FORBIDDEN = "the caller's transaction must end first"
 
 
 def plain_engine(engine: Engine | AsyncEngine) -> Engine:
@@ -192,19 +192,23 @@ def chosen_isolation(connection: Connection) -> str | None:
     return level
 
 
-async def run_on_engine(engine: Engine, work: Callable[[Connection], T], room: Room = Room.IN_POOL) -> T:
+async def run_on_engine(
+    engine: Engine, work: Callable[[Connection], T], use: ConnectionUse = ConnectionUse.FROM_POOL
+) -> T:
     """Run a function in a transaction of its own and commit it, without blocking the event loop.
 
     Raises:
         DatabaseUnavailableError, DatabaseFailedError: Whatever the database fails with.
     """
     with failures_told(engine.url):
-        return await run_untold(engine, work, room)
+        return await run_untold(engine, work, use)
 
 
-async def run_untold(engine: Engine, work: Callable[[Connection], T], room: Room = Room.IN_POOL) -> T:
+async def run_untold(
+    engine: Engine, work: Callable[[Connection], T], use: ConnectionUse = ConnectionUse.FROM_POOL
+) -> T:
     """Run a function as `run_on_engine` does, for who looks at the errors of the database itself."""
-    if room is Room.BESIDE_POOL:
+    if use is ConnectionUse.NEW:
         return await _run_beside_pool(engine, work)
     if engine.dialect.is_async:
         async with AsyncEngine(engine).begin() as connection:

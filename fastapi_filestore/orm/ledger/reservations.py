@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from fastapi_filestore.errors import DatabaseFailedError, FilestoreError
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.ledger.ledger import LedgerAccess, explain_missing
-from fastapi_filestore.orm.sessions import Room, run_on_engine
+from fastapi_filestore.orm.sessions import ConnectionUse, run_on_engine
 from fastapi_filestore.storage.paths import generate_key
 
 
@@ -46,8 +46,8 @@ class Line:
                 raise
 
 
-Lines = defaultdict[Room, Line]
-"""One for each room: who holds a connection must never wait for somebody who waits for a connection."""
+Lines = defaultdict[ConnectionUse, Line]
+"""One for each use: who holds a connection must never wait for somebody who waits for a connection."""
 
 USABLE_PART = 0.25
 """Part of an intent's age in which its key may still be taken: the rest is for the upload and its transaction."""
@@ -84,14 +84,14 @@ class Reservations:
         self.taken += len(ready)
         return ready
 
-    async def take(self, count: int, room: Room) -> list[str]:
-        """Return `count` reserved keys, reserving more where they run out; fewer if there is no room for that."""
+    async def take(self, count: int, use: ConnectionUse) -> list[str]:
+        """Return `count` reserved keys, reserving more where they run out; fewer if that is forbidden."""
         ready, since = self.take_ready(count), time.monotonic()
-        while len(ready) < count and room is not Room.NONE:
-            line = self.refilling.setdefault(asyncio.get_running_loop(), defaultdict(Line))[room]
+        while len(ready) < count and use is not ConnectionUse.FORBIDDEN:
+            line = self.refilling.setdefault(asyncio.get_running_loop(), defaultdict(Line))[use]
             async with line.waiting(since):
                 if not self.keys:
-                    await self._refill(count - len(ready), room)
+                    await self._refill(count - len(ready), use)
             ready += self.take_ready(count - len(ready))
         return ready
 
@@ -99,19 +99,19 @@ class Reservations:
         """Let the intent of a key go that was taken, and at which nothing was stored."""
         self.refused.append(key)
 
-    async def _refill(self, missing: int, room: Room) -> None:
+    async def _refill(self, missing: int, use: ConnectionUse) -> None:
         # As many as were used of the last block, twice over: a quiet application reserves one key at a time.
         self.size = max(1, missing, min(self.access.ledger.block, 2 * self.taken))
         self.taken = 0
         keys = [generate_key(self.prefix) for _ in range(self.size)]
         deadline = time.monotonic() + USABLE_PART * self.access.ledger.min_age
-        await self._write(keys, room)
+        await self._write(keys, use)
         self.keys.extend((deadline, key) for key in keys)
 
-    async def _write(self, keys: Sequence[str], room: Room) -> None:
+    async def _write(self, keys: Sequence[str], use: ConnectionUse) -> None:
         ledger, refused = self.access.ledger, list(self.refused)
         try:
-            await run_on_engine(self.access.engine, partial(self._exchange, refused=refused, keys=keys), room)
+            await run_on_engine(self.access.engine, partial(self._exchange, refused=refused, keys=keys), use)
         except DatabaseFailedError as error:
             explain_missing(error, ledger)
             raise

@@ -12,7 +12,7 @@ from fastapi_filestore.orm.column.attributes import keeper_of
 from fastapi_filestore.orm.holders.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
 from fastapi_filestore.orm.ledger.reservations import drop_reservations
-from fastapi_filestore.orm.sessions import Room, await_in_session, run_on_engine, writing_connection
+from fastapi_filestore.orm.sessions import ConnectionUse, await_in_session, run_on_engine, writing_connection
 from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.ownership import disown, own
 from fastapi_filestore.orm.unit_of_work.read_only import SNAPSHOTS, is_connected
@@ -60,13 +60,13 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
         disown(session, [file for file, _ in claimed if not (file.is_stored and file.fresh)])
 
 
-def room_beside(session: Session, claimed: Iterable[Claimed]) -> Room:
+def room_beside(session: Session, claimed: Iterable[Claimed]) -> ConnectionUse:
     """Return where there is room for a transaction of the ledger's own beside the one that a session may be in."""
     if not is_connected(session):
-        return Room.IN_POOL
+        return ConnectionUse.FROM_POOL
     # SQLite has one writer: another transaction might wait for this one for ever.
     sqlite = any(access is not None and access.engine.dialect.name == "sqlite" for _, access in claimed)
-    return Room.NONE if sqlite else Room.BESIDE_POOL
+    return ConnectionUse.FORBIDDEN if sqlite else ConnectionUse.NEW
 
 
 def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileObject]) -> None:
@@ -102,7 +102,7 @@ def renew_owed(session: Session) -> None:
     for access in dict.fromkeys(journal.owed.values()):
         owed = {at: journal.fresh[at] for at, other in journal.owed.items() if other == access}
         renew = partial(access.ledger.renew, locations=owed)
-        if await_in_session(run_on_engine(access.engine, renew, Room.BESIDE_POOL)) < len(owed):
+        if await_in_session(run_on_engine(access.engine, renew, ConnectionUse.NEW)) < len(owed):
             drop_reservations(access)
             raise IntentLostError(next(iter(owed.values())).filename)
 

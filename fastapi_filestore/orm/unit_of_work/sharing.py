@@ -22,7 +22,7 @@ from fastapi_filestore.orm.column.table_rows import table_of
 from fastapi_filestore.orm.holders.holders import condemn, ledgers_in, lock, places_holding, tables_with_files
 from fastapi_filestore.orm.ledger.ledger import Ledger, LedgerAccess, ledger_of_class
 from fastapi_filestore.orm.sessions import (
-    Room,
+    ConnectionUse,
     await_in_session,
     has_room,
     run_on_engine,
@@ -137,7 +137,7 @@ async def condemn_own(session: Session, own: Collection[Location], *, is_inner: 
     for engine, tables in engines.items():
         # One that goes on may be SQLite's only writer, beside which no ledger is written, or use the key again.
         ask = partial(_condemn, tables=tables, locations=own, is_told=not is_inner)
-        taken, ledgers = await run_on_engine(engine, ask, Room.BESIDE_POOL if is_inner else Room.IN_POOL)
+        taken, ledgers = await run_on_engine(engine, ask, ConnectionUse.NEW if is_inner else ConnectionUse.FROM_POOL)
         held |= taken
         intents |= {at: LedgerAccess(ledger, engine) for ledger in ledgers for at in own}
     return held, {at: access for at, access in intents.items() if at not in held}

@@ -14,7 +14,7 @@ from fastapi_filestore.events import DISCARD_FAILED, FORGET_FAILED, INTENTS_UNKN
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.ledger.ledger import LedgerAccess
 from fastapi_filestore.orm.ledger.reservations import reservations_of
-from fastapi_filestore.orm.sessions import Room, has_room, run_on_engine
+from fastapi_filestore.orm.sessions import ConnectionUse, has_room, run_on_engine
 from fastapi_filestore.storage.paths import folder_of
 from fastapi_filestore.storage.registry import StorageRegistry
 
@@ -37,7 +37,7 @@ _DATABASE_FAILURES = (FilestoreError, SQLAlchemyError)
 async def store(
     claimed: Collection[Claimed],
     *,
-    room: Callable[[], Room] = lambda: Room.IN_POOL,
+    room: Callable[[], ConnectionUse] = lambda: ConnectionUse.FROM_POOL,
     turn: AbstractAsyncContextManager[None] | None = None,
 ) -> None:
     """Store the bytes of pending files and confirm those that a client stored; the first failure stops the others.
@@ -61,7 +61,7 @@ async def store(
             await renewal.stop()
 
 
-async def _reserve(waiting: Iterable[Claimed], room: Room) -> None:
+async def _reserve(waiting: Iterable[Claimed], room: ConnectionUse) -> None:
     groups: dict[tuple[LedgerAccess, str, str], list[FileObject]] = defaultdict(list)
     for file, access in waiting:
         if access is not None:

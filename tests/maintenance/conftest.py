@@ -34,7 +34,7 @@ from sqlalchemy.orm import Session, configure_mappers
 from fastapi_filestore import FileObject, FileService, Finding, ObstoreBackend, Swept, audit, storages, sweep
 from fastapi_filestore.orm.column import attributes as file_attributes
 from fastapi_filestore.orm.column.attributes import file_mappers
-from fastapi_filestore.orm.ledger.ledger import DELETION, LedgerAccess
+from fastapi_filestore.orm.ledger.ledger import DELETION, BoundLedger
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.sessions import run_on_engine
 from fastapi_filestore.service import contention
@@ -61,9 +61,9 @@ class Site:
         return self.engine.sync_engine if isinstance(self.engine, AsyncEngine) else self.engine
 
     @property
-    def access(self) -> LedgerAccess:
+    def access(self) -> BoundLedger:
         """The ledger in the database."""
-        return LedgerAccess(LEDGER, self.plain)
+        return BoundLedger(LEDGER, self.plain)
 
     def session(self) -> Any:
         """Return a new session of the engine's kind."""

@@ -16,7 +16,7 @@ from sqlalchemy import Column, Integer, Table, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from fastapi_filestore import FileObject, ObstoreBackend, StoredObject, add_ledger, storages
 from fastapi_filestore.orm.ledger import reservations
-from fastapi_filestore.orm.ledger.ledger import LedgerAccess
+from fastapi_filestore.orm.ledger.ledger import BoundLedger
 from fastapi_filestore.orm.ledger.reservations import reservations_of
 from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.storage.budget import upload_memory
@@ -36,7 +36,7 @@ FOLDER, LOG = os.getcwd(), logging.getLogger("fastapi_filestore")
 def backend(): storages.register_backend(ObstoreBackend("left", "memory://"))
 def default(): storages._default = "left"
 def signer(): storages.signer = object()
-def reservation(): reservations_of(LedgerAccess(LEDGER, create_engine("sqlite://")), "left").keys.append((0.0, "path"))
+def reservation(): reservations_of(BoundLedger(LEDGER, create_engine("sqlite://")), "left").keys.append((0.0, "path"))
 def memory(): upload_memory._held += 5
 def level(): LOG.setLevel(logging.DEBUG)
 def handler(): logging.getLogger().addHandler(logging.NullHandler())

@@ -11,7 +11,7 @@ from sqlalchemy.orm.session import JoinTransactionMode
 
 from fastapi_filestore import FileObject, ObstoreBackend, SharedFileError, StoredObject, add_ledger
 from fastapi_filestore.concurrency.blocking import run_blocking
-from fastapi_filestore.orm.ledger.ledger import LedgerAccess, ledger_of
+from fastapi_filestore.orm.ledger.ledger import BoundLedger, ledger_of
 from tests.rows.conftest import begin_sqlite_properly, pending
 from tests.rows.models import Base, Document
 
@@ -171,9 +171,9 @@ def test_engines_that_differ_in_options_alone_are_one_place(engine: Engine) -> N
     """An engine with options for each request takes keys from where the others do; one of other schemas does not."""
     ledger = ledger_of(Base.metadata)
     assert ledger is not None
-    here = LedgerAccess(ledger, engine)
+    here = BoundLedger(ledger, engine)
 
-    assert LedgerAccess(ledger, engine.execution_options(request=1)) == here
-    assert hash(LedgerAccess(ledger, engine.execution_options(request=2))) == hash(here)
-    assert LedgerAccess(ledger, engine.execution_options(schema_translate_map={None: "tenant"})) != here
-    assert LedgerAccess(ledger, create_engine("sqlite://")) != here
+    assert BoundLedger(ledger, engine.execution_options(request=1)) == here
+    assert hash(BoundLedger(ledger, engine.execution_options(request=2))) == hash(here)
+    assert BoundLedger(ledger, engine.execution_options(schema_translate_map={None: "tenant"})) != here
+    assert BoundLedger(ledger, create_engine("sqlite://")) != here

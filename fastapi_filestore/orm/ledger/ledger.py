@@ -325,7 +325,7 @@ def ledger_of_class(mapper: Mapper[Any]) -> Ledger | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LedgerAccess:
+class BoundLedger:
     """A ledger in one database, and the engine for transactions of its own.
 
     Engines that differ in options alone, as one made for each request, are one if their tables are the same.
@@ -335,7 +335,7 @@ class LedgerAccess:
     engine: Engine
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, LedgerAccess) and self._place == other._place
+        return isinstance(other, BoundLedger) and self._place == other._place
 
     def __hash__(self) -> int:
         return hash(self._place)
@@ -347,7 +347,7 @@ class LedgerAccess:
         return self.ledger, self.engine.dialect, frozenset(schemas.items())
 
 
-def access_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
+def access_of(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:
     """Return the ledger that covers a mapped class in a session, if there is one that can be written beside it.
 
     A database with one connection only, or a session inside somebody else's transaction, has no room for a
@@ -357,10 +357,10 @@ def access_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
     if ledger is None:
         return None
     bind = writing_bind(session, mapper)
-    return LedgerAccess(ledger, bind) if isinstance(bind, Engine) and has_room(bind) else None
+    return BoundLedger(ledger, bind) if isinstance(bind, Engine) and has_room(bind) else None
 
 
-def deletions_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
+def deletions_of(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:
     """Return the ledger that is told what rows of a mapped class lose.
 
     A ledger that keeps what is deleted is told over the session's own connection, where nothing is beside it, too.
@@ -368,7 +368,7 @@ def deletions_of(session: Session, mapper: Mapper[Any]) -> LedgerAccess | None:
     ledger = ledger_of_class(mapper)
     if ledger is None or not ledger.keep_deleted:
         return access_of(session, mapper)
-    return LedgerAccess(ledger, writing_connection(session, mapper).engine)
+    return BoundLedger(ledger, writing_connection(session, mapper).engine)
 
 
 def explain_missing(error: DatabaseFailedError, ledger: Ledger) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from fastapi_filestore.errors import DatabaseFailedError, FilestoreError
 from fastapi_filestore.file_object import Location
-from fastapi_filestore.orm.ledger.ledger import LedgerAccess, explain_missing
+from fastapi_filestore.orm.ledger.ledger import BoundLedger, explain_missing
 from fastapi_filestore.orm.sessions import ConnectionUse, run_on_engine
 from fastapi_filestore.storage.paths import generate_key
 
@@ -65,7 +65,7 @@ class Reservations:
     `refused` are those that were taken for content which was refused: their intents go with the next block's coming.
     """
 
-    access: LedgerAccess
+    access: BoundLedger
     backend: str
     prefix: str = ""
     keys: deque[tuple[float, str]] = field(default_factory=deque)
@@ -138,10 +138,10 @@ class Reservations:
         return self._locations(unused)
 
 
-_reservations: dict[tuple[int, LedgerAccess, str, str], Reservations] = {}
+_reservations: dict[tuple[int, BoundLedger, str, str], Reservations] = {}
 
 
-def reservations_of(access: LedgerAccess, backend: str, prefix: str = "") -> Reservations:
+def reservations_of(access: BoundLedger, backend: str, prefix: str = "") -> Reservations:
     """Return the reservations of a folder of a backend; a forked process never takes its parent's keys."""
     place = os.getpid(), access, backend, prefix
     found = _reservations.get(place)
@@ -157,7 +157,7 @@ def _forget_oldest() -> None:
         _reservations.pop(next(iter(_reservations)), None)
 
 
-def drop_reservations(access: LedgerAccess) -> None:
+def drop_reservations(access: BoundLedger) -> None:
     """Forget the unused keys of a ledger that lost an intent: a process that slept too long has lost them all."""
     for (pid, owner, *_), reservations in list(_reservations.items()):
         if (pid, owner) == (os.getpid(), access):
@@ -167,7 +167,7 @@ def drop_reservations(access: LedgerAccess) -> None:
 async def release_reservations() -> None:
     """Give back all unused keys of this process, at the end of an application; but what another one uses."""
     mine = [key for key, one in _reservations.items() if key[0] == os.getpid() and not one.is_of_another_loop()]
-    unused: dict[LedgerAccess, list[Location]] = defaultdict(list)
+    unused: dict[BoundLedger, list[Location]] = defaultdict(list)
     for key in mine:
         unused[key[1]] += _reservations.pop(key).give_up()
     # All folders of a ledger together, so that no sweeper has to look for what lies there.

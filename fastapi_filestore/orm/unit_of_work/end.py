@@ -26,7 +26,7 @@ from fastapi_filestore.events import (
 )
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.failures.outages import failures_told
-from fastapi_filestore.orm.ledger.ledger import LedgerAccess
+from fastapi_filestore.orm.ledger.ledger import BoundLedger
 from fastapi_filestore.orm.sessions import AnySession, await_in_session, chosen_isolation, plain_session, run_in_session
 from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.ownership import Delivery, disown
@@ -139,8 +139,8 @@ async def _follow_rollback(session: Session, journal: Journal) -> None:
 
 async def _undo(
     session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
-) -> dict[Location, LedgerAccess | None]:
-    claims = {at: cast("LedgerAccess | None", file.claim) for at, file in fresh.items()}
+) -> dict[Location, BoundLedger | None]:
+    claims = {at: cast("BoundLedger | None", file.claim) for at, file in fresh.items()}
     own = {at for at, file in fresh.items() if file.has_own_key}
     held: set[Location] = own
     intents: Intents = {}
@@ -164,8 +164,8 @@ async def _forget(intents: Intents) -> None:
         await forget(access, locations)
 
 
-def _by_access(intents: Intents) -> Iterable[tuple[LedgerAccess, list[Location]]]:
-    groups: dict[LedgerAccess, list[Location]] = defaultdict(list)
+def _by_access(intents: Intents) -> Iterable[tuple[BoundLedger, list[Location]]]:
+    groups: dict[BoundLedger, list[Location]] = defaultdict(list)
     for at, access in intents.items():
         if access is not None:
             groups[access].append(at)

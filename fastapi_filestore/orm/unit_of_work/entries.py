@@ -10,7 +10,7 @@ from fastapi_filestore.errors import IntentLostError, PendingContentError, Stale
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.column.attributes import keeper_of
 from fastapi_filestore.orm.holders.holders import places_holding, tables_with_files
-from fastapi_filestore.orm.ledger.ledger import LedgerAccess, access_of, deletions_of, ledger_of_class
+from fastapi_filestore.orm.ledger.ledger import BoundLedger, access_of, deletions_of, ledger_of_class
 from fastapi_filestore.orm.ledger.reservations import drop_reservations
 from fastapi_filestore.orm.sessions import ConnectionUse, await_in_session, run_on_engine, writing_connection
 from fastapi_filestore.orm.unit_of_work.journal import Journal
@@ -143,7 +143,7 @@ def _enter_class(session: Session, mapper: Mapper[Any], changes: Sequence[Change
 
 
 def _refuse_garbage(
-    session: Session, mapper: Mapper[Any], access: LedgerAccess, gained: Mapping[Location, FileObject]
+    session: Session, mapper: Mapper[Any], access: BoundLedger, gained: Mapping[Location, FileObject]
 ) -> None:
     # At once, since a trigger may take the intent back; at the commit again, for other sessions may commit till then.
     whole = whole_journal(session)
@@ -159,7 +159,7 @@ def _refuse_garbage(
         current_journal(session).regained |= {at for at in kept if whole.references[at] > 0}
 
 
-def _intend_deletions(session: Session, mapper: Mapper[Any], access: LedgerAccess, locations: set[Location]) -> None:
+def _intend_deletions(session: Session, mapper: Mapper[Any], access: BoundLedger, locations: set[Location]) -> None:
     journal, whole = current_journal(session), whole_journal(session)
     intended = {at for at in locations if whole.intended.get(at) is not None}
     doomed = {at for at in locations if whole.holders(at) <= 0}

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Mapper
 
 from fastapi_filestore.file_object import FileObject, Location
-from fastapi_filestore.orm.ledger.ledger import LedgerAccess
+from fastapi_filestore.orm.ledger.ledger import BoundLedger
 from fastapi_filestore.storage.paths import is_upload_path
 
 
@@ -32,9 +32,9 @@ class Journal:
     files: dict[Location, FileObject] = field(default_factory=dict)
     mappers: set[Mapper[Any]] = field(default_factory=set)
     settled: set[Location] = field(default_factory=set)
-    intended: dict[Location, LedgerAccess | None] = field(default_factory=dict)
-    forgettable: dict[Location, LedgerAccess | None] = field(default_factory=dict)
-    owed: dict[Location, LedgerAccess] = field(default_factory=dict)
+    intended: dict[Location, BoundLedger | None] = field(default_factory=dict)
+    forgettable: dict[Location, BoundLedger | None] = field(default_factory=dict)
+    owed: dict[Location, BoundLedger] = field(default_factory=dict)
     lost: dict[Location, Mapper[Any]] = field(default_factory=dict)
     regained: set[Location] = field(default_factory=set)
     purged: set[Location] = field(default_factory=set)

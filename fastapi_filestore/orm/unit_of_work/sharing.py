@@ -20,7 +20,7 @@ from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.column.attributes import mapper_of_table
 from fastapi_filestore.orm.column.table_rows import table_of
 from fastapi_filestore.orm.holders.holders import condemn, ledgers_in, lock, places_holding, tables_with_files
-from fastapi_filestore.orm.ledger.ledger import Ledger, LedgerAccess, ledger_of_class
+from fastapi_filestore.orm.ledger.ledger import BoundLedger, Ledger, ledger_of_class
 from fastapi_filestore.orm.sessions import (
     ConnectionUse,
     await_in_session,
@@ -35,7 +35,7 @@ from fastapi_filestore.orm.unit_of_work.state import current_journal, open_journ
 from fastapi_filestore.storage.paths import is_generated
 
 Files = Mapping[Location, FileObject]
-Intents = Mapping[Location, LedgerAccess | None]
+Intents = Mapping[Location, BoundLedger | None]
 
 
 def settle_sharing(session: Session) -> None:
@@ -129,7 +129,7 @@ async def condemn_own(session: Session, own: Collection[Location], *, is_inner: 
 
     Returns what rows of other transactions hold by now, and the ledgers that keep them from taking the others.
     """
-    held, intents = set[Location](), dict[Location, LedgerAccess | None]()
+    held, intents = set[Location](), dict[Location, BoundLedger | None]()
     engines: dict[Engine, list[Table]] = defaultdict(list)
     for table, _, bind in _places(session, tables_with_files()) if own else ():
         if has_room(bind.engine):
@@ -139,7 +139,7 @@ async def condemn_own(session: Session, own: Collection[Location], *, is_inner: 
         ask = partial(_condemn, tables=tables, locations=own, is_told=not is_inner)
         taken, ledgers = await run_on_engine(engine, ask, ConnectionUse.NEW if is_inner else ConnectionUse.FROM_POOL)
         held |= taken
-        intents |= {at: LedgerAccess(ledger, engine) for ledger in ledgers for at in own}
+        intents |= {at: BoundLedger(ledger, engine) for ledger in ledgers for at in own}
     return held, {at: access for at, access in intents.items() if at not in held}
 
 

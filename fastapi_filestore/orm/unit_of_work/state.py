@@ -17,7 +17,7 @@ from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.file_object.metadata import Repeat
 from fastapi_filestore.orm.column.attributes import Held
-from fastapi_filestore.orm.ledger.ledger import LedgerAccess
+from fastapi_filestore.orm.ledger.ledger import BoundLedger
 from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.ownership import own
 
@@ -213,7 +213,7 @@ def note_stored(session: Session, files: Iterable[FileObject]) -> None:
     current_journal(session).fresh.update(new)
 
 
-def note_forgettable(session: Session, gone: Mapping[Location, LedgerAccess | None]) -> bool:
+def note_forgettable(session: Session, gone: Mapping[Location, BoundLedger | None]) -> bool:
     """Note files that are gone, whose intents go when the open transaction has ended; False if there is none."""
     if innermost_transaction(session) is None:
         return False

@@ -12,7 +12,7 @@ from fastapi_filestore.concurrency.shielded import finish, may_be_left
 from fastapi_filestore.errors import FilestoreError, StorageUnavailableError, UnknownBackendError
 from fastapi_filestore.events import DISCARD_FAILED, FORGET_FAILED, INTENTS_UNKNOWN, RENEWAL_FAILED
 from fastapi_filestore.file_object import FileObject, FileState, Location
-from fastapi_filestore.orm.ledger.ledger import LedgerAccess
+from fastapi_filestore.orm.ledger.ledger import BoundLedger
 from fastapi_filestore.orm.ledger.reservations import reservations_of
 from fastapi_filestore.orm.sessions import ConnectionUse, has_room, run_on_engine
 from fastapi_filestore.storage.paths import folder_of
@@ -27,7 +27,7 @@ RENEWALS_PER_AGE = 4
 LAST_RENEWAL = 1.0
 """Seconds to wait for the end of a renewal that is on its way."""
 
-Claimed = tuple[FileObject, LedgerAccess | None]
+Claimed = tuple[FileObject, BoundLedger | None]
 """A file to be stored, and the ledger that is to know of it first."""
 
 _DATABASE_FAILURES = (FilestoreError, SQLAlchemyError)
@@ -62,7 +62,7 @@ async def store(
 
 
 async def _reserve(waiting: Iterable[Claimed], room: ConnectionUse) -> None:
-    groups: dict[tuple[LedgerAccess, str, str], list[FileObject]] = defaultdict(list)
+    groups: dict[tuple[BoundLedger, str, str], list[FileObject]] = defaultdict(list)
     for file, access in waiting:
         if access is not None:
             groups[access, file.backend_in_use().key, file.prefix].append(file)
@@ -100,7 +100,7 @@ async def _store_one(file: FileObject) -> None:
     try:
         await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
     except Exception as error:
-        if at is not None and isinstance(file.claim, LedgerAccess) and not file.is_stored:
+        if at is not None and isinstance(file.claim, BoundLedger) and not file.is_stored:
             access, file.claim = file.claim, None
             if not may_be_left(error):  # nothing is there: content was refused, or failed before the store had it all
                 reservations_of(access, at[0] or "", folder_of(at[1])).give_back(at[1])
@@ -111,7 +111,7 @@ async def _store_one(file: FileObject) -> None:
 class Renewal:
     """Renews the claims of files again and again; a timer until then, since hardly any upload takes so long."""
 
-    def __init__(self, access: LedgerAccess, files: Sequence[FileObject]) -> None:
+    def __init__(self, access: BoundLedger, files: Sequence[FileObject]) -> None:
         self._access, self._files = access, files
         self._pause = access.ledger.min_age / RENEWALS_PER_AGE
         self._over = asyncio.Event()
@@ -165,7 +165,7 @@ async def _delete(registry: StorageRegistry, group: list[Location]) -> list[Loca
     return group
 
 
-async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:
+async def forget(access: BoundLedger, locations: Collection[Location]) -> None:
     """Remove the intents of objects that are gone; left behind, they cost a sweeper one look.
 
     Till then a key of one's own can't be used again: the sweeper would take the new object for the old one.
@@ -178,7 +178,7 @@ async def forget(access: LedgerAccess, locations: Collection[Location]) -> None:
         FORGET_FAILED.tell(error, objects=[path for _, path in locations])
 
 
-async def known(access: LedgerAccess, locations: Collection[Location]) -> set[Location]:
+async def known(access: BoundLedger, locations: Collection[Location]) -> set[Location]:
     """Return those of the locations that the ledger still holds intents of; none if it can't be asked."""
     if not has_room(access.engine):
         return set()

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, registry, scoped_session
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.column.attributes import file_mappers
-from fastapi_filestore.orm.ledger.ledger import LedgerAccess, ledger_of
+from fastapi_filestore.orm.ledger.ledger import BoundLedger, ledger_of
 from fastapi_filestore.orm.sessions import plain_engine, plain_session
 from fastapi_filestore.service.audit.tables import (
     Database,
@@ -76,9 +76,9 @@ class Databases:
         places, nowhere = await self._candidates(metadatas, every_class=True)
         return await locate(places, metadatas, nowhere=nowhere, registry=self._registry)
 
-    async def ledgers(self) -> list[LedgerAccess]:
+    async def ledgers(self) -> list[BoundLedger]:
         """Return the ledgers, each with its engine; `ConfigurationError` if there is none."""
-        accesses = [LedgerAccess(ledger, one.engine) for one in await self.of_models() for ledger in one.ledgers]
+        accesses = [BoundLedger(ledger, one.engine) for one in await self.of_models() for ledger in one.ledgers]
         if not accesses:
             raise ConfigurationError(
                 "There is nothing to sweep: the models have no ledger. Call add_ledger(Base.metadata) where Base is."

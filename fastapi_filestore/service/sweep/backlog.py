@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from fastapi_filestore.errors import DatabaseFailedError
-from fastapi_filestore.orm.ledger.ledger import Ledger, LedgerAccess, database_time, explain_missing
+from fastapi_filestore.orm.ledger.ledger import BoundLedger, Ledger, database_time, explain_missing
 from fastapi_filestore.service.contention import run_despite_others
 
 
@@ -33,7 +33,7 @@ class Backlog:
         return self.due + self.waiting
 
 
-async def backlog_of(accesses: Iterable[LedgerAccess]) -> Backlog:
+async def backlog_of(accesses: Iterable[BoundLedger]) -> Backlog:
     """Count the intents of some ledgers.
 
     Raises:
@@ -50,7 +50,7 @@ async def backlog_of(accesses: Iterable[LedgerAccess]) -> Backlog:
     )
 
 
-async def _counted(access: LedgerAccess) -> Backlog:
+async def _counted(access: BoundLedger) -> Backlog:
     try:
         return await run_despite_others(access.engine, partial(_count, ledger=access.ledger))
     except DatabaseFailedError as error:

@@ -20,7 +20,7 @@ from fastapi_filestore.events import RELEASE_FAILED
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.intake.forms.limits import FormLimits, Pace
-from fastapi_filestore.orm.failures.outages import failures_told
+from fastapi_filestore.orm.failures.outages import translate_outages
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.unit_of_work.session_loops import serving
 from fastapi_filestore.service import FileService
@@ -160,7 +160,7 @@ class Filestore:
         Raises:
             DatabaseUnavailableError, DatabaseFailedError: Whatever a database fails with in the block.
         """
-        with told_in_sentences(), failures_told():
+        with told_in_sentences(), translate_outages():
             yield
 
     async def _start(self, app: FastAPI, stack: AsyncExitStack) -> None:

@@ -21,7 +21,7 @@ from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.concurrency.threads import WorkThreads
 from fastapi_filestore.errors import UnsupportedStatementError
-from fastapi_filestore.orm.failures.outages import failures_told
+from fastapi_filestore.orm.failures.outages import translate_outages
 
 _CONNECTING = WorkThreads("fastapi-filestore-session", most=min(32, (os.cpu_count() or 1) + 4))
 """Threads for sessions that may have to wait for a connection."""
@@ -200,7 +200,7 @@ async def run_on_engine(
     Raises:
         DatabaseUnavailableError, DatabaseFailedError: Whatever the database fails with.
     """
-    with failures_told(engine.url):
+    with translate_outages(engine.url):
         return await run_untold(engine, work, use)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from fastapi_filestore.events import SWEEP_GAVE_WAY
-from fastapi_filestore.orm.failures.outages import failures_told, is_contention
+from fastapi_filestore.orm.failures.outages import is_contention, translate_outages
 from fastapi_filestore.orm.sessions import run_untold
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ async def run_despite_others(engine: Engine, work: Callable[[Connection], T]) ->
     Raises:
         DatabaseUnavailableError: It lost every time, or the database can't be used at all.
     """
-    with failures_told(engine.url):
+    with translate_outages(engine.url):
         return await _retried(engine, work)
 
 
@@ -34,7 +34,7 @@ async def run_unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T 
     Raises:
         DatabaseUnavailableError: The database can't be used at all.
     """
-    with failures_told(engine.url):
+    with translate_outages(engine.url):
         try:
             return await _retried(engine, work)
         except DBAPIError as error:

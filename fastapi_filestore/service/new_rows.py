@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapper
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.orm.column.stored_object import StoredObject
-from fastapi_filestore.orm.failures.refusals import refused_attribute
+from fastapi_filestore.orm.failures.refusals import translate_attribute_errors
 
 ModelT = TypeVar("ModelT")
 
@@ -24,13 +24,13 @@ def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
     own = _identity_needed(cast("Any", model))
     later = {name for name in values if name == "self" or (taken is not None and name not in taken)}
     try:
-        with refused_attribute(inspect(model), model.__name__):
+        with translate_attribute_errors(inspect(model), model.__name__):
             row = model(**{**own, **{name: value for name, value in values.items() if name not in later}})
     except (InvalidFieldsError, AssertionError):
         _refuse_each(inspect(model), values)
         raise
     for name in later:
-        with refused_attribute(inspect(model), name):
+        with translate_attribute_errors(inspect(model), name):
             setattr(row, name, values[name])
     return row
 
@@ -41,7 +41,7 @@ def _refuse_each(mapper: Mapper[Any], values: Mapping[str, object]) -> None:
     for name, value in values.items():
         # A row in a relationship would take this one along into its session.
         if name in mapper.column_attrs and not isinstance(mapper.column_attrs[name].columns[0].type, StoredObject):
-            with refused_attribute(mapper, name):
+            with translate_attribute_errors(mapper, name):
                 setattr(row, name, value)
 
 

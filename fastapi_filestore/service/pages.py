@@ -23,7 +23,7 @@ from sqlalchemy.sql.base import ExecutableOption
 from fastapi_filestore.errors import ConfigurationError, InvalidCursorError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.python_types import python_type
-from fastapi_filestore.orm.failures.refusals import refused_values
+from fastapi_filestore.orm.failures.refusals import translate_value_errors
 
 ModelT = TypeVar("ModelT")
 
@@ -109,7 +109,7 @@ class Order(Generic[ModelT]):
             statement = statement.where(self._beyond(terms, cursor.decode(after)))
         if limit > DEFAULT_LIMIT and _streams(session, inspect(self.model), dialect):
             statement = statement.execution_options(stream_results=True, max_row_buffer=STEP)
-        refused = nullcontext() if after is None else refused_values(InvalidCursorError())
+        refused = nullcontext() if after is None else translate_value_errors(InvalidCursorError())
         with refused, closing(session.execute(statement)) as found:
             page, is_last = _filled(found.yield_per(STEP), limit, most_bytes)
         return Page([row for row, *_ in page], None if is_last else cursor.encode(page[-1][1:]))

@@ -19,7 +19,11 @@ from fastapi_filestore.orm.column.attributes import (
 )
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.column.table_rows import table_of
-from fastapi_filestore.orm.failures.refusals import refused_attribute, refused_rows, refused_values
+from fastapi_filestore.orm.failures.refusals import (
+    translate_attribute_errors,
+    translate_row_errors,
+    translate_value_errors,
+)
 from fastapi_filestore.orm.failures.unfit import unfit_attributes
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
 from fastapi_filestore.orm.unit_of_work.purging import purging
@@ -45,7 +49,7 @@ class Rows(Generic[ModelT]):
     def fetch(self, session: Session, identity: object) -> ModelT:
         """Read a row; `RowNotFoundError` if there is none."""
         missing = RowNotFoundError(self.model.__name__, identity)
-        with refused_values(missing):
+        with translate_value_errors(missing):
             row = session.get(self.model, identity) if self.scope is None else self._scoped(session, identity)
         if row is None:
             raise missing
@@ -80,7 +84,7 @@ class Rows(Generic[ModelT]):
         """Return values of a row without the row: who reads it later must not find what it was now."""
         missing = RowNotFoundError(self.model.__name__, identity)
         query = select(*columns).where(self._has(identity), *(() if self.scope is None else (self.scope,)))
-        with refused_values(missing), in_passing(session):
+        with translate_value_errors(missing), in_passing(session):
             found = session.execute(query).first()
         if found is None:
             raise missing
@@ -106,7 +110,7 @@ class Rows(Generic[ModelT]):
         if lists and inspect(row).key not in known:
             forget_read(inspect(row))  # nobody can have made the new list of what it held
         for name, value in values.items():
-            with refused_attribute(inspect(self.model), name):
+            with translate_attribute_errors(inspect(self.model), name):
                 setattr(row, name, value)
         self._write(session, row)
         return row
@@ -124,7 +128,7 @@ class Rows(Generic[ModelT]):
 
         With `purge`, none of the files that go is kept.
         """
-        with refused_rows(self.model.__name__):
+        with translate_row_errors(self.model.__name__):
             session.flush()  # what the session did to the list before is a part of it
         row = self._locked(session, identity)
         values = locked_values(session, inspect(self.model), inspect(row).identity, attribute)
@@ -155,7 +159,7 @@ class Rows(Generic[ModelT]):
     def _locked(self, session: Session, identity: object) -> ModelT:
         # The row could leave the scope until it is written, unless it is locked while it is still inside.
         missing = RowNotFoundError(self.model.__name__, identity)
-        with refused_values(missing):
+        with translate_value_errors(missing):
             row = session.get(self.model, identity) if self._holds(session, identity, lock=True) else None
         if row is None:
             raise missing
@@ -217,7 +221,7 @@ def flush(session: Session, row: object) -> None:
     def blamed() -> Iterator[str]:
         return unfit_attributes(state.mapper, given, writing_bind(session, state.mapper).dialect)
 
-    with refused_rows(type(row).__name__, blamed):
+    with translate_row_errors(type(row).__name__, blamed):
         session.flush()
     made = state.expired_attributes & set(state.mapper.column_attrs.keys())
     if made and state.persistent:
@@ -226,7 +230,7 @@ def flush(session: Session, row: object) -> None:
 
 def commit(session: Session, name: str) -> None:
     """Commit; `RowConflictError` if a constraint that is checked last is broken."""
-    with refused_rows(name):
+    with translate_row_errors(name):
         session.commit()
 
 

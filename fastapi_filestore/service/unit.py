@@ -23,8 +23,8 @@ from fastapi_filestore.concurrency.awaited import all_awaited, noted
 from fastapi_filestore.concurrency.blocking import run_blocking_here
 from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.errors import BlockingCallError, DatabaseFailedError, UnitOfWorkEndedError
-from fastapi_filestore.orm.failures.outages import failures_told
-from fastapi_filestore.orm.failures.refusals import ended_begin_told
+from fastapi_filestore.orm.failures.outages import translate_outages
+from fastapi_filestore.orm.failures.refusals import translate_ended_begin
 from fastapi_filestore.orm.ledger.ledger import explain_missing, ledger_of_class
 from fastapi_filestore.orm.sessions import AnySession, plain_session, run_in_session, url_of, writing_bind
 from fastapi_filestore.orm.unit_of_work.changes import has_edits
@@ -177,7 +177,7 @@ class Transactional(Generic[ModelT]):
     @noted
     async def rollback(self) -> None:
         """Undo everything since the last commit, stored bytes included."""
-        with failures_told(url_of(self.session)):
+        with translate_outages(url_of(self.session)):
             await run_in_session(self.session, rows.rollback)
 
     @noted
@@ -238,7 +238,7 @@ class Transactional(Generic[ModelT]):
                 return _begun(work, session, *args, **kwargs)
 
         try:
-            with failures_told(url_of(self.session)), ended_begin_told(self.model.__name__):
+            with translate_outages(url_of(self.session)), translate_ended_begin(self.model.__name__):
                 return await run_in_session(self.session, step)
         except DatabaseFailedError as error:
             if (ledger := ledger_of_class(self._mapper)) is not None:
@@ -258,5 +258,5 @@ def _begun(work: Callable[Concatenate[Session, P], T], session: Session, *args: 
 async def end_reading(session: AnySession) -> None:
     """End the transaction of a session if it has only read, and expire nothing; log once why another one is kept."""
     if is_connected(plain_session(session)):
-        with failures_told(url_of(session)):
+        with translate_outages(url_of(session)):
             await run_in_session(session, end_if_only_read)

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
 from fastapi_filestore.events import PROBLEM
-from fastapi_filestore.orm.failures.outages import failure_of, is_of_database
+from fastapi_filestore.orm.failures.outages import is_of_database, translated_error
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
 from fastapi_filestore.web.receiving.bodies import UNREAD, lift_limit
 from fastapi_filestore.web.receiving.lingering import linger
@@ -257,7 +257,7 @@ def _explaining_databases(handle: ASGIApp) -> ASGIApp:
         except Exception as error:
             if not is_of_database(error):
                 raise
-            problem = problem_of(failure_of(error))
+            problem = problem_of(translated_error(error))
             if not has_begun:
                 await problem.response()(scope, receive, send)
 
@@ -296,7 +296,7 @@ class ProblemRoute(SlashRoute):
                 if not is_of_database(error):
                     raise
                 # Of a dependency, such as that of the session.
-                return problem_of(failure_of(error)).response()
+                return problem_of(translated_error(error)).response()
 
         return handle_or_explain
 

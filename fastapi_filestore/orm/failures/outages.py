@@ -60,7 +60,7 @@ _FUNCTION = re.compile(r"PL/\w+ function [\w.\"]+\([^)]*\) line \d+")
 
 
 @contextmanager
-def failures_told(at: URL | None = None) -> Iterator[None]:
+def translate_outages(at: URL | None = None) -> Iterator[None]:
     """Raise an error of ours for whatever a database fails with in the block, which uses nothing else.
 
     `at` is where it is, for operators who have several.
@@ -77,7 +77,7 @@ def failures_told(at: URL | None = None) -> Iterator[None]:
         # A driver may let a socket's own error through.
         if isinstance(error, FilestoreError) or not (is_of_database(error) or isinstance(error, OSError)):
             raise
-        raise failure_of(error, at) from None
+        raise translated_error(error, at) from None
 
 
 def is_of_database(error: Exception) -> bool:
@@ -85,11 +85,11 @@ def is_of_database(error: Exception) -> bool:
     return isinstance(error, DBAPIError | PoolTimeoutError) or type(error).__module__.partition(".")[0] in DRIVERS
 
 
-def failure_of(error: Exception, at: URL | None = None) -> FilestoreError:
+def translated_error(error: Exception, at: URL | None = None) -> FilestoreError:
     """Return the error of ours for one of a database; its words have neither the statement nor values."""
     if isinstance(error, IntegrityError) and not is_raised_by_trigger(error):
         return RowConflictError("row")
-    fault, code = fault_of(error), _code(error)
+    fault, code = fault_in(error), _code(error)
     lasting = DatabaseUnavailableError if _passes(error, fault) else DatabaseFailedError
     kind = NO_CHANGES.get(fault, lasting)
     # Whoever got no answer may not even say whom he asked.
@@ -119,7 +119,7 @@ def names_missing(error: DatabaseFailedError) -> list[str]:
     return _NAME.findall(error.reason.removeprefix(head)) if error.reason.startswith(head) else []
 
 
-def fault_of(error: Exception) -> Fault:
+def fault_in(error: Exception) -> Fault:
     """Return what is wrong with a database."""
     if isinstance(error, PoolTimeoutError):
         return NO_CONNECTION_FREE
@@ -212,11 +212,11 @@ def _is_raised(origin: BaseException) -> bool:
 
 __all__ = [
     "LOST",
-    "failure_of",
-    "failures_told",
-    "fault_of",
+    "fault_in",
     "is_contention",
     "is_of_database",
     "is_raised_by_trigger",
     "names_missing",
+    "translate_outages",
+    "translated_error",
 ]

@@ -35,7 +35,7 @@ CANT_BIND = ("Error binding parameter", "adapt type")
 
 
 @contextmanager
-def refused_values(refusal: FilestoreError) -> Iterator[None]:
+def translate_value_errors(refusal: FilestoreError) -> Iterator[None]:
     """Raise `refusal` if the database can't take a value that the block asks with.
 
     A row of the answer that the driver can't read, which has no statement, is nobody's mistake who asks.
@@ -49,7 +49,7 @@ def refused_values(refusal: FilestoreError) -> Iterator[None]:
 
 
 @contextmanager
-def refused_attribute(mapper: Mapper[Any], name: str) -> Iterator[None]:
+def translate_attribute_errors(mapper: Mapper[Any], name: str) -> Iterator[None]:
     """Raise `InvalidFieldsError` if an attribute does not take what it is given, as `MutableDict` takes dicts only.
 
     What a validator of the model (`@validates`) says of it is for the client; it may assert, too.
@@ -67,7 +67,7 @@ def refused_attribute(mapper: Mapper[Any], name: str) -> Iterator[None]:
 
 
 @contextmanager
-def refused_rows(name: str, blamed: Callable[[], Iterable[str]] = tuple) -> Iterator[None]:
+def translate_row_errors(name: str, blamed: Callable[[], Iterable[str]] = tuple) -> Iterator[None]:
     """Raise `RowConflictError`, `InvalidFieldsError` or `StaleRowError` if what the block writes is refused.
 
     `blamed` says which attributes of the row have values that can't be written, where that is known.
@@ -89,7 +89,7 @@ def refused_rows(name: str, blamed: Callable[[], Iterable[str]] = tuple) -> Iter
 
 
 @contextmanager
-def ended_begin_told(name: str) -> Iterator[None]:
+def translate_ended_begin(name: str) -> Iterator[None]:
     """Raise `ConfigurationError` if the session is in the block of a `begin()` whose transaction has ended."""
     try:
         yield

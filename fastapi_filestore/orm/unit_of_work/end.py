@@ -25,7 +25,7 @@ from fastapi_filestore.events import (
     SESSION_NEVER_CLOSED,
 )
 from fastapi_filestore.file_object import FileObject, Location
-from fastapi_filestore.orm.failures.outages import failures_told
+from fastapi_filestore.orm.failures.outages import translate_outages
 from fastapi_filestore.orm.ledger.ledger import BoundLedger
 from fastapi_filestore.orm.sessions import AnySession, await_in_session, chosen_isolation, plain_session, run_in_session
 from fastapi_filestore.orm.unit_of_work.journal import Journal
@@ -146,7 +146,7 @@ async def _undo(
     intents: Intents = {}
     try:
         try:
-            with failures_told():
+            with translate_outages():
                 held, intents = await condemn_own(session, own, is_inner=is_inner)
         except (FilestoreError, SQLAlchemyError) as error:
             # Whether a row has taken one meanwhile is not known: an audit finds those that none has.

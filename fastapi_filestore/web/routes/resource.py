@@ -20,7 +20,7 @@ from fastapi_filestore.intake.types.media_types import likely_type
 from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute
 from fastapi_filestore.orm.column.python_types import python_type, wrapped_type
-from fastapi_filestore.orm.failures.refusals import refused_attribute
+from fastapi_filestore.orm.failures.refusals import translate_attribute_errors
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import constructor_needs
 from fastapi_filestore.web.receiving.form_fields import (
@@ -139,7 +139,7 @@ class Resource(Generic[ModelT]):
             )
         for name, value in fields.items():
             if self._is_json(name):  # which a schema of the user's may take NaN for
-                with refused_attribute(inspect(self.model), name):
+                with translate_attribute_errors(inspect(self.model), name):
                     check_storable(value)
         return fields
 

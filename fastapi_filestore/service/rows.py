@@ -23,8 +23,8 @@ from fastapi_filestore.orm.failures.refusals import (
     translate_attribute_errors,
     translate_row_errors,
     translate_value_errors,
+    unfit_attributes,
 )
-from fastapi_filestore.orm.failures.unfit import unfit_attributes
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
 from fastapi_filestore.orm.unit_of_work.purging import purging
 from fastapi_filestore.orm.unit_of_work.read_only import has_own_connections

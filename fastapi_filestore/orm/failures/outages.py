@@ -1,4 +1,4 @@
-"""Errors of a database as ours: those that pass, such as an outage, and those that would be the same a moment later.
+"""Translate errors of a database into ours: those that pass, such as an outage, and those that would come again.
 
 Their text has the statement and its values, and a traceback would print it: a log is no place for them.
 """
@@ -89,12 +89,19 @@ def translated_error(error: Exception, at: URL | None = None) -> FilestoreError:
     """Return the error of ours for one of a database; its words have neither the statement nor values."""
     if isinstance(error, IntegrityError) and not is_raised_by_trigger(error):
         return RowConflictError("row")
-    fault, code = fault_in(error), _code(error)
-    lasting = DatabaseUnavailableError if _passes(error, fault) else DatabaseFailedError
-    kind = NO_CHANGES.get(fault, lasting)
-    # Whoever got no answer may not even say whom he asked.
-    whom = f", {_shown(at)}" if at is not None and fault in SILENT else ""
-    return kind(f"{fault.sentence}: {fault.remedy} ({_facts(error, fault)}{whom})", code=code)
+    fault, code, origin = fault_in(error), _code(error), _origin(error)
+    is_passing = fault.passes or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    error_class = NO_CHANGES.get(fault, DatabaseUnavailableError if is_passing else DatabaseFailedError)
+    facts = " ".join(filter(None, (code, _name(origin))))
+    # The database's own words are told where they can't hold values; else the function of it that raised them.
+    if _text(origin).startswith(OURS) or (fault.is_quoted and not _is_raised(origin)):
+        facts += f": {_text(origin)}"
+    elif place := _FUNCTION.search(str(getattr(getattr(origin, "diag", origin.__cause__), "context", ""))):
+        facts += f" in {place[0]}"
+    # Whoever got no answer may not even say whom he asked. User, password and options, which may hold them, stay out.
+    if at is not None and fault in SILENT:
+        facts += f", {URL.create(at.drivername, host=at.host, port=at.port, database=at.database).render_as_string()}"
+    return error_class(f"{fault.sentence}: {fault.remedy} ({facts})", code=code)
 
 
 def is_contention(error: DBAPIError) -> bool:
@@ -120,7 +127,7 @@ def names_missing(error: DatabaseFailedError) -> list[str]:
 
 
 def fault_in(error: Exception) -> Fault:
-    """Return what is wrong with a database."""
+    """Return the fault that an error of a database tells."""
     if isinstance(error, PoolTimeoutError):
         return NO_CONNECTION_FREE
     if isinstance(error, OSError):  # of a socket, or of the driver's own clock
@@ -133,11 +140,14 @@ def fault_in(error: Exception) -> Fault:
         return RAISED
     if _name(origin).startswith("InvalidCachedStatement"):
         return OLD_PLAN
-    return fault_of_code(error) or _fault_of_words(error, text)
+    # Without a statement it failed to connect, or to commit.
+    is_lost = isinstance(error, OperationalError | InterfaceError) and error.statement is None
+    default = LOST if (is_lost or not isinstance(error, DBAPIError)) and _code(error) is None else FAILED
+    return fault_of_code(error) or next((fault for pattern, fault in WORDS if pattern.search(text)), default)
 
 
 def fault_of_code(error: Exception) -> Fault | None:
-    """Return what the code of a database's error means, if it has one that is known."""
+    """Return the fault that the code of a database's error stands for, if it has one that is known."""
     match _code(error):
         case None:
             return None
@@ -149,47 +159,19 @@ def fault_of_code(error: Exception) -> Fault | None:
             return fault_of_state(code)
 
 
-def _fault_of_words(error: Exception, text: str) -> Fault:
-    for pattern, fault in WORDS:
-        if pattern.search(text):
-            return fault
-    # Without a statement it failed to connect, or to commit.
-    is_lost = isinstance(error, OperationalError | InterfaceError) and error.statement is None
-    return LOST if (is_lost or not isinstance(error, DBAPIError)) and _code(error) is None else FAILED
-
-
-def _passes(error: Exception, fault: Fault) -> bool:
-    return fault.passes or (isinstance(error, DBAPIError) and error.connection_invalidated)
-
-
 def _origin(error: Exception) -> BaseException:
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
 def _code(error: Exception) -> str | None:
     origin: Any = _origin(error)
-    for each in (origin, origin.__cause__):  # what stands in for an asynchronous driver has its error as the cause
-        state = getattr(each, "sqlstate", None) or getattr(each, "pgcode", None)
-        name = getattr(each, "sqlite_errorname", None)
+    for source in (origin, origin.__cause__):  # what stands in for an asynchronous driver has its error as the cause
+        state = getattr(source, "sqlstate", None) or getattr(source, "pgcode", None)
+        name = getattr(source, "sqlite_errorname", None)
         if isinstance(state or name, str):
             return str(state or name)
     number = origin.args[0] if origin.args else None
     return f"MySQL {number}" if isinstance(number, int) and isinstance(error, DBAPIError) else None
-
-
-def _facts(error: Exception, fault: Fault) -> str:
-    """Return what tells a failure from others of its kind: codes, names, and the database's words where they may be."""
-    origin = _origin(error)
-    facts = " ".join(filter(None, (_code(error), _name(origin))))
-    if _text(origin).startswith(OURS) or (fault.is_quoted and not _is_raised(origin)):
-        return f"{facts}: {_text(origin)}"
-    place = _FUNCTION.search(str(getattr(getattr(origin, "diag", origin.__cause__), "context", "")))
-    return facts if place is None else f"{facts} in {place[0]}"
-
-
-def _shown(at: URL) -> str:
-    """Return where a database is, without user and password, or options that may hold them."""
-    return URL.create(at.drivername, host=at.host, port=at.port, database=at.database).render_as_string()
 
 
 def _name(origin: BaseException) -> str:
@@ -207,7 +189,7 @@ def _is_raised(origin: BaseException) -> bool:
     """Tell whether a trigger or a function raised it: its words, and its SQL state, are those of the application."""
     sources = (getattr(origin, "diag", None), origin.__cause__)
     names = ("source_function", "server_source_function")
-    return any(getattr(each, name, None) == RAISING for each in sources for name in names)
+    return any(getattr(source, name, None) == RAISING for source in sources for name in names)
 
 
 __all__ = [

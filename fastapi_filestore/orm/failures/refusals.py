@@ -1,9 +1,15 @@
-"""Which errors of a database, or of SQLAlchemy, mean that a row can't be written as it is."""
+"""Translate errors of a database, or of SQLAlchemy, which mean that a row can't be written as it is.
 
-from collections.abc import Callable, Iterable, Iterator
+A database, or its driver, refuses a whole row: which of its values it meant, the types of the columns are asked then.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
+from sqlalchemy import BigInteger, ClauseElement, Dialect, Integer, SmallInteger, String, TypeDecorator
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -15,6 +21,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.types import TypeEngine
 
 from fastapi_filestore.errors import (
     ConfigurationError,
@@ -24,7 +31,6 @@ from fastapi_filestore.errors import (
     StaleRowError,
 )
 from fastapi_filestore.orm.failures.outages import is_raised_by_trigger
-from fastapi_filestore.orm.failures.unfit import OF_VALUES
 
 REFUSED_STATES = ("22", "42804", "42601")
 """SQL states of values that are too long, out of range or not text, of another type than the column, or written in a
@@ -32,6 +38,9 @@ way that the type has no sense for, as a search for words may be (SQLAlchemy's o
 
 CANT_BIND = ("Error binding parameter", "adapt type")
 """How drivers say so that have no error of its own for it: SQLite's, and those of PostgreSQL."""
+
+OF_VALUES: Final = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+"""What a column's type raises for a value that it can't write."""
 
 
 @contextmanager
@@ -62,8 +71,8 @@ def translate_attribute_errors(mapper: Mapper[Any], name: str) -> Iterator[None]
         is_validated = name in mapper.validators
         if isinstance(error, AssertionError) and not is_validated:
             raise
-        said = (str(error) if is_validated else "") or "This is no value for it"
-        raise InvalidFieldsError([{"loc": (name,), "msg": said, "type": "value"}]) from error
+        reason = (str(error) if is_validated else "") or "This is no value for it"
+        raise InvalidFieldsError([{"loc": (name,), "msg": reason, "type": "value"}]) from error
 
 
 @contextmanager
@@ -113,3 +122,35 @@ def _is_of_a_value(error: StatementError | OverflowError) -> bool:
     # asyncpg has no class of its own for these: a SQL state if PostgreSQL refused, a ValueError if the driver did.
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
     return state.startswith(REFUSED_STATES) or isinstance(getattr(error.orig, "__cause__", None), ValueError)
+
+
+def unfit_attributes(mapper: Mapper[Any], given: Mapping[str, Any], dialect: Dialect) -> Iterator[str]:
+    """Yield the names of values that their columns can't take, as far as their types tell."""
+    for prop in mapper.column_attrs:
+        value = given.get(prop.key)
+        if not (value is None or isinstance(value, ClauseElement) or _fits(value, prop.columns[0].type, dialect)):
+            yield prop.key
+
+
+def _fits(value: object, column_type: TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether a column of a type can take a value, by writing it as that type does."""
+    kind: TypeEngine[Any] = column_type.dialect_impl(dialect)
+    write = kind.bind_processor(dialect)
+    while isinstance(kind, TypeDecorator):
+        kind = kind.impl_instance
+    is_sqlite = dialect.name == "sqlite"  # which has one type for all numbers, and takes texts of any length
+    try:
+        if isinstance(kind, JSONB):  # which is taken apart
+            return "\\u0000" not in json.dumps(value, default=str, allow_nan=False)
+        written = value if write is None else write(value)
+        if isinstance(written, str):
+            written.encode()
+            has_nul = dialect.name == "postgresql" and "\0" in written
+            length = kind.length if isinstance(kind, String) and not is_sqlite else None
+            return not has_nul and (length is None or len(written) <= length)
+    except OF_VALUES:
+        return False
+    if not (isinstance(written, int) and isinstance(kind, Integer)):
+        return True
+    bits = 64 if isinstance(kind, BigInteger) or is_sqlite else 16 if isinstance(kind, SmallInteger) else 32
+    return -(1 << bits - 1) <= written < 1 << bits - 1

@@ -1,4 +1,4 @@
-"""Any kind of session, and any kind of engine: awaiting from either, and transactions of the library's own."""
+"""Use any kind of session and engine: await from either, and run transactions of the library's own."""
 
 import asyncio
 import os
@@ -50,11 +50,12 @@ def await_in_session(work: Coroutine[Any, Any, T]) -> T:
 
 def plain_session(session: AnySession) -> Session:
     """Return the plain session inside a session of any kind."""
-    own = _in_scope(session)
+    own = _own_session(session)
     return own.sync_session if isinstance(own, AsyncSession) else own
 
 
-def _in_scope(session: AnySession) -> AsyncSession | Session:
+def _own_session(session: AnySession) -> AsyncSession | Session:
+    """Return the session itself, which a scoped one hands out."""
     return session() if isinstance(session, (scoped_session, async_scoped_session)) else session
 
 
@@ -66,11 +67,11 @@ async def run_in_session(
     Several calls of one session on one loop, as of `asyncio.gather`, wait for each other: it is for one at a time.
     Cancelled, what a thread is doing with a session ends first: nobody else may use that session until then.
     """
-    own = _in_scope(session)
+    own = _own_session(session)
     if isinstance(own, AsyncSession):
-        async with turn_with(own):
+        async with taking_turn(own):
             return await own.run_sync(work, *args, **kwargs)
-    await _its_turn(own)
+    await _wait_for_turn(own)
     # A session in a transaction must not queue for a thread behind sessions that wait for its connection.
     threads = _CONNECTED if own.in_transaction() else _CONNECTING
     context = copy_context()
@@ -79,34 +80,34 @@ async def run_in_session(
     try:
         return await finish(job)
     finally:
-        _end(own, job)
+        _forget_job(own, job)
         del job  # an error would hold this frame, and the frame the error
 
 
 @asynccontextmanager
-async def turn_with(session: AnySession) -> AsyncIterator[None]:
+async def taking_turn(session: AnySession) -> AsyncIterator[None]:
     """Wait until no other task of this loop is at work on a session, and let others wait for the end of the block."""
-    plain, around = plain_session(session), _at_work.get()
-    await _its_turn(plain)
-    if ref(plain) in around:  # what is at work on it waits for this
+    plain, outer = plain_session(session), _at_work.get()
+    await _wait_for_turn(plain)
+    if ref(plain) in outer:  # what is at work on it waits for this
         yield
         return
     end = _jobs[plain] = asyncio.get_running_loop().create_future()
-    _at_work.set((*around, ref(plain)))
+    _at_work.set((*outer, ref(plain)))
     try:
         yield
     finally:
-        _at_work.set(around)
+        _at_work.set(outer)
         end.set_result(None)
-        _end(plain, end)
+        _forget_job(plain, end)
 
 
-def _end(session: Session, job: asyncio.Future[Any]) -> None:
+def _forget_job(session: Session, job: asyncio.Future[Any]) -> None:
     if _jobs.get(session) is job:
         del _jobs[session]
 
 
-async def _its_turn(session: Session) -> None:
+async def _wait_for_turn(session: Session) -> None:
     """Wait for what another task of this loop does with a session; not for what itself waits for this."""
     loop = asyncio.get_running_loop()
     while (job := _jobs.get(session)) is not None and not job.done():
@@ -122,7 +123,7 @@ def writing_bind(session: Session, mapper: Mapper[Any]) -> Engine | Connection:
         UnsupportedStatementError: The session chooses a database for each row.
     """
     _refuse_shards(session, mapper)
-    return session.get_bind(**_write_of(mapper))
+    return session.get_bind(**_write_arguments(mapper))
 
 
 def writing_connection(session: Session, mapper: Mapper[Any]) -> Connection:
@@ -132,11 +133,11 @@ def writing_connection(session: Session, mapper: Mapper[Any]) -> Connection:
         UnsupportedStatementError: The session chooses a database for each row.
     """
     _refuse_shards(session, mapper)
-    return session.connection(bind_arguments=_write_of(mapper))
+    return session.connection(bind_arguments=_write_arguments(mapper))
 
 
 def url_of(session: AnySession) -> URL | None:
-    """Return where the database of a session is; None if it chooses one for each statement."""
+    """Return the URL of a session's database; None if it chooses one for each statement."""
     plain = plain_session(session)
     chooses = type(plain).get_bind is not Session.get_bind
     return None if plain.bind is None or chooses else plain.bind.engine.url
@@ -153,7 +154,7 @@ def _refuse_shards(session: Session, mapper: Mapper[Any]) -> None:
 
 
 @cache
-def _write_of(mapper: Mapper[Any]) -> dict[str, Any]:
+def _write_arguments(mapper: Mapper[Any]) -> dict[str, Any]:
     # The documented recipe for replicas looks for an Update or a Delete among the arguments of get_bind.
     table = mapper.local_table
     return {"mapper": mapper, "clause": update(table)} if isinstance(table, Table) else {"mapper": mapper}
@@ -201,31 +202,27 @@ async def run_on_engine(
         DatabaseUnavailableError, DatabaseFailedError: Whatever the database fails with.
     """
     with translate_outages(engine.url):
-        return await run_untold(engine, work, use)
+        return await run_untranslated(engine, work, use)
 
 
-async def run_untold(
+async def run_untranslated(
     engine: Engine, work: Callable[[Connection], T], use: ConnectionUse = ConnectionUse.FROM_POOL
 ) -> T:
-    """Run a function as `run_on_engine` does, for who looks at the errors of the database itself."""
+    """Run a function as `run_on_engine` does, for callers that handle the errors of the database."""
     if use is ConnectionUse.NEW:
-        return await _run_beside_pool(engine, work)
+        # Its options may say in which schema the tables are.
+        options = engine.get_execution_options()
+        own = Engine(engine.pool.recreate(), engine.dialect, engine.url, execution_options=options)
+        try:
+            return await run_untranslated(own, work)
+        finally:
+            await (AsyncEngine(own).dispose() if own.dialect.is_async else _THREADS.run(own.dispose))
     if engine.dialect.is_async:
         async with AsyncEngine(engine).begin() as connection:
             return await connection.run_sync(work)
-    return await _THREADS.run(_in_transaction, engine, work)
 
+    def run_in_transaction() -> T:
+        with engine.begin() as connection:
+            return work(connection)
 
-async def _run_beside_pool(engine: Engine, work: Callable[[Connection], T]) -> T:
-    # Its options may say in which schema the tables are.
-    options = engine.get_execution_options()
-    own = Engine(engine.pool.recreate(), engine.dialect, engine.url, execution_options=options)
-    try:
-        return await run_untold(own, work)
-    finally:
-        await (AsyncEngine(own).dispose() if own.dialect.is_async else _THREADS.run(own.dispose))
-
-
-def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
-    with engine.begin() as connection:
-        return work(connection)
+    return await _THREADS.run(run_in_transaction)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fastapi_filestore.events import SWEEP_GAVE_WAY
 from fastapi_filestore.orm.failures.outages import is_contention, translate_outages
-from fastapi_filestore.orm.sessions import run_untold
+from fastapi_filestore.orm.sessions import run_untranslated
 
 T = TypeVar("T")
 
@@ -47,9 +47,9 @@ async def run_unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T 
 async def _retried(engine: Engine, work: Callable[[Connection], T]) -> T:
     for pause in PAUSES:
         try:
-            return await run_untold(engine, work)
+            return await run_untranslated(engine, work)
         except DBAPIError as error:
             if not is_contention(error):
                 raise
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads competitors, keeps no secret
-    return await run_untold(engine, work)
+    return await run_untranslated(engine, work)

@@ -20,7 +20,7 @@ from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribut
 from fastapi_filestore.orm.column.row_values import KnownValues, values_of_new
 from fastapi_filestore.orm.ledger.expected_uploads import expect_upload
 from fastapi_filestore.orm.ledger.ledger import access_of
-from fastapi_filestore.orm.sessions import AnySession, plain_session, turn_with
+from fastapi_filestore.orm.sessions import AnySession, plain_session, taking_turn
 from fastapi_filestore.orm.unit_of_work.end import abandon
 from fastapi_filestore.orm.unit_of_work.entries import room_beside
 from fastapi_filestore.orm.unit_of_work.ownership import Delivery, own
@@ -437,7 +437,7 @@ class FileService(Transactional[ModelT]):
             await self._end_reading(part)
         access = access_of(delivery.session, self._mapper)
         claimed = [(file, access) for file in delivery.files]
-        turn = nullcontext() if access is None else turn_with(self.session)
+        turn = nullcontext() if access is None else taking_turn(self.session)
         await store(claimed, room=partial(room_beside, delivery.session, claimed), turn=turn)
         own(delivery, delivery.files)  # those, too, that a flush has meanwhile failed to store
 

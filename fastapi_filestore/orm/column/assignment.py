@@ -1,8 +1,8 @@
-"""What may be given where a file is wanted, and what it becomes."""
+"""Make files of what is given where a file is wanted."""
 
 from collections.abc import Iterable
 from inspect import iscoroutinefunction
-from typing import Any, Protocol, TypeGuard
+from typing import Protocol, TypeGuard
 
 from fastapi_filestore.errors import UnsupportedContentError
 from fastapi_filestore.file_object import FileObject
@@ -60,9 +60,9 @@ def as_some_files(value: object) -> list[FileObject]:
     return [as_file(value)] if is_one else as_files(value)
 
 
-def _is_upload(value: Any) -> TypeGuard[UploadLike]:
-    return hasattr(value, "filename") and hasattr(value, "content_type") and iscoroutinefunction(_read(value))
-
-
-def _read(value: Any) -> object:
-    return getattr(value, "read", None)
+def _is_upload(value: object) -> TypeGuard[UploadLike]:
+    return (
+        hasattr(value, "filename")
+        and hasattr(value, "content_type")
+        and iscoroutinefunction(getattr(value, "read", None))
+    )

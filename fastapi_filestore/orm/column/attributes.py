@@ -1,10 +1,9 @@
-"""Which attributes of a model hold files, and what the database says they hold."""
+"""Find the attributes of a model that hold files, and the files that the database has in them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
@@ -12,7 +11,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Inspector,
     Table,
     bindparam,
     false,
@@ -68,7 +66,7 @@ def file_attributes(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
 @cache
 def file_attributes_below(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
     """Return those of a mapped class and of all that inherit from it, whose rows are rows of its own, too."""
-    found = {each.column: each for below in with_heirs(mapper) for each in file_attributes(below)}
+    found = {attribute.column: attribute for heir in with_heirs(mapper) for attribute in file_attributes(heir)}
     return tuple(found.values())
 
 
@@ -98,9 +96,9 @@ def file_columns(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
     found = {attribute.column: attribute for attribute in file_attributes_below(mapper)}
     tables = (
         table
-        for below in with_heirs(mapper)
-        for table in below.tables
-        if isinstance(table, Table) and is_written(below, table)
+        for heir in with_heirs(mapper)
+        for table in heir.tables
+        if isinstance(table, Table) and is_written(heir, table)
     )
     for table in tables:
         for column in table.columns:
@@ -129,18 +127,16 @@ def keeper_of(session: Session, mapper: Mapper[Any]) -> Mapper[Any]:
     if not (namesakes := _namesakes(mapper)):
         return mapper
     bind, database = writing_bind(session, mapper), inspect(writing_connection(session, mapper))
-    keepers = (keeper for table in namesakes if (keeper := mapper_of_table(table)) is not None)
-    return next((one for one in keepers if writing_bind(session, one) is bind and _is_of(one, database)), mapper)
-
-
-def _is_of(keeper: Mapper[Any], database: Inspector) -> bool:
-    """Tell whether a class with a ledger describes the table that a database has, and not one of another database."""
-    table = keeper.local_table
-    if not isinstance(table, Table) or (ledger := ledger_of(table.metadata)) is None:
-        return False
-    there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database.bind, table))}
-    has_ledger: bool = database.has_table(ledger.table.name, schema=schema_in(database.bind, ledger.table))
-    return has_ledger and {column.name for column in table.columns} <= there
+    for table in namesakes:
+        keeper, ledger = mapper_of_table(table), ledger_of(table.metadata)
+        if keeper is None or ledger is None or writing_bind(session, keeper) is not bind:
+            continue
+        # The class with the ledger may describe a table of the same name in another database.
+        there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database.bind, table))}
+        has_ledger = database.has_table(ledger.table.name, schema=schema_in(database.bind, ledger.table))
+        if has_ledger and {column.name for column in table.columns} <= there:
+            return keeper
+    return mapper
 
 
 def columns_in_database(session: Session, mapper: Mapper[Any]) -> Sequence[FileAttribute]:
@@ -191,7 +187,7 @@ def file_mappers() -> list[Mapper[Any]]:
 def mapper_of_table(table: object) -> Mapper[Any] | None:
     """Return the class whose rows are in a table, the first one of those that share it; None if no file is there."""
     configure_mappers()  # this may be the first that a process does
-    mapper = next((each for each in _mappers if each.local_table is table), None)
+    mapper = next((mapper for mapper in _mappers if mapper.local_table is table), None)
     while mapper is not None and mapper.inherits is not None and mapper.inherits.local_table is table:
         mapper = mapper.inherits
     return mapper
@@ -213,10 +209,11 @@ def stored_files(
     for attribute in attributes:
         by_table[attribute.column.table].append(attribute)
     found: dict[Any, Held] = defaultdict(dict)
-    for table, some in by_table.items():
-        for batch in _batches(identities):
-            for identity, values in _locked_rows(session, mapper, table, some, batch):
-                found[identity] |= {at: at.type.held(value) for at, value in zip(some, values, strict=True)}
+    for table, columns in by_table.items():
+        for start in range(0, len(identities), ROWS_AT_ONCE):
+            batch = identities[start : start + ROWS_AT_ONCE]
+            for identity, values in _locked_rows(session, mapper, table, columns, batch):
+                found[identity] |= {at: at.type.held(value) for at, value in zip(columns, values, strict=True)}
     return dict(found)
 
 
@@ -226,19 +223,14 @@ def locked_values(session: Session, mapper: Mapper[Any], identity: Any, attribut
     return [value for _, (value,) in rows]
 
 
-def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
-    source = iter(items)
-    while batch := list(islice(source, ROWS_AT_ONCE)):
-        yield batch
-
-
 def _locked_rows(
     session: Session,
     mapper: Mapper[Any],
     table: Table,
     attributes: Sequence[FileAttribute],
-    identities: list[Any],
+    identities: Sequence[Any],
 ) -> Iterator[tuple[Any, Sequence[Any]]]:
+    """Yield the identity and the values of rows, locked until the transaction ends."""
     if (way := way_to(mapper, table)) is None:
         raise ConfigurationError(
             f"{mapper.class_.__name__} has rows in {table}, and nothing says which: map the columns of {table} that "
@@ -247,7 +239,7 @@ def _locked_rows(
     key, wanted = [column for _, column in way.key], defaultdict[Any, list[Any]](list)
     for identity in identities:
         wanted[tuple(identity[position] for position, _ in way.key)].append(identity)
-    condition = is_one_of(key[0], [one for (one,) in wanted]) if len(key) == 1 else tuple_(*key).in_(list(wanted))
+    condition = is_one_of(key[0], [part for (part,) in wanted]) if len(key) == 1 else tuple_(*key).in_(list(wanted))
     statement = (
         select(*key, *(attribute.column for attribute in attributes))
         .select_from(way.source)

@@ -1,4 +1,4 @@
-"""Comparing file columns in SQL: by place, as two `FileObject`s are compared, not by all that a row says of a file."""
+"""Compare file columns in SQL: by place, as two `FileObject`s are compared, not by all that a row says of a file."""
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import eq, ne
@@ -60,7 +60,9 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
             UnsupportedStatementError: The comparison would not be by place: of lists, or by order.
             PendingContentError: A file has no place before it is stored.
         """
-        value = _column_of(other[0]) if other else None
+        value: Any = other[0] if other else None
+        if hasattr(value, "__clause_element__"):  # an attribute of a mapped class stands for its column
+            value = value.__clause_element__()
         if isinstance(value, ColumnElement) and hash(value) == hash(self.expr):
             # SQLAlchemy looks its columns up in dicts, whose == must tell whether two are one.
             return super().operate(op, *other, **options)
@@ -69,13 +71,9 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
                 return found
         elif isinstance(value, FileObject):
             return self._compare(op, value)
-        elif not self._is_member and (self._is_another_column(value) or _has_files(value)):
+        elif not self._is_member and (_is_file_column(value) or _has_files(value)):  # another column, as was seen above
             return self._compare_columns(op, value)
         return super().operate(op, *other, **options)
-
-    def _is_another_column(self, value: Any) -> bool:
-        # SQLAlchemy finds a column in its dicts by the truth of `==`, which only its own answer has.
-        return _is_file_column(value) and hash(value) != hash(self.expr)
 
     @property
     def _is_member(self) -> bool:
@@ -134,7 +132,7 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
                 )
             paths.setdefault(file.backend or default, []).extend(spellings(str(file.path)))
         backend, path = backend_of_file(self.expr, default), path_of_file(self.expr)
-        return or_(*(and_(backend == key, path.in_(some)) for key, some in paths.items()))
+        return or_(*(and_(backend == key, path.in_(spelled)) for key, spelled in paths.items()))
 
     def _refuse(self, op: Callable[..., Any]) -> NoReturn:
         raise UnsupportedStatementError(self._refusal(op))
@@ -175,11 +173,6 @@ def _refuse_columns(comparison: RefusedColumns, compiler: object, **options: obj
     raise UnsupportedStatementError(comparison.refusal)
 
 
-def _column_of(value: Any) -> Any:
-    # An attribute of a mapped class stands for its column.
-    return value.__clause_element__() if hasattr(value, "__clause_element__") else value
-
-
 def _is_member(expression: Any) -> bool:
     operator = expression.operator if isinstance(expression, BinaryExpression) else None
     return operator in (json_getitem_op, json_path_getitem_op)
@@ -190,7 +183,7 @@ def _is_file_column(value: Any) -> bool:
 
 
 def _has_files(values: Any) -> bool:
-    return isinstance(values, list | tuple | set | frozenset) and any(isinstance(each, FileObject) for each in values)
+    return isinstance(values, list | tuple | set | frozenset) and any(isinstance(value, FileObject) for value in values)
 
 
 def _default_of(column_type: FileColumn) -> str | None:

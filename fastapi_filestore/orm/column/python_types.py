@@ -1,4 +1,4 @@
-"""The Python type of a column, which may hide behind types that wrap others, or say nothing at all.
+"""Find the Python type of a column, which may hide behind types that wrap others, or say nothing at all.
 
 Asked first is the type itself; one that only wraps another, as SQLModel's text does, is that other. What changes values
 on their way is known best by the annotation of the attribute, then by what its class says it is a decorator of.
@@ -24,6 +24,10 @@ from sqlalchemy.types import TypeEngine
 CHANGES = ("process_bind_param", "process_result_value", "bind_processor", "result_processor")
 """What a decorator overrides if it changes values on their way, in either direction."""
 COLLECTIONS = (list, tuple, set, frozenset, dict)
+UUID_TEXT = Annotated[
+    str, AfterValidator(lambda text: str(UUID(text))), WithJsonSchema({"type": "string", "format": "uuid"})
+]
+"""A UUID that stays text."""
 
 
 def python_type(prop: ColumnProperty[Any]) -> Any:
@@ -32,15 +36,17 @@ def python_type(prop: ColumnProperty[Any]) -> Any:
     if isinstance(kind, JSON):  # SQLAlchemy 2.0 has it for a dict, whatever it holds
         return Any
     if isinstance(kind, ARRAY) or _own_type(kind) is None:
-        told = _annotation(prop)
-        return _told_by(kind) if told is None else told
-    return _told_by(kind)
+        annotated = _annotated_type(prop)
+        return _validated_type(kind) if annotated is None else annotated
+    return _validated_type(kind)
 
 
 def wrapped_type(column: ColumnElement[Any]) -> TypeEngine[Any]:
     """Return the type of a column, or the one that it wraps if it hands values on as they are."""
     kind: TypeEngine[Any] = column.type
-    while isinstance(kind, TypeDecorator) and not _changes(kind) and _own_type(kind) is None:
+    while isinstance(kind, TypeDecorator) and _own_type(kind) is None:
+        if any(getattr(type(kind), name) is not getattr(TypeDecorator, name) for name in CHANGES):
+            break
         kind = kind.impl_instance
     return kind
 
@@ -49,86 +55,66 @@ def is_json_in_forms(kind: Any) -> bool:
     """Tell whether a value can't be written as a form's text, but as that of JSON."""
     origin = get_origin(kind) or kind
     if origin in (Union, UnionType):
-        return any(is_json_in_forms(each) for each in get_args(kind))
+        return any(is_json_in_forms(member) for member in get_args(kind))
     return isinstance(origin, type) and (
         issubclass(origin, (*COLLECTIONS, BaseModel, Mapping)) or is_dataclass(origin) or is_typeddict(origin)
     )
 
 
-def _changes(kind: TypeDecorator[Any]) -> bool:
-    return any(getattr(type(kind), name) is not getattr(TypeDecorator, name) for name in CHANGES)
-
-
 def _own_type(kind: TypeEngine[Any]) -> Any:
     try:
-        told = kind.python_type
+        own = kind.python_type
     except NotImplementedError:  # SQLAlchemy's word for a type that says nothing, before 2.1
         return None
-    return None if told is object else told
+    return None if own is object else own
 
 
-def _told_by(kind: TypeEngine[Any]) -> Any:
+def _validated_type(kind: TypeEngine[Any]) -> Any:
+    """Return what pydantic is to validate the values of a type as."""
     match kind:
         case JSON():
             return Any
         case Enum(enum_class=None):
             return Literal[tuple(kind.enums)] if kind.enums else str
         case Uuid(as_uuid=False):
-            return _uuid_text()
+            return UUID_TEXT
         case ARRAY():
-            return _lists_of(kind)
+            item = _validated_type(kind.item_type)
+            lists: Any = item if item is Any else item | None
+            for _ in range(kind.dimensions or 1):
+                lists = list.__class_getitem__(lists)
+            return lists
         case TypeDecorator() if _own_type(kind) is None:
-            generic = _decorated(kind)
-            return _told_by(kind.impl_instance) if generic is None else generic
+            decorated = _decorated_type(kind)
+            return _validated_type(kind.impl_instance) if decorated is None else decorated
         case _:
             return _validatable(_own_type(kind))
 
 
-def _lists_of(kind: ARRAY[Any]) -> Any:
-    item = _told_by(kind.item_type)
-    lists: Any = item if item is Any else item | None
-    for _ in range(kind.dimensions or 1):
-        lists = list.__class_getitem__(lists)
-    return lists
-
-
-def _uuid_text() -> Any:
-    return Annotated[str, AfterValidator(_as_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]
-
-
-def _as_uuid(text: str) -> str:
-    return str(UUID(text))
-
-
-def _decorated(kind: TypeDecorator[Any]) -> Any:
+def _decorated_type(kind: TypeDecorator[Any]) -> Any:
     """Return what a class says that it decorates: `dict` of `TypeDecorator[dict]`."""
-    for base in (each for cls in type(kind).__mro__ for each in cls.__dict__.get("__orig_bases__", ())):
+    for base in (base for cls in type(kind).__mro__ for base in cls.__dict__.get("__orig_bases__", ())):
         if get_origin(base) is TypeDecorator and not hasattr(get_args(base)[0], "__bound__"):
             return _validatable(get_args(base)[0])
     return None
 
 
-def _annotation(prop: ColumnProperty[Any]) -> Any:
+def _annotated_type(prop: ColumnProperty[Any]) -> Any:
     """Return what the attribute of the class is annotated as, without `Mapped` and `None`; None if pydantic can't."""
     for cls in prop.parent.class_.__mro__:
-        if prop.key in (said := get_annotations(cls)):
-            owner = SimpleNamespace(__annotations__={prop.key: said[prop.key]})
+        if prop.key in (annotations := get_annotations(cls)):
+            owner = SimpleNamespace(__annotations__={prop.key: annotations[prop.key]})
             names = vars(sys.modules[cls.__module__])
             with suppress(Exception):  # a name that is there for type checkers alone, or whatever else a text may be
-                return _validatable(_without_none(_unwrapped(get_type_hints(owner, names)[prop.key])), fallback=None)
+                annotation = get_type_hints(owner, names)[prop.key]
+                origin = get_origin(annotation)
+                if isinstance(origin, type) and issubclass(origin, Mapped):
+                    annotation = get_args(annotation)[0]
+                if get_origin(annotation) in (Union, UnionType):
+                    annotation = reduce(or_, [kind for kind in get_args(annotation) if kind is not type(None)])
+                return _validatable(annotation, fallback=None)
             return None
     return None
-
-
-def _unwrapped(annotation: Any) -> Any:
-    origin = get_origin(annotation)
-    return get_args(annotation)[0] if isinstance(origin, type) and issubclass(origin, Mapped) else annotation
-
-
-def _without_none(annotation: Any) -> Any:
-    if get_origin(annotation) not in (Union, UnionType):
-        return annotation
-    return reduce(or_, [each for each in get_args(annotation) if each is not type(None)])
 
 
 def _validatable(kind: Any, fallback: Any = Any) -> Any:

@@ -1,4 +1,4 @@
-"""The JSON of a column as it is, also where somebody wrote what is none."""
+"""Read the JSON of a column as it is, also where somebody wrote what is none."""
 
 from typing import Any, Protocol
 

@@ -19,7 +19,6 @@ from fastapi_filestore.errors import (
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import (
     FileRecord,
-    JSONFile,
     files_in,
     from_record,
     to_record,
@@ -68,7 +67,7 @@ class FileList(MutableList[FileObject]):
         super().__setitem__(index, as_files(value) if isinstance(index, slice) else as_file(value))
 
     def __reduce_ex__(self, proto: SupportsIndex) -> Any:
-        return _unpickled, (type(self), list(self), self.records, self.origin)
+        return _unpickle, (type(self), list(self), self.records, self.origin)
 
     def belong(self, state: InstanceState[Any], name: str) -> None:
         """Note the row that holds it, where no event told."""
@@ -101,7 +100,7 @@ class FileList(MutableList[FileObject]):
         return value if value is None or isinstance(value, FileList) else cls(as_files(value))
 
 
-def _unpickled(cls: type[FileList], files: Iterable[FileObject], records: Records, origin: tuple[Any, str]) -> FileList:
+def _unpickle(cls: type[FileList], files: Iterable[FileObject], records: Records, origin: tuple[Any, str]) -> FileList:
     unpickled = cls(files)
     unpickled.records, unpickled.origin = records, origin
     return unpickled
@@ -160,8 +159,13 @@ class StoredObject(TypeDecorator[Any]):
                 is missing.
         """
         super().__init__(none_as_null=True)
-        if backend is not None and not isinstance(backend, str):
-            raise ConfigurationError(_told_of_backend(backend))
+        given: object = backend  # whatever it is annotated as
+        if given is not None and not isinstance(given, str):
+            key = getattr(given, "key", None)
+            remedy = f"register it, and say StoredObject(backend={key!r})" if isinstance(key, str) else "a text"
+            raise ConfigurationError(
+                f"StoredObject(backend={given!r}): give the key of a registered backend: {remedy}."
+            )
         if max_files is not None and not multiple:
             raise ConfigurationError("A column of one file has no max_files: say multiple=True, or leave it out.")
         self.backend, self.multiple, self.index, self.registry = backend, multiple, index, registry
@@ -187,8 +191,20 @@ class StoredObject(TypeDecorator[Any]):
         if value is None:
             return None
         files = as_files(value) if self.multiple else [as_file(value)]
-        records = [self._record(file) for file in files]
-        return records if self.multiple else records[0]
+        for file in files:
+            file.refuse_unreadable()
+            file.refuse_upload()
+            if not file.is_stored:
+                raise PendingContentError(
+                    f"{file.filename!r} can't be written to a row: {file.state.value}. Add the row through a Session, "
+                    "or `await file.save_async()` first."
+                )
+            if not self.rules.is_empty and file.admitted_by is not self.rules:
+                raise PendingContentError(
+                    f"{file.filename!r} can't be written to a row: nobody held it against the rules of its column. Add "
+                    "the row through a Session."
+                )
+        return [to_record(file) for file in files] if self.multiple else to_record(files[0])
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Parser | None:
         """Read the files, or what stands there instead."""
@@ -206,33 +222,17 @@ class StoredObject(TypeDecorator[Any]):
         if value is None:
             return None
         try:
-            files = [self._file(record) for record in files_in(value, multiple=self.multiple)]
+            records = files_in(value, multiple=self.multiple)
         except UnreadableFileError as error:
             files = [unreadable_file(value, error.problem, registry=self.registry)]
+        else:
+            files = [from_record(record, registry=self.registry) for record in records]
+            for file in files:
+                if file.backend is None:
+                    file.backend = self.backend or self.registry.default_key
         for file in files:
             file.admit(self.rules)
         return FileList(files) if self.multiple else files[0]
-
-    def _record(self, file: FileObject) -> FileRecord:
-        file.refuse_unreadable()
-        file.refuse_upload()
-        if not file.is_stored:
-            raise PendingContentError(
-                f"{file.filename!r} can't be written to a row: {file.state.value}. Add the row through a Session, or "
-                "`await file.save_async()` first."
-            )
-        if not self.rules.is_empty and file.admitted_by is not self.rules:
-            raise PendingContentError(
-                f"{file.filename!r} can't be written to a row: nobody held it against the rules of its column. Add the "
-                "row through a Session."
-            )
-        return to_record(file)
-
-    def _file(self, record: JSONFile) -> FileObject:
-        file = from_record(record, registry=self.registry)
-        if file.backend is None:
-            file.backend = self.backend or self.registry.default_key
-        return file
 
     def compare_values(self, x: Any, y: Any) -> bool:
         """Tell whether two values are stored alike, so that changed metadata of the same object is a change."""
@@ -262,17 +262,15 @@ class StoredObject(TypeDecorator[Any]):
             self.rules.check_count(len(files))
         for file in files:
             file.assign(self.backend, self.registry, self.rules)
-            if file.gets_new_key:
-                self._choose_folder(file, of)
+            if not file.gets_new_key:
+                continue
+            if isinstance(self.folder, str):
+                file.prefix = self.folder
+            elif of is not None:
+                known = of()
+                place = known.place_of(self) if isinstance(known, KnownValues) else ""
+                file.prefix = chosen_prefix(self.folder, known, place=place)
         return files
-
-    def _choose_folder(self, file: FileObject, of: Callable[[], Values] | None) -> None:
-        if isinstance(self.folder, str):
-            file.prefix = self.folder
-        elif of is not None:
-            known = of()
-            place = known.place_of(self) if isinstance(known, KnownValues) else ""
-            file.prefix = chosen_prefix(self.folder, known, place=place)
 
     def held(self, value: object) -> list[FileObject]:
         """Return the files of a value that was read from a row: those whose bytes a store may hold.
@@ -280,13 +278,6 @@ class StoredObject(TypeDecorator[Any]):
         What is replaced or deleted with the rest of a value, nobody knows: an audit keeps it till somebody has looked.
         """
         return [file for file in self.files(value) if file.unreadable is None and can_be_held(file.location[1])]
-
-
-def _told_of_backend(given: object) -> str:
-    """Return what to write where something else was given than the key of a backend."""
-    key = getattr(given, "key", None)
-    remedy = f"register it, and say StoredObject(backend={key!r})" if isinstance(key, str) else "a text"
-    return f"StoredObject(backend={given!r}): give the key of a registered backend: {remedy}."
 
 
 def _comparable(value: object) -> object:

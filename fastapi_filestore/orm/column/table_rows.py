@@ -1,4 +1,4 @@
-"""Which rows of which tables make up a row of a mapped class, and the keys by which they are found."""
+"""Find the rows of tables that make up a row of a mapped class, and the keys that tell them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -42,13 +42,13 @@ def with_heirs(mapper: Mapper[Any]) -> list[Mapper[Any]]:
 def _with_ancestors(mapper: Mapper[Any]) -> list[Mapper[Any]]:
     """Return a class and those whose rows its own are, too: a concrete class has a table for itself."""
     line = list(mapper.iterate_to_root())
-    end = next((position for position, each in enumerate(line) if each.concrete), len(line))
+    end = next((position for position, ancestor in enumerate(line) if ancestor.concrete), len(line))
     return line[: end + 1]
 
 
 def table_of(mapper: Mapper[Any]) -> Table:
     """Return a table of a mapped class, that of the class which others inherit from."""
-    return next(each for each in _with_ancestors(mapper)[-1].tables if isinstance(each, Table))
+    return next(table for table in _with_ancestors(mapper)[-1].tables if isinstance(table, Table))
 
 
 @cache
@@ -61,7 +61,7 @@ def way_to(mapper: Mapper[Any], table: Table) -> Way | None:
     if key := key_in(mapper, table):
         return Way(table, key)
     whole = tuple(enumerate(mapper.primary_key))
-    joins = (each.persist_selectable for each in with_heirs(mapper))
+    joins = (heir.persist_selectable for heir in with_heirs(mapper))
     return next((Way(join, whole) for join in joins if table in _joined(join)), None)
 
 
@@ -81,34 +81,34 @@ def key_in(mapper: Mapper[Any], table: Table) -> Parts:
     class that joins tables, a part of its key is enough for one of them; of one that maps a query, it is what the query
     shows.
     """
-    return _key_by(mapper, table, [{_in_table(each)} for each in mapper.primary_key]) or _key_by(
-        mapper, table, [set(each.base_columns) for each in mapper.primary_key]
+    return _key_by(mapper, table, [{_in_table(column)} for column in mapper.primary_key]) or _key_by(
+        mapper, table, [set(column.base_columns) for column in mapper.primary_key]
     )
 
 
 def _key_by(mapper: Mapper[Any], table: Table, starts: Iterable[set[Any]]) -> Parts:
     """Return the columns of a table that say the same as the parts of a key, from what is known to be each of them."""
-    equal = _equal_columns(mapper)
-    parts = [(position, _column_in(table, _with_equals(start, equal))) for position, start in enumerate(starts)]
-    found = tuple((position, column) for position, column in parts if column is not None)
-    tells_all = len(found) == len(parts) or {column for _, column in found} >= set(table.primary_key)
-    return found if tells_all else ()
-
-
-def _equal_columns(mapper: Mapper[Any]) -> list[set[Any]]:
-    """Return the columns that have one value in a row of a class, by its joins and by what is one attribute of it."""
+    # By the joins of tables that inherit, and by what is one attribute of the class.
     family = dict.fromkeys([*_with_ancestors(mapper), *with_heirs(mapper)])
-    equal = [columns for each in family for columns in _equated(each.inherit_condition)]
+    conditions = [relative.inherit_condition for relative in family if relative.inherit_condition is not None]
+    comparisons = (part for condition in conditions for part in iterate(condition))
+    equal = [
+        {_in_table(part.left), _in_table(part.right)}
+        for part in comparisons
+        if isinstance(part, BinaryExpression) and part.operator is eq
+    ]
     keys = (mapper.get_property_by_column(column) for column in mapper.primary_key)
-    return equal + [{_in_table(column) for column in key.columns} for key in keys]
-
-
-def _equated(condition: ColumnElement[bool] | None) -> list[set[Any]]:
-    """Return the pairs of columns that the join of a table that inherits says to be equal."""
-    comparisons = (
-        [] if condition is None else [each for each in iterate(condition) if isinstance(each, BinaryExpression)]
-    )
-    return [{_in_table(each.left), _in_table(each.right)} for each in comparisons if each.operator is eq]
+    equal += [{_in_table(column) for column in key.columns} for key in keys]
+    found = list[tuple[int, Any]]()
+    for position, start in enumerate(starts):
+        names = {
+            column.name
+            for column in _with_equals(start, equal)
+            if isinstance(own := getattr(column, "table", None), Table) and described(own) == described(table)
+        }
+        found += [(position, column) for column in table.columns if column.name in names][:1]
+    tells_all = len(found) == len(mapper.primary_key) or {column for _, column in found} >= set(table.primary_key)
+    return tuple(found) if tells_all else ()
 
 
 def _in_table(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -122,17 +122,8 @@ def _with_equals(columns: set[Any], equal: Iterable[set[Any]]) -> set[Any]:
     return _with_equals(columns | more, equal) if more else columns
 
 
-def _column_in(table: Table, same: Iterable[Any]) -> Column[Any] | None:
-    names = {
-        each.name
-        for each in same
-        if isinstance(own := getattr(each, "table", None), Table) and described(own) == described(table)
-    }
-    return next((each for each in table.columns if each.name in names), None)
-
-
 def is_written(mapper: Mapper[Any], table: Table) -> bool:
     """Tell whether a class writes rows of one of its tables: it maps their key, or has its own there."""
-    mapped = {base for each in mapper.column_attrs for column in each.columns for base in column.base_columns}
+    mapped = {base for prop in mapper.column_attrs for column in prop.columns for base in column.base_columns}
     has_key = len(table.primary_key.columns) > 0 and mapped.issuperset(table.primary_key.columns)
     return has_key or any(column.table is table for column in mapper.primary_key)

@@ -55,13 +55,13 @@ def columns_in(database: Inspector, schema: str | None, name: str) -> frozenset[
 
 def schema_in(bind: Engine | Connection, table: Table) -> str | None:
     """Return the schema that a table has in a database, which its `schema_translate_map` may have another name for."""
-    return _names_in(bind).get(table.schema, table.schema)
+    return _schema_names(bind).get(table.schema, table.schema)
 
 
 def is_translated(engine: Engine) -> bool:
     """Tell whether an engine has another name for a schema."""
-    return bool(_names_in(engine))
+    return bool(_schema_names(engine))
 
 
-def _names_in(bind: Engine | Connection) -> Mapping[str | None, str | None]:
+def _schema_names(bind: Engine | Connection) -> Mapping[str | None, str | None]:
     return bind.get_execution_options().get("schema_translate_map") or {}

@@ -119,9 +119,9 @@ def _registry() -> Watched:
 def _reservations() -> Watched:
     def state() -> State:
         return {
-            f"reserved paths in backend {backend!r} by the ledger of {access.engine.url}": len(reserved.keys)
+            f"reserved paths in backend {backend!r} by the ledger of {access.engine.url}": len(reserved.paths)
             for (_, access, backend, _), reserved in reservations._reservations.items()
-            if reserved.keys
+            if reserved.paths
         }
 
     return state, reservations._reservations.clear

@@ -18,8 +18,8 @@ from fastapi_filestore.intake.upload import Uploads
 from fastapi_filestore.orm.column.assignment import as_some_files
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute, file_attributes, list_attribute
 from fastapi_filestore.orm.column.row_values import KnownValues, values_of_new
-from fastapi_filestore.orm.ledger.expected_uploads import expect_upload
-from fastapi_filestore.orm.ledger.ledger import access_of
+from fastapi_filestore.orm.ledger.ledger import bound_ledger
+from fastapi_filestore.orm.ledger.reservations import expect_upload
 from fastapi_filestore.orm.sessions import AnySession, plain_session, taking_turn
 from fastapi_filestore.orm.unit_of_work.end import abandon
 from fastapi_filestore.orm.unit_of_work.entries import room_beside
@@ -435,7 +435,7 @@ class FileService(Transactional[ModelT]):
         part.refuse_ended()  # before bytes move
         if any(file.is_arriving or file.is_upload for file in delivery.files):
             await self._end_reading(part)
-        access = access_of(delivery.session, self._mapper)
+        access = bound_ledger(delivery.session, self._mapper)
         claimed = [(file, access) for file in delivery.files]
         turn = nullcontext() if access is None else taking_turn(self.session)
         await store(claimed, room=partial(room_beside, delivery.session, claimed), turn=turn)

@@ -36,7 +36,7 @@ FOLDER, LOG = os.getcwd(), logging.getLogger("fastapi_filestore")
 def backend(): storages.register_backend(ObstoreBackend("left", "memory://"))
 def default(): storages._default = "left"
 def signer(): storages.signer = object()
-def reservation(): reservations_of(BoundLedger(LEDGER, create_engine("sqlite://")), "left").keys.append((0.0, "path"))
+def reservation(): reservations_of(BoundLedger(LEDGER, create_engine("sqlite://")), "left").paths.append((0.0, "path"))
 def memory(): upload_memory._held += 5
 def level(): LOG.setLevel(logging.DEBUG)
 def handler(): logging.getLogger().addHandler(logging.NullHandler())

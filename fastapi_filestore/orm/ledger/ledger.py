@@ -1,6 +1,6 @@
 """The ledger: a table beside the user's own that remembers, across any crash, which objects may be garbage.
 
-An *upload intent* says that a key may become an orphan. It is committed before bytes move there and removed in the
+An *upload intent* says that an object may become an orphan. It is committed before bytes move there and removed in the
 transaction that writes the row. A *deletion intent* says that no row points to an object any more. It is committed
 with the change that made it so, and removed once the object is gone. Both fall due at a moment of the database's clock.
 
@@ -49,7 +49,7 @@ from fastapi_filestore.orm.sessions import has_room, writing_bind, writing_conne
 DEFAULT_MIN_AGE = 3600.0
 """Seconds before an upload intent falls due: longer than any transaction should be open."""
 DEFAULT_BLOCK = 64
-"""Keys reserved in one transaction at the most."""
+"""Paths reserved in one transaction at the most."""
 
 UPLOAD: Final = "upload"
 DELETION: Final = "delete"
@@ -63,6 +63,11 @@ _INFO = "fastapi_filestore.ledger"
 _TRIGGERS = "fastapi_filestore.triggers"
 
 
+POSTGRESQL_CLOCK: Final = "EXTRACT(EPOCH FROM clock_timestamp())::double precision"
+SQLITE_CLOCK: Final = "(julianday('now') - 2440587.5) * 86400.0"
+"""The database's clock in SQL, in seconds since the epoch; the triggers read it, too."""
+
+
 class database_time(FunctionElement[float]):  # noqa: N801 - a SQL function is written like one
     """The database's clock, in seconds since the epoch."""
 
@@ -71,17 +76,17 @@ class database_time(FunctionElement[float]):  # noqa: N801 - a SQL function is w
 
 
 @compiles(database_time)
-def _extract_epoch(element: Any, compiler: Any, **options: Any) -> str:
-    return "EXTRACT(EPOCH FROM clock_timestamp())::double precision"
+def _time_on_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    return POSTGRESQL_CLOCK
 
 
 @compiles(database_time, "sqlite")
-def _julian_days(element: Any, compiler: Any, **options: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+def _time_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return f"({SQLITE_CLOCK})"
 
 
 @compiles(database_time, "mysql", "mariadb")
-def _unix_timestamp(element: Any, compiler: Any, **options: Any) -> str:
+def _time_on_mysql(element: Any, compiler: Any, **options: Any) -> str:
     return "UNIX_TIMESTAMP(NOW(6))"
 
 
@@ -101,7 +106,7 @@ class Ledger:
     Attributes:
         table: The table of intents.
         min_age: Seconds before an upload intent falls due.
-        block: Keys reserved in one transaction at the most.
+        block: Paths reserved in one transaction at the most.
         triggers: Whether the database writes deletion intents, too.
         keep_deleted: Seconds that an object stays after no row holds it any more.
     """
@@ -129,9 +134,8 @@ class Ledger:
             found = connection.execute(self._settling, {"backend": backend, "path": path}).rowcount
             return set() if found == 1 else wanted
         if not connection.dialect.delete_returning:
-            return (
-                set() if sum(self._remove(connection, wanted, self.table.c.kind == UPLOAD)) == len(wanted) else wanted
-            )
+            removed = sum(self._remove(connection, wanted, self.table.c.kind == UPLOAD))
+            return set() if removed == len(wanted) else wanted
         columns = self.table.c
         for backend, paths in _by_backend(wanted):
             removing = self._at(delete(self.table), backend, paths).where(columns.kind == UPLOAD)
@@ -206,22 +210,23 @@ class Ledger:
         again: bool = False,
     ) -> None:
         """Write intents; with `again` those that are there and that nobody claimed are written anew."""
-        if locations:
-            now: float = connection.execute(select(database_time())).scalar_one()
-            values = {"kind": kind, "due_at": now + after, "attempts": attempts}
-            rows = [{"backend": backend, "path": path, **values} for backend, path in locations]
-            connection.execute(self._insert(connection, again=again), rows)
-
-    def _insert(self, connection: Connection, *, again: bool) -> Any:
-        dialects = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-        if connection.dialect.name not in dialects:
-            return insert(self.table)
-        statement: Any = dialects[connection.dialect.name](self.table)
-        if not again:
-            return statement.on_conflict_do_nothing()
-        new = {name: statement.excluded[name] for name in ("kind", "due_at", "attempts")}
-        unclaimed = and_(self.table.c.kind == DELETION, self.table.c.attempts == 0)
-        return statement.on_conflict_do_update(index_elements=["backend", "path"], set_=new, where=unclaimed)
+        if not locations:
+            return
+        now: float = connection.execute(select(database_time())).scalar_one()
+        values = {"kind": kind, "due_at": now + after, "attempts": attempts}
+        rows = [{"backend": backend, "path": path, **values} for backend, path in locations]
+        insert_of = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}.get(connection.dialect.name)
+        if insert_of is None:
+            connection.execute(insert(self.table), rows)
+            return
+        statement: Any = insert_of(self.table)
+        if again:
+            new = {name: statement.excluded[name] for name in ("kind", "due_at", "attempts")}
+            unclaimed = and_(self.table.c.kind == DELETION, self.table.c.attempts == 0)
+            statement = statement.on_conflict_do_update(index_elements=["backend", "path"], set_=new, where=unclaimed)
+        else:
+            statement = statement.on_conflict_do_nothing()
+        connection.execute(statement, rows)
 
     def _remove(
         self, connection: Connection, locations: Iterable[Location], *conditions: ColumnElement[bool]
@@ -279,7 +284,7 @@ def add_ledger(
         schema: The table's schema; the metadata's own if None.
         min_age: Seconds before the intent of an upload that nobody finished falls due; longer than your longest
             transaction. Uploads that take longer renew theirs.
-        block: Keys reserved in one transaction at the most.
+        block: Paths reserved in one transaction at the most.
         triggers: Let database triggers (SQLite, PostgreSQL) write deletion intents for raw SQL, ON DELETE CASCADE and
             other programs. They come and go with each table that has file columns.
         keep_deleted: How long an object stays after no row holds it any more, in seconds or as a timedelta: as long as
@@ -347,7 +352,7 @@ class BoundLedger:
         return self.ledger, self.engine.dialect, frozenset(schemas.items())
 
 
-def access_of(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:
+def bound_ledger(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:
     """Return the ledger that covers a mapped class in a session, if there is one that can be written beside it.
 
     A database with one connection only, or a session inside somebody else's transaction, has no room for a
@@ -360,14 +365,14 @@ def access_of(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:
     return BoundLedger(ledger, bind) if isinstance(bind, Engine) and has_room(bind) else None
 
 
-def deletions_of(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:
-    """Return the ledger that is told what rows of a mapped class lose.
+def deletion_ledger(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:
+    """Return the ledger that records what rows of a mapped class lose.
 
     A ledger that keeps what is deleted is told over the session's own connection, where nothing is beside it, too.
     """
     ledger = ledger_of_class(mapper)
     if ledger is None or not ledger.keep_deleted:
-        return access_of(session, mapper)
+        return bound_ledger(session, mapper)
     return BoundLedger(ledger, writing_connection(session, mapper).engine)
 
 

@@ -1,23 +1,28 @@
-"""Object keys reserved ahead, in blocks: one small transaction covers the uploads that follow it."""
+"""Reserve paths ahead, in blocks: one small transaction covers the uploads that follow it.
+
+Where a client stores by an upload URL the ledger learns of the path in the transaction that hands the URL out.
+"""
 
 import asyncio
 import os
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection
+from sqlalchemy.orm import Mapper, Session
 
 from fastapi_filestore.errors import DatabaseFailedError, FilestoreError
-from fastapi_filestore.file_object import Location
-from fastapi_filestore.orm.ledger.ledger import BoundLedger, explain_missing
-from fastapi_filestore.orm.sessions import ConnectionUse, run_on_engine
-from fastapi_filestore.storage.paths import generate_key
+from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.orm.ledger.ledger import BoundLedger, explain_missing, ledger_of_class
+from fastapi_filestore.orm.sessions import ConnectionUse, run_on_engine, writing_connection
+from fastapi_filestore.storage.paths import UPLOAD_GRACE, generate_key, upload_expiry
 
 
 @dataclass(slots=True)
@@ -50,17 +55,17 @@ Lines = defaultdict[ConnectionUse, Line]
 """One for each use: who holds a connection must never wait for somebody who waits for a connection."""
 
 USABLE_PART = 0.25
-"""Part of an intent's age in which its key may still be taken: the rest is for the upload and its transaction."""
+"""Part of an intent's age in which its path may still be taken: the rest is for the upload and its transaction."""
 
 MOST_FOLDERS = 1000
-"""Folders whose unused keys are remembered."""
+"""Folders whose unused paths are remembered."""
 GIVEN_BACK_AT_ONCE = 1000
 """Intents that go in one statement at the end of an application."""
 
 
 @dataclass(slots=True)
 class Reservations:
-    """The unused keys of one folder of a backend, in one ledger, of this process; each with the moment it is too old.
+    """The unused paths of one folder of a backend, in one ledger, of this process; each with the moment it is too old.
 
     `refused` are those that were taken for content which was refused: their intents go with the next block's coming.
     """
@@ -68,61 +73,60 @@ class Reservations:
     access: BoundLedger
     backend: str
     prefix: str = ""
-    keys: deque[tuple[float, str]] = field(default_factory=deque)
+    paths: deque[tuple[float, str]] = field(default_factory=deque)
     refused: list[str] = field(default_factory=list)
     size: int = 1
     taken: int = 0
     refilling: WeakKeyDictionary[asyncio.AbstractEventLoop, Lines] = field(default_factory=WeakKeyDictionary)
 
-    def take_ready(self, count: int) -> list[str]:
-        """Return up to `count` keys that are reserved and young enough."""
-        now, ready = time.monotonic(), list[str]()
-        while self.keys and len(ready) < count:
-            deadline, key = self.keys.popleft()
-            if deadline > now:
-                ready.append(key)
-        self.taken += len(ready)
-        return ready
-
     async def take(self, count: int, use: ConnectionUse) -> list[str]:
-        """Return `count` reserved keys, reserving more where they run out; fewer if that is forbidden."""
-        ready, since = self.take_ready(count), time.monotonic()
+        """Return `count` reserved paths, reserving more where they run out; fewer if that is forbidden."""
+        ready, since = self._take_ready(count), time.monotonic()
         while len(ready) < count and use is not ConnectionUse.FORBIDDEN:
             line = self.refilling.setdefault(asyncio.get_running_loop(), defaultdict(Line))[use]
             async with line.waiting(since):
-                if not self.keys:
-                    await self._refill(count - len(ready), use)
-            ready += self.take_ready(count - len(ready))
+                if not self.paths:
+                    await self._reserve(count - len(ready), use)
+            ready += self._take_ready(count - len(ready))
         return ready
 
-    def give_back(self, key: str) -> None:
-        """Let the intent of a key go that was taken, and at which nothing was stored."""
-        self.refused.append(key)
+    def _take_ready(self, count: int) -> list[str]:
+        """Return up to `count` paths that are reserved and young enough."""
+        now, ready = time.monotonic(), list[str]()
+        while self.paths and len(ready) < count:
+            deadline, path = self.paths.popleft()
+            if deadline > now:
+                ready.append(path)
+        self.taken += len(ready)
+        return ready
 
-    async def _refill(self, missing: int, use: ConnectionUse) -> None:
-        # As many as were used of the last block, twice over: a quiet application reserves one key at a time.
-        self.size = max(1, missing, min(self.access.ledger.block, 2 * self.taken))
-        self.taken = 0
-        keys = [generate_key(self.prefix) for _ in range(self.size)]
-        deadline = time.monotonic() + USABLE_PART * self.access.ledger.min_age
-        await self._write(keys, use)
-        self.keys.extend((deadline, key) for key in keys)
-
-    async def _write(self, keys: Sequence[str], use: ConnectionUse) -> None:
+    async def _reserve(self, missing: int, use: ConnectionUse) -> None:
+        """Reserve a block of paths, and let the intents of refused ones go, in one transaction."""
         ledger, refused = self.access.ledger, list(self.refused)
+        # As many as were used of the last block, twice over: a quiet application reserves one path at a time.
+        self.size = max(1, missing, min(ledger.block, 2 * self.taken))
+        self.taken = 0
+        paths = [generate_key(self.prefix) for _ in range(self.size)]
+        deadline = time.monotonic() + USABLE_PART * ledger.min_age
+
+        def exchange(connection: Connection) -> None:
+            ledger.forget(connection, self._locations(refused))
+            ledger.reserve(connection, self.backend, paths)
+
         try:
-            await run_on_engine(self.access.engine, partial(self._exchange, refused=refused, keys=keys), use)
+            await run_on_engine(self.access.engine, exchange, use)
         except DatabaseFailedError as error:
             explain_missing(error, ledger)
             raise
         del self.refused[: len(refused)]
+        self.paths.extend((deadline, path) for path in paths)
 
-    def _exchange(self, connection: Connection, *, refused: Sequence[str], keys: Sequence[str]) -> None:
-        self.access.ledger.forget(connection, self._locations(refused))
-        self.access.ledger.reserve(connection, self.backend, keys)
+    def give_back(self, path: str) -> None:
+        """Let the intent of a path go that was taken, and where nothing was stored."""
+        self.refused.append(path)
 
-    def _locations(self, keys: Iterable[str]) -> list[Location]:
-        return [(self.backend, key) for key in keys]
+    def _locations(self, paths: Iterable[str]) -> list[Location]:
+        return [(self.backend, path) for path in paths]
 
     def is_of_another_loop(self) -> bool:
         """Tell whether another event loop that runs uses them: connections of asynchronous drivers are its own."""
@@ -131,9 +135,9 @@ class Reservations:
         return others and self.access.engine.dialect.is_async
 
     def give_up(self) -> list[Location]:
-        """Return where the unused keys lead, and forget them."""
-        unused = [*self.refused, *(key for _, key in self.keys)]
-        self.keys.clear()
+        """Return where the unused paths lead, and forget them."""
+        unused = [*self.refused, *(path for _, path in self.paths)]
+        self.paths.clear()
         self.refused.clear()
         return self._locations(unused)
 
@@ -142,36 +146,42 @@ _reservations: dict[tuple[int, BoundLedger, str, str], Reservations] = {}
 
 
 def reservations_of(access: BoundLedger, backend: str, prefix: str = "") -> Reservations:
-    """Return the reservations of a folder of a backend; a forked process never takes its parent's keys."""
+    """Return the reservations of a folder of a backend; a forked process never takes its parent's paths."""
     place = os.getpid(), access, backend, prefix
     found = _reservations.get(place)
     if found is None:
-        _forget_oldest()
+        # Where there is one folder for every tenant, those go that were used first: a sweeper finds their paths.
+        while len(_reservations) >= MOST_FOLDERS:
+            _reservations.pop(next(iter(_reservations)), None)
         found = _reservations.setdefault(place, Reservations(access, backend, prefix))
     return found
 
 
-def _forget_oldest() -> None:
-    """Let the keys of folders go that were used first, where there is one for every tenant: a sweeper finds them."""
-    while len(_reservations) >= MOST_FOLDERS:
-        _reservations.pop(next(iter(_reservations)), None)
-
-
 def drop_reservations(access: BoundLedger) -> None:
-    """Forget the unused keys of a ledger that lost an intent: a process that slept too long has lost them all."""
+    """Forget the unused paths of a ledger that lost an intent: a process that slept too long has lost them all."""
     for (pid, owner, *_), reservations in list(_reservations.items()):
         if (pid, owner) == (os.getpid(), access):
-            reservations.keys.clear()
+            reservations.paths.clear()
 
 
 async def release_reservations() -> None:
-    """Give back all unused keys of this process, at the end of an application; but what another one uses."""
-    mine = [key for key, one in _reservations.items() if key[0] == os.getpid() and not one.is_of_another_loop()]
+    """Give back all unused paths of this process, at the end of an application; but what another one uses."""
     unused: dict[BoundLedger, list[Location]] = defaultdict(list)
-    for key in mine:
-        unused[key[1]] += _reservations.pop(key).give_up()
+    for place, reservations in list(_reservations.items()):
+        if place[0] == os.getpid() and not reservations.is_of_another_loop():
+            unused[reservations.access] += _reservations.pop(place).give_up()
     # All folders of a ledger together, so that no sweeper has to look for what lies there.
     for access, locations in unused.items():
         for start in range(0, len(locations), GIVEN_BACK_AT_ONCE):
-            some = locations[start : start + GIVEN_BACK_AT_ONCE]
-            await run_on_engine(access.engine, partial(access.ledger.forget, locations=some))
+            batch = locations[start : start + GIVEN_BACK_AT_ONCE]
+            await run_on_engine(access.engine, partial(access.ledger.forget, locations=batch))
+
+
+def expect_upload(session: Session, mapper: Mapper[Any], file: FileObject) -> None:
+    """Let the ledger know, with this transaction, where a client is to store a file by an upload URL.
+
+    What no row takes in time after the URL's end goes, however often the client stores.
+    """
+    if (ledger := ledger_of_class(mapper)) is not None:
+        left = upload_expiry(file.location[1]) + UPLOAD_GRACE - time.time()
+        ledger.expect(writing_connection(session, mapper), file.location, seconds=left)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
+from fastapi_filestore.orm.ledger.ledger import POSTGRESQL_CLOCK
 from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, qualified
 
 HOME = "@home@"
@@ -22,8 +23,6 @@ HOME = "@home@"
 
 PURPOSES = ("delete", "update", "truncate", "inserted", "updated")
 FUNCTIONS = ("lose", "gain")
-
-DUE = "EXTRACT(EPOCH FROM clock_timestamp())::double precision"
 
 COLUMNS = """
   FROM pg_trigger AS fired
@@ -132,7 +131,7 @@ def _lose(triggers: FileTriggers, preparer: IdentifierPreparer) -> str:
     lost, kept = (f"SELECT {PLACE} FROM {FILES.format(files)}" for files in ("old_files", "new_files"))
     intend = (
         f"INSERT INTO {_ledger(triggers, preparer)} (backend, path, kind, due_at, attempts)\n"
-        f"  SELECT DISTINCT backend, path, 'delete', {DUE} + {triggers.ledger.grace}, 0"
+        f"  SELECT DISTINCT backend, path, 'delete', {POSTGRESQL_CLOCK} + {triggers.ledger.grace}, 0"
     )
     # What no ledger can hold no store can, either.
     located = "WHERE length(backend) <= 255 AND octet_length(path) <= 1024 ON CONFLICT DO NOTHING"

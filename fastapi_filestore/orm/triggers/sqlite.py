@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.orm.ledger.ledger import SQLITE_CLOCK
 from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, qualified
 
 PURPOSES = ("delete", "update", "insert")
@@ -91,7 +92,7 @@ def _body(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) ->
         # Not OR IGNORE: the statement that fires the trigger would have its own conflict clause used instead.
         yield (
             f"INSERT INTO {ledger} (backend, path, kind, due_at, attempts)\n"
-            f"  SELECT backend, path, 'delete', (julianday('now') - 2440587.5) * 86400.0 + {triggers.ledger.grace}, 0\n"
+            f"  SELECT backend, path, 'delete', {SQLITE_CLOCK} + {triggers.ledger.grace}, 0\n"
             f"  FROM ({lost}) AS lost WHERE NOT EXISTS (SELECT 1 FROM {ledger} AS known\n"
             "    WHERE known.backend = lost.backend AND known.path = lost.path);"
         )

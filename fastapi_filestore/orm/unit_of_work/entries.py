@@ -10,7 +10,7 @@ from fastapi_filestore.errors import IntentLostError, PendingContentError, Stale
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.column.attributes import keeper_of
 from fastapi_filestore.orm.holders.holders import places_holding, tables_with_files
-from fastapi_filestore.orm.ledger.ledger import BoundLedger, access_of, deletions_of, ledger_of_class
+from fastapi_filestore.orm.ledger.ledger import BoundLedger, bound_ledger, deletion_ledger, ledger_of_class
 from fastapi_filestore.orm.ledger.reservations import drop_reservations
 from fastapi_filestore.orm.sessions import ConnectionUse, await_in_session, run_on_engine, writing_connection
 from fastapi_filestore.orm.unit_of_work.journal import Journal
@@ -44,7 +44,7 @@ def store_files(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
 def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObject]]) -> None:
     """Store the pending files that rows are to hold."""
     begin_journal(session)
-    claimed = [(file, access_of(session, mapper)) for mapper, some in files.items() for file in some]
+    claimed = [(file, bound_ledger(session, mapper)) for mapper, some in files.items() for file in some]
     for file, _ in claimed:
         file.refuse_unreadable()
         file.refuse_upload()
@@ -75,7 +75,7 @@ def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileOb
     claims = {file.location: file for file in files if file.claim is not None and file.location not in settled}
     if not claims:
         return
-    access, some = access_of(session, mapper), next(iter(claims.values()))
+    access, some = bound_ledger(session, mapper), next(iter(claims.values()))
     if access is None or any(file.claim != access for file in claims.values()):
         raise PendingContentError(
             f"{some.filename!r} was stored for another database, whose ledger would delete it: make a new FileObject "
@@ -112,7 +112,7 @@ def enter_changes(session: Session, changes: Mapping[Mapper[Any], Iterable[Chang
     entered = [_enter_class(session, keeper_of(session, mapper), list(some)) for mapper, some in changes.items()]
     # When all are entered: what moves from a row of one class to one of another is no garbage.
     for mapper, touched, gained in entered:
-        if (access := deletions_of(session, mapper)) is not None:
+        if (access := deletion_ledger(session, mapper)) is not None:
             _refuse_garbage(session, mapper, access, gained)
             _intend_deletions(session, mapper, access, touched)
 

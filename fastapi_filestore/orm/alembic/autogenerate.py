@@ -1,4 +1,4 @@
-"""What Alembic's autogenerate learns of file columns: the import of their type, and the triggers of their tables."""
+"""Teach Alembic's autogenerate of file columns: the import of their type, and the triggers of their tables."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from fastapi_filestore.orm.alembic.operations import CreateFileTriggers, DropFil
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.holders.path_index import path_indexes, path_indexes_on_sqlite, refuse_lists
 from fastapi_filestore.orm.triggers import triggers_of
-from fastapi_filestore.orm.triggers.description import FileTriggers
 from fastapi_filestore.orm.triggers.installed import COMPLETE, Place, installed_triggers, is_same
 
 RenderItem: TypeAlias = Callable[[str, object, AutogenContext], str | Literal[False]]
@@ -27,11 +26,11 @@ def _render(context: AutogenContext, operation: FileTriggersOperation) -> str:
 
 def compare(context: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispatchResult:
     """Add to a migration what file columns need beside the columns themselves."""
-    theirs = context.opts.get("render_item")
-    if not isinstance(theirs, _ItemRenderer):
-        context.opts["render_item"] = _ItemRenderer(theirs)
+    render_item = context.opts.get("render_item")
+    if not isinstance(render_item, _ItemRenderer):
+        context.opts["render_item"] = _ItemRenderer(render_item)
     if context.connection is not None and context.connection.dialect.name in COMPLETE:
-        before, after = _differences(context, context.connection, upgrade)
+        before, after = _trigger_differences(context, context.connection, upgrade)
         unindexed, indexed = _index_differences(context, context.connection, upgrade)
         upgrade.ops[:0] = [*before, *unindexed]
         upgrade.ops += [*indexed, *after]
@@ -40,12 +39,12 @@ def compare(context: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispatc
 
 @dataclass(frozen=True, slots=True)
 class _ItemRenderer:
-    """What env.py renders, and our type with its import, whatever prefix env.py gives to types of its own."""
+    """Render what env.py does, and our type with its import, whatever prefix env.py gives to types of its own."""
 
-    theirs: RenderItem | None
+    of_env: RenderItem | None
 
     def __call__(self, kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
-        rendered = False if self.theirs is None else self.theirs(kind, item, context)
+        rendered = False if self.of_env is None else self.of_env(kind, item, context)
         if rendered is not False or not isinstance(item, StoredObject):
             return rendered
         module = type(item).__module__
@@ -57,17 +56,23 @@ class _ItemRenderer:
 # -- triggers ------------------------------------------------------------------------------------------
 
 
-def _differences(
+def _trigger_differences(
     context: AutogenContext, connection: Connection, upgrade: ops.UpgradeOps
 ) -> tuple[list[DropFileTriggers], list[CreateFileTriggers]]:
     """Return what to drop before anything else in a migration, and what to create after everything else."""
-    default = connection.dialect.default_schema_name
-    known, wanted, touched = installed_triggers(connection), _in_metadata(context, default), _touched(upgrade.ops)
-    dialect = connection.dialect.name
+    dialect, default = connection.dialect.name, connection.dialect.default_schema_name
+    known, touched = installed_triggers(connection), _touched(upgrade.ops)
+    wanted = {
+        (None if table.schema == default else table.schema, table.name): triggers_of(table)
+        for table in _compared_tables(context)
+    }
     drops, creations = list[DropFileTriggers](), list[CreateFileTriggers]()
     for place in sorted(wanted.keys() | (known.keys() & touched), key=str):
         old, new = known.get(place), wanted.get(place)
-        if is_same(old, new, dialect) and not (dialect == "sqlite" and _rebuilt(place, new, touched)):
+        # Batch mode makes the table anew, without its triggers; and while it rebuilds the ledger, none may refer to it.
+        home = None if new is None else (new.ledger.schema, new.ledger.name)
+        is_rebuilt = dialect == "sqlite" and new is not None and not touched.isdisjoint({place, home})
+        if is_same(old, new, dialect) and not is_rebuilt:
             continue
         if old is not None:
             drops.append(DropFileTriggers(old))
@@ -76,19 +81,7 @@ def _differences(
     return drops, creations
 
 
-def _rebuilt(place: Place, triggers: FileTriggers | None, touched: set[Place]) -> bool:
-    # Batch mode makes the table anew, without its triggers; and while it rebuilds the ledger, none may refer to it.
-    return triggers is not None and bool(touched & {place, (triggers.ledger.schema, triggers.ledger.name)})
-
-
-def _in_metadata(context: AutogenContext, default: str | None) -> dict[Place, FileTriggers | None]:
-    return {
-        (None if table.schema == default else table.schema, table.name): triggers_of(table)
-        for table in _looked_at(context)
-    }
-
-
-def _looked_at(context: AutogenContext) -> list[Table]:
+def _compared_tables(context: AutogenContext) -> list[Table]:
     return [
         table
         for table in context.sorted_tables
@@ -98,7 +91,7 @@ def _looked_at(context: AutogenContext) -> list[Table]:
 
 def _touched(operations: Iterable[Any]) -> set[Place]:
     tables = (ops.ModifyTableOps, ops.CreateTableOp, ops.DropTableOp)
-    return {(one.schema, one.table_name) for one in operations if isinstance(one, tables)}
+    return {(operation.schema, operation.table_name) for operation in operations if isinstance(operation, tables)}
 
 
 # -- indexes on SQLite ---------------------------------------------------------------------------------
@@ -112,12 +105,13 @@ def _index_differences(
     if connection.dialect.name != "sqlite":
         return drops, creations
     touched = _touched(upgrade.ops)
-    tables = _looked_at(context)
+    tables = _compared_tables(context)
     for table in tables:
         refuse_lists(table, connection)
     for schema in {None, *(table.schema for table in tables)}:
         known = path_indexes_on_sqlite(connection, schema)
-        wanted = {str(one.name): one for table in tables if table.schema == schema for one in path_indexes(table)}
+        own = [table for table in tables if table.schema == schema]
+        wanted = {str(index.name): index for table in own for index in path_indexes(table)}
         # Batch mode makes a table anew, without an index that it can't see.
         rebuilt = {name for name, index in known.items() if (schema, index.table) in touched}
         for name in sorted((known.keys() - wanted.keys()) | rebuilt):

@@ -77,17 +77,17 @@ class DropFileTriggers(FileTriggersOperation):
 @Operations.implementation_for(CreateFileTriggers)
 def _create(operations: Operations, operation: CreateFileTriggers) -> None:
     _drop(operations, operation)
-    for statement in create_triggers(operation.triggers, *_asked(operations)):
+    for statement in create_triggers(operation.triggers, *_dialect_and_connection(operations)):
         operations.execute(statement)
 
 
 @Operations.implementation_for(DropFileTriggers)
 def _drop(operations: Operations, operation: FileTriggersOperation) -> None:
-    for statement in drop_triggers(operation.triggers, *_asked(operations)):
+    for statement in drop_triggers(operation.triggers, *_dialect_and_connection(operations)):
         operations.execute(statement)
 
 
-def _asked(operations: Operations) -> tuple[Dialect, Connection | None]:
+def _dialect_and_connection(operations: Operations) -> tuple[Dialect, Connection | None]:
     # A migration that is written down as SQL asks nobody.
     context = operations.get_context()
     return context.dialect, None if context.as_sql else context.connection

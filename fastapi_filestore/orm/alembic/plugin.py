@@ -1,4 +1,4 @@
-"""What Alembic loads by itself: it finds this module by the entry point `alembic.plugins`, so env.py needs nothing.
+"""Plug into Alembic, which loads this module by the entry point `alembic.plugins`, so that env.py needs nothing.
 
 It is loaded while Alembic itself is being imported, so it imports nothing of Alembic's before `setup`.
 """
@@ -25,16 +25,15 @@ def setup(plugin: "Plugin") -> None:
     """Register the directives for triggers, and what autogenerate compares."""
     from alembic.util import DispatchPriority  # noqa: PLC0415 - Alembic is optional
 
+    def compare(context: Any, upgrade: Any) -> "PriorityDispatchResult":
+        from fastapi_filestore.orm.alembic import autogenerate  # noqa: PLC0415 - complete only now
+
+        return autogenerate.compare(context, upgrade)
+
     import_module("fastapi_filestore.orm.alembic.operations")
-    for unseen in _UNSEEN_ON_SQLITE:
-        warnings.filterwarnings("ignore", message=unseen)
-    plugin.add_autogenerate_comparator(_compare, "autogenerate", priority=DispatchPriority.LAST)
-
-
-def _compare(context: Any, upgrade: Any) -> "PriorityDispatchResult":
-    from fastapi_filestore.orm.alembic.autogenerate import compare  # noqa: PLC0415 - Alembic is optional, and complete only now
-
-    return compare(context, upgrade)
+    for message in _UNSEEN_ON_SQLITE:
+        warnings.filterwarnings("ignore", message=message)
+    plugin.add_autogenerate_comparator(compare, "autogenerate", priority=DispatchPriority.LAST)
 
 
 class _IterableModule(ModuleType):

@@ -1,4 +1,4 @@
-"""Database triggers: a deletion intent for every object that leaves a row, whoever takes it out.
+"""Let the database write, by triggers, a deletion intent for every object that leaves a row, whoever takes it out.
 
 The unit of work writes the intents of what a session does. Raw SQL, ON DELETE CASCADE, TRUNCATE and other programs
 pass it by; `add_ledger(metadata, triggers=True)` lets the database write theirs. An object that comes back to a row in

@@ -1,4 +1,4 @@
-"""What the triggers of one table are: the facts that their text is made from, and that a database can be asked for."""
+"""Describe the triggers of one table: the facts that their text is made from, and that a database can be asked for."""
 
 import json
 from collections.abc import Mapping, Sequence

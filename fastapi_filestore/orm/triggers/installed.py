@@ -1,4 +1,4 @@
-"""Which triggers a database has, and putting there those that it lacks."""
+"""Find the triggers that a database has, and put there those that it lacks."""
 
 import re
 from collections import defaultdict
@@ -61,9 +61,18 @@ def installed_triggers(
     read = {"postgresql": _read_postgresql, "sqlite": _read_sqlite}.get(connection.dialect.name)
     for place, trigger in read(connection, schemas) if read else ():
         found[place].append(trigger)
-    described = ((place, _described(place, some)) for place, some in found.items())
     complete = COMPLETE.get(connection.dialect.name)
-    return {at: triggers for at, triggers in described if triggers is not None and len(found[at]) == complete}
+    described = dict[Place, FileTriggers]()
+    for (schema, table), parts in found.items():
+        marked = read_mark(table, schema, parts[0].text)
+        if marked is None or len(parts) != complete:
+            continue
+        files = [name for part in parts if part.is_of_new_rows for name in part.columns]
+        # On SQLite no condition names the primary key, for nothing there looks a row up.
+        key = {name for part in parts for name in part.columns} - set(files)
+        columns = {name: marked.columns.get(name, False) for name in files}
+        described[schema, table] = replace(marked, columns=columns, key=sorted(key))
+    return described
 
 
 def _read_postgresql(connection: Connection, schemas: Collection[str | None]) -> Iterable[tuple[Place, Installed]]:
@@ -77,22 +86,9 @@ def _read_sqlite(connection: Connection, schemas: Collection[str | None]) -> Ite
         master = qualified(connection.dialect.identifier_preparer, "sqlite_master", schema)
         for table, sql in connection.execute(text(_ON_SQLITE.format(master=master)), {"mark": MARK}):
             condition = sql.partition(MARK)[0]
-            columns = [_unquoted(name) for name in _WATCHED.findall(condition)]
+            names = _WATCHED.findall(condition)
+            columns = [name[1:-1].replace('""', '"') if name.startswith('"') else name for name in names]
             yield (schema, table), Installed(sql, columns, is_of_new_rows="AFTER INSERT" in condition)
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
-
-
-def _described(place: Place, found: Sequence[Installed]) -> FileTriggers | None:
-    marked = read_mark(place[1], place[0], found[0].text)
-    if marked is None:
-        return None
-    files = [name for trigger in found if trigger.is_of_new_rows for name in trigger.columns]
-    others = {name for trigger in found for name in trigger.columns} - set(files)
-    # On SQLite no condition names the primary key, for nothing there looks a row up.
-    return replace(marked, columns={name: marked.columns.get(name, False) for name in files}, key=sorted(others))
 
 
 def is_same(found: FileTriggers | None, wanted: FileTriggers | None, dialect: str) -> bool:
@@ -108,17 +104,14 @@ def lacking_triggers(connection: Connection, tables: Iterable[Table]) -> list[Fi
     wanted = [translated(triggers, connection) for table in tables if (triggers := triggers_of(table)) is not None]
     installed = installed_triggers(connection, schemas={triggers.schema for triggers in wanted})
     default, dialect = connection.dialect.default_schema_name, connection.dialect.name
-    lacking = [
-        triggers
-        for triggers in wanted
-        if not is_same(installed.get((_unless(triggers.schema, default), triggers.table)), triggers, dialect)
-    ]
-    there = {schema: set(inspect(connection).get_table_names(schema)) for schema in {each.schema for each in lacking}}
+    lacking = list[FileTriggers]()
+    for triggers in wanted:
+        place = None if triggers.schema == default else triggers.schema, triggers.table
+        if not is_same(installed.get(place), triggers, dialect):
+            lacking.append(triggers)
+    schemas = {triggers.schema for triggers in lacking}
+    there = {schema: set(inspect(connection).get_table_names(schema)) for schema in schemas}
     return [triggers for triggers in lacking if triggers.table in there[triggers.schema]]
-
-
-def _unless(schema: str | None, default: str | None) -> str | None:
-    return None if schema == default else schema
 
 
 def install_triggers(connection: Connection, metadata: MetaData) -> list[str]:
@@ -129,8 +122,7 @@ def install_triggers(connection: Connection, metadata: MetaData) -> list[str]:
     """
     lacking = lacking_triggers(connection, metadata.sorted_tables)
     for triggers in lacking:
-        statements = drop_triggers(triggers, connection.dialect, connection)
-        for statement in statements:
+        for statement in drop_triggers(triggers, connection.dialect, connection):
             connection.execute(statement)
         for statement in create_triggers(triggers, connection.dialect, connection):
             connection.execute(statement)

@@ -1,4 +1,4 @@
-"""The triggers' text for PostgreSQL.
+"""Write the triggers for PostgreSQL.
 
 What leaves a row gets its intent at once. What comes to a row is looked at when the transaction commits, so a file
 that moves between rows is spared in whichever order the statements run. The functions run with their owner's rights,
@@ -59,12 +59,32 @@ def create(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str
     table = qualified(preparer, triggers.table, triggers.schema)
     for purpose, body in zip(FUNCTIONS, (_lose(triggers, preparer), _gain(triggers, preparer)), strict=True):
         function = _function(triggers, preparer, purpose)
-        yield _create_function(function, body)
-        yield f"REVOKE ALL ON FUNCTION {function}() FROM PUBLIC"
-    for purpose in PURPOSES:
-        kind, moment, condition, function = _trigger(triggers, preparer, purpose)
         yield (
-            f"CREATE {kind} {preparer.quote(triggers.name(purpose))} {moment.format(table=table)} "
+            f"DO $do$ BEGIN EXECUTE replace($create$\nCREATE OR REPLACE FUNCTION {function}() RETURNS trigger\n"
+            "LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp\n"
+            f"AS $body$\n{body}\n$body$\n$create$, '{HOME}', quote_ident(current_schema())); END $do$"
+        )
+        yield f"REVOKE ALL ON FUNCTION {function}() FROM PUBLIC"
+    deferred = "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
+    old, new = (_any(triggers, preparer, f"{row}.{{0}} IS NOT NULL") for row in ("OLD", "NEW"))
+    changed = _any(triggers, preparer, "OLD.{0}::jsonb IS DISTINCT FROM NEW.{0}::jsonb")
+    renamed = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in map(preparer.quote, triggers.key))
+    moments = {
+        "delete": ("TRIGGER", f"AFTER DELETE ON {table} FOR EACH ROW", f"WHEN ({old}) ", "lose"),
+        "update": ("TRIGGER", f"AFTER UPDATE ON {table} FOR EACH ROW", f"WHEN ({changed}) ", "lose"),
+        "truncate": ("TRIGGER", f"BEFORE TRUNCATE ON {table} FOR EACH STATEMENT", "", "lose"),
+        "inserted": ("CONSTRAINT TRIGGER", f"AFTER INSERT ON {table} {deferred}", f"WHEN ({new}) ", "gain"),
+        "updated": (
+            "CONSTRAINT TRIGGER",
+            f"AFTER UPDATE ON {table} {deferred}",
+            f"WHEN ({changed} OR {renamed}) ",
+            "gain",
+        ),
+    }
+    for purpose in PURPOSES:
+        kind, moment, condition, function = moments[purpose]
+        yield (
+            f"CREATE {kind} {preparer.quote(triggers.name(purpose))} {moment} "
             f"{condition}EXECUTE FUNCTION {_function(triggers, preparer, function)}()"
         )
 
@@ -96,38 +116,12 @@ def _function(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str
     return qualified(preparer, triggers.name(purpose), triggers.schema)
 
 
-def _create_function(function: str, body: str) -> str:
-    return (
-        f"DO $do$ BEGIN EXECUTE replace($create$\nCREATE OR REPLACE FUNCTION {function}() RETURNS trigger\n"
-        "LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp\n"
-        f"AS $body$\n{body}\n$body$\n$create$, '{HOME}', quote_ident(current_schema())); END $do$"
-    )
-
-
-def _trigger(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) -> tuple[str, str, str, str]:
-    deferred = "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
-    old, new = (_any(triggers, preparer, f"{row}.{{0}} IS NOT NULL") for row in ("OLD", "NEW"))
-    changed = _any(triggers, preparer, "OLD.{0}::jsonb IS DISTINCT FROM NEW.{0}::jsonb")
-    renamed = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in map(preparer.quote, triggers.key))
-    return {
-        "delete": ("TRIGGER", "AFTER DELETE ON {table} FOR EACH ROW", f"WHEN ({old}) ", "lose"),
-        "update": ("TRIGGER", "AFTER UPDATE ON {table} FOR EACH ROW", f"WHEN ({changed}) ", "lose"),
-        "truncate": ("TRIGGER", "BEFORE TRUNCATE ON {table} FOR EACH STATEMENT", "", "lose"),
-        "inserted": ("CONSTRAINT TRIGGER", f"AFTER INSERT ON {{table}} {deferred}", f"WHEN ({new}) ", "gain"),
-        "updated": (
-            "CONSTRAINT TRIGGER",
-            f"AFTER UPDATE ON {{table}} {deferred}",
-            f"WHEN ({changed} OR {renamed}) ",
-            "gain",
-        ),
-    }[purpose]
-
-
 def _any(triggers: FileTriggers, preparer: IdentifierPreparer, pattern: str) -> str:
     return " OR ".join(pattern.format(preparer.quote(column)) for column in triggers.columns)
 
 
 def _lose(triggers: FileTriggers, preparer: IdentifierPreparer) -> str:
+    """Return the body of the function that writes intents of what leaves a row."""
     lost, kept = (f"SELECT {PLACE} FROM {FILES.format(files)}" for files in ("old_files", "new_files"))
     intend = (
         f"INSERT INTO {_ledger(triggers, preparer)} (backend, path, kind, due_at, attempts)\n"
@@ -156,6 +150,7 @@ def _lose(triggers: FileTriggers, preparer: IdentifierPreparer) -> str:
 
 
 def _gain(triggers: FileTriggers, preparer: IdentifierPreparer) -> str:
+    """Return the body of the function that removes intents of what comes to a row."""
     intents = (
         f"FROM {_ledger(triggers, preparer)} AS intent\n"
         f"  WHERE (intent.backend, intent.path) IN (SELECT {PLACE} FROM {FILES.format('held')})\n"

@@ -1,4 +1,4 @@
-"""The triggers' text for SQLite.
+"""Write the triggers for SQLite.
 
 They fire for each row, also for rows that a foreign key's action deletes. `INSERT OR REPLACE` fires no delete trigger
 unless `PRAGMA recursive_triggers` is on; an upsert (`ON CONFLICT DO UPDATE`) fires like any update. Raw SQL that moves
@@ -16,8 +16,8 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.ledger.ledger import SQLITE_CLOCK
 from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, qualified
 
-PURPOSES = ("delete", "update", "insert")
-
+PURPOSES = {"delete": "OLD.{0} IS NOT NULL", "update": "OLD.{0} IS NOT NEW.{0}", "insert": "NEW.{0} IS NOT NULL"}
+"""What each trigger is for, and its condition for one column."""
 
 READABLE = (
     "CASE odd.type WHEN 'object' THEN coalesce(\n"
@@ -38,11 +38,12 @@ def create(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str
             "add_ledger the schema of its tables."
         )
     table = preparer.quote(triggers.table)
-    for purpose in PURPOSES:
+    for purpose, pattern in PURPOSES.items():
+        condition = " OR ".join(pattern.format(preparer.quote(column)) for column in triggers.columns)
         body = "\n".join(_body(triggers, preparer, purpose))
         yield (
             f"CREATE TRIGGER {qualified(preparer, triggers.name(purpose), triggers.schema)}\n"
-            f"AFTER {purpose.upper()} ON {table} WHEN {_condition(triggers, preparer, purpose)}\n"
+            f"AFTER {purpose.upper()} ON {table} WHEN {condition}\n"
             f"BEGIN\n{triggers.mark}\n{body}\nEND"
         )
 
@@ -65,7 +66,9 @@ def with_free_names(triggers: FileTriggers, connection: Connection) -> FileTrigg
     taken = {name.lower() for name, _, _ in _triggers_in(connection, triggers.schema)}
     endings = ("", *(f"_{number}" for number in range(2, len(taken) + 3)))
     candidates = (replace(triggers, ending=ending) for ending in endings)
-    return next(each for each in candidates if not taken & {each.name(purpose).lower() for purpose in PURPOSES})
+    return next(
+        candidate for candidate in candidates if not taken & {candidate.name(purpose).lower() for purpose in PURPOSES}
+    )
 
 
 def _triggers_in(connection: Connection, schema: str | None) -> list[tuple[str, str, bool]]:
@@ -75,16 +78,8 @@ def _triggers_in(connection: Connection, schema: str | None) -> list[tuple[str, 
     return [(name, table, bool(is_ours)) for name, table, is_ours in connection.execute(query, {"mark": MARK})]
 
 
-def _condition(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) -> str:
-    pattern = {
-        "delete": "OLD.{0} IS NOT NULL",
-        "update": "OLD.{0} IS NOT NEW.{0}",
-        "insert": "NEW.{0} IS NOT NULL",
-    }[purpose]
-    return " OR ".join(pattern.format(preparer.quote(column)) for column in triggers.columns)
-
-
 def _body(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) -> Iterator[str]:
+    """Yield the statements of a trigger: an intent of what leaves the row, none any more of what comes to it."""
     ledger = preparer.quote(triggers.ledger.name)
     old, new = (_held(triggers, preparer, row) for row in ("OLD", "NEW"))
     if purpose != "insert":
@@ -106,12 +101,23 @@ def _body(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) ->
 
 def _held(triggers: FileTriggers, preparer: IdentifierPreparer, row: str) -> str:
     """Return a query for the backend and path of each file that a row holds, distinct; bad JSON holds none."""
-    files = "\n    UNION ALL ".join(_elements(f"{row}.{preparer.quote(column)}") for column in triggers.columns)
+    elements = list[str]()
+    for value in (f"{row}.{preparer.quote(column)}" for column in triggers.columns):
+        # A column may hold one file or a list of them; one that can't be read is not believed in any.
+        files = (
+            f"json_each(CASE WHEN json_valid({value}) THEN\n"
+            f"      CASE json_type({value}) WHEN 'array' THEN {value} ELSE json_array(json({value})) END END)"
+        )
+        elements.append(
+            f"SELECT value AS file FROM {files}\n"
+            f"      WHERE NOT EXISTS (SELECT 1 FROM {files} AS odd WHERE NOT {READABLE})"
+        )
+    union = "\n    UNION ALL ".join(elements)
     return (
         f"SELECT DISTINCT backend, coalesce(nullif({_WITHOUT_SLASHES}, ''), path) AS path FROM (\n"
         "    SELECT json_extract(file, '$.backend') AS backend,\n"
         "      coalesce(nullif(json_extract(file, '$.path'), ''), json_extract(file, '$.filename')) AS path\n"
-        f"    FROM ({files})) WHERE backend IS NOT NULL AND path IS NOT NULL"
+        f"    FROM ({union})) WHERE backend IS NOT NULL AND path IS NOT NULL"
     )
 
 
@@ -120,14 +126,3 @@ _WITHOUT_SLASHES = (
     " length(path) - (substr(path, 1, 1) = '/') - (length(path) > 1 AND substr(path, -1) = '/'))"
 )
 """The path as stores have it: they drop a slash at the beginning and at the end that advanced-alchemy's rows keep."""
-
-
-def _elements(value: str) -> str:
-    # A column may hold one file or a list of them; one that can't be read is not believed in any.
-    files = (
-        f"json_each(CASE WHEN json_valid({value}) THEN\n"
-        f"      CASE json_type({value}) WHEN 'array' THEN {value} ELSE json_array(json({value})) END END)"
-    )
-    return (
-        f"SELECT value AS file FROM {files}\n      WHERE NOT EXISTS (SELECT 1 FROM {files} AS odd WHERE NOT {READABLE})"
-    )

@@ -1,10 +1,10 @@
-"""Files in JSON, in SQL: the object key and the backend of a file in a column, and the rows whose columns hold some.
+"""Ask for files in JSON by SQL: the path and the backend of a file in a column, and the rows whose columns hold some.
 
 The expressions have no parameters, so that an index on them serves every question: see `index=True` of `StoredObject`.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -44,7 +44,7 @@ FEW_PATHS = 20
 
 
 class file_path(FunctionElement[str]):  # noqa: N801 - a SQL function is written like one
-    """The object key of the file in a column of one file, which may be a list of one."""
+    """The path of the file in a column of one file, which may be a list of one."""
 
     type = Text()
     inherit_cache = True
@@ -96,89 +96,79 @@ def _name(file: str, path: str) -> str:
 
 
 def rows_holding(
-    dialect: Dialect, one: Column[Any], default: str | None, paths: Sequence[str], *, or_odd: bool = False
+    dialect: Dialect, file_column: Column[Any], default: str | None, paths: Sequence[str], *, or_odd: bool = False
 ) -> SelectBase:
     """Return a query for the backend and the path of each of some paths in a row's column, as the rows spell them.
 
     Args:
         dialect: The database's.
-        one: The column.
+        file_column: The column.
         default: Key of the backend of files that name none.
-        paths: Object keys.
-        or_odd: Ask for keys, too, that a store may read as some of these. An index serves only a few of them, so of a
+        paths: The objects' paths.
+        or_odd: Ask for paths, too, that a store may read as some of these. An index serves only a few of them, so of a
             column with one the others are left out.
     """
-    assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
-    few_odd = or_odd and one.type.index and len(paths) <= FEW_PATHS
-    or_odd = or_odd and not one.type.index
+    assert isinstance(file_column.type, StoredObject), "only columns that hold files are asked"
+    few_odd = or_odd and file_column.type.index and len(paths) <= FEW_PATHS
+    or_odd = or_odd and not file_column.type.index
     if dialect.name not in {"postgresql", "sqlite"}:
-        if one.type.multiple:
+        if file_column.type.multiple:
             raise ConfigurationError(
-                f"{one} holds lists of files, which can be looked into on PostgreSQL and SQLite only, not on "
+                f"{file_column} holds lists of files, which can be looked into on PostgreSQL and SQLite only, not on "
                 f"{dialect.name}: hold one file a row."
             )
-        file = type_coerce(one, JSON)
+        file = type_coerce(file_column, JSON)
         path, backend = path_of_file(file), backend_of_file(file, default)
-    elif not one.type.multiple:
+    elif not file_column.type.multiple:
         # Bare, so that it is the expression of the index.
-        path, backend = file_path(one), func.coalesce(file_backend(one), default)
+        path, backend = file_path(file_column), func.coalesce(file_backend(file_column), default)
     else:
-        return _lists_holding(dialect, one, default, paths, or_odd=or_odd)
+        return _lists_holding(dialect, file_column, default, paths, or_odd=or_odd)
     spelled = [*paths, *(spelling for key in paths for spelling in odd_spellings(key))] if few_odd else paths
     return select(backend.label("backend"), path.label("path")).where(_is_one_of(path, spelled, or_odd=or_odd))
 
 
 def _is_one_of(path: ColumnElement[str], paths: Sequence[str], *, or_odd: bool) -> ColumnElement[bool]:
-    spelled = path.in_([spelling for one in paths for spelling in spellings(one)])
-    return or_(spelled, and_(_has_name_of(path, paths), _is_odd(path))) if or_odd else spelled
-
-
-def _is_odd(path: ColumnElement[str]) -> ColumnElement[bool]:
-    """Tell of which keys stores may make others: see `forms_in_stores`."""
+    """Compare a path with some, as rows spell them; with `or_odd`, with what stores may read as one of them, too."""
+    is_spelled = path.in_([spelling for wanted in paths for spelling in spellings(wanted)])
+    if not or_odd:
+        return is_spelled
+    names = {wanted.replace("\\", "/").rpartition("/")[2] for wanted in paths} if len(paths) <= FEW_PATHS else ()
+    has_name = or_(*(path.contains(name, autoescape=True, escape="!") for name in names)) if names else true()
+    # Of such paths stores may make others: see `forms_in_stores`.
     parts = literal("/", Text) + path + literal("/", Text)
     odd = (parts.contains(part, autoescape=True, escape="!") for part in ("//", "/./", "/../"))
-    return or_(path.contains("\\", autoescape=True, escape="!"), *odd)
-
-
-def _has_name_of(path: ColumnElement[str], paths: Sequence[str]) -> ColumnElement[bool]:
-    names = {one.replace("\\", "/").rpartition("/")[2] for one in paths} if len(paths) <= FEW_PATHS else ()
-    return or_(*(path.contains(name, autoescape=True, escape="!") for name in names)) if names else true()
+    return or_(is_spelled, and_(has_name, or_(path.contains("\\", autoescape=True, escape="!"), *odd)))
 
 
 def _lists_holding(
-    dialect: Dialect, one: Column[Any], default: str | None, paths: Sequence[str], *, or_odd: bool
+    dialect: Dialect, file_column: Column[Any], default: str | None, paths: Sequence[str], *, or_odd: bool
 ) -> SelectBase:
     postgresql = dialect.name == "postgresql"
-    file = _element_on_postgresql(one) if postgresql else _element_on_sqlite(one)
+    file = _element_on_postgresql(file_column) if postgresql else _element_on_sqlite(file_column)
     path, backend = path_of_file(file), backend_of_file(file, default)
-    key = one.table.primary_key  # a file that is twice in one list is in one place
-    query = select(*key, backend.label("backend"), path.label("path")).select_from(one.table)
+    key = file_column.table.primary_key  # a file that is twice in one list is in one place
+    query = select(*key, backend.label("backend"), path.label("path")).select_from(file_column.table)
     query = query.where(_is_one_of(path, paths, or_odd=or_odd))
     if postgresql and len(paths) <= FEW_PATHS and not or_odd:
-        probes = bindparam(None, list(_probes(paths)), type_=ARRAY(Text))
-        query = query.where(cast(one, JSONB).bool_op("@>")(any_(cast(probes, ARRAY(JSONB)))))
+        # What a list contains, or the lone file where a list belongs. Of members, nothing but a filename of
+        # advanced-alchemy's has a slash around it.
+        members = [{"path": path} for path in paths]
+        members += [{"filename": spelling} for path in paths for spelling in spellings(path)]
+        probes = bindparam(None, [json.dumps(probe) for file in members for probe in ([file], file)], type_=ARRAY(Text))
+        query = query.where(cast(file_column, JSONB).bool_op("@>")(any_(cast(probes, ARRAY(JSONB)))))
     found = query.distinct().subquery()
     return select(found.c.backend, found.c.path)
 
 
-def _probes(paths: Sequence[str]) -> Iterator[str]:
-    """Yield what a list contains, or the lone file where a list belongs, that may hold one of some paths."""
-    for path in paths:
-        # Nothing but a filename of advanced-alchemy's has a slash around it.
-        members = [("path", path), *(("filename", spelling) for spelling in spellings(path))]
-        for name, value in members:
-            yield json.dumps([{name: value}])
-            yield json.dumps({name: value})
-
-
-def _element_on_postgresql(one: Column[Any]) -> ColumnElement[Any]:
+def _element_on_postgresql(file_column: Column[Any]) -> ColumnElement[Any]:
     # In its lax mode a value that is no list is a list of one.
-    elements = func.jsonb_path_query(cast(one, JSONB), literal_column("'$[*]'"))
+    elements = func.jsonb_path_query(cast(file_column, JSONB), literal_column("'$[*]'"))
     return elements.table_valued(column("value", JSONB), joins_implicitly=True).render_derived().c.value
 
 
-def _element_on_sqlite(one: Column[Any]) -> ColumnElement[Any]:
-    text = cast(one, Text)
+def _element_on_sqlite(file_column: Column[Any]) -> ColumnElement[Any]:
+    text = cast(file_column, Text)
     is_list = func.json_type(text) == "array"
     # NULL for what is no JSON, which SQLite would stop at.
     files = case((func.json_valid(text) == 0, null()), (is_list, text), else_=func.json_array(func.json(text)))

@@ -1,4 +1,4 @@
-"""One question, under one lock: which rows of a database hold an object?
+"""Ask one question, under one lock: which rows of a database hold an object?
 
 It is asked before a row takes a path that its transaction did not generate, and before an object goes whose path is
 not of our own generated form: by sessions, bulk statements, the sweeper and the audit. Whoever gains a path and whoever
@@ -7,6 +7,7 @@ loses it take the same lock until their transactions end, so that each sees what
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -17,8 +18,8 @@ from sqlalchemy import (
     Column,
     Connection,
     Dialect,
-    Inspector,
     MetaData,
+    SelectBase,
     Table,
     bindparam,
     column,
@@ -43,7 +44,6 @@ from fastapi_filestore.orm.sessions import writing_connection
 from fastapi_filestore.storage.paths import forms_in_stores
 
 At = TypeVar("At", bound=Location)
-T = TypeVar("T")
 
 PATHS_AT_ONCE = 200
 """Paths that one statement looks for: below every database's limit of parameters, whatever columns there are."""
@@ -61,14 +61,11 @@ def lock(connection: Connection, locations: Iterable[Location], table: Table) ->
     if connection.dialect.name == "sqlite":
         take_write_lock(connection, table)
     elif connection.dialect.name == "postgresql":
-        keys = bindparam(None, sorted({_lock_key(at) for at in locations}), type_=ARRAY(BigInteger))
-        each = func.unnest(keys).table_valued(column("key", BigInteger)).render_derived()
-        connection.execute(select(func.pg_advisory_xact_lock(each.c.key)))
-
-
-def _lock_key(at: Location) -> int:
-    backend, path = at
-    return int.from_bytes(sha256(f"{backend or ''}\0{path}".encode()).digest()[:8], signed=True)
+        places = {f"{backend or ''}\0{path}".encode() for backend, path in locations}
+        numbers = {int.from_bytes(sha256(place).digest()[:8], signed=True) for place in places}
+        keys = bindparam(None, sorted(numbers), type_=ARRAY(BigInteger))
+        rows = func.unnest(keys).table_valued(column("key", BigInteger)).render_derived()
+        connection.execute(select(func.pg_advisory_xact_lock(rows.c.key)))
 
 
 def condemn(
@@ -102,7 +99,7 @@ def places_holding(
         locations: Where the objects are.
     """
     found = Counter[Location]()
-    columns = _asking(connection, lambda: _columns_on(connection, tables))
+    columns = _file_columns(connection, tables)
     for at, count in _places_in(connection, columns, {path for _, path in locations}):
         found[at] += count
     return Counter({at: found[at] for at in locations if at in found})
@@ -110,8 +107,8 @@ def places_holding(
 
 def behind_views(connection: Connection, tables: Collection[Table], paths: Collection[str]) -> set[Location]:
     """Return where rows hold some paths that a mapped view may not show: its condition leaves some rows out."""
-    columns = _asking(connection, lambda: _columns_on(connection, tables))
-    unmapped = [column for column in columns if column.table not in tables]
+    columns = _file_columns(connection, tables)
+    unmapped = [file_column for file_column in columns if file_column.table not in tables]
     return {at for at, _ in _places_in(connection, unmapped, paths) if at[1] in paths}
 
 
@@ -119,9 +116,19 @@ def _places_in(
     connection: Connection, columns: Collection[Column[Any]], paths: Collection[str]
 ) -> Iterator[tuple[Location, int]]:
     """Yield what rows hold at some paths, in every form that a store may make of a key, and in how many places."""
-    some = sorted(paths)
-    for start in range(0, len(some) if columns else 0, PATHS_AT_ONCE):
-        for backend, path, count in _counted(connection, columns, some[start : start + PATHS_AT_ONCE]):
+    sorted_paths = sorted(paths)
+    for start in range(0, len(sorted_paths) if columns else 0, PATHS_AT_ONCE):
+        batch = sorted_paths[start : start + PATHS_AT_ONCE]
+        queries = list[SelectBase]()
+        for file_column in columns:
+            assert isinstance(file_column.type, StoredObject), "only columns that hold files are asked"
+            default = file_column.type.backend or file_column.type.registry.default_key
+            queries.append(rows_holding(connection.dialect, file_column, default, batch, or_odd=True))
+        rows = union_all(*queries).subquery()
+        counted = select(rows.c.backend, rows.c.path, func.count()).group_by(rows.c.backend, rows.c.path)
+        with _forgetting_tables(connection):
+            found = connection.execute(counted).all()
+        for backend, path, count in found:
             yield from (((backend, form), count) for form in {path_of({"path": path}), *forms_in_stores(path)})
 
 
@@ -136,24 +143,14 @@ def left_behind(
     return places_holding(writing_connection(session, mapper), tables, locations) if locations else ()
 
 
-def _counted(connection: Connection, columns: Iterable[Column[Any]], paths: Collection[str]) -> Iterable[Any]:
-    queries = [rows_holding(connection.dialect, one, _default_of(one), list(paths), or_odd=True) for one in columns]
-    rows = union_all(*queries).subquery()
-    counted = select(rows.c.backend, rows.c.path, func.count()).group_by(rows.c.backend, rows.c.path)
-    return _asking(connection, lambda: connection.execute(counted).all())
-
-
-def _asking(connection: Connection, ask: Callable[[], T]) -> T:
+@contextmanager
+def _forgetting_tables(connection: Connection) -> Iterator[None]:
+    """Forget which tables a database has if the block fails: one, or a column, may be gone that was there."""
     try:
-        return ask()
+        yield
     except DBAPIError:
-        _present.pop(connection.dialect, None)  # a table or a column may be gone that was there
+        _present.pop(connection.dialect, None)
         raise
-
-
-def _default_of(one: Column[Any]) -> str | None:
-    assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
-    return one.type.backend or one.type.registry.default_key
 
 
 # -- the tables ------------------------------------------------------------------------------------------
@@ -183,41 +180,37 @@ What is missing, a table or a column for files, is looked for each time: a migra
 
 def ledgers_in(connection: Connection, tables: Iterable[Table]) -> list[Ledger]:
     """Return the ledgers beside some tables that a database has."""
-    ledgers = [one for one in dict.fromkeys(ledger_of(table.metadata) for table in tables) if one is not None]
-    there = _there(connection, [ledger.table for ledger in ledgers])
+    known = dict.fromkeys(ledger_of(table.metadata) for table in tables)
+    ledgers = [ledger for ledger in known if ledger is not None]
+    there = _look_up(connection, [ledger.table for ledger in ledgers])
     return [ledger for ledger in ledgers if there[ledger.table][1]]
 
 
-def _columns_on(connection: Connection, tables: Iterable[Table]) -> list[Column[Any]]:
+def _file_columns(connection: Connection, tables: Iterable[Table]) -> list[Column[Any]]:
     """Return the file columns that a database has, each once, however many classes and views describe its table."""
-    present = _files_on(connection, tables)
-    # Which tables are views is asked each time: a migration may rename a table, and leave a view of its old name.
-    views = views_among(connection, present) if present else {}
+    present: dict[Place, dict[str, Column[Any]]] = defaultdict(dict)
+    with _forgetting_tables(connection):
+        for table, (place, names) in _look_up(connection, tables).items():
+            for file_column in table.columns:
+                if isinstance(file_column.type, StoredObject) and file_column.name in names:
+                    present[place].setdefault(file_column.name, file_column)
+        # Which tables are views is asked each time: a migration may rename a table, and leave a view of its old name.
+        views = views_among(connection, present) if present else {}
     found: dict[ColumnPlace, Column[Any]] = {}
     for place, files in present.items():
         if place not in views:
-            found.update(((place[0], place[1], name), one) for name, one in files.items())
+            found.update(((place[0], place[1], name), file_column) for name, file_column in files.items())
     for place, view in views.items():
         shown = present[place]
         behind = columns_behind(shown.values(), view.sources, found)
         if behind is not None:
-            found.update(((source.schema, source.table, source.column), one) for source, one in behind)
+            found.update(((source.schema, source.table, source.column), file_column) for source, file_column in behind)
         elif view.is_readable:  # else a report for somebody else, of which this role can know nothing
-            found.update(((place[0], place[1], name), one) for name, one in shown.items())
+            found.update(((place[0], place[1], name), file_column) for name, file_column in shown.items())
     return list(found.values())
 
 
-def _files_on(connection: Connection, tables: Iterable[Table]) -> Mapping[Place, Mapping[str, Column[Any]]]:
-    """Return the file columns by name of each table, or view, that is there."""
-    present: dict[Place, dict[str, Column[Any]]] = defaultdict(dict)
-    for table, (place, names) in _there(connection, tables).items():
-        for one in table.columns:
-            if isinstance(one.type, StoredObject) and one.name in names:
-                present[place].setdefault(one.name, one)
-    return present
-
-
-def _there(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, tuple[Place, frozenset[str]]]:
+def _look_up(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, tuple[Place, frozenset[str]]]:
     """Return of some tables their places in a database, and the names of the columns that they have there."""
     seen = _present.setdefault(connection.dialect, {})
     places = {table: (schema_in(connection, table), table.name) for table in tables}
@@ -227,19 +220,12 @@ def _there(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, tu
         if place not in seen or not seen[place].issuperset(file_columns_of(table))
     }
     if unknown:
-        seen.update(_look_for(inspect(connection), unknown))
+        database, wanted = inspect(connection), defaultdict[str | None, set[str]](set)
+        for schema, name in unknown:
+            wanted[schema].add(name)
+        schemas = set[str | None](database.get_schema_names()) if wanted.keys() - {None} else set()
+        for schema, names in wanted.items():
+            if schema is None or schema in schemas:
+                there = names & names_in(database, schema)
+                seen.update({(schema, name): columns_in(database, schema, name) for name in there})
     return {table: (place, seen.get(place, frozenset())) for table, place in places.items()}
-
-
-def _look_for(database: Inspector, places: Collection[Place]) -> Columns:
-    """Return the columns of those tables, and of what is read as one, that are there."""
-    wanted: dict[str | None, set[str]] = defaultdict(set)
-    for schema, name in places:
-        wanted[schema].add(name)
-    schemas = set[str | None](database.get_schema_names()) if wanted.keys() - {None} else set()
-    return {
-        (schema, name): columns_in(database, schema, name)
-        for schema, names in wanted.items()
-        if schema is None or schema in schemas
-        for name in names & names_in(database, schema)
-    }

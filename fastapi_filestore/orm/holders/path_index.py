@@ -1,4 +1,4 @@
-"""`StoredObject(index=True)`: an index that tells which rows hold an object, made with the table that it is of."""
+"""Make the index of `StoredObject(index=True)`, which tells the rows that hold an object, with its table."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -28,14 +28,14 @@ def name_of_index(table: str, column: str) -> str:
 
 def path_indexes(table: Table) -> list[Index]:
     """Return the indexes of ours that a table is to have."""
-    names = {name_of_index(table.name, one.name) for one in table.columns if _is_indexed(one)}
+    names = {name_of_index(table.name, column.name) for column in table.columns if _is_indexed(column)}
     return [index for index in table.indexes if index.name in names]
 
 
 def watch_columns() -> None:
     """Make the indexes of columns from now on, as they come into tables."""
     event.listen(Column, "after_parent_attach", _index_with_column)
-    event.listen(Index, "after_parent_attach", _take_the_place)
+    event.listen(Index, "after_parent_attach", _replace_copy)
     event.listen(Table, "before_create", refuse_lists)
 
 
@@ -58,8 +58,8 @@ def path_indexes_on_sqlite(connection: Connection, schema: str | None = None) ->
     }
 
 
-def _is_indexed(one: Column[Any]) -> bool:
-    return isinstance(one.type, StoredObject) and one.type.index
+def _is_indexed(column: Column[Any]) -> bool:
+    return isinstance(column.type, StoredObject) and column.type.index
 
 
 def _index_with_column(column: Column[Any], table: Any) -> None:
@@ -72,7 +72,7 @@ def _index_with_column(column: Column[Any], table: Any) -> None:
         Index(name, file_path(column))
 
 
-def _take_the_place(index: Index, table: Any) -> None:
+def _replace_copy(index: Index, table: Any) -> None:
     # A table that is copied to other metadata gets its indexes twice: with its columns, and as a copy of each.
     if isinstance(table, Table) and str(index.name).startswith(PREFIX):
         for other in [other for other in table.indexes if other is not index and other.name == index.name]:
@@ -81,17 +81,12 @@ def _take_the_place(index: Index, table: Any) -> None:
 
 def refuse_lists(table: Table, connection: Connection | MockConnection, **options: Any) -> None:
     """Raise `ConfigurationError` if a table is to have an index that its database has not."""
-    if connection.dialect.name in {"postgresql", "sqlite"}:
-        refused = [one for one in table.columns if _is_list(one) and connection.dialect.name == "sqlite"]
-    else:
-        refused = list(table.columns)
-    for one in filter(_is_indexed, refused):
-        what = "a list of files" if _is_list(one) else "a file"
+    for column in filter(_is_indexed, table.columns):
+        is_list = isinstance(column.type, StoredObject) and column.type.multiple
+        if connection.dialect.name == "postgresql" or (connection.dialect.name == "sqlite" and not is_list):
+            continue
+        what = "a list of files" if is_list else "a file"
         raise ConfigurationError(
-            f"{one} holds {what}, which {connection.dialect.name} has no index for: leave index=True out, so that its "
-            "table is read where somebody asks which rows hold a file."
+            f"{column} holds {what}, which {connection.dialect.name} has no index for: leave index=True out, so that "
+            "its table is read where somebody asks which rows hold a file."
         )
-
-
-def _is_list(one: Column[Any]) -> bool:
-    return isinstance(one.type, StoredObject) and one.type.multiple

@@ -1,4 +1,4 @@
-"""What the views of a database show: the columns of tables that they read, which are asked in their place.
+"""Find what the views of a database show: the columns of tables that they read, which are asked in their place.
 
 A view shows rows of tables, two views may show the same row, and one may leave rows out. So the question who holds a
 file goes to the tables, to each column once. A view is asked itself only if its files come from no column of JSON, or
@@ -76,20 +76,20 @@ def columns_behind(
     for source in sources:
         if source.is_json or source.is_among(asked):
             tables[source.schema, source.table].append(source)
-    names, files = {one.name for one in view}, list[Source]()
+    names, files = {column.name for column in view}, list[Source]()
     for columns in tables.values():
         # What has the name of a file in the view is one: other JSON of the table need not be.
         files += [source for source in columns if source.column in names] or columns
     new = [source for source in files if not source.is_among(asked)]
     if not files or not all(source.is_readable for source in new):
         return None
-    return [(source, _column_of(source, _most_like(source, view))) for source in new]
-
-
-def _most_like(source: Source, view: Collection[Column[Any]]) -> StoredObject:
-    # A column for lists is read as one of lone files, too.
-    types = [(one.name == source.column, one.type) for one in view if isinstance(one.type, StoredObject)]
-    return max(types, key=lambda pair: (pair[0], pair[1].multiple))[1]
+    behind = list[tuple[Source, Column[Any]]]()
+    for source in new:
+        # The type of the column of the same name. A column for lists is read as one of lone files, too.
+        types = [(shown.name == source.column, shown.type) for shown in view if isinstance(shown.type, StoredObject)]
+        _, kind = max(types, key=lambda pair: (pair[0], pair[1].multiple))
+        behind.append((source, _column_of(source, kind)))
+    return behind
 
 
 @lru_cache(maxsize=1000)  # a statement about a table that is described anew is compiled anew
@@ -177,9 +177,9 @@ def _sources_on_sqlite(connection: Connection, view: Place, columns: Iterable[st
             described = connection.exec_driver_sql(f"PRAGMA {quote(schema)}.table_xinfo({quote(table)})").all()
             # An index, and a table that is one, has the columns of its own.
             indexed = connection.exec_driver_sql(f"PRAGMA {quote(schema)}.index_xinfo({quote(tree)})").all()
-            stored = [name for _, _, name, *_ in indexed] or [one[1] for one in described if one[-1] != VIRTUAL]
-            row = tuple(one[1] for one in described if one[5]) or ("rowid",)
-            is_json = any(one[1] == stored[number] and "JSON" in one[2].upper() for one in described)
+            stored = [name for _, _, name, *_ in indexed] or [info[1] for info in described if info[-1] != VIRTUAL]
+            row = tuple(info[1] for info in described if info[5]) or ("rowid",)
+            is_json = any(info[1] == stored[number] and "JSON" in info[2].upper() for info in described)
             yield Source(schema, table, stored[number], row, is_json, is_readable=True, needs_schema=schema != "main")
 
 

@@ -1,4 +1,4 @@
-"""Header fields of a request, as one value each."""
+"""Read each header field of a request as one value."""
 
 from starlette.datastructures import Headers
 
@@ -25,7 +25,7 @@ MAX_FIELD_BYTES = 16 * 1024
 """One field, in which 240 entity tags of our own still fit."""
 
 
-def combined(headers: Headers) -> dict[str, str]:
+def joined_fields(headers: Headers) -> dict[str, str]:
     """Return the fields by name in lower case; several lines of one name are one list (RFC 9110, section 5.3).
 
     A Range that is too long is left out: a server may ignore it (section 14.2).
@@ -37,16 +37,11 @@ def combined(headers: Headers) -> dict[str, str]:
     for name, value in headers.raw:
         if name in FIELDS:
             lines.setdefault(name, []).append(value)
-    if _size(lines.get(b"range", [])) > MAX_FIELD_BYTES:
-        del lines[b"range"]
-    return {name.decode("latin-1"): _joined(name, values) for name, values in lines.items()}
-
-
-def _joined(name: bytes, lines: list[bytes]) -> str:
-    if (size := _size(lines)) > MAX_FIELD_BYTES:
-        raise HeaderTooLargeError(name.decode("latin-1"), limit=MAX_FIELD_BYTES, actual=size)
-    return b", ".join(lines).decode("latin-1")
-
-
-def _size(lines: list[bytes]) -> int:
-    return sum(map(len, lines)) + 2 * (len(lines) - 1)
+    fields: dict[str, str] = {}
+    for name, values in lines.items():
+        size = sum(map(len, values)) + 2 * (len(values) - 1)
+        if size <= MAX_FIELD_BYTES:
+            fields[name.decode("latin-1")] = b", ".join(values).decode("latin-1")
+        elif name != b"range":
+            raise HeaderTooLargeError(name.decode("latin-1"), limit=MAX_FIELD_BYTES, actual=size)
+    return fields

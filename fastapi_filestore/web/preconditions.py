@@ -6,7 +6,7 @@ from fastapi import Request
 
 from fastapi_filestore.errors import PreconditionFailedError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.web.header_fields import combined
+from fastapi_filestore.web.header_fields import joined_fields
 from fastapi_filestore.web.serving.conditions import Outcome, Validators, evaluate
 from fastapi_filestore.web.serving.headers import validators_of
 
@@ -17,7 +17,7 @@ NO_VALIDATORS: Final = Validators()
 
 def is_conditional(request: Request) -> bool:
     """Tell whether a request asks for a state."""
-    return not combined(request.headers).keys().isdisjoint(CONDITIONS)
+    return not joined_fields(request.headers).keys().isdisjoint(CONDITIONS)
 
 
 def require_row_state(request: Request) -> None:
@@ -34,5 +34,5 @@ def require_file_state(request: Request, file: FileObject | None) -> None:
 
 
 def _require(request: Request, validators: Validators) -> None:
-    if evaluate(combined(request.headers), validators, safe=False) is not Outcome.PROCEED:
+    if evaluate(joined_fields(request.headers), validators, safe=False) is not Outcome.PROCEED:
         raise PreconditionFailedError("It is not in the state that the request names.")

@@ -86,10 +86,10 @@ class _Chosen:
 
 
 def in_field(name: str) -> Parser:
-    """Return what reads all fields that are combined, one of them being a text, in many lines, too."""
+    """Return what reads all fields that are joined, one of them being a text, in many lines, too."""
 
     def read(text: str) -> object:
-        said = fields.combined(headers((name, text), *[(name, part) for part in text.split(",")]))
+        said = fields.joined_fields(headers((name, text), *[(name, part) for part in text.split(",")]))
         conditions.evaluate(said, STATE)
         conditions.range_applies(said, STATE)
         with suppress(FilestoreError):
@@ -213,8 +213,8 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         (),
     ),
     "web.receiving.form_fields.without_blanks": (lambda text: form_fields.without_blanks(Titled, {text: text}), ()),
-    "web.header_fields.combined": (in_field("if-match"), ('"a"',)),
-    "web.header_fields.combined digests": (in_field("repr-digest"), ("sha-256=:",)),
+    "web.header_fields.joined_fields": (in_field("if-match"), ('"a"',)),
+    "web.header_fields.joined_fields digests": (in_field("repr-digest"), ("sha-256=:",)),
     "web.quoting.cut": (lambda text: quoting.cut(text, 10), ()),
     "web.receiving.form_fields.validated": (lambda text: validation.validated(Titled, {text: text}), ()),
     "web.receiving.form_fields.validated_json": (

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from fastapi_filestore.web.header_fields import FIELDS, MAX_FIELD_BYTES, combined
+from fastapi_filestore.web.header_fields import FIELDS, MAX_FIELD_BYTES, joined_fields
 from tests.web.site import Site, problem_in
 
 
@@ -11,7 +11,7 @@ def test_lines_without_end_are_not_combined() -> None:
     """Only fields that are read here are made one value, in the order of their lines."""
     raw = [(b"x", b"y")] * 400_000 + [(b"if-match", b'"a"'), (b"range", b"bytes=0-1"), (b"if-match", b'"b"')]
 
-    assert combined(Headers(raw=raw)) == {"if-match": '"a", "b"', "range": "bytes=0-1"}
+    assert joined_fields(Headers(raw=raw)) == {"if-match": '"a", "b"', "range": "bytes=0-1"}
 
 
 @pytest.mark.parametrize("name", sorted(FIELDS))
@@ -19,7 +19,7 @@ def test_a_field_at_its_limit_is_read(name: bytes) -> None:
     """The limit is of all lines of the name with the commas between them."""
     lines = [(name, b"x" * (MAX_FIELD_BYTES // 2 - 1))] * 2
 
-    assert len(combined(Headers(raw=lines))[name.decode()]) == MAX_FIELD_BYTES
+    assert len(joined_fields(Headers(raw=lines))[name.decode()]) == MAX_FIELD_BYTES
 
 
 @pytest.mark.parametrize(

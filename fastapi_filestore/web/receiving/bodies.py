@@ -25,7 +25,7 @@ from fastapi_filestore.intake.forms.limits import Pace
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE
 from fastapi_filestore.storage.share import Share
-from fastapi_filestore.web.header_fields import combined
+from fastapi_filestore.web.header_fields import joined_fields
 from fastapi_filestore.web.receiving.listening import Listening
 
 MULTIPART = "multipart/form-data"
@@ -148,7 +148,7 @@ async def json_body(request: Request, limit: int, *, pace: Pace) -> bytes:
     declared = media_type(request.headers)
     if declared != JSON:
         raise UnsupportedUploadError(declared, [JSON])
-    refuse_codings(combined(request.headers))
+    refuse_codings(joined_fields(request.headers))
     memory, kept, size = upload_memory.kept(), list[bytes](), 0
     async for chunk in limited_body(request, limit, pace=pace, memory=memory):
         kept.append(chunk)

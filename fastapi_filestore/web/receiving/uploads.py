@@ -30,7 +30,7 @@ from fastapi_filestore.intake.types.media_types import says_nothing
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE, joined
-from fastapi_filestore.web.header_fields import combined
+from fastapi_filestore.web.header_fields import joined_fields
 from fastapi_filestore.web.receiving.bodies import (
     JSON,
     MULTIPART,
@@ -108,7 +108,7 @@ async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
 
 
 def _reader(request: Request, accepted: Accepted) -> FormReader:
-    said = combined(request.headers)
+    said = joined_fields(request.headers)
     refuse_codings(said)
     if "content-range" in said:
         raise chunk_error(REMEDY)
@@ -211,7 +211,7 @@ def _from_body(request: Request, accepted: Accepted) -> Upload:
     declared = media_type(request.headers)
     if not declared or declared.startswith("multipart/") or declared == URLENCODED:
         raise UnsupportedUploadError(declared, [MULTIPART])
-    said = combined(request.headers)
+    said = joined_fields(request.headers)
     refuse_fragments(said)
     _check_no_fields(declared, accepted.validate)
     return Upload(

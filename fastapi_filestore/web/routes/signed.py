@@ -20,7 +20,7 @@ from fastapi_filestore.intake.types.media_types import is_same
 from fastapi_filestore.storage.paths import can_be_held, is_upload_path
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method, SignedClaims
-from fastapi_filestore.web.header_fields import combined
+from fastapi_filestore.web.header_fields import joined_fields
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import limited_body, own_limit
@@ -70,7 +70,7 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
     async def signed_upload(request: Request, token: Token = "") -> Response:
         claims = _claims(registry, token, method="PUT")
         _check_type(request, claims)
-        said = combined(request.headers)
+        said = joined_fields(request.headers)
         refuse_fragments(said)
         most = limits()
         limit = most.file_size if claims.max_size is None else min(most.file_size, claims.max_size)

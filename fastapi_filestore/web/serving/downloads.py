@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from fastapi_filestore.errors import PreconditionFailedError, RangeNotSatisfiableError, StorageError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream
-from fastapi_filestore.web.header_fields import combined
+from fastapi_filestore.web.header_fields import joined_fields
 from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.serving.conditions import Outcome, evaluate, range_applies
 from fastapi_filestore.web.serving.headers import file_headers, validators_of
@@ -35,7 +35,7 @@ async def download(request: Request, file: FileObject, delivery: Delivery = PRIV
         StorageError: The store has other bytes, or can't be asked.
     """
     name_request(request.scope)
-    headers, asked = file_headers(file, delivery), combined(request.headers)
+    headers, asked = file_headers(file, delivery), joined_fields(request.headers)
     if (unchanged := _unchanged(asked, file, headers)) is not None:
         return unchanged
     if request.method == "HEAD":

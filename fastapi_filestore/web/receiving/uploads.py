@@ -56,7 +56,7 @@ PATIENCE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class UploadPolicy:
     """What a route takes: files that the rules are content with in this field, so much of everything, and right fields.
 
     `validate` makes values of the fields, or raises; it knows those of the names in `known`.
@@ -68,7 +68,7 @@ class Accepted:
     rules: FileRules = NO_RULES
     known: frozenset[str] = frozenset()
 
-    async def admitted(self, upload: Upload) -> Upload:
+    async def admit(self, upload: Upload) -> Upload:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
         needs_head = self.rules.needs_head(upload)
         if not (needs_head and says_nothing(upload.known_type)):
@@ -78,7 +78,7 @@ class Accepted:
         return upload
 
 
-async def receive_upload(request: Request, accepted: Accepted) -> Upload:
+async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
     """Read a request up to its file, and its first bytes if rules judge them; any other body is the file itself.
 
     Raises:
@@ -90,11 +90,11 @@ async def receive_upload(request: Request, accepted: Accepted) -> Upload:
         InvalidFieldsError: A body that is no form has none of the fields that are needed.
     """
     if media_type(request.headers) == MULTIPART:
-        return await accepted.admitted(await _from_form(request, accepted))
-    return await accepted.admitted(_from_body(request, accepted))
+        return await policy.admit(await _from_form(request, policy))
+    return await policy.admit(_from_body(request, policy))
 
 
-async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
+async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     """Read a form file by file, as the answer is iterated; nothing is read before.
 
     Raises:
@@ -103,17 +103,17 @@ async def receive_uploads(request: Request, accepted: Accepted) -> Uploads:
     """
     if media_type(request.headers) != MULTIPART:
         raise UnsupportedUploadError(media_type(request.headers), [MULTIPART])
-    reader = _reader(request, accepted)
-    return Uploads(_each(reader, accepted), fields=reader.fields, validate=accepted.validate)
+    reader = _reader(request, policy)
+    return Uploads(_each(reader, policy), fields=reader.fields, validate=policy.validate)
 
 
-def _reader(request: Request, accepted: Accepted) -> FormReader:
+def _reader(request: Request, policy: UploadPolicy) -> FormReader:
     said = joined_fields(request.headers)
     refuse_codings(said)
     if "content-range" in said:
         raise chunk_error(REMEDY)
-    limits, digests, memory = accepted.limits, client_digests(said), upload_memory.kept()
-    refused = partial(_too_large, accepted, request.headers["content-type"])
+    limits, digests, memory = policy.limits, client_digests(said), upload_memory.kept()
+    refused = partial(_too_large, policy, request.headers["content-type"])
     body = limited_body(request, limits.body_size, pace=limits.pace, memory=memory, refused=refused)
     if digests:  # of all that is sent, boundaries and fields included (RFC 9530, section 2)
         body = DigestingStream(body, expected=digests).__aiter__()
@@ -123,62 +123,62 @@ def _reader(request: Request, accepted: Accepted) -> FormReader:
         limits=limits,
         memory=memory,
         announced=announced_size(request.headers),
-        file_field=accepted.field,
-        known=accepted.known,
+        file_field=policy.field,
+        known=policy.known,
     )
 
 
-def _too_large(accepted: Accepted, content_type: str, size: int | None, limit: int) -> UploadTooLargeError:
+def _too_large(policy: UploadPolicy, content_type: str, size: int | None, limit: int) -> UploadTooLargeError:
     """Return the error of a form that is too long as a whole: in terms of the limit that somebody has set."""
-    limits = accepted.limits
+    limits = policy.limits
     if size is None:  # boundaries and heads without end: the files were within their limit
         return UploadTooLargeError("form", limit=limit)
     _, parameters = read_parameters(content_type)
-    around = len(ENVELOPE.format(boundary=parameters.get("boundary", ""), field=accepted.field))
+    around = len(ENVELOPE.format(boundary=parameters.get("boundary", ""), field=policy.field))
     what = "file" if limits.files == 1 else "form of files"
     return UploadTooLargeError(what, limit=limits.files * limits.file_size, actual=size - around, is_about=True)
 
 
-async def _refuse_length(request: Request, accepted: Accepted) -> None:
+async def _refuse_length(request: Request, policy: UploadPolicy) -> None:
     """Refuse a form that is announced to be too long, with the size of its file if the beginning of that is here.
 
     It is hardly waited for: the file's size is then told from the form's.
     """
     announced = announced_size(request.headers)
-    if announced is None or announced <= accepted.limits.body_size or "expect" in request.headers:
+    if announced is None or announced <= policy.limits.body_size or "expect" in request.headers:
         return
-    begun = limited_body(request, sys.maxsize, pace=accepted.limits.pace)
+    begun = limited_body(request, sys.maxsize, pace=policy.limits.pace)
     content_type = request.headers["content-type"]
     async with aclosing(begun):
         reader = FormReader(
             begun,
             content_type=content_type,
-            limits=accepted.limits,
+            limits=policy.limits,
             announced=announced,
-            file_field=accepted.field,
-            known=accepted.known,
+            file_field=policy.field,
+            known=policy.known,
         )
         with suppress(TimeoutError, MalformedUploadError):
             async with asyncio.timeout(PATIENCE):
                 head = await reader.next_file()
             if head is not None and reader.left is not None:
-                raise UploadTooLargeError("file", limit=accepted.limits.file_size, actual=reader.left, is_about=True)
-    raise _too_large(accepted, content_type, announced, accepted.limits.body_size)
+                raise UploadTooLargeError("file", limit=policy.limits.file_size, actual=reader.left, is_about=True)
+    raise _too_large(policy, content_type, announced, policy.limits.body_size)
 
 
-async def _from_form(request: Request, accepted: Accepted) -> Upload:
-    await _refuse_length(request, accepted)
-    reader = _reader(request, accepted)
+async def _from_form(request: Request, policy: UploadPolicy) -> Upload:
+    await _refuse_length(request, policy)
+    reader = _reader(request, policy)
     head = await reader.next_file()
     if head is None and "upload-length" in request.headers:  # the chunks would follow in requests of their own
         raise chunk_error(REMEDY)
     return Upload(
         reader.file_chunks(is_last=True),
-        filename=_name_in(head, reader, accepted.field),
+        filename=_name_in(head, reader, policy.field),
         content_type=head.content_type if head else None,
         fields=reader.fields,
-        validate=accepted.validate,
-        rules=accepted.rules,
+        validate=policy.validate,
+        rules=policy.rules,
         longest=reader.left,
     )
 
@@ -191,35 +191,35 @@ def _name_in(head: PartHead | None, reader: FormReader, field: str) -> str:
     return head.filename
 
 
-async def _each(reader: FormReader, accepted: Accepted) -> AsyncGenerator[Upload, None]:
+async def _each(reader: FormReader, policy: UploadPolicy) -> AsyncGenerator[Upload, None]:
     head = await reader.next_file()
     while True:
         upload = Upload(
             reader.file_chunks(),
-            filename=_name_in(head, reader, accepted.field),
+            filename=_name_in(head, reader, policy.field),
             content_type=head.content_type if head else None,
             fields=reader.fields,
-            rules=accepted.rules,
+            rules=policy.rules,
         )
-        yield await accepted.admitted(upload)
+        yield await policy.admit(upload)
         head = await reader.next_file()
         if head is None:
             return
 
 
-def _from_body(request: Request, accepted: Accepted) -> Upload:
+def _from_body(request: Request, policy: UploadPolicy) -> Upload:
     declared = media_type(request.headers)
     if not declared or declared.startswith("multipart/") or declared == URLENCODED:
         raise UnsupportedUploadError(declared, [MULTIPART])
     said = joined_fields(request.headers)
     refuse_fragments(said)
-    _check_no_fields(declared, accepted.validate)
+    _check_no_fields(declared, policy.validate)
     return Upload(
-        joined(limited_body(request, accepted.limits.file_size, pace=accepted.limits.pace), WORTHWHILE),
+        joined(limited_body(request, policy.limits.file_size, pace=policy.limits.pace), WORTHWHILE),
         filename=_filename(request.headers.get("content-disposition", "")),
         content_type=request.headers["content-type"],
-        validate=accepted.validate,
-        rules=accepted.rules,
+        validate=policy.validate,
+        rules=policy.rules,
         digests=client_digests(said),
         longest=announced_size(request.headers),
     )

@@ -26,7 +26,7 @@ from fastapi_filestore.service.unit import end_reading
 from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
 from fastapi_filestore.web.receiving.form_fields import known_names, validated
-from fastapi_filestore.web.receiving.uploads import Accepted, receive_upload, receive_uploads
+from fastapi_filestore.web.receiving.uploads import UploadPolicy, receive_upload, receive_uploads
 from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
 
@@ -56,19 +56,19 @@ class UploadDependency:
         """Read the request up to its file, and the first bytes of that if rules judge them."""
         with _explained():
             await _begin(request, session)
-            return await receive_upload(request, self.accepted())
+            return await receive_upload(request, self.policy())
 
-    def accepted(self, files: int = 1) -> Accepted:
+    def policy(self, files: int = 1) -> UploadPolicy:
         """Say what the request may hold."""
         limits = self.limits().narrowed(self.rules.max_size)
         validate = None if self.fields is None else partial(validated, self.fields)
         known = frozenset[str]() if self.fields is None else known_names(self.fields)
-        return Accepted(self.field, replace(limits, files=files), validate, self.rules, known)
+        return UploadPolicy(self.field, replace(limits, files=files), validate, self.rules, known)
 
     @property
     def body(self) -> dict[str, Any]:
         """The request's body, as OpenAPI describes it."""
-        return upload_body(self.accepted(), self.fields)
+        return upload_body(self.policy(), self.fields)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,12 +87,12 @@ class UploadsDependency:
         """Read nothing yet."""
         with _explained():
             await _begin(request, session)
-            return await receive_uploads(request, self.single.accepted(self.max_files))
+            return await receive_uploads(request, self.single.policy(self.max_files))
 
     @property
     def body(self) -> dict[str, Any]:
         """The request's body, as OpenAPI describes it."""
-        return upload_body(self.single.accepted(self.max_files), self.single.fields, several=True)
+        return upload_body(self.single.policy(self.max_files), self.single.fields, several=True)
 
 
 def _taking_session(get_session: Callable[..., Any] | None) -> Signature:

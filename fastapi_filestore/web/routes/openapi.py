@@ -10,7 +10,7 @@ from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.settings.size import format_size
 from fastapi_filestore.web.problems import MEDIA_TYPE
 from fastapi_filestore.web.receiving.bodies import JSON, MULTIPART
-from fastapi_filestore.web.receiving.uploads import Accepted
+from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields
 
@@ -126,13 +126,13 @@ def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any
     return {"requestBody": _form(resource.attribute.name, fields, title, _BINARY["schema"], resource.rules)}
 
 
-def upload_body(accepted: Accepted, fields: type[BaseModel] | None, *, several: bool = False) -> dict[str, Any]:
+def upload_body(policy: UploadPolicy, fields: type[BaseModel] | None, *, several: bool = False) -> dict[str, Any]:
     """Describe a multipart body with one file or several in a field, or the body that is the file itself."""
     properties = {} if fields is None else _schema_of(fields)
-    limits, file = accepted.limits, _BINARY["schema"]
-    rules = replace(accepted.rules, max_size=limits.file_size, max_files=limits.files if several else None)
+    limits, file = policy.limits, _BINARY["schema"]
+    rules = replace(policy.rules, max_size=limits.file_size, max_files=limits.files if several else None)
     schema = {"type": "array", "items": file, "minItems": 1, "maxItems": limits.files} if several else file
-    body = _form(accepted.field, properties, "Upload", schema, rules)
+    body = _form(policy.field, properties, "Upload", schema, rules)
     if several:
         body["content"] = {MULTIPART: body["content"][MULTIPART]}
     return body

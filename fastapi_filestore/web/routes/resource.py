@@ -33,7 +33,7 @@ from fastapi_filestore.web.receiving.form_fields import (
     validated,
     without_unknown,
 )
-from fastapi_filestore.web.receiving.uploads import Accepted
+from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.model_attributes import owned_names
 from fastapi_filestore.web.routes.read_models import require_readable, shown, shows_more_than_columns
 from fastapi_filestore.web.routes.schemas import NoFields, Schemas
@@ -147,14 +147,14 @@ class Resource(Generic[ModelT]):
         known = inspect(self.model).column_attrs
         return name in known and isinstance(wrapped_type(known[name].columns[0]), JSON)
 
-    def accepted(self, schema: type[BaseModel], *, limits: FormLimits | None = None) -> Accepted:
+    def policy(self, schema: type[BaseModel], *, limits: FormLimits | None = None) -> UploadPolicy:
         """Say what a request may hold: a file, and the fields of a model; JSON in them is within the limits."""
 
         def validate(fields: Mapping[str, str]) -> BaseModel:
             return validated(schema, self._without_unknown(schema, fields), limits=limits)
 
         allowed = self.limits().narrowed(self.rules.max_size)
-        return Accepted(self.attribute.name, allowed, validate, self.rules, known_names(schema))
+        return UploadPolicy(self.attribute.name, allowed, validate, self.rules, known_names(schema))
 
     def _without_unknown(self, schema: type[BaseModel], fields: Mapping[str, str]) -> Mapping[str, str]:
         if not issubclass(schema, (ColumnFields, NoFields)) and "extra" in schema.model_config:

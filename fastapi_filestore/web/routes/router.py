@@ -98,8 +98,8 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         base = _base(request, below=0)
         async with service.unit_of_work():
             await service.end_reading()
-            accepted = resource.accepted(resource.schemas.create, limits=resource.limits())
-            upload = await receive_upload(request, accepted)
+            policy = resource.policy(resource.schemas.create, limits=resource.limits())
+            upload = await receive_upload(request, policy)
             async with service.stored(upload, field=field) as file, service.turn():
                 row = await service.create({**_values(resource, upload), field: file})
                 response.headers["Location"] = resource.path(row, base)
@@ -261,7 +261,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider,
             else:
                 await service.require(identity)
             await service.end_reading()
-            upload = await receive_upload(request, resource.accepted(NoFields))
+            upload = await receive_upload(request, resource.policy(NoFields))
             row = await _replaced(request, identity, service, upload, field)
             return await resource.told_anew(service, row, _base(request, below=2))
 

@@ -55,7 +55,7 @@ from fastapi_filestore.web.routes.router import file_router
 from fastapi_filestore.web.routes.schemas import derive_schemas
 from fastapi_filestore.web.routes.signed import SIGNED_URL, signed_router
 from fastapi_filestore.web.serving.downloads import download
-from fastapi_filestore.web.serving.options import CrossOrigin, Delivery, Visibility
+from fastapi_filestore.web.serving.options import CrossOrigin, DownloadOptions, Visibility
 from fastapi_filestore.web.signed_place import reached, root_path, signed_url_of
 from fastapi_filestore.web.wiring import (
     CalledFirst,
@@ -413,7 +413,9 @@ class Filestore:
         """
         settings, own = self.settings, self.settings.backends.get(file.backend_in_use().key)
         way = downloads or (own and own.downloads) or settings.downloads
-        how = Delivery(way, visibility, immutable, attachment, settings.url_expiry, settings.accel_prefix, cross_origin)
+        how = DownloadOptions(
+            way, visibility, immutable, attachment, settings.url_expiry, settings.accel_prefix, cross_origin
+        )
         return await download(request, file, how)
 
     @property

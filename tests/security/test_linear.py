@@ -85,7 +85,7 @@ NOT_OF_A_CLIENT = {
     "intake.types.special_cases.is_unmistakable": "such a type",
     "intake.types.special_cases.share_a_container": "such types",
     "web.receiving.form_fields.names_of": "a name of the application's",
-    "web.serving.redirects.handed_over": "headers of ours",
+    "web.serving.redirects.response_elsewhere": "headers of ours",
     "web.serving.headers.content_security_policy": "a type that was kept",
     "web.serving.headers.shown_tag": "a tag of a store",
     "web.routes.resource.resource_of": "a name of the application's",

@@ -13,16 +13,16 @@ from fastapi_filestore.web.header_fields import joined_fields
 from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.serving.conditions import Outcome, evaluate, range_applies
 from fastapi_filestore.web.serving.headers import file_headers, validators_of
-from fastapi_filestore.web.serving.options import PRIVATELY, Delivery
+from fastapi_filestore.web.serving.options import PRIVATELY, DownloadOptions
 from fastapi_filestore.web.serving.ranges import ByteRange, requested_ranges
-from fastapi_filestore.web.serving.redirects import handed_over
+from fastapi_filestore.web.serving.redirects import response_elsewhere
 from fastapi_filestore.web.serving.streaming import StreamedResponse
 
 ABOUT_BYTES = {"Content-Type", "Content-Disposition", "Repr-Digest"}
 """Headers that a 304 leaves out: they describe bytes that it does not send (RFC 9110, section 15.4.5)."""
 
 
-async def download(request: Request, file: FileObject, delivery: Delivery = PRIVATELY) -> Response:
+async def download(request: Request, file: FileObject, options: DownloadOptions = PRIVATELY) -> Response:
     """Return the response to GET or HEAD: the file, ranges of it, where it is, or that it has not changed.
 
     Conditions are decided here, whichever way the bytes go. So is HEAD: a URL that the store signs is good for GET
@@ -35,14 +35,14 @@ async def download(request: Request, file: FileObject, delivery: Delivery = PRIV
         StorageError: The store has other bytes, or can't be asked.
     """
     name_request(request.scope)
-    headers, asked = file_headers(file, delivery), joined_fields(request.headers)
+    headers, asked = file_headers(file, options), joined_fields(request.headers)
     if (unchanged := _unchanged(asked, file, headers)) is not None:
         return unchanged
     if request.method == "HEAD":
         return Response(headers=headers | {"Content-Length": str(_size(file, await file.head_async()))})
     # Not every store heeds If-Range, and would send the rest of another file.
     is_current = range_applies(asked, validators_of(file))
-    if is_current and (elsewhere := await handed_over(request, file, delivery, headers)) is not None:
+    if is_current and (elsewhere := await response_elsewhere(request, file, options, headers)) is not None:
         return elsewhere
     ranges = await _ranges(asked, file)
     if len(ranges) == 1:

@@ -10,7 +10,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.disposition import disposition_of, is_inline, served_type
 from fastapi_filestore.intake.types.media_types import essence
 from fastapi_filestore.web.serving.conditions import Validators
-from fastapi_filestore.web.serving.options import PRIVATELY, Delivery
+from fastapi_filestore.web.serving.options import PRIVATELY, DownloadOptions
 
 SANDBOX = "sandbox; default-src 'none'"
 PLAYER = "default-src 'none'; media-src 'self'"
@@ -63,12 +63,10 @@ def http_date(moment: datetime) -> str:
     return format_datetime(moment, usegmt=True)
 
 
-def cache_control(delivery: Delivery) -> str:
+def cache_control(options: DownloadOptions) -> str:
     """Return the Cache-Control of a file: it may have been replaced, unless its URL names a version."""
     return (
-        f"{delivery.visibility}, max-age={YEAR}, immutable"
-        if delivery.immutable
-        else f"{delivery.visibility}, no-cache"
+        f"{options.visibility}, max-age={YEAR}, immutable" if options.immutable else f"{options.visibility}, no-cache"
     )
 
 
@@ -81,18 +79,18 @@ def content_security_policy(content_type: str) -> str:
     return PLAYER if essence(content_type).startswith(("audio/", "video/")) else SANDBOX
 
 
-def file_headers(file: FileObject, delivery: Delivery = PRIVATELY) -> dict[str, str]:
+def file_headers(file: FileObject, options: DownloadOptions = PRIVATELY) -> dict[str, str]:
     """Return the headers of a file's download but for its length."""
     tag, digest = entity_tag(file), repr_digest(file)
     content_type = served_type(file.content_type)
     return {
         "X-Content-Type-Options": "nosniff",
-        "Cross-Origin-Resource-Policy": delivery.embedded_by,
-        "Cache-Control": cache_control(delivery),
+        "Cross-Origin-Resource-Policy": options.embedded_by,
+        "Cache-Control": cache_control(options),
         "Accept-Ranges": "bytes",
         "Content-Security-Policy": content_security_policy(content_type),
         "Content-Type": content_type,
-        "Content-Disposition": disposition_of(file.filename, file.content_type, attachment=delivery.attachment),
+        "Content-Disposition": disposition_of(file.filename, file.content_type, attachment=options.attachment),
         **({"ETag": tag} if tag else {}),
         **({"Repr-Digest": digest} if digest else {}),
         **({"Last-Modified": http_date(file.last_modified)} if file.last_modified else {}),

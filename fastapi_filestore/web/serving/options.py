@@ -13,7 +13,7 @@ CrossOrigin = Literal["same-origin", "same-site", "cross-origin"]
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class DownloadOptions:
     """How one file is to reach its client.
 
     Attributes:
@@ -43,5 +43,5 @@ class Delivery:
         return self.cross_origin or ("cross-origin" if self.visibility == "public" else "same-site")
 
 
-PRIVATELY = Delivery()
+PRIVATELY = DownloadOptions()
 """Through the application, for the client alone."""

@@ -1,14 +1,14 @@
-"""Header values from a file's name and type."""
+"""Make the headers of a file's download from its name, its type and its digests."""
 
 import re
 from base64 import b64encode
-from datetime import datetime
 from email.utils import format_datetime
 from hashlib import sha256
 
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.intake.disposition import disposition_of, is_inline, served_type
+from fastapi_filestore.intake.disposition import INLINE_TYPES, content_disposition, is_inline, served_type
 from fastapi_filestore.intake.types.media_types import essence
+from fastapi_filestore.web.problems import AS_DECLARED
 from fastapi_filestore.web.serving.conditions import Validators
 from fastapi_filestore.web.serving.options import PRIVATELY, DownloadOptions
 
@@ -51,47 +51,35 @@ def validators_of(file: FileObject) -> Validators:
     return Validators(entity_tag(file), file.last_modified, store_tag(file))
 
 
-def repr_digest(file: FileObject) -> str | None:
-    """Return the SHA-256 of the whole file as a Repr-Digest (RFC 9530), if it is known."""
-    if file.checksum is None or not _SHA256.fullmatch(file.checksum):
-        return None
-    return f"sha-256=:{b64encode(bytes.fromhex(file.checksum)).decode()}:"
-
-
-def http_date(moment: datetime) -> str:
-    """Write a moment as HTTP does (RFC 9110, section 5.6.7)."""
-    return format_datetime(moment, usegmt=True)
-
-
-def cache_control(options: DownloadOptions) -> str:
-    """Return the Cache-Control of a file: it may have been replaced, unless its URL names a version."""
-    return (
-        f"{options.visibility}, max-age={YEAR}, immutable" if options.immutable else f"{options.visibility}, no-cache"
-    )
-
-
-def content_security_policy(content_type: str) -> str:
+def content_security_policy(served_as: str) -> str:
     """Return the Content-Security-Policy of a file that is served as a type: none allows a script."""
-    if not is_inline(content_type):
-        return SANDBOX
-    if essence(content_type) == "application/pdf":
-        return VIEWER
-    return PLAYER if essence(content_type).startswith(("audio/", "video/")) else SANDBOX
+    kind = essence(served_as)
+    if kind in INLINE_TYPES and kind.startswith(("audio/", "video/")):
+        return PLAYER
+    return VIEWER if kind == "application/pdf" else SANDBOX
 
 
-def file_headers(file: FileObject, options: DownloadOptions = PRIVATELY) -> dict[str, str]:
-    """Return the headers of a file's download but for its length."""
-    tag, digest = entity_tag(file), repr_digest(file)
+def file_headers(
+    file: FileObject, options: DownloadOptions = PRIVATELY, validators: Validators | None = None
+) -> dict[str, str]:
+    """Return the headers of a file's download but for its length; its validators are found if they are not given."""
     content_type = served_type(file.content_type)
-    return {
-        "X-Content-Type-Options": "nosniff",
+    inline = not options.attachment and is_inline(content_type)
+    # Its bytes may have been replaced since, unless its URL names a version.
+    caching = f"max-age={YEAR}, immutable" if options.immutable else "no-cache"
+    headers = {
+        **AS_DECLARED,
         "Cross-Origin-Resource-Policy": options.embedded_by,
-        "Cache-Control": cache_control(options),
+        "Cache-Control": f"{options.visibility}, {caching}",
         "Accept-Ranges": "bytes",
         "Content-Security-Policy": content_security_policy(content_type),
         "Content-Type": content_type,
-        "Content-Disposition": disposition_of(file.filename, file.content_type, attachment=options.attachment),
-        **({"ETag": tag} if tag else {}),
-        **({"Repr-Digest": digest} if digest else {}),
-        **({"Last-Modified": http_date(file.last_modified)} if file.last_modified else {}),
+        "Content-Disposition": content_disposition(file.filename, inline=inline),
     }
+    if tag := (validators or validators_of(file)).etag:
+        headers["ETag"] = tag
+    if file.checksum is not None and _SHA256.fullmatch(file.checksum):  # RFC 9530
+        headers["Repr-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(file.checksum)).decode()}:"
+    if file.last_modified:
+        headers["Last-Modified"] = format_datetime(file.last_modified, usegmt=True)  # RFC 9110, section 5.6.7
+    return headers

@@ -1,4 +1,4 @@
-"""How files reach clients: which way, who may keep a copy, and whether a browser may show them in place."""
+"""Say how files reach clients: which way, who may keep a copy, and whether a browser may show them in place."""
 
 from dataclasses import dataclass
 from typing import Literal

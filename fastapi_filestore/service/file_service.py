@@ -225,7 +225,7 @@ class FileService(Transactional[ModelT]):
         )
 
     @asynccontextmanager
-    async def stored(
+    async def storing(
         self, file: object, *, field: str | None = None, identity: object = None
     ) -> AsyncIterator[FileObject]:
         """Store a file whose row the block writes, for values that are known only when the file has arrived.
@@ -237,20 +237,20 @@ class FileService(Transactional[ModelT]):
             field: The file column that it is for, if there are several.
             identity: The row that is to hold it, if that is there already: a column may choose its folder by the row.
 
-        >>> async with service.stored(upload) as file:
+        >>> async with service.storing(upload) as file:
         ...     await service.create({"title": upload.fields["title"], "file": file})
         """
         attribute = file_attribute(self.model, field)
         known = self._known if identity is None else await self._known_of(identity, {}, [attribute])
-        async with self._stored(file, attribute, known) as stored:
+        async with self._storing(file, attribute, known) as stored:
             yield stored
 
     @asynccontextmanager
-    async def stored_each(
+    async def storing_all(
         self, files: AsyncIterable[object], *, field: str | None = None
     ) -> AsyncIterator[Sequence[FileObject]]:
         """Store files one after the other as they come, for rows that the block writes: all of them or none."""
-        async with self._stored_each(files, file_attribute(self.model, field), self._known) as stored:
+        async with self._storing_all(files, file_attribute(self.model, field), self._known) as stored:
             yield stored
 
     @noted
@@ -281,13 +281,13 @@ class FileService(Transactional[ModelT]):
         return files[0]
 
     @noted
-    async def seen(self, identity: object, *, field: str | None = None) -> FileObject | None:
+    async def peek_file(self, identity: object, *, field: str | None = None) -> FileObject | None:
         """Return the file of a row, None if the column is empty; no connection is held for it afterwards."""
-        files = await self._run(self._rows.seen, identity, file_attribute(self.model, field))
+        files = await self._run(self._rows.peek_files, identity, file_attribute(self.model, field))
         return files[0] if files else None
 
     @noted
-    async def held(self, identity: object, *, field: str | None = None) -> FileObject | None:
+    async def lock_file(self, identity: object, *, field: str | None = None) -> FileObject | None:
         """Return the file that a row holds in the database now, and keep others from changing it until the end.
 
         The end is that of the transaction, so a decision that depends on the file holds for what is written next.
@@ -295,7 +295,7 @@ class FileService(Transactional[ModelT]):
         Raises:
             RowNotFoundError: There is no such row in the scope.
         """
-        files = await self._write(self._rows.held, identity, file_attribute(self.model, field))
+        files = await self._write(self._rows.lock_files, identity, file_attribute(self.model, field))
         return files[0] if files else None
 
     @noted
@@ -363,7 +363,7 @@ class FileService(Transactional[ModelT]):
         return lambda: known
 
     @asynccontextmanager
-    async def _stored(
+    async def _storing(
         self, file: object, attribute: FileAttribute, known: Callable[[], Values]
     ) -> AsyncIterator[FileObject]:
         (waiting,) = attribute.type.files([file] if attribute.type.multiple else file, of=known)
@@ -373,12 +373,12 @@ class FileService(Transactional[ModelT]):
             yield waiting
 
     @asynccontextmanager
-    async def _stored_each(
+    async def _storing_all(
         self, files: AsyncIterable[object], attribute: FileAttribute, known: Callable[[], Values]
     ) -> AsyncIterator[Sequence[FileObject]]:
         await self.end_reading()  # the first one is read before it is known to be one
         async with AsyncExitStack() as stack:
-            yield [await stack.enter_async_context(self._stored(file, attribute, known)) async for file in files]
+            yield [await stack.enter_async_context(self._storing(file, attribute, known)) async for file in files]
 
     def _completed(self, row: ModelT) -> ModelT:
         for name, value in self.defaults.items():
@@ -396,14 +396,14 @@ class FileService(Transactional[ModelT]):
         for name, value in data.items():
             if isinstance(value, Uploads):
                 attribute = file_attribute(self.model, name)
-                values[name] = await stack.enter_async_context(self._stored_each(value, attribute, known))
+                values[name] = await stack.enter_async_context(self._storing_all(value, attribute, known))
         return values
 
     async def _arrived(
         self, files: object, attribute: FileAttribute, stack: AsyncExitStack, known: Callable[[], Values]
     ) -> Sequence[object]:
         if isinstance(files, Uploads):
-            return await stack.enter_async_context(self._stored_each(files, attribute, known))
+            return await stack.enter_async_context(self._storing_all(files, attribute, known))
         return as_some_files(files)
 
     def _with_files(self, data: Mapping[str, object]) -> dict[str, object]:

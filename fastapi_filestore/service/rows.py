@@ -60,7 +60,7 @@ class Rows(Generic[ModelT]):
         if not self._is_loaded(session, identity):
             self._looked_up(session, identity, *self._keys())
 
-    def seen(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
+    def peek_files(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files of a row, `RowNotFoundError` if there is none, and give the connection back."""
         return attribute.type.held(self._looked_up(session, identity, getattr(self.model, attribute.name))[0])
 
@@ -90,7 +90,7 @@ class Rows(Generic[ModelT]):
             raise missing
         return found
 
-    def held(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
+    def lock_files(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files that a row holds in the database now, and lock it; `RowNotFoundError` if there is none."""
         row = self._locked(session, identity)
         state = inspect(row)

@@ -48,8 +48,8 @@ async def test_a_file_stored_in_vain_under_a_lock(site: Site, caplog: pytest.Log
     row = await site.add()
 
     async def refuse() -> None:
-        async with site.service() as service, service.unit_of_work(), service.stored(pending(), field="file"):
-            await service.held(row.id, field="file")
+        async with site.service() as service, service.unit_of_work(), service.storing(pending(), field="file"):
+            await service.lock_file(row.id, field="file")
             raise ValueError("Too late.")
 
     with pytest.raises(ValueError, match="Too late"):

@@ -252,7 +252,7 @@ async def test_a_bulk_update_that_says_nothing_is_refused(work: Work) -> None:
 async def test_a_service_knows_its_defaults(work: Work) -> None:
     """A file that is stored before its row is made gets the folder that the service's defaults choose."""
     service = FileService(work.session, model=Invoice, defaults={"tenant": "acme"})
-    async with service.stored(pending(), field="letter") as letter:
+    async with service.storing(pending(), field="letter") as letter:
         row = await service.create({"letter": letter})
     await service.commit()
 
@@ -267,7 +267,7 @@ async def test_a_service_asks_the_row_that_is_there(work: Work) -> None:
     service = FileService(work.session, model=Invoice, defaults={"tenant": "admins"})
     await service.replace(identity, pending(), field="letter")
     await service.append(identity, [pending(b"1")], field="pages")
-    async with service.stored(pending(), field="letter", identity=identity) as waiting:
+    async with service.storing(pending(), field="letter", identity=identity) as waiting:
         await service.replace(identity, waiting, field="letter")
     await service.commit()
 

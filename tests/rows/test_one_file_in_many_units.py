@@ -19,7 +19,7 @@ Bring = Callable[[Service, FileObject], Awaitable[Any]]
 
 
 async def _in_block(service: Service, file: FileObject) -> None:
-    async with service.stored(file, field="file") as stored:
+    async with service.storing(file, field="file") as stored:
         await service.create({"title": "loser", "file": stored})
 
 
@@ -103,7 +103,7 @@ async def test_who_comes_before_the_commit(rows: Rows, way: str) -> None:
         asyncio.timeout(30),
         rows.work() as own,
         FileService(own.session, model=Document).unit_of_work() as service,
-        service.stored(file, field="file"),
+        service.storing(file, field="file"),
     ):
         if not one_writer:
             await service.create({"title": "winner", "file": file})
@@ -190,7 +190,7 @@ async def test_a_file_that_a_listener_gives(rows: Rows) -> None:
         rows.work() as own,
         rows.work() as other,
         FileService(own.session, model=Document).unit_of_work() as service,
-        service.stored(file, field="file"),
+        service.storing(file, field="file"),
     ):
         event.listen(Document, "before_insert", give)
         try:

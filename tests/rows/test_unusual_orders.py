@@ -109,7 +109,7 @@ async def test_the_service_commits_what_changed_since_its_last_commit(rows: Rows
         await service.commit()
         file.metadata["k"] = "v"
         await service.commit()
-        held = await service.held(identity, field="file")
+        held = await service.lock_file(identity, field="file")
         assert held is not None
         held.metadata["l"] = "w"
         await service.commit()

@@ -127,7 +127,7 @@ async def append(service: FileService[Document], file: FileObject, identity: int
 
 async def in_a_block(service: FileService[Document], file: FileObject, identity: int) -> None:
     """Store it first."""
-    async with service.stored(file, field="file") as stored:
+    async with service.storing(file, field="file") as stored:
         await service.create({"title": "new", "file": stored})
 
 

@@ -58,7 +58,7 @@ def build(app: FastAPI, files: Filestore) -> None:
         upload: Annotated[Upload, Depends(files.upload("paper", fields=ReportFields))],
         service: Annotated[FileService[Document], Depends(get_documents)],
     ) -> dict[str, Any]:
-        async with service.stored(upload) as file:
+        async with service.storing(upload) as file:
             assert isinstance(upload.values, ReportFields)
             row = await service.create({**upload.values.model_dump(), "file": file})
         return {"title": row.title, "pages": row.pages, "fields": dict(upload.fields)}
@@ -78,7 +78,7 @@ def build(app: FastAPI, files: Filestore) -> None:
         upload: Annotated[Upload, Depends(files.upload())],
         service: Annotated[FileService[Document], Depends(get_documents)],
     ) -> int | None:
-        async with service.stored(upload) as file:
+        async with service.storing(upload) as file:
             return file.size
 
     @reports.post("/classic", status_code=201)

@@ -29,7 +29,7 @@ async def _assign(service: FileService[Album], cover: UploadFile) -> None:
 
 
 async def _store_first(service: FileService[Album], cover: UploadFile) -> None:
-    async with service.stored(cover, field="cover") as file:
+    async with service.storing(cover, field="cover") as file:
         await service.update(1, {"cover": file})
 
 

@@ -53,7 +53,7 @@ async def _append(site: Site, uploads: list[Upload]) -> None:
 
 
 async def _stored(site: Site, uploads: list[Upload]) -> None:
-    async with site.session() as session, FileService(session, model=Album).stored(uploads[0], field="cover"):
+    async with site.session() as session, FileService(session, model=Album).storing(uploads[0], field="cover"):
         pass
 
 

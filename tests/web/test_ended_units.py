@@ -23,7 +23,7 @@ def new() -> FileObject:
 
 
 async def _store(service: Albums) -> None:
-    async with service.stored(new(), field="cover"):
+    async with service.storing(new(), field="cover"):
         pass
 
 
@@ -31,7 +31,7 @@ async def _store_each(service: Albums) -> None:
     async def files() -> AsyncIterator[FileObject]:
         yield new()
 
-    async with service.stored_each(files(), field="photos"):
+    async with service.storing_all(files(), field="photos"):
         pass
 
 
@@ -45,15 +45,15 @@ WRITES: dict[str, Use] = {
     "delete": lambda service: service.delete(1),
     "append": lambda service: service.append(1, [new()], field="photos"),
     "remove": lambda service: service.remove(1, [], field="photos"),
-    "stored": _store,
-    "stored each": _store_each,
-    "held": lambda service: service.held(1, field="cover"),
+    "storing": _store,
+    "storing all": _store_each,
+    "lock file": lambda service: service.lock_file(1, field="cover"),
 }
 READS: dict[str, Use] = {
     "get": lambda service: service.get(1),
     "list": lambda service: service.list(),
     "file": lambda service: service.file(1, field="cover"),
-    "seen": lambda service: service.seen(1, field="cover"),
+    "peek file": lambda service: service.peek_file(1, field="cover"),
     "open": lambda service: service.open(1, field="cover"),
     "require": lambda service: service.require(1),
 }

@@ -100,7 +100,7 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
             await service.end_reading()
             policy = resource.policy(resource.schemas.create, limits=resource.limits())
             upload = await receive_upload(request, policy)
-            async with service.stored(upload, field=field) as file, service.turn():
+            async with service.storing(upload, field=field) as file, service.turn():
                 row = await service.create({**_values(resource, upload), field: file})
                 response.headers["Location"] = resource.path(row, base)
                 shown = await resource.told(service, row, base)
@@ -257,7 +257,7 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider,
         async with service.unit_of_work():
             # Before a gigabyte is read for nothing.
             if is_conditional(request):
-                require_file_state(request, await service.seen(identity, field=field))
+                require_file_state(request, await service.peek_file(identity, field=field))
             else:
                 await service.require(identity)
             await service.end_reading()
@@ -271,9 +271,9 @@ async def _replaced(
 ) -> ModelT:
     if not is_conditional(request):
         return await service.replace(identity, upload, field=field)
-    async with service.stored(upload, field=field, identity=identity) as file:
+    async with service.storing(upload, field=field, identity=identity) as file:
         # Once more, now that nobody else can write: the file may have been replaced while this one was on its way.
-        require_file_state(request, await service.held(identity, field=field))
+        require_file_state(request, await service.lock_file(identity, field=field))
         return await service.replace(identity, file, field=field)
 
 

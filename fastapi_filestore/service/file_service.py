@@ -118,22 +118,30 @@ class FileService(Transactional[ModelT]):
             RowConflictError: The database refuses the row.
             StorageError: A file can't be stored.
         """
-        part = self._begun_writing()
+        part = self._begin(writing=True)
         async with AsyncExitStack() as stack:
-            row = await self._built(data, stack) if isinstance(data, Mapping) else self._completed(data)
-            await self._store(self._taken(_files_of(row), stack), part)
-            await self._run_in(part, self._rows.add, row)
+            if isinstance(data, Mapping):
+                values = await self._store_uploads(data, self._values_of_new_row, stack)
+                row = build(self.model, {**self.defaults, **values})
+            else:
+                row = data
+                for name, value in self.defaults.items():
+                    if name not in inspect(row).dict:
+                        setattr(row, name, value)
+            files = [file for attribute in file_attributes(inspect(row).mapper) for file in attribute.files(row)]
+            await self._store(self._take(files, stack), part)
+            await self._run(part, self._rows.add, row)
         return row
 
     @noted
     async def get(self, identity: object) -> ModelT:
         """Return a row by primary key; `RowNotFoundError` if there is none."""
-        return await self._run(self._rows.fetch, identity)
+        return await self._run(self._begin(), self._rows.fetch, identity)
 
     @noted
     async def require(self, identity: object) -> None:
         """Raise `RowNotFoundError` if there is no such row; no connection is held for it afterwards."""
-        await self._run(self._rows.require, identity)
+        await self._run(self._begin(), self._rows.require, identity)
 
     @noted
     async def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[ModelT]:
@@ -146,7 +154,9 @@ class FileService(Transactional[ModelT]):
             InvalidCursorError: The cursor is not one of this listing.
         """
         order = Order(self.model, self.order_by, self.scope)
-        return await self._run(order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after, most_bytes=self.page_bytes)
+        return await self._run(
+            self._begin(), order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after, most_bytes=self.page_bytes
+        )
 
     @noted
     async def update(self, identity: object, data: Mapping[str, object]) -> ModelT:
@@ -156,18 +166,23 @@ class FileService(Transactional[ModelT]):
             RowNotFoundError: There is no such row in the scope.
             OutOfScopeError: It would leave the scope; the transaction is rolled back.
         """
-        part = self._begun_writing()
+        part = self._begin(writing=True)
         check_names(self.model, data)
         if any(isinstance(value, Uploads) for value in data.values()):
             await self.require(identity)
         async with AsyncExitStack() as stack:
-            known = await self._known_of(identity, data, self._attributes())
-            values = self._with_files(await self._with_uploads(data, stack, known))
-            files = [file for each in self._attributes() for file in each.type.files(values.get(each.name), of=known)]
-            if waiting := self._taken(files, stack):
+            attributes = file_attributes(self._mapper)
+            known = await self._values_of_row(identity, data, attributes)
+            values = await self._store_uploads(data, known, stack)
+            files = list[FileObject]()
+            for attribute in attributes:
+                if values.get(attribute.name) is not None:
+                    values[attribute.name] = attribute.type.coerce(values[attribute.name])
+                    files += attribute.type.files(values[attribute.name], of=known)
+            if delivery := self._take(files, stack):
                 await self.require(identity)
-            await self._store(waiting, part)
-            return await self._run_in(part, self._rows.change, identity, values)
+            await self._store(delivery, part)
+            return await self._run(part, self._rows.change, identity, values)
 
     @noted
     async def replace(self, identity: object, file: object, *, field: str | None = None) -> ModelT:
@@ -191,17 +206,19 @@ class FileService(Transactional[ModelT]):
             TooManyFilesError: The list would be longer than the column takes.
             StorageError: A file can't be stored.
         """
-        part = self._begun_writing()
+        part = self._begin(writing=True)
         attribute = list_attribute(self.model, field)
         async with AsyncExitStack() as stack:
             if isinstance(files, Uploads):
                 await self.require(identity)
-            known = await self._known_of(identity, {}, [attribute])
-            new = attribute.type.files(await self._arrived(files, attribute, stack, known), of=known)
-            if waiting := self._taken(new, stack):
+            known = await self._values_of_row(identity, {}, [attribute])
+            if isinstance(files, Uploads):
+                files = await self._store_all(files, attribute, known, stack)
+            new = attribute.type.files(as_some_files(files), of=known)
+            if delivery := self._take(new, stack):
                 await self.require(identity)
-            await self._store(waiting, part)
-            return await self._run_in(part, self._rows.edit, identity, attribute, lambda held: [*held, *new])
+            await self._store(delivery, part)
+            return await self._run(part, self._rows.edit, identity, attribute, lambda files: [*files, *new])
 
     @noted
     async def remove(self, identity: object, files: object, *, field: str | None = None, purge: bool = False) -> ModelT:
@@ -215,12 +232,17 @@ class FileService(Transactional[ModelT]):
             PendingContentError: A file was never stored, so that no row can hold it.
         """
         attribute = list_attribute(self.model, field)
-        unwanted = {_location_of(file) for file in as_some_files(files)}
-        return await self._write(
+        unwanted = set[Location]()
+        for file in as_some_files(files):
+            if not file.is_stored:
+                raise PendingContentError(f"{file.filename!r} can't be taken out of a list: {file.state.value}.")
+            unwanted.add(file.location)
+        return await self._run(
+            self._begin(writing=True),
             self._rows.edit,
             identity,
             attribute,
-            lambda held: [file for file in held if file.location not in unwanted],
+            lambda files: [file for file in files if file.location not in unwanted],
             purge=purge,
         )
 
@@ -241,17 +263,20 @@ class FileService(Transactional[ModelT]):
         ...     await service.create({"title": upload.fields["title"], "file": file})
         """
         attribute = file_attribute(self.model, field)
-        known = self._known if identity is None else await self._known_of(identity, {}, [attribute])
-        async with self._storing(file, attribute, known) as stored:
-            yield stored
+        known = self._values_of_new_row
+        if identity is not None:
+            known = await self._values_of_row(identity, {}, [attribute])
+        async with AsyncExitStack() as stack:
+            yield await self._store_one(file, attribute, known, stack)
 
     @asynccontextmanager
     async def storing_all(
         self, files: AsyncIterable[object], *, field: str | None = None
     ) -> AsyncIterator[Sequence[FileObject]]:
         """Store files one after the other as they come, for rows that the block writes: all of them or none."""
-        async with self._storing_all(files, file_attribute(self.model, field), self._known) as stored:
-            yield stored
+        attribute = file_attribute(self.model, field)
+        async with AsyncExitStack() as stack:
+            yield await self._store_all(files, attribute, self._values_of_new_row, stack)
 
     @noted
     async def delete(self, identity: object, *, purge: bool = False) -> None:
@@ -261,7 +286,7 @@ class FileService(Transactional[ModelT]):
             identity: The row's primary key.
             purge: Keep none of the files that go with it: who has the right to be forgotten can't wait.
         """
-        await self._write(self._rows.remove, identity, purge=purge)
+        await self._run(self._begin(writing=True), self._rows.remove, identity, purge=purge)
 
     # -- files ---------------------------------------------------------------------------------------
 
@@ -283,7 +308,7 @@ class FileService(Transactional[ModelT]):
     @noted
     async def peek_file(self, identity: object, *, field: str | None = None) -> FileObject | None:
         """Return the file of a row, None if the column is empty; no connection is held for it afterwards."""
-        files = await self._run(self._rows.peek_files, identity, file_attribute(self.model, field))
+        files = await self._run(self._begin(), self._rows.peek_files, identity, file_attribute(self.model, field))
         return files[0] if files else None
 
     @noted
@@ -295,7 +320,9 @@ class FileService(Transactional[ModelT]):
         Raises:
             RowNotFoundError: There is no such row in the scope.
         """
-        files = await self._write(self._rows.lock_files, identity, file_attribute(self.model, field))
+        files = await self._run(
+            self._begin(writing=True), self._rows.lock_files, identity, file_attribute(self.model, field)
+        )
         return files[0] if files else None
 
     @noted
@@ -332,12 +359,12 @@ class FileService(Transactional[ModelT]):
             PendingContentError: The file is stored already.
             SigningUnavailableError: The backend can't sign and no signing key is configured.
         """
-        part = self._begun_writing()
+        part = self._begin(writing=True)
         column = file_attribute(self.model, field).type
         column.files([file] if column.multiple else file)
         limit = min((size for size in (max_size, column.rules.max_size) if size is not None), default=None)
         signed = await file.signed_url_async(expires_in=expires_in, method="PUT", max_size=limit)
-        await self._run_in(part, expect_upload, self._mapper, file)
+        await self._run(part, expect_upload, self._mapper, file)
         return signed
 
     # -- inside --------------------------------------------------------------------------------------
@@ -346,74 +373,45 @@ class FileService(Transactional[ModelT]):
     def _rows(self) -> rows.Rows[ModelT]:
         return rows.Rows(self.model, self.scope)
 
-    async def _built(self, values: Mapping[str, object], stack: AsyncExitStack) -> ModelT:
-        return build(self.model, {**self.defaults, **await self._with_uploads(values, stack, self._known)})
-
-    def _known(self) -> Values:
-        """Return what is known of rows before they are made."""
+    def _values_of_new_row(self) -> Values:
+        """Return what is known of a row before it is made."""
         return values_of_new(self._mapper, self.defaults)
 
-    async def _known_of(
+    async def _values_of_row(
         self, identity: object, changes: Mapping[str, object], attributes: Iterable[FileAttribute]
     ) -> Callable[[], Values]:
         """Return what gives the values of a row that some are changed of; it is asked where a folder may need it."""
-        if all(isinstance(each.type.folder, str) for each in attributes):
-            return self._known
-        known = KnownValues(self._mapper, {**self.defaults, **await self._run(self._rows.known, identity), **changes})
+        if all(isinstance(attribute.type.folder, str) for attribute in attributes):
+            return self._values_of_new_row
+        columns = await self._run(self._begin(), self._rows.column_values, identity)
+        known = KnownValues(self._mapper, {**self.defaults, **columns, **changes})
         return lambda: known
 
-    @asynccontextmanager
-    async def _storing(
-        self, file: object, attribute: FileAttribute, known: Callable[[], Values]
-    ) -> AsyncIterator[FileObject]:
-        (waiting,) = attribute.type.files([file] if attribute.type.multiple else file, of=known)
-        part = self._begun_writing()
-        async with AsyncExitStack() as stack:
-            await self._store(self._taken([waiting], stack), part)
-            yield waiting
-
-    @asynccontextmanager
-    async def _storing_all(
-        self, files: AsyncIterable[object], attribute: FileAttribute, known: Callable[[], Values]
-    ) -> AsyncIterator[Sequence[FileObject]]:
-        await self.end_reading()  # the first one is read before it is known to be one
-        async with AsyncExitStack() as stack:
-            yield [await stack.enter_async_context(self._storing(file, attribute, known)) async for file in files]
-
-    def _completed(self, row: ModelT) -> ModelT:
-        for name, value in self.defaults.items():
-            if name not in inspect(row).dict:
-                setattr(row, name, value)
-        return row
-
-    def _attributes(self) -> Iterable[FileAttribute]:
-        return file_attributes(self._mapper)
-
-    async def _with_uploads(
-        self, data: Mapping[str, object], stack: AsyncExitStack, known: Callable[[], Values]
+    async def _store_uploads(
+        self, data: Mapping[str, object], known: Callable[[], Values], stack: AsyncExitStack
     ) -> dict[str, object]:
+        """Return the values of a row, with the files that are on their way in stored."""
         values = dict(data)
         for name, value in data.items():
             if isinstance(value, Uploads):
-                attribute = file_attribute(self.model, name)
-                values[name] = await stack.enter_async_context(self._storing_all(value, attribute, known))
+                values[name] = await self._store_all(value, file_attribute(self.model, name), known, stack)
         return values
 
-    async def _arrived(
-        self, files: object, attribute: FileAttribute, stack: AsyncExitStack, known: Callable[[], Values]
-    ) -> Sequence[object]:
-        if isinstance(files, Uploads):
-            return await stack.enter_async_context(self._storing_all(files, attribute, known))
-        return as_some_files(files)
+    async def _store_all(
+        self, files: AsyncIterable[object], attribute: FileAttribute, known: Callable[[], Values], stack: AsyncExitStack
+    ) -> Sequence[FileObject]:
+        await self.end_reading()  # the first one is read before it is known to be one
+        return [await self._store_one(file, attribute, known, stack) async for file in files]
 
-    def _with_files(self, data: Mapping[str, object]) -> dict[str, object]:
-        values = dict(data)
-        for attribute in self._attributes():
-            if values.get(attribute.name) is not None:
-                values[attribute.name] = attribute.type.coerce(values[attribute.name])
-        return values
+    async def _store_one(
+        self, file: object, attribute: FileAttribute, known: Callable[[], Values], stack: AsyncExitStack
+    ) -> FileObject:
+        (waiting,) = attribute.type.files([file] if attribute.type.multiple else file, of=known)
+        part = self._begin(writing=True)
+        await self._store(self._take([waiting], stack), part)
+        return waiting
 
-    def _taken(self, files: Iterable[FileObject], stack: AsyncExitStack) -> Delivery | None:
+    def _take(self, files: Iterable[FileObject], stack: AsyncExitStack) -> Delivery | None:
         """Take those files that are still to be stored, for rows that are written before the stack ends.
 
         What no flush has taken over by then is deleted.
@@ -440,13 +438,3 @@ class FileService(Transactional[ModelT]):
         turn = nullcontext() if access is None else taking_turn(self.session)
         await store(claimed, room=partial(room_beside, delivery.session, claimed), turn=turn)
         own(delivery, delivery.files)  # those, too, that a flush has meanwhile failed to store
-
-
-def _location_of(file: FileObject) -> Location:
-    if not file.is_stored:
-        raise PendingContentError(f"{file.filename!r} can't be taken out of a list: {file.state.value}.")
-    return file.location
-
-
-def _files_of(row: object) -> list[FileObject]:
-    return [file for attribute in file_attributes(inspect(row).mapper) for file in attribute.files(row)]

@@ -109,7 +109,7 @@ class Order(Generic[ModelT]):
             statement = statement.where(self._beyond(terms, cursor.decode(after)))
         if limit > DEFAULT_LIMIT and _streams(session, inspect(self.model), dialect):
             statement = statement.execution_options(stream_results=True, max_row_buffer=STEP)
-        refused = nullcontext() if after is None else translate_value_errors(InvalidCursorError())
+        refused = nullcontext() if after is None else translate_value_errors(InvalidCursorError)
         with refused, closing(session.execute(statement)) as found:
             page, is_last = _filled(found.yield_per(STEP), limit, most_bytes)
         return Page([row for row, *_ in page], None if is_last else cursor.encode(page[-1][1:]))

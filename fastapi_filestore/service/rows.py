@@ -1,11 +1,12 @@
-"""Rows of one model through a plain `Session`: the part of the service that SQLAlchemy runs."""
+"""Read and write rows of one model through a plain `Session`: the part of the service that SQLAlchemy runs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import ColumnElement, and_, inspect, select
+from sqlalchemy import ColumnElement, inspect, select
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import OutOfScopeError, RowNotFoundError
@@ -48,55 +49,43 @@ class Rows(Generic[ModelT]):
 
     def fetch(self, session: Session, identity: object) -> ModelT:
         """Read a row; `RowNotFoundError` if there is none."""
-        missing = RowNotFoundError(self.model.__name__, identity)
-        with translate_value_errors(missing):
-            row = session.get(self.model, identity) if self.scope is None else self._scoped(session, identity)
+        with translate_value_errors(partial(self._missing, identity)):
+            if self.scope is None:
+                row = session.get(self.model, identity)
+            else:
+                row = session.scalars(select(self.model).where(*self._conditions(identity))).unique().first()
         if row is None:
-            raise missing
+            raise self._missing(identity)
         return row
 
     def require(self, session: Session, identity: object) -> None:
         """Raise `RowNotFoundError` if there is no such row, and give the connection back: bytes move next."""
-        if not self._is_loaded(session, identity):
-            self._looked_up(session, identity, *self._keys())
+        # What a session has read already is there: its changes are of that, and conflict with those of others.
+        key = inspect(self.model).identity_key_from_primary_key(tuple(_values(identity, self._keys())))
+        row = session.identity_map.get(key) if self.scope is None else None
+        if not isinstance(row, self.model) or inspect(row).expired:
+            self._look_up(session, identity, *self._keys())
 
     def peek_files(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files of a row, `RowNotFoundError` if there is none, and give the connection back."""
-        return attribute.type.held(self._looked_up(session, identity, getattr(self.model, attribute.name))[0])
+        return attribute.type.held(self._look_up(session, identity, getattr(self.model, attribute.name))[0])
 
-    def known(self, session: Session, identity: object) -> dict[str, Any]:
+    def column_values(self, session: Session, identity: object) -> dict[str, Any]:
         """Return what a row has in its columns but for files, and give the connection back: bytes move next."""
         names = [
-            each.key
-            for each in inspect(self.model).column_attrs
-            if not each.deferred and not isinstance(each.columns[0].type, StoredObject)
+            column.key
+            for column in inspect(self.model).column_attrs
+            if not column.deferred and not isinstance(column.columns[0].type, StoredObject)
         ]
         columns = [getattr(self.model, name) for name in names]
-        return dict(zip(names, self._looked_up(session, identity, *columns), strict=True))
-
-    def _is_loaded(self, session: Session, identity: object) -> bool:
-        """Tell whether a session has read a row already: its changes are of that, and conflict with those of others."""
-        key = inspect(self.model).identity_key_from_primary_key(tuple(_values(identity, self._keys())))
-        row = session.identity_map.get(key) if self.scope is None else None
-        return isinstance(row, self.model) and not inspect(row).expired
-
-    def _looked_up(self, session: Session, identity: object, *columns: Any) -> Any:
-        """Return values of a row without the row: who reads it later must not find what it was now."""
-        missing = RowNotFoundError(self.model.__name__, identity)
-        query = select(*columns).where(self._has(identity), *(() if self.scope is None else (self.scope,)))
-        with translate_value_errors(missing), in_passing(session):
-            found = session.execute(query).first()
-        if found is None:
-            raise missing
-        return found
+        return dict(zip(names, self._look_up(session, identity, *columns), strict=True))
 
     def lock_files(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files that a row holds in the database now, and lock it; `RowNotFoundError` if there is none."""
-        row = self._locked(session, identity)
-        state = inspect(row)
-        found = stored_files(session, inspect(self.model), [state.identity], [attribute])
+        row = self._lock(session, identity)
+        found = stored_files(session, inspect(self.model), [inspect(row).identity], [attribute])
         if not found:  # it went before it was locked
-            raise RowNotFoundError(self.model.__name__, identity)
+            raise self._missing(identity)
         (files,) = found.values()
         # The row's own where they are the same: what changes in them in place is to be stored.
         own = {file.location: file for file in attribute.held(row) if file.is_stored}
@@ -104,9 +93,10 @@ class Rows(Generic[ModelT]):
 
     def change(self, session: Session, identity: object, values: Mapping[str, object]) -> ModelT:
         """Set attributes of a row."""
-        lists = [each for each in file_attributes(inspect(self.model)) if each.type.multiple and each.name in values]
+        attributes = file_attributes(inspect(self.model))
+        lists = [attribute for attribute in attributes if attribute.type.multiple and attribute.name in values]
         known = set(session.identity_map.keys()) if lists else set[Any]()
-        row = self._locked(session, identity)
+        row = self._lock(session, identity)
         if lists and inspect(row).key not in known:
             forget_read(inspect(row))  # nobody can have made the new list of what it held
         for name, value in values.items():
@@ -130,10 +120,10 @@ class Rows(Generic[ModelT]):
         """
         with translate_row_errors(self.model.__name__):
             session.flush()  # what the session did to the list before is a part of it
-        row = self._locked(session, identity)
+        row = self._lock(session, identity)
         values = locked_values(session, inspect(self.model), inspect(row).identity, attribute)
         if not values:  # it went before it was locked
-            raise RowNotFoundError(self.model.__name__, identity)
+            raise self._missing(identity)
         files = attribute.type.files(values[0])
         for file in files:
             file.refuse_unreadable()
@@ -145,29 +135,48 @@ class Rows(Generic[ModelT]):
 
     def remove(self, session: Session, identity: object, *, purge: bool) -> None:
         """Delete a row; with `purge`, none of the files that go with it is kept."""
-        row = self._locked(session, identity)
+        row = self._lock(session, identity)
         if purge:
             flush(session, row)  # what is pending is none of this deletion
         with purging(session) if purge else nullcontext():
             session.delete(row)
             flush(session, row)
 
-    def _scoped(self, session: Session, identity: object) -> ModelT | None:
-        assert self.scope is not None
-        return session.scalars(select(self.model).where(self._has(identity), self.scope)).unique().first()
+    # -- inside --------------------------------------------------------------------------------------
 
-    def _locked(self, session: Session, identity: object) -> ModelT:
+    def _missing(self, identity: object) -> RowNotFoundError:
+        return RowNotFoundError(self.model.__name__, identity)
+
+    def _keys(self) -> list[ColumnElement[Any]]:
+        mapper = inspect(self.model)
+        return [getattr(self.model, mapper.get_property_by_column(column).key) for column in mapper.primary_key]
+
+    def _conditions(self, identity: object) -> list[ColumnElement[bool]]:
+        """Return what the row of a primary key fulfils, and that it is within the scope."""
+        keys = self._keys()
+        conditions = [key == value for key, value in zip(keys, _values(identity, keys), strict=True)]
+        return conditions if self.scope is None else [*conditions, self.scope]
+
+    def _look_up(self, session: Session, identity: object, *columns: Any) -> Any:
+        """Return values of a row without the row: who reads it later must not find what it was now."""
+        with translate_value_errors(partial(self._missing, identity)), in_passing(session):
+            values = session.execute(select(*columns).where(*self._conditions(identity))).first()
+        if values is None:
+            raise self._missing(identity)
+        return values
+
+    def _lock(self, session: Session, identity: object) -> ModelT:
         # The row could leave the scope until it is written, unless it is locked while it is still inside.
-        missing = RowNotFoundError(self.model.__name__, identity)
-        with translate_value_errors(missing):
-            row = session.get(self.model, identity) if self._holds(session, identity, lock=True) else None
+        with translate_value_errors(partial(self._missing, identity)):
+            is_inside = self.scope is None or self._is_inside(session, identity, lock=True)
+            row = session.get(self.model, identity) if is_inside else None
         if row is None:
-            raise missing
+            raise self._missing(identity)
         return row
 
     def _write(self, session: Session, row: ModelT) -> None:
         flush(session, row)
-        if self._holds(session, inspect(row).mapper.primary_key_from_instance(row)):
+        if self.scope is None or self._is_inside(session, inspect(row).mapper.primary_key_from_instance(row)):
             return
         # Whoever catches the error and commits must not commit the row.
         transaction = innermost_transaction(session)
@@ -175,23 +184,13 @@ class Rows(Generic[ModelT]):
         transaction.rollback()
         raise OutOfScopeError(self.model.__name__)
 
-    def _holds(self, session: Session, identity: object, *, lock: bool = False) -> bool:
-        if self.scope is None:
-            return True
+    def _is_inside(self, session: Session, identity: object, *, lock: bool = False) -> bool:
         mapper = inspect(self.model)
         connection = writing_connection(session, mapper)
-        query = select(*self._keys()).where(self._has(identity), self.scope)
+        query = select(*self._keys()).where(*self._conditions(identity))
         if lock and connection.dialect.name == "sqlite":
             take_write_lock(connection, table_of(mapper))
         return connection.execute(query.with_for_update() if lock else query).first() is not None
-
-    def _keys(self) -> list[ColumnElement[Any]]:
-        mapper = inspect(self.model)
-        return [getattr(self.model, mapper.get_property_by_column(column).key) for column in mapper.primary_key]
-
-    def _has(self, identity: object) -> ColumnElement[bool]:
-        keys = self._keys()
-        return and_(*(key == value for key, value in zip(keys, _values(identity, keys), strict=True)))
 
 
 def _values(identity: object, keys: Sequence[ColumnElement[Any]]) -> Sequence[object]:
@@ -232,8 +231,3 @@ def commit(session: Session, name: str) -> None:
     """Commit; `RowConflictError` if a constraint that is checked last is broken."""
     with translate_row_errors(name):
         session.commit()
-
-
-def rollback(session: Session) -> None:
-    """Undo the rows and the bytes of the transaction."""
-    session.rollback()

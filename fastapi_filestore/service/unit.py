@@ -1,12 +1,12 @@
-"""The unit of work of a service: its transaction begins at the first statement and ends with the block.
+"""Run the unit of work of a service: its transaction begins at the first statement and ends with the block.
 
 Tasks of one block share its unit, as those of `asyncio.gather` do. When one of them fails, the block ends and is rolled
 back, while the others are still storing bytes or waiting for the session. What they wrote then nobody would commit or
 roll back, and the next unit of the same service is none of theirs.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,31 +41,14 @@ class Unit:
     service: "ref[object] | None" = None
     has_ended: bool = False
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Make what is called in a block, and by tasks that it begins, a part of this unit; end it with the block."""
-        around = _entered.get()
-        _entered.set((*around, self))
-        try:
-            yield
-        finally:
-            _entered.set(around)
-            self.has_ended = True
-
 
 _entered: ContextVar[tuple[Unit, ...]] = ContextVar("fastapi_filestore_units", default=())
 """The units whose blocks this context is inside of; that of a task stays so when the block has ended."""
 
 
-def unit_around(service: object) -> Unit | None:
-    """Return the innermost unit of a service whose block the caller was begun in."""
-    own = (unit for unit in reversed(_entered.get()) if unit.service is not None and unit.service() is service)
-    return next(own, None)
-
-
 @dataclass(slots=True)
 class Part:
-    """What a call is a part of, as of its beginning: `is_late` if the unit had ended by then.
+    """A call as a part of a unit of work, as of the call's beginning: `is_late` if the unit had ended by then.
 
     It `is_inside` if the unit's block has begun the caller. `rows` are those that the session knew at the beginning:
     one that is closed meanwhile has others.
@@ -77,11 +60,6 @@ class Part:
     rows: IdentityMap
     is_late: bool
     is_inside: bool
-
-    def refuse_late(self) -> None:
-        """Raise `UnitOfWorkEndedError` if the unit had ended before the call began."""
-        if self.is_late:
-            raise UnitOfWorkEndedError(self.model)
 
     def refuse_ended(self) -> None:
         """Raise `UnitOfWorkEndedError` if the unit has ended since, or its session was closed."""
@@ -96,7 +74,7 @@ P = ParamSpec("P")
 
 
 class Transactional(Generic[ModelT]):
-    """What a service does with its session as a whole."""
+    """Begin, commit and roll back what a service does with its session, as a whole."""
 
     model: type[ModelT]
     session: AnySession
@@ -112,11 +90,16 @@ class Transactional(Generic[ModelT]):
         Raises:
             NeverAwaitedError: A call of the block, of a service or a file, was never awaited.
         """
-        around, self._unit = self._unit, Unit(ref(self))
+        around, unit, entered = self._unit, Unit(ref(self)), _entered.get()
+        self._unit = unit
+        _entered.set((*entered, unit))  # what is called in the block, and by tasks that it begins, is a part of it
         try:
-            with self._unit.entered():
+            try:
                 async with all_awaited():
                     yield self
+            finally:
+                _entered.set(entered)
+                unit.has_ended = True
             await self.commit()
         except BaseException:
             with CancelScope(shield=True):  # in this task still: it may be what a scoped session is of
@@ -138,7 +121,7 @@ class Transactional(Generic[ModelT]):
 
         The service does so before it stores what a client is sending; any other transaction is kept.
         """
-        await self._end_reading(self._begun())
+        await self._end_reading(self._begin())
 
     def wait(self, call: Coroutine[Any, Any, T]) -> T:
         """Run a call of this service to its end, blocking, where nothing can be awaited: in a `def` endpoint, a thread.
@@ -172,13 +155,13 @@ class Transactional(Generic[ModelT]):
         """Make everything durable; files that rows no longer point to are deleted then."""
         session = plain_session(self.session)
         if session.in_transaction() or has_edits(session):
-            await self._run(rows.commit, self.model.__name__)
+            await self._run(self._begin(), rows.commit, self.model.__name__)
 
     @noted
     async def rollback(self) -> None:
         """Undo everything since the last commit, stored bytes included."""
         with translate_outages(url_of(self.session)):
-            await run_in_session(self.session, rows.rollback)
+            await run_in_session(self.session, Session.rollback)
 
     @noted
     async def loading(self, read: Callable[[], T]) -> T:
@@ -186,7 +169,7 @@ class Transactional(Generic[ModelT]):
 
         >>> owner = await service.loading(lambda: document.owner.name)
         """
-        return await self._run(lambda session: read())
+        return await self._run(self._begin(), lambda session: read())
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -203,39 +186,42 @@ class Transactional(Generic[ModelT]):
     def _unit(self) -> Unit:
         return Unit()
 
-    def _begun(self) -> Part:
-        """Begin a call: say what it is a part of, so that it does nothing once that has ended."""
+    def _begin(self, *, writing: bool = False) -> Part:
+        """Begin a call: note what it is a part of, so that it does nothing once that has ended.
+
+        Raises:
+            UnitOfWorkEndedError: It is `writing`, and its unit of work has ended already.
+        """
         if self._made is not None:  # on another event loop than the session's it would spoil that one's connections
             refuse_elsewhere(self.session, self._made, self._mapper, self._name)
-        around = unit_around(self)
+        around = None
+        for unit in _entered.get():  # the innermost comes last
+            if unit.service is not None and unit.service() is self:
+                around = unit
         session, unit = plain_session(self.session), around or self._unit
+        if writing and unit.has_ended:
+            raise UnitOfWorkEndedError(self.model.__name__)
         return Part(unit, self.model.__name__, session, session.identity_map, unit.has_ended, around is not None)
-
-    def _begun_writing(self) -> Part:
-        part = self._begun()
-        part.refuse_late()
-        return part
 
     async def _end_reading(self, part: Part) -> None:
         if not self.hold_session and is_connected(part.session):
-            await self._run_in(part, end_if_only_read)
+            await self._run(part, end_if_only_read)
 
-    async def _run(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run_in(self._begun(), work, *args, **kwargs)
-
-    async def _write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run_in(self._begun_writing(), work, *args, **kwargs)
-
-    async def _run_in(
+    async def _run(
         self, part: Part, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a step of a call when it is the call's turn, unless its unit of work has ended by then."""
+        """Run some work of a call in the session when it is its turn, unless its unit of work has ended by then."""
 
         def step(session: Session) -> T:
             part.refuse_ended()
             # Of a task that outlives its unit nobody ends what it begins.
             with rows.in_passing(session) if part.is_late and part.is_inside else nullcontext():
-                return _begun(work, session, *args, **kwargs)
+                # One of `autobegin=False` does not begin its transaction by itself else.
+                autobegin, session.autobegin = session.autobegin, True
+                try:
+                    return work(session, *args, **kwargs)
+                finally:
+                    session.autobegin = autobegin
 
         try:
             with translate_outages(url_of(self.session)), translate_ended_begin(self.model.__name__):
@@ -244,15 +230,6 @@ class Transactional(Generic[ModelT]):
             if (ledger := ledger_of_class(self._mapper)) is not None:
                 explain_missing(error, ledger)
             raise
-
-
-def _begun(work: Callable[Concatenate[Session, P], T], session: Session, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do some work in a session that begins its transaction by itself, as one of `autobegin=False` does not else."""
-    autobegin, session.autobegin = session.autobegin, True
-    try:
-        return work(session, *args, **kwargs)
-    finally:
-        session.autobegin = autobegin
 
 
 async def end_reading(session: AnySession) -> None:

@@ -44,8 +44,8 @@ OF_VALUES: Final = (TypeError, ValueError, LookupError, AttributeError, Arithmet
 
 
 @contextmanager
-def translate_value_errors(refusal: FilestoreError) -> Iterator[None]:
-    """Raise `refusal` if the database can't take a value that the block asks with.
+def translate_value_errors(refusal: Callable[[], FilestoreError]) -> Iterator[None]:
+    """Raise what `refusal` makes if the database can't take a value that the block asks with.
 
     A row of the answer that the driver can't read, which has no statement, is nobody's mistake who asks.
     """
@@ -54,7 +54,7 @@ def translate_value_errors(refusal: FilestoreError) -> Iterator[None]:
     except (StatementError, OverflowError) as error:
         if getattr(error, "statement", "") is None or not _is_of_a_value(error):
             raise
-        raise refusal from error
+        raise refusal() from error
 
 
 @contextmanager

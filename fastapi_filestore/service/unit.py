@@ -31,7 +31,7 @@ from fastapi_filestore.orm.unit_of_work.changes import has_edits
 from fastapi_filestore.orm.unit_of_work.read_only import end_if_only_read, is_connected
 from fastapi_filestore.orm.unit_of_work.session_loops import home_of, refuse_elsewhere
 from fastapi_filestore.service import rows
-from fastapi_filestore.service.turns import turn_at
+from fastapi_filestore.service.turns import taking_turn
 
 
 @dataclass(slots=True, eq=False)
@@ -148,7 +148,7 @@ class Transactional(Generic[ModelT]):
         engine = writing_bind(session, self._mapper)
         if session.in_transaction() or not isinstance(engine, Engine):
             return nullcontext()
-        return turn_at(engine)
+        return taking_turn(engine)
 
     @noted
     async def commit(self) -> None:

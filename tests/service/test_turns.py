@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from fastapi_filestore import FileService
 from fastapi_filestore.service import turns
-from fastapi_filestore.service.turns import turn_at
+from fastapi_filestore.service.turns import taking_turn
 from tests.rows.models import Document
 
 
@@ -27,7 +27,7 @@ async def _most_at_once(engine: Engine, blocks: int) -> int:
 
     async def block() -> None:
         nonlocal inside, most
-        async with turn_at(engine):
+        async with taking_turn(engine):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0.01)
@@ -55,7 +55,7 @@ async def test_as_many_write_as_the_pool_keeps(pool: dict[str, object], most: in
 async def test_patience_ends(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has waited long goes on all the same, so that turns can never lock each other out."""
     monkeypatch.setattr(turns, "PATIENCE", 0.01)
-    async with turn_at(sqlite), turn_at(sqlite), turn_at(sqlite):
+    async with taking_turn(sqlite), taking_turn(sqlite), taking_turn(sqlite):
         pass
 
     assert await _most_at_once(sqlite, 1) == 1
@@ -65,7 +65,7 @@ async def test_who_holds_a_connection_does_not_wait(sqlite: Engine) -> None:
     """A session in a transaction goes on at once: whoever has the turn may wait for its connection."""
     with Session(sqlite) as session:
         session.execute(text("SELECT 1"))
-        async with turn_at(sqlite), asyncio.timeout(1), FileService(session, model=Document).turn():
+        async with taking_turn(sqlite), asyncio.timeout(1), FileService(session, model=Document).turn():
             pass
 
         assert session.in_transaction()

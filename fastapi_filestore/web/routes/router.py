@@ -198,8 +198,12 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider, 
             limits = resource.limits()
             body = await json_body(request, limits.json_body_size, pace=limits.pace)
             fields = validated_json(resource.schemas.update, body, limits=limits)
-            row = await service.update(identity, resource.settable(values_of(fields, only_set=True)))
-            return await resource.told_anew(service, row, _base(request, below=1))
+            values = resource.settable(values_of(fields, only_set=True))
+            async with service.turn():
+                row = await service.update(identity, values)
+                shown = await resource.told_anew(service, row, _base(request, below=1))
+                await service.commit()
+            return shown
 
     @router.delete(
         path,
@@ -213,7 +217,9 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider, 
             if is_conditional(request):
                 await service.require(identity)
                 require_row_state(request)
-            await service.delete(identity)
+            async with service.turn():
+                await service.delete(identity)
+                await service.commit()
 
 
 def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider, *, path: str, key: Any) -> None:
@@ -262,19 +268,14 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider,
                 await service.require(identity)
             await service.end_reading()
             upload = await receive_upload(request, resource.policy(NoFields))
-            row = await _replaced(request, identity, service, upload, field)
-            return await resource.told_anew(service, row, _base(request, below=2))
-
-
-async def _replaced(
-    request: Request, identity: object, service: FileService[ModelT], upload: Upload, field: str
-) -> ModelT:
-    if not is_conditional(request):
-        return await service.replace(identity, upload, field=field)
-    async with service.storing(upload, field=field, identity=identity) as file:
-        # Once more, now that nobody else can write: the file may have been replaced while this one was on its way.
-        require_file_state(request, await service.lock_file(identity, field=field))
-        return await service.replace(identity, file, field=field)
+            async with service.storing(upload, field=field, identity=identity) as file, service.turn():
+                if is_conditional(request):
+                    # Now that nobody else can write: it may have been replaced while this one was on its way.
+                    require_file_state(request, await service.lock_file(identity, field=field))
+                row = await service.replace(identity, file, field=field)
+                shown = await resource.told_anew(service, row, _base(request, below=2))
+                await service.commit()
+            return shown
 
 
 def _values(resource: Resource[ModelT], upload: Upload) -> Mapping[str, object]:

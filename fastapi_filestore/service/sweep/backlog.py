@@ -1,4 +1,4 @@
-"""What is in a ledger: how much a sweep has to do, and what it could not do before."""
+"""Count what is in a ledger: how much a sweep has to do, and what it could not do before."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,22 +40,19 @@ async def backlog_of(accesses: Iterable[BoundLedger]) -> Backlog:
         DatabaseUnavailableError: A database can't be used.
         LedgerMissingError: A ledger's table was never created.
     """
-    counted = [await _counted(access) for access in accesses]
-    ages = [each.oldest for each in counted if each.oldest is not None]
+    backlogs = list[Backlog]()
+    for access in accesses:
+        try:
+            backlogs.append(await run_despite_others(access.engine, partial(_count, ledger=access.ledger)))
+        except DatabaseFailedError as error:
+            explain_missing(error, access.ledger)
+            raise
     return Backlog(
-        sum(each.due for each in counted),
-        sum(each.waiting for each in counted),
-        sum(each.failing for each in counted),
-        max(ages, default=None),
+        sum(backlog.due for backlog in backlogs),
+        sum(backlog.waiting for backlog in backlogs),
+        sum(backlog.failing for backlog in backlogs),
+        max((backlog.oldest for backlog in backlogs if backlog.oldest is not None), default=None),
     )
-
-
-async def _counted(access: BoundLedger) -> Backlog:
-    try:
-        return await run_despite_others(access.engine, partial(_count, ledger=access.ledger))
-    except DatabaseFailedError as error:
-        explain_missing(error, access.ledger)
-        raise
 
 
 def _count(connection: Connection, *, ledger: Ledger) -> Backlog:

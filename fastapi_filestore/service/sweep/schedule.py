@@ -1,4 +1,4 @@
-"""Sweeping in the background of an application, as long as it runs."""
+"""Sweep in the background of an application, as long as it runs."""
 
 import asyncio
 import random
@@ -24,10 +24,10 @@ async def sweeping(sweep: Callable[[], AsyncIterator[Swept]], *, every: timedelt
         yield
     finally:
         over.set()
-        await finish(_ended(task))
+        await finish(_end(task))
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
+async def _end(task: "asyncio.Task[None]") -> None:
     # A driver that is cut off in a statement may lose its connection.
     await asyncio.wait({task}, timeout=PATIENCE)
     task.cancel()
@@ -35,21 +35,17 @@ async def _ended(task: "asyncio.Task[None]") -> None:
 
 
 async def _sweep_regularly(sweep: Callable[[], AsyncIterator[Swept]], every: timedelta, over: asyncio.Event) -> None:
-    # Workers that were started together must not all sweep at the same moment.
-    while not await _comes_within(over, every.total_seconds() * random.uniform(0.5, 1.5)):  # noqa: S311 - no secret
+    while True:
+        # Workers that were started together must not all sweep at the same moment.
+        pause = every.total_seconds() * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), pause)
+            return
         try:
-            await _sweep_once(sweep)
+            async for intent in sweep():
+                if intent.error is not None:
+                    INTENT_FAILED.tell(
+                        backend=intent.backend, object=intent.path, attempts=intent.attempts, error=intent.error
+                    )
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the next sweep serves better than none
             SWEEP_FAILED.tell(error, with_traceback=not isinstance(error, FilestoreError))
-
-
-async def _comes_within(event: asyncio.Event, seconds: float) -> bool:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
-    return event.is_set()
-
-
-async def _sweep_once(sweep: Callable[[], AsyncIterator[Swept]]) -> None:
-    async for one in sweep():
-        if one.error is not None:
-            INTENT_FAILED.tell(backend=one.backend, object=one.path, attempts=one.attempts, error=one.error)

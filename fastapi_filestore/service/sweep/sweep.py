@@ -1,4 +1,4 @@
-"""The sweeper: settles the intents that a crash, a rollback or a failing store left behind.
+"""Settle the intents that a crash, a rollback or a failing store left behind.
 
 Any number of processes may sweep at once. A due intent is claimed in a short transaction that makes an upload intent
 one that nobody can settle any more, and lets it fall due again only later. From then on a unit of work that comes late
@@ -75,16 +75,19 @@ async def sweep(
     Safe to run at any time, in any number of processes. A failing one is tried again later, after a growing delay,
     and keeps no other waiting: a backend that can't be reached is left alone for the rest of the sweep.
     """
-    plain = plain_engine(engine)
-    down = set[str]()
+    plain, down = plain_engine(engine), set[str]()
+
+    async def ask(locations: Collection[Location]) -> AbstractSet[Location]:
+        tables = tables_with_files(ledger.table.metadata)
+        return (await run_despite_others(plain, partial(places_holding, tables=tables, locations=locations))).keys()
+
     while claimed := await _claim_due(plain, ledger, batch, leave=down):
-        ask = partial(_held, plain, ledger)
         groups = await asyncio.gather(*(_delete_in_time(group, registry, ask, down) for group in _by_backend(claimed)))
-        swept = [one for group in groups for one in group]
+        swept = [intent for group in groups for intent in group]
         # What it left undone is due again later.
         await run_unless_busy(plain, partial(_settle, ledger=ledger, swept=swept))
-        for one in swept:
-            yield one
+        for intent in swept:
+            yield intent
 
 
 # -- claims ----------------------------------------------------------------------------------------------
@@ -93,16 +96,14 @@ async def sweep(
 async def _claim_due(engine: Engine, ledger: Ledger, batch: int, *, leave: Collection[str]) -> list[Swept]:
     try:
         # The look ahead costs little and takes no lock, which on SQLite would stop every writer.
-        if not await run_unless_busy(engine, partial(_is_any_due, ledger=ledger, leave=leave)):
+        if not await run_unless_busy(
+            engine, lambda connection: connection.scalar(select(exists().where(_due(connection, ledger, leave))))
+        ):
             return []
         return await run_unless_busy(engine, partial(_claim, ledger=ledger, batch=batch, leave=leave)) or []
     except DatabaseFailedError as error:
         explain_missing(error, ledger)
         raise
-
-
-def _is_any_due(connection: Connection, *, ledger: Ledger, leave: Collection[str]) -> bool:
-    return bool(connection.execute(select(exists().where(_due(connection, ledger, leave)))).scalar_one())
 
 
 def _due(connection: Connection, ledger: Ledger, leave: Collection[str]) -> ColumnElement[bool]:
@@ -112,8 +113,19 @@ def _due(connection: Connection, ledger: Ledger, leave: Collection[str]) -> Colu
 
 
 def _claim(connection: Connection, *, ledger: Ledger, batch: int, leave: Collection[str]) -> list[Swept]:
+    """Claim intents that are due and keep rows from taking their objects; drop those of objects that a row holds."""
     while claimed := _claim_batch(connection, ledger, batch, leave):
-        if doomed := _without_held(connection, ledger, claimed):
+        # A row may have come back, or was written by a transaction that ended before it could settle its intent, and a
+        # ledger that keeps nothing today may have kept something yesterday. Where lists of files can't be looked into,
+        # a generated path is believed to be what its intent says.
+        can_look = connection.dialect.name in {"postgresql", "sqlite"}
+        asked = [(intent.backend, intent.path) for intent in claimed if can_look or not is_generated(intent.path)]
+        if not asked:
+            return claimed
+        lock(connection, asked, ledger.table)
+        held = places_holding(connection, tables_with_files(ledger.table.metadata), asked).keys()
+        ledger.forget(connection, held)
+        if doomed := [intent for intent in claimed if (intent.backend, intent.path) not in held]:
             return doomed
     return []
 
@@ -139,28 +151,10 @@ def _claim_batch(connection: Connection, ledger: Ledger, batch: int, leave: Coll
     for group in _by_backend(claimed):
         connection.execute(
             update(table)
-            .where(and_(table.c.backend == group[0].backend, table.c.path.in_([one.path for one in group])))
+            .where(and_(table.c.backend == group[0].backend, table.c.path.in_([intent.path for intent in group])))
             .values(kind=kind, attempts=table.c.attempts + 1, due_at=database_time() + LEASE_SECONDS)
         )
     return claimed
-
-
-def _without_held(connection: Connection, ledger: Ledger, claimed: list[Swept]) -> list[Swept]:
-    """Drop the intents of objects that a row holds after all, and keep rows from taking the others."""
-    asked = [(one.backend, one.path) for one in claimed if _can_be_asked_for(connection, one.path)]
-    if not asked:
-        return claimed
-    lock(connection, asked, ledger.table)
-    held = places_holding(connection, tables_with_files(ledger.table.metadata), asked).keys()
-    ledger.forget(connection, held)
-    return [one for one in claimed if (one.backend, one.path) not in held]
-
-
-def _can_be_asked_for(connection: Connection, path: str) -> bool:
-    # A row may have come back, or was written by a transaction that ended before it could settle its intent, and a
-    # ledger that keeps nothing today may have kept something yesterday. Where lists of files can't be looked into, a
-    # generated path is believed to be what its intent says.
-    return connection.dialect.name in {"postgresql", "sqlite"} or not is_generated(path)
 
 
 def _by_backend(intents: Sequence[Swept]) -> list[list[Swept]]:
@@ -179,33 +173,37 @@ async def _delete_in_time(group: list[Swept], registry: StorageRegistry, ask: As
         async with asyncio.timeout(DELETION_SECONDS):
             return await _delete(group, registry, ask)
     except UnknownBackendError as unknown:
-        return _failed(group, unknown)
+        return _fail(group, unknown)
     except StorageUnavailableError as unreachable:
         down.add(backend)
-        return _failed(group, unreachable)
+        return _fail(group, unreachable)
     except TimeoutError:
         down.add(backend)
-        return _failed(group, StorageTimeoutError(f"Backend {backend!r} took more than {DELETION_SECONDS:.0f} s."))
+        return _fail(group, StorageTimeoutError(f"Backend {backend!r} took more than {DELETION_SECONDS:.0f} s."))
 
 
 async def _delete(group: list[Swept], registry: StorageRegistry, ask: Ask) -> list[Swept]:
     try:
         backend = registry.get_backend(group[0].backend)
         # What no store can hold is not there.
-        paths = {one: HeldKey(one.path) for one in group if can_be_held(one.path)}
-        left = await _drop_unfinished(backend, [paths[one] for one in paths if one.is_upload], ask)
+        paths = {intent: HeldKey(intent.path) for intent in group if can_be_held(intent.path)}
+        left = await _drop_unfinished(backend, [paths[intent] for intent in paths if intent.is_upload], ask)
         await backend.delete(*paths.values())
     except (StorageUnavailableError, UnknownBackendError):
         raise
     except FilestoreError as error:
         if len(group) == 1:
-            return _failed(group, error)
+            return _fail(group, error)
         # One that can't be deleted must not keep the others: each is tried alone.
-        return [outcome for one in group for outcome in await _delete([one], registry, ask)]
+        return [outcome for intent in group for outcome in await _delete([intent], registry, ask)]
     if left is None:
         return group
     # Their objects are gone, and a later sweep looks for the rest.
-    return [outcome for one in group for outcome in (_failed([one], left) if one.is_upload and one in paths else [one])]
+    return [
+        outcome
+        for intent in group
+        for outcome in (_fail([intent], left) if intent.is_upload and intent in paths else [intent])
+    ]
 
 
 async def _drop_unfinished(backend: StorageBackend, paths: Sequence[HeldKey], ask: Ask) -> FilestoreError | None:
@@ -214,7 +212,14 @@ async def _drop_unfinished(backend: StorageBackend, paths: Sequence[HeldKey], as
         return None
     try:
         async with asyncio.timeout(REMAINS_SECONDS):
-            await backend.drop_unfinished(*await _without_held_remains(backend, paths, ask))
+            given = [path for path in paths if not is_generated(path)]
+            if given and isinstance(backend, NamedRemains):
+                # Leave out paths beside which a row holds an object that looks like what an upload to them left.
+                remains = await backend.remains_of(*given)
+                names = {path: {(backend.key, name) for name in names} for path, names in remains.items()}
+                held = await ask(set[Location]().union(*names.values()))
+                paths = [path for path in paths if held.isdisjoint(names.get(path, ()))]
+            await backend.drop_unfinished(*paths)
     except StorageUnavailableError as unreachable:
         return unreachable
     except TimeoutError:
@@ -224,34 +229,18 @@ async def _drop_unfinished(backend: StorageBackend, paths: Sequence[HeldKey], as
     return None
 
 
-async def _without_held_remains(backend: StorageBackend, paths: Sequence[str], ask: Ask) -> Sequence[str]:
-    """Leave out keys beside which a row holds an object that looks like what an upload to them left."""
-    given = [path for path in paths if not is_generated(path)]
-    if not given or not isinstance(backend, NamedRemains):
-        return paths
-    remains = await backend.remains_of(*given)
-    names = {path: {(backend.key, name) for name in names} for path, names in remains.items()}
-    held = await ask(set[Location]().union(*names.values()))
-    return [path for path in paths if held.isdisjoint(names.get(path, ()))]
-
-
-async def _held(engine: Engine, ledger: Ledger, locations: Collection[Location]) -> AbstractSet[Location]:
-    tables = tables_with_files(ledger.table.metadata)
-    return (await run_despite_others(engine, partial(places_holding, tables=tables, locations=locations))).keys()
-
-
-def _failed(intents: Sequence[Swept], error: FilestoreError) -> list[Swept]:
-    return [replace(one, error=str(error)[:ERROR_CHARACTERS]) for one in intents]
+def _fail(intents: Sequence[Swept], error: FilestoreError) -> list[Swept]:
+    return [replace(intent, error=str(error)[:ERROR_CHARACTERS]) for intent in intents]
 
 
 def _settle(connection: Connection, *, ledger: Ledger, swept: Sequence[Swept]) -> None:
-    ledger.forget(connection, [(one.backend, one.path) for one in swept if one.error is None])
-    for one in swept:
-        if one.error is not None:
+    ledger.forget(connection, [(intent.backend, intent.path) for intent in swept if intent.error is None])
+    for intent in swept:
+        if intent.error is not None:
             connection.execute(
                 update(ledger.table)
-                .where(and_(ledger.table.c.backend == one.backend, ledger.table.c.path == one.path))
-                .values(due_at=database_time() + retry_delay(one.attempts), error=one.error)
+                .where(and_(ledger.table.c.backend == intent.backend, ledger.table.c.path == intent.path))
+                .values(due_at=database_time() + retry_delay(intent.attempts), error=intent.error)
             )
 
 

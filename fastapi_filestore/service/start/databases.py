@@ -1,7 +1,7 @@
-"""Where an application's rows are: the engines behind its session dependency."""
+"""Find where an application's rows are: the engines behind its session dependency."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Generator, Mapping
 from contextlib import asynccontextmanager
 from inspect import Parameter, signature
 from typing import Any
@@ -55,7 +55,7 @@ class Databases:
     def are_known(self) -> bool:
         """Whether there is an engine, or a ledger, that somebody gave for a reason."""
         metadatas = (metadata_of(model) for model in self._models)
-        return bool(self._models) and (self._engine is not None or any(ledger_of(one) for one in metadatas))
+        return bool(self._models) and (self._engine is not None or any(ledger_of(metadata) for metadata in metadatas))
 
     async def of_models(self) -> list[Database]:
         """Return the databases of the models' metadata, without asking them.
@@ -78,7 +78,8 @@ class Databases:
 
     async def ledgers(self) -> list[BoundLedger]:
         """Return the ledgers, each with its engine; `ConfigurationError` if there is none."""
-        accesses = [BoundLedger(ledger, one.engine) for one in await self.of_models() for ledger in one.ledgers]
+        databases = await self.of_models()
+        accesses = [BoundLedger(ledger, database.engine) for database in databases for ledger in database.ledgers]
         if not accesses:
             raise ConfigurationError(
                 "There is nothing to sweep: the models have no ledger. Call add_ledger(Base.metadata) where Base is."
@@ -95,40 +96,33 @@ class Databases:
 
     async def _candidates(self, metadatas: Collection[MetaData], *, every_class: bool) -> tuple[Places, list[Table]]:
         """Return the tables by the database where they may be, and those that no database is known for."""
-        own, others = [table for one in metadatas for table in file_tables(one)], mapped_tables() if every_class else {}
-        tables = list(dict.fromkeys([*own, *others]))
+        own = [table for metadata in metadatas for table in file_tables(metadata)]
+        tables = list(dict.fromkeys([*own, *(mapped_tables() if every_class else {})]))
         if self._engine is not None:
             return {self._engine: tables}, []
-        async with _opened(self._get_session) as session:
-            return self._behind(session, tables)
-
-    def _behind(self, session: Session, tables: Sequence[Table]) -> tuple[Places, list[Table]]:
-        registries: set[registry] = {inspect(model).registry for model in self._models}
-        mapped = [*file_mappers(), *(one for bases in registries for one in bases.mappers)]
-        mappers: dict[Any, Any] = {one.local_table: one for one in mapped}
-        if isinstance(session, ShardedSession):
-            raise ConfigurationError(f"The session of get_session has its rows in several shards. {SHARDS}")
-        places, nowhere = defaultdict[Engine, list[Table]](list), list[Table]()
-        for table in tables:
-            engine = _engine_of(session, mapper=mappers.get(table), clause=update(table))
-            (nowhere if engine is None else places[engine]).append(table)
-        if tables and not places:
-            raise ConfigurationError(f"The session of get_session is bound to no engine. {REMEDY}")
-        return places, nowhere
-
-
-def _engine_of(session: Session, **target: Any) -> Engine | None:
-    try:
-        bind = session.get_bind(**target)
-    except UnboundExecutionError:
-        return None
-    return bind if isinstance(bind, Engine) else None
+        async with _opening(self._get_session) as session:
+            if isinstance(session, ShardedSession):
+                raise ConfigurationError(f"The session of get_session has its rows in several shards. {SHARDS}")
+            registries: set[registry] = {inspect(model).registry for model in self._models}
+            mapped = [*file_mappers(), *(mapper for bases in registries for mapper in bases.mappers)]
+            mappers: dict[Any, Any] = {mapper.local_table: mapper for mapper in mapped}
+            places, nowhere = defaultdict[Engine, list[Table]](list), list[Table]()
+            for table in tables:
+                try:
+                    bind = session.get_bind(mapper=mappers.get(table), clause=update(table))
+                except UnboundExecutionError:
+                    bind = None
+                (places[bind] if isinstance(bind, Engine) else nowhere).append(table)
+            if tables and not places:
+                raise ConfigurationError(f"The session of get_session is bound to no engine. {REMEDY}")
+            return places, nowhere
 
 
 @asynccontextmanager
-async def _opened(get_session: Callable[..., Any] | None) -> AsyncIterator[Session]:
+async def _opening(get_session: Callable[..., Any] | None) -> AsyncIterator[Session]:
     """Call a session dependency as FastAPI would, if it asks for nothing."""
-    if get_session is None or any(not _is_rest(one) for one in signature(get_session).parameters.values()):
+    rest = {Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL}
+    if get_session is None or any(given.kind not in rest for given in signature(get_session).parameters.values()):
         raise ConfigurationError(
             f"The engine can't be found through get_session, which has parameters of its own or is missing. {REMEDY}"
         )
@@ -145,10 +139,6 @@ async def _opened(get_session: Callable[..., Any] | None) -> AsyncIterator[Sessi
             given.close()
     else:
         yield _session(await given if isinstance(given, Awaitable) else given)
-
-
-def _is_rest(parameter: Parameter) -> bool:
-    return parameter.kind in {Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL}
 
 
 def _session(given: Any) -> Session:

@@ -1,11 +1,11 @@
-"""What an application asks once, as it starts: of its databases, and of the backends that its columns name."""
+"""Check once, as an application starts, its databases and the backends that its columns name."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.orm import Mapper, configure_mappers
 
 from fastapi_filestore.errors import (
@@ -54,11 +54,17 @@ async def check_databases(databases: Databases, *, probe: bool, write: bool) -> 
                 if has_room(database.engine):
                     found.append(await run_on_engine(database.engine, partial(_check, database=database)))
                     for ledger in database.ledgers if write and not found[-1].missing else ():
-                        refusals += await _refusals_of(database.engine, ledger)
+                        try:
+                            await run_on_engine(database.engine, partial(_write, ledger=ledger))
+                        except (DatabaseFailedError, DatabaseReadOnlyError, DatabaseFullError) as error:
+                            refusals.append(
+                                f"The ledger's table {ledger.table.fullname!r} can't be written (FILESTORE_PROBE=read "
+                                f"tries no writing). {error}"
+                            )
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being asked must not keep it from starting
         DATABASES_NOT_CHECKED.tell(error)
-    missing = [name for each in found for name in each.missing]
-    lacking = [name for each in found for name in each.without_triggers]
+    missing = [name for lack in found for name in lack.missing]
+    lacking = [name for lack in found for name in lack.without_triggers]
     problems = [*([_explain_missing(missing)] if missing else []), *([_explain(lacking)] if lacking else []), *refusals]
     if problems and probe:
         raise ConfigurationError("\n".join(problems))
@@ -66,16 +72,6 @@ async def check_databases(databases: Databases, *, probe: bool, write: bool) -> 
         TABLES_MISSING.tell(tables=missing, remedy=_explain_missing(missing))
     if lacking:
         TRIGGERS_MISSING.tell(tables=lacking, remedy=_explain(lacking))
-
-
-async def _refusals_of(engine: Engine, ledger: Ledger) -> list[str]:
-    """Return why a ledger can't be written, unless that may be otherwise in a moment."""
-    try:
-        await run_on_engine(engine, partial(_write, ledger=ledger))
-    except (DatabaseFailedError, DatabaseReadOnlyError, DatabaseFullError) as error:
-        name = ledger.table.fullname
-        return [f"The ledger's table {name!r} can't be written (FILESTORE_PROBE=read tries no writing). {error}"]
-    return []
 
 
 def _write(connection: Connection, *, ledger: Ledger) -> None:
@@ -99,12 +95,12 @@ def _check(connection: Connection, database: Database) -> Found:
     if (setting := weak_setting(connection)) is not None:
         COMMITS_NOT_DURABLE.tell(database=connection.engine.url.database, setting=setting)
     inspector = inspect(connection)
-    wanted = {one.table: file_columns_of(one.table) for one in database.tables}
-    wanted |= {one.table: [column.name for column in one.table.columns] for one in database.ledgers}
+    wanted = {file_table.table: file_columns_of(file_table.table) for file_table in database.tables}
+    wanted |= {ledger.table: [column.name for column in ledger.table.columns] for ledger in database.ledgers}
     missing = {table: what_lacks(inspector, table, columns) for table, columns in wanted.items()}
-    there = [one.table for one in database.tables if missing[one.table] is None]
-    lacking = lacking_triggers(connection, there) if connection.dialect.name in COMPLETE else ()
-    return Found([each for each in missing.values() if each is not None], [triggers.table for triggers in lacking])
+    present = [file_table.table for file_table in database.tables if missing[file_table.table] is None]
+    lacking = lacking_triggers(connection, present) if connection.dialect.name in COMPLETE else ()
+    return Found([name for name in missing.values() if name is not None], [triggers.table for triggers in lacking])
 
 
 def _explain_missing(tables: Sequence[str]) -> str:
@@ -127,31 +123,26 @@ def weak_setting(connection: Connection) -> str | None:
     """Return the setting by which a database may lose commits that it acknowledged; None if it loses none."""
     match connection.dialect.name:
         case "sqlite":
-            return _weak_on_sqlite(connection)
+            if not any(name == "main" and file for _, name, file in connection.execute(text("PRAGMA database_list"))):
+                return None  # in memory nothing lasts, and nobody expects it to
+            level = connection.scalar(text("PRAGMA synchronous"))
+            is_wal = connection.scalar(text("PRAGMA journal_mode")) == "wal"
+            if level >= FULL or (level and not is_wal):
+                return None
+            return f"PRAGMA synchronous={SYNCHRONOUS[level]}{' in WAL mode' if is_wal else ''}"
         case "postgresql":
-            return _weak_on_postgresql(connection)
+            names = connection.scalars(
+                text(
+                    "SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off' "
+                    "ORDER BY 1"
+                )
+            )
+            return " and ".join(f"{name}=off" for name in names) or None
         case "mysql" | "mariadb":
             level = connection.scalar(text("SELECT @@innodb_flush_log_at_trx_commit"))
             return None if level == 1 else f"innodb_flush_log_at_trx_commit={level}"
         case _:
             return None
-
-
-def _weak_on_sqlite(connection: Connection) -> str | None:
-    if not any(name == "main" and file for _, name, file in connection.execute(text("PRAGMA database_list"))):
-        return None  # in memory nothing lasts, and nobody expects it to
-    level = connection.scalar(text("PRAGMA synchronous"))
-    is_wal = connection.scalar(text("PRAGMA journal_mode")) == "wal"
-    if level >= FULL or (level and not is_wal):
-        return None
-    return f"PRAGMA synchronous={SYNCHRONOUS[level]}{' in WAL mode' if is_wal else ''}"
-
-
-def _weak_on_postgresql(connection: Connection) -> str | None:
-    query = text(
-        "SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off' ORDER BY 1"
-    )
-    return " and ".join(f"{name}=off" for name in connection.scalars(query)) or None
 
 
 def require_backends(models: Collection[type], registry: StorageRegistry) -> None:
@@ -166,19 +157,25 @@ def require_backends(models: Collection[type], registry: StorageRegistry) -> Non
     """
     configure_mappers()  # this may be the first that a process does
     # First those that it is told to serve, then what inherits from them, whose rows are rows of theirs.
-    served: dict[Mapper[Any], None] = dict.fromkeys(below for model in models for below in _with_heirs(model))
-    own = {each.column: (mapper.class_, each) for mapper in reversed(served) for each in file_attributes(mapper)}
-    if problems := [_problem(model, each, registry) for model, each in own.values() if not _has_backend(each)]:
+    served = dict[Mapper[Any], None]()
+    for model in models:
+        served |= dict.fromkeys(inspect(model).self_and_descendants)
+    own = {
+        attribute.column: (mapper.class_, attribute)
+        for mapper in reversed(served)
+        for attribute in file_attributes(mapper)
+    }
+    problems = [
+        f"- {_name(model, attribute)}: {_remedy(attribute, registry)}."
+        for model, attribute in own.values()
+        if not _has_backend(attribute)
+    ]
+    if problems:
         raise ConfigurationError("\n".join(["Columns whose backend nobody has registered:", *problems]))
-    others = [(mapper.class_, each) for mapper in file_mappers() for each in file_attributes(mapper)]
-    lacking = {_name(model, each) for model, each in others if each.column not in own and not _has_backend(each)}
+    others = [(mapper.class_, attribute) for mapper in file_mappers() for attribute in file_attributes(mapper)]
+    lacking = {_name(*other) for other in others if other[1].column not in own and not _has_backend(other[1])}
     if lacking:
         BACKEND_NOT_REGISTERED.tell(columns=sorted(lacking))
-
-
-def _with_heirs(model: type) -> Iterable[Mapper[Any]]:
-    mapper: Mapper[Any] = inspect(model)
-    return mapper.self_and_descendants
 
 
 def _has_backend(attribute: FileAttribute) -> bool:
@@ -193,16 +190,13 @@ def _name(model: type, attribute: FileAttribute) -> str:
     return f"{model.__name__}.{attribute.name} (backend {_key(attribute)!r})"
 
 
-def _problem(model: type, attribute: FileAttribute, registry: StorageRegistry) -> str:
-    return f"- {_name(model, attribute)}: {_remedy(_key(attribute), attribute.type.registry, registry)}."
-
-
-def _remedy(key: str, looked_in: StorageRegistry, registry: StorageRegistry) -> str:
-    if looked_in is not registry and key in registry:
+def _remedy(attribute: FileAttribute, registry: StorageRegistry) -> str:
+    key, own = _key(attribute), attribute.type.registry
+    if own is not registry and key in registry:
         return "it is registered in the registry of this Filestore: give that to the column, StoredObject(registry=...)"
-    if key.lower() in looked_in:
+    if key.lower() in own:
         return f"it is registered as {key.lower()!r}, as settings name all in lower case: call it so in StoredObject"
-    known = ", ".join(sorted(each.key for each in looked_in)) or "none"
+    known = ", ".join(sorted(backend.key for backend in own)) or "none"
     return (
         f"there is {known}; set FILESTORE_BACKENDS__{key.upper()}__URL, or call storages.register_backend(...) before "
         "files.lifespan begins, or give the column one of those there are"

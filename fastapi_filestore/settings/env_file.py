@@ -1,8 +1,8 @@
-"""Lines of `.env` that mean a setting and are none: whoever reads the file passes over them without a word."""
+"""Refuse lines of `.env` that mean a setting and are none: whoever reads the file passes over them without a word."""
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from unicodedata import category, normalize
 
@@ -30,26 +30,24 @@ def refuse_unread_lines(source: object, names: Collection[str]) -> None:
     """
     files, encoding = getattr(source, "env_file", None), getattr(source, "env_file_encoding", None)
     paths: Iterable[str | os.PathLike[str]] = [files] if isinstance(files, str | os.PathLike) else files or ()
-    problems = [
-        problem for path in map(Path, paths) for problem in _problems(path.expanduser(), encoding or ENCODING, names)
-    ]
+    problems = list[str]()
+    for path in (Path(path).expanduser() for path in paths):
+        # What can be read only once was read before.
+        text = path.read_text(encoding=encoding or ENCODING) if path.is_file() else ""
+        if "\0" in text:
+            problems.append(
+                f"The file {path} can't be read: it is not UTF-8 text, but perhaps UTF-16: save it as UTF-8."
+            )
+            continue
+        for number, line in enumerate(text.split("\n"), start=1):
+            if (unread := _find_unread(line, names)) is not None:
+                name, remedy = unread
+                problems.append(f"Line {number} of {path} sets nothing: write {name.upper()}=value there, {remedy}.")
     if problems:
         raise SettingsError(problems)
 
 
-def _problems(path: Path, encoding: str, names: Collection[str]) -> Iterator[str]:
-    # What can be read only once was read before.
-    text = path.read_text(encoding=encoding) if path.is_file() else ""
-    if "\0" in text:
-        yield f"The file {path} can't be read: it is not UTF-8 text, but perhaps UTF-16: save it as UTF-8."
-        return
-    for number, line in enumerate(text.split("\n"), start=1):
-        if (found := _unread(line, names)) is not None:
-            name, remedy = found
-            yield f"Line {number} of {path} sets nothing: write {name.upper()}=value there, {remedy}."
-
-
-def _unread(line: str, names: Collection[str]) -> tuple[str, str] | None:
+def _find_unread(line: str, names: Collection[str]) -> tuple[str, str] | None:
     """Return the setting that a line means and does not set, and how to write it; None if there is none.
 
     A comment begins with #, as for all who read such files; // and ; are parts of names.
@@ -57,18 +55,20 @@ def _unread(line: str, names: Collection[str]) -> tuple[str, str] | None:
     setting = _SETTING.match(line)
     if setting is None:
         before, *_ = _COMMENT.sub("", line).partition("=")
-        seen = "".join(one for one in normalize("NFKC", before) if category(one) != "Cf")
-        if (meant := _NAME.search(seen)) is not None:
-            return meant[0], ANEW if seen != before else _remedy(seen[: meant.start()].strip())
+        visible = "".join(character for character in normalize("NFKC", before) if category(character) != "Cf")
+        if (meant := _NAME.search(visible)) is not None:
+            head = visible[: meant.start()].strip()
+            if visible != before:
+                remedy = ANEW
+            elif not head:
+                remedy = "with an equals sign after the name"
+            else:  # what is longer than a word may be a value
+                remedy = (
+                    f"without {head!a} before the name" if _WORD.fullmatch(head) else "with nothing before the name"
+                )
+            return meant[0], remedy
     elif setting["name"].lower() not in names:
         return setting["name"], "and close the quotes of the lines above it"
     value = line.partition("=")[2]
     beside = _BESIDE.search(_COMMENT.sub("", _QUOTED.sub("", value, count=1) if _QUOTED.match(value) else value))
     return None if beside is None else (beside[0], "on a line of its own")
-
-
-def _remedy(before: str) -> str:
-    if not before:
-        return "with an equals sign after the name"
-    # What is longer may be a value.
-    return f"without {before!a} before the name" if _WORD.fullmatch(before) else "with nothing before the name"

@@ -40,10 +40,6 @@ DEEPEST_JSON = 200
 """Levels; pydantic's own limit, beyond which it takes none."""
 
 
-def _local_disk() -> dict[str, BackendSettings]:
-    return {"default": BackendSettings(url=DEFAULT_URL)}
-
-
 class FilestoreSettings(BaseSettings):
     """Every setting of the file store, from (first wins) arguments, the environment, `.env` and secret files.
 
@@ -66,7 +62,9 @@ class FilestoreSettings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    backends: dict[BackendName, BackendSettings] = Field(default_factory=_local_disk)
+    backends: dict[BackendName, BackendSettings] = Field(
+        default_factory=lambda: {"default": BackendSettings(url=DEFAULT_URL)}
+    )
     """The backends by name; with none set, `default` is the folder data/files."""
     default_backend: str | None = Field(default=None, validate_default=True)
     """Backend of the columns that name none. Unset, it is `default`, or the only one."""

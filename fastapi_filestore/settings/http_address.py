@@ -1,4 +1,4 @@
-"""Which addresses of http can be used: parsers of URLs take many that no server can be reached at."""
+"""Check addresses of http: parsers of URLs take many that no server can be reached at."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address
@@ -13,7 +13,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 def problem_of_address(url: str) -> str | None:
     """Return what is wrong with an address of http or https, as what to do; None if it will do. It is not shown."""
-    if (wrong := next((one for one in url if one in UNSAFE or not one.isprintable()), None)) is not None:
+    if (wrong := next((char for char in url if char in UNSAFE or not char.isprintable()), None)) is not None:
         return f"leave out the character {wrong!a}, which no address holds"
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Permissions as people write them: `0640`, `750`, or Python's 0o640."""
+"""Read permissions as people write them: `0640`, `750`, or Python's 0o640."""
 
 import re
 

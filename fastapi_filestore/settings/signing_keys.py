@@ -1,4 +1,4 @@
-"""Which signing keys are strong enough to be believed: a weak one lets anybody sign."""
+"""Check that signing keys are strong enough to be believed: a weak one lets anybody sign."""
 
 import re
 

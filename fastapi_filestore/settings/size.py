@@ -1,4 +1,4 @@
-"""Sizes as people write them: `2 GiB`, `50MB`, `1048576`."""
+"""Read sizes as people write them: `2 GiB`, `50MB`, `1048576`."""
 
 import re
 from fractions import Fraction

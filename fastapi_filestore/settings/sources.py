@@ -1,8 +1,9 @@
-"""Where settings come from: variables of the environment and `.env`, and secret files named like them."""
+"""Read settings where they come from: variables of the environment and `.env`, and secret files named like them."""
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -37,7 +38,17 @@ class VariableSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Return the values that are set, nested as the fields are."""
-        return nest(dict(_meant_for_us(self.variables)))
+        settings = dict[str, str]()
+        for name, value in self.variables.items():
+            field = name.lower().removeprefix(PREFIX.lower())
+            text = (value or "").strip()
+            # An empty variable is an unset one; an empty URL is a mistake that must not fall back to local disk.
+            is_set = bool(text) or field.endswith(f"{DELIMITER}url")
+            is_port = _SERVICE_PORT.fullmatch(field) and _SERVICE_ADDRESS.match(value or "")
+            is_of_kubernetes = is_port or _SERVICE_LINK.fullmatch(field)
+            if field != name.lower() and is_set and not is_of_kubernetes:
+                settings[field] = text
+        return nest(settings)
 
 
 class SecretFileSource(VariableSource):
@@ -55,12 +66,10 @@ class SecretFileSource(VariableSource):
 
 def without_quotes(variables: Mapping[str, str | None]) -> Mapping[str, str | None]:
     """Return variables without the quotes around values, which Docker takes from an env file as they are."""
-    return {name: value and _without_quotes(value) for name, value in variables.items()}
-
-
-def _without_quotes(value: str) -> str:
-    quoted = _QUOTED.fullmatch(value.strip())
-    return value if quoted is None else quoted[2]
+    return {
+        name: quoted[2] if value and (quoted := _QUOTED.fullmatch(value.strip())) else value
+        for name, value in variables.items()
+    }
 
 
 def variables_of(source: PydanticBaseSettingsSource) -> Mapping[str, str | None]:
@@ -72,34 +81,23 @@ def read_secrets(folder: Path) -> dict[str, str | None]:
     """Read the files of a folder that are named like our variables; other secrets are not opened."""
     if not folder.is_dir():
         return {}
-    files = [path for path in sorted(folder.iterdir()) if path.name.upper().startswith(PREFIX) and path.is_file()]
-    return {path.name.lower(): _read_secret(path) for path in files}
-
-
-def _read_secret(path: Path) -> str:
-    try:
-        if "\0" not in (text := path.read_text(encoding=ENCODING)):
-            return text.strip()
-        problem = "it is not UTF-8 text, but perhaps UTF-16: save it as UTF-8"
-    except UnicodeDecodeError:
-        problem = "it is not UTF-8 text"
-    except OSError as error:
-        problem = f"{error.strerror}; let the process read it"
-    raise SettingsError([f"The secret file {path} can't be read: {problem}."])
-
-
-def _meant_for_us(variables: Mapping[str, str | None]) -> Iterable[tuple[str, str]]:
-    for name, value in variables.items():
-        field = name.lower().removeprefix(PREFIX.lower())
-        # An empty variable is an unset one; an empty URL is a mistake that must not fall back to local disk.
-        is_set = bool(value and value.strip()) or field.endswith(f"{DELIMITER}url")
-        if field != name.lower() and is_set and not _is_of_kubernetes(field, value or ""):
-            yield field, (value or "").strip()
-
-
-def _is_of_kubernetes(field: str, value: str) -> bool:
-    is_port = _SERVICE_PORT.fullmatch(field) is not None and _SERVICE_ADDRESS.match(value) is not None
-    return is_port or _SERVICE_LINK.fullmatch(field) is not None
+    secrets = dict[str, str | None]()
+    for path in sorted(folder.iterdir()):
+        if not (path.name.upper().startswith(PREFIX) and path.is_file()):
+            continue
+        text, problem = "", ""
+        try:
+            text = path.read_text(encoding=ENCODING)
+        except UnicodeDecodeError:
+            problem = "it is not UTF-8 text"
+        except OSError as error:
+            problem = f"{error.strerror}; let the process read it"
+        if "\0" in text:
+            problem = "it is not UTF-8 text, but perhaps UTF-16: save it as UTF-8"
+        if problem:  # raised here, the error carries no context, which would hold the secret
+            raise SettingsError([f"The secret file {path} can't be read: {problem}."])
+        secrets[path.name.lower()] = text.strip()
+    return secrets
 
 
 def nest(variables: Mapping[str, str]) -> dict[str, Any]:
@@ -108,26 +106,19 @@ def nest(variables: Mapping[str, str]) -> dict[str, Any]:
     A backend, or all of them, may also be given as a JSON object; a variable of one option beats it.
     """
     settings: dict[str, Any] = {}
-    for *path, last in sorted((_split(name) for name in variables), key=len):
+    paths = [name.split(DELIMITER, 2) if name.startswith(f"backends{DELIMITER}") else [name] for name in variables]
+    for *path, last in sorted(paths, key=len):
         branch: object = settings
         for part in path:
             branch = branch.setdefault(part, {}) if _is_object(branch) else branch
         if _is_object(branch):
-            text = variables[DELIMITER.join((*path, last))]
-            branch[last] = _decoded(text) if last == "backends" or len(path) == 1 else text
+            value: object = variables[DELIMITER.join((*path, last))]
+            if last == "backends" or len(path) == 1:
+                with suppress(ValueError):
+                    value = json.loads(str(value))
+            branch[last] = value
     return settings
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, object]]:
     return isinstance(value, dict)
-
-
-def _split(name: str) -> list[str]:
-    return name.split(DELIMITER, 2) if name.startswith(f"backends{DELIMITER}") else [name]
-
-
-def _decoded(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -1,4 +1,4 @@
-"""Calls of coroutine methods that nobody awaits: they do nothing, and an answer of success must not hide that."""
+"""Notice calls of coroutine methods that nobody awaits: they do nothing, and no answer of success must hide that."""
 
 import asyncio
 import inspect
@@ -21,12 +21,12 @@ _calls: ContextVar[list[Call] | None] = ContextVar("fastapi_filestore_calls", de
 """The calls of the unit of work that is under way; a thread that runs a `def` endpoint has a copy of its context."""
 
 
-def noted(method: MethodT) -> MethodT:
+def must_await(method: MethodT) -> MethodT:
     """Make a coroutine method whose calls are looked after by the unit of work that they are made in."""
-    return cast("MethodT", _Noted(cast("FunctionType", method)))
+    return cast("MethodT", _Watched(cast("FunctionType", method)))
 
 
-class _Noted:
+class _Watched:
     """A method that notes its calls. Whoever inspects it finds a coroutine function, of the same code and signature."""
 
     def __init__(self, method: FunctionType) -> None:
@@ -53,26 +53,22 @@ class _Noted:
 
 
 @asynccontextmanager
-async def all_awaited() -> AsyncIterator[None]:
+async def requiring_awaits() -> AsyncIterator[None]:
     """Raise `NeverAwaitedError` at the end of a block in which a call was made and not awaited."""
     calls: list[Call] = []
-    around = _calls.get()
+    outer = _calls.get()
     _calls.set(calls)
     try:
         yield
     finally:
-        _calls.set(around)
+        _calls.set(outer)
     if _unawaited(calls):
         await asyncio.sleep(0)  # a task may have it, and not have begun
-        _refuse(_unawaited(calls))
+        if forgotten := _unawaited(calls):
+            for call in forgotten:
+                call.close()  # Python would only warn of it
+            raise NeverAwaitedError([call.__qualname__ for call in forgotten])
 
 
 def _unawaited(calls: list[Call]) -> list[Call]:
     return [call for call in calls if inspect.getcoroutinestate(call) == inspect.CORO_CREATED]
-
-
-def _refuse(calls: list[Call]) -> None:
-    for call in calls:
-        call.close()  # Python would only warn of it
-    if calls:
-        raise NeverAwaitedError([call.__qualname__ for call in calls])

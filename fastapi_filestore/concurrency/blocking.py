@@ -1,4 +1,4 @@
-"""The one background event loop that runs coroutines for callers who have none to await with."""
+"""Run coroutines for callers who have no event loop to await with: on one loop, in the background."""
 
 import asyncio
 import os
@@ -13,20 +13,14 @@ from anyio import from_thread
 
 from fastapi_filestore.concurrency.forks import holds_a_lock
 from fastapi_filestore.concurrency.loops import Call, refuse_late, running_loop, stopping_loop
-from fastapi_filestore.concurrency.termination import termination_deferred
+from fastapi_filestore.concurrency.termination import deferring_termination
 from fastapi_filestore.errors import BlockingCallError, FilestoreError
 
 T = TypeVar("T")
 
-_ITS_OWN = "A blocking call was made from the library's own event loop: await its async twin."
-_INTERRUPTS = (
-    "This blocking call has interrupted the library, as in a signal handler or a `__del__`, and would wait for what it "
-    "has interrupted: let the handler set a flag only, and store, read and delete files afterwards."
-)
-
 
 class _Thread(threading.local):
-    """What is known of the thread that asks."""
+    """Know of each thread whether it waits for the loop."""
 
     waits: bool = False
 
@@ -43,32 +37,41 @@ class _BackgroundLoop:
         self._thread: threading.Thread | None = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for it.
+
+        Raises:
+            BlockingCallError: It would wait for ever.
+        """
         try:
-            self._refuse()
+            self._refuse_to_hang()
         except BlockingCallError:
             work.close()
             raise
         try:
             _this_thread.waits = True
-            if (loop := self._started()) is not None:
+            if (loop := self._running_loop()) is not None:
                 with stopping_loop():
-                    return _result(Call(work, loop))
+                    return _result_of(Call(work, loop))
         finally:
             _this_thread.waits = False
         return asyncio.run(work)
 
-    def _refuse(self) -> None:
-        """Raise `BlockingCallError` where a call would wait for ever."""
+    def _refuse_to_hang(self) -> None:
         refuse_late()
         if self.runs_here():
-            raise BlockingCallError(_ITS_OWN)
+            raise BlockingCallError("A blocking call was made from the library's own event loop: await its async twin.")
         if _this_thread.waits or holds_a_lock():
-            raise BlockingCallError(_INTERRUPTS)
+            raise BlockingCallError(
+                "This blocking call has interrupted the library, as in a signal handler or a `__del__`, and would "
+                "wait for what it has interrupted: let the handler set a flag only, and store, read and delete "
+                "files afterwards."
+            )
 
     def runs_here(self) -> bool:
+        """Tell whether this is the thread of the loop."""
         return threading.current_thread() is self._thread
 
-    def _started(self) -> asyncio.AbstractEventLoop | None:
+    def _running_loop(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop; None if it never ran, and the interpreter is about to end and starts no thread any more."""
         with self._lock:
             if self._loop is None:
@@ -83,9 +86,9 @@ class _BackgroundLoop:
             return self._loop
 
 
-def _result(call: Call[T]) -> T:
+def _result_of(call: Call[T]) -> T:
     """Return the result; what interrupts the wait for it, as Ctrl-C does, is raised when the work is undone."""
-    with termination_deferred():
+    with deferring_termination():
         try:
             wait({call.end})
         except BaseException:
@@ -113,13 +116,9 @@ def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
 _background = _BackgroundLoop()
 
 
-def _forget_parent() -> None:
-    # Another thread of the parent may have held the lock when it forked, and nobody here would ever release it.
-    _background.__init__()  # type: ignore[misc]
-
-
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_forget_parent)
+    # Another thread of the parent may have held the lock when it forked, and nobody here would ever release it.
+    os.register_at_fork(after_in_child=_background.__init__)  # type: ignore[misc]
 
 
 def run_blocking(work: Coroutine[Any, Any, T]) -> T:
@@ -145,18 +144,12 @@ def run_blocking_here(work: Coroutine[Any, Any, T]) -> T:
         raise BlockingCallError(
             "A blocking call was made from a running event loop, which would stop: await it instead."
         )
-    if not _is_lent():
+    try:
+        from_thread.check_cancelled()
+    except RuntimeError:  # no event loop knows of this thread
         return run_blocking(work)
 
     async def awaited() -> T:
         return await work
 
     return from_thread.run(awaited)
-
-
-def _is_lent() -> bool:
-    try:
-        from_thread.check_cancelled()
-    except RuntimeError:  # no event loop knows of this thread
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""Event loops: to which one something belongs, and how calls go from one to another."""
+"""Keep to the event loop that something belongs to, and make calls from one loop to another."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ SAVE_FIRST: Final = "`await file.save_async()` before the file is given to what 
 
 @dataclass(slots=True, eq=False)
 class _Stop:
-    """A blocking call in the thread of an event loop, which stands still meanwhile."""
+    """Note a blocking call in the thread of an event loop, which stands still meanwhile."""
 
     loop: asyncio.AbstractEventLoop
     is_over: bool = False
@@ -65,13 +65,13 @@ def stopping_loop() -> Iterator[None]:
     if loop is None:
         yield
         return
-    stop, around = _Stop(loop), _stops.get()
-    _stops.set((*around, stop))
+    stop, outer = _Stop(loop), _stops.get()
+    _stops.set((*outer, stop))
     try:
         yield
     finally:
         stop.is_over = True  # tasks that outlive the call have inherited this
-        _stops.set(around)
+        _stops.set(outer)
 
 
 def refuse_stopped(loop: asyncio.AbstractEventLoop | None, what: object, remedy: str = SAVE_FIRST) -> None:
@@ -94,9 +94,9 @@ class Call(Generic[T]):
 
     def _begin(self) -> None:
         self._task = asyncio.ensure_future(self._work)
-        self._task.add_done_callback(self._tell)
+        self._task.add_done_callback(self._end)
 
-    def _tell(self, task: "asyncio.Future[T]") -> None:
+    def _end(self, task: "asyncio.Future[T]") -> None:
         if task.cancelled():
             self.end.cancel()
             self.end.set_running_or_notify_cancel()  # for those who wait for it
@@ -107,7 +107,12 @@ class Call(Generic[T]):
 
     def cancel(self) -> None:
         """Ask it to end; it is at its end only when it says so."""
-        self._loop.call_soon_threadsafe(self._cancel)
+
+        def cancel() -> None:
+            if self._task is not None:
+                self._task.cancel()
+
+        self._loop.call_soon_threadsafe(cancel)
 
     def abandon(self) -> None:
         """Let go of work whose loop does nothing any more: it neither begins nor goes on if that ever runs again."""
@@ -117,12 +122,8 @@ class Call(Generic[T]):
         if self._task is None:
             self._work.close()
 
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
 
-
-PATIENCE = 15.0
+ANSWER_TIMEOUT = 15.0
 """Seconds in which an event loop that runs does what it is asked to, whatever else it has to do."""
 STANDSTILL = 5.0
 """Seconds in which an event loop that does not run may be started again by those who have stopped it."""
@@ -182,23 +183,21 @@ class HomeLoop:
         if loop is None:
             return await work()
         self.refuse_stopped(what)
-        return await self._arrived(loop, work, what)
 
-    async def _arrived(self, loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[T]], what: object) -> T:
-        async def begun() -> T:
+        async def begin() -> T:
             return await work()
 
-        call = Call(begun(), loop)
+        call = Call(begin(), loop)
         end = asyncio.wrap_future(call.end)
         try:
-            while not (await asyncio.wait({end}, timeout=PATIENCE))[0]:
+            while not (await asyncio.wait({end}, timeout=ANSWER_TIMEOUT))[0]:
                 if await is_dead(loop):
                     call.abandon()
                     raise self.gone(what)
         except asyncio.CancelledError:
             call.cancel()
             with CancelScope(shield=True):  # what is read must stand still before it is closed
-                await asyncio.wait({end}, timeout=PATIENCE)
+                await asyncio.wait({end}, timeout=ANSWER_TIMEOUT)
             raise
         if end.cancelled():  # not by us: an event loop that ends cancels what it runs
             raise self.gone(what)
@@ -206,9 +205,9 @@ class HomeLoop:
 
     def each(self, chunks: AsyncGenerator[T, None], what: object) -> AsyncGenerator[T, None]:
         """Return an iterator over what the loop yields, wherever it is read, one thing at a time."""
-        return chunks if self._other is None else self._handed_over(chunks, what)
+        return chunks if self._other is None else self._hand_over(chunks, what)
 
-    async def _handed_over(self, chunks: AsyncGenerator[T, None], what: object) -> AsyncGenerator[T, None]:
+    async def _hand_over(self, chunks: AsyncGenerator[T, None], what: object) -> AsyncGenerator[T, None]:
         async def next_chunk() -> object:
             return await anext(chunks, _END)
 
@@ -226,14 +225,14 @@ class HomeLoop:
 async def is_dead(loop: asyncio.AbstractEventLoop) -> bool:
     """Tell whether an event loop does nothing any more: it has ended or was stopped, or something blocks its thread."""
     sign = Future[None]()
+
+    def give_sign() -> None:
+        if sign.set_running_or_notify_cancel():  # nobody waits any more for a loop that was taken for dead
+            sign.set_result(None)
+
     try:
-        loop.call_soon_threadsafe(_give, sign)
-        await asyncio.wait_for(asyncio.wrap_future(sign), PATIENCE if loop.is_running() else STANDSTILL)
+        loop.call_soon_threadsafe(give_sign)
+        await asyncio.wait_for(asyncio.wrap_future(sign), ANSWER_TIMEOUT if loop.is_running() else STANDSTILL)
     except (RuntimeError, TimeoutError):
         return True
     return False
-
-
-def _give(sign: Future[None]) -> None:
-    if sign.set_running_or_notify_cancel():  # nobody waits any more for a loop that was taken for dead
-        sign.set_result(None)

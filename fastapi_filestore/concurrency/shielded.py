@@ -1,4 +1,4 @@
-"""Work that must reach its end, such as deleting what a cancelled request stored."""
+"""Bring work to its end that must reach it, such as deleting what a cancelled request stored."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -11,7 +11,7 @@ from fastapi_filestore.events import UPLOAD_NOT_UNDONE
 
 T = TypeVar("T")
 
-PATIENCE: Final = 4.0
+LEAVING_TIMEOUT: Final = 4.0
 """Seconds for work of cancelled requests at the end of a process, which Docker kills after ten, five being gone."""
 _LEFT: Final = "_fastapi_filestore_left"
 
@@ -44,7 +44,7 @@ async def let_cancelled_finish() -> None:
     """
     cancelled = [task for task in asyncio.all_tasks() if task.cancelling() and task is not asyncio.current_task()]
     if cancelled:
-        await asyncio.wait(cancelled, timeout=PATIENCE)
+        await asyncio.wait(cancelled, timeout=LEAVING_TIMEOUT)
 
 
 def tell_left(error: BaseException, backend: str, path: str) -> None:

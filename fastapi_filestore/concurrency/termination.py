@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP while a file is stored: they end the program as ever, once what was under way is undone."""
+"""Put SIGTERM and SIGHUP off while a file is stored: they end the program once what was under way is undone."""
 
 import signal
 import threading
@@ -22,7 +22,7 @@ class _TerminatedError(BaseException):
 
 
 @contextmanager
-def termination_deferred() -> Iterator[None]:
+def deferring_termination() -> Iterator[None]:
     """Raise in the block what else would end the program in its middle, and end the program after the block.
 
     Programs that handle these signals, or ignore them, and threads other than the main one are left alone.

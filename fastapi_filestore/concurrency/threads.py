@@ -1,4 +1,4 @@
-"""Threads for work that blocks, each kind apart from the others and from what the application has in threads."""
+"""Do work that blocks in threads, each kind apart from the others and from what the application has in threads."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ Job = tuple["Future[Any]", Callable[[], Any]]
 
 MOST = 1000
 """Threads of one kind at the most, whatever waits for one: each keeps some memory."""
-PATIENCE = 0.05
+RELIEF_DELAY = 0.05
 """Seconds that work waits for a thread where there are as many as there should be; then it gets one more."""
 IDLE = 10.0
 """Seconds without work after which a thread ends."""
@@ -65,7 +65,7 @@ class WorkThreads:
         self._jobs.put((job, work))
         if not self._have_thread(self._most):
             # Weakly, or what was read would be held until then.
-            asyncio.get_running_loop().call_later(PATIENCE, self._relieve, ref(job), monotonic())
+            asyncio.get_running_loop().call_later(RELIEF_DELAY, self._relieve, ref(job), monotonic())
         return asyncio.wrap_future(job)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -79,16 +79,16 @@ class WorkThreads:
             return
         if self._have_thread(MOST):
             self._moved = monotonic()
-        elif monotonic() - max(since, self._moved) > STUCK and _begins(waiting):
-            waiting.set_exception(self._stuck())
+        elif monotonic() - max(since, self._moved) > STUCK and _take_job(waiting):
+            waiting.set_exception(
+                BlockingCallError(
+                    f"All {MOST} threads {self._name!r} have waited for {STUCK:g} seconds, perhaps for work that waits "
+                    "for one of them: content may be made of other files, but of fewer at once, or give it as an async "
+                    "iterator."
+                )
+            )
             return
-        asyncio.get_running_loop().call_later(PATIENCE, self._relieve, job, since)
-
-    def _stuck(self) -> BlockingCallError:
-        return BlockingCallError(
-            f"All {MOST} threads {self._name!r} have waited for {STUCK:g} seconds, perhaps for work that waits for "
-            "one of them: content may be made of other files, but of fewer at once, or give it as an async iterator."
-        )
+        asyncio.get_running_loop().call_later(RELIEF_DELAY, self._relieve, job, since)
 
     def _have_thread(self, most: int) -> bool:
         """Make sure that a thread will do what was put in line; say no if all of them are at work."""
@@ -103,7 +103,9 @@ class WorkThreads:
             thread.start()
         except RuntimeError:  # the interpreter is about to end, or the machine has no thread left
             if self._is_last_to_leave():
-                self._work_here()
+                with suppress(Empty):
+                    while True:
+                        _do(*self._jobs.get_nowait())
             return False
         return True
 
@@ -111,11 +113,6 @@ class WorkThreads:
         with _guard:
             self._number -= 1
             return self._number == 0
-
-    def _work_here(self) -> None:
-        with suppress(Empty):
-            while True:
-                _do(*self._jobs.get_nowait())
 
     def _forget_parent(self) -> None:
         # A forked process has none of its parent's threads.
@@ -146,14 +143,14 @@ def _next_job(jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> Job | None
                 return None
 
 
-def _begins(job: "Future[Any]") -> bool:
+def _take_job(job: "Future[Any]") -> bool:
     """Take a job; say no if somebody has taken, refused or cancelled it."""
     with _guard:
         return not (job.running() or job.done()) and job.set_running_or_notify_cancel()
 
 
 def _do(job: "Future[T]", work: Callable[[], T]) -> None:
-    if not _begins(job):
+    if not _take_job(job):
         return
     try:
         result = work()

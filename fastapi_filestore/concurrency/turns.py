@@ -1,4 +1,4 @@
-"""Taking turns at one thing, whichever event loops and threads the callers run on."""
+"""Take turns at one thing, whichever event loops and threads the callers run on."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from fastapi_filestore.concurrency.forks import forkable_lock
 from fastapi_filestore.concurrency.loops import is_dead, refuse_stopped
 from fastapi_filestore.errors import BlockingCallError
 
-PATIENCE = 5.0
+TURN_TIMEOUT = 5.0
 """Seconds of waiting for somebody's turn to end after which it is asked whether his event loop does anything."""
 
 _guard = forkable_lock()
@@ -50,10 +50,13 @@ class one_at_a_time:  # noqa: N801 - contextlib's own read like this, too
 
     async def __aenter__(self) -> None:
         while (turn := _take_turn(self.subject)) is not None:
-            _refuse_own(turn)
+            if turn in _turns.get():
+                raise BlockingCallError(
+                    "A file is being stored whose content waits for that file, or for what it is read from, and would "
+                    "never come: let content read and store other files only."
+                )
             refuse_stopped(turn.loop, "A file, or its content, that a task is at work on")
-            if (end := _end_of(turn)) is not None:
-                await _come(end, turn)
+            await _wait_for_end(turn)
 
     async def __aexit__(self, *error: object) -> None:
         with _guard:
@@ -71,24 +74,25 @@ def _take_turn(subject: Savable) -> Turn | None:
         if subject.saving is not None and subject.saving.process == os.getpid():
             return subject.saving
         turn = subject.saving = Turn(asyncio.get_running_loop())
-    _turns.set((*(one for one in _turns.get() if not one.is_over), turn))
+    _turns.set((*(outer for outer in _turns.get() if not outer.is_over), turn))
     return None
 
 
-def _refuse_own(turn: Turn) -> None:
-    if turn in _turns.get():
-        raise BlockingCallError(
-            "A file is being stored whose content waits for that file, or for what it is read from, and would never "
-            "come: let content read and store other files only."
-        )
-
-
-async def _come(end: Future[None], turn: Turn) -> None:
+async def _wait_for_end(turn: Turn) -> None:
     """Wait for the end of a turn; raise `BlockingCallError` when it will never come."""
+    with _guard:
+        if turn.is_over:
+            return
+        end = Future[None]()
+        end.set_running_or_notify_cancel()  # a waiter that is cancelled is told all the same, and hears nothing
+        turn.waiting.append(end)
     over = asyncio.wrap_future(end)
     try:
         while not over.done():
-            if turn.loop.is_closed() or (await _is_late(over) and await is_dead(turn.loop)):
+            is_gone = turn.loop.is_closed()
+            if not is_gone and not (await asyncio.wait({over}, timeout=TURN_TIMEOUT))[0]:
+                is_gone = await is_dead(turn.loop)
+            if is_gone:
                 raise BlockingCallError(
                     "A file, or its content, is at work in an event loop that does nothing any more: it has ended or "
                     "was stopped, or something blocks its thread. Let a loop end when what stores files in it has "
@@ -96,17 +100,3 @@ async def _come(end: Future[None], turn: Turn) -> None:
                 )
     finally:
         over.cancel()  # or whoever ends the turn would tell a loop that may have ended by then
-
-
-async def _is_late(over: asyncio.Future[None]) -> bool:
-    return not (await asyncio.wait({over}, timeout=PATIENCE))[0]
-
-
-def _end_of(turn: Turn) -> Future[None] | None:
-    with _guard:
-        if turn.is_over:
-            return None
-        end = Future[None]()
-        end.set_running_or_notify_cancel()  # a waiter that is cancelled is told all the same, and hears nothing
-        turn.waiting.append(end)
-        return end

@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from copy import copy
 from typing import Literal, Self, TypedDict
 
-from fastapi_filestore.concurrency.awaited import noted
+from fastapi_filestore.concurrency.awaited import must_await
 from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.concurrency.turns import one_at_a_time
@@ -70,7 +70,7 @@ class FileObject(FileDescription):
 
     # -- storing -----------------------------------------------------------------------------------
 
-    @noted
+    @must_await
     async def save_async(
         self,
         data: Content | None = None,
@@ -199,7 +199,7 @@ class FileObject(FileDescription):
         self.last_modified, self.version_id = info.last_modified, info.version_id
         self.state = FileState.STORED
 
-    @noted
+    @must_await
     async def confirm_async(self) -> Self:
         """Fill in what the store says of bytes that somebody else stored; store own content.
 
@@ -239,7 +239,7 @@ class FileObject(FileDescription):
         finally:
             self._key = None
 
-    @noted
+    @must_await
     async def look_async(self) -> Self:
         """Do as `confirm_async` does, for those who only read: no row may point to the bytes yet.
 
@@ -252,7 +252,7 @@ class FileObject(FileDescription):
             self._record(await self.backend_in_use().head(self.path))
         return self
 
-    @noted
+    @must_await
     async def admit_async(self) -> Self:
         """Let the rules of its column judge bytes that were stored before; do nothing if they have.
 
@@ -271,7 +271,7 @@ class FileObject(FileDescription):
         self.admit(self.rules)
         return self
 
-    @noted
+    @must_await
     async def copy_async(self) -> Self:
         """Return a new file with the same bytes at a key of its own, copied inside the store to the same folder."""
         with telling_if_missing(self):
@@ -283,7 +283,7 @@ class FileObject(FileDescription):
             await twin.look_async()
         return twin
 
-    @noted
+    @must_await
     async def delete_async(self) -> None:
         """Delete the bytes; it is fine if they are missing. One with content to store has none yet, and keeps that.
 
@@ -301,18 +301,18 @@ class FileObject(FileDescription):
 
     # -- reading -----------------------------------------------------------------------------------
 
-    @noted
+    @must_await
     async def open_async(self, *, start: int = 0, end: int | None = None) -> ObjectStream:
         """Open the bytes, or those from `start` up to but without `end`, for streaming."""
         with telling_if_missing(self):
             return await self.backend_in_use().open(self._stored_path(), start=start, end=end)
 
-    @noted
+    @must_await
     async def get_content_async(self) -> bytes:
         """Return all of the bytes."""
         return await (await self.open_async()).read()
 
-    @noted
+    @must_await
     async def head_async(self) -> ObjectInfo:
         """Return what the store says of the object now."""
         with telling_if_missing(self):
@@ -332,7 +332,7 @@ class FileObject(FileDescription):
 
     # -- signing -----------------------------------------------------------------------------------
 
-    @noted
+    @must_await
     async def signed_url_async(
         self,
         *,
@@ -382,7 +382,7 @@ class FileObject(FileDescription):
             filename=self.filename,
         )
 
-    @noted
+    @must_await
     async def sign_async(self, *, expires_in: int | None = None, for_upload: bool = False) -> str:
         """Sign a URL to download the file or, with `for_upload`, to store it.
 

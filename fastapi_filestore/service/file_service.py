@@ -10,7 +10,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
 from sqlalchemy import ColumnElement, inspect
 
 import fastapi_filestore.orm.unit_of_work.listeners  # noqa: F401 # pyright: ignore[reportUnusedImport] - it listens from now on
-from fastapi_filestore.concurrency.awaited import noted
+from fastapi_filestore.concurrency.awaited import must_await
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError, PendingContentError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.intake.no_field import no_field
@@ -66,7 +66,7 @@ class FileService(Transactional[ModelT]):
         super().__init_subclass__(**kwargs)
         for name, method in list(vars(cls).items()):
             if iscoroutinefunction(method) and not name.startswith("_"):
-                setattr(cls, name, noted(method))
+                setattr(cls, name, must_await(method))
         for base in getattr(cls, "__orig_bases__", ()):
             if get_origin(base) is FileService and isinstance(get_args(base)[0], type):
                 cls.model = get_args(base)[0]
@@ -105,7 +105,7 @@ class FileService(Transactional[ModelT]):
 
     # -- rows ----------------------------------------------------------------------------------------
 
-    @noted
+    @must_await
     async def create(self, data: Mapping[str, object] | ModelT) -> ModelT:
         """Store the files, then write the row.
 
@@ -133,17 +133,17 @@ class FileService(Transactional[ModelT]):
             await self._run(part, self._rows.add, row)
         return row
 
-    @noted
+    @must_await
     async def get(self, identity: object) -> ModelT:
         """Return a row by primary key; `RowNotFoundError` if there is none."""
         return await self._run(self._begin(), self._rows.fetch, identity)
 
-    @noted
+    @must_await
     async def require(self, identity: object) -> None:
         """Raise `RowNotFoundError` if there is no such row; no connection is held for it afterwards."""
         await self._run(self._begin(), self._rows.require, identity)
 
-    @noted
+    @must_await
     async def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[ModelT]:
         """Return a page of rows; `after` is the cursor that the page before it gave.
 
@@ -158,7 +158,7 @@ class FileService(Transactional[ModelT]):
             self._begin(), order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after, most_bytes=self.page_bytes
         )
 
-    @noted
+    @must_await
     async def update(self, identity: object, data: Mapping[str, object]) -> ModelT:
         """Set attributes of a row, files included; the files they replace go when this is committed.
 
@@ -184,12 +184,12 @@ class FileService(Transactional[ModelT]):
             await self._store(delivery, part)
             return await self._run(part, self._rows.change, identity, values)
 
-    @noted
+    @must_await
     async def replace(self, identity: object, file: object, *, field: str | None = None) -> ModelT:
         """Put another file in a row's file column; `field` names the column if there are several."""
         return await self.update(identity, {file_attribute(self.model, field).name: file})
 
-    @noted
+    @must_await
     async def append(self, identity: object, files: object, *, field: str | None = None) -> ModelT:
         """Add files to the end of a row's list, whatever other transactions do to the list meanwhile.
 
@@ -220,7 +220,7 @@ class FileService(Transactional[ModelT]):
             await self._store(delivery, part)
             return await self._run(part, self._rows.edit, identity, attribute, lambda files: [*files, *new])
 
-    @noted
+    @must_await
     async def remove(self, identity: object, files: object, *, field: str | None = None, purge: bool = False) -> ModelT:
         """Take files out of a row's list, whatever other transactions do to the list meanwhile.
 
@@ -278,7 +278,7 @@ class FileService(Transactional[ModelT]):
         async with AsyncExitStack() as stack:
             yield await self._store_all(files, attribute, self._values_of_new_row, stack)
 
-    @noted
+    @must_await
     async def delete(self, identity: object, *, purge: bool = False) -> None:
         """Delete a row; its files go when this is committed, or are kept as long as the ledger says.
 
@@ -290,7 +290,7 @@ class FileService(Transactional[ModelT]):
 
     # -- files ---------------------------------------------------------------------------------------
 
-    @noted
+    @must_await
     async def file(self, identity: object, *, field: str | None = None) -> FileObject:
         """Return the file of a row.
 
@@ -305,13 +305,13 @@ class FileService(Transactional[ModelT]):
         files[0].refuse_unreadable()
         return files[0]
 
-    @noted
+    @must_await
     async def peek_file(self, identity: object, *, field: str | None = None) -> FileObject | None:
         """Return the file of a row, None if the column is empty; no connection is held for it afterwards."""
         files = await self._run(self._begin(), self._rows.peek_files, identity, file_attribute(self.model, field))
         return files[0] if files else None
 
-    @noted
+    @must_await
     async def lock_file(self, identity: object, *, field: str | None = None) -> FileObject | None:
         """Return the file that a row holds in the database now, and keep others from changing it until the end.
 
@@ -325,14 +325,14 @@ class FileService(Transactional[ModelT]):
         )
         return files[0] if files else None
 
-    @noted
+    @must_await
     async def open(
         self, identity: object, *, field: str | None = None, start: int = 0, end: int | None = None
     ) -> ObjectStream:
         """Open the file of a row, or its bytes from `start` up to but without `end`, for streaming."""
         return await (await self.file(identity, field=field)).open_async(start=start, end=end)
 
-    @noted
+    @must_await
     async def url(self, identity: object, *, field: str | None = None, expires_in: int | None = None) -> str:
         """Return a signed URL of the file of a row that lives for `expires_in` seconds.
 
@@ -340,7 +340,7 @@ class FileService(Transactional[ModelT]):
         """
         return await (await self.file(identity, field=field)).sign_async(expires_in=expires_in)
 
-    @noted
+    @must_await
     async def sign_upload(
         self, file: FileObject, *, field: str | None = None, expires_in: int | None = None, max_size: int | None = None
     ) -> SignedURL:

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, inspect
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.identity import IdentityMap
 
-from fastapi_filestore.concurrency.awaited import all_awaited, noted
+from fastapi_filestore.concurrency.awaited import must_await, requiring_awaits
 from fastapi_filestore.concurrency.blocking import run_blocking_here
 from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.errors import BlockingCallError, DatabaseFailedError, UnitOfWorkEndedError
@@ -95,7 +95,7 @@ class Transactional(Generic[ModelT]):
         _entered.set((*entered, unit))  # what is called in the block, and by tasks that it begins, is a part of it
         try:
             try:
-                async with all_awaited():
+                async with requiring_awaits():
                     yield self
             finally:
                 _entered.set(entered)
@@ -115,7 +115,7 @@ class Transactional(Generic[ModelT]):
         """
         self._unit.has_ended = True
 
-    @noted
+    @must_await
     async def end_reading(self) -> None:
         """End a transaction that has only read, and expire nothing: a client is to be waited for, perhaps for long.
 
@@ -150,20 +150,20 @@ class Transactional(Generic[ModelT]):
             return nullcontext()
         return taking_turn(engine)
 
-    @noted
+    @must_await
     async def commit(self) -> None:
         """Make everything durable; files that rows no longer point to are deleted then."""
         session = plain_session(self.session)
         if session.in_transaction() or has_edits(session):
             await self._run(self._begin(), rows.commit, self.model.__name__)
 
-    @noted
+    @must_await
     async def rollback(self) -> None:
         """Undo everything since the last commit, stored bytes included."""
         with translate_outages(url_of(self.session)):
             await run_in_session(self.session, Session.rollback)
 
-    @noted
+    @must_await
     async def loading(self, read: Callable[[], T]) -> T:
         """Return what a function reads of rows, attributes included that are not loaded yet.
 

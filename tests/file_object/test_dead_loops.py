@@ -37,7 +37,7 @@ class Row(Base):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take a loop for dead soon."""
-    monkeypatch.setattr(turns, "PATIENCE", 0.2)
+    monkeypatch.setattr(turns, "TURN_TIMEOUT", 0.2)
     monkeypatch.setattr(home, "STANDSTILL", 0.5)
 
 

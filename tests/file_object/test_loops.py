@@ -177,7 +177,7 @@ def test_a_loop_that_ends_half_way(registry: StorageRegistry, way: str) -> None:
 
 def test_a_loop_that_something_blocks(registry: StorageRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that waits by a way of its own for what needs it is found out after a while."""
-    monkeypatch.setattr(home, "PATIENCE", 0.2)
+    monkeypatch.setattr(home, "ANSWER_TIMEOUT", 0.2)
 
     async def work() -> Any:
         file = FileObject("memory", content=queued(b"a"), registry=registry)
@@ -189,7 +189,7 @@ def test_a_loop_that_something_blocks(registry: StorageRegistry, monkeypatch: py
 
 def test_a_loop_that_is_slow(registry: StorageRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Content may take longer than a loop takes to answer."""
-    monkeypatch.setattr(home, "PATIENCE", 0.05)
+    monkeypatch.setattr(home, "ANSWER_TIMEOUT", 0.05)
 
     async def slow() -> AsyncIterator[bytes]:
         await asyncio.sleep(0.5)

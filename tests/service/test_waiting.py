@@ -140,7 +140,7 @@ def test_an_engine_of_a_loop_that_runs(engine: AsyncEngine) -> None:
 
 def test_a_loop_that_is_blocked(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that waits for the thread is found out, and does nothing of what was refused when it goes on."""
-    monkeypatch.setattr(home, "PATIENCE", 0.2)
+    monkeypatch.setattr(home, "ANSWER_TIMEOUT", 0.2)
 
     async def work() -> None:
         service = made(engine)

@@ -1,4 +1,4 @@
-"""What a file is: its name and type, where its bytes are, and how it compares, copies, travels and is shown."""
+"""Describe a file: its name and type, where its bytes are, and how it compares, copies, travels and is shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from fastapi_filestore.storage.paths import is_upload_path
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 Location: TypeAlias = tuple[str | None, str]
-"""Backend key and object key."""
+"""The key of a backend, and a path in it."""
 
 
 class FileState(Enum):
@@ -68,13 +68,13 @@ class FileDescription:
         "_content",
         "_content_type",
         "_filename",
-        "_key",
         "_metadata",
         "_path",
         "_registry",
+        "_reserved_path",
         "_upload",
         "_url",
-        "admitted_by",
+        "checked_by",
         "checksum",
         "etag",
         "fresh",
@@ -109,7 +109,7 @@ class FileDescription:
             content: Bytes, a `pathlib.Path`, an open binary file, an UploadFile, or an iterator of bytes.
             content_type: Media type; guessed from the filename's ending if None.
             metadata: Any text.
-            path: An object key of one's own; generated if None.
+            path: A path of one's own for the object; generated if None.
             registry: Where `backend` is looked up.
 
         Raises:
@@ -129,7 +129,7 @@ class FileDescription:
         self._claim_ends: list[bool] = []
         self.unit: ref[Any] | None = None
         self.unreadable: Unreadable | None = None
-        self._key: str | None = None
+        self._reserved_path: str | None = None
         self._content = None if content is None else chosen_content(content)
         self.saving: Turn | None = None
         self._url: str | None = None
@@ -137,7 +137,7 @@ class FileDescription:
         self.upload_limit: int | None = None
         self.rules = NO_RULES
         self.prefix = ""
-        self.admitted_by: FileRules | None = None
+        self.checked_by: FileRules | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -196,7 +196,7 @@ class FileDescription:
 
     @property
     def path(self) -> str | None:
-        """Object key, once there is one; `UnsupportedContentError` if one is set once the bytes are stored."""
+        """Path of the object, once there is one; `UnsupportedContentError` if one is set once the bytes are stored."""
         return self._path
 
     @path.setter
@@ -219,7 +219,7 @@ class FileDescription:
 
     @property
     def is_stored(self) -> bool:
-        """Whether its bytes are complete at its object key."""
+        """Whether its bytes are complete at its path."""
         return self.state is FileState.STORED
 
     def refuse_unreadable(self) -> None:
@@ -249,18 +249,18 @@ class FileDescription:
             )
 
     @property
-    def gets_new_key(self) -> bool:
-        """Whether it is to be stored, or copied from where a client stored it, at a key that is generated."""
+    def gets_new_path(self) -> bool:
+        """Whether it is to be stored, or copied from where a client stored it, at a path that is generated."""
         return not self.is_stored and (self.path is None or is_upload_path(self.path))
 
     @property
-    def is_admitted(self) -> bool:
-        """Whether its bytes are stored, and are what the column that it is in, or on its way to, asks for."""
-        return self.is_stored and (self.rules.is_empty or self.admitted_by is self.rules)
+    def is_checked(self) -> bool:
+        """Whether its bytes are stored, and keep the rules of the column that it is in, or on its way to."""
+        return self.is_stored and (self.rules.is_empty or self.checked_by is self.rules)
 
     @property
     def location(self) -> Location:
-        """Backend and object key: what makes it the same object as another.
+        """Backend and path: what makes it the same object as another.
 
         Raises:
             TypeError: It has none before it is stored.
@@ -272,12 +272,12 @@ class FileDescription:
     @property
     def destination(self) -> Location | None:
         """Where its bytes are or are on their way to, if that is known."""
-        path = self._key or self.path
+        path = self._reserved_path or self.path
         return None if path is None else (self.backend, path)
 
     @property
-    def has_own_key(self) -> bool:
-        """Whether its object key was given, and not generated, so that another object may have had it before."""
+    def has_own_path(self) -> bool:
+        """Whether its path was given, and not generated, so that another object may have had it before."""
         return self._chosen_path is not None
 
     def assign(self, backend: str | None, registry: StorageRegistry, rules: FileRules = NO_RULES) -> None:
@@ -291,25 +291,25 @@ class FileDescription:
         if not self.is_stored:
             self._backend, self._registry = self._backend or backend, registry
 
-    def admit(self, rules: FileRules) -> None:
-        """Note that it is what the rules of its column ask for, or that it was there before."""
-        self.rules = self.admitted_by = rules
+    def note_checked(self, rules: FileRules) -> None:
+        """Note that it keeps the rules of its column, or that it was there before."""
+        self.rules = self.checked_by = rules
 
     @property
     def claim(self) -> object | None:
-        """The ledger that knows of its key until a row holds it, whichever of its copies that is."""
+        """The ledger that knows of its path until a row holds it, whichever of its copies that is."""
         return None if self._claim_ends else self._claim
 
     @claim.setter
     def claim(self, claim: object | None) -> None:
         self._claim, self._claim_ends = claim, []
 
-    def reserve(self, key: str, claim: object) -> None:
-        """Store it at a generated key that a ledger knows of."""
-        self._key, self.claim = key, claim
+    def reserve(self, path: str, claim: object) -> None:
+        """Store it at a generated path that a ledger knows of."""
+        self._reserved_path, self.claim = path, claim
 
     def become_new(self, path: str) -> None:
-        """Describe an object of its own that is about to be stored at a generated key."""
+        """Describe an object of its own that is about to be stored at a generated path."""
         self._path, self.state, self.fresh = path, FileState.RESERVED, True
         self._chosen_path = self._content = self._url = self._upload = self.claim = None
 
@@ -365,8 +365,8 @@ class FileDescription:
         for name in FileDescription.__slots__:
             setattr(twin, name, getattr(self, name))
         twin._metadata = Metadata(self._metadata)
-        # A reserved key is good for one upload, and this one is not under way.
-        twin._key = twin.saving = twin.unit = None
+        # A reserved path is good for one upload, and this one is not under way.
+        twin._reserved_path = twin.saving = twin.unit = None
         twin.fresh = False  # the bytes go with the file that stored them
         if not self.is_stored:
             twin.claim = None
@@ -383,7 +383,7 @@ class FileDescription:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._registry, self.rules = storages, NO_RULES
-        self._content = self.saving = self.claim = self.admitted_by = self.unit = None
+        self._content = self.saving = self.claim = self.checked_by = self.unit = None
         self.fresh, self.unreadable, self.prefix = False, None, ""
         self._upload = self.upload_limit = None
         for name, value in state.items():
@@ -399,7 +399,7 @@ class FileDescription:
 
 
 _STAYS_HERE = frozenset(
-    {"_content", "_registry", "saving", "_claim", "_claim_ends", "rules", "admitted_by", "fresh", "unit"}
+    {"_content", "_registry", "saving", "_claim", "_claim_ends", "rules", "checked_by", "fresh", "unit"}
 )
 """What can't travel: an open file, live connections, a thread's business, a database, a column's validators.
 

@@ -1,4 +1,4 @@
-"""`FileObject`: what can be done with a file, each way once asynchronous and once blocking."""
+"""Store, read, copy, sign and delete a file: each once asynchronous and once blocking."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
@@ -47,7 +47,7 @@ class FileObject(FileDescription):
 
     Attributes:
         backend: Key of the backend that holds the bytes; None until one is chosen.
-        path: Object key; None until the bytes are stored or an upload URL is signed.
+        path: Path of the object; None until the bytes are stored or an upload URL is signed.
         filename: What the client called it, sanitised.
         content_type: Media type.
         metadata: Any text, kept in the row and, where the store can, with the object.
@@ -57,11 +57,11 @@ class FileObject(FileDescription):
         state: Where the bytes are.
         unreadable: The value of its row, if that can't be read as a file.
         fresh: Whether this object stored the bytes itself and no committed row points to them yet.
-        claim: The ledger that knows of a fresh object's key, if one does.
+        claim: The ledger that knows of a fresh object's path, if one does.
         unit: Who deletes it if no row comes to hold it, weakly referenced: a session, or a call of a service.
-        rules: What the column that it is in, or on its way to, asks for.
-        prefix: The folder of its column, in which its key is generated.
-        admitted_by: The rules that it was found right by.
+        rules: Those of the column that it is in, or on its way to.
+        prefix: The folder of its column, in which its path is generated.
+        checked_by: The rules that it was checked by.
 
     Two FileObjects are equal when backend and path are the same.
     """
@@ -111,8 +111,8 @@ class FileObject(FileDescription):
             refuse_uploads(self._chosen_path)
         # What the application stores itself goes where no client has a signature for.
         own_path = None if self.path is None or is_upload_path(self.path) else self.path
-        path = own_path or self._key or generate_key(self.prefix)
-        self._key = None if own_path else path
+        path = own_path or self._reserved_path or generate_key(self.prefix)
+        self._reserved_path = None if own_path else path
         try:
             async with nullcontext() if own_path else self._undoing(path):
                 stream, size = incoming(self._pending_content())
@@ -136,9 +136,9 @@ class FileObject(FileDescription):
                 self.checksum, self.fresh = stream.hexdigest, True
                 async with self._discarding():
                     await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, self.rules)
-                self.admit(self.rules)
+                self.note_checked(self.rules)
         finally:
-            self._key = None
+            self._reserved_path = None
 
     @asynccontextmanager
     async def _undoing(self, path: str) -> AsyncIterator[None]:
@@ -225,19 +225,19 @@ class FileObject(FileDescription):
     async def _promote(self, upload: str) -> None:
         """Copy what a client stored to a path that nobody has a signature for, and judge the copy."""
         limits = (self.upload_limit, self.registry.max_upload_size)
-        backend, self._key = self.backend_in_use(), self._key or generate_key(self.prefix)
+        backend, self._reserved_path = self.backend_in_use(), self._reserved_path or generate_key(self.prefix)
         try:
             await check_upload(self.rules, await backend.head(upload), limits=limits, **self._declared)
-            async with self._undoing(self._key):
-                await backend.copy(upload, self._key)
-                copied = await backend.head(self._key)
+            async with self._undoing(self._reserved_path):
+                await backend.copy(upload, self._reserved_path)
+                copied = await backend.head(self._reserved_path)
             self._record(copied)
             self._chosen_path, self._upload, self.fresh = None, upload, True
             async with self._discarding():
                 await check_upload(self.rules, copied, limits=limits, **self._declared)
-                await self.admit_async()
+                await self.check_async()
         finally:
-            self._key = None
+            self._reserved_path = None
 
     @must_await
     async def look_async(self) -> Self:
@@ -253,13 +253,13 @@ class FileObject(FileDescription):
         return self
 
     @must_await
-    async def admit_async(self) -> Self:
-        """Let the rules of its column judge bytes that were stored before; do nothing if they have.
+    async def check_async(self) -> Self:
+        """Check bytes that were stored before against the rules of its column; do nothing if they were.
 
         Raises:
             UploadError: It is not what the column asks for.
         """
-        if not self.is_stored or self.is_admitted:
+        if not self.is_stored or self.is_checked:
             return self
         info = await self.head_async()
         self.rules.check_size(info.size)
@@ -268,12 +268,12 @@ class FileObject(FileDescription):
             head = await (await self.open_async(end=HEAD_BYTES)).read() if info.size else b""
         self._become(await check_head(self.rules, head, **self._declared))
         await check_object(self, self.rules)
-        self.admit(self.rules)
+        self.note_checked(self.rules)
         return self
 
     @must_await
     async def copy_async(self) -> Self:
-        """Return a new file with the same bytes at a key of its own, copied inside the store to the same folder."""
+        """Return a new file with the same bytes at a path of its own, copied inside the store to the same folder."""
         with telling_if_missing(self):
             source, twin = self._stored_path("copied"), copy(self)
             twin.become_new(path := generate_key(folder_of(source)))

@@ -148,7 +148,7 @@ async def test_a_key_that_is_set_before_it_is_stored(memory: ObstoreBackend, reg
     await file.save_async()
 
     assert await (await memory.open("own/a.txt")).read() == b"hello"
-    assert file.has_own_key
+    assert file.has_own_path
     with pytest.raises(UnsupportedContentError, match=r"An object key \(path=\) is text, and not a int"):
         FileObject(content=b"x").path = 5  # type: ignore[assignment]  # what a program might do
 

@@ -49,7 +49,7 @@ CALLS: dict[str, Callable[[Documents, FileObject], Any]] = {
     "FileObject.copy_async": lambda service, file: file.copy_async(),
     "FileObject.confirm_async": lambda service, file: file.confirm_async(),
     "FileObject.look_async": lambda service, file: file.look_async(),
-    "FileObject.admit_async": lambda service, file: file.admit_async(),
+    "FileObject.check_async": lambda service, file: file.check_async(),
     "FileObject.open_async": lambda service, file: file.open_async(),
     "FileObject.get_content_async": lambda service, file: file.get_content_async(),
     "FileObject.head_async": lambda service, file: file.head_async(),

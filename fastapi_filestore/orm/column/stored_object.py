@@ -199,7 +199,7 @@ class StoredObject(TypeDecorator[Any]):
                     f"{file.filename!r} can't be written to a row: {file.state.value}. Add the row through a Session, "
                     "or `await file.save_async()` first."
                 )
-            if not self.rules.is_empty and file.admitted_by is not self.rules:
+            if not self.rules.is_empty and file.checked_by is not self.rules:
                 raise PendingContentError(
                     f"{file.filename!r} can't be written to a row: nobody held it against the rules of its column. Add "
                     "the row through a Session."
@@ -231,7 +231,7 @@ class StoredObject(TypeDecorator[Any]):
                 if file.backend is None:
                     file.backend = self.backend or self.registry.default_key
         for file in files:
-            file.admit(self.rules)
+            file.note_checked(self.rules)
         return FileList(files) if self.multiple else files[0]
 
     def compare_values(self, x: Any, y: Any) -> bool:
@@ -258,11 +258,11 @@ class StoredObject(TypeDecorator[Any]):
             return []
         files = as_files(value) if self.multiple else [as_file(value)]
         # A list that grew before it had a limit can still be read, and shortened.
-        if self.multiple and any(file.fresh or file.admitted_by is not self.rules for file in files):
+        if self.multiple and any(file.fresh or file.checked_by is not self.rules for file in files):
             self.rules.check_count(len(files))
         for file in files:
             file.assign(self.backend, self.registry, self.rules)
-            if not file.gets_new_key:
+            if not file.gets_new_path:
                 continue
             if isinstance(self.folder, str):
                 file.prefix = self.folder

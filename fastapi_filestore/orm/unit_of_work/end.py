@@ -141,7 +141,7 @@ async def _undo(
     session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
 ) -> dict[Location, BoundLedger | None]:
     claims = {at: cast("BoundLedger | None", file.claim) for at, file in fresh.items()}
-    own = {at for at, file in fresh.items() if file.has_own_key}
+    own = {at for at, file in fresh.items() if file.has_own_path}
     held: set[Location] = own
     intents: Intents = {}
     try:

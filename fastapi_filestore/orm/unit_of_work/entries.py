@@ -53,7 +53,7 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
         raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")
     own(session, [file for file, _ in claimed if file.fresh or not file.is_stored])
     try:
-        if not all(file.is_admitted for file, _ in claimed):
+        if not all(file.is_checked for file, _ in claimed):
             await_in_session(store(claimed, room=partial(room_beside, session, claimed)))
     finally:
         note_stored(session, [file for file, _ in claimed if file.is_stored])
@@ -148,7 +148,7 @@ def _refuse_garbage(
     # At once, since a trigger may take the intent back; at the commit again, for other sessions may commit till then.
     whole = whole_journal(session)
     # A key that was generated is new; one that was given may be of an object that is still to be deleted.
-    strange = {at for at in gained if at not in whole.fresh or whole.fresh[at].has_own_key} - whole.intended.keys()
+    strange = {at for at in gained if at not in whole.fresh or whole.fresh[at].has_own_path} - whole.intended.keys()
     connection = writing_connection(session, mapper)
     if strange and (known := access.ledger.known(connection, strange)):
         kept = access.ledger.take_back(connection, known) if access.ledger.keep_deleted else set[Location]()

@@ -55,7 +55,7 @@ def settle_sharing(session: Session) -> None:
     gained = {
         at: file
         for at, file in journal.files.items()
-        if journal.references[at] > 0 and (at not in journal.fresh or journal.fresh[at].has_own_key)
+        if journal.references[at] > 0 and (at not in journal.fresh or journal.fresh[at].has_own_path)
     }
     lost = _lost(session, journal)
     if gained:

@@ -47,10 +47,10 @@ async def store(
     For as long as that takes, the `turn` keeps other tasks from beginning a transaction that it would have to wait for.
     """
     # One that is in two places of a row is stored once.
-    once = {id(file): (file, access) for file, access in claimed if not file.is_admitted}
+    once = {id(file): (file, access) for file, access in claimed if not file.is_checked}
     waiting = list(once.values())
     async with turn or nullcontext():
-        await _reserve([one for one in waiting if one[0].gets_new_key], room())
+        await _reserve([one for one in waiting if one[0].gets_new_path], room())
     # Claims of uploads in flight are kept from falling due.
     accesses = {access for file, access in waiting if access is not None and file.claim is not None}
     renewals = [Renewal(access, [file for file, _ in waiting]) for access in accesses]
@@ -69,7 +69,7 @@ async def _reserve(waiting: Iterable[Claimed], room: ConnectionUse) -> None:
     for (access, backend, prefix), files in groups.items():
         keys = await reservations_of(access, backend, prefix).take(len(files), room)
         for file, key in zip(files, keys, strict=False):
-            if file.saving is None and file.gets_new_key:
+            if file.saving is None and file.gets_new_path:
                 file.reserve(key, access)
             else:  # somebody else stores it, and did so before the key came
                 reservations_of(access, backend, prefix).give_back(key)
@@ -105,7 +105,7 @@ async def _store_one(file: FileObject) -> None:
             if not may_be_left(error):  # nothing is there: content was refused, or failed before the store had it all
                 reservations_of(access, at[0] or "", folder_of(at[1])).give_back(at[1])
         raise
-    await file.admit_async()
+    await file.check_async()
 
 
 class Renewal:

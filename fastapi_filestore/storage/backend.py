@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
 
+from fastapi_filestore.errors import RangeNotSatisfiableError
 from fastapi_filestore.storage.content import Content
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
@@ -85,6 +86,21 @@ class Stored:
     size: int
     etag: str | None
     version_id: str | None
+
+
+def bad_range(backend: str, path: str, start: int, *, size: int | None = None) -> RangeNotSatisfiableError:
+    """Return the error for a range that an object does not have; `size` is the object's, if it is known."""
+    actual = "" if size is None else f": it has {size:,} bytes"
+    return RangeNotSatisfiableError(
+        f"Backend {backend!r} has no range at {start:,} of {path!a}{actual}.", size=size, backend=backend, key=path
+    )
+
+
+async def empty_chunks() -> AsyncIterator[bytes]:
+    """Iterate no bytes."""
+    empty: tuple[bytes, ...] = ()
+    for chunk in empty:
+        yield chunk
 
 
 class StorageBackend(Protocol):

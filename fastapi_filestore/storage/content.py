@@ -6,12 +6,13 @@ from contextlib import aclosing
 from functools import partial
 from inspect import iscoroutinefunction
 from io import TextIOBase
+from itertools import islice
 from pathlib import Path
-from typing import IO, Protocol, TypeAlias, TypeGuard, cast
+from typing import IO, Protocol, TypeAlias, TypeGuard, TypeVar, cast
 
 from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.concurrency.shielded import finish
-from fastapi_filestore.concurrency.threads import READING_THREADS
+from fastapi_filestore.concurrency.threads import READING_THREADS, THREADS
 from fastapi_filestore.errors import ContentConsumedError, UnsupportedContentError
 from fastapi_filestore.storage.sources import Source, source_of
 
@@ -23,6 +24,11 @@ WORTHWHILE = 64 * 1024
 
 MAX_PIECES = 1024
 """Pieces joined at once: whoever sends single bytes must not cost an object for each of a million."""
+
+
+PAGE = 1000
+"""Items that are looked for at once."""
+T = TypeVar("T")
 
 
 class BinaryFile(Protocol):
@@ -267,6 +273,14 @@ _END = object()
 async def _read_iterator(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     while (chunk := await READING_THREADS.run(next, chunks, _END)) is not _END:
         yield cast("bytes", chunk)
+
+
+async def iterate_in_threads(items: Iterable[T]) -> AsyncIterator[T]:
+    """Iterate what is found by calls that block."""
+    source = iter(items)
+    while batch := await THREADS.run(lambda: list(islice(source, PAGE))):
+        for item in batch:
+            yield item
 
 
 async def gathered(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[list[bytes], None]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Literal
 
-from fastapi_filestore.errors import ConfigurationError, InvalidSignatureError
+from fastapi_filestore.errors import ConfigurationError, InvalidSignatureError, SigningUnavailableError
 from fastapi_filestore.settings.signing_keys import KEY_REMEDY, problem_of_key
 from fastapi_filestore.storage.backend import SignedURL
 
@@ -109,6 +109,16 @@ class UrlSigner:
         # Every key is tried, so the time taken does not tell which one matched.
         matches = [hmac.compare_digest(_mac(key, method, payload), mac) for key in self.keys]
         return any(matches)
+
+
+def store_without_urls(backend: str, path: str, place: str) -> SigningUnavailableError:
+    """Return the error of a backend in a place that signs no URLs, with what does it in its stead."""
+    return SigningUnavailableError(
+        f"Backend {backend!r} is {place}, which has no signed URLs of its own: set FILESTORE_SIGNING_KEYS, mount "
+        "Filestore.signed_router() in the application, and sign through FileObject.sign_async.",
+        backend=backend,
+        key=path,
+    )
 
 
 def _claims_in(payload: bytes) -> SignedClaims | None:

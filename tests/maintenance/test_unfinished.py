@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import JSON, insert, type_coerce, update
 
 from fastapi_filestore import Finding, FindingKind, ObstoreBackend, audit, storages, sweep
-from fastapi_filestore.storage.obstore.moving.unfinished import uploads_of
 from tests.maintenance.conftest import Site
 from tests.maintenance.models import LEDGER, Report
 from tests.storage.conftest import boto as boto  # noqa: PLC0414 - a fixture
@@ -159,4 +158,4 @@ async def test_a_store_that_refuses(site: Site, seaweedfs: Any, options: Any, pr
 
 async def test_stores_that_need_none() -> None:
     """A store that drops unfinished uploads by itself has none to show."""
-    assert [one async for one in uploads_of(object(), None, backend="memory")] == []
+    assert [upload async for upload in ObstoreBackend("memory", "memory://").unfinished_uploads()] == []

@@ -22,7 +22,7 @@ def _sync_only(durability: Durability, folder: OpenFolder) -> None:
 
 
 def _place_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    place, sync = StagedFile._place, StagedFile.sync
+    place, sync = StagedFile.put_in_place, StagedFile.sync
     monkeypatch.setattr(StagedFile, "sync", _do_nothing)
 
     def placed(file: StagedFile, folder: OpenFolder) -> None:
@@ -30,7 +30,7 @@ def _place_first(monkeypatch: pytest.MonkeyPatch) -> None:
         with FileIO(folder.path / file._target) as file._file:
             sync(file)
 
-    monkeypatch.setattr(StagedFile, "_place", placed)
+    monkeypatch.setattr(StagedFile, "put_in_place", placed)
 
 
 async def _settle_nothing(*_: object) -> None:

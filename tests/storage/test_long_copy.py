@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastapi_filestore import FileObject, StorageRegistry
-from fastapi_filestore.storage import obstore_backend as backend
+from fastapi_filestore.storage.obstore import driver
 from fastapi_filestore.storage.obstore.moving import long_copy
 from fastapi_filestore.storage.obstore.moving.reading import resumed
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
@@ -20,7 +20,7 @@ BODY = b"".join(bytes([number]) * MIB for number in range(12))
 @pytest.fixture(autouse=True)
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the store copy no more than 11 MiB at once."""
-    monkeypatch.setattr(backend, "COPY_LIMIT", 11 * MIB)
+    monkeypatch.setattr(driver, "COPY_LIMIT", 11 * MIB)
 
 
 async def test_a_long_copy(s3: ObstoreBackend, boto: Any, seaweedfs: Any) -> None:
@@ -42,7 +42,7 @@ async def test_a_long_copy(s3: ObstoreBackend, boto: Any, seaweedfs: Any) -> Non
 
 async def test_only_what_is_too_long_passes_through(s3: ObstoreBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """An object of just the limit is copied by the store."""
-    monkeypatch.setattr(backend, "copy_through", None)
+    monkeypatch.setattr(driver, "copy_through", None)
     await s3.put("a", BODY[: 11 * MIB])
     await s3.copy("a", "b")
 

@@ -2,13 +2,13 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.storage.local.durability import DISK_THREADS, SYNC_STEP
 from fastapi_filestore.storage.local.folder import LocalFolder
 from fastapi_filestore.storage.local.read import LocalFile
-from fastapi_filestore.storage.local.staged import StagedFile, written
+from fastapi_filestore.storage.local.staged import StagedFile, check_name, writing
 
 STEP = 64 * 1024 * 1024
 """Bytes that the kernel copies at once: a copy that is cancelled goes on for no longer."""
@@ -25,22 +25,20 @@ async def copy_file(folder: LocalFolder, source: str, target: str) -> None:
     """
     _, file = await folder.open(source)
     try:
-        with written(folder.backend, target):
-            await _run(LocalCopy(file, StagedFile(folder, target, if_absent=False)))
+        check_name(folder.backend, target)
+        copy = LocalCopy(file, StagedFile(folder, target, if_absent=False))
+        with writing(folder.backend, target):
+            job = DISK_THREADS.submit(copy.run)
+            try:
+                await asyncio.wait({job})
+            except asyncio.CancelledError:
+                copy.is_stopped = True
+                with suppress(Exception):  # whatever it says, it left nothing, and nobody waits for it any more
+                    await finish(job)
+                raise
+            await job
     finally:
         file.close()
-
-
-async def _run(copy: "LocalCopy") -> None:
-    job = DISK_THREADS.submit(copy.run)
-    try:
-        await asyncio.wait({job})
-    except asyncio.CancelledError:
-        copy.is_stopped = True
-        with suppress(Exception):  # whatever it says, it left nothing, and nobody waits for it any more
-            await finish(job)
-        raise
-    await job
 
 
 class CopyStoppedError(Exception):
@@ -60,36 +58,28 @@ class LocalCopy:
     source: LocalFile
     target: StagedFile
     is_stopped: bool = False
-    _copied: int = field(default=0, init=False)
-    _synced: int = field(default=0, init=False)
 
     def run(self) -> None:
         """Copy, blocking; one that fails or is stopped leaves nothing."""
+        copied = synced = 0
         try:
-            while self._step():
-                self._check()
-                self._sync_some()
+            while size := self._copy_some(copied):
+                copied += size
+                if copied - synced >= SYNC_STEP:
+                    self.target.sync()
+                    synced = copied
             self.target.complete(())
         except BaseException:
             with suppress(OSError):  # what failed first is the error to tell; an audit finds what is left
                 self.target.discard()
             raise
 
-    def _step(self) -> int:
-        size = self.target.take(self.source.fileno(), self._copied, STEP) or self._step_in_memory()
-        self._copied += size
-        return size
-
-    def _step_in_memory(self) -> int:
-        piece = self.source.read(self._copied, PIECE)
-        self.target.write([piece] if piece else ())
-        return len(piece)
-
-    def _sync_some(self) -> None:
-        if self._copied - self._synced >= SYNC_STEP:
-            self.target.sync()
-            self._synced = self._copied
-
-    def _check(self) -> None:
+    def _copy_some(self, start: int) -> int:
+        """Copy some bytes, through memory where the kernel does not, and return how many; 0 at the end."""
         if self.is_stopped:
             raise CopyStoppedError
+        if size := self.target.take(self.source.fileno(), start, STEP):
+            return size
+        piece = self.source.read(start, PIECE)
+        self.target.write([piece] if piece else ())
+        return len(piece)

@@ -9,7 +9,6 @@ import sys
 from dataclasses import dataclass, field
 from errno import EACCES, EBADF, EINVAL, EISDIR, ENOSYS, ENOTSUP, ENOTTY, EPERM
 from pathlib import Path
-from typing import NoReturn
 
 from fastapi_filestore.concurrency.threads import WorkThreads
 from fastapi_filestore.events import FOLDER_NOT_SYNCED
@@ -66,7 +65,7 @@ class Durability:
             try:
                 _sync_bytes(file)
             except OSError as error:
-                _refuse(error)
+                raise SyncError(error.errno, error.strerror) from error
 
     def sync_names(self, folder: OpenFolder) -> None:
         """Return once all names in a folder are on the disk, and so is the folder itself.
@@ -81,8 +80,20 @@ class Durability:
         while path != self._top and self._known.get(path) != identity:
             fresh[path] = identity
             path = path.parent
-            identity = self._sync_path(path)
-        self._remember(fresh)
+            is_below = path != self.root and path.is_relative_to(self.root)
+            below = path.relative_to(self.root).as_posix() if is_below else ""
+            try:
+                with open_folder(self.root if below else path, below) as above:
+                    identity = self._sync_folder(above)
+            except SyncError:
+                raise
+            except OSError as error:
+                self._go_on(path, error)
+                identity = 0, 0
+        if self.believes:
+            if len(self._known) > MOST_KNOWN:
+                self._known.clear()
+            self._known.update(fresh)
 
     def sync_removals(self, folder: OpenFolder) -> None:
         """Return once what was removed from a folder will not come back."""
@@ -95,49 +106,25 @@ class Durability:
             if known.is_relative_to(folder):
                 self._known.pop(known, None)
 
-    def _remember(self, fresh: dict[Path, _Identity]) -> None:
-        if self.believes:
-            if len(self._known) > MOST_KNOWN:
-                self._known.clear()
-            self._known.update(fresh)
-
-    def _sync_path(self, path: Path) -> _Identity:
-        """Sync a folder above the one that names were put in: below the root, the root itself, or above it."""
-        below = path.relative_to(self.root).as_posix() if path != self.root and path.is_relative_to(self.root) else ""
-        try:
-            with open_folder(self.root if below else path, below) as folder:
-                return self._sync_folder(folder)
-        except OSError as error:
-            if isinstance(error, SyncError):
-                raise
-            self._go_on(path, error)
-            return 0, 0
-
     def _sync_folder(self, folder: OpenFolder) -> _Identity:
-        if folder.number is None:
-            self._sync_by_path(folder.path)
-        else:
-            self._sync_open(folder.path, folder.number)
-        return folder.identity
-
-    def _sync_by_path(self, path: Path) -> None:
         try:
-            file = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+            # A platform that can't do anything in open folders opens it by its path.
+            file = folder.number
+            if file is None:
+                file = os.open(folder.path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         except OSError as error:
-            self._go_on(path, error)
-            return
-        try:
-            self._sync_open(path, file)
-        finally:
-            os.close(file)
-
-    def _sync_open(self, path: Path, file: int) -> None:
+            self._go_on(folder.path, error)
+            return folder.identity
         try:
             _sync_bytes(file, data_only=False)
         except OSError as error:
             if error.errno not in _NO_FOLDER_SYNC:
-                _refuse(error)
-            self._go_on(path, error)
+                raise SyncError(error.errno, error.strerror) from error
+            self._go_on(folder.path, error)
+        finally:
+            if folder.number is None:
+                os.close(file)
+        return folder.identity
 
     def _go_on(self, folder: Path, error: OSError) -> None:
         """Say once that folders can't be synced here; raise anything else that went wrong."""
@@ -148,22 +135,8 @@ class Durability:
             FOLDER_NOT_SYNCED.tell(error, backend=self.backend, folder=str(folder))
 
 
-def _refuse(error: OSError) -> NoReturn:
-    raise SyncError(error.errno, error.strerror) from error
-
-
 def _sync_bytes(file: int, *, data_only: bool = True) -> None:
     if sys.platform == "darwin":
-        _sync_drive(file)
-    elif data_only and sys.platform != "win32":
-        os.fdatasync(file)
-    else:
-        os.fsync(file)
-
-
-if sys.platform == "darwin":
-
-    def _sync_drive(file: int) -> None:
         # Its fsync leaves bytes in the drive's own memory. Disks in a network know nothing else.
         try:
             fcntl.fcntl(file, fcntl.F_FULLFSYNC)
@@ -171,3 +144,7 @@ if sys.platform == "darwin":
             if error.errno not in _NO_FULL_SYNC:
                 raise
             os.fsync(file)
+    elif data_only and sys.platform != "win32":
+        os.fdatasync(file)
+    else:
+        os.fsync(file)

@@ -8,18 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from errno import ENAMETOOLONG, ENOENT, ENOTDIR
-from functools import partial
 from itertools import accumulate, islice
+from operator import itemgetter
 from pathlib import Path
 
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import ObjectNotFoundError
 from fastapi_filestore.storage.backend import ObjectInfo
+from fastapi_filestore.storage.content import iterate_in_threads
 from fastapi_filestore.storage.failures.translate import translated
 from fastapi_filestore.storage.local.durability import DISK_THREADS, Durability
 from fastapi_filestore.storage.local.modes import Modes
-from fastapi_filestore.storage.local.open_folder import OpenFolder, make_folder, open_folder
+from fastapi_filestore.storage.local.open_folder import OpenFolder, open_folder
 from fastapi_filestore.storage.local.platforms import (
     can_name,
     folds_names,
@@ -58,19 +59,6 @@ class LocalFolder:
     keeps_folders: bool = True
     modes: Modes = field(default_factory=Modes)
 
-    def enter(self, below: str) -> OpenFolder:
-        """Open, blocking, a folder in which something is to be done.
-
-        Raises:
-            FileNotFoundError, NotADirectoryError: It is missing, or no folder.
-            LeadsOutsideError: A link leads out of the root.
-        """
-        return open_folder(self.root, below)
-
-    def enter_anew(self, below: str) -> OpenFolder:
-        """Open, blocking, a folder that was missing a moment ago, and make it."""
-        return make_folder(self.root, below, self.modes.folder, self.durability.forget)
-
     def enter_what_is_left(self, below: str) -> tuple[OpenFolder, bool]:
         """Open, blocking, a folder, or the next one above it that is there; return also whether it is that folder."""
         asked, above = below, iter((self.root, *self.root.parents))
@@ -92,19 +80,20 @@ class LocalFolder:
             raise ObjectNotFoundError(
                 f"Backend {self.backend!r} has no object {path!a}.", backend=self.backend, key=path
             )
-        return _info_of(path, file.status), file
+        return info_of(path, file.status), file
 
     def follow_links(self, paths: Sequence[str]) -> Sequence[str]:
         """Return, blocking, where links inside the folder lead some paths: a listing shows only that."""
-        root = Path(os.path.realpath(self.root))
-        return [self._follow_links(path, root) for path in paths]
-
-    def _follow_links(self, path: str, root: Path) -> str:
-        # A row may hold what is no path of a file, or leads out of the folder.
-        with suppress(ValueError):
-            if self._has_links(path):
-                path = Path(os.path.realpath(self.root / path)).relative_to(root).as_posix()
-        return spelled_on_disk(root, path) if folds_names() else path
+        root, places = Path(os.path.realpath(self.root)), list[str]()
+        for path in paths:
+            place = path
+            # A row may hold what is no path of a file, or leads out of the folder.
+            with suppress(ValueError):
+                steps = accumulate(path.split("/"), os.path.join, initial=str(self.root))
+                if any(map(os.path.islink, islice(steps, 1, None))):
+                    place = Path(os.path.realpath(self.root / path)).relative_to(root).as_posix()
+            places.append(spelled_on_disk(root, place) if folds_names() else place)
+        return places
 
     async def settle(self, path: str) -> None:
         """Make an object that somebody else put here outlast a power cut.
@@ -113,48 +102,57 @@ class LocalFolder:
             ObjectNotFoundError: It is missing, or links lead out of the root.
             StorageError: The disk did not confirm it.
         """
-        if self.durability.is_on:
-            _, file = await self.open(path)
-            try:
-                with translated(self.backend, path):
-                    await finish(DISK_THREADS.submit(partial(self._settle, file, path)))
-            finally:
-                file.close()
-
-    def _settle(self, file: LocalFile, path: str) -> None:
-        with opened_to_sync(file.fileno(), self.root / path) as number:
-            self.durability.sync_file(number)
-        with self.enter(folder_of(path)) as folder:
-            self.durability.sync_names(folder)
-
-    async def list(self, prefix: str, *, after: str | None, page: int) -> AsyncIterator[ObjectInfo]:
-        """Iterate what is in a folder in the order of keys, which obstore does not keep; links are left out."""
-        folder = self.root / prefix
-        if not await THREADS.run(self._is_inside, folder):
+        if not self.durability.is_on:
             return
-        found = self._walk(folder, f"{prefix}/" if prefix else "", after or "")
-        while batch := await THREADS.run(lambda: [*islice(found, page)]):
-            for info in batch:
-                yield info
+        _, file = await self.open(path)
 
-    def _has_links(self, path: str) -> bool:
-        steps = accumulate(path.split("/"), os.path.join, initial=str(self.root))
-        return any(map(os.path.islink, islice(steps, 1, None)))
+        def sync() -> None:
+            with opened_to_sync(file.fileno(), self.root / path) as number:
+                self.durability.sync_file(number)
+            with open_folder(self.root, folder_of(path)) as folder:
+                self.durability.sync_names(folder)
 
-    def _is_inside(self, target: Path) -> bool:
-        return Path(os.path.realpath(target)).is_relative_to(os.path.realpath(self.root))
+        try:
+            with translated(self.backend, path):
+                await finish(DISK_THREADS.submit(sync))
+        finally:
+            file.close()
 
-    def _walk(self, folder: Path, prefix: str, after: str) -> Iterator[ObjectInfo]:
-        for name, entry in _sorted_entries(folder):
-            key = prefix + name
-            if name.endswith("/"):
-                # A folder whose every key comes before `after` need not be read.
-                if key > after or after.startswith(key):
-                    yield from self._walk(folder / name, key, after)
-            elif key > after:
-                info = _info(key, entry)
-                if info is not None:
-                    yield info
+    async def list(self, below: str, *, after: str | None) -> AsyncIterator[ObjectInfo]:
+        """Iterate what is in a folder in the order of paths, which obstore does not keep; links are left out."""
+        folder = self.root / below
+        is_inside = await THREADS.run(
+            lambda: Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(self.root))
+        )
+        if not is_inside:
+            return
+        async for info in iterate_in_threads(_walk(folder, f"{below}/" if below else "", after or "")):
+            yield info
+
+
+def _walk(folder: Path, prefix: str, after: str) -> Iterator[ObjectInfo]:
+    try:
+        with os.scandir(folder) as found:
+            # A name that is not UTF-8 comes with lone surrogates and can't be in a path.
+            entries = [entry for entry in found if not is_link(entry) and not SURROGATE.search(entry.name)]
+            # As in a path: "a-b" comes before "a/b", though "a" comes before "a-b".
+            ends = ["/" if entry.is_dir(follow_symlinks=False) else "" for entry in entries]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    named = [(entry.name + end, entry) for entry, end in zip(entries, ends, strict=True)]
+    for name, entry in sorted(named, key=itemgetter(0)):
+        path = prefix + name
+        if name.endswith("/"):
+            # A folder whose every path comes before `after` need not be read.
+            if path > after or after.startswith(path):
+                yield from _walk(folder / name, path, after)
+        elif path > after and not is_staged(path):
+            try:
+                status = status_of(entry)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield info_of(path, status)
 
 
 def folder_of(path: str) -> str:
@@ -169,7 +167,7 @@ def name_of(path: str) -> str:
 
 def is_staged(path: str) -> bool:
     """Tell whether a name is one that only an unfinished upload has."""
-    return STAGED_NAME.fullmatch(name_of(path)) is not None
+    return STAGED_NAME.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def can_be_there(path: str) -> bool:
@@ -177,38 +175,10 @@ def can_be_there(path: str) -> bool:
     return can_name(path) and not is_staged(path)
 
 
-def _sorted_entries(folder: Path) -> list[tuple[str, "os.DirEntry[str]"]]:
-    try:
-        with os.scandir(folder) as entries:
-            named = [(_sort_name(entry), entry) for entry in entries if _is_ours(entry)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(named, key=lambda pair: pair[0])
-
-
-def _is_ours(entry: "os.DirEntry[str]") -> bool:
-    # A name that is not UTF-8 comes with lone surrogates and can't be a key.
-    return not is_link(entry) and not SURROGATE.search(entry.name)
-
-
-def _sort_name(entry: "os.DirEntry[str]") -> str:
-    # As in a key: "a-b" comes before "a/b", though "a" comes before "a-b".
-    return f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
-
-
-def _info(key: str, entry: "os.DirEntry[str]") -> ObjectInfo | None:
-    if is_staged(key):
-        return None
-    try:
-        status = status_of(entry)
-    except FileNotFoundError:
-        return None
-    return _info_of(key, status) if stat.S_ISREG(status.st_mode) else None
-
-
-def _info_of(key: str, status: os.stat_result) -> ObjectInfo:
+def info_of(path: str, status: os.stat_result) -> ObjectInfo:
+    """Return what the status of a file says of its object."""
     return ObjectInfo(
-        path=key,
+        path=path,
         size=status.st_size,
         last_modified=datetime.fromtimestamp(status.st_mtime, UTC),
         etag=etag_of(status),

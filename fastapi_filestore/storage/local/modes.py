@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import EINVAL, ENOSYS, ENOTSUP, EPERM
@@ -53,13 +53,9 @@ def set_mode(place: int | Path, mode: int) -> None:
     except OSError as error:
         if error.errno not in _NO_MODES:
             raise
-        _tell_once(error, mode)
-
-
-def _tell_once(error: OSError, mode: int) -> None:
-    if not _told:
-        _told.add("mode_not_set")
-        MODE_NOT_SET.tell(error, mode=f"{mode:04o}")
+        if not _told:
+            _told.add("mode_not_set")
+            MODE_NOT_SET.tell(error, mode=f"{mode:04o}")
 
 
 if sys.platform != "win32":
@@ -79,30 +75,23 @@ def obstacle_to_others(root: Path, modes: Modes) -> str | None:
     """
     if sys.platform == "win32":
         return None
+    wrong = list[str]()
+    if not modes.file & stat.S_IROTH:
+        wrong.append(f"FILE_MODE={_FILE | modes.file:04o}")
+    if not modes.folder & stat.S_IXOTH:
+        wrong.append(f"FOLDER_MODE={_FOLDER | modes.folder:04o}")
     closed = [path for path in (root, *root.parents) if not path.stat().st_mode & stat.S_IXOTH]
-    wrong = [*_settings_for_all(modes), *([f"chmod o+x {' '.join(map(str, closed))}"] if closed else ())]
+    if closed:
+        wrong.append(f"chmod o+x {' '.join(map(str, closed))}")
     if not wrong:
         return None
     for_all = f"let everybody read ({'; '.join(wrong)})"
-    group = _group_of_files(root)
+    status = root.stat()
+    has_its_group = status.st_mode & stat.S_ISGID or sys.platform == "darwin"
+    group = status.st_gid if has_its_group else os.getegid()
     if group == ROOT_GROUP or not _is_open_to(group, closed, modes):
         return f"{for_all}, or run it as the user of this process"
-    if any(_others_in(group)):
-        return None
-    name = _name_of_group(group)
-    return f"add its user to the group {name!r} (usermod -a -G {name} USER) and start it again, or {for_all}"
-
-
-def _settings_for_all(modes: Modes) -> Iterator[str]:
-    if not modes.file & stat.S_IROTH:
-        yield f"FILE_MODE={_FILE | modes.file:04o}"
-    if not modes.folder & stat.S_IXOTH:
-        yield f"FOLDER_MODE={_FOLDER | modes.folder:04o}"
-
-
-def _group_of_files(root: Path) -> int:
-    status = root.stat()
-    return status.st_gid if status.st_mode & stat.S_ISGID or sys.platform == "darwin" else os.getegid()
+    return _remedy_of_group(group, for_all)
 
 
 def _is_open_to(group: int, closed: Sequence[Path], modes: Modes) -> bool:
@@ -111,17 +100,15 @@ def _is_open_to(group: int, closed: Sequence[Path], modes: Modes) -> bool:
     return reaches and bool(modes.file & stat.S_IRGRP and modes.folder & stat.S_IXGRP)
 
 
-def _others_in(group: int) -> Iterator[str]:
-    """Yield the members of a group, but for the user of this process."""
-    own = os.geteuid()
-    yield from (user.pw_name for user in pwd.getpwall() if user.pw_gid == group and user.pw_uid != own)
+def _remedy_of_group(group: int, for_all: str) -> str | None:
+    """Return how a group gets another member; None if it has one beside the user of this process."""
+    own, name = os.geteuid(), str(group)
+    others = [user.pw_name for user in pwd.getpwall() if user.pw_gid == group and user.pw_uid != own]
     with suppress(KeyError):
         own_name = pwd.getpwuid(own).pw_name
-        yield from (name for name in grp.getgrgid(group).gr_mem if name != own_name)
-
-
-def _name_of_group(group: int) -> str:
-    try:
-        return grp.getgrgid(group).gr_name
-    except KeyError:
-        return str(group)
+        others += [member for member in grp.getgrgid(group).gr_mem if member != own_name]
+    if others:
+        return None
+    with suppress(KeyError):
+        name = grp.getgrgid(group).gr_name
+    return f"add its user to the group {name!r} (usermod -a -G {name} USER) and start it again, or {for_all}"

@@ -67,13 +67,15 @@ class OpenFolder:
     def identity(self) -> tuple[int, int]:
         """What tells it from all other folders."""
         if self._identity is None:
-            self._identity = _identity(self.path.stat() if self.number is None else os.fstat(self.number))
+            status = self.path.stat() if self.number is None else os.fstat(self.number)
+            self._identity = status.st_dev, status.st_ino
         return self._identity
 
     def is_in_place(self) -> bool:
         """Tell whether it is still where it was as it was opened."""
         with suppress(FileNotFoundError, NotADirectoryError):
-            return _identity(os.stat(self.path)) == self.identity  # noqa: PTH116 - as quick as can be
+            status = os.stat(self.path)  # noqa: PTH116 - as quick as can be
+            return (status.st_dev, status.st_ino) == self.identity
         return False
 
     def create(self, name: str, mode: int) -> FileIO:
@@ -99,23 +101,20 @@ class OpenFolder:
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
-            self._rename_without_links(name, target)
+        else:
+            with self._freeing_after_failure(target):
+                self.remove(name)
             return
-        with self._freed_again(target):
-            self.remove(name)
-
-    def _rename_without_links(self, name: str, target: str) -> None:
         if sys.platform == "win32":
-            names = self._named(name), self._named(target)
-            once_free(lambda: os.rename(*names))  # noqa: PTH104 - which replaces nothing there
+            once_free(partial(os.rename, self._named(name), self._named(target)))  # which replaces nothing there
             return
         self.create(target, stat.S_IRUSR | stat.S_IWUSR).close()
-        with self._freed_again(target):
+        with self._freeing_after_failure(target):
             self.replace(name, target)
 
     @contextmanager
-    def _freed_again(self, target: str) -> Iterator[None]:
-        """Remove what was given a name if what is to come after that fails."""
+    def _freeing_after_failure(self, target: str) -> Iterator[None]:
+        """Remove the file that was given a name if the block fails."""
         try:
             yield
         except BaseException:
@@ -125,13 +124,14 @@ class OpenFolder:
 
     def replace(self, name: str, target: str) -> None:
         """Rename a file; what had its new name is gone."""
-        names = self._named(name), self._named(target)
-        once_free(lambda: os.replace(*names, src_dir_fd=self.number, dst_dir_fd=self.number))
+        once_free(
+            partial(os.replace, self._named(name), self._named(target), src_dir_fd=self.number, dst_dir_fd=self.number)
+        )
 
     def remove(self, name: str) -> None:
         """Remove a file or a link; it is fine if there is none."""
         with suppress(FileNotFoundError):
-            once_free(lambda: os.unlink(self._named(name), dir_fd=self.number))
+            once_free(partial(os.unlink, self._named(name), dir_fd=self.number))
 
     def remove_folder(self, name: str) -> None:
         """Remove an empty folder."""
@@ -147,7 +147,7 @@ class OpenFolder:
         """Return the names of all that is in it."""
         return os.listdir(self.path if self.number is None else self.number)  # noqa: PTH208 - may be a number
 
-    def close(self) -> None:
+    def close(self, *_: object) -> None:
         """Close it; it may be closed already."""
         number, self.number = self.number, None
         if number is not None:
@@ -156,11 +156,7 @@ class OpenFolder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
+    __exit__ = __del__ = close
 
     def _named(self, name: str) -> str:
         return name if self.number is not None else str(self.path / name)
@@ -174,7 +170,7 @@ def open_folder(root: Path, below: str) -> OpenFolder:
         LeadsOutsideError: A link leads out of the root.
     """
     if HOLDS_FOLDERS:
-        return _reach(root, below, _opened)
+        return _reach(root, below, _open)
     led = led_to(root, below)
     if not stat.S_ISDIR((root / led).stat().st_mode):
         raise _no_folder(root / led)
@@ -188,9 +184,23 @@ def make_folder(root: Path, below: str, mode: int, tell: Callable[[Path], None])
         NotADirectoryError: A step is no folder.
         LeadsOutsideError: A link leads out of the root.
     """
+
+    def open_or_make(name: str, path: str, outer: int | None) -> int:
+        try:
+            return _open(name, path, outer)
+        except FileNotFoundError:
+            tell(root / path)
+        try:
+            os.mkdir(name, mode, dir_fd=outer)
+        except FileExistsError:
+            return _open(name, path, outer)
+        number = _open(name, path, outer)
+        set_folder_mode(number, mode)
+        return number
+
     make_root(root, mode)
     if HOLDS_FOLDERS:
-        return _reach(root, below, partial(_made, mode, lambda path: tell(root / path)))
+        return _reach(root, below, open_or_make)
     led = led_to(root, below)
     if not (root / led).is_dir():
         tell(root / led)
@@ -214,52 +224,30 @@ def make_root(path: Path, mode: int) -> None:
 
 def _reach(root: Path, below: str, step: _Step) -> OpenFolder:
     """Open a folder step by step, over links that stay inside."""
-    failure: OSError = LeadsOutsideError(below)
-    for _ in range(MOST_TRIES):
+    tries = 0
+    while True:
         try:
-            return OpenFolder(root, below, _walk(root, below, step))
+            if not below:
+                return OpenFolder(root, below, _open(os.fspath(root), below, None, _FOLDER))
+            first, *others = below.split("/")
+            # Nobody who may write in the root can swap the root itself.
+            number, path = step(f"{root}/{first}", first, None), first
+            for name in others:
+                outer, path = number, f"{path}/{name}"
+                try:
+                    number = step(name, path, outer)
+                finally:
+                    os.close(outer)
+            return OpenFolder(root, below, number)
         except OSError as error:
             if error.errno not in _IS_LINK:
                 raise
-            failure = error
-        below = led_to(root, below)
-    raise failure
+            below, tries = led_to(root, below), tries + 1
+            if tries == MOST_TRIES:
+                raise
 
 
-def _walk(root: Path, below: str, step: _Step) -> int:
-    if not below:
-        return _open(os.fspath(root), _FOLDER, None)
-    first, *others = below.split("/")
-    # Nobody who may write in the root can swap the root itself.
-    number, path = step(f"{root}/{first}", first, None), first
-    for name in others:
-        outer, path = number, f"{path}/{name}"
-        try:
-            number = step(name, path, outer)
-        finally:
-            os.close(outer)
-    return number
-
-
-def _opened(name: str, _: str, outer: int | None) -> int:
-    return _open(name, _FOLDER | _NO_LINK, outer)
-
-
-def _made(mode: int, tell: Callable[[str], None], name: str, path: str, outer: int | None) -> int:
-    try:
-        return _opened(name, path, outer)
-    except FileNotFoundError:
-        tell(path)
-    try:
-        os.mkdir(name, mode, dir_fd=outer)
-    except FileExistsError:
-        return _opened(name, path, outer)
-    number = _opened(name, path, outer)
-    set_folder_mode(number, mode)
-    return number
-
-
-def _open(name: str, flags: int, outer: int | None) -> int:
+def _open(name: str, _: str, outer: int | None, flags: int = _FOLDER | _NO_LINK) -> int:
     try:
         return os.open(name, flags, dir_fd=outer)
     except OSError as error:
@@ -279,7 +267,3 @@ def led_to(root: Path, below: str) -> str:
 
 def _no_folder(path: Path) -> NotADirectoryError:
     return NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path))
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino

@@ -90,25 +90,21 @@ def opened_to_sync(number: int, path: Path) -> Iterator[int]:
 
 def spelled_on_disk(root: Path, path: str) -> str:
     """Return how a listing spells a path that a disk finds, whatever capitals and accents it was asked for with."""
-    folder, spelled = root, list[str]()
+    folder, names = root, list[str]()
     for part in path.split("/"):
-        name = _spelling_of(folder, part)
+        try:
+            status = os.lstat(folder / part)
+            alike = [name for name in os.listdir(folder) if _folded(name) == _folded(part)]  # noqa: PTH208 - names
+            if part in alike:
+                alike = [part]
+            name = next((name for name in alike if os.path.samestat(os.lstat(folder / name), status)), None)
+        except (OSError, ValueError):
+            return path
         if name is None:
             return path
-        spelled.append(name)
+        names.append(name)
         folder /= name
-    return "/".join(spelled)
-
-
-def _spelling_of(folder: Path, name: str) -> str | None:
-    try:
-        asked = os.lstat(folder / name)
-        alike = [each for each in os.listdir(folder) if _folded(each) == _folded(name)]  # noqa: PTH208 - names
-        if name in alike:
-            return name
-        return next((each for each in alike if os.path.samestat(os.lstat(folder / each), asked)), None)
-    except (OSError, ValueError):
-        return None
+    return "/".join(names)
 
 
 def _folded(name: str) -> str:

@@ -80,35 +80,28 @@ def open_inside(root: Path, path: str) -> LocalFile | None:
     No step follows a link while it is opened, so a link that changes meanwhile gains nothing.
     """
     try:
-        return _open_unfollowed(root, path) if open_folder.HOLDS_FOLDERS else _open_and_check(root, path)
+        if not open_folder.HOLDS_FOLDERS:
+            file = LocalFile(root / path, _open)
+            real = os.path.realpath(root / path)
+            is_it = stat.S_ISREG(file.status.st_mode) and os.path.samestat(file.status, os.stat(real))  # noqa: PTH116
+            return file if is_it and Path(real).is_relative_to(os.path.realpath(root)) else None
+        for _ in range(open_folder.MOST_TRIES):
+            below, _, name = path.rpartition("/")
+            try:
+                with open_folder.open_folder(root, below) as folder:
+                    file = LocalFile(name, partial(_open, folder=folder.number, flags_beside=os.O_NOFOLLOW))
+            except OSError as error:
+                if error.errno not in {ELOOP, EMLINK}:
+                    raise
+                path = open_folder.led_to(root, path)
+            else:
+                return file if stat.S_ISREG(file.status.st_mode) else None
     except OSError as error:
-        if error.errno in _NOT_THERE:
-            return None
-        raise
-
-
-def _open_unfollowed(root: Path, path: str) -> LocalFile | None:
-    for _ in range(open_folder.MOST_TRIES):
-        below, _, name = path.rpartition("/")
-        try:
-            with open_folder.open_folder(root, below) as folder:
-                file = LocalFile(name, partial(_opened, folder=folder.number, flags_beside=os.O_NOFOLLOW))
-        except OSError as error:
-            if error.errno not in {ELOOP, EMLINK}:
-                raise
-            path = open_folder.led_to(root, path)
-        else:
-            return file if stat.S_ISREG(file.status.st_mode) else None
+        if error.errno not in _NOT_THERE:
+            raise
     return None
 
 
-def _open_and_check(root: Path, path: str) -> LocalFile | None:
-    file = LocalFile(root / path, _opened)
-    real = os.path.realpath(root / path)
-    is_it = stat.S_ISREG(file.status.st_mode) and os.path.samestat(file.status, os.stat(real))  # noqa: PTH116
-    return file if is_it and Path(real).is_relative_to(os.path.realpath(root)) else None
-
-
-def _opened(path: str, flags: int, *, folder: int | None = None, flags_beside: int = 0) -> int:
+def _open(path: str, flags: int, *, folder: int | None = None, flags_beside: int = 0) -> int:
     # A named pipe would otherwise be waited for; Windows has neither the flag nor the danger.
     return os.open(path, flags | flags_beside | getattr(os, "O_NONBLOCK", 0), dir_fd=folder)

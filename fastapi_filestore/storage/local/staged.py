@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from errno import ENOENT
 from io import FileIO
@@ -21,7 +21,7 @@ from fastapi_filestore.storage.local.folder import (
     is_staged,
     name_of,
 )
-from fastapi_filestore.storage.local.open_folder import OpenFolder
+from fastapi_filestore.storage.local.open_folder import OpenFolder, make_folder, open_folder
 
 LONGEST_NAME = 255
 """Bytes of a name that most disks can hold."""
@@ -49,16 +49,24 @@ class StagedFile:
 
     def write(self, pieces: Iterable[bytes]) -> None:
         """Append bytes, with as few system calls as can be: after each, a thread waits for the interpreter's lock."""
-        file, waiting = self._opened(), deque([memoryview(piece) for piece in pieces])
+        file, waiting = self._open(), deque([memoryview(piece) for piece in pieces])
         while waiting:
-            _drop(waiting, _write_some(file, list(islice(waiting, MOST_PIECES))))
+            if sys.platform == "win32":
+                size = file.write(waiting[0])
+            else:
+                size = os.writev(file.fileno(), list(islice(waiting, MOST_PIECES)))
+            # What was written may end within a piece.
+            while waiting and size >= len(waiting[0]):
+                size -= len(waiting.popleft())
+            if size:
+                waiting[0] = waiting[0][size:]
 
     def take(self, source: int, start: int, size: int) -> int:
         """Append bytes of another open file, which the disk may share between the two, and return how many.
 
         0 says that there are no more, or that the kernel does not copy between these files.
         """
-        file = self._opened()
+        file = self._open()
         if sys.platform == "linux":
             with suppress(OSError):  # a disk that is full says so again when the bytes are written
                 return os.copy_file_range(source, file.fileno(), size, start)
@@ -70,7 +78,7 @@ class StagedFile:
         Raises:
             SyncError: It is not, and never will be: the file is to be discarded.
         """
-        self._durability.sync_file(self._opened().fileno())
+        self._durability.sync_file(self._open().fileno())
 
     def complete(self, rest: Iterable[bytes]) -> os.stat_result:
         """Append the last bytes, put the file in its place, and return its status; a power cut leaves it there.
@@ -82,58 +90,16 @@ class StagedFile:
         """
         self.write(rest)
         self.sync()
-        with self._opened() as file:
+        with self._open() as file:
             status = os.fstat(file.fileno())
-        folder = self._entered()
-        self._place(folder)
+        folder = self._enter()
+        self.put_in_place(folder)
         self._durability.sync_names(folder)
-        folder.close()
+        folder.close()  # after a failure it is needed to discard the file
         return status
 
-    def discard(self) -> None:
-        """Remove what was written; a file in its place stays if it may have replaced another one."""
-        if self._file is None:
-            return
-        with suppress(OSError):  # a disk in a network may say only now that it is full
-            self._file.close()
-        with self._entered() as folder:
-            try:
-                folder.remove(self._staged)
-            finally:
-                if self._is_placed and self._if_absent:
-                    folder.remove(self._target)
-
-    def _opened(self) -> FileIO:
-        if self._file is None:
-            self._file = self._created()
-        return self._file
-
-    def _created(self) -> FileIO:
-        for _ in range(MOST_TRIES):
-            self._staged = _staged_name(self._target)
-            try:
-                return self._created_once()
-            except FileNotFoundError:
-                with suppress(FileNotFoundError):  # somebody else removes empty folders
-                    self._enter(anew=True)
-            except FileExistsError:
-                continue
-        return self._created_once()
-
-    def _created_once(self) -> FileIO:
-        return self._entered().create(self._staged, self._folder.modes.file)
-
-    def _entered(self) -> OpenFolder:
-        return self._open_folder or self._enter(anew=False)
-
-    def _enter(self, *, anew: bool) -> OpenFolder:
-        if self._open_folder is not None:
-            self._open_folder.close()
-            self._open_folder = None
-        self._open_folder = (self._folder.enter_anew if anew else self._folder.enter)(self._below)
-        return self._open_folder
-
-    def _place(self, folder: OpenFolder) -> None:
+    def put_in_place(self, folder: OpenFolder) -> None:
+        """Give the file its name in its folder, which must still be where it was."""
         if not folder.is_in_place():
             raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(folder.path))
         if self._if_absent:
@@ -142,40 +108,63 @@ class StagedFile:
             folder.replace(self._staged, self._target)
         self._is_placed = True
 
+    def discard(self) -> None:
+        """Remove what was written; a file in its place stays if it may have replaced another one."""
+        if self._file is None:
+            return
+        with suppress(OSError):  # a disk in a network may say only now that it is full
+            self._file.close()
+        with self._enter() as folder:
+            try:
+                folder.remove(self._staged)
+            finally:
+                if self._is_placed and self._if_absent:
+                    folder.remove(self._target)
 
-def _staged_name(name: str) -> str:
-    """Return a name that no other upload to the same key has; for a long name, one that is likely not taken."""
-    room = LONGEST_NAME - len(os.fsencode(name)) - len(STAGED)
-    digits = DIGITS if STAGED in name else min(max(room, 1), DIGITS)
-    least = 10 ** (digits - 1)
-    return f"{name}{STAGED}{least + randbelow(9 * least)}"
+    def _open(self) -> FileIO:
+        """Return the file, which is made when it is needed first."""
+        tries = 0
+        while self._file is None:
+            # No other upload to the same path has this name; of a long one, only few digits have room.
+            room = LONGEST_NAME - len(os.fsencode(self._target)) - len(STAGED)
+            digits = DIGITS if STAGED in self._target else min(max(room, 1), DIGITS)
+            least = 10 ** (digits - 1)
+            self._staged = f"{self._target}{STAGED}{least + randbelow(9 * least)}"
+            try:
+                self._file = self._enter().create(self._staged, self._folder.modes.file)
+            except (FileExistsError, FileNotFoundError) as error:
+                tries += 1
+                if tries > MOST_TRIES:
+                    raise
+                if isinstance(error, FileNotFoundError):
+                    with suppress(FileNotFoundError):  # somebody else removes empty folders
+                        self._enter(anew=True)
+        return self._file
 
-
-def _write_some(file: FileIO, pieces: Sequence[memoryview]) -> int:
-    if sys.platform == "win32":
-        return file.write(pieces[0])
-    return os.writev(file.fileno(), pieces)
-
-
-def _drop(pieces: deque[memoryview], written: int) -> None:
-    """Drop so many bytes, which may end within a piece, off the front."""
-    while pieces and written >= len(pieces[0]):
-        written -= len(pieces.popleft())
-    if written:
-        pieces[0] = pieces[0][written:]
+    def _enter(self, *, anew: bool = False) -> OpenFolder:
+        """Return the folder of the file, which stays open; made anew where it was missing a moment ago."""
+        if anew and self._open_folder is not None:
+            self._open_folder.close()
+            self._open_folder = None
+        if self._open_folder is None:
+            root, folder = self._folder.root, self._folder
+            self._open_folder = (
+                make_folder(root, self._below, folder.modes.folder, self._durability.forget)
+                if anew
+                else open_folder(root, self._below)
+            )
+        return self._open_folder
 
 
 @contextmanager
-def written(backend: str, path: str) -> Iterator[None]:
+def writing(backend: str, path: str) -> Iterator[None]:
     """Turn what the disk raises of a file that is written inside into our errors.
 
     Raises:
-        InvalidKeyError: The disk can't hold an object of that name.
         StorageUnavailableError: Somebody removed it before it was complete, as a sweeper does with what it takes for
             the rest of a process that is dead.
         StorageError: The disk did not take it, or did not confirm that it is there.
     """
-    check_name(backend, path)
     with translated(backend, path):
         try:
             yield

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from fastapi_filestore.concurrency.loops import refuse_late
-from fastapi_filestore.errors import ForkedProcessError
+from fastapi_filestore.errors import ForkedProcessError, StorageError
 
 SETTLING = 0.1
 """Seconds that an exiting process leaves the threads to let go of Python's objects: obstore 0.12 aborts the process
@@ -47,3 +47,23 @@ class Workers:
 
 WORKERS = Workers()
 """Module-wide because the threads are."""
+
+
+@dataclass(slots=True)
+class Lifetime:
+    """The time in which a backend may be used: until it is closed."""
+
+    backend: str
+    is_closed: bool = False
+
+    def check(self) -> None:
+        """Raise unless the backend can be used now, in this process.
+
+        Raises:
+            StorageError: It is closed.
+            ForkedProcessError: The process was forked off one that had used a backend.
+            BlockingCallError: The interpreter is ending.
+        """
+        if self.is_closed:
+            raise StorageError(f"Backend {self.backend!r} is closed: use it inside its lifespan.", backend=self.backend)
+        WORKERS.enter(backend=self.backend)

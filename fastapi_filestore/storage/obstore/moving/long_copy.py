@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import obstore
 
 from fastapi_filestore.storage.failures.translate import translated
 from fastapi_filestore.storage.obstore.moving.liveness import answered, ask
 from fastapi_filestore.storage.obstore.moving.parts import plan_parts
-from fastapi_filestore.storage.obstore.moving.put import Upload
+from fastapi_filestore.storage.obstore.moving.put import PutRequest
 from fastapi_filestore.storage.obstore.moving.reading import resumed
 from fastapi_filestore.storage.obstore.opening.location import Kind
 from fastapi_filestore.storage.obstore.opening.stores import Connection
@@ -55,7 +55,7 @@ async def copy_through(
         target: The key of its copy.
     """
     result = await get(source, None)
-    plan = plan_parts(kind, size=result.meta["size"], use_multipart=None, chunk_size=None, max_concurrency=None)
-    attributes: dict[str, Any] = dict(result.attributes)
-    upload = Upload(connection, backend, target, attributes, plan, if_absent=False)
-    await upload.run(resumed(partial(get, source), result, backend=backend, path=source))
+    plan = plan_parts(kind, size=result.meta["size"])
+    attributes = dict(result.attributes)
+    request = PutRequest(connection, backend, target, attributes, plan, if_absent=False)
+    await request.run(resumed(partial(get, source), result, backend=backend, path=source))

@@ -49,39 +49,25 @@ RULES: Mapping[Kind, MetadataRules] = {"s3": HEADER_RULES, "gs": GCS_RULES, "az"
 
 
 def attributes_for(
-    kind: Kind, *, content_type: str | None, content_disposition: str | None, metadata: Mapping[str, str]
+    kind: Kind,
+    *,
+    content_type: str | None = None,
+    content_disposition: str | None = None,
+    metadata: Mapping[str, str] = NO_METADATA,
 ) -> dict[str, str] | None:
     """Return what obstore is to send with an object; None to a store that holds nothing but bytes.
 
-    What no header can hold is a `ContentError` there, too, so that all stores take the same.
-    """
-    attributes = make_attributes(
-        content_type=content_type,
-        content_disposition=content_disposition,
-        metadata=metadata,
-        rules=RULES.get(kind, HEADER_RULES),
-    )
-    return attributes if kind in RULES else None
-
-
-def make_attributes(
-    *,
-    content_type: str | None,
-    content_disposition: str | None,
-    metadata: Mapping[str, str],
-    rules: MetadataRules,
-) -> dict[str, str]:
-    """Return what obstore is to send with an object.
-
     Raises:
         ContentError: A header can't hold the content type or disposition, or the metadata is larger than the store
-            takes.
+            takes. What holds nothing but bytes refuses the same, so that all stores take the same.
     """
-    attributes = _encode(metadata, rules)
+    rules, attributes = RULES.get(kind, HEADER_RULES), dict[str, str]()
+    if metadata:
+        attributes = _encode(metadata, rules)
     attributes[CONTENT_TYPE] = check_header(CONTENT_TYPE, content_type or DEFAULT_CONTENT_TYPE)
     if content_disposition is not None:
         attributes[CONTENT_DISPOSITION] = check_header(CONTENT_DISPOSITION, content_disposition)
-    return attributes
+    return attributes if kind in RULES else None
 
 
 def read_metadata(attributes: Mapping[str, str]) -> Mapping[str, str]:
@@ -89,45 +75,34 @@ def read_metadata(attributes: Mapping[str, str]) -> Mapping[str, str]:
     metadata = {key: value for key, value in attributes.items() if key.lower() not in NOT_METADATA}
     if MARKER in metadata:
         # Another tool may have written something else there: that is its metadata, not ours.
-        decoded = _decoded(metadata[MARKER])
-        return metadata if decoded is None else decoded
+        try:
+            decoded = json.loads(base64.urlsafe_b64decode(metadata[MARKER]).decode(errors="surrogatepass"))
+        except ValueError:
+            return metadata
+        is_ours = isinstance(decoded, dict) and all(isinstance(text, str) for text in decoded.values())
+        return decoded if is_ours else metadata
     return metadata or NO_METADATA
 
 
 def _encode(metadata: Mapping[str, str], rules: MetadataRules) -> dict[str, str]:
+    is_plain = True
     for key, value in metadata.items():
         if not all(isinstance(text, str) for text in (key, value)):
             raise UnsupportedContentError(f"Metadata maps text to text, but {key!r} is a {type(value).__name__}.")
-    if not all(_is_plain(key, value, rules) for key, value in metadata.items()):
-        text = json.dumps(dict(metadata), ensure_ascii=False, separators=(",", ":"))
+        is_reserved = key == MARKER or key in NOT_METADATA
+        is_plain &= bool(not is_reserved and rules.plain_key.fullmatch(key) and PLAIN_VALUE.fullmatch(value))
+    encoded = dict(metadata)
+    if not is_plain:
+        text = json.dumps(encoded, ensure_ascii=False, separators=(",", ":"))
         # Lone surrogates, as in a file name that is not UTF-8, must come back as they were.
-        metadata = {MARKER: base64.urlsafe_b64encode(text.encode(errors="surrogatepass")).decode()}
-    _check_size(metadata, rules.limit)
-    return dict(metadata)
-
-
-def _is_plain(key: str, value: str, rules: MetadataRules) -> bool:
-    if key == MARKER or key in NOT_METADATA:
-        return False
-    return bool(rules.plain_key.fullmatch(key) and PLAIN_VALUE.fullmatch(value))
-
-
-def _check_size(metadata: Mapping[str, str], limit: int | None) -> None:
-    size = sum(len(key) + len(value) for key, value in metadata.items())
-    if limit is not None and size > limit:
+        encoded = {MARKER: base64.urlsafe_b64encode(text.encode(errors="surrogatepass")).decode()}
+    size = sum(len(key) + len(value) for key, value in encoded.items())
+    if rules.limit is not None and size > rules.limit:
         raise ContentError(
-            f"The metadata has {size:,} bytes as the store would hold it; its limit is {limit:,}. "
+            f"The metadata has {size:,} bytes as the store would hold it; its limit is {rules.limit:,}. "
             "Keep large values in the database."
         )
-
-
-def _decoded(text: str) -> dict[str, str] | None:
-    try:
-        value = json.loads(base64.urlsafe_b64decode(text).decode(errors="surrogatepass"))
-    except ValueError:
-        return None
-    ours = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-    return value if ours else None
+    return encoded
 
 
 def check_header(name: str, value: str) -> str:

@@ -53,9 +53,9 @@ def plan_parts(
     kind: Kind,
     *,
     size: int | None,
-    use_multipart: bool | None,
-    chunk_size: int | None,
-    max_concurrency: int | None,
+    use_multipart: bool | None = None,
+    chunk_size: int | None = None,
+    max_concurrency: int | None = None,
 ) -> PartPlan:
     """Return how to cut content, of a size in bytes if it is known.
 

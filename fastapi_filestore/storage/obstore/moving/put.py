@@ -39,7 +39,7 @@ UNDO_PATIENCE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class PutRequest:
     """Where content goes and how; run it with the content's chunks, no more than `longest` bytes if that is known."""
 
     connection: Connection
@@ -54,47 +54,44 @@ class Upload:
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
         async with aclosing(joined(chunks, WORTHWHILE)) as pieces:
-            start = await _first_of(pieces)
-            if self.plan.in_flight is None or sum(map(len, start)) < WORTHWHILE:
+            start = [await anext(pieces, b"")]
+            most = self.plan.in_flight
+            if most is None or sum(map(len, start)) < WORTHWHILE:
                 return await self.send(start, joined(pieces, PIECE))
             # Only now, so that a client whose bytes are not there yet takes no share, and who waits holds little.
             async with upload_memory.first_step() as share:
-                return await self._send_sharing(share, start, pieces, most=self.plan.in_flight)
-
-    async def _send_sharing(
-        self, share: Share, start: list[bytes], pieces: AsyncIterator[bytes], *, most: int
-    ) -> Stored:
-        """Store chunks, with memory for whole parts as soon as more has come than a first step."""
-        share.used = sum(map(len, start))
-        counted = _counted(pieces, share)
-        start, complete = await take(counted, STEP - 1, start)
-        if not complete:
-            longest = most if self.longest is None else self.longest
-            await share.widen(least=max(share.size, min(self.plan.least, longest)), most=min(most, longest))
-        planned = replace(self, plan=self.plan.within(max(share.size, self.plan.least)), share=share)
-        return await planned.send(start, joined(counted, BIG_PIECE if planned.plan.concurrency > 1 else PIECE))
+                share.used = sum(map(len, start))
+                counted = _counted(pieces, share)
+                start, complete = await take(counted, STEP - 1, start)
+                if not complete:
+                    # More has come than a first step: memory for whole parts.
+                    longest = most if self.longest is None else self.longest
+                    await share.widen(least=max(share.size, min(self.plan.least, longest)), most=min(most, longest))
+                planned = replace(self, plan=self.plan.within(max(share.size, self.plan.least)), share=share)
+                piece = BIG_PIECE if planned.plan.concurrency > 1 else PIECE
+                return await planned.send(start, joined(counted, piece))
 
     async def send(self, start: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
         """Store chunks that were read already and the rest, as planned."""
         head, complete = await take(rest, self.plan.single_limit, start)
-        return await self.send_whole(head) if complete else await self._put_parts(head, rest)
+        if not complete:
+            return await self._send_parts(head, rest)
+        body = b"".join(head)
+        head.clear()  # or each byte would be held twice
+        return await self._send_whole(body)
 
-    async def send_whole(self, chunks: list[bytes]) -> Stored:
-        """Store chunks as one request."""
-        body = b"".join(chunks)
-        chunks.clear()  # or each byte would be held twice
-        return _stored(len(body), await self._put_single(body))
-
-    async def _put_single(self, body: bytes) -> "PutResult":
+    async def _send_whole(self, body: bytes) -> Stored:
+        """Store bytes as one request."""
         is_long, store = len(body) > SHORT, self.connection.store
         create = self.if_absent and has_conditions(store)
         if self.if_absent and not create:
             await refuse_taken(store, self.path, backend=self.backend)
-        future = self._request(body, create=create, parts=False, is_long=is_long)
+        future = self._request(body, create=create, is_long=is_long)
         told = told_unless_supported(store, self.path, backend=self.backend) if create else nullcontext()
         try:
             with translated(self.backend, self.path), told:
-                return await answered(future, self._ask if is_long else None)
+                result = await answered(future, self._ask if is_long else None)
+            return Stored(len(body), etag=result["e_tag"], version_id=result["version"])
         except asyncio.CancelledError as error:
             # A request half-way may still arrive: only its end says whether there is something to undo.
             if (await _finish(future) and not await self._undo()) or future.cancelled():
@@ -103,10 +100,10 @@ class Upload:
         finally:
             future.cancel()  # of a store that is given up
 
-    async def _put_parts(self, head: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
+    async def _send_parts(self, head: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
         if self.if_absent:
-            # A multipart upload overwrites what it finds, so an empty object takes the key first.
-            await self._put_single(b"")
+            # A multipart upload overwrites what it finds, so an empty object takes the path first.
+            await self._send_whole(b"")
         # With several parts on their way at once, nobody can tell when all are done.
         gives_way = self.share is not None and self.plan.concurrency == 1
         handoff = Handoff(
@@ -115,12 +112,13 @@ class Upload:
             let_go=self.share.let_go if self.share else None,
             ask=self._ask,
         )
-        future = self._request(handoff, create=False, parts=True, is_long=True)
+        future = self._request(handoff, create=False, is_long=True)
         future.add_done_callback(handoff.release)
         try:
             size = await handoff.feed(head, rest)
             with translated(self.backend, self.path):
-                return _stored(size, await answered(future, self._ask))
+                result = await answered(future, self._ask)
+            return Stored(size, etag=result["e_tag"], version_id=result["version"])
         except StorageTimeoutError:
             handoff.abort()
             future.cancel()  # who answers nothing can't be told to abort it
@@ -139,25 +137,23 @@ class Upload:
         is_patient = self.connection.patient is not None
         return partial(ask, self.connection.store, self.path, backend=self.backend) if is_patient else None
 
-    def _request(
-        self, body: "bytes | Handoff", *, create: bool, parts: bool, is_long: bool
-    ) -> "asyncio.Future[PutResult]":
+    def _request(self, body: bytes | Handoff, *, create: bool, is_long: bool) -> "asyncio.Future[PutResult]":
         request = obstore.put_async(
             (self.connection.patient if is_long else None) or self.connection.store,
             self.path,
             body,
             attributes=dict(self.attributes) if self.attributes else None,
             mode="create" if create else "overwrite",
-            use_multipart=parts,
+            use_multipart=isinstance(body, Handoff),
             chunk_size=self.plan.size,
             max_concurrency=self.plan.concurrency,
         )
         return asyncio.ensure_future(request)
 
     async def _undo(self) -> bool:
-        """Delete what is at a key that was free before, and say whether nothing is there any more."""
+        """Delete what is at a path that was free before, and say whether nothing is there any more."""
         if not self.if_absent:
-            # The key may have held an object before: the new one there is better than none.
+            # The path may have held an object before: the new one there is better than none.
             return True
         future = asyncio.ensure_future(obstore.delete_async(self.connection.store, self.path))
         return await _finish(future) or _failed_as(future, FileNotFoundError)
@@ -167,12 +163,6 @@ async def _counted(pieces: AsyncIterator[bytes], share: Share) -> AsyncGenerator
     async for piece in pieces:
         await share.count(len(piece))
         yield piece
-
-
-async def _first_of(chunks: AsyncIterator[bytes]) -> list[bytes]:
-    async for chunk in chunks:
-        return [chunk]
-    return []
 
 
 async def take(chunks: AsyncIterator[bytes], limit: int | None, taken: list[bytes]) -> tuple[list[bytes], bool]:
@@ -204,7 +194,3 @@ async def _finish(future: "asyncio.Future[Any]") -> bool:
 
 def _failed_as(future: "asyncio.Future[Any]", kind: type[Exception]) -> bool:
     return not future.cancelled() and isinstance(future.exception(), kind)
-
-
-def _stored(size: int, result: "PutResult") -> Stored:
-    return Stored(size, etag=result["e_tag"], version_id=result["version"])

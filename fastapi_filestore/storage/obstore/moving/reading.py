@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from fastapi_filestore.errors import RangeNotSatisfiableError, StorageError, StorageUnavailableError
+from fastapi_filestore.errors import StorageError, StorageUnavailableError
 from fastapi_filestore.storage.backend import ObjectInfo
 from fastapi_filestore.storage.failures.translate import translated
 from fastapi_filestore.storage.obstore.moving.metadata import CONTENT_TYPE, read_metadata
@@ -23,14 +23,6 @@ def range_options(start: int, end: int | None) -> "GetOptions | None":
     return {"range": {"offset": start}} if start else None
 
 
-def bad_range(backend: str, path: str, start: int, *, size: int | None = None) -> RangeNotSatisfiableError:
-    """Return the error for a range that an object does not have; `size` is the object's, if it is known."""
-    actual = "" if size is None else f": it has {size:,} bytes"
-    return RangeNotSatisfiableError(
-        f"Backend {backend!r} has no range at {start:,} of {path!a}{actual}.", size=size, backend=backend, key=path
-    )
-
-
 def info_of(path: str, result: "GetResult") -> ObjectInfo:
     """Return what the answer to a read or a head says of the whole object."""
     meta, attributes = result.meta, result.attributes
@@ -47,11 +39,12 @@ def info_of(path: str, result: "GetResult") -> ObjectInfo:
 
 def info_of_listed(meta: "ObjectMeta") -> ObjectInfo:
     """Return what a listing says of an object."""
+    etag = meta["e_tag"]  # Azure leaves the quotes out of its listings
     return ObjectInfo(
         path=meta["path"],
         size=meta["size"],
         last_modified=meta["last_modified"],
-        etag=_quoted(meta["e_tag"]),
+        etag=f'"{etag}"' if etag and not etag.endswith('"') else etag,
         version_id=meta["version"],
     )
 
@@ -88,15 +81,3 @@ async def resumed(
             if position == begin or etag is None:
                 raise
             result = await get({"range": (position, end), "if_match": etag})
-
-
-async def nothing() -> AsyncIterator[bytes]:
-    """Iterate no bytes."""
-    empty: tuple[bytes, ...] = ()
-    for chunk in empty:
-        yield chunk
-
-
-def _quoted(etag: str | None) -> str | None:
-    # Azure leaves the quotes out of its listings.
-    return f'"{etag}"' if etag and not etag.endswith('"') else etag

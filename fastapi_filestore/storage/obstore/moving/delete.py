@@ -1,7 +1,8 @@
 """Deleting many objects at once, where a missing one is fine."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 
 import obstore
 
@@ -21,18 +22,15 @@ async def delete_all(store: Store, kind: Kind, paths: Sequence[str], *, backend:
             await obstore.delete_async(store, list(paths))
         return
     remaining = iter(paths)
-    workers = (_delete_each(store, remaining, backend) for _ in range(min(CONCURRENCY, len(paths))))
+
+    async def delete_remaining() -> None:
+        for path in remaining:
+            # Invalid: a name that can't be there.
+            with suppress(ObjectNotFoundError, InvalidKeyError), translated(backend, path):
+                await obstore.delete_async(store, path)
+
+    workers = (delete_remaining() for _ in range(min(CONCURRENCY, len(paths))))
     results = await asyncio.gather(*workers, return_exceptions=True)
     for result in results:
         if result is not None:
             raise result
-
-
-async def _delete_each(store: Store, paths: Iterator[str], backend: str) -> None:
-    for path in paths:
-        try:
-            with translated(backend, path):
-                await obstore.delete_async(store, path)
-        except (ObjectNotFoundError, InvalidKeyError):
-            # Invalid: a name that can't be there.
-            continue

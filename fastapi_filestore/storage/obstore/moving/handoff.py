@@ -72,7 +72,10 @@ class Handoff:
         begun = room + PROBE
         await self._pass(chunk[:room])
         await self._pass(chunk[room:begun])
-        await self._pulled()
+        while not (self._released or (self._slot.empty() and self._hungry.is_set())):
+            # Not all that was passed has been pulled, or no more is asked for yet.
+            self._hungry.clear()
+            await self._while_it_lives(self._hungry.wait())
         await self._between()
         return await self._pass_after(size + len(chunk[:begun]), chunk[begun:])
 
@@ -84,12 +87,6 @@ class Handoff:
             await self._while_it_lives(self._slot.put(chunk))
         else:
             self._slot.put_nowait(chunk)
-
-    async def _pulled(self) -> None:
-        """Wait until all that was passed has been pulled, and more is asked for."""
-        while not (self._released or (self._slot.empty() and self._hungry.is_set())):
-            self._hungry.clear()
-            await self._while_it_lives(self._hungry.wait())
 
     async def _while_it_lives(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.ensure_future(work)
@@ -107,7 +104,12 @@ class Handoff:
 
     async def __anext__(self) -> bytes:
         self._hungry.set()
-        self._count_arrived()
+        # obstore takes a chunk into a part when fewer parts than it may send at once are on their way, and asks for the
+        # next one then: of the parts that were full before that chunk, all but those have arrived.
+        arrived = max(0, self._begun // self._part - (self._concurrency - 1)) * self._part
+        if arrived > self._arrived and self._let_go is not None:
+            self._let_go(arrived - self._arrived)
+            self._arrived = arrived
         chunk = await self._slot.get()
         self._hungry.clear()
         if self._aborted:
@@ -116,11 +118,3 @@ class Handoff:
             raise StopAsyncIteration
         self._begun, self._passed = self._passed, self._passed + len(chunk)
         return chunk
-
-    def _count_arrived(self) -> None:
-        # obstore takes a chunk into a part when fewer parts than it may send at once are on their way, and asks for the
-        # next one then: of the parts that were full before that chunk, all but those have arrived.
-        arrived = max(0, self._begun // self._part - (self._concurrency - 1)) * self._part
-        if arrived > self._arrived and self._let_go is not None:
-            self._let_go(arrived - self._arrived)
-            self._arrived = arrived

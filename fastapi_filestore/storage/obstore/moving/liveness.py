@@ -42,17 +42,14 @@ async def answered(request: "asyncio.Future[T]", ask: Ask | None) -> T:
         return await asyncio.shield(request)
     while not request.done():
         await asyncio.wait({request}, timeout=LOOK)
-        if not request.done():
-            await _ask_meanwhile(request, ask)
+        if request.done():
+            break
+        question = asyncio.ensure_future(ask())
+        both: set[asyncio.Future[Any]] = {request, question}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not request.done():
+                question.result()
+        finally:
+            question.cancel()
     return request.result()
-
-
-async def _ask_meanwhile(request: "asyncio.Future[T]", ask: Ask) -> None:
-    question = asyncio.ensure_future(ask())
-    both: set[asyncio.Future[Any]] = {request, question}
-    try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if not request.done():
-            question.result()
-    finally:
-        question.cancel()

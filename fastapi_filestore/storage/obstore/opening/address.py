@@ -15,7 +15,6 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from obstore.store import AzureStore, GCSStore, S3Store
@@ -71,12 +70,22 @@ def place_in(store: BucketStore, bucket: str, prefix: str | None) -> Place:
     Neither scheme nor standard port matter, nor capitals, nor whether host or path names the bucket.
     """
     url = urlsplit(bucket_url(store, bucket))
-    host, steps = _one_spelling(url.hostname or ""), [unquote(step) for step in url.path.split("/") if step]
+    steps = [unquote(step) for step in url.path.split("/") if step]
+    try:
+        host = str(ip_address(url.hostname or ""))
+    except ValueError:
+        # Azure's two services for an account show the same objects.
+        host = (url.hostname or "").lower().rstrip(".").replace(".dfs.core.", ".blob.core.")
+    if host in THIS_MACHINE:
+        host = "localhost"
     if isinstance(store, S3Store):
         in_host = f"{bucket.lower()}."
         if host.startswith(in_host) and (is_virtual_hosted(store) or host.endswith(AMAZON)):
             host, steps = host.removeprefix(in_host), [bucket, *steps]
-        host = _partition(host) if host.endswith(AMAZON) else host
+        if host.endswith(AMAZON):
+            # In each of Amazon's partitions, all regions share the names of buckets.
+            in_government = ".us-gov-" in host
+            host = "cn.amazonaws.com" if host.endswith(".cn") else f"{'us-gov.' if in_government else ''}amazonaws.com"
     port = None if url.port in STANDARD_PORTS else url.port
     return Place((host, port), (*steps, *filter(None, (prefix or "").split("/"))))
 
@@ -96,7 +105,7 @@ def bucket_url(store: BucketStore, bucket: str) -> str:
         case AzureStore():
             return f"{azure_endpoint(store)}/{bucket}"
         case GCSStore():
-            return f"{_gcs_endpoint(settings_of(store))}/{bucket}"
+            return f"{gcs_endpoint(store)}/{bucket}"
 
 
 def settings_of(store: BucketStore) -> Mapping[str, str]:
@@ -152,32 +161,15 @@ def azure_endpoint(store: AzureStore) -> str:
     return f"https://{account}.{domain}"
 
 
-def _gcs_endpoint(settings: Mapping[str, str]) -> str:
-    return (settings.get("base_url") or _service_account(settings).get("gcs_base_url") or GCS_URL).rstrip("/")
-
-
-def _service_account(settings: Mapping[str, str]) -> dict[str, Any]:
-    text = settings.get("service_account_key")
-    if text is None and (path := settings.get("service_account")):
-        text = Path(path).read_text(encoding="utf-8")
-    account: dict[str, Any] = json.loads(text) if text else {}
-    return account
-
-
-def _partition(host: str) -> str:
-    """Return which of Amazon's partitions a host is in: in each, all regions share the names of buckets."""
-    if host.endswith(".cn"):
-        return "cn.amazonaws.com"
-    return "us-gov.amazonaws.com" if ".us-gov-" in host else "amazonaws.com"
-
-
-def _one_spelling(host: str) -> str:
-    try:
-        host = str(ip_address(host))
-    except ValueError:
-        # Azure's two services for an account show the same objects.
-        host = host.lower().rstrip(".").replace(".dfs.core.", ".blob.core.")
-    return "localhost" if host in THIS_MACHINE else host
+def gcs_endpoint(store: GCSStore) -> str:
+    """Return the URL of the service: that given, that of the service account, or Google's own."""
+    settings, account = settings_of(store), dict[str, str]()
+    if not settings.get("base_url"):
+        text = settings.get("service_account_key")
+        if text is None and (path := settings.get("service_account")):
+            text = Path(path).read_text(encoding="utf-8")
+        account = json.loads(text) if text else account
+    return (settings.get("base_url") or account.get("gcs_base_url") or GCS_URL).rstrip("/")
 
 
 STORES = re.compile(
@@ -198,7 +190,11 @@ def endpoint_with_bucket(store: S3Store, bucket: str) -> str | None:
         return None
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
-    if _is_address(host):
+    try:
+        ip_address(host)
+    except ValueError:
+        pass
+    else:
         raise ConfigurationError(
             f"aws_virtual_hosted_style_request puts the bucket {bucket!r} into the name of the host, and aws_endpoint "
             f"has the address {host} in its place: give the endpoint by its name, or leave "
@@ -240,11 +236,3 @@ def refuse_lost_bucket(store: S3Store, bucket: str) -> None:
             f"would land in another bucket. Make the S3Store with endpoint={endpoint!r}, or without "
             "virtual_hosted_style_request."
         )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -63,7 +63,13 @@ IN_CONNECTION_STRING = ("account_key", "account_name", "endpoint", "sas_key", "u
 def build_azure(location: Location, options: dict[str, object]) -> AzureStore:
     """Return the store of a container; a credential given is used alone, else the environment's or an identity."""
     if "connection_string" in options:
-        _read_connection_string(options)
+        text = as_text("azure_storage_connection_string", options.pop("connection_string"))
+        for name in IN_CONNECTION_STRING:
+            if name in options:
+                raise ConfigurationError(
+                    f"azure_storage_connection_string already says what azure_storage_{name} says: give one."
+                )
+        options |= parse_connection_string(text)
     endpoint = check_endpoint(options.pop("endpoint", None), "azure_storage_endpoint")
     emulated = as_bool("use_emulator", options.get("use_emulator", False))
     if emulated:
@@ -87,16 +93,6 @@ def build_azure(location: Location, options: dict[str, object]) -> AzureStore:
             retry_config=retry,
             credential_provider=provider,
         )
-
-
-def _read_connection_string(options: dict[str, object]) -> None:
-    text = as_text("azure_storage_connection_string", options.pop("connection_string"))
-    for name in IN_CONNECTION_STRING:
-        if name in options:
-            raise ConfigurationError(
-                f"azure_storage_connection_string already says what azure_storage_{name} says: give one."
-            )
-    options |= parse_connection_string(text)
 
 
 def _settle_credential(options: dict[str, object]) -> bool:
@@ -167,9 +163,23 @@ def parse_connection_string(text: str) -> dict[str, str]:
     key, sas = fields.get("AccountKey"), fields.get("SharedAccessSignature")
     if bool(key) == bool(sas):
         raise ConfigurationError("The Azure connection string needs either AccountKey or SharedAccessSignature.")
-    endpoint = _endpoint(fields)
+    endpoint, account = fields.get("BlobEndpoint"), fields.get("AccountName")
+    if not endpoint and not account:
+        raise ConfigurationError("The Azure connection string needs AccountName or BlobEndpoint.")
+    names = "BlobEndpoint" if endpoint else "EndpointSuffix or DefaultEndpointsProtocol"
+    if not endpoint:
+        check_account(account or "", "AccountName of the Azure connection string")
+        protocol, suffix = fields.get("DefaultEndpointsProtocol"), fields.get("EndpointSuffix")
+        endpoint = f"{protocol or 'https'}://{account}.blob.{suffix or 'core.windows.net'}"
+    if problem := problem_of_address(endpoint):
+        raise ConfigurationError(f"{names} of the Azure connection string can't be used: {problem}.")
+    if not account:
+        parts = urlsplit(endpoint.rstrip("/"))
+        account = parts.path.strip("/") or (parts.hostname or "").partition(".")[0]
+    if not account:
+        raise ConfigurationError("The Azure connection string names no account: add AccountName.")
     credential = {"account_key": key} if key else {"sas_key": (sas or "").removeprefix("?")}
-    return {"account_name": fields.get("AccountName") or _account_of(endpoint), "endpoint": endpoint, **credential}
+    return {"account_name": account, "endpoint": endpoint.rstrip("/"), **credential}
 
 
 def check_account(account: str, name: str) -> None:
@@ -192,26 +202,3 @@ def _fields(text: str) -> dict[str, str]:
         if known is not None:
             fields[known] = value.strip()
     return fields
-
-
-def _endpoint(fields: Mapping[str, str]) -> str:
-    endpoint, account = fields.get("BlobEndpoint"), fields.get("AccountName")
-    if not endpoint and not account:
-        raise ConfigurationError("The Azure connection string needs AccountName or BlobEndpoint.")
-    if not endpoint and account:
-        check_account(account, "AccountName of the Azure connection string")
-    protocol = fields.get("DefaultEndpointsProtocol") or "https"
-    made = f"{protocol}://{account}.blob.{fields.get('EndpointSuffix') or 'core.windows.net'}"
-    if problem := problem_of_address(endpoint or made):
-        names = "BlobEndpoint" if endpoint else "EndpointSuffix or DefaultEndpointsProtocol"
-        raise ConfigurationError(f"{names} of the Azure connection string can't be used: {problem}.")
-    return (endpoint or made).rstrip("/")
-
-
-def _account_of(endpoint: str) -> str:
-    parts = urlsplit(endpoint)
-    in_path = parts.path.strip("/")
-    account = in_path or (parts.hostname or "").partition(".")[0]
-    if not account:
-        raise ConfigurationError("The Azure connection string names no account: add AccountName.")
-    return account

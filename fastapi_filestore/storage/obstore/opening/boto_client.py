@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
-from inspect import isawaitable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +25,7 @@ from fastapi_filestore.storage.obstore.opening.address import (
     settings_of,
 )
 from fastapi_filestore.storage.obstore.opening.client import CONNECT_TIMEOUT
-from fastapi_filestore.storage.obstore.opening.credentials import find_boto_session
+from fastapi_filestore.storage.obstore.opening.credentials import StaticCredentials, find_boto_session, keys_of
 
 BOTO_MISSING = (
     "Unfinished multipart uploads of backend {backend!r} can't be listed without boto3: "
@@ -53,17 +52,18 @@ async def bucket_client(store: S3Store, *, backend: str) -> AsyncIterator[Any]:
     if session is None:
         raise ConfigurationError(BOTO_MISSING.format(backend=backend))
     with translated(backend), told():
-        credentials = await _credentials(store)
+        # Without any, boto3 looks where the store itself does: environment, profiles, roles.
+        keys = await keys_of(store)
     with ExitStack() as files:
         transport = await THREADS.run(partial(_transport, store, files))
-        client = await THREADS.run(partial(_make, session, store, credentials, transport))
+        client = await THREADS.run(partial(_make_client, session, store, keys, transport))
         try:
             yield client
         finally:
             client.close()
 
 
-def _make(session: Any, store: S3Store, credentials: dict[str, Any], transport: dict[str, Any]) -> Any:
+def _make_client(session: Any, store: S3Store, keys: StaticCredentials | None, transport: dict[str, Any]) -> Any:
     from botocore import UNSIGNED  # noqa: PLC0415 optional extra
     from botocore.config import Config  # noqa: PLC0415 optional extra
 
@@ -86,7 +86,9 @@ def _make(session: Any, store: S3Store, credentials: dict[str, Any], transport: 
             read_timeout=READ_TIMEOUT.total_seconds(),
             **transport,
         ),
-        **credentials,
+        aws_access_key_id=keys and keys.access_key_id,
+        aws_secret_access_key=keys and keys.secret_access_key,
+        aws_session_token=keys and keys.session_token,
     )
     if virtual_hosted and endpoint is not None:
         # obstore takes such an endpoint as it is; boto3 would put the bucket before its host once more.
@@ -102,26 +104,15 @@ def _leave_out_bucket(endpoint: str, bucket: str, request: Any, **_: object) -> 
     request.url = urlunsplit(url._replace(path=path))
 
 
-async def _credentials(store: S3Store) -> dict[str, Any]:
-    # Without any, boto3 looks where the store itself does: environment, profiles, roles.
-    given: Any = store.config
-    if store.credential_provider is not None:
-        # It may ask the network for a role.
-        found: Any = await THREADS.run(store.credential_provider)
-        given = await found if isawaitable(found) else found
-    return {
-        "aws_access_key_id": given.get("access_key_id"),
-        "aws_secret_access_key": given.get("secret_access_key"),
-        "aws_session_token": given.get("token") or given.get("session_token"),
-    }
-
-
 def _transport(store: S3Store, files: ExitStack) -> dict[str, Any]:
     """Return boto3's options for certificates, which it reads from files, and proxy."""
+    from botocore.httpsession import get_cert_path  # noqa: PLC0415 optional extra
+
     options: Mapping[str, Any] = store.client_options or environment(CLIENT_VARIABLES)
     transport: dict[str, Any] = {"verify": not is_set(options, "allow_invalid_certificates")}
     if transport["verify"] and (certificate := options.get("root_certificate")):
-        transport["verify"] = _write(files, _trusted_roots(), certificate)
+        # obstore trusts a certificate that it is given besides those that it trusts anyway.
+        transport["verify"] = _write(files, Path(get_cert_path(verify=True)).read_bytes(), certificate)
     if proxy := options.get("proxy_url"):
         host = urlsplit(s3_endpoint(store) or "").hostname or f"s3.{s3_region(store)}.amazonaws.com"
         excluded = names_host(options.get("proxy_excludes", ""), host)
@@ -129,13 +120,6 @@ def _transport(store: S3Store, files: ExitStack) -> dict[str, Any]:
         if certificate := options.get("proxy_ca_certificate"):
             transport["proxies_config"] = {"proxy_ca_bundle": _write(files, certificate)}
     return transport
-
-
-def _trusted_roots() -> bytes:
-    from botocore.httpsession import get_cert_path  # noqa: PLC0415 optional extra
-
-    # obstore trusts a certificate that it is given besides those that it trusts anyway.
-    return Path(get_cert_path(verify=True)).read_bytes()
 
 
 def _write(files: ExitStack, *certificates: bytes | str) -> str:
@@ -147,15 +131,14 @@ def _write(files: ExitStack, *certificates: bytes | str) -> str:
 
 def names_host(excludes: str, host: str) -> bool:
     """Tell whether a list of hosts, domains, addresses and networks names a host."""
-    return any(_is_of(host.lower(), entry.strip().lower()) for entry in excludes.split(",") if entry.strip())
-
-
-def _is_of(host: str, entry: str) -> bool:
+    entries, host = [entry.strip().lower() for entry in excludes.split(",") if entry.strip()], host.lower()
     try:
         address = ip_address(host)
     except ValueError:
-        domain = entry.removeprefix(".")
-        return domain in {"*", host} or host.endswith(f".{domain}")
-    with suppress(ValueError):
-        return address in ip_network(entry, strict=False)
+        domains = [entry.removeprefix(".") for entry in entries]
+        return any(domain in {"*", host} or host.endswith(f".{domain}") for domain in domains)
+    for entry in entries:
+        with suppress(ValueError):
+            if address in ip_network(entry, strict=False):
+                return True
     return False

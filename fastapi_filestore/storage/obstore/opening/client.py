@@ -89,7 +89,10 @@ def take_client_options(options: dict[str, object], *, endpoint: str | None, var
     of_environment = {name: value for name, value in _of_environment(variables).items() if name not in given}
     shown = {name: f"{variables}{name.upper()}" for name in of_environment}
     given = of_environment | given
-    allowed = _allow_http(given.get("allow_http"), endpoint, shown.get("allow_http", "allow_http"))
+    is_plain, name = endpoint is not None and endpoint.startswith("http://"), shown.get("allow_http", "allow_http")
+    allowed = is_plain if given.get("allow_http") is None else as_bool(name, given["allow_http"])
+    if is_plain and not allowed:
+        raise ConfigurationError(f"The endpoint is http:// but {name} is false: use https:// or allow it.")
     defaults = {"timeout": TOTAL_TIMEOUT, "read_timeout": READ_TIMEOUT, "connect_timeout": CONNECT_TIMEOUT}
     values = defaults | given | {"allow_http": allowed}
     return cast(
@@ -161,16 +164,6 @@ def check_endpoint(endpoint: object, name: str) -> str | None:
 def _of_environment(variables: str) -> dict[str, object]:
     names = {f"{variables}{name.upper()}": name for name in CLIENT_NAMES - AS_THEY_ARE}
     return {name: value for name, value in environment(names).items() if value}
-
-
-def _allow_http(given: object, endpoint: str | None, name: str) -> bool:
-    plain = endpoint is not None and endpoint.startswith("http://")
-    if given is None:
-        return plain
-    allowed = as_bool(name, given)
-    if plain and not allowed:
-        raise ConfigurationError(f"The endpoint is http:// but {name} is false: use https:// or allow it.")
-    return allowed
 
 
 def _mapping(option: str, value: object, names: frozenset[str]) -> dict[str, object]:

@@ -1,18 +1,20 @@
 """Where an S3 store's credentials come from: the caller alone, or boto3 if it is installed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from inspect import isawaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.storage.failures.credentials import NO_AWS_CREDENTIALS, CredentialsError, told
 from fastapi_filestore.storage.obstore.opening.variables import is_empty
 
 if TYPE_CHECKING:
     from boto3.session import Session
-    from obstore.store import S3Credential
+    from obstore.store import S3Credential, S3Store
 
 CONTAINER_VARIABLES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 SESSION_NAME = "WebIdentitySession"
@@ -35,6 +37,18 @@ class StaticCredentials:
             "token": self.session_token,
             "expires_at": None,
         }
+
+
+async def keys_of(store: "S3Store") -> StaticCredentials | None:
+    """Return the keys that a store signs with now; None if it was given none, and finds them by itself."""
+    if store.credential_provider is None:
+        given = cast("Mapping[str, str]", store.config)
+        key, secret = given.get("access_key_id"), given.get("secret_access_key")
+        return StaticCredentials(key, secret, given.get("session_token")) if key and secret else None
+    # A provider may ask the network for a role.
+    provided = await THREADS.run(store.credential_provider)
+    found = await provided if isawaitable(provided) else provided
+    return StaticCredentials(found["access_key_id"], found["secret_access_key"], found.get("token"))
 
 
 class BotoCredentials:
@@ -63,11 +77,13 @@ class BotoCredentials:
             if self._found is None:
                 raise CredentialsError(NO_AWS_CREDENTIALS)
             frozen = self._found.get_frozen_credentials()
+        # botocore tells nobody but by this name; keys that never expire have none. obstore takes no zone of dateutil's.
+        expiry = getattr(self._found, "_expiry_time", None)
         return {
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,
             "token": frozen.token or None,
-            "expires_at": _expiry_of(self._found),
+            "expires_at": expiry.astimezone(UTC) if isinstance(expiry, datetime) else None,
         }
 
 
@@ -110,12 +126,6 @@ def assume_with_web_identity(session: "Session", role: str, token_file: str, *, 
         extra_args={"RoleSessionName": name or SESSION_NAME},
     )
     return credentials.DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role-with-web-identity")
-
-
-def _expiry_of(found: object) -> datetime | None:
-    # botocore tells nobody but by this name; keys that never expire have none.
-    expiry = getattr(found, "_expiry_time", None)
-    return expiry.astimezone(UTC) if isinstance(expiry, datetime) else None  # obstore takes no zone of dateutil's
 
 
 def _without_empty(variable: "str | list[str] | None") -> "str | list[str] | None":

@@ -36,18 +36,13 @@ def reached_at(kind: Kind, options: Mapping[str, object], public_endpoint: objec
         ConfigurationError: The address is none.
     """
     endpoint = check_endpoint(public_endpoint, "public_endpoint")
-    own = _without_address(options) if kind == "az" else dict(options)
+    own = dict(options)
+    if "connection_string" in own:
+        own |= parse_connection_string(as_text("azure_storage_connection_string", own.pop("connection_string")))
+    if kind == "az" and as_bool("use_emulator", own.pop("use_emulator", False)):
+        own = {**EMULATOR, **own}
     if isinstance(client := own.get("client_options"), Mapping):
         own["client_options"] = {name: value for name, value in client.items() if name != "allow_http"}
     # Nothing is sent there: whether http is allowed is no question.
     own.pop("allow_http", None)
     return {**own, ENDPOINTS[kind]: endpoint}
-
-
-def _without_address(options: Mapping[str, object]) -> dict[str, object]:
-    own = dict(options)
-    if "connection_string" in own:
-        own |= parse_connection_string(as_text("azure_storage_connection_string", own.pop("connection_string")))
-    if as_bool("use_emulator", own.pop("use_emulator", False)):
-        own = {**EMULATOR, **own}
-    return own

@@ -46,11 +46,21 @@ def build_gcs(location: Location, options: dict[str, object]) -> GCSStore:
     reached = endpoint or checked_address("gs", "base_url")
     client, retry = take_client_options(options, endpoint=reached, variables="GOOGLE_"), take_retry_config(options)
     provider = cast("GCSCredentialProvider | None", take_provider(options, CREDENTIALS))
-    _check_credentials(options)
+    given = tuple(f"google_{name}" for name in CREDENTIALS if name in options)
+    check_one_of((*given, "google_skip_signature") if is_unsigned(options) else given)
     if provider is None and not is_unsigned(options):
-        provider = _elsewhere(options)
+        provider = _take_elsewhere(options)
     if "service_account" in options:
-        _read_service_account(options)
+        text = as_text("google_service_account", options.pop("service_account"))
+        path = Path(text).expanduser()
+        if text.lstrip().startswith("{"):
+            options["service_account_key"] = text
+        elif path.is_file():
+            options["service_account"] = str(path)
+        else:
+            raise ConfigurationError(
+                f"google_service_account is neither the JSON of a service account nor a file: {str(path)!r} is missing."
+            )
     if endpoint is not None:
         options["base_url"] = endpoint
     _settle_environment(options, is_given=provider is not None or bool(options.keys() & {*CREDENTIALS}))
@@ -83,25 +93,7 @@ def _settle_environment(options: dict[str, object], *, is_given: bool) -> None:
     settle("gs", options, is_given=is_given, unread=("application_credentials",) if is_known else (), without=without)
 
 
-def _check_credentials(options: dict[str, object]) -> None:
-    given = tuple(f"google_{name}" for name in CREDENTIALS if name in options)
-    check_one_of((*given, "google_skip_signature") if is_unsigned(options) else given)
-
-
-def _read_service_account(options: dict[str, object]) -> None:
-    text = as_text("google_service_account", options.pop("service_account"))
-    if text.lstrip().startswith("{"):
-        options["service_account_key"] = text
-        return
-    path = Path(text).expanduser()
-    if not path.is_file():
-        raise ConfigurationError(
-            f"google_service_account is neither the JSON of a service account nor a file: {str(path)!r} is missing."
-        )
-    options["service_account"] = str(path)
-
-
-def _elsewhere(options: dict[str, object]) -> GoogleCredentials | None:
+def _take_elsewhere(options: dict[str, object]) -> GoogleCredentials | None:
     """Return what gives tokens for credentials that obstore can't read, and take them out of the options."""
     for name in FILES:
         if name in options:
@@ -110,8 +102,13 @@ def _elsewhere(options: dict[str, object]) -> GoogleCredentials | None:
             if (credentials := read_elsewhere(info, f"google_{name}")) is not None:
                 del options[name]
             elif info.get("type") == "authorized_user" and name != "application_credentials":
+                if text.lstrip().startswith("{"):
+                    raise ConfigurationError(
+                        f"google_{name} holds the credentials of a user (authorized_user), not of a service account: "
+                        "give the path of their file as google_application_credentials."
+                    )
                 del options[name]
-                options["application_credentials"] = _path_of_user(text, name)
+                options["application_credentials"] = str(Path(text).expanduser())
             return credentials
     if options.keys() & set(CREDENTIALS):
         return None
@@ -131,12 +128,3 @@ def _json_of(text: str) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return cast("Mapping[str, Any]", read) if isinstance(read, dict) else {}
-
-
-def _path_of_user(text: str, name: str) -> str:
-    if text.lstrip().startswith("{"):
-        raise ConfigurationError(
-            f"google_{name} holds the credentials of a user (authorized_user), not of a service account: give the path "
-            "of their file as google_application_credentials."
-        )
-    return str(Path(text).expanduser())

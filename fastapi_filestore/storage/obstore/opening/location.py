@@ -62,45 +62,28 @@ def parse_location(fs: str | os.PathLike[str]) -> Location:
     if kind is None:
         raise ConfigurationError(f"A backend can't be at a {scheme}:// URL; use {FORMS}.")
     if kind == "file":
-        return _local(_file_path(rest))
-    return _memory(rest) if kind == "memory" else _bucket(kind, rest)
+        return _local(path_in_url(unquote(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest)))
+    if kind == "memory":
+        if rest.strip("/"):
+            raise ConfigurationError("A memory backend has no name or prefix: use memory://.")
+        return Location(kind)
+    bucket, _, prefix = rest.partition("/")
+    word = "container" if kind == "az" else "bucket"
+    if not bucket:
+        raise ConfigurationError(f"The URL names no {word}: use {kind}://{word}.")
+    if not BUCKET.fullmatch(bucket):
+        # Not shown: what does not look like a bucket may be credentials.
+        raise ConfigurationError(
+            f"The part after {kind}:// is not the name of a {word}: give the name only, and account, endpoint, region "
+            "and credentials as options."
+        )
+    try:
+        return Location(kind, bucket, check_key(prefix.strip("/")) if prefix.strip("/") else None)
+    except InvalidKeyError as exc:
+        raise ConfigurationError(f"The URL's prefix can't be one: {exc}") from None
 
 
 def _local(path: str) -> Location:
     if not path.strip():
         raise ConfigurationError(f"The folder of a local backend is missing; use {FORMS}.")
     return Location("file", root=Path(os.path.normpath(Path(path).expanduser().absolute())))
-
-
-def _file_path(rest: str) -> str:
-    return path_in_url(unquote(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest))
-
-
-def _memory(rest: str) -> Location:
-    if rest.strip("/"):
-        raise ConfigurationError("A memory backend has no name or prefix: use memory://.")
-    return Location("memory")
-
-
-def _bucket(kind: Kind, rest: str) -> Location:
-    bucket, _, prefix = rest.partition("/")
-    if not bucket:
-        raise ConfigurationError(f"The URL names no {_bucket_word(kind)}: use {kind}://{_bucket_word(kind)}.")
-    if not BUCKET.fullmatch(bucket):
-        # Not shown: what does not look like a bucket may be credentials.
-        raise ConfigurationError(
-            f"The part after {kind}:// is not the name of a {_bucket_word(kind)}: give the name only, and account, "
-            "endpoint, region and credentials as options."
-        )
-    return Location(kind, bucket=bucket, prefix=_checked_prefix(prefix.strip("/")))
-
-
-def _bucket_word(kind: Kind) -> str:
-    return "container" if kind == "az" else "bucket"
-
-
-def _checked_prefix(prefix: str) -> str | None:
-    try:
-        return check_key(prefix) if prefix else None
-    except InvalidKeyError as exc:
-        raise ConfigurationError(f"The URL's prefix can't be one: {exc}") from None

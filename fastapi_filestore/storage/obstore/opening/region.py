@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -46,53 +46,38 @@ class Whereabouts:
                 raise
             raise at_place(error, self.place) from None
         except StorageTimeoutError as error:
-            silence = _silence(store)
+            options = None if isinstance(store, LocalStore | MemoryStore) else store.client_options
+            # obstore shows it as text, as 10s.
+            silence = f"now {options['read_timeout']}" if options and "read_timeout" in options else None
             if error.backend != self.backend or error.status is not None or silence is None:
                 raise
             raise after_silence(error, silence) from error.__cause__
         except StorageError as error:
-            if not isinstance(store, S3Store) or not self._may_be_of_region(error):
+            # Without a code it is the answer to a HEAD, which has no body to say more.
+            is_said_so = error.status in REDIRECTS or (error.status == HTTPStatus.BAD_REQUEST and error.code is None)
+            if not isinstance(store, S3Store) or not is_said_so or error.backend != self.backend:
                 raise
-            self._region = self._region or await THREADS.run(_asked, store)
+            self._region = self._region or await THREADS.run(_region_of, store)
             if self._region in (None, store.config.get("region")):
                 raise
             raise in_region(error, self._region or "") from None
 
-    def _may_be_of_region(self, error: StorageError) -> bool:
-        # Without a code it is the answer to a HEAD, which has no body to say more.
-        is_said_so = error.status in REDIRECTS or (error.status == HTTPStatus.BAD_REQUEST and error.code is None)
-        return is_said_so and error.backend == self.backend
 
-
-def _silence(store: Store) -> str | None:
-    """Return how long a store may be silent; None if nobody said so."""
-    options = None if isinstance(store, LocalStore | MemoryStore) else store.client_options
-    # obstore shows it as text, as 10s.
-    return f"now {options['read_timeout']}" if options and "read_timeout" in options else None
-
-
-def _asked(store: S3Store) -> str | None:
+def _region_of(store: S3Store) -> str | None:
     """Ask, blocking and without a signature, where a bucket is; None if nobody says so."""
-    try:
-        url = urlsplit(_url_of(store))
-        connect = HTTPConnection if url.scheme == "http" else HTTPSConnection
-        with closing(connect(url.netloc, timeout=PATIENCE)) as connection:
-            connection.request("GET", url.path or "/")
-            return _named_in(connection.getresponse())
-    except (OSError, HTTPException, ValueError):
-        return None
-
-
-def _url_of(store: S3Store) -> str:
     config = store.config
     endpoint = config.get("endpoint") or f"https://s3.{config.get('region', 'us-east-1')}.amazonaws.com"
     has_bucket = config.get("virtual_hosted_style_request") and config.get("endpoint")
-    return endpoint if has_bucket else f"{endpoint.rstrip('/')}/{config.get('bucket', '')}"
-
-
-def _named_in(answer: HTTPResponse) -> str | None:
-    if (named := answer.getheader(HEADER)) is not None:
-        return named if re.fullmatch(r"[a-z0-9-]{1,32}", named) else None
-    body = answer.read(MOST_READ).decode(errors="replace")
+    try:
+        url = urlsplit(endpoint if has_bucket else f"{endpoint.rstrip('/')}/{config.get('bucket', '')}")
+        connect = HTTPConnection if url.scheme == "http" else HTTPSConnection
+        with closing(connect(url.netloc, timeout=PATIENCE)) as connection:
+            connection.request("GET", url.path or "/")
+            answer = connection.getresponse()
+            if (named := answer.getheader(HEADER)) is not None:
+                return named if re.fullmatch(r"[a-z0-9-]{1,32}", named) else None
+            body = answer.read(MOST_READ).decode(errors="replace")
+    except (OSError, HTTPException, ValueError):
+        return None
     found = REGION.search(body) or ENDPOINT.search(body)
     return next((group for group in found.groups() if group), None) if found else None

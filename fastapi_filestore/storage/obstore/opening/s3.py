@@ -72,7 +72,12 @@ R2_HOST = ".r2.cloudflarestorage.com"
 
 def build_s3(location: Location, options: dict[str, object]) -> S3Store:
     """Return the store of a bucket; keys given are used alone, else environment, `~/.aws` and roles are asked."""
-    endpoint = check_endpoint(options.pop("endpoint", None), "aws_endpoint") or _endpoint_in_environment()
+    endpoint = (
+        check_endpoint(options.pop("endpoint", None), "aws_endpoint")
+        # obstore takes the one of S3 first, whatever their order is.
+        or check_endpoint(value_of("AWS_ENDPOINT_URL_S3"), "AWS_ENDPOINT_URL_S3")
+        or checked_address("s3", "endpoint")
+    )
     client, retry = take_client_options(options, endpoint=endpoint, variables="AWS_"), take_retry_config(options)
     provider, is_given = _take_credentials(options)
     _check_region(options)
@@ -104,11 +109,6 @@ def build_s3(location: Location, options: dict[str, object]) -> S3Store:
             _set_endpoint(options, own)
             store = make()
         return store
-
-
-def _endpoint_in_environment() -> str | None:
-    # obstore takes the one of S3 first, whatever their order is.
-    return check_endpoint(value_of("AWS_ENDPOINT_URL_S3"), "AWS_ENDPOINT_URL_S3") or checked_address("s3", "endpoint")
 
 
 def _check_region(options: dict[str, object]) -> None:
@@ -144,29 +144,26 @@ def _take_credentials(options: dict[str, object]) -> "tuple[S3CredentialProvider
         missing = "aws_secret_access_key" if secret is None else "aws_access_key_id"
         raise ConfigurationError(f"Access key and secret belong together: {missing} is missing.")
     if key is not None:
-        return _static(key, secret, token, options), True
+        if is_unsigned(options):
+            raise ConfigurationError("aws_skip_signature contradicts aws_access_key_id: give one.")
+        if role := sorted(ROLE_OPTIONS & options.keys()):
+            raise ConfigurationError(f"aws_access_key_id contradicts {role[0]!r}: give keys or a role.")
+        keys = StaticCredentials(
+            as_text("aws_access_key_id", key),
+            as_text("aws_secret_access_key", secret),
+            None if token is None else as_text("aws_session_token", token),
+        )
+        return keys, True
     if token is not None:
         raise ConfigurationError("aws_session_token needs aws_access_key_id and aws_secret_access_key.")
     if is_unsigned(options):
         return None, True
     if ROLE_OPTIONS & options.keys():
-        return _role(options), True
-    return _boto(options), False
+        return _take_role(options), True
+    return _find_by_boto(options), False
 
 
-def _static(key: object, secret: object, token: object, options: dict[str, object]) -> StaticCredentials:
-    if is_unsigned(options):
-        raise ConfigurationError("aws_skip_signature contradicts aws_access_key_id: give one.")
-    if role := sorted(ROLE_OPTIONS & options.keys()):
-        raise ConfigurationError(f"aws_access_key_id contradicts {role[0]!r}: give keys or a role.")
-    return StaticCredentials(
-        as_text("aws_access_key_id", key),
-        as_text("aws_secret_access_key", secret),
-        None if token is None else as_text("aws_session_token", token),
-    )
-
-
-def _role(options: dict[str, object]) -> BotoCredentials | None:
+def _take_role(options: dict[str, object]) -> BotoCredentials | None:
     """Return what provides the credentials of a role; None for obstore, which then must find no others."""
     if options.keys() & set(WEB_IDENTITY):
         role, token_file = _web_identity(options)
@@ -189,7 +186,8 @@ def _role(options: dict[str, object]) -> BotoCredentials | None:
                 "AWS_ENDPOINT_URL_STS is http://, where a web identity is exchanged with boto3 only: use https://, or "
                 'pip install "fastapi-filestore[aws]".'
             )
-    if "container_credentials_full_uri" in options and _is_missing(options, "container_authorization_token_file"):
+    has_token = any(find("container_authorization_token_file") for find in (options.get, partial(value_in, "s3")))
+    if "container_credentials_full_uri" in options and not has_token:
         raise ConfigurationError(
             "aws_container_credentials_full_uri needs aws_container_authorization_token_file: the token to ask it with."
         )
@@ -198,10 +196,6 @@ def _role(options: dict[str, object]) -> BotoCredentials | None:
         (given,) = sorted(options.keys() & set(WAYS[first]))[:1]
         raise ConfigurationError(f"{undoing} of the environment would win over aws_{given}: unset it.")
     return None
-
-
-def _is_missing(options: dict[str, object], name: str) -> bool:
-    return (options.get(name) or value_in("s3", name)) is None
 
 
 def _web_identity(options: dict[str, object]) -> tuple[str, str]:
@@ -218,7 +212,7 @@ def _web_identity(options: dict[str, object]) -> tuple[str, str]:
     return as_text("aws_role_arn", role), path
 
 
-def _boto(options: dict[str, object]) -> BotoCredentials | StaticCredentials | None:
+def _find_by_boto(options: dict[str, object]) -> BotoCredentials | StaticCredentials | None:
     session = _session()
     if session is None:
         key, secret = value_in("s3", "access_key_id"), value_in("s3", "secret_access_key")

@@ -68,7 +68,8 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
     if isinstance(fs, str | os.PathLike):
         return _connect(parse_location(fs), options)
     if isinstance(fs, LocalStore) and options.keys() <= OWN_LOCAL_OPTIONS:
-        return _local_connection(_locate(fs), fs, {**options, **_options_of(fs)})
+        pickled: Any = fs  # only its pickle tells of its options
+        return _local_connection(_locate(fs), fs, {**options, **pickled.__getnewargs_ex__()[1]})
     if options:
         raise ConfigurationError(
             f"Options ({', '.join(sorted(options))}) go with a URL; a store that is made already has its own."
@@ -132,12 +133,6 @@ def _local_connection(location: Location, store: Store, options: Mapping[str, ob
     )
 
 
-def _options_of(store: LocalStore) -> dict[str, object]:
-    # Only its pickle tells of them.
-    pickled: Any = store
-    return dict(pickled.__getnewargs_ex__()[1])
-
-
 def _locate(store: Store) -> Location:
     match store:
         case S3Store():
@@ -164,24 +159,19 @@ def _build_local(location: Location, options: dict[str, object], modes: Modes) -
             make_root(location.root, modes.folder)
         return LocalStore(location.root, **flags)
     except (BaseError, OSError, ValueError) as error:
-        raise ConfigurationError(_problem_of_folder(location.root, error, may_make=flags["mkdir"])) from None
-
-
-def _problem_of_folder(root: Path | None, error: Exception, *, may_make: bool) -> str:
-    """Return why a folder can't be used, in the system's words, and what to do."""
-    report = read(error, None)
-    if report.name == "ENOENT" and not may_make:
-        return f"The folder {str(root)!r} is missing: create it, mount it, or allow that it is made (mkdir)."
-    reason = ERRNOS.get(report.name or "", DISK_FAILED)
-    remedy = OF_FOLDERS.get(reason, reason.remedy)
-    if "\0" in str(root):
-        remedy = "no path holds a NUL, leave it out"
-    cause = report.kind if report.number is None else in_words(report.number)
-    return f"The folder {str(root)!r} can't be used or made: {remedy} ({cause})."
-
-
-def _build_memory(location: Location, options: dict[str, object]) -> Store:
-    return MemoryStore()
+        report = read(error, None)
+        if report.name == "ENOENT" and not flags["mkdir"]:
+            raise ConfigurationError(
+                f"The folder {str(location.root)!r} is missing: create it, mount it, or allow that it is made (mkdir)."
+            ) from None
+        reason = ERRNOS.get(report.name or "", DISK_FAILED)
+        remedy = OF_FOLDERS.get(reason, reason.remedy)
+        if "\0" in str(location.root):
+            remedy = "no path holds a NUL, leave it out"
+        cause = report.kind if report.number is None else in_words(report.number)
+        raise ConfigurationError(
+            f"The folder {str(location.root)!r} can't be used or made: {remedy} ({cause})."
+        ) from None
 
 
 OF_FOLDERS: Mapping[Reason, str] = {
@@ -198,6 +188,6 @@ BUILDERS: Mapping[Kind, Callable[[Location, dict[str, object]], Store]] = {
     "s3": build_s3,
     "gs": build_gcs,
     "az": build_azure,
-    "memory": _build_memory,
+    "memory": lambda location, options: MemoryStore(),
 }
 """But for a local folder, which has more to tell."""

@@ -42,18 +42,13 @@ def sign_blob(
     name = "/".join(filter(None, (config.get("container_name"), store.prefix, path)))
     expiry = (datetime.now(UTC) + expires_in).strftime("%Y-%m-%dT%H:%M:%SZ")
     fields = {"sp": PERMISSIONS[method], "se": expiry, "sv": VERSION, "sr": "b", **answer}
-    query = urlencode({**fields, "sig": _signature(f"/blob/{account}/{name}", fields, key)})
-    return f"{azure_endpoint(store)}/{quote(name, safe='/')}?{query}"
-
-
-def _signature(resource: str, fields: dict[str, str], key: str) -> str:
     # The order and the empty lines are the format's: start, identifier, address, protocol; snapshot and encryption
     # scope before the headers of the answer.
     lines = (
         fields["sp"],
         "",
         fields["se"],
-        resource,
+        f"/blob/{account}/{name}",
         "",
         "",
         "",
@@ -61,7 +56,8 @@ def _signature(resource: str, fields: dict[str, str], key: str) -> str:
         fields["sr"],
         "",
         "",
-        *(fields.get(name, "") for name in ANSWER_FIELDS),
+        *(fields.get(field, "") for field in ANSWER_FIELDS),
     )
     digest = hmac.digest(base64.b64decode(key), "\n".join(lines).encode(), hashlib.sha256)
-    return base64.b64encode(digest).decode()
+    query = urlencode({**fields, "sig": base64.b64encode(digest).decode()})
+    return f"{azure_endpoint(store)}/{quote(name, safe='/')}?{query}"

@@ -5,7 +5,7 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 import obstore
-from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore
+from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
 
 from fastapi_filestore.errors import ConfigurationError, SigningUnavailableError, StorageError
 from fastapi_filestore.storage.backend import SignedURL
@@ -14,6 +14,7 @@ from fastapi_filestore.storage.obstore.moving.metadata import check_header
 from fastapi_filestore.storage.obstore.opening.google_credentials import GoogleCredentials
 from fastapi_filestore.storage.obstore.opening.stores import Store
 from fastapi_filestore.storage.obstore.signing.azure_sas import sign_blob
+from fastapi_filestore.storage.signing import store_without_urls
 
 Method = Literal["GET", "PUT"]
 MAX_EXPIRY = timedelta(days=7)
@@ -30,7 +31,7 @@ async def sign_url(
         ConfigurationError: The store takes no such expiry.
     """
     if isinstance(store, LocalStore | MemoryStore):
-        raise SigningUnavailableError(_remedy(store, backend), backend=backend, key=path)
+        raise store_without_urls(backend, path, "memory")
     if isinstance(store, GCSStore) and isinstance(store.credential_provider, GoogleCredentials):
         raise SigningUnavailableError(
             f"Backend {backend!r} can't sign URLs with Google's credentials of type {store.credential_provider.kind}, "
@@ -41,19 +42,22 @@ async def sign_url(
             key=path,
         )
     lifetime = timedelta(seconds=expires_in)
-    _check_lifetime(store, lifetime)
-    headers = _headers(store, method, content_type)
-    expires_at = datetime.now(UTC) + lifetime
-    url = await _sign(store, path, backend=backend, method=method, expires_in=lifetime)
-    return SignedURL(url=url, method=method, expires_at=expires_at, headers=headers)
-
-
-async def _sign(store: Store, path: str, *, backend: str, method: Method, expires_in: timedelta) -> str:
-    escaped = quote(path, safe="/")
+    if lifetime <= timedelta(0):
+        raise ConfigurationError("expires_in is the number of seconds a signed URL lives; it must be more than zero.")
+    if lifetime > MAX_EXPIRY and not isinstance(store, AzureStore):
+        raise ConfigurationError(
+            f"expires_in is {lifetime.total_seconds():,.0f} seconds; this store signs for 7 days (604,800) at most."
+        )
+    headers = dict[str, str]()
+    if method == "PUT" and isinstance(store, AzureStore):
+        headers["x-ms-blob-type"] = "BlockBlob"
+    if method == "PUT" and content_type is not None:
+        headers["content-type"] = check_header("Content-Type", content_type)
+    expires_at, escaped = datetime.now(UTC) + lifetime, quote(path, safe="/")
     if isinstance(store, AzureStore) and escaped != path:
-        url = sign_blob(store, path, method=method, expires_in=expires_in)
+        url = sign_blob(store, path, method=method, expires_in=lifetime)
     else:
-        url = await _sign_by_obstore(store, path, backend=backend, method=method, expires_in=expires_in)
+        url = await _sign_by_obstore(store, path, backend=backend, method=method, expires_in=lifetime)
     if url is None or not urlsplit(url).path.endswith(f"/{escaped}"):
         raise SigningUnavailableError(
             f"Backend {backend!r} can't sign a URL for {path!a}: a character of that key would be misread. Serve the "
@@ -61,11 +65,12 @@ async def _sign(store: Store, path: str, *, backend: str, method: Method, expire
             backend=backend,
             key=path,
         )
-    return url
+    return SignedURL(url=url, method=method, expires_at=expires_at, headers=headers)
 
 
-async def _sign_by_obstore(store: Store, path: str, *, backend: str, method: Method, expires_in: timedelta) -> str:
-    assert not isinstance(store, LocalStore | MemoryStore)
+async def _sign_by_obstore(
+    store: S3Store | GCSStore | AzureStore, path: str, *, backend: str, method: Method, expires_in: timedelta
+) -> str:
     try:
         with translated(backend, path):
             return await obstore.sign_async(store, method, path, expires_in)
@@ -78,29 +83,3 @@ async def _sign_by_obstore(store: Store, path: str, *, backend: str, method: Met
             backend=backend,
             key=path,
         ) from None
-
-
-def _remedy(store: LocalStore | MemoryStore, backend: str) -> str:
-    where = "a local folder" if isinstance(store, LocalStore) else "memory"
-    return (
-        f"Backend {backend!r} is {where}, which has no signed URLs of its own: set FILESTORE_SIGNING_KEYS, mount "
-        "Filestore.signed_router() in the application, and sign through FileObject.sign_async."
-    )
-
-
-def _check_lifetime(store: Store, lifetime: timedelta) -> None:
-    if lifetime <= timedelta(0):
-        raise ConfigurationError("expires_in is the number of seconds a signed URL lives; it must be more than zero.")
-    if lifetime > MAX_EXPIRY and not isinstance(store, AzureStore):
-        raise ConfigurationError(
-            f"expires_in is {lifetime.total_seconds():,.0f} seconds; this store signs for 7 days (604,800) at most."
-        )
-
-
-def _headers(store: Store, method: Method, content_type: str | None) -> dict[str, str]:
-    if method == "GET":
-        return {}
-    headers = {"x-ms-blob-type": "BlockBlob"} if isinstance(store, AzureStore) else {}
-    if content_type is not None:
-        headers["content-type"] = check_header("Content-Type", content_type)
-    return headers

@@ -2,31 +2,19 @@
 
 import hashlib
 import hmac
-import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import cast
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from obstore.store import AzureStore, S3Store
 
-from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.storage.backend import SignedURL
 from fastapi_filestore.storage.obstore.moving.metadata import CONTENT_DISPOSITION, CONTENT_TYPE
+from fastapi_filestore.storage.obstore.opening.credentials import StaticCredentials, keys_of
 from fastapi_filestore.storage.obstore.opening.stores import Store
 from fastapi_filestore.storage.obstore.signing.azure_sas import sign_blob
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The credentials that a signature is made with."""
-
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-    token: str | None = field(repr=False)
 
 
 async def bind_answer(
@@ -34,13 +22,13 @@ async def bind_answer(
 ) -> SignedURL | None:
     """Return a signed URL of an object that also says type and disposition; None if this needs keys we don't have."""
     url: str | None = None
-    if isinstance(store, S3Store) and (keys := await _keys_of(store)) is not None:
-        said = {"response-content-type": content_type, "response-content-disposition": content_disposition}
-        url = _signed_again(signed.url, keys, said)
+    if isinstance(store, S3Store) and (keys := await keys_of(store)) is not None:
+        answer = {"response-content-type": content_type, "response-content-disposition": content_disposition}
+        url = _sign_again(signed.url, keys, answer)
     if isinstance(store, AzureStore):
         lifetime = signed.expires_at - datetime.now(UTC)
-        said = {"rscd": content_disposition, "rsct": content_type}
-        url = sign_blob(store, path, method="GET", expires_in=max(lifetime, timedelta(seconds=1)), answer=said)
+        answer = {"rscd": content_disposition, "rsct": content_type}
+        url = sign_blob(store, path, method="GET", expires_in=max(lifetime, timedelta(seconds=1)), answer=answer)
     return None if url is None else SignedURL(url, "GET", signed.expires_at)
 
 
@@ -54,36 +42,22 @@ def is_stored_so(attributes: Mapping[str, str], *, content_type: str, content_di
     return same_type and (stored == "attachment" or wanted == "inline")
 
 
-async def _keys_of(store: S3Store) -> Keys | None:
-    if store.credential_provider is None:
-        config = cast("Mapping[str, str]", store.config)
-        key, secret = config.get("access_key_id"), config.get("secret_access_key")
-        return Keys(key, secret, config.get("session_token")) if key and secret else None
-    # A provider may ask the network for a role.
-    given = await THREADS.run(store.credential_provider)
-    found = await given if inspect.isawaitable(given) else given
-    return Keys(found["access_key_id"], found["secret_access_key"], found.get("token"))
-
-
-def _signed_again(url: str, keys: Keys, said: Mapping[str, str]) -> str:
+def _sign_again(url: str, keys: StaticCredentials, answer: Mapping[str, str]) -> str:
     """Sign a URL of signature version 4 again, with more in its query."""
     parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True)) | dict(said)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True)) | dict(answer)
     scope = query["X-Amz-Credential"].partition("/")[2]
     for name in ("X-Amz-Signature", "X-Amz-Security-Token"):
         query.pop(name, None)
     query["X-Amz-Credential"] = f"{keys.access_key_id}/{scope}"
-    if keys.token:
-        query["X-Amz-Security-Token"] = keys.token
+    if keys.session_token:
+        query["X-Amz-Security-Token"] = keys.session_token
     canonical = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(query.items()))
     request = f"GET\n{parts.path}\n{canonical}\nhost:{parts.netloc}\n\nhost\nUNSIGNED-PAYLOAD"
     digest = hashlib.sha256(request.encode()).hexdigest()
-    signature = _signature(keys.secret_access_key, scope, f"{ALGORITHM}\n{query['X-Amz-Date']}\n{scope}\n{digest}")
-    return f"{parts.scheme}://{parts.netloc}{parts.path}?{canonical}&X-Amz-Signature={signature}"
-
-
-def _signature(secret: str, scope: str, text: str) -> str:
-    key = f"AWS4{secret}".encode()
+    key = f"AWS4{keys.secret_access_key}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.digest(key, text.encode(), "sha256").hex()
+    text = f"{ALGORITHM}\n{query['X-Amz-Date']}\n{scope}\n{digest}"
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    return f"{parts.scheme}://{parts.netloc}{parts.path}?{canonical}&X-Amz-Signature={signature}"

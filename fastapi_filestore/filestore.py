@@ -20,6 +20,7 @@ from fastapi_filestore.events import RELEASE_FAILED
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.intake.forms.limits import FormLimits, Pace
+from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.orm.failures.outages import translate_outages
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.unit_of_work.session_loops import serving
@@ -39,11 +40,11 @@ from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
 from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.receiving.form_fields import UnknownFields
+from fastapi_filestore.web.receiving.uploads import receive_upload, receive_uploads
 from fastapi_filestore.web.refused_start import told_in_sentences
 from fastapi_filestore.web.request_names import redacted_access_log
 from fastapi_filestore.web.routes.dependencies import (
     UploadDependency,
-    UploadsDependency,
     describe_redirects,
     describe_uploads,
     refuse_bare_services,
@@ -341,7 +342,7 @@ class Filestore:
         sniff: bool = False,
         fields: type[BaseModel] | None = None,
         validators: Sequence[AnyValidator] = (),
-    ) -> UploadDependency:
+    ) -> UploadDependency[Upload]:
         """Return a dependency that gives a route the file of its request, on its way: store it with the service.
 
         >>> Annotated[Upload, Depends(files.upload(max_size="2 GiB", content_types=["application/pdf", "image/*"]))]
@@ -360,7 +361,7 @@ class Filestore:
         schema(fields, name="fields= of files.upload")
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
         session = None if self._hold_session else self._get_session
-        return UploadDependency(field, self._limits, rules, fields, session)
+        return UploadDependency(receive_upload, field, self._limits, rules, fields, session)
 
     def uploads(
         self,
@@ -372,7 +373,7 @@ class Filestore:
         sniff: bool = False,
         fields: type[BaseModel] | None = None,
         validators: Sequence[AnyValidator] = (),
-    ) -> UploadsDependency:
+    ) -> UploadDependency[Uploads]:
         """Return a dependency that gives a route the files of its form, one after the other as they come.
 
         The service takes them for a column of several files and stores all or none. Every file of the form is in one
@@ -382,7 +383,9 @@ class Filestore:
             field, max_size=max_size, content_types=content_types, sniff=sniff, fields=fields, validators=validators
         )
         file_rules(max_files=max_files)  # from 1 on
-        return UploadsDependency(single, max_files)
+        return UploadDependency(
+            receive_uploads, single.field, single.limits, single.rules, single.fields, single.get_session, max_files
+        )
 
     async def download(
         self,

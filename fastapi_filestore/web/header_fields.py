@@ -1,4 +1,6 @@
-"""Read each header field of a request as one value."""
+"""Read each header field of a request as one value; and the field that every answer has."""
+
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 
@@ -20,6 +22,9 @@ FIELDS = frozenset(
     }
 )
 """The fields that are read here as one value each; a client may send thousands of lines of any others."""
+
+AS_DECLARED: Mapping[str, str] = {"X-Content-Type-Options": "nosniff"}
+"""Keeps a browser from reading as a page what quotes a client's words, whatever its type is said to be."""
 
 MAX_FIELD_BYTES = 16 * 1024
 """One field, in which 240 entity tags of our own still fit."""

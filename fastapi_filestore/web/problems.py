@@ -9,18 +9,18 @@ from typing import Any
 
 from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import MutableHeaders
 from starlette.routing import Match
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
 from fastapi_filestore.events import PROBLEM
 from fastapi_filestore.orm.failures.outages import is_of_database, translated_error
+from fastapi_filestore.web.header_fields import AS_DECLARED
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
 from fastapi_filestore.web.receiving.bodies import UNREAD, lift_limit
-from fastapi_filestore.web.receiving.lingering import linger
+from fastapi_filestore.web.receiving.lingering import Exchange
 from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.slashes import SlashRoute
 
@@ -29,8 +29,6 @@ PREFIX = "urn:fastapi-filestore:"
 """Types are names to compare, no addresses: a library has none of its own (RFC 9457, section 3.1.1)."""
 DENIAL = "websocket.http.response"
 """What a server says that it can do if it lets a handshake be refused with a response: others answer 403."""
-AS_DECLARED: Mapping[str, str] = {"X-Content-Type-Options": "nosniff"}
-"""Keeps a browser from reading as a page what quotes a client's words, whatever its type is said to be."""
 RETRY_SECONDS = 5
 """When to ask again a store that is down: after the library's own retries have had theirs."""
 
@@ -168,10 +166,12 @@ class ProblemResponse(Response):
         """Answer the request."""
         if scope.get("method") == "HEAD":  # the handshake of a WebSocket has none
             self.body = b""  # the headers stay those that GET would have
-        if scope.get(UNREAD):
-            await linger(super().__call__, scope, receive, send)
-        else:
+        if not scope.get(UNREAD):
             await super().__call__(scope, receive, send)
+            return
+        exchange = Exchange(scope, receive, send)
+        await super().__call__(scope, exchange.receive, exchange.send)
+        await exchange.finish()
 
 
 def problem_of(error: errors.FilestoreError) -> Problem:
@@ -218,52 +218,6 @@ def _headers(error: errors.FilestoreError) -> dict[str, str]:
     return {}
 
 
-def _for_its_reader(response: Response, method: str) -> Response:
-    if method == "HEAD":
-        response.body = b""  # the headers stay those of GET
-    # Without a word a shared cache may keep a row and give it to others; a download has words of its own.
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
-
-
-def _as_declared(send: Send) -> Send:
-    """Return what sends the answer of a route, a dependency's own 401 included, so that no browser guesses its type."""
-
-    async def send_as_declared(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message.setdefault("headers", [])
-            MutableHeaders(scope=message).update(AS_DECLARED)
-        await send(message)
-
-    return send_as_declared
-
-
-def _explaining_databases(handle: ASGIApp) -> ASGIApp:
-    """Return what handles a request, and explains what its dependencies' databases fail with at their end.
-
-    An answer that is out stays as it is; operators are told all the same, without the statement.
-    """
-
-    async def handle_and_explain(scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
-
-        async def note(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = has_begun or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await handle(scope, receive, note)
-        except Exception as error:
-            if not is_of_database(error):
-                raise
-            problem = problem_of(translated_error(error))
-            if not has_begun:
-                await problem.response()(scope, receive, send)
-
-    return handle_and_explain
-
-
 class ProblemRoute(SlashRoute):
     """A route that answers the library's errors, and invalid requests, with problem details.
 
@@ -274,10 +228,22 @@ class ProblemRoute(SlashRoute):
         """Handle a request; all that it held is released before the rest of a body is read."""
         name_request(scope)
         await lift_limit(scope, receive, send)
+        exchange = Exchange(scope, receive, send)
         methods = self.methods or ()
-        is_served = scope["method"] in methods
-        handle = _explaining_databases(super().handle) if is_served else _method_problem(scope, methods).response()
-        await linger(handle, scope, receive, _as_declared(send))
+        try:
+            if scope["method"] in methods:
+                await super().handle(scope, exchange.receive, exchange.send)
+            else:
+                await _method_problem(scope, methods).response()(scope, exchange.receive, exchange.send)
+        except Exception as error:
+            if not is_of_database(error):
+                raise
+            # Of a dependency that ended behind its route. An answer that is out stays as it is; operators are told all
+            # the same, without the statement.
+            problem = problem_of(translated_error(error))
+            if not exchange.has_begun:
+                await problem.response()(scope, exchange.receive, exchange.send)
+        await exchange.finish()
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler, watched."""
@@ -285,7 +251,7 @@ class ProblemRoute(SlashRoute):
 
         async def handle_or_explain(request: Request) -> Response:
             try:
-                return _for_its_reader(await handle(request), request.method)
+                response = await handle(request)
             except errors.FilestoreError as error:
                 return problem_of(error).response()
             except RequestValidationError as error:
@@ -297,6 +263,11 @@ class ProblemRoute(SlashRoute):
                     raise
                 # Of a dependency, such as that of the session.
                 return problem_of(translated_error(error)).response()
+            if request.method == "HEAD":
+                response.body = b""  # the headers stay those of GET
+            # Without a word a shared cache may keep a row and give it to others; a download has words of its own.
+            response.headers.setdefault("Cache-Control", "no-store")
+            return response
 
         return handle_or_explain
 

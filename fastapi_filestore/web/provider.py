@@ -1,4 +1,4 @@
-"""The provider behind `Depends(get_document_service)`: a service for the request, committed before the response."""
+"""Build the provider behind `Depends(get_document_service)`: a service for a request, committed before the response."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ from inspect import Parameter, Signature
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends
-from sqlalchemy import ColumnElement, inspect
+from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Mapper, Session, scoped_session
 from sqlalchemy.util import ThreadLocalRegistry
@@ -31,15 +31,26 @@ class Bounds:
     scope: Dependency | None = None
     defaults: Mapping[str, Dependency] = field(default_factory=dict[str, Dependency])
 
-    def dependencies(self) -> dict[str, Dependency]:
-        """Return all of them by the names of the parameters that take their values."""
-        needed = {f"default_{name}": each for name, each in self.defaults.items()}
-        return needed if self.scope is None else {**needed, "scope": self.scope}
+    def signature(self, get_session: Dependency) -> Signature:
+        """Return the parameters of what is called with their values, and with a session.
+
+        The bounds come first, so that who is refused costs no session.
+        """
+        needed = {f"default_{name}": default for name, default in self.defaults.items()}
+        if self.scope is not None:
+            needed["scope"] = self.scope
+        keywords = [
+            Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(call)])
+            for name, call in {**needed, "session": get_session}.items()
+        ]
+        return Signature(
+            [Parameter("connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection), *keywords]
+        )
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the service's arguments that the values of the dependencies are."""
-        made = {name: values[f"default_{name}"] for name in self.defaults}
-        return {**({"scope": values["scope"]} if self.scope else {}), **({"defaults": made} if made else {})}
+        defaults = {name: values[f"default_{name}"] for name in self.defaults}
+        return {**({"scope": values["scope"]} if self.scope else {}), **({"defaults": defaults} if defaults else {})}
 
 
 def bounds_of(model: type | None, scope: Dependency | None, defaults: Mapping[str, Dependency]) -> Bounds:
@@ -79,15 +90,19 @@ def service_provider(
     ) -> AsyncIterator[FileService[ModelT]]:
         name_request(connection.scope)
         try:
-            made = _made(make, _own(session), bounds.arguments(bounded))
-            made.hold_session = hold_session or made.hold_session
-            async with _request_of(made) as service:
+            _require_session_of_request(session)
+            arguments = bounds.arguments(bounded)
+            service = make(session, **arguments)
+            # None would be a service of all rows, and so would a subclass that keeps the scope to itself.
+            if "scope" in arguments and service.scope is not checked_scope(service.model, arguments["scope"]):
+                raise InvalidScopeError(f"{type(service).__name__} must pass scope= and defaults= on to FileService.")
+            service.hold_session = hold_session or service.hold_session
+            async with _committing(service):
                 yield service
         except FilestoreError as error:
             raise problem_of(error) from error
 
-    # FastAPI reads the parameters from the signature. The bounds come first, so that who is refused costs no session.
-    vars(unit_of_work)["__signature__"] = _signature({**bounds.dependencies(), "session": get_session})
+    vars(unit_of_work)["__signature__"] = bounds.signature(get_session)  # FastAPI reads the parameters from it
 
     async def provide(service: Annotated[Any, Depends(unit_of_work, scope="function")]) -> Any:
         return service
@@ -98,15 +113,16 @@ def service_provider(
 
 
 @asynccontextmanager
-async def _request_of(service: FileService[ModelT]) -> AsyncIterator[FileService[ModelT]]:
-    """Commit when a request has ended, as it does, too, when the client of a WebSocket leaves; refuse writes then."""
+async def _committing(service: FileService[ModelT]) -> AsyncIterator[None]:
+    """Commit at the end of a request, even if the client of its WebSocket has left; refuse writes from then on."""
     departure: BaseException | None = None
     try:
         async with service.unit_of_work():
             try:
-                yield service
+                yield
             except (WebSocketDisconnect, BaseExceptionGroup) as error:
-                if not _is_departure(error):
+                # Tasks of a group that receive and send hear it together.
+                if isinstance(error, BaseExceptionGroup) and error.split(WebSocketDisconnect)[1] is not None:
                     raise
                 departure = error  # no failure: what the client was told is to last
     finally:
@@ -115,34 +131,8 @@ async def _request_of(service: FileService[ModelT]) -> AsyncIterator[FileService
         raise departure
 
 
-def _is_departure(error: WebSocketDisconnect | BaseExceptionGroup[BaseException]) -> bool:
-    # Tasks of a group that receive and send hear it together.
-    return not isinstance(error, BaseExceptionGroup) or error.split(WebSocketDisconnect)[1] is None
-
-
-def _signature(dependencies: Mapping[str, Dependency]) -> Signature:
-    return Signature(
-        [
-            Parameter("connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection),
-            *(
-                Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(each)])
-                for name, each in dependencies.items()
-            ),
-        ]
-    )
-
-
-def _made(make: Callable[..., FileService[ModelT]], session: Any, bounded: Mapping[str, Any]) -> FileService[ModelT]:
-    service = make(session, **bounded)
-    if "scope" in bounded:
-        # None would be a service of all rows, and so would a subclass that keeps the scope to itself.
-        scope: ColumnElement[bool] = checked_scope(service.model, bounded["scope"])
-        if service.scope is not scope:
-            raise InvalidScopeError(f"{type(service).__name__} must pass scope= and defaults= on to FileService.")
-    return service
-
-
-def _own(session: Any) -> Any:
+def _require_session_of_request(session: object) -> None:
+    """Raise `ConfigurationError` for what is no session, or one of many requests."""
     if not isinstance(session, Session | AsyncSession | scoped_session | async_scoped_session):
         raise ConfigurationError(
             f"get_session gave a {type(session).__name__}, which is no session: let it yield one, as in `async with "
@@ -153,4 +143,3 @@ def _own(session: Any) -> Any:
             "All requests of an event loop run in one thread, so a scoped_session of threads would be one session for "
             "all of them: give it a scopefunc of the request, or let the session dependency make a session."
         )
-    return session

@@ -216,9 +216,9 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "web.header_fields.joined_fields": (in_field("if-match"), ('"a"',)),
     "web.header_fields.joined_fields digests": (in_field("repr-digest"), ("sha-256=:",)),
     "web.quoting.cut": (lambda text: quoting.cut(text, 10), ()),
-    "web.receiving.form_fields.validated": (lambda text: validation.validated(Titled, {text: text}), ()),
-    "web.receiving.form_fields.validated_json": (
-        lambda text: validation.validated_json(schemas.NoFields, text.encode(), limits=NO_JSON_LIMITS),
+    "web.receiving.form_fields.validate_form": (lambda text: validation.validate_form(Titled, {text: text}), ()),
+    "web.receiving.form_fields.validate_json": (
+        lambda text: validation.validate_json(schemas.NoFields, text.encode(), limits=NO_JSON_LIMITS),
         ('"', '{"a":"', '{"a":[', '{"a":1,'),
     ),
     "web.serving.ranges.requested_ranges": (
@@ -226,8 +226,8 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         ("bytes=", "bytes=0-", "bytes=0"),
     ),
     "web.request_names.without_token": (redaction.without_token, ("/filestore/",)),
-    "web.receiving.uploads._filename": (
-        uploads._filename,  # noqa: SLF001 - as a route calls it
+    "web.receiving.uploads.name_in_disposition": (
+        uploads.name_in_disposition,
         ("a; filename*=utf-8'", "a; filename*=utf-8''", 'a; filename="'),
     ),
     "web.receiving.uploads.refuse_fragments": (lambda text: uploads.refuse_fragments({"content-encoding": text}), ()),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, Json, ValidationError
 
 from fastapi_filestore import Filestore, Upload
 from fastapi_filestore.errors import InvalidFieldsError
-from fastapi_filestore.web.receiving.form_fields import validated, without_blanks
+from fastapi_filestore.web.receiving.form_fields import validate_form, without_blanks
 from tests.web.conftest import Serve
 from tests.web.models import Article, Document, Measurement, Specimen
 from tests.web.site import Site, problem_in
@@ -49,7 +49,7 @@ class Order(BaseModel):
 def test_what_can_not_be_empty_was_not_sent() -> None:
     """Numbers, dates, choices, keys and JSON keep their defaults; text, and a choice that is empty, are taken."""
     names = [field.alias or name for name, field in Order.model_fields.items() if name != "code"]
-    order = validated(Order, dict.fromkeys(names, ""))
+    order = validate_form(Order, dict.fromkeys(names, ""))
 
     assert order == Order(side="", size=Size.NONE, note="", raw=b"", any="", number="")
 
@@ -57,7 +57,7 @@ def test_what_can_not_be_empty_was_not_sent() -> None:
 def test_text_that_is_too_short_is_told_so() -> None:
     """Nobody takes it for not sent: its model says what it must be."""
     with pytest.raises(InvalidFieldsError, match="at least 2"):
-        validated(Order, {"code": ""})
+        validate_form(Order, {"code": ""})
 
 
 def test_a_required_field_is_missing() -> None:
@@ -67,7 +67,7 @@ def test_a_required_field_is_missing() -> None:
         count: int
 
     with pytest.raises(InvalidFieldsError, match="count: Field required"):
-        validated(Needed, {"count": ""})
+        validate_form(Needed, {"count": ""})
     with pytest.raises(ValidationError, match="count"):
         Needed.model_validate(without_blanks(Needed, {"count": "x"}))
 

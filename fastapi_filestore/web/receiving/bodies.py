@@ -1,4 +1,4 @@
-"""A request's body as it comes, never past its limit, which may be the application's own (`max_body_size`).
+"""Read a request's body as it comes, never past its limit, which may be the application's own (`max_body_size`).
 
 Where an upload is taken, the application's limit gives way to that of the upload. One that a route of the user's own
 carries stays; what it refuses is told as our own refusals are.
@@ -6,13 +6,12 @@ carries stays; what it refuses is told as our own refusals are.
 
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from functools import partial
 from inspect import signature
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from fastapi_filestore.errors import (
     ClientDisconnectedError,
@@ -52,7 +51,7 @@ def announced_size(headers: Mapping[str, str]) -> int | None:
 def refuse_codings(fields: Mapping[str, str]) -> None:
     """Raise `UnsupportedUploadError` for a body that is compressed: what comes is stored and parsed as it is."""
     encoding = fields.get("content-encoding", "")
-    if not {each.strip().lower() for each in encoding.split(",")} <= {"", "identity"}:
+    if not {coding.strip().lower() for coding in encoding.split(",")} <= {"", "identity"}:
         raise UnsupportedUploadError(f"{media_type(fields)}, encoded as {encoding}", ["it without Content-Encoding"])
 
 
@@ -67,24 +66,14 @@ def expect_body(request: Request) -> None:
     request.scope.setdefault(UNREAD, "_body" not in state and not state.get("_stream_consumed"))
 
 
-Refused = Callable[[int | None, int], UploadTooLargeError]
-
-
-def _refused(size: int | None, limit: int) -> UploadTooLargeError:
-    return UploadTooLargeError("request body", limit=limit, actual=size)
+TooLarge = Callable[[int | None, int], UploadTooLargeError]
+"""Makes the error of a body that is too long: of its size, if that is known, and of the limit."""
 
 
 async def limited_body(
-    request: Request,
-    limit: int,
-    *,
-    pace: Pace,
-    memory: Share | None = None,
-    refused: Refused = _refused,
+    request: Request, limit: int, *, pace: Pace, memory: Share | None = None, too_large: TooLarge | None = None
 ) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a body; at its end, give back the memory in which a reader keeps some of it.
-
-    `refused` makes the error of a body that is too long, of its size, if that is known, and of the limit.
 
     Raises:
         UploadTooLargeError: It is, or says it is, longer than `limit` bytes.
@@ -94,9 +83,12 @@ async def limited_body(
         ClientDisconnectedError: The client went away before its end.
         ConfigurationError: Something else has read it and kept none of it.
     """
+    too_large = too_large or _body_too_large
     expect_body(request)
-    whole = _taken(request)
-    _check_size(announced_size(request.headers) if whole is None else len(whole), limit, refused)
+    whole = _claim_body(request)
+    size = announced_size(request.headers) if whole is None else len(whole)
+    if size is not None and size > limit:
+        raise too_large(size, limit)
     if whole is not None:
         request.scope[UNREAD] = False
         for start in range(0, len(whole), _PIECE):
@@ -106,8 +98,11 @@ async def limited_body(
     received, more, is_certain = 0, True, has_body(request.scope)
     with Listening(pace, memory) as client:
         while more:
-            # Not Request.stream, which holds each chunk until the next one is asked for.
-            message = await client.next(partial(receive_or_refuse, request))
+            try:  # not Request.stream, which holds each chunk until the next one is asked for
+                message = await client.next(request.receive)
+            except (HTTPException, ExceptionGroup) as error:
+                await _raise_refusal(error, request)
+                raise
             if message["type"] == "http.disconnect":
                 raise ClientDisconnectedError
             # Before anybody looks at it: whoever refuses the last chunk has nothing left to read.
@@ -116,17 +111,16 @@ async def limited_body(
             if not (is_certain or received or more):
                 raise LengthRequiredError
             if received > limit:
-                raise refused(None, limit)
+                raise too_large(None, limit)
             if message.get("body"):
                 yield message.pop("body")
 
 
-def _check_size(size: int | None, limit: int, refused: Refused) -> None:
-    if size is not None and size > limit:
-        raise refused(size, limit)
+def _body_too_large(size: int | None, limit: int) -> UploadTooLargeError:
+    return UploadTooLargeError("request body", limit=limit, actual=size)
 
 
-def _taken(request: Request) -> bytes | None:
+def _claim_body(request: Request) -> bytes | None:
     """Take the right to read a body; return all of it if `Request.body` has read it already."""
     state = vars(request)
     whole: bytes | None = state.get("_body")
@@ -168,7 +162,7 @@ UNLIMITED = sys.maxsize
 TOO_LARGE = 413
 
 
-def own_limit() -> dict[str, Any]:
+def without_app_limit() -> dict[str, Any]:
     """Return the arguments of a router whose routes the application's limit does not hold for."""
     return {"max_body_size": UNLIMITED} if "max_body_size" in signature(APIRouter).parameters else {}
 
@@ -177,48 +171,36 @@ async def lift_limit(scope: Scope, receive: Receive, send: Send) -> None:
     """Let a request's body be of any length from now on."""
     if MAX_BODY_SIZE_SCOPE_KEY in scope and RequestBodyLimitMiddleware is not None:
         # Within another limit it sets that one, and does nothing by itself.
-        await RequestBodyLimitMiddleware(_nothing, UNLIMITED)(scope, receive, send)
+        await RequestBodyLimitMiddleware(_ignore, UNLIMITED)(scope, receive, send)
 
 
 async def lift_app_limit(request: Request) -> None:
     """Let the limit that an application has for all its routes give way to that of an upload."""
     limit = request.scope.get(MAX_BODY_SIZE_SCOPE_KEY)
     if limit is not None and limit == getattr(request.app, "max_body_size", None):
-        await lift_limit(request.scope, request.receive, _send_nothing)
+        await lift_limit(request.scope, request.receive, _ignore)
 
 
-async def receive_or_refuse(request: Request) -> Message:
-    """Return the next part of a body.
-
-    Raises:
-        UploadTooLargeError: A limit that is not ours was passed.
-        HTTPException: Something else refuses the body for another reason.
-    """
-    try:
-        return await request.receive()
-    except (HTTPException, ExceptionGroup) as error:
-        refusal = next(_refusals(error), None)
-        if refusal is None:
-            raise
-        limit = request.scope.get(MAX_BODY_SIZE_SCOPE_KEY)
-        if limit is None or limit == UNLIMITED or refusal.status_code != TOO_LARGE:
-            raise refusal from None
-        await lift_limit(request.scope, request.receive, _send_nothing)  # or the answer would be replaced
-        raise UploadTooLargeError("request body", limit=limit) from None
+async def _raise_refusal(error: Exception, request: Request) -> None:
+    """Raise what something that is not ours refuses a body with, if an error says so; our own if it is too long."""
+    refusal = next(_refusals_in(error), None)
+    if refusal is None:
+        return
+    limit = request.scope.get(MAX_BODY_SIZE_SCOPE_KEY)
+    if limit is None or limit == UNLIMITED or refusal.status_code != TOO_LARGE:
+        raise refusal from None
+    await lift_limit(request.scope, request.receive, _ignore)  # or the answer would be replaced
+    raise UploadTooLargeError("request body", limit=limit) from None
 
 
-def _refusals(error: BaseException) -> Iterator[HTTPException]:
+def _refusals_in(error: BaseException) -> Iterator[HTTPException]:
     """Yield the refusals in an error; a middleware that reads in a task of its own puts them into groups."""
     if isinstance(error, ExceptionGroup):
         for inner in error.exceptions:
-            yield from _refusals(inner)
+            yield from _refusals_in(inner)
     elif isinstance(error, HTTPException):
         yield error
 
 
-async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    pass
-
-
-async def _send_nothing(message: Message) -> None:
-    pass
+async def _ignore(*arguments: object) -> None:
+    """Be an application that does nothing, or send nothing."""

@@ -1,4 +1,4 @@
-"""A form's text fields as a model is to see them: validated within their limits, and handed on as columns take them.
+"""Validate a form's text fields within their limits, and hand them on as columns take them.
 
 One such value makes a row unreadable for everybody, and with it the list that the row is on.
 """
@@ -168,7 +168,7 @@ def values_of(fields: BaseModel, *, only_set: bool = False) -> dict[str, Any]:
     return {attribute: getattr(fields, name) for name, attribute in known if name in kept}
 
 
-def validated(schema: type[SchemaT], fields: Mapping[str, str], *, limits: FormLimits | None = None) -> SchemaT:
+def validate_form(schema: type[SchemaT], fields: Mapping[str, str], *, limits: FormLimits | None = None) -> SchemaT:
     """Validate the fields of a form; `InvalidFieldsError` says which are wrong.
 
     Those of JSON columns, which come as JSON's text, are within the limits.
@@ -179,7 +179,7 @@ def validated(schema: type[SchemaT], fields: Mapping[str, str], *, limits: FormL
         raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
 
 
-def validated_json(schema: type[SchemaT], body: bytes, *, limits: FormLimits) -> SchemaT:
+def validate_json(schema: type[SchemaT], body: bytes, *, limits: FormLimits) -> SchemaT:
     """Validate fields that came as JSON; `InvalidFieldsError` says which are wrong.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Answers to clients that are still sending: given at once, and heard.
+"""Answer clients that are still sending: at once, and so that they hear it.
 
 Who refuses a body does not read it. But a connection that is closed with bytes unread is reset, and a reset can take
 the answer back from a client that has not read it yet (RFC 9112, section 9.6). To leave the reading to the server is no
@@ -11,10 +11,11 @@ from contextlib import suppress
 from typing import Final
 
 from anyio import move_on_after, sleep
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from fastapi_filestore.web.header_fields import AS_DECLARED
 from fastapi_filestore.web.receiving.bodies import announced_size, has_body
 
 PAUSE: Final = 0.25
@@ -30,19 +31,11 @@ SMALL_BYTES: Final = 64 * 1024
 """A body of which a server has read most by then: it may read the rest, too, and keep the connection."""
 
 
-async def linger(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run an application for one request, and read on where it left the request unread."""
-    if scope.get(_WATCHED):
-        await app(scope, receive, send)
-        return
-    scope[_WATCHED] = True
-    exchange = Exchange(scope, receive, send)
-    await app(scope, exchange.receive, exchange.send)
-    await exchange.finish()
-
-
 class Exchange:
-    """One request and its answer, both watched on their way, so that it can be ended well."""
+    """One request and its answer, both watched on their way, so that it can be ended well.
+
+    An exchange within another one passes all on.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
@@ -52,8 +45,11 @@ class Exchange:
         self._waits = headers.get("expect", "").lower() == "100-continue"
         # A client that was never told to go on may send its body all the same, or not: nobody could tell.
         is_long = announced is None or announced > SMALL_BYTES or self._waits
-        self._unread = has_body(scope) and is_long
+        self._unread = not scope.get(_WATCHED) and is_long and has_body(scope)
         self._lingers = False
+        self.has_begun = False
+        """Whether some of the answer is out."""
+        scope[_WATCHED] = True
 
     async def receive(self) -> Message:
         """Pass on what the client sends."""
@@ -64,30 +60,33 @@ class Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass on the answer, but for its end if more of the request is to come."""
-        if message["type"] == "http.response.start" and self._unread and self._closable:
-            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
-            # Who waits for a word before sending was told to send nothing.
-            self._lingers = not self._waits
+        """Pass on the answer, but for its end if more of the request is to come; no browser guesses its type."""
+        if message["type"] == "http.response.start":
+            self.has_begun = True
+            headers = MutableHeaders(raw=[*message.get("headers", ())])
+            headers.update(AS_DECLARED)
+            if self._unread and self._closable:
+                headers.append("connection", "close")
+                # Who waits for a word before sending was told to send nothing.
+                self._lingers = not self._waits
+            message = {**message, "headers": headers.raw}
         if message["type"] == "http.response.body" and self._lingers:
             message = {**message, "more_body": True}
         await self._send(message)
 
     async def finish(self) -> None:
         """Read a bounded rest of the request, then end the answer."""
-        if self._lingers:
-            # What something before us refuses to read needs no reading: our answer is out already.
-            with move_on_after(PATIENCE), suppress(HTTPException, ExceptionGroup):
-                await sleep(PAUSE)
-                await self._drain()
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _drain(self) -> None:
-        drained = 0
-        while self._unread and drained < MOST_BYTES:
-            message: Message = {}
-            with move_on_after(SILENCE):
-                message = await self.receive()
-            if not message:
-                return
-            drained += len(message.get("body", b""))
+        if not self._lingers:
+            return
+        # What something before us refuses to read needs no reading: our answer is out already.
+        with move_on_after(PATIENCE), suppress(HTTPException, ExceptionGroup):
+            await sleep(PAUSE)
+            drained = 0
+            while self._unread and drained < MOST_BYTES:
+                message: Message = {}
+                with move_on_after(SILENCE):
+                    message = await self.receive()
+                if not message:
+                    break
+                drained += len(message.get("body", b""))
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})

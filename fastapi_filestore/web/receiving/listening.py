@@ -1,4 +1,4 @@
-"""Waiting for a client: for what it sends next, and not for ever.
+"""Wait for a client: for what it sends next, and not for ever.
 
 Only the time counts in which a client is waited for: while a store is slow, or memory is short, nobody reads, and no
 client is to blame. One timer watches a body, and is set again when it fires, not for each of its chunks.
@@ -65,7 +65,7 @@ class Listening:
         self._cancelling = self._task.cancelling() if self._task else 0
         self._since = began = monotonic()
         if self._timer is None:
-            self._watch(min(self._silence, self._over))
+            self._set_timer(min(self._silence, self._over))
         try:
             message = await receive()
         except asyncio.CancelledError:
@@ -73,8 +73,15 @@ class Listening:
             raise
         finally:
             self._since = None
-        self._raise_if_ended()  # even if something swallowed the cancellation
-        self._count(monotonic() - began, message)
+        if self._error is not None:  # even if something swallowed the cancellation
+            self._raise_if_ended()
+        waited, size = monotonic() - began, len(message.get("body", b""))
+        self._waited += waited
+        self._came += size
+        self._behind = max(0.0, self._behind + waited - size / FAIR_RATE)
+        fault = self._fault() if message.get("more_body", False) else None
+        if fault is not None:
+            raise fault
         return message
 
     @property
@@ -110,15 +117,6 @@ class Listening:
         finally:
             del error  # a circle would keep what the upload holds until the garbage collector comes
 
-    def _count(self, waited: float, message: Message) -> None:
-        size = len(message.get("body", b""))
-        self._waited += waited
-        self._came += size
-        self._behind = max(0.0, self._behind + waited - size / FAIR_RATE)
-        fault = self._fault() if message.get("more_body", False) else None
-        if fault is not None:
-            raise fault
-
     def _fault(self, *, waiting: float = 0.0) -> SlowUploadError | None:
         """Return what is wrong with the client's pace so far, `waiting` seconds into the present wait."""
         if waiting >= self._silence:
@@ -129,11 +127,11 @@ class Listening:
             self._waited, self._came = -waiting, 0  # the next stretch of time begins now
         return None
 
-    def _watch(self, seconds: float) -> None:
+    def _set_timer(self, seconds: float) -> None:
         if seconds < inf:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._check_pace)
 
-    def _look(self) -> None:
+    def _check_pace(self) -> None:
         self._timer = None
         if self._since is None:
             return  # the next wait is watched again
@@ -142,4 +140,4 @@ class Listening:
         if fault is not None:
             self._end(fault)
         else:
-            self._watch(min(self._silence - waiting, self._over - self._waited - waiting))
+            self._set_timer(min(self._silence - waiting, self._over - self._waited - waiting))

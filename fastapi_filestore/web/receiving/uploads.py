@@ -1,4 +1,4 @@
-"""A request's body as an `Upload`: a form with files, or a file itself; read no further than the first file's head."""
+"""Read a request's body as an `Upload`: a form with files, or a file itself; no further than the first file's head."""
 
 import asyncio
 import sys
@@ -57,7 +57,7 @@ PATIENCE: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class UploadPolicy:
-    """What a route takes: files that the rules are content with in this field, so much of everything, and right fields.
+    """Says what a route takes: files by these rules in this field, so much of everything, and right fields.
 
     `validate` makes values of the fields, or raises; it knows those of the names in `known`.
     """
@@ -89,9 +89,64 @@ async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
         MissingFileError: The first file is not in the field, or there is none.
         InvalidFieldsError: A body that is no form has none of the fields that are needed.
     """
-    if media_type(request.headers) == MULTIPART:
-        return await policy.admit(await _from_form(request, policy))
-    return await policy.admit(_from_body(request, policy))
+    declared = media_type(request.headers)
+    if declared != MULTIPART:
+        return await policy.admit(_file_as_body(request, policy, declared))
+    announced = announced_size(request.headers)
+    if announced is not None and announced > policy.limits.body_size and "expect" not in request.headers:
+        raise await _too_large_file(request, policy, announced)
+    reader = _form_reader(request, policy)
+    head = await reader.next_file()
+    if head is None and "upload-length" in request.headers:  # the chunks would follow in requests of their own
+        raise chunk_error(REMEDY)
+    upload = Upload(
+        reader.file_chunks(is_last=True),
+        filename=_filename_in(head, reader, policy.field),
+        content_type=head.content_type if head else None,
+        fields=reader.fields,
+        validate=policy.validate,
+        rules=policy.rules,
+        longest=reader.left,
+    )
+    return await policy.admit(upload)
+
+
+def _file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Upload:
+    """Return the upload of a body that is the file itself."""
+    if not declared or declared.startswith("multipart/") or declared == URLENCODED:
+        raise UnsupportedUploadError(declared, [MULTIPART])
+    headers = joined_fields(request.headers)
+    refuse_fragments(headers)
+    if policy.validate is not None:  # before a gigabyte is read for nothing
+        try:
+            policy.validate(NO_FIELDS)
+        except InvalidFieldsError:
+            if declared == JSON:  # meant for the fields, not for a file
+                raise UnsupportedUploadError(declared, [MULTIPART]) from None
+            raise
+    return Upload(
+        joined(limited_body(request, policy.limits.file_size, pace=policy.limits.pace), WORTHWHILE),
+        filename=name_in_disposition(request.headers.get("content-disposition", "")),
+        content_type=request.headers["content-type"],
+        validate=policy.validate,
+        rules=policy.rules,
+        digests=client_digests(headers),
+        longest=announced_size(request.headers),
+    )
+
+
+def name_in_disposition(header: str) -> str:
+    """Return the name of a body that is a file; not as in a form, `filename*` comes first (RFC 6266, section 4.3)."""
+    _, parameters = read_parameters(header)
+    name = extended_name(parameters.get("filename*", ""))
+    return name or plain_name(parameters.get("filename", "")) or FALLBACK_NAME
+
+
+def refuse_fragments(headers: Mapping[str, str]) -> None:
+    """Refuse a body that is not the file's own bytes, or not all of them."""
+    refuse_codings(headers)
+    if "content-range" in headers:  # RFC 9110, section 14.5
+        raise MalformedUploadError("A part of a file can't be stored: send all of it, without Content-Range.")
 
 
 async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
@@ -103,23 +158,40 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     """
     if media_type(request.headers) != MULTIPART:
         raise UnsupportedUploadError(media_type(request.headers), [MULTIPART])
-    reader = _reader(request, policy)
-    return Uploads(_each(reader, policy), fields=reader.fields, validate=policy.validate)
+    reader = _form_reader(request, policy)
+
+    async def read_files() -> AsyncGenerator[Upload, None]:
+        head = await reader.next_file()
+        while True:
+            upload = Upload(
+                reader.file_chunks(),
+                filename=_filename_in(head, reader, policy.field),
+                content_type=head.content_type if head else None,
+                fields=reader.fields,
+                rules=policy.rules,
+            )
+            yield await policy.admit(upload)
+            head = await reader.next_file()
+            if head is None:
+                return
+
+    return Uploads(read_files(), fields=reader.fields, validate=policy.validate)
 
 
-def _reader(request: Request, policy: UploadPolicy) -> FormReader:
-    said = joined_fields(request.headers)
-    refuse_codings(said)
-    if "content-range" in said:
+def _form_reader(request: Request, policy: UploadPolicy) -> FormReader:
+    headers = joined_fields(request.headers)
+    refuse_codings(headers)
+    if "content-range" in headers:
         raise chunk_error(REMEDY)
-    limits, digests, memory = policy.limits, client_digests(said), upload_memory.kept()
-    refused = partial(_too_large, policy, request.headers["content-type"])
-    body = limited_body(request, limits.body_size, pace=limits.pace, memory=memory, refused=refused)
+    limits, digests, memory = policy.limits, client_digests(headers), upload_memory.kept()
+    content_type = request.headers["content-type"]
+    too_large = partial(_form_too_large, policy, content_type)
+    body = limited_body(request, limits.body_size, pace=limits.pace, memory=memory, too_large=too_large)
     if digests:  # of all that is sent, boundaries and fields included (RFC 9530, section 2)
         body = DigestingStream(body, expected=digests).__aiter__()
     return FormReader(
         body,
-        content_type=request.headers["content-type"],
+        content_type=content_type,
         limits=limits,
         memory=memory,
         announced=announced_size(request.headers),
@@ -128,25 +200,19 @@ def _reader(request: Request, policy: UploadPolicy) -> FormReader:
     )
 
 
-def _too_large(policy: UploadPolicy, content_type: str, size: int | None, limit: int) -> UploadTooLargeError:
-    """Return the error of a form that is too long as a whole: in terms of the limit that somebody has set."""
-    limits = policy.limits
-    if size is None:  # boundaries and heads without end: the files were within their limit
-        return UploadTooLargeError("form", limit=limit)
-    _, parameters = read_parameters(content_type)
-    around = len(ENVELOPE.format(boundary=parameters.get("boundary", ""), field=policy.field))
-    what = "file" if limits.files == 1 else "form of files"
-    return UploadTooLargeError(what, limit=limits.files * limits.file_size, actual=size - around, is_about=True)
+def _filename_in(head: PartHead | None, reader: FormReader, field: str) -> str:
+    if head is None or not head.filename:
+        raise MissingFileError(field, has_text=field in reader.fields)
+    if head.name != field:
+        raise MissingFileError(field, found_in=head.name)
+    return head.filename
 
 
-async def _refuse_length(request: Request, policy: UploadPolicy) -> None:
-    """Refuse a form that is announced to be too long, with the size of its file if the beginning of that is here.
+async def _too_large_file(request: Request, policy: UploadPolicy, announced: int) -> UploadTooLargeError:
+    """Return the error of a form that is announced to be too long, with the size of its file.
 
-    It is hardly waited for: the file's size is then told from the form's.
+    The beginning of the file is hardly waited for: its size is then told from the form's.
     """
-    announced = announced_size(request.headers)
-    if announced is None or announced <= policy.limits.body_size or "expect" in request.headers:
-        return
     begun = limited_body(request, sys.maxsize, pace=policy.limits.pace)
     content_type = request.headers["content-type"]
     async with aclosing(begun):
@@ -162,90 +228,16 @@ async def _refuse_length(request: Request, policy: UploadPolicy) -> None:
             async with asyncio.timeout(PATIENCE):
                 head = await reader.next_file()
             if head is not None and reader.left is not None:
-                raise UploadTooLargeError("file", limit=policy.limits.file_size, actual=reader.left, is_about=True)
-    raise _too_large(policy, content_type, announced, policy.limits.body_size)
+                return UploadTooLargeError("file", limit=policy.limits.file_size, actual=reader.left, is_about=True)
+    return _form_too_large(policy, content_type, announced, policy.limits.body_size)
 
 
-async def _from_form(request: Request, policy: UploadPolicy) -> Upload:
-    await _refuse_length(request, policy)
-    reader = _reader(request, policy)
-    head = await reader.next_file()
-    if head is None and "upload-length" in request.headers:  # the chunks would follow in requests of their own
-        raise chunk_error(REMEDY)
-    return Upload(
-        reader.file_chunks(is_last=True),
-        filename=_name_in(head, reader, policy.field),
-        content_type=head.content_type if head else None,
-        fields=reader.fields,
-        validate=policy.validate,
-        rules=policy.rules,
-        longest=reader.left,
-    )
-
-
-def _name_in(head: PartHead | None, reader: FormReader, field: str) -> str:
-    if head is None or not head.filename:
-        raise MissingFileError(field, has_text=field in reader.fields)
-    if head.name != field:
-        raise MissingFileError(field, found_in=head.name)
-    return head.filename
-
-
-async def _each(reader: FormReader, policy: UploadPolicy) -> AsyncGenerator[Upload, None]:
-    head = await reader.next_file()
-    while True:
-        upload = Upload(
-            reader.file_chunks(),
-            filename=_name_in(head, reader, policy.field),
-            content_type=head.content_type if head else None,
-            fields=reader.fields,
-            rules=policy.rules,
-        )
-        yield await policy.admit(upload)
-        head = await reader.next_file()
-        if head is None:
-            return
-
-
-def _from_body(request: Request, policy: UploadPolicy) -> Upload:
-    declared = media_type(request.headers)
-    if not declared or declared.startswith("multipart/") or declared == URLENCODED:
-        raise UnsupportedUploadError(declared, [MULTIPART])
-    said = joined_fields(request.headers)
-    refuse_fragments(said)
-    _check_no_fields(declared, policy.validate)
-    return Upload(
-        joined(limited_body(request, policy.limits.file_size, pace=policy.limits.pace), WORTHWHILE),
-        filename=_filename(request.headers.get("content-disposition", "")),
-        content_type=request.headers["content-type"],
-        validate=policy.validate,
-        rules=policy.rules,
-        digests=client_digests(said),
-        longest=announced_size(request.headers),
-    )
-
-
-def _check_no_fields(declared: str, validate: Validate | None) -> None:
-    # Before a gigabyte is read for nothing.
-    if validate is None:
-        return
-    try:
-        validate(NO_FIELDS)
-    except InvalidFieldsError:
-        if declared == JSON:  # meant for the fields, not for a file
-            raise UnsupportedUploadError(declared, [MULTIPART]) from None
-        raise
-
-
-def refuse_fragments(said: Mapping[str, str]) -> None:
-    """Refuse a body that is not the file's own bytes, or not all of them."""
-    refuse_codings(said)
-    if "content-range" in said:  # RFC 9110, section 14.5
-        raise MalformedUploadError("A part of a file can't be stored: send all of it, without Content-Range.")
-
-
-def _filename(disposition: str) -> str:
-    # Not as in a form: here filename* is what a name is to be taken from (RFC 6266, section 4.3).
-    _, parameters = read_parameters(disposition)
-    name = extended_name(parameters.get("filename*", ""))
-    return name or plain_name(parameters.get("filename", "")) or FALLBACK_NAME
+def _form_too_large(policy: UploadPolicy, content_type: str, size: int | None, limit: int) -> UploadTooLargeError:
+    """Return the error of a form that is too long as a whole: in terms of the limit that somebody has set."""
+    limits = policy.limits
+    if size is None:  # boundaries and heads without end: the files were within their limit
+        return UploadTooLargeError("form", limit=limit)
+    _, parameters = read_parameters(content_type)
+    around = len(ENVELOPE.format(boundary=parameters.get("boundary", ""), field=policy.field))
+    what = "file" if limits.files == 1 else "form of files"
+    return UploadTooLargeError(what, limit=limits.files * limits.file_size, actual=size - around, is_about=True)

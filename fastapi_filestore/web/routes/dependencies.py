@@ -1,12 +1,11 @@
-"""Dependencies that give a route the files of its request, still on their way."""
+"""Give a route the files of its request, still on their way; see that nothing else reads them."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import Parameter, Signature
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, Generic, TypeVar, get_origin
 
 import fastapi.routing
 from fastapi import Depends, Request
@@ -18,15 +17,14 @@ from starlette.routing import BaseRoute, Mount
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.rules import FileRules
-from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.orm.sessions import AnySession
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.parameters import NO_PARAMETER
 from fastapi_filestore.service.unit import end_reading
 from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
-from fastapi_filestore.web.receiving.form_fields import known_names, validated
-from fastapi_filestore.web.receiving.uploads import UploadPolicy, receive_upload, receive_uploads
+from fastapi_filestore.web.receiving.form_fields import known_names, validate_form
+from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
 
@@ -34,91 +32,72 @@ REFUSALS = (400, 408, 411, 413, 415, 422)
 """What a body can be refused with before any code of the route has run."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class UploadDependency:
-    """Gives a route the one file of its request: `Depends(files.upload())`.
+ReceivedT = TypeVar("ReceivedT")
 
-    `get_session` is the dependency whose session is not to hold a connection while the client sends, if there is one.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UploadDependency(Generic[ReceivedT]):
+    """Gives a route the file of its request, `Depends(files.upload())`, or its files, `Depends(files.uploads())`.
+
+    Attributes:
+        receive: Reads a request up to the file, or makes what reads its files one after the other.
+        field: The form's field that has them.
+        limits: Tells how much the request may hold.
+        rules: Whom a file must please.
+        fields: What the other fields must be; any text if None.
+        get_session: The dependency whose session is not to hold a connection while the client sends, if there is one.
+        max_files: How many files there may be; None for the one file.
     """
 
+    receive: Callable[[Request, UploadPolicy], Awaitable[ReceivedT]]
     field: str
     limits: Callable[[], FormLimits]
     rules: FileRules
     fields: type[BaseModel] | None
     get_session: Callable[..., Any] | None = None
+    max_files: int | None = None
 
     @property
     def __signature__(self) -> Signature:
         """What FastAPI takes the parameters from."""
-        return _taking_session(self.get_session)
+        request = Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
+        if self.get_session is None:
+            return Signature([request])
+        # The same session as that of the route's other dependencies, which FastAPI calls once for all.
+        annotation = Annotated[Any, Depends(self.get_session)]
+        return Signature([request, Parameter("session", Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)])
 
-    async def __call__(self, request: Request, session: AnySession | None = None) -> Upload:
-        """Read the request up to its file, and the first bytes of that if rules judge them."""
-        with _explained():
-            await _begin(request, session)
-            return await receive_upload(request, self.policy())
+    async def __call__(self, request: Request, session: AnySession | None = None) -> ReceivedT:
+        """Receive what the client sends, and hold no connection meanwhile.
 
-    def policy(self, files: int = 1) -> UploadPolicy:
+        Raises:
+            ConfigurationError: Something else of the route reads the body.
+        """
+        name_request(request.scope)
+        try:
+            route = request.scope.get("route")
+            # All that a request need look at; an application with the lifespan has looked at all routes at its start.
+            if isinstance(route, APIRoute) and (route.body_field or UNREAD in request.scope):
+                raise _two_readers(route)
+            expect_body(request)
+            await lift_app_limit(request)
+            if session is not None:
+                await end_reading(session)
+            return await self.receive(request, self.policy())
+        except FilestoreError as error:
+            raise problem_of(error) from error
+
+    def policy(self) -> UploadPolicy:
         """Say what the request may hold."""
-        limits = self.limits().narrowed(self.rules.max_size)
-        validate = None if self.fields is None else partial(validated, self.fields)
+        limits = replace(self.limits().narrowed(self.rules.max_size), files=self.max_files or 1)
+        validate = None if self.fields is None else partial(validate_form, self.fields)
         known = frozenset[str]() if self.fields is None else known_names(self.fields)
-        return UploadPolicy(self.field, replace(limits, files=files), validate, self.rules, known)
+        return UploadPolicy(self.field, limits, validate, self.rules, known)
 
     @property
     def body(self) -> dict[str, Any]:
         """The request's body, as OpenAPI describes it."""
-        return upload_body(self.policy(), self.fields)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class UploadsDependency:
-    """Gives a route the files of its request, one after the other: `Depends(files.uploads())`."""
-
-    single: UploadDependency
-    max_files: int
-
-    @property
-    def __signature__(self) -> Signature:
-        """What FastAPI takes the parameters from."""
-        return _taking_session(self.single.get_session)
-
-    async def __call__(self, request: Request, session: AnySession | None = None) -> Uploads:
-        """Read nothing yet."""
-        with _explained():
-            await _begin(request, session)
-            return await receive_uploads(request, self.single.policy(self.max_files))
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The request's body, as OpenAPI describes it."""
-        return upload_body(self.single.policy(self.max_files), self.single.fields, several=True)
-
-
-def _taking_session(get_session: Callable[..., Any] | None) -> Signature:
-    request = Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
-    if get_session is None:
-        return Signature([request])
-    # The same session as that of the route's other dependencies, which FastAPI calls once for all.
-    annotation = Annotated[Any, Depends(get_session)]
-    return Signature([request, Parameter("session", Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)])
-
-
-async def _begin(request: Request, session: AnySession | None) -> None:
-    """Say that a request's body is to be read, for which no connection is held.
-
-    Raises:
-        ConfigurationError: Something else of the route reads it.
-    """
-    name_request(request.scope)
-    route = request.scope.get("route")
-    # All that a request need look at; an application with the lifespan has looked at all routes at its start.
-    if isinstance(route, APIRoute) and (route.body_field or UNREAD in request.scope):
-        raise _two_readers(route)
-    expect_body(request)
-    await lift_app_limit(request)
-    if session is not None:
-        await end_reading(session)
+        return upload_body(self.policy(), self.fields, several=self.max_files is not None)
 
 
 def _two_readers(route: APIRoute) -> ConfigurationError:
@@ -129,14 +108,6 @@ def _two_readers(route: APIRoute) -> ConfigurationError:
         "with `fields=` and a model instead of Form(), File() or Body(), and several files with one "
         "`files.uploads(...)`."
     )
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except FilestoreError as error:
-        raise problem_of(error) from error
 
 
 def require_one_reader(routes: Iterable[BaseRoute]) -> None:
@@ -163,7 +134,15 @@ def require_distinct_parameters(routes: Iterable[BaseRoute]) -> None:
     """
     try:
         for route in _with_prefixes(routes):
-            _refuse_slashes(route)
+            if not isinstance(getattr(route, "original_route", route), ProblemRoute):
+                continue
+            takers = [name for name, kind in route.param_convertors.items() if re.fullmatch(kind.regex, "a/b")]
+            if takers and len(route.param_convertors) > 1:
+                raise ConfigurationError(
+                    f"The route {route.name!r} is at {route.path}, and {{{takers[0]}}} takes slashes there, so nobody "
+                    f"can tell which part of a path is the router's own, as /file is: include it below {{{takers[0]}}} "
+                    "without :path."
+                )
     except ValueError as error:
         if "Duplicated param name" not in str(error):
             raise
@@ -181,17 +160,6 @@ def _with_prefixes(routes: Iterable[BaseRoute]) -> Iterator[Any]:
         yield route
         if isinstance(getattr(route, "original_route", route), Mount):
             yield from _with_prefixes(route.routes)
-
-
-def _refuse_slashes(route: Any) -> None:
-    if not isinstance(getattr(route, "original_route", route), ProblemRoute):
-        return
-    takers = [name for name, kind in route.param_convertors.items() if re.fullmatch(kind.regex, "a/b")]
-    if takers and len(route.param_convertors) > 1:
-        raise ConfigurationError(
-            f"The route {route.name!r} is at {route.path}, and {{{takers[0]}}} takes slashes there, so nobody can tell "
-            f"which part of a path is the router's own, as /file is: include it below {{{takers[0]}}} without :path."
-        )
 
 
 def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
@@ -223,12 +191,12 @@ def _api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
             yield from _api_routes(getattr(inner, "routes", None) or ())
 
 
-def _uploads(route: APIRoute) -> set[UploadDependency | UploadsDependency]:
+def _uploads(route: APIRoute) -> set[UploadDependency[Any]]:
     # A set, since FastAPI calls one that several dependencies share once.
-    return {call for call in _calls(route.dependant) if isinstance(call, UploadDependency | UploadsDependency)}
+    return {call for call in _calls(route.dependant) if isinstance(call, UploadDependency)}
 
 
 def _calls(dependant: Dependant) -> Iterator[object]:
     yield dependant.call
-    for each in dependant.dependencies:
-        yield from _calls(each)
+    for inner in dependant.dependencies:
+        yield from _calls(inner)

@@ -47,7 +47,7 @@ def require_readable(model: type, read: type[BaseModel], *, seen: frozenset[type
             )
 
 
-def shown(row: Any, read: type[SchemaT]) -> SchemaT:
+def show_row(row: Any, read: type[SchemaT]) -> SchemaT:
     """Return a row as a schema shows it.
 
     Raises:

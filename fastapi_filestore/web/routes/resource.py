@@ -1,4 +1,4 @@
-"""What the routes of one model share: how its rows are found, shown and described."""
+"""Keep what the routes of one model share: how its rows are found, shown and described."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ from fastapi_filestore.web.receiving.form_fields import (
     check_storable,
     is_json_object,
     known_names,
-    validated,
+    validate_form,
     without_unknown,
 )
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.model_attributes import owned_names
-from fastapi_filestore.web.routes.read_models import require_readable, shown, shows_more_than_columns
+from fastapi_filestore.web.routes.read_models import require_readable, show_row, shows_more_than_columns
 from fastapi_filestore.web.routes.schemas import NoFields, Schemas
 
 ModelT = TypeVar("ModelT")
@@ -83,31 +83,37 @@ class Resource(Generic[ModelT]):
         kind = python_type(prop)
         return str if kind is Any else kind
 
-    def shown(self, row: ModelT, base: str) -> BaseModel:
+    def show(self, row: ModelT, base: str) -> BaseModel:
         """Return a row as a response shows it; `base` is the path that the collection is mounted at."""
         for file in self.attribute.files(row):
             file.url = file.public_url or f"{self.path(row, base)}/file"
-        return shown(row, self.schemas.read)
+        return show_row(row, self.schemas.read)
+
+    async def show_loaded(
+        self, service: FileService[ModelT], row: ModelT, base: str, *, changed: bool = False
+    ) -> BaseModel:
+        """Return a row as a response shows it, loading what that needs and was not read yet.
+
+        The relationships of a row that was `changed` may lead elsewhere by now, and are read again.
+        """
+        if not self.loads:
+            return self.show(row, base)
+        if changed:
+            forget_relationships(row)
+        return await service.loading(partial(self.show, row, base))
 
     def require_rows(self) -> None:
         """Raise `ConfigurationError` if a plain service could make no row of what clients send, or not show it."""
-        for schema in (self.schemas.create, self.schemas.update):
-            self._refuse_unknown(schema)
-        self._require_constructor()
-        require_readable(self.model, self.schemas.read)
-
-    def _refuse_unknown(self, schema: type[BaseModel]) -> None:
-        if schema.__pydantic_decorators__.model_serializers:  # which may make attributes of anything
-            return
         known = inspect(self.model).attrs.keys()
-        for name, attribute in attributes_of(schema).items():
-            if attribute not in known:
-                raise ConfigurationError(
-                    f"{schema.__name__}.{name}: {self.model.__name__} has no attribute {attribute!r} to give a value "
-                    "to. Leave the field out, or make the rows with a service of your own, service=."
-                )
-
-    def _require_constructor(self) -> None:
+        for schema in (self.schemas.create, self.schemas.update):
+            if schema.__pydantic_decorators__.model_serializers:  # which may make attributes of anything
+                continue
+            for name, attribute in attributes_of(schema).items():
+                if attribute not in known:
+                    raise ConfigurationError(
+                        f"{schema.__name__}.{name}: {self.model.__name__} has no attribute {attribute!r} to give a "
+                        "value to. Leave the field out, or make the rows with a service of your own, service=."
+                    )
         given = {*attributes_of(self.schemas.create).values(), self.attribute.name, *self.reserved}
         missing = [name for name in constructor_needs(self.model) if name not in given]
         if missing:
@@ -115,16 +121,7 @@ class Resource(Generic[ModelT]):
                 f"{self.model.__name__}() needs {missing[0]!r}, which no client may set: give it a default, or a value "
                 f"with defaults={{{missing[0]!r}: ...}}."
             )
-
-    async def told(self, service: FileService[ModelT], row: ModelT, base: str) -> BaseModel:
-        """Return a row as a response shows it, loading what that needs and was not read yet."""
-        return await service.loading(partial(self.shown, row, base)) if self.loads else self.shown(row, base)
-
-    async def told_anew(self, service: FileService[ModelT], row: ModelT, base: str) -> BaseModel:
-        """The same for a row that was changed, whose relationships may lead elsewhere by now."""
-        if self.loads:
-            forget_relationships(row)
-        return await self.told(service, row, base)
+        require_readable(self.model, self.schemas.read)
 
     def settable(self, fields: Mapping[str, object]) -> Mapping[str, object]:
         """Return what a client wants to set.
@@ -137,32 +134,28 @@ class Resource(Generic[ModelT]):
             raise InvalidFieldsError(
                 [{"loc": (name,), "msg": "The application sets this", "type": "reserved"} for name in taken]
             )
+        columns = inspect(self.model).column_attrs
         for name, value in fields.items():
-            if self._is_json(name):  # which a schema of the user's may take NaN for
+            # Which a schema of the user's may take NaN for.
+            if name in columns and isinstance(wrapped_type(columns[name].columns[0]), JSON):
                 with translate_attribute_errors(inspect(self.model), name):
                     check_storable(value)
         return fields
-
-    def _is_json(self, name: str) -> bool:
-        known = inspect(self.model).column_attrs
-        return name in known and isinstance(wrapped_type(known[name].columns[0]), JSON)
 
     def policy(self, schema: type[BaseModel], *, limits: FormLimits | None = None) -> UploadPolicy:
         """Say what a request may hold: a file, and the fields of a model; JSON in them is within the limits."""
 
         def validate(fields: Mapping[str, str]) -> BaseModel:
-            return validated(schema, self._without_unknown(schema, fields), limits=limits)
+            if issubclass(schema, (ColumnFields, NoFields)) or "extra" not in schema.model_config:
+                meant = set(inspect(self.model).attrs.keys())
+                # FilePond sends its metadata in the field of the file, before that.
+                if is_json_object(fields.get(self.attribute.name, "")):
+                    meant.discard(self.attribute.name)
+                fields = without_unknown(schema, fields, self.unknown_fields, refused=meant)
+            return validate_form(schema, fields, limits=limits)
 
         allowed = self.limits().narrowed(self.rules.max_size)
         return UploadPolicy(self.attribute.name, allowed, validate, self.rules, known_names(schema))
-
-    def _without_unknown(self, schema: type[BaseModel], fields: Mapping[str, str]) -> Mapping[str, str]:
-        if not issubclass(schema, (ColumnFields, NoFields)) and "extra" in schema.model_config:
-            return fields
-        meant = set(inspect(self.model).attrs.keys())
-        if is_json_object(fields.get(self.attribute.name, "")):  # FilePond's metadata, which it sends before the file
-            meant.discard(self.attribute.name)
-        return without_unknown(schema, fields, self.unknown_fields, refused=meant)
 
     def check_type(self, file: FileObject) -> None:
         """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""

@@ -4,7 +4,7 @@ Each endpoint is a unit of work that ends before its response is made, so that a
 other, and no download holds a connection.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -15,13 +15,12 @@ from pydantic import BaseModel
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.names import MEDIA_TYPE
-from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
 from fastapi_filestore.web.problems import ProblemRoute
-from fastapi_filestore.web.receiving.bodies import json_body, own_limit
-from fastapi_filestore.web.receiving.form_fields import validated_json, values_of
+from fastapi_filestore.web.receiving.bodies import json_body, without_app_limit
+from fastapi_filestore.web.receiving.form_fields import validate_json, values_of
 from fastapi_filestore.web.receiving.uploads import receive_upload
 from fastapi_filestore.web.routes.openapi import (
     FILE_RESPONSES,
@@ -69,19 +68,26 @@ def file_router(
     """
     if not identity.isidentifier():
         raise ConfigurationError(f"A path can't call a key {identity!r}: use a name such as document_id.")
-    router = APIRouter(route_class=ProblemRoute, dependencies=list(dependencies), tags=[resource.name], **own_limit())
-    _add_collection(router, resource, provider)
+    router = APIRouter(
+        route_class=ProblemRoute, dependencies=list(dependencies), tags=[resource.name], **without_app_limit()
+    )
+    _add_create(router, resource, provider)
+    _add_list(router, resource, provider)
     if upload_url:
         _add_upload_url(router, resource, provider)
     annotated: Any = Annotated
     key = annotated[resource.identity_type, Path(alias=identity)]
-    _add_row(router, resource, provider, path=f"/{{{identity}}}", key=key)
-    _add_file(router, resource, provider, path=f"/{{{identity}}}/file", key=key)
+    row_path, file_path = f"/{{{identity}}}", f"/{{{identity}}}/file"
+    _add_read(router, resource, provider, row_path, key)
+    _add_update(router, resource, provider, row_path, key)
+    _add_delete(router, resource, provider, row_path, key)
+    _add_download(router, resource, provider, file_path, key)
+    _add_replace(router, resource, provider, file_path, key)
     return router
 
 
-def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
-    page_type, field = page_schema(resource.model.__name__, resource.schemas.read), resource.attribute.name
+def _add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
+    field = resource.attribute.name
 
     @router.post(
         "/",
@@ -95,17 +101,21 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
     async def create(
         request: Request, response: Response, service: Annotated[FileService[Any], Depends(provider)]
     ) -> BaseModel:
-        base = _base(request, below=0)
+        base = _collection_path(request, below=0)
         async with service.unit_of_work():
             await service.end_reading()
-            policy = resource.policy(resource.schemas.create, limits=resource.limits())
-            upload = await receive_upload(request, policy)
+            upload = await receive_upload(request, resource.policy(resource.schemas.create, limits=resource.limits()))
             async with service.storing(upload, field=field) as file, service.turn():
-                row = await service.create({**_values(resource, upload), field: file})
+                values = {} if upload.values is None else resource.settable(values_of(upload.values))
+                row = await service.create({**values, field: file})
                 response.headers["Location"] = resource.path(row, base)
-                shown = await resource.told(service, row, base)
+                answer = await resource.show_loaded(service, row, base)
                 await service.commit()
-            return shown
+            return answer
+
+
+def _add_list(router: APIRouter, resource: Resource[ModelT], provider: Provider) -> None:
+    page_type = page_schema(resource.model.__name__, resource.schemas.read)
 
     @router.head("/", response_model=page_type, name=f"{resource.name}_list_head", include_in_schema=False)
     @router.get(
@@ -123,10 +133,10 @@ def _add_collection(router: APIRouter, resource: Resource[ModelT], provider: Pro
         ] = DEFAULT_LIMIT,
         page_after: Annotated[str | None, Query(alias="after", description="`next_cursor` of the page before.")] = None,
     ) -> dict[str, Any]:
-        base = _base(request, below=0)
+        base = _collection_path(request, below=0)
         async with service.unit_of_work():
             page = await service.list(limit=page_limit, after=page_after)
-            items = [await resource.told(service, row, base) for row in page.items]
+            items = [await resource.show_loaded(service, row, base) for row in page.items]
             return {"items": items, "next_cursor": page.next_cursor}
 
 
@@ -161,10 +171,7 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Pro
         )
 
 
-def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider, *, path: str, key: Any) -> None:
-    service_type = Annotated[FileService[Any], Depends(provider)]
-    identity_type = key
-
+def _add_read(router: APIRouter, resource: Resource[ModelT], provider: Provider, path: str, key: Any) -> None:
     @router.head(
         path,
         response_model=resource.schemas.read,
@@ -178,10 +185,15 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider, 
         summary=f"Read a {resource.name}",
         responses=problems(404, 422),
     )
-    async def read(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
+    async def read(
+        request: Request, identity: key, service: Annotated[FileService[Any], Depends(provider)]
+    ) -> BaseModel:
+        base = _collection_path(request, below=1)
         async with service.unit_of_work():
-            return await resource.told(service, await service.get(identity), _base(request, below=1))
+            return await resource.show_loaded(service, await service.get(identity), base)
 
+
+def _add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider, path: str, key: Any) -> None:
     @router.patch(
         path,
         response_model=resource.schemas.read,
@@ -190,21 +202,25 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider, 
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422),
         openapi_extra=json_request(resource.schemas.update),
     )
-    async def update(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
+    async def update(
+        request: Request, identity: key, service: Annotated[FileService[Any], Depends(provider)]
+    ) -> BaseModel:
         async with service.unit_of_work():
             await service.require(identity)
             require_row_state(request)
             await service.end_reading()
             limits = resource.limits()
             body = await json_body(request, limits.json_body_size, pace=limits.pace)
-            fields = validated_json(resource.schemas.update, body, limits=limits)
+            fields = validate_json(resource.schemas.update, body, limits=limits)
             values = resource.settable(values_of(fields, only_set=True))
             async with service.turn():
                 row = await service.update(identity, values)
-                shown = await resource.told_anew(service, row, _base(request, below=1))
+                answer = await resource.show_loaded(service, row, _collection_path(request, below=1), changed=True)
                 await service.commit()
-            return shown
+            return answer
 
+
+def _add_delete(router: APIRouter, resource: Resource[ModelT], provider: Provider, path: str, key: Any) -> None:
     @router.delete(
         path,
         status_code=204,
@@ -212,7 +228,7 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider, 
         summary=f"Delete a {resource.name} and its file",
         responses=problems(404, 409, 412, 422),
     )
-    async def delete(request: Request, identity: identity_type, service: service_type) -> None:  # type: ignore[valid-type]
+    async def delete(request: Request, identity: key, service: Annotated[FileService[Any], Depends(provider)]) -> None:
         async with service.unit_of_work():
             if is_conditional(request):
                 await service.require(identity)
@@ -222,34 +238,32 @@ def _add_row(router: APIRouter, resource: Resource[ModelT], provider: Provider, 
                 await service.commit()
 
 
-def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider, *, path: str, key: Any) -> None:
-    service_type = Annotated[FileService[Any], Depends(provider)]
-    identity_type = key
-    field = resource.attribute.name
+def _add_download(router: APIRouter, resource: Resource[ModelT], provider: Provider, path: str, key: Any) -> None:
+    async def read_file(
+        request: Request, identity: key, service: Annotated[FileService[Any], Depends(provider)]
+    ) -> Response:
+        async with service.unit_of_work():
+            file = await service.file(identity, field=resource.attribute.name)
+        return await resource.download(request, file)
 
-    @router.get(
+    router.get(
         path,
         response_class=Response,
         name=f"{resource.name}_download",
         summary=f"Download the file of a {resource.name}",
         responses={**FILE_RESPONSES, **(REDIRECTS if resource.redirects else {}), **problems(404, 412, 416, 422)},
-    )
-    async def read_file(request: Request, identity: identity_type, service: service_type) -> Response:  # type: ignore[valid-type]
-        async with service.unit_of_work():
-            file = await service.file(identity, field=field)
-        return await resource.download(request, file)
-
-    @router.head(
+    )(read_file)
+    router.head(
         path,
         response_class=Response,
         name=f"{resource.name}_download_head",
         summary=f"Read the headers of a {resource.name}'s file",
         responses={**HEAD_RESPONSES, **problems(404, 412, 422)},
-    )
-    async def read_file_head(request: Request, identity: identity_type, service: service_type) -> Response:  # type: ignore[valid-type]
-        async with service.unit_of_work():
-            file = await service.file(identity, field=field)
-        return await resource.download(request, file)
+    )(read_file)
+
+
+def _add_replace(router: APIRouter, resource: Resource[ModelT], provider: Provider, path: str, key: Any) -> None:
+    field = resource.attribute.name
 
     @router.put(
         path,
@@ -259,30 +273,29 @@ def _add_file(router: APIRouter, resource: Resource[ModelT], provider: Provider,
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
         openapi_extra=form_body(resource, with_fields=False),
     )
-    async def replace(request: Request, identity: identity_type, service: service_type) -> BaseModel:  # type: ignore[valid-type]
+    async def replace(
+        request: Request, identity: key, service: Annotated[FileService[Any], Depends(provider)]
+    ) -> BaseModel:
+        conditional = is_conditional(request)
         async with service.unit_of_work():
             # Before a gigabyte is read for nothing.
-            if is_conditional(request):
+            if conditional:
                 require_file_state(request, await service.peek_file(identity, field=field))
             else:
                 await service.require(identity)
             await service.end_reading()
             upload = await receive_upload(request, resource.policy(NoFields))
             async with service.storing(upload, field=field, identity=identity) as file, service.turn():
-                if is_conditional(request):
+                if conditional:
                     # Now that nobody else can write: it may have been replaced while this one was on its way.
                     require_file_state(request, await service.lock_file(identity, field=field))
                 row = await service.replace(identity, file, field=field)
-                shown = await resource.told_anew(service, row, _base(request, below=2))
+                answer = await resource.show_loaded(service, row, _collection_path(request, below=2), changed=True)
                 await service.commit()
-            return shown
+            return answer
 
 
-def _values(resource: Resource[ModelT], upload: Upload) -> Mapping[str, object]:
-    return {} if upload.values is None else resource.settable(values_of(upload.values))
-
-
-def _base(request: Request, *, below: int) -> str:
+def _collection_path(request: Request, *, below: int) -> str:
     """Return the path that clients reach the collection at, so many segments above the request's."""
     whole = path_of(request.scope).removesuffix("/")
     return quote(whole.rsplit("/", below)[0] if below else whole)

@@ -23,7 +23,7 @@ from fastapi_filestore.storage.signing import Method, SignedClaims
 from fastapi_filestore.web.header_fields import joined_fields
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state
 from fastapi_filestore.web.problems import ProblemRoute
-from fastapi_filestore.web.receiving.bodies import limited_body, own_limit
+from fastapi_filestore.web.receiving.bodies import limited_body, without_app_limit
 from fastapi_filestore.web.receiving.uploads import refuse_fragments
 from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, HEAD_RESPONSES, STORED, problems, raw_request
 from fastapi_filestore.web.routes.resource import Download
@@ -38,7 +38,7 @@ Token = Annotated[str, Query(alias="sig", description="The token of the signed U
 
 def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], download: Download) -> APIRouter:
     """Build the route: GET and HEAD stream the object that a token names, PUT stores it, once."""
-    router = APIRouter(route_class=ProblemRoute, tags=["signed URLs"], **own_limit())
+    router = APIRouter(route_class=ProblemRoute, tags=["signed URLs"], **without_app_limit())
 
     @router.get(
         SIGNED_PATH,

@@ -8,7 +8,7 @@ from hashlib import sha256
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.disposition import INLINE_TYPES, content_disposition, is_inline, served_type
 from fastapi_filestore.intake.types.media_types import essence
-from fastapi_filestore.web.problems import AS_DECLARED
+from fastapi_filestore.web.header_fields import AS_DECLARED
 from fastapi_filestore.web.serving.conditions import Validators
 from fastapi_filestore.web.serving.options import PRIVATELY, DownloadOptions
 

@@ -3,7 +3,6 @@
 The method is the "seek method" of Markus Winand (use-the-index-luke.com, "no offset").
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from fastapi_filestore.errors import ConfigurationError, InvalidCursorError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.python_types import python_type
 from fastapi_filestore.orm.failures.refusals import translate_value_errors
+from fastapi_filestore.storage.base64url import decode_base64url, encode_base64url
 
 ModelT = TypeVar("ModelT")
 
@@ -175,13 +175,13 @@ class _Cursor:
         self._values: TypeAdapter[tuple[Any, ...]] = TypeAdapter(held, config=AS_TEXT)
 
     def encode(self, values: Sequence[Any]) -> str:
-        return urlsafe_b64encode(self._values.dump_json(tuple(values))).rstrip(b"=").decode()
+        return encode_base64url(self._values.dump_json(tuple(values)))
 
     def decode(self, cursor: str) -> tuple[Any, ...]:
         if len(cursor) > MAX_CURSOR:
             raise InvalidCursorError
         try:
-            return self._values.validate_json(urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
+            return self._values.validate_json(decode_base64url(cursor))
         except (ValidationError, ValueError):
             raise InvalidCursorError from None
 

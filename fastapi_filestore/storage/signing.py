@@ -8,7 +8,6 @@ of the first form, which was part of the path and may be in logs and traces, is 
 import hmac
 import json
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from typing import Literal
 from fastapi_filestore.errors import ConfigurationError, InvalidSignatureError, SigningUnavailableError
 from fastapi_filestore.settings.signing_keys import KEY_REMEDY, problem_of_key
 from fastapi_filestore.storage.backend import SignedURL
+from fastapi_filestore.storage.base64url import decode_base64url, encode_base64url
 
 Method = Literal["GET", "PUT"]
 REACHED_AT: ContextVar[str | None] = ContextVar("fastapi_filestore.reached_at", default=None)
@@ -76,28 +76,32 @@ class UrlSigner:
     ) -> SignedURL:
         """Make a URL that allows `method` on one object for `expires_in` seconds."""
         claims = SignedClaims(backend, path, int(self.clock()) + expires_in, content_type, filename, max_size)
-        said = {name: value for name, value in asdict(claims).items() if value is not None}
-        payload = json.dumps(said, separators=(",", ":")).encode()
-        token = f"{_encode(payload)}.{_encode(_mac(self.keys[0], method, payload))}"
+        given = {name: value for name, value in asdict(claims).items() if value is not None}
+        payload = json.dumps(given, separators=(",", ":")).encode()
+        token = f"{encode_base64url(payload)}.{encode_base64url(_mac(self.keys[0], method, payload))}"
+        # A base that is a whole URL is below no root path.
+        reached_at = "" if "://" in self.base_url else REACHED_AT.get()
+        root = self.root_path if reached_at is None else reached_at
         return SignedURL(
-            url=self._root() + self.base_url + token,
+            url=root + self.base_url + token,
             method=method,
             expires_at=datetime.fromtimestamp(claims.expires, UTC),
             headers={"Content-Type": content_type} if method == "PUT" and content_type else {},
         )
 
-    def _root(self) -> str:
-        if "://" in self.base_url:
-            return ""
-        reached_at = REACHED_AT.get()
-        return self.root_path if reached_at is None else reached_at
-
     def verify(self, token: str, *, method: Method) -> SignedClaims:
         """Return what a token allows; `InvalidSignatureError` if it is not one of ours for this method, or expired."""
-        payload, mac = _split(token)
-        if not self._signed(payload, mac, method):
+        parts = token.partition(".")
+        try:
+            payload, mac = decode_base64url(parts[0]), decode_base64url(parts[2])
+        except ValueError:
+            raise InvalidSignatureError("mangled") from None
+        # Base64 has several spellings of the same bytes; only the one we write is ours.
+        if f"{encode_base64url(payload)}.{encode_base64url(mac)}" != token:
+            raise InvalidSignatureError("mangled")
+        if not self._is_signed(payload, mac, method):
             other: Method = "PUT" if method == "GET" else "GET"
-            raise InvalidSignatureError("another-method" if self._signed(payload, mac, other) else "unknown-key")
+            raise InvalidSignatureError("another-method" if self._is_signed(payload, mac, other) else "unknown-key")
         claims = _claims_in(payload)
         if claims is None:
             raise InvalidSignatureError("unknown-claims")
@@ -105,7 +109,7 @@ class UrlSigner:
             raise InvalidSignatureError("expired")
         return claims
 
-    def _signed(self, payload: bytes, mac: bytes, method: Method) -> bool:
+    def _is_signed(self, payload: bytes, mac: bytes, method: Method) -> bool:
         # Every key is tried, so the time taken does not tell which one matched.
         matches = [hmac.compare_digest(_mac(key, method, payload), mac) for key in self.keys]
         return any(matches)
@@ -124,34 +128,14 @@ def store_without_urls(backend: str, path: str, place: str) -> SigningUnavailabl
 def _claims_in(payload: bytes) -> SignedClaims | None:
     """Return the claims of a payload; None if another version of the library, or another program, wrote others."""
     try:
-        said = json.loads(payload)
+        claims = json.loads(payload)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(said, dict) or not _REQUIRED <= said.keys() <= _TYPES.keys():
+    if not isinstance(claims, dict) or not _REQUIRED <= claims.keys() <= _TYPES.keys():
         return None
-    return SignedClaims(**said) if all(type(value) is _TYPES[name] for name, value in said.items()) else None
+    return SignedClaims(**claims) if all(type(value) is _TYPES[name] for name, value in claims.items()) else None
 
 
 def _mac(key: str, method: str, payload: bytes) -> bytes:
     purpose_key = hmac.digest(key.encode(), b"fastapi-filestore signed url 2 " + method.encode(), "sha256")
     return hmac.digest(purpose_key, payload, "sha256")
-
-
-def _split(token: str) -> tuple[bytes, bytes]:
-    payload, _, mac = token.partition(".")
-    try:
-        decoded = _decode(payload), _decode(mac)
-    except ValueError:
-        raise InvalidSignatureError("mangled") from None
-    # Base64 has several spellings of the same bytes; only the one we write is ours.
-    if f"{_encode(decoded[0])}.{_encode(decoded[1])}" != token:
-        raise InvalidSignatureError("mangled")
-    return decoded
-
-
-def _encode(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _decode(text: str) -> bytes:
-    return urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))

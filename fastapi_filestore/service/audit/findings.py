@@ -1,7 +1,6 @@
 """What an audit finds, and how it is put into words."""
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 from fastapi_filestore.errors import FilestoreError, InvalidCursorError
 from fastapi_filestore.events import OBJECT_MISSING
+from fastapi_filestore.storage.base64url import decode_base64url, encode_base64url
 
 
 class FindingKind(StrEnum):
@@ -89,7 +89,7 @@ class Position(NamedTuple):
 
     def encode(self) -> str:
         """Return the position as a cursor."""
-        return urlsafe_b64encode(json.dumps(self).encode()).rstrip(b"=").decode()
+        return encode_base64url(json.dumps(self).encode())
 
     @classmethod
     def decode(cls, cursor: str | None) -> "Position":
@@ -97,7 +97,7 @@ class Position(NamedTuple):
         if cursor is None:
             return cls()
         try:
-            stage, backend, path = json.loads(urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
+            stage, backend, path = json.loads(decode_base64url(cursor))
         except (ValueError, TypeError):
             raise InvalidCursorError from None
         if not (isinstance(stage, int) and isinstance(backend, str) and isinstance(path, str)):

@@ -54,11 +54,6 @@ FIRST: Final[Rank] = (False, False, 0)
 """The rank of first steps, and of files whose parts are on their way already."""
 
 
-def _rank(share: Share, *, is_first: bool) -> Rank:
-    # Of what is kept, who has most goes on first: they would pass the limit together if each went on for a step.
-    return share.is_kept, not is_first, -share.size if share.is_kept else 0
-
-
 @dataclass(slots=True, eq=False)
 class _Turn:
     """Somebody who waits for memory, and a future that is done when it is there."""
@@ -143,7 +138,8 @@ class MemoryBudget:
                 they are to be kept, and others need what the share holds.
         """
         is_first = is_first or share.size > STEP  # who holds much can give it back soon
-        rank = _rank(share, is_first=is_first)
+        # Of what is kept, who has most goes on first: they would pass the limit together if each went on for a step.
+        rank = share.is_kept, not is_first, -share.size if share.is_kept else 0
         with _guard:
             goes_ahead = not self._waiting or rank < self._waiting[0].rank or rank == FIRST
             if goes_ahead and self._fits(share, least):
@@ -157,19 +153,23 @@ class MemoryBudget:
         await self._wait(turn, self._patience if patience is None else patience)
 
     async def _wait(self, turn: _Turn, patience: float) -> None:
+        """Wait for memory; refuse a client for whom none came, and let go on what the application itself stores."""
         came, began = asyncio.wrap_future(turn.came), monotonic()
         try:
-            while not turn.came.done() and (left := self._left(began, patience)) > 0:
+            while not turn.came.done():
+                end = min(began + TIMES * patience, max(began, self._moved, self._flowed) + patience)
+                if (left := end - monotonic()) <= 0:
+                    break
                 await asyncio.wait({came}, timeout=min(left, LOOK))
                 with _guard:
                     self._make_room()
         except BaseException:
-            self._leave(turn)
+            with _guard:
+                if not turn.came.done():  # else it has what it waited for, and gives it back as everything
+                    self._waiting.remove(turn)
+                    turn.share.is_waiting = False
+                self._make_room()  # whoever waits behind may fit
             raise
-        self._give_up(turn)
-
-    def _give_up(self, turn: _Turn) -> None:
-        """Refuse a client for whom nothing came; what the application itself stores goes on, beyond the limit."""
         with _guard:
             if turn.share.is_refused:
                 raise UploadMemoryError  # not as the future's: a circle would keep what the upload holds
@@ -182,16 +182,6 @@ class MemoryBudget:
             turn.share.is_waiting = False
             self._make_room()
         raise UploadMemoryError
-
-    def _left(self, began: float, patience: float) -> float:
-        return min(began + TIMES * patience, max(began, self._moved, self._flowed) + patience) - monotonic()
-
-    def _leave(self, turn: _Turn) -> None:
-        with _guard:
-            if not turn.came.done():  # else it has what it waited for, and gives it back as everything
-                self._waiting.remove(turn)
-                turn.share.is_waiting = False
-            self._make_room()  # whoever waits behind may fit
 
     def give_back(self, share: Share) -> None:
         """Hold nothing of a share any longer, and let those go on who have waited for it."""
@@ -272,19 +262,18 @@ class MemoryBudget:
             missing -= turn.share.size
         return missing
 
-    def _next(self) -> _Turn | None:
-        """Return who may go on: the first in line, or a file beyond the limit where only first steps are held."""
-        for turn in self._waiting:
-            if turn.share.is_kept and turn is not self._waiting[0]:
-                break
-            if self._fits(turn.share, turn.least):
-                return turn
-            if turn.least > STEP:
-                break
-        return None
-
     def _let_in(self) -> None:
-        while (turn := self._next()) is not None:
+        """Let go on who may: the first in line, or a file beyond the limit where only first steps are held."""
+        while True:
+            for turn in self._waiting:
+                if turn.share.is_kept and turn is not self._waiting[0]:
+                    return
+                if self._fits(turn.share, turn.least):
+                    break
+                if turn.least > STEP:
+                    return
+            else:
+                return
             self._waiting.remove(turn)
             self._grant(turn.share, turn.least)
             turn.came.set_result(None)

@@ -71,7 +71,11 @@ class ContentReader:
         self, content: Content, *, size: int | None = None, replayable: bool = False, shared: Source | None = None
     ) -> None:
         self._content, self._shared = content, shared
-        self._home = HomeLoop() if _may_need_its_loop(content) else None
+        # A response of a client, or a queue, may come only on the loop of those who gave it; an UploadFile reads its
+        # file in threads, on any loop.
+        is_upload_file = hasattr(content, "file")
+        needs_loop = not is_upload_file if _is_async_file(content) else isinstance(content, AsyncIterable)
+        self._home = HomeLoop() if needs_loop else None
         self._taken = False
         self.size = size
         self.replayable = replayable
@@ -136,55 +140,31 @@ def read_content(content: object) -> ContentReader:
         return ContentReader(content, size=memoryview(content).nbytes, replayable=True)
     if isinstance(content, os.PathLike):
         return ContentReader(content, size=Path(content).stat().st_size, replayable=True)
-    if _is_stream(content):
-        replayable = _is_async_file(content) or isinstance(content, list | tuple)
-        shared = source_of(content) if _moves(content) else None
-        return ContentReader(content, replayable=replayable, shared=shared)
-    raise UnsupportedContentError(_refusal(content))
+    if isinstance(content, str):
+        raise UnsupportedContentError(
+            "Content can't be a str: pass text.encode() to store the text, or pathlib.Path(...) to store a file."
+        )
+    if isinstance(content, TextIOBase):
+        raise UnsupportedContentError("Content can't be a file in text mode, which yields no bytes: open(path, 'rb').")
+    is_file = hasattr(content, "read")
+    if isinstance(content, dict | set | frozenset) or not (is_file or isinstance(content, AsyncIterable | Iterable)):
+        raise UnsupportedContentError(
+            f"Content can't be a {type(content).__name__}: pass bytes, a pathlib.Path, an open binary file, "
+            "an UploadFile, or an iterator of bytes."
+        )
+    # To read these moves them on, for everybody; other iterables begin anew for each reader.
+    moves = isinstance(content, AsyncIterator | Iterator) or _is_async_file(content)
+    moves = moves or (is_file and not isinstance(content, AsyncIterable))
+    replayable = _is_async_file(content) or isinstance(content, list | tuple)
+    return ContentReader(cast("Content", content), replayable=replayable, shared=source_of(content) if moves else None)
 
 
 def _is_async_file(content: object) -> TypeGuard[AsyncBinaryFile]:
     return hasattr(content, "seek") and iscoroutinefunction(getattr(content, "read", None))
 
 
-def _may_need_its_loop(content: object) -> bool:
-    """Tell whether content may come only on the event loop of those who gave it: a response of a client, a queue."""
-    if _is_async_file(content):
-        return not hasattr(content, "file")  # which an UploadFile reads in threads, on any loop
-    return isinstance(content, AsyncIterable)
-
-
 def _named(content: object) -> str:
     return f"This {type(content).__name__}"
-
-
-def _is_stream(content: object) -> TypeGuard[IO[bytes] | AsyncBinaryFile | Iterable[bytes] | AsyncIterable[bytes]]:
-    if isinstance(content, str | dict | set | frozenset | TextIOBase):
-        return False
-    return hasattr(content, "read") or isinstance(content, AsyncIterable | Iterable)
-
-
-def _moves(content: object) -> bool:
-    """Tell whether reading content moves it on, for everybody; other iterables begin anew for each reader."""
-    if isinstance(content, AsyncIterator | Iterator) or _is_async_file(content):
-        return True
-    return hasattr(content, "read") and not isinstance(content, AsyncIterable)
-
-
-def _is_closed(content: object) -> bool:
-    files = (content, getattr(content, "file", None))  # an UploadFile keeps its file in there
-    return any(getattr(file, "closed", None) is True for file in files)
-
-
-def _refusal(content: object) -> str:
-    if isinstance(content, str):
-        return "Content can't be a str: pass text.encode() to store the text, or pathlib.Path(...) to store a file."
-    if isinstance(content, TextIOBase):
-        return "Content can't be a file in text mode, which yields no bytes: open(path, 'rb')."
-    return (
-        f"Content can't be a {type(content).__name__}: pass bytes, a pathlib.Path, an open binary file, "
-        "an UploadFile, or an iterator of bytes."
-    )
 
 
 def _read(content: Content) -> AsyncIterator[bytes]:
@@ -193,8 +173,7 @@ def _read(content: Content) -> AsyncIterator[bytes]:
     if isinstance(content, os.PathLike):
         return _read_path(Path(content))
     if _is_async_file(content):
-        file = _spool(content)
-        return _read_async_file(content) if file is None else _read_spool(file)
+        return _read_async_file(content)
     if isinstance(content, AsyncIterable):
         return aiter(content)
     if isinstance(content, Iterable) and not hasattr(content, "read"):
@@ -213,7 +192,8 @@ async def _checked(content: Content) -> AsyncGenerator[bytes, None]:
             if chunk:
                 yield bytes(chunk)
     except ValueError as error:
-        if _is_closed(content):
+        files = (content, getattr(content, "file", None))  # an UploadFile keeps its file in there
+        if any(getattr(file, "closed", None) is True for file in files):
             raise ContentConsumedError(
                 f"This {type(content).__name__} is closed, so it can't be read any more: store it before it is closed "
                 "(FastAPI closes the files of a form when its request has ended)."
@@ -245,23 +225,18 @@ async def _read_file(file: BinaryFile) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _read_async_file(file: AsyncBinaryFile) -> AsyncIterator[bytes]:
+async def _read_async_file(content: AsyncBinaryFile) -> AsyncIterator[bytes]:
     # A route that looked at an upload before it stored it must not store the rest only.
-    await file.seek(0)
-    while (chunk := await file.read(READ_SIZE)) != b"":
-        yield chunk
-
-
-def _spool(content: AsyncBinaryFile) -> IO[bytes] | None:
-    """Return the file on the disk that an UploadFile reads in threads of the event loop; None if it has none."""
     reads_plainly = type(content).read.__module__.partition(".")[0] in {"fastapi", "starlette"}
-    file = getattr(content, "file", None) if reads_plainly else None
-    return file if getattr(file, "_rolled", True) else None
-
-
-async def _read_spool(file: IO[bytes]) -> AsyncIterator[bytes]:
-    # The threads of the event loop may be those of `def` endpoints, all of which wait for what is read here. A thread
-    # that goes on when its reader is cancelled would move the file under the next one.
+    file: IO[bytes] | None = getattr(content, "file", None) if reads_plainly else None
+    if file is None or not getattr(file, "_rolled", True):
+        await content.seek(0)
+        while (chunk := await content.read(READ_SIZE)) != b"":
+            yield chunk
+        return
+    # An UploadFile would read its file on the disk in threads of the event loop. They may be those of `def` endpoints,
+    # all of which wait for what is read here. A thread that goes on when its reader is cancelled would move the file
+    # under the next one.
     await finish(READING_THREADS.run(file.seek, 0))
     while (chunk := await finish(READING_THREADS.run(file.read, READ_SIZE))) != b"":
         yield chunk

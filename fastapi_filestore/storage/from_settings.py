@@ -1,7 +1,7 @@
 """The backends that settings describe, registered for as long as an application runs."""
 
 from asyncio import gather
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -34,13 +34,17 @@ async def configured_backends(
         ForkedProcessError: None can be used, since this process was forked by one that used them.
     """
     async with AsyncExitStack() as stack:
-        for key, one in _wanted(settings, registry).items():
-            await stack.enter_async_context(_registered(key, one, registry))
+        by_hand = [backend for backend in registry if backend.key not in _running.get(registry, {})]
+        # The folder that stands in for missing settings must not join backends registered by hand.
+        if "backends" in settings.model_fields_set or not by_hand:
+            for key, backend_settings in settings.backends.items():
+                await stack.enter_async_context(_registering(key, backend_settings, registry))
         for backend in registry:
             if isinstance(backend, ObstoreBackend):
                 WORKERS.refuse_forked(backend=backend.key)
         upload_memory.limit = settings.upload_memory
-        signer = _signer(settings, base_url, root_path)
+        keys = [key.get_secret_value() for key in settings.signing_keys]
+        signer = UrlSigner(keys, base_url=base_url, root_path=root_path) if keys else None
         wishes = Wishes(settings.url_expiry, settings.max_upload_size, signer, settings.default_backend)
         stack.enter_context(in_force(registry, wishes))
         if settings.probe:
@@ -61,15 +65,8 @@ class _Running:
 _running: "WeakKeyDictionary[StorageRegistry, dict[str, _Running]]" = WeakKeyDictionary()
 
 
-def _wanted(settings: FilestoreSettings, registry: StorageRegistry) -> Mapping[str, BackendSettings]:
-    # The folder that stands in for missing settings must not join backends registered by hand.
-    running = _running.get(registry, {})
-    by_hand = [backend for backend in registry if backend.key not in running]
-    return {} if "backends" not in settings.model_fields_set and by_hand else settings.backends
-
-
 @asynccontextmanager
-async def _registered(key: str, settings: BackendSettings, registry: StorageRegistry) -> AsyncIterator[None]:
+async def _registering(key: str, settings: BackendSettings, registry: StorageRegistry) -> AsyncIterator[None]:
     """Register a backend while the block runs, or use the one that another has registered by the same settings."""
     running = _running.setdefault(registry, {})
     one = running.get(key)
@@ -118,11 +115,6 @@ def _differing(key: str, one: _Running, settings: BackendSettings) -> list[str]:
     return [shown.get(name, name.upper()) for name in names]
 
 
-def _signer(settings: FilestoreSettings, base_url: str, root_path: str) -> UrlSigner | None:
-    keys = [key.get_secret_value() for key in settings.signing_keys]
-    return UrlSigner(keys, base_url=base_url, root_path=root_path) if keys else None
-
-
 def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -> None:
     """Log what keeps nginx in front from reading a local folder: it would answer 403 to every download."""
     for backend in registry:
@@ -137,18 +129,17 @@ def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -
 
 
 async def _probe(registry: StorageRegistry, *, write: bool) -> None:
-    problems = [each for each in await gather(*(_problem_of(backend, write=write) for backend in registry)) if each]
+    async def problem_of(backend: StorageBackend) -> str | None:
+        try:
+            await (backend.probe(write=write) if isinstance(backend, ObstoreBackend) else backend.probe())
+        except FilestoreError as error:
+            return f"- {backend.key}: {error}"
+        return None
+
+    problems = [problem for problem in await gather(*map(problem_of, registry)) if problem is not None]
     if problems:
         tried = " (an object is stored in each, and deleted; FILESTORE_PROBE=read does neither)" if write else ""
         raise ConfigurationError("\n".join([f"Backends that can't be used as they are set up{tried}:", *problems]))
-
-
-async def _problem_of(backend: StorageBackend, *, write: bool) -> str | None:
-    try:
-        await (backend.probe(write=write) if isinstance(backend, ObstoreBackend) else backend.probe())
-    except FilestoreError as error:
-        return f"- {backend.key}: {error}"
-    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

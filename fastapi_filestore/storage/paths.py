@@ -67,7 +67,7 @@ def check_key(path: str) -> str:
         InvalidKeyError: The key is empty, longer than 1,024 bytes or not UTF-8, has a part that is empty, `.` or
             `..`, begins or ends with a slash, or holds a backslash, a control character, U+FFFE or U+FFFF.
     """
-    return _checked(path, _problem(path) or _backslash_problem(path))
+    return _check(path, may_hold_backslash=False)
 
 
 def check_held_key(path: str) -> str:
@@ -76,12 +76,14 @@ def check_held_key(path: str) -> str:
     Raises:
         InvalidKeyError: No store can hold an object of that key, or stores would misread it.
     """
-    return _checked(path, _problem(path) or (None if isinstance(path, HeldKey) else _backslash_problem(path)))
+    return _check(path, may_hold_backslash=isinstance(path, HeldKey))
 
 
 def check_bound(path: str) -> str:
     """Return a text that keys of a listing come after, or raise `InvalidKeyError` if it can't be sent to a store."""
-    return _checked(path, _character_problem(path) or _length_problem(path))
+    if problem := _problem_of_text(path):
+        raise _invalid(path, problem)
+    return path
 
 
 def can_be_held(path: str) -> bool:
@@ -95,24 +97,30 @@ def forms_in_stores(path: str) -> set[str]:
     Local disk and others leave out parts that are empty or `.`, and one that `..` follows; some read a backslash as a
     slash.
     """
-    forms = {"/".join(_resolved(form.split("/"))) for form in (path, path.replace("\\", "/"))}
+    forms = set[str]()
+    for form in (path, path.replace("\\", "/")):
+        parts = list[str]()
+        for part in form.split("/"):
+            if part == "..":
+                del parts[-1:]
+            elif part not in _NO_PART:
+                parts.append(part)
+        forms.add("/".join(parts))
     return forms - {""}
 
 
-def _resolved(parts: list[str]) -> list[str]:
-    kept = list[str]()
-    for part in parts:
-        if part == "..":
-            del kept[-1:]
-        elif part not in _NO_PART:
-            kept.append(part)
-    return kept
-
-
-def _checked(path: str, problem: str | None) -> str:
-    if problem:
-        raise InvalidKeyError(f"The object key {_shown(path)} {problem}.", key=path)
+def _check(path: str, *, may_hold_backslash: bool) -> str:
+    problem = _problem(path)
+    if problem is None and not may_hold_backslash and "\\" in path:
+        problem = "holds a backslash: some stores read it as a slash"
+    if problem is not None:
+        raise _invalid(path, problem)
     return path
+
+
+def _invalid(path: str, problem: str) -> InvalidKeyError:
+    shown = ascii(path if len(path) <= SHOWN_LENGTH else f"{path[:SHOWN_LENGTH]}...")
+    return InvalidKeyError(f"The object key {shown} {problem}.", key=path)
 
 
 def _problem(path: str) -> str | None:
@@ -124,33 +132,20 @@ def _problem(path: str) -> str | None:
         return "has a part that is empty, '.' or '..'"
     if "\\" in path and ".." in path.replace("\\", "/").split("/"):
         return "leads out of its folder, where a backslash is a slash"
-    return _character_problem(path) or _length_problem(path)
+    return _problem_of_text(path)
 
 
-def _backslash_problem(path: str) -> str | None:
-    return "holds a backslash: some stores read it as a slash" if "\\" in path else None
-
-
-def _character_problem(path: str) -> str | None:
-    if path.isprintable():  # as every generated key is
-        return None
-    if any(unicodedata.category(character) == "Cc" for character in path):
-        return "holds a control character"
-    if not UNLISTABLE.isdisjoint(path):
-        return "holds U+FFFE or U+FFFF: with such a key in it, a bucket can't be listed"
-    return None
-
-
-def _length_problem(path: str) -> str | None:
+def _problem_of_text(path: str) -> str | None:
+    if not path.isprintable():  # as every generated path is
+        if any(unicodedata.category(character) == "Cc" for character in path):
+            return "holds a control character"
+        if not UNLISTABLE.isdisjoint(path):
+            return "holds U+FFFE or U+FFFF: with such a key in it, a bucket can't be listed"
     try:
         size = len(path.encode())
     except UnicodeEncodeError:
         return "can't be written as UTF-8"
     return f"is {size:,} bytes long; the limit is {MAX_KEY_BYTES:,}" if size > MAX_KEY_BYTES else None
-
-
-def _shown(path: str) -> str:
-    return ascii(path if len(path) <= SHOWN_LENGTH else f"{path[:SHOWN_LENGTH]}...")
 
 
 Values: TypeAlias = Mapping[str, Any]

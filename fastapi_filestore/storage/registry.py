@@ -54,7 +54,10 @@ class StorageRegistry:
             OverlappingBackendsError: A backend of another key holds objects of this one, or the other way round. A row
                 says where its object is by key and path, so nobody would know that two of them mean the same object.
         """
-        if not replace and not _is_same(self._backends.get(backend.key, backend), backend):
+        known = self._backends.get(backend.key, backend)
+        places = [one.place for one in (known, backend) if isinstance(one, PlacedObjects)]
+        is_same = known is backend or (len(places) == 2 and places[0] == places[1])  # noqa: PLR2004 - of both
+        if not replace and not is_same:
             raise DuplicateBackendError(backend.key, self._backends)
         if isinstance(backend, PlacedObjects):
             for other in self:
@@ -180,13 +183,6 @@ class StorageRegistry:
 
     def __len__(self) -> int:
         return len(self._backends)
-
-
-def _is_same(known: StorageBackend, backend: StorageBackend) -> bool:
-    """Tell whether two backends of one key are one, or hold the same objects."""
-    if isinstance(known, PlacedObjects) and isinstance(backend, PlacedObjects):
-        return known is backend or known.place == backend.place
-    return known is backend
 
 
 def _check_expiry(expires_in: int) -> None:

@@ -11,6 +11,7 @@ from errno import errorcode
 from http import HTTPStatus
 
 STATUS = re.compile(r"status code: (\d{3})")
+STATUS_INSIDE = re.compile(r"inner: Response \{\s*status: (\d{3})")
 BARE_REDIRECT = "Received redirect without LOCATION"
 """What obstore says instead of an answer's status, code and region: S3 answers so where a bucket is elsewhere."""
 CODE = re.compile(
@@ -64,7 +65,7 @@ class Report:
         return None if self.number is None else errorcode.get(self.number, str(self.number))
 
 
-def read(exc: BaseException, key: str | None) -> Report:
+def read_error(exc: BaseException, key: str | None) -> Report:
     """Return what an error says of the object at a key, or of a whole bucket."""
     if isinstance(exc, OSError) and exc.errno is not None:
         return Report(text="", number=exc.errno, kind=type(exc).__name__)
@@ -76,14 +77,21 @@ def read(exc: BaseException, key: str | None) -> Report:
     status, code = _found(STATUS, summary), _found(CODE, summary)
     answered = status is not None or code is not None
     number = None if answered else _found(NUMBER, summary + details)
+    if status is None and BARE_REDIRECT in summary:
+        status = str(HTTPStatus.MOVED_PERMANENTLY.value)
+    elif status is None:  # an error may come in an answer of 200
+        status = _found(STATUS_INSIDE, details)
+    # The kinds of errors that it is of, outermost first: names of the driver's, and no text of a store.
+    names = dict.fromkeys(first or second for first, second in VARIANT.findall(QUOTED.sub("", details)))
+    kinds = [name for name in names if name not in {"Some", "None", "Generic", "Custom", "RetryErrorImpl"}]
     return Report(
         text=summary + details,
-        status=int(status) if status else _status_unsaid(summary, details),
+        status=None if status is None else int(status),
         code=code,
         number=None if number is None else int(number),
         region=_found(REGION, summary),
         culprit=_found(CULPRIT, summary),
-        kind=_kind_of(exc, details),
+        kind=" ".join([type(exc).__name__, *kinds[:MOST_VARIANTS]]),
         summary=summary,
     )
 
@@ -96,19 +104,3 @@ def in_words(number: int) -> str:
 def _found(pattern: re.Pattern[str], text: str) -> str | None:
     found = pattern.search(text)
     return None if found is None else next(group for group in found.groups() if group is not None)
-
-
-def _status_unsaid(summary: str, details: str) -> int | None:
-    if BARE_REDIRECT in summary:
-        return HTTPStatus.MOVED_PERMANENTLY
-    # An error that comes in an answer of 200.
-    found = re.search(r"inner: Response \{\s*status: (\d{3})", details)
-    return int(found[1]) if found else None
-
-
-def _kind_of(exc: BaseException, details: str) -> str:
-    """Return what kinds of errors one is of, outermost first: names of the driver's, and no text of a store."""
-    bare = QUOTED.sub("", details)
-    names = dict.fromkeys(first or second for first, second in VARIANT.findall(bare))
-    ours = [name for name in names if name not in {"Some", "None", "Generic", "Custom", "RetryErrorImpl"}]
-    return " ".join([type(exc).__name__, *ours[:MOST_VARIANTS]])

@@ -44,7 +44,7 @@ from fastapi_filestore.storage.failures.reasons import (
     Reason,
     reason_of_status,
 )
-from fastapi_filestore.storage.failures.report import Report, in_words, read
+from fastapi_filestore.storage.failures.report import Report, in_words, read_error
 from fastapi_filestore.storage.failures.store_codes import CODES
 
 PANICS = {("pyo3_runtime", "PanicException"), ("pyo3_async_runtimes", "RustPanic")}
@@ -84,8 +84,9 @@ def translated(backend: str, key: str | None = None) -> Iterator[None]:
         error = translate(exc, backend=backend, key=key)
         if error is None:
             raise
-        # The text of obstore's may hold a signed URL, and a traceback would print it.
-        raise error from (exc if _is_of_system(exc) else None)
+        # The text of obstore's may hold a signed URL, and a traceback would print it. The system's have a number.
+        is_of_system = isinstance(exc, OSError) and exc.errno is not None
+        raise error from (exc if is_of_system else None)
 
 
 def translate(exc: BaseException, *, backend: str, key: str | None = None) -> StorageError | None:
@@ -94,7 +95,7 @@ def translate(exc: BaseException, *, backend: str, key: str | None = None) -> St
         return known
     if not isinstance(exc, obstore_errors.BaseError | OSError | NotImplementedError | ValueError):
         return None
-    report = read(exc, key)
+    report = read_error(exc, key)
     if isinstance(exc, obstore_errors.BaseError) and (failure := failure_in(report.summary)) is not None:
         return _without_credentials(failure, backend, key, report)
     reason, words = _reason(exc, report)
@@ -113,7 +114,18 @@ def _translate_known(exc: BaseException, backend: str, key: str | None) -> Stora
     if isinstance(exc, CredentialsError):
         return _without_credentials(exc.failure, backend, key)
     if isinstance(exc, SyncError):
-        return _unsynced(exc, backend, key)
+        shown = "what was removed from it" if key is None else ascii(key)
+        # A disk in a network may find out only now that it is full.
+        kind = StorageFullError if exc.errno in {ENOSPC, EDQUOT} else StorageError
+        cause = in_words(exc.errno or 0)
+        error = kind(
+            f"The disk of backend {backend!r} did not confirm {shown} ({cause}), so a power cut might undo it: look "
+            "after the disk before you trust it again.",
+            backend=backend,
+            key=key,
+        )
+        error.errno, error.cause = exc.errno or 0, cause
+        return error
     if isinstance(exc, LeadsOutsideError):
         return ObjectNotFoundError(
             f"Backend {backend!r} has no object {key!a}: a link there leads out of its folder.",
@@ -152,60 +164,28 @@ def after_silence(error: StorageError, silence: str) -> StorageError:
     return _made(SILENT, error.cause or "", report, error.backend or "", error.key, silence=silence)
 
 
-def _unsynced(exc: SyncError, backend: str, key: str | None) -> StorageError:
-    shown = "what was removed from it" if key is None else ascii(key)
-    number = exc.errno or 0
-    # A disk in a network may find out only now that it is full.
-    kind = StorageFullError if number in {ENOSPC, EDQUOT} else StorageError
-    error = kind(
-        f"The disk of backend {backend!r} did not confirm {shown} ({in_words(number)}), so a power cut might undo it: "
-        "look after the disk before you trust it again.",
-        backend=backend,
-        key=key,
-    )
-    error.errno, error.cause = number, in_words(number)
-    return error
-
-
-def _is_of_system(exc: BaseException) -> bool:
-    # obstore raises a few of these as well, without a number.
-    return isinstance(exc, OSError) and exc.errno is not None
-
-
 def _reason(exc: BaseException, report: Report) -> tuple[Reason, str | None]:
     """Return why a store or a disk failed, and what is known of it if that is no number, code or status."""
     if report.name is not None:
         return ERRNOS.get(report.name, DISK_FAILED), None
     if any(text in report.text for text in NO_BUCKET_TEXT):
         return NO_BUCKET, None
-    if _is_of_lost_parts(exc, report):
+    # What is raised of an upload is how its end failed, and a 404 is then none of an object.
+    if isinstance(exc, FileNotFoundError) and "uploadId=" in report.text:
         return UPLOAD_GONE, None
     found = next(((reason, words) for words, pattern, reason in WORDS if pattern.search(report.text)), (FAILED, None))
     if found[0] is NO_CREDENTIALS:  # whatever the machine answered, it is no answer of the store
         return found
-    return _of_answer(exc, report) or found[0], found[1]
-
-
-def _of_answer(exc: BaseException, report: Report) -> Reason | None:
     reason = CODES.get(report.code or "")
     if reason in (None, CHANGED):  # obstore knows whether a condition was that nothing is there
-        reason = _by_class(exc) or reason
+        reason = next((by_class for source, by_class in KINDS if isinstance(exc, source)), reason)
     if reason is None and report.status is not None:
         reason = reason_of_status(report.status)
     if reason is NOT_SUPPORTED and "?delete" in report.text:
-        return NO_BULK_DELETE
-    if reason is WRONG_REGION and "Generic S3 error" not in report.text:
-        return REDIRECTED
-    return reason
-
-
-def _by_class(exc: BaseException) -> Reason | None:
-    return next((reason for source, reason in KINDS if isinstance(exc, source)), None)
-
-
-def _is_of_lost_parts(exc: BaseException, report: Report) -> bool:
-    # What is raised of an upload is how its end failed, and a 404 is then none of an object.
-    return isinstance(exc, FileNotFoundError) and "uploadId=" in report.text
+        reason = NO_BULK_DELETE
+    elif reason is WRONG_REGION and "Generic S3 error" not in report.text:
+        reason = REDIRECTED
+    return reason or found[0], found[1]
 
 
 def _cause(reason: Reason, report: Report, words: str | None) -> str:

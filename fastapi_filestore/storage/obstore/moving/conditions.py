@@ -9,7 +9,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from fastapi_filestore.errors import ObjectExistsError, StorageError
-from fastapi_filestore.storage.failures.report import read
+from fastapi_filestore.storage.failures.report import read_error
 from fastapi_filestore.storage.failures.translate import translated
 from fastapi_filestore.storage.obstore.opening.address import settings_of
 from fastapi_filestore.storage.obstore.opening.stores import Store
@@ -42,7 +42,7 @@ def told_unless_supported(store: Store, path: str, *, backend: str) -> Iterator[
     try:
         yield
     except BaseError as error:
-        report = read(error, path)
+        report = read_error(error, path)
         if not isinstance(store, S3Store) or report.status not in UNKNOWN or report.code in OTHER_REASONS:
             raise
         said = " ".join(str(fact) for fact in (report.status, report.code) if fact)

@@ -13,7 +13,7 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.settings import problem_of_address
 from fastapi_filestore.storage.backend import Place
 from fastapi_filestore.storage.failures.reasons import DISK_FAILED, ERRNOS, EXISTS, FILE_IN_WAY, NO_OBJECT, Reason
-from fastapi_filestore.storage.failures.report import in_words, read
+from fastapi_filestore.storage.failures.report import in_words, read_error
 from fastapi_filestore.storage.local.modes import Modes, read_modes
 from fastapi_filestore.storage.local.open_folder import make_root
 from fastapi_filestore.storage.obstore.opening.address import bucket_url, place_in, refuse_lost_bucket
@@ -159,7 +159,7 @@ def _build_local(location: Location, options: dict[str, object], modes: Modes) -
             make_root(location.root, modes.folder)
         return LocalStore(location.root, **flags)
     except (BaseError, OSError, ValueError) as error:
-        report = read(error, None)
+        report = read_error(error, None)
         if report.name == "ENOENT" and not flags["mkdir"]:
             raise ConfigurationError(
                 f"The folder {str(location.root)!r} is missing: create it, mount it, or allow that it is made (mkdir)."

@@ -37,6 +37,7 @@ from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.settings.values import DownloadWay
 from fastapi_filestore.storage.from_settings import configured_backends
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+from fastapi_filestore.web.paths import noting_root_path, root_path, signed_url_of
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
 from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.receiving.form_fields import UnknownFields
@@ -57,7 +58,6 @@ from fastapi_filestore.web.routes.schemas import derive_schemas
 from fastapi_filestore.web.routes.signed import SIGNED_URL, signed_router
 from fastapi_filestore.web.serving.downloads import download
 from fastapi_filestore.web.serving.options import CrossOrigin, DownloadOptions, Visibility
-from fastapi_filestore.web.signed_place import reached, root_path, signed_url_of
 from fastapi_filestore.web.wiring import (
     CalledFirst,
     Dependency,
@@ -171,7 +171,7 @@ class Filestore:
         stack.push_async_callback(_release)
         stack.push_async_callback(let_cancelled_finish)
         stack.enter_context(redacted_access_log())
-        stack.enter_context(reached(app))
+        stack.enter_context(noting_root_path(app))
         stack.enter_context(serving())
         probe = self.settings.probe
         await check_databases(self._databases, probe=bool(probe), write=probe is True)

@@ -1,10 +1,15 @@
-"""Read each header field of a request as one value; and the field that every answer has."""
+"""Read the header fields of a request; keep the field that every answer has."""
 
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
-from fastapi_filestore.errors import HeaderTooLargeError
+from fastapi_filestore.errors import HeaderTooLargeError, UnsupportedUploadError
+
+MULTIPART = "multipart/form-data"
+JSON = "application/json"
+ABOUT_LENGTH = frozenset({b"content-length", b"transfer-encoding"})
 
 FIELDS = frozenset(
     {
@@ -50,3 +55,27 @@ def joined_fields(headers: Headers) -> dict[str, str]:
         elif name != b"range":
             raise HeaderTooLargeError(name.decode("latin-1"), limit=MAX_FIELD_BYTES, actual=size)
     return fields
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return the type that a body is declared to be of, in lower case and without parameters; empty for none."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def announced_size(headers: Mapping[str, str]) -> int | None:
+    """Return the bytes that a body is announced to have, if it is."""
+    length = headers.get("content-length", "")
+    # More digits than any body has; int() would refuse thousands of them.
+    return int(length.lstrip("0")[:20] or "0") if length.isdecimal() else None
+
+
+def refuse_codings(headers: Mapping[str, str]) -> None:
+    """Raise `UnsupportedUploadError` for a body that is compressed: what comes is stored and parsed as it is."""
+    encoding = headers.get("content-encoding", "")
+    if not {coding.strip().lower() for coding in encoding.split(",")} <= {"", "identity"}:
+        raise UnsupportedUploadError(f"{media_type(headers)}, encoded as {encoding}", ["it without Content-Encoding"])
+
+
+def has_body(scope: Scope) -> bool:
+    """Tell whether a request says that it has a body (RFC 9112, section 6), or need not: newer versions of HTTP."""
+    return not scope["http_version"].startswith("1") or not ABOUT_LENGTH.isdisjoint(dict(scope["headers"]))

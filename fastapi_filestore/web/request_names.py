@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.types import Scope
 
 from fastapi_filestore.logs import note_request
-from fastapi_filestore.web.signed_place import SIGNED_PATH
+from fastapi_filestore.web.paths import SIGNED_PATH
 
 ACCESS_LOG = "uvicorn.access"
 """Where uvicorn, also under gunicorn, writes the path of each request."""

@@ -25,7 +25,7 @@ from fastapi_filestore.storage import signing
 from fastapi_filestore.web import header_fields as fields
 from fastapi_filestore.web import quoting
 from fastapi_filestore.web import request_names as redaction
-from fastapi_filestore.web.receiving import bodies, form_fields, uploads
+from fastapi_filestore.web.receiving import form_fields, uploads
 from fastapi_filestore.web.receiving import form_fields as validation
 from fastapi_filestore.web.routes import schemas
 from fastapi_filestore.web.serving import conditions, ranges
@@ -185,14 +185,14 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     ),
     "storage.paths.check_key": (keys.check_key, ("aa/",)),
     "storage.signing.verify": (lambda text: SIGNER.verify(text, method="GET"), ("a.",)),
-    "web.receiving.bodies.announced_size": (lambda text: bodies.announced_size({"content-length": text}), ("1",)),
-    "web.receiving.bodies.has_body": (
-        lambda text: bodies.has_body({"http_version": "1.1", "headers": [(b"a", b"")] * len(text)}),
+    "web.header_fields.announced_size": (lambda text: fields.announced_size({"content-length": text}), ("1",)),
+    "web.header_fields.has_body": (
+        lambda text: fields.has_body({"http_version": "1.1", "headers": [(b"a", b"")] * len(text)}),
         (),
     ),
-    "web.receiving.bodies.media_type": (lambda text: bodies.media_type({"content-type": text}), ("text/plain",)),
-    "web.receiving.bodies.refuse_codings": (
-        lambda text: bodies.refuse_codings({"content-encoding": text}),
+    "web.header_fields.media_type": (lambda text: fields.media_type({"content-type": text}), ("text/plain",)),
+    "web.header_fields.refuse_codings": (
+        lambda text: fields.refuse_codings({"content-encoding": text}),
         ("identity",),
     ),
     "web.serving.conditions.evaluate": (

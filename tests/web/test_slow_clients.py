@@ -16,7 +16,7 @@ from starlette.requests import Request
 from fastapi_filestore.errors import SlowUploadError
 from fastapi_filestore.intake.forms.limits import Pace
 from fastapi_filestore.web.receiving.bodies import limited_body
-from fastapi_filestore.web.receiving.listening import Listening
+from fastapi_filestore.web.receiving.clients import Listening
 from tests.servers.process import LOOPBACK, served
 from tests.web.site import SIGNING_KEY
 from tests.web.test_sockets import FILE, FORM_END, TITLE, head, run_application, stored

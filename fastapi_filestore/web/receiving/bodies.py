@@ -5,7 +5,7 @@ carries stays; what it refuses is told as our own refusals are.
 """
 
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from inspect import signature
 from typing import Any
 
@@ -24,40 +24,20 @@ from fastapi_filestore.intake.forms.limits import Pace
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE
 from fastapi_filestore.storage.share import Share
-from fastapi_filestore.web.header_fields import joined_fields
-from fastapi_filestore.web.receiving.listening import Listening
+from fastapi_filestore.web.header_fields import (
+    JSON,
+    announced_size,
+    has_body,
+    joined_fields,
+    media_type,
+    refuse_codings,
+)
+from fastapi_filestore.web.receiving.clients import Listening
 
-MULTIPART = "multipart/form-data"
-JSON = "application/json"
 UNREAD = "fastapi_filestore.unread"
 """Set in the scope of a request while its body is to be read here and is not read to its end."""
-ABOUT_LENGTH = (b"content-length", b"transfer-encoding")
 _PIECE = 256 * 1024
 """Bytes that a body which is in memory already is handed on in."""
-
-
-def media_type(headers: Mapping[str, str]) -> str:
-    """Return the type that a body is declared to be of, in lower case and without parameters; empty for none."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def announced_size(headers: Mapping[str, str]) -> int | None:
-    """Return the bytes that a body is announced to have, if it is."""
-    length = headers.get("content-length", "")
-    # More digits than any body has; int() would refuse thousands of them.
-    return int(length.lstrip("0")[:20] or "0") if length.isdecimal() else None
-
-
-def refuse_codings(fields: Mapping[str, str]) -> None:
-    """Raise `UnsupportedUploadError` for a body that is compressed: what comes is stored and parsed as it is."""
-    encoding = fields.get("content-encoding", "")
-    if not {coding.strip().lower() for coding in encoding.split(",")} <= {"", "identity"}:
-        raise UnsupportedUploadError(f"{media_type(fields)}, encoded as {encoding}", ["it without Content-Encoding"])
-
-
-def has_body(scope: Scope) -> bool:
-    """Tell whether a request says that it has a body (RFC 9112, section 6), or need not: newer versions of HTTP."""
-    return not scope["http_version"].startswith("1") or any(name in ABOUT_LENGTH for name, _ in scope["headers"])
 
 
 def expect_body(request: Request) -> None:

@@ -4,6 +4,7 @@ One such value makes a row unreadable for everybody, and with it the list that t
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -31,12 +32,12 @@ def without_blanks(schema: type[BaseModel], fields: Mapping[str, str]) -> dict[s
     A form sends all its inputs, those that nobody filled in as well. FastAPI's `Form()` takes them for not sent, too.
     Text may be empty.
     """
-    blanks = _never_empty(schema)
+    blanks = _names_never_empty(schema)
     return {name: value for name, value in fields.items() if value or name not in blanks}
 
 
 @cache
-def _never_empty(schema: type[BaseModel]) -> frozenset[str]:
+def _names_never_empty(schema: type[BaseModel]) -> frozenset[str]:
     return frozenset(
         name
         for attribute, field in schema.model_fields.items()
@@ -65,8 +66,8 @@ def without_unknown(
     if unknown == "ignore":
         return {name: value for name, value in fields.items() if name in known or name in refused}
     if schema.model_config.get("extra") is None and (others := [name for name in fields if name not in known]):
-        said = "This field is not known here: leave it out"
-        raise InvalidFieldsError([{"loc": (name,), "msg": said, "type": "extra_forbidden"} for name in others])
+        message = "This field is not known here: leave it out"
+        raise InvalidFieldsError([{"loc": (name,), "msg": message, "type": "extra_forbidden"} for name in others])
     return fields
 
 
@@ -98,6 +99,7 @@ def names_of(schema: type[BaseModel], attribute: str, field: FieldInfo) -> Itera
 
 
 def _takes_empty_text(field: FieldInfo) -> bool:
+    """Tell whether a field may be an empty text: by its type, or since it takes one."""
     kind: Any = field.annotation
     if field.metadata:
         kind = Annotated.__class_getitem__((kind, *field.metadata))  # type: ignore[attr-defined]
@@ -117,16 +119,13 @@ def _is_text(kind: Any) -> bool:
     if get_origin(kind) in (Union, UnionType):
         return any(map(_is_text, get_args(kind)))
     if get_origin(kind) is Annotated:
-        return not any(map(_is_of_a_format, kind.__metadata__)) and _is_text(get_args(kind)[0])
+        for metadata in kind.__metadata__:  # JSON, and what has another format, is text that can't be empty
+            schema = metadata.json_schema if isinstance(metadata, WithJsonSchema) else None
+            if isinstance(metadata, _JSON) or "format" in (schema or {}):
+                return False
+        return _is_text(get_args(kind)[0])
     kind = getattr(kind, "__supertype__", getattr(kind, "__value__", kind))  # of a NewType, or of an alias
     return isinstance(kind, type) and issubclass(kind, (str, bytes)) and not issubclass(kind, Enum)
-
-
-def _is_of_a_format(metadata: object) -> bool:
-    """Tell whether an annotation makes of text what can't be empty: JSON, or another format."""
-    return isinstance(metadata, _JSON) or (
-        isinstance(metadata, WithJsonSchema) and "format" in (metadata.json_schema or {})
-    )
 
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
@@ -140,7 +139,7 @@ RESERVED = frozenset({*dir(ColumnFields), "Config"})
 """What is something else in a model of pydantic's than a field of that name, as `model_config` and `json`."""
 
 
-def named(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+def rename_reserved(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[Any, Any]]]:
     """Yield fields under names that no model of pydantic's has a meaning for; clients use those of the columns."""
     for column, (kind, default) in fields.items():
         if column not in RESERVED:
@@ -152,6 +151,7 @@ def named(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[An
         yield name, (Annotated[kind, Field(alias=column)], default)
 
 
+@cache
 def attributes_of(schema: type[BaseModel]) -> dict[str, str]:
     """Return the attributes that the fields of a schema are values for, by the names of the fields."""
     if not issubclass(schema, ColumnFields):
@@ -186,8 +186,14 @@ def validate_json(schema: type[SchemaT], body: bytes, *, limits: FormLimits) -> 
         UploadTooLargeError: A value is larger than a field may be: as text, or as JSON if it is something else.
     """
     check_shape(body, limits)
+    fields: object = None
     if len(body) > limits.field_size:  # or no value can be
-        _check_sizes(body, limits.field_size)
+        with suppress(ValueError):  # whoever validates it says what is wrong
+            fields = from_json(body)
+    for name, value in fields.items() if isinstance(fields, dict) else ():
+        size = len(value.encode() if isinstance(value, str) else to_json(value))
+        if size > limits.field_size:
+            raise UploadTooLargeError(f"field {name!r}", limit=limits.field_size, actual=size)
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
@@ -229,11 +235,8 @@ def check_storable(value: object) -> object:
 
 def _check_each(values: Iterable[object]) -> None:
     for value in values:
-        if isinstance(value, Decimal) and _digits(value) > MOST_DIGITS_IN_A_LIST:
-            raise ValueError(f"A number in a list may have {MOST_DIGITS_IN_A_LIST} digits")
+        if isinstance(value, Decimal):
+            _, digits, exponent = value.as_tuple()
+            if isinstance(exponent, int) and len(digits) + abs(exponent) > MOST_DIGITS_IN_A_LIST:
+                raise ValueError(f"A number in a list may have {MOST_DIGITS_IN_A_LIST} digits")
         check_storable(value)
-
-
-def _digits(value: Decimal) -> int:
-    _, digits, exponent = value.as_tuple()
-    return len(digits) + abs(exponent) if isinstance(exponent, int) else 0

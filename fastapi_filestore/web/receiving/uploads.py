@@ -30,15 +30,15 @@ from fastapi_filestore.intake.types.media_types import says_nothing
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE, joined
-from fastapi_filestore.web.header_fields import joined_fields
-from fastapi_filestore.web.receiving.bodies import (
+from fastapi_filestore.web.header_fields import (
     JSON,
     MULTIPART,
     announced_size,
-    limited_body,
+    joined_fields,
     media_type,
     refuse_codings,
 )
+from fastapi_filestore.web.receiving.bodies import limited_body
 
 Validate = Callable[[Mapping[str, str]], BaseModel]
 
@@ -95,7 +95,7 @@ async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
     announced = announced_size(request.headers)
     if announced is not None and announced > policy.limits.body_size and "expect" not in request.headers:
         raise await _too_large_file(request, policy, announced)
-    reader = _form_reader(request, policy)
+    reader = _form_reader(request, policy, announced)
     head = await reader.next_file()
     if head is None and "upload-length" in request.headers:  # the chunks would follow in requests of their own
         raise chunk_error(REMEDY)
@@ -158,7 +158,7 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     """
     if media_type(request.headers) != MULTIPART:
         raise UnsupportedUploadError(media_type(request.headers), [MULTIPART])
-    reader = _form_reader(request, policy)
+    reader = _form_reader(request, policy, announced_size(request.headers))
 
     async def read_files() -> AsyncGenerator[Upload, None]:
         head = await reader.next_file()
@@ -178,7 +178,7 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     return Uploads(read_files(), fields=reader.fields, validate=policy.validate)
 
 
-def _form_reader(request: Request, policy: UploadPolicy) -> FormReader:
+def _form_reader(request: Request, policy: UploadPolicy, announced: int | None) -> FormReader:
     headers = joined_fields(request.headers)
     refuse_codings(headers)
     if "content-range" in headers:
@@ -194,7 +194,7 @@ def _form_reader(request: Request, policy: UploadPolicy) -> FormReader:
         content_type=content_type,
         limits=limits,
         memory=memory,
-        announced=announced_size(request.headers),
+        announced=announced,
         file_field=policy.field,
         known=policy.known,
     )

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.settings.size import format_size
+from fastapi_filestore.web.header_fields import JSON, MULTIPART
 from fastapi_filestore.web.problems import MEDIA_TYPE
-from fastapi_filestore.web.receiving.bodies import JSON, MULTIPART
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields

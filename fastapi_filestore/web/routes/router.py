@@ -17,6 +17,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.names import MEDIA_TYPE
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
+from fastapi_filestore.web.paths import path_of
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import json_body, without_app_limit
@@ -33,7 +34,6 @@ from fastapi_filestore.web.routes.openapi import (
 )
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields, page_schema
-from fastapi_filestore.web.slashes import path_of
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., Any]

@@ -1,4 +1,4 @@
-"""What a model's rows look like in requests and responses, derived from its columns unless the user says otherwise."""
+"""Derive how a model's rows look in requests and responses from its columns, unless the user says otherwise."""
 
 from base64 import b64encode
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
     create_model,
 )
-from sqlalchemy import JSON, Column, Float, Numeric, String, inspect
+from sqlalchemy import JSON, Column, ColumnElement, Float, Numeric, String, inspect
 from sqlalchemy.orm import ColumnProperty, Mapper
 from sqlalchemy.types import TypeEngine
 
@@ -31,7 +31,7 @@ from fastapi_filestore.intake.forms.limits import FormLimits, check_shape
 from fastapi_filestore.orm.column.python_types import is_json_in_forms, python_type, wrapped_type
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
-from fastapi_filestore.web.receiving.form_fields import MOST_DIGITS, ColumnFields, check_storable, named
+from fastapi_filestore.web.receiving.form_fields import MOST_DIGITS, ColumnFields, check_storable, rename_reserved
 from fastapi_filestore.web.routes.model_attributes import makes, owned_names
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
@@ -74,30 +74,23 @@ def derive_schemas(
     """
     mapper: Mapper[Any] = inspect(model)
     owned = owned_names(mapper)
-    for own in filter(None, (create, update)):
-        _refuse_reserved(own, reserved)
-        _refuse_owned(own, mapper, owned)
+    for schema in filter(None, (create, update)):
+        if taken := sorted(reserved & schema.model_fields.keys()):
+            raise ConfigurationError(
+                f"{schema.__name__}.{taken[0]} would let a client set what defaults= gives new rows: leave it out of "
+                "one."
+            )
+        if taken := sorted(owned & schema.model_fields.keys()):
+            raise ConfigurationError(
+                f"{schema.__name__}.{taken[0]} would let a client set what SQLAlchemy sets by itself: "
+                f"{model.__name__}.{taken[0]} tells the class of a row (polymorphic_on), counts its versions "
+                "(version_id_col) or joins it to its base. Leave it out."
+            )
     return Schemas(
         read=read or _derive_read(mapper),
         create=create or _derive_create(mapper, reserved | owned),
         update=update or _derive_update(mapper, reserved | owned),
     )
-
-
-def _refuse_owned(schema: type[BaseModel], mapper: Mapper[Any], owned: frozenset[str]) -> None:
-    if taken := sorted(owned & schema.model_fields.keys()):
-        raise ConfigurationError(
-            f"{schema.__name__}.{taken[0]} would let a client set what SQLAlchemy sets by itself: "
-            f"{mapper.class_.__name__}.{taken[0]} tells the class of a row (polymorphic_on), counts its versions "
-            "(version_id_col) or joins it to its base. Leave it out."
-        )
-
-
-def _refuse_reserved(schema: type[BaseModel], reserved: frozenset[str]) -> None:
-    if taken := sorted(reserved & schema.model_fields.keys()):
-        raise ConfigurationError(
-            f"{schema.__name__}.{taken[0]} would let a client set what defaults= gives new rows: leave it out of one."
-        )
 
 
 @cache
@@ -123,7 +116,7 @@ def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
 @cache
 def _derive_create(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
     fields: dict[str, Any] = {
-        prop.key: (_form_type(prop), _create_default(prop))
+        prop.key: (_form_type(prop), Field(default=_default(_column(prop)), **_constraints(prop)))
         for prop in _settable(mapper, with_primary_key=True)
         if prop.key not in reserved
     }
@@ -143,18 +136,20 @@ def _derive_update(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseMo
 def _model(mapper: Mapper[Any], suffix: str, config: ConfigDict, fields: dict[str, Any]) -> type[BaseModel]:
     row = mapper.class_
     options: Any = {"__base__": ColumnFields, "__cls_kwargs__": dict(config), "__module__": row.__module__}
-    model: type[BaseModel] = create_model(f"{row.__name__}{suffix}", **options, **dict[str, Any](named(fields)))
+    model: type[BaseModel] = create_model(
+        f"{row.__name__}{suffix}", **options, **dict[str, Any](rename_reserved(fields))
+    )
     return model
 
 
 def _public(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:
     # What a mapper of a union adds, to tell its tables apart, is no attribute of a row.
-    return [prop for prop in mapper.column_attrs if not prop.key.startswith("_") and _is_of_row(mapper, prop)]
-
-
-def _is_of_row(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> bool:
-    table = getattr(prop.columns[0], "table", None)
-    return not mapper.concrete or table is None or table in mapper.tables
+    tables = {None, *mapper.tables}
+    return [
+        prop
+        for prop in mapper.column_attrs
+        if not prop.key.startswith("_") and (not mapper.concrete or getattr(prop.columns[0], "table", None) in tables)
+    ]
 
 
 def _settable(mapper: Mapper[Any], *, with_primary_key: bool) -> list[ColumnProperty[Any]]:
@@ -163,29 +158,24 @@ def _settable(mapper: Mapper[Any], *, with_primary_key: bool) -> list[ColumnProp
         for prop in _public(mapper)
         if isinstance(prop.columns[0], Column)
         and not isinstance(prop.columns[0].type, StoredObject)
-        and not any(_filled_in(_table_column(column)) for column in prop.columns)  # in the table of a base, too
+        and not any(map(_is_filled_in, prop.columns))  # in the table of a base, too
         and not makes(mapper, prop)
         and (with_primary_key or not prop.columns[0].primary_key)
     ]
 
 
-def _table_column(column: Any) -> Column[Any]:
+def _is_filled_in(column: ColumnElement[Any]) -> bool:
+    """Tell whether the application or the database gives a column its value."""
     assert isinstance(column, Column), "what is mapped beside a column is one"
-    return column
-
-
-def _filled_in(column: Column[Any]) -> bool:
     computed = column.default is not None and not column.default.is_scalar
     numbered = column.primary_key and getattr(column.table, "autoincrement_column", None) is column
     later = column.onupdate is not None or column.server_onupdate is not None
     return computed or numbered or later or column.server_default is not None or column.system
 
 
-def _create_default(prop: ColumnProperty[Any]) -> Any:
-    column = _column(prop)
-    fallback = None if column.nullable else ...
-    default: Any = getattr(column.default, "arg", fallback)  # a scalar: computed ones are not for clients to set
-    return Field(default=default, **_constraints(prop))
+def _default(column: Column[Any]) -> Any:
+    # A scalar: computed ones are not for clients to set.
+    return getattr(column.default, "arg", None if column.nullable else ...)
 
 
 def _constraints(prop: ColumnProperty[Any]) -> dict[str, Any]:
@@ -216,13 +206,11 @@ def _digits(kind: TypeEngine[Any]) -> dict[str, Any]:
 
 def _problem_of(name: str) -> Any:
     """Return the field that says why a file column is null though its row holds something; left out if it is not."""
-    kind = Annotated[str | None, BeforeValidator(_problem_in)]
-    said = "Why it is null, if its row holds something that can't be read as a file."
-    return kind, Field(default=None, validation_alias=name, exclude_if=_is_none, description=said)
-
-
-def _problem_in(value: object) -> str | None:
-    return UNREADABLE if _is_unreadable(value) else None
+    kind = Annotated[str | None, BeforeValidator(lambda value: UNREADABLE if _is_unreadable(value) else None)]
+    description = "Why it is null, if its row holds something that can't be read as a file."
+    return kind, Field(
+        default=None, validation_alias=name, exclude_if=lambda value: value is None, description=description
+    )
 
 
 def _is_unreadable(value: object) -> bool:
@@ -230,30 +218,19 @@ def _is_unreadable(value: object) -> bool:
     return any(isinstance(file, FileObject) and file.unreadable is not None for file in files)
 
 
-def _readable(value: object) -> object:
-    return None if _is_unreadable(value) else value
-
-
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 def _read_type(prop: ColumnProperty[Any]) -> Any:
     column = _column(prop)
     if isinstance(column.type, StoredObject):
         files: Any = list[FileObject] if column.type.multiple else FileObject
         # It may be null in a column that is not nullable, for whatever cannot be read.
-        return Annotated[files | None, BeforeValidator(_readable)]
+        return Annotated[files | None, BeforeValidator(lambda value: None if _is_unreadable(value) else value)]
     kind = python_type(prop)
     if kind is str and not isinstance(wrapped_type(column), String):
         # Whatever the driver makes of it: an address, say, which an annotation calls text.
-        return _or_none(Annotated[str, BeforeValidator(_as_text)], column)
+        as_text = BeforeValidator(lambda value: value if value is None else str(value))
+        return _or_none(Annotated[str, as_text], column)
     shown: dict[Any, Any] = {Decimal: AnyDecimal, bytes: _base64()}
     return _or_none(shown.get(kind, kind), column)
-
-
-def _as_text(value: object) -> object:
-    return value if value is None else str(value)
 
 
 def _written_type(prop: ColumnProperty[Any]) -> Any:
@@ -282,20 +259,14 @@ def _check_text(value: object, info: ValidationInfo) -> object:
 
 def _base64(length: int | None = None) -> Any:
     characters = {} if length is None else {"maxLength": 4 * ceil(length / 3)}
-    said = WithJsonSchema({"type": "string", "contentEncoding": "base64", **characters})
-    return Annotated[bytes, Field(max_length=length), PlainSerializer(_in_base64, when_used="json"), said]
-
-
-def _in_base64(value: bytes) -> str:
-    return b64encode(value).decode()
+    schema = WithJsonSchema({"type": "string", "contentEncoding": "base64", **characters})
+    serializer = PlainSerializer(lambda value: b64encode(value).decode(), when_used="json")
+    return Annotated[bytes, Field(max_length=length), serializer, schema]
 
 
 def _or_none(kind: Any, column: Column[Any]) -> Any:
-    return kind | None if _nullable(column) and kind is not Any else kind
-
-
-def _nullable(column: Column[Any]) -> bool:
-    return getattr(column, "nullable", True)  # an expression may always be NULL
+    is_nullable = getattr(column, "nullable", True)  # an expression may always be NULL
+    return kind | None if is_nullable and kind is not Any else kind
 
 
 def _column(prop: ColumnProperty[Any]) -> Any:

@@ -21,6 +21,7 @@ from fastapi_filestore.storage.paths import can_be_held, is_upload_path
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method, SignedClaims
 from fastapi_filestore.web.header_fields import joined_fields
+from fastapi_filestore.web.paths import SIGNED_PATH, SIGNED_ROUTE
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import limited_body, without_app_limit
@@ -28,7 +29,6 @@ from fastapi_filestore.web.receiving.uploads import refuse_fragments
 from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, HEAD_RESPONSES, STORED, problems, raw_request
 from fastapi_filestore.web.routes.resource import Download
 from fastapi_filestore.web.serving.headers import shown_tag
-from fastapi_filestore.web.signed_place import SIGNED_PATH, SIGNED_ROUTE
 
 SIGNED_URL = f"{SIGNED_PATH}?sig="
 """A signed URL is this and a token: what traces requests, as FastAPI does, hides a `sig` in the query, and no path."""

@@ -1,8 +1,4 @@
-"""Wait for a client: for what it sends next, and not for ever.
-
-Only the time counts in which a client is waited for: while a store is slow, or memory is short, nobody reads, and no
-client is to blame. One timer watches a body, and is set again when it fires, not for each of its chunks.
-"""
+"""Wait for a client, and not for ever; answer one that is still sending so that it hears the answer."""
 
 import asyncio
 from contextlib import suppress
@@ -11,20 +7,38 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
-from starlette.types import Message, Receive
+from anyio import move_on_after, sleep
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
 from fastapi_filestore.errors import FilestoreError, SlowUploadError
 from fastapi_filestore.intake.forms.limits import Pace
 from fastapi_filestore.storage.share import Share, share_in_use
+from fastapi_filestore.web.header_fields import AS_DECLARED, announced_size, has_body
 
 FAIR_RATE: Final = 64 * 1024
 """Bytes a second; a client that sends fewer falls behind, and has to give way when memory is short."""
+PAUSE: Final = 0.25
+"""Seconds before the rest is read: time for a client to see the answer and to stop."""
+SILENCE: Final = 5.0
+"""Seconds that a client may send nothing (nginx's lingering_timeout)."""
+PATIENCE: Final = 30.0
+"""Seconds that it may send (nginx's lingering_time)."""
+MOST_BYTES: Final = 1024**3
+"""Bytes that it may send."""
+_WATCHED: Final = "fastapi_filestore.watched"
+SMALL_BYTES: Final = 64 * 1024
+"""A body of which a server has read most by then: it may read the rest, too, and keep the connection."""
 
 
 class Listening:
     """Waits for the messages of one client; leave the block when none is waited for any more.
 
-    It then gives back the memory in which some of them are kept, if there is some.
+    Only the time counts in which a client is waited for: while a store is slow, or memory is short, nobody reads, and
+    no client is to blame. One timer watches a body, and is set again when it fires, not for each of its chunks.
+
+    At the end it gives back the memory in which some of them are kept, if there is some.
     """
 
     def __init__(self, pace: Pace, memory: Share | None = None) -> None:
@@ -141,3 +155,70 @@ class Listening:
             self._end(fault)
         else:
             self._set_timer(min(self._silence - waiting, self._over - self._waited - waiting))
+
+
+class Exchange:
+    """One request and its answer, both watched on their way, so that it can be ended well.
+
+    Who refuses a body does not read it. But a connection that is closed with bytes unread is reset, and a reset can
+    take the answer back from a client that has not read it yet (RFC 9112, section 9.6). To leave the reading to the
+    server is no better: it reads to the end of the gigabyte. So the answer goes out whole and says that the connection
+    will close; a client that reads while it sends stops here, and costs nothing more. From one that does not, a bounded
+    rest is read and thrown away before the end of the answer, which is what the server closes the connection at.
+
+    An exchange within another one passes all on.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._closable = scope["http_version"].startswith("1")  # later versions end a stream without a word of ours
+        headers = Headers(scope=scope)
+        announced = announced_size(headers)
+        self._waits = headers.get("expect", "").lower() == "100-continue"
+        # A client that was never told to go on may send its body all the same, or not: nobody could tell.
+        is_long = announced is None or announced > SMALL_BYTES or self._waits
+        self._unread = not scope.get(_WATCHED) and is_long and has_body(scope)
+        self.receive: Receive = self._receive_watched if self._unread else receive
+        self._lingers = False
+        self.has_begun = False
+        """Whether some of the answer is out."""
+        scope[_WATCHED] = True
+
+    async def _receive_watched(self) -> Message:
+        self._waits = False  # the server has told it to go on
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self._unread = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on the answer, but for its end if more of the request is to come; no browser guesses its type."""
+        if message["type"] == "http.response.start":
+            self.has_begun = True
+            headers = MutableHeaders(raw=[*message.get("headers", ())])
+            headers.update(AS_DECLARED)
+            if self._unread and self._closable:
+                headers.append("connection", "close")
+                # Who waits for a word before sending was told to send nothing.
+                self._lingers = not self._waits
+            message = {**message, "headers": headers.raw}
+        if message["type"] == "http.response.body" and self._lingers:
+            message = {**message, "more_body": True}
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Read a bounded rest of the request, then end the answer."""
+        if not self._lingers:
+            return
+        # What something before us refuses to read needs no reading: our answer is out already.
+        with move_on_after(PATIENCE), suppress(HTTPException, ExceptionGroup):
+            await sleep(PAUSE)
+            drained = 0
+            while self._unread and drained < MOST_BYTES:
+                message: Message = {}
+                with move_on_after(SILENCE):
+                    message = await self.receive()
+                if not message:
+                    break
+                drained += len(message.get("body", b""))
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})

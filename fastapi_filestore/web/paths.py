@@ -1,0 +1,126 @@
+"""Find the paths that clients reach the application by: below mounts, prefixes and root paths, with any last slash."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Match, Mount, NoMatchFound
+from starlette.types import Receive, Scope, Send
+
+from fastapi_filestore.events import PUBLIC_URL_MISSING
+from fastapi_filestore.storage.signing import REACHED_AT
+
+SIGNED_PATH = "/filestore"
+"""Where the route of signed URLs lives, below whatever its router is included with."""
+SIGNED_ROUTE = "signed_download"
+"""The name of what answers there."""
+
+_EXACTLY: Final = "fastapi_filestore.exactly"
+"""Set in the scope of a question whether a route has this very path."""
+_ASKED: Final = "fastapi_filestore.asked"
+"""Has the path that a request asks for; a router that finds none tries another one in a copy of the scope."""
+
+
+def root_of(scope: Scope) -> str:
+    """Return the path that clients reach the application at, without a slash at its end."""
+    root: str = scope.get("root_path", "")
+    outer: str = scope.get("app_root_path", root)  # that of the server, which what is mounted is below
+    return (outer.rstrip("/") + root.removeprefix(outer)).rstrip("/")
+
+
+def path_of(scope: Scope) -> str:
+    """Return the path that a client asks for, from the root of the host on."""
+    # A proxy that strips a prefix says so in the root path, which the request's own path then lacks.
+    path: str = scope["path"]
+    root: str = scope.get("app_root_path", scope.get("root_path", ""))
+    inner = path.removeprefix(root) if path.startswith(f"{root}/") else path
+    return root.rstrip("/") + inner  # uvicorn has two slashes there if the root path ends with one
+
+
+class SlashRoute(APIRoute):
+    """A route that answers under its path with and without a slash at its end, unless another has that very path.
+
+    Starlette would redirect from one to the other, to whatever host the request names: a page of somebody else's, for a
+    cache that keeps the answer, or for a client that follows it with its credentials.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether this route answers a request."""
+        if scope["type"] != "http":
+            return super().matches(scope)
+        path: str = scope["path"]
+        asked: str = scope.setdefault(_ASKED, path)
+        if path != asked and path.rstrip("/") == asked.rstrip("/"):  # a router asks for a path to redirect to
+            return Match.NONE, {}
+        match, child = super().matches(scope)
+        if match is not Match.NONE or _EXACTLY in scope:
+            return match, child
+        if path.endswith("/") == self.path.endswith("/"):
+            return match, child
+        match, child = super().matches({**scope, "path": path[:-1] if path.endswith("/") else f"{path}/"})
+        if match is not Match.NONE:
+            exactly = {**scope, _EXACTLY: True}
+            # What is mounted takes all paths below it.
+            others = [route for route in scope["app"].routes if not isinstance(route, Mount)]
+            if any(route.matches(exactly)[0] is Match.FULL for route in others):
+                return Match.NONE, {}
+        return match, child
+
+
+def signed_url_of(app: FastAPI) -> str:
+    """Return what a token is appended to, below the application's root path; log that it can't be known if so."""
+    path = _signed_path(app.routes)
+    if path is None:
+        PUBLIC_URL_MISSING.tell(url_path=SIGNED_PATH)
+    return f"{path or SIGNED_PATH}?sig="
+
+
+def _signed_path(routes: Iterable[BaseRoute]) -> str | None:
+    """Return the path of the route of signed URLs, below these routes; None if it is not among them, or not one path.
+
+    A prefix with a parameter has as many paths as the parameter has values.
+    """
+    for route in routes:
+        if isinstance(route, Mount):
+            if "{" not in route.path and (inner := _signed_path(route.routes)) is not None:
+                return quote(route.path) + inner
+            continue
+        with suppress(NoMatchFound):
+            path = str(route.url_path_for(SIGNED_ROUTE))
+            if path.endswith(SIGNED_PATH):
+                return path
+    return None
+
+
+def root_path(app: FastAPI) -> str:
+    """Return the path that an application says it is reached at."""
+    return quote(app.root_path.rstrip("/"))
+
+
+@contextmanager
+def noting_root_path(app: FastAPI) -> Iterator[None]:
+    """While the block runs, note for what signs URLs below which root path a request reaches the application.
+
+    Middleware can't be added any more once an application starts, so this wraps all that there is, or will be by the
+    first request.
+    """
+    inner = app.middleware_stack
+
+    async def reach(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal inner
+        inner = inner or app.build_middleware_stack()
+        token = REACHED_AT.set(quote(root_of(scope)))
+        try:
+            await inner(scope, receive, send)
+        finally:
+            REACHED_AT.reset(token)
+
+    app.middleware_stack = reach
+    try:
+        yield
+    finally:
+        if app.middleware_stack is reach:
+            app.middleware_stack = inner

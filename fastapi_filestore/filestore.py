@@ -42,8 +42,8 @@ from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
 from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.receiving.form_fields import UnknownFields
 from fastapi_filestore.web.receiving.uploads import receive_upload, receive_uploads
-from fastapi_filestore.web.refused_start import told_in_sentences
-from fastapi_filestore.web.request_names import redacted_access_log
+from fastapi_filestore.web.refused_start import failing_in_sentences
+from fastapi_filestore.web.request_names import redacting_access_log
 from fastapi_filestore.web.routes.dependencies import (
     UploadDependency,
     describe_redirects,
@@ -61,11 +61,11 @@ from fastapi_filestore.web.serving.options import CrossOrigin, DownloadOptions, 
 from fastapi_filestore.web.wiring import (
     CalledFirst,
     Dependency,
-    guard,
     mapped_class,
-    provider_of_service,
-    schema,
-    served,
+    require_depends,
+    require_schema,
+    require_service_provider,
+    service_of,
     session_dependency,
 )
 
@@ -146,7 +146,7 @@ class Filestore:
                 backend, a route has two readers of one body. uvicorn prints its sentences, and no traceback.
         """
         async with AsyncExitStack() as stack:
-            with told_in_sentences():
+            with failing_in_sentences():
                 await self._start(app, stack)
             yield
 
@@ -161,7 +161,7 @@ class Filestore:
         Raises:
             DatabaseUnavailableError, DatabaseFailedError: Whatever a database fails with in the block.
         """
-        with told_in_sentences(), translate_outages():
+        with failing_in_sentences(), translate_outages():
             yield
 
     async def _start(self, app: FastAPI, stack: AsyncExitStack) -> None:
@@ -170,7 +170,7 @@ class Filestore:
         self.describe(app)
         stack.push_async_callback(_release)
         stack.push_async_callback(let_cancelled_finish)
-        stack.enter_context(redacted_access_log())
+        stack.enter_context(redacting_access_log())
         stack.enter_context(noting_root_path(app))
         stack.enter_context(serving())
         probe = self.settings.probe
@@ -244,7 +244,7 @@ class Filestore:
         """
         if self._get_session is None:
             raise ConfigurationError("Services need a session: give your session dependency to Filestore(get_session).")
-        make, mapped = served(model)
+        make, mapped = service_of(model)
         self._know(mapped)
         bounds = bounds_of(mapped, scope, defaults)
         provider = service_provider(self._get_session, make, bounds, hold_session=self._hold_session)
@@ -306,11 +306,11 @@ class Filestore:
         mapped_class(model, method="router")
         self._know(model)
         for name, own in {"read": read, "create": create, "update": update}.items():
-            schema(own, name=f"{name}= of files.router")
+            require_schema(own, name=f"{name}= of files.router")
         for dependency in dependencies:
-            guard(dependency)
+            require_depends(dependency)
         if service is not None:
-            provider_of_service(service)
+            require_service_provider(service)
         if service is not None and (scope is not None or defaults):
             raise ConfigurationError("A provider has its own scope and defaults: give them to files.service(...).")
         if service is None:
@@ -358,7 +358,7 @@ class Filestore:
         """
         if not isinstance(field, str):
             raise ConfigurationError(f"files.upload({field!r}): give the name of the form's field, such as 'file'.")
-        schema(fields, name="fields= of files.upload")
+        require_schema(fields, name="fields= of files.upload")
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
         session = None if self._hold_session else self._get_session
         return UploadDependency(receive_upload, field, self._limits, rules, fields, session)

@@ -19,7 +19,7 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.service.scopes import checked_scope
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.request_names import name_request
-from fastapi_filestore.web.wiring import Dependency, dependency
+from fastapi_filestore.web.wiring import Dependency, require_dependency
 
 ModelT = TypeVar("ModelT")
 
@@ -61,12 +61,14 @@ def bounds_of(model: type | None, scope: Dependency | None, defaults: Mapping[st
     """
     name = "the model" if model is None else model.__name__
     if scope is not None:
-        dependency(scope, name=f"The scope of {name}", example=f"a function that returns {name}.owner_id == user.id")
+        require_dependency(
+            scope, name=f"The scope of {name}", example=f"a function that returns {name}.owner_id == user.id"
+        )
     mapper: Mapper[Any] | None = None if model is None else inspect(model)
     for attribute, given in defaults.items():
         if mapper is not None and attribute not in mapper.attrs:
             raise ConfigurationError(f"{name} has no attribute {attribute!r} to give a default to.")
-        dependency(
+        require_dependency(
             given,
             name=f"The default of {name}.{attribute}",
             example="a function that returns the value, such as current_user_id or lambda: 1",

@@ -1,4 +1,4 @@
-"""How much an answer quotes of what a client sent: a small request never makes a large answer."""
+"""Limit what an answer quotes of what a client sent: a small request never makes a large answer."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,15 +25,12 @@ def field_problems(problems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     shown: list[dict[str, Any]] = []
     room = MAX_ERRORS_BYTES
     for problem in problems[:MAX_ERRORS]:
-        said = _quoted(problem)
-        room -= len(json.dumps(said))
+        steps = [step if isinstance(step, int) else cut(str(step), MAX_QUOTED // 2) for step in problem["loc"]]
+        texts = {name: cut(str(problem[name]), MAX_QUOTED) for name in ("msg", "type")}
+        quoted = {"loc": steps[:MAX_PLACES], **texts}
+        room -= len(json.dumps(quoted))
         if room < 0:
             break
-        shown.append(said)
+        shown.append(quoted)
     more = len(problems) - len(shown)
     return {"errors": shown, **({"more_errors": more} if more else {})}
-
-
-def _quoted(problem: Mapping[str, Any]) -> dict[str, Any]:
-    places = [each if isinstance(each, int) else cut(str(each), MAX_QUOTED // 2) for each in problem["loc"]]
-    return {"loc": places[:MAX_PLACES], **{name: cut(str(problem[name]), MAX_QUOTED) for name in ("msg", "type")}}

@@ -1,4 +1,4 @@
-"""Why an application does not start, in sentences: nobody reads them at the end of forty lines of traceback."""
+"""Say in sentences why an application does not start: nobody reads them at the end of forty lines of traceback."""
 
 import logging
 import re
@@ -30,7 +30,7 @@ _SENTENCES: Final = _Sentences()
 
 
 @contextmanager
-def told_in_sentences() -> Iterator[None]:
+def failing_in_sentences() -> Iterator[None]:
     """Raise an error of the library without what led to it: Starlette hands a traceback to the server as text."""
     logging.getLogger(SERVER_LOG).addFilter(_SENTENCES)  # nothing if it is there already
     try:

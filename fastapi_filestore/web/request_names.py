@@ -1,4 +1,4 @@
-"""What a request is called in the log: its method, its path without a token, and the id others know it by."""
+"""Name a request in the log: its method, its path without a token, and the id others know it by."""
 
 import logging
 import re
@@ -25,7 +25,7 @@ class RedactSignedURLs(logging.Filter):
         """Change the record, and let it through."""
         record.msg = _redacted(record.msg)
         if isinstance(record.args, tuple):
-            record.args = tuple(_redacted(each) for each in record.args)
+            record.args = tuple(map(_redacted, record.args))
         return True
 
 
@@ -39,7 +39,7 @@ def without_token(text: str) -> str:
 
 
 @contextmanager
-def redacted_access_log() -> Iterator[None]:
+def redacting_access_log() -> Iterator[None]:
     """Keep signed URLs out of the access log while the block runs."""
     log, redaction = logging.getLogger(ACCESS_LOG), RedactSignedURLs()
     log.addFilter(redaction)
@@ -73,7 +73,8 @@ class RequestName:
         facts = {"method": self._method, "path": without_token(self._path or "/")}
         given = next((self._state[name] for name in _IN_STATE if self._state.get(name) is not None), None)
         sent = next((value.decode("latin-1") for name, value in self._headers if name.lower() == _HEADER), None)
-        sane = next((found for each in (given, sent) if each is not None and _SANE.fullmatch(found := str(each))), None)
+        ids = [str(found) for found in (given, sent) if found is not None]
+        sane = next(filter(_SANE.fullmatch, ids), None)
         return facts if sane is None else {**facts, "request_id": sane}
 
 

@@ -1,4 +1,4 @@
-"""What is easily written wrong where an application is put together: each is told with what to write instead."""
+"""Refuse what is easily written wrong where an application is put together, and say what to write instead."""
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
@@ -38,7 +38,7 @@ class CalledFirst:
 # -- models ------------------------------------------------------------------------------------------------
 
 
-def served(model: Any) -> tuple[Callable[..., FileService[Any]], type[Any] | None]:
+def service_of(model: Any) -> tuple[Callable[..., FileService[Any]], type[Any] | None]:
     """Return what makes a service, and the class of its rows; None if only a service of the user's own knows it.
 
     Raises:
@@ -59,25 +59,28 @@ def served(model: Any) -> tuple[Callable[..., FileService[Any]], type[Any] | Non
 def mapped_class(model: object, *, method: str) -> type[Any]:
     """Return a class that SQLAlchemy maps; `ConfigurationError` says what to give to the method instead."""
     if not isinstance(model, type) or get_origin(model) is not None:
-        raise ConfigurationError(f"files.{method}({_named(model)}): {_instead_of(model, method)}.")
+        name = str(model) if get_origin(model) is not None else f"<{type(model).__name__}>"
+        shown = repr(model) if isinstance(model, str) or model is None else name
+        raise ConfigurationError(f"files.{method}({shown}): {_what_to_give(model, method)}.")
     try:
         mapper: object = inspect(model)
     except NoInspectionAvailable:
         mapper = None
-    if not isinstance(mapper, Mapper):
-        raise ConfigurationError(f"files.{method}({model.__name__}): {_why_unmapped(model, method)}.")
-    return model
+    if isinstance(mapper, Mapper):
+        return model
+    if issubclass(model, FileService):
+        remedy = "give the model; files.service takes a service of your own, and service= its provider"
+    elif hasattr(model, "__sqlmodel_relationships__"):
+        remedy = "it has no table: write class Document(SQLModel, table=True)"
+    elif issubclass(model, BaseModel):
+        remedy = f"it is a schema, for read=, create= or update= of files.router: give a mapped class, {_A_MODEL}"
+    else:
+        remedy = f"it is no class that SQLAlchemy maps: give one, such as {_A_MODEL}"
+    raise ConfigurationError(f"files.{method}({model.__name__}): {remedy}.")
 
 
-def _named(model: object) -> str:
-    return repr(model) if isinstance(model, str) or model is None else _type_name(model)
-
-
-def _type_name(model: object) -> str:
-    return str(model) if get_origin(model) is not None else f"<{type(model).__name__}>"
-
-
-def _instead_of(model: object, method: str) -> str:
+def _what_to_give(model: object, method: str) -> str:
+    """Say what to give to a method instead of something that is no class."""
     of_service = get_origin(model)
     if isinstance(of_service, type) and issubclass(of_service, FileService):
         name = getattr(get_args(model)[0], "__name__", "Document")
@@ -92,44 +95,30 @@ def _instead_of(model: object, method: str) -> str:
     return f"give a mapped class itself, such as {_A_MODEL}"
 
 
-def _why_unmapped(model: type, method: str) -> str:
-    if issubclass(model, FileService):
-        return "give the model; files.service takes a service of your own, and service= its provider"
-    if hasattr(model, "__sqlmodel_relationships__"):
-        return "it has no table: write class Document(SQLModel, table=True)"
-    if issubclass(model, BaseModel):
-        return f"it is a schema, for read=, create= or update= of files.router: give a mapped class, {_A_MODEL}"
-    return f"it is no class that SQLAlchemy maps: give one, such as {_A_MODEL}"
-
-
 # -- dependencies ------------------------------------------------------------------------------------------
 
 
-def dependency(given: object, *, name: str, example: str) -> Dependency:
+def require_dependency(given: object, *, name: str, example: str) -> Dependency:
     """Return what Depends takes; `ConfigurationError` if it is something else, with an example."""
     if isinstance(given, Depends):
         raise ConfigurationError(f"{name} is a Depends already: give the function alone, {example}.")
-    if not callable(given) or isinstance(given, ColumnElement):
-        raise ConfigurationError(
-            f"{name} is {_told(given)}, and it must be a dependency, which each request calls: {example}."
-        )
-    return given
-
-
-def _told(given: object) -> str:
+    if callable(given) and not isinstance(given, ColumnElement):
+        return given
     if isinstance(given, ColumnElement):
-        return "a condition"
-    if isinstance(given, Generator | AsyncGenerator | Coroutine):
-        return "what a call of it returned"
-    return f"of type {type(given).__name__}"
+        kind = "a condition"
+    elif isinstance(given, Generator | AsyncGenerator | Coroutine):
+        kind = "what a call of it returned"
+    else:
+        kind = f"of type {type(given).__name__}"
+    raise ConfigurationError(f"{name} is {kind}, and it must be a dependency, which each request calls: {example}.")
 
 
-def provider_of_service(given: object) -> None:
+def require_service_provider(given: object) -> None:
     """Raise `ConfigurationError` if something is not what gives a service to Depends."""
     example = "service=get_document_service, which files.service(...) returned"
     if isinstance(given, type) or get_origin(given) is not None:
         raise ConfigurationError(f"service= is a class: give the provider of its objects, {example}.")
-    dependency(given, name="service=", example=example)
+    require_dependency(given, name="service=", example=example)
 
 
 def session_dependency(given: object) -> Dependency | None:
@@ -141,54 +130,47 @@ def session_dependency(given: object) -> Dependency | None:
     example = "Filestore(get_session), where get_session is a function that yields a session"
     if given is None:
         return None
-    if isinstance(given, sessionmaker):
-        return _opening(given)
-    if isinstance(given, async_sessionmaker):
-        return _opening_async(given)
+    if isinstance(given, sessionmaker | async_sessionmaker):
+        return _dependency_of(given)
     if isinstance(given, Engine | AsyncEngine):
         raise ConfigurationError(f"An engine is no session: write {example}, and engine=engine beside it if need be.")
     if isinstance(given, Session | AsyncSession):
         raise ConfigurationError(f"One session would serve all requests at once: write {example}.")
-    found = dependency(given, name="get_session", example=example)
-    if _is_context_manager(found):
+    function = require_dependency(given, name="get_session", example=example)
+    code, inner = getattr(function, "__code__", None), unwrap(function)
+    is_wrapped = code is not None and code.co_filename == contextlib.__file__
+    if is_wrapped and (isasyncgenfunction(inner) or isgeneratorfunction(inner)):
         raise ConfigurationError(
-            f"{getattr(found, '__name__', 'get_session')} is decorated as a context manager, which FastAPI does not "
+            f"{getattr(function, '__name__', 'get_session')} is decorated as a context manager, which FastAPI does not "
             "enter: give the function without @contextmanager or @asynccontextmanager, since Depends takes one that "
             "yields."
         )
-    return found
+    return function
 
 
-def _opening(maker: sessionmaker[Session]) -> Dependency:
+def _dependency_of(maker: sessionmaker[Session] | async_sessionmaker[AsyncSession]) -> Dependency:
+    """Return the dependency that gives each request a session, and closes it."""
+
     def get_session() -> Iterator[Session]:
+        assert isinstance(maker, sessionmaker)
         with maker() as session:
             yield session
 
-    return get_session
-
-
-def _opening_async(maker: async_sessionmaker[AsyncSession]) -> Dependency:
-    async def get_session() -> AsyncIterator[AsyncSession]:
+    async def get_async_session() -> AsyncIterator[AsyncSession]:
+        assert isinstance(maker, async_sessionmaker)
         async with maker() as session:
             yield session
 
-    return get_session
+    return get_session if isinstance(maker, sessionmaker) else get_async_session
 
 
-def _is_context_manager(function: Dependency) -> bool:
-    code = getattr(function, "__code__", None)
-    inner = unwrap(function)
-    is_wrapped = code is not None and code.co_filename == contextlib.__file__
-    return is_wrapped and (isasyncgenfunction(inner) or isgeneratorfunction(inner))
-
-
-def schema(given: object, *, name: str) -> None:
+def require_schema(given: object, *, name: str) -> None:
     """Raise `ConfigurationError` if something is no model of pydantic's."""
     if given is not None and not (isinstance(given, type) and issubclass(given, BaseModel)):
         raise ConfigurationError(f"{name} must be a pydantic model, such as class Fields(BaseModel): title: str.")
 
 
-def guard(given: object) -> None:
+def require_depends(given: object) -> None:
     """Raise `ConfigurationError` if one of `dependencies=` was not put into Depends."""
     if not isinstance(given, Depends):
         name = getattr(given, "__name__", "require_user")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fastapi_filestore.web.refused_start import SERVER_LOG, told_in_sentences
+from fastapi_filestore.web.refused_start import SERVER_LOG, failing_in_sentences
 
 APPLICATION = """
 from contextlib import asynccontextmanager
@@ -96,7 +96,7 @@ def test_a_refused_start_is_its_sentences(tmp_path: Path) -> None:
 
 def test_what_is_no_error_of_the_library_keeps_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     """A start that fails for a reason of the application's is told as before, and so is any other line."""
-    with pytest.raises(ZeroDivisionError), told_in_sentences():
+    with pytest.raises(ZeroDivisionError), failing_in_sentences():
         raise ZeroDivisionError("own")
     log = logging.getLogger(SERVER_LOG)
     text = 'Traceback (most recent call last):\n  File "a.py", line 1\nfastapi_filestore.errors.SettingsError: a %s b'

@@ -63,7 +63,7 @@ async def limited_body(
         ClientDisconnectedError: The client went away before its end.
         ConfigurationError: Something else has read it and kept none of it.
     """
-    too_large = too_large or _body_too_large
+    too_large = too_large or (lambda size, limit: UploadTooLargeError("request body", limit=limit, actual=size))
     expect_body(request)
     whole = _claim_body(request)
     size = announced_size(request.headers) if whole is None else len(whole)
@@ -94,10 +94,6 @@ async def limited_body(
                 raise too_large(None, limit)
             if message.get("body"):
                 yield message.pop("body")
-
-
-def _body_too_large(size: int | None, limit: int) -> UploadTooLargeError:
-    return UploadTooLargeError("request body", limit=limit, actual=size)
 
 
 def _claim_body(request: Request) -> bytes | None:

@@ -169,8 +169,8 @@ def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
     """
     for route in _api_routes(routes):
         for upload in _uploads(route):
-            said: Mapping[str, Any] = route.openapi_extra or {}
-            route.openapi_extra = {"requestBody": upload.body, **said}
+            extra: Mapping[str, Any] = route.openapi_extra or {}
+            route.openapi_extra = {"requestBody": upload.body, **extra}
             route.responses = {**(problems(*REFUSALS) if refusals else {}), **route.responses}
 
 

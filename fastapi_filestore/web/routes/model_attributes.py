@@ -1,4 +1,4 @@
-"""What a mapped class says of its attributes, and its columns do not."""
+"""Tell of a mapped class's attributes what its columns do not say."""
 
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
@@ -16,35 +16,39 @@ def owned_names(mapper: Mapper[Any]) -> frozenset[str]:
     versions (`version_id_col`), and what joins the table of a class to that of its base.
     """
     family = {*mapper.iterate_to_root(), *mapper.self_and_descendants}
-    owned = [column for each in family for told in (each.polymorphic_on, each.version_id_col) for column in _in(told)]
-    joining = [column for each in family for column in _joining(each)]
+    owned = [
+        column
+        for relative in family
+        for expression in (relative.polymorphic_on, relative.version_id_col)
+        for column in _columns_in(expression)
+    ]
+    joining = [  # the columns of a class's own table that repeat those of its base
+        column
+        for relative in family
+        if relative.inherits is not None and relative.local_table is not relative.inherits.local_table
+        for column in _columns_in(relative.inherit_condition)
+        if _is_among(column, relative.local_table.c)
+    ]
     names = {
         prop.key
         for prop in mapper.column_attrs
         if any(_is_among(column, owned) for column in prop.columns)
         or all(_is_among(column, joining) for column in prop.columns)
     }
-    composed = {each.key for each in mapper.composites if names & {prop.key for prop in each.props}}
+    composed = {composite.key for composite in mapper.composites if names & {prop.key for prop in composite.props}}
     return frozenset({*names, *composed, *(key for key, synonym in mapper.synonyms.items() if synonym.name in names)})
 
 
-def _in(told: object) -> Iterator[ColumnElement[Any]]:
-    if isinstance(told, ColumnElement):
-        yield from (each for each in visitors.iterate(told) if isinstance(each, ColumnElement))
-
-
-def _joining(mapper: Mapper[Any]) -> Iterator[ColumnElement[Any]]:
-    """Yield the columns of a class's own table that repeat those of its base."""
-    if mapper.inherits is not None and mapper.local_table is not mapper.inherits.local_table:
-        columns = mapper.local_table.c
-        yield from (each for each in _in(mapper.inherit_condition) if _is_among(each, columns))
+def _columns_in(expression: object) -> Iterator[ColumnElement[Any]]:
+    if isinstance(expression, ColumnElement):
+        yield from (element for element in visitors.iterate(expression) if isinstance(element, ColumnElement))
 
 
 def _is_among(column: ColumnElement[Any], others: Any) -> bool:
     return any(column.shares_lineage(other) for other in others)
 
 
-def makes(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> bool:
+def makes_value(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> bool:
     """Tell whether a dataclass makes up a value by itself: with a factory, or in any way if it is the key's."""
     known = fields(mapper.class_) if is_dataclass(mapper.class_) else ()
     field = next((field for field in known if field.name == prop.key), None)

@@ -1,4 +1,4 @@
-"""What FastAPI can't know of a route: forms that are read late, problems, files. One table, no pasted texts."""
+"""Describe to OpenAPI what FastAPI can't know of a route: forms that are read late, problems, files."""
 
 from dataclasses import replace
 from http import HTTPStatus
@@ -62,18 +62,19 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": PROBLEM_TEXTS[status],
-            "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "example": _example(status)}},
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": PROBLEM_SCHEMA,
+                    "example": {
+                        "type": "urn:fastapi-filestore:…",
+                        "title": HTTPStatus(status).phrase,
+                        "status": status,
+                        "detail": PROBLEM_TEXTS[status],
+                    },
+                }
+            },
         }
         for status in sorted({*statuses, 431, 500, 503})
-    }
-
-
-def _example(status: int) -> dict[str, Any]:
-    return {
-        "type": "urn:fastapi-filestore:…",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": PROBLEM_TEXTS[status],
     }
 
 
@@ -139,11 +140,18 @@ def upload_body(policy: UploadPolicy, fields: type[BaseModel] | None, *, several
 
 
 def _form(name: str, fields: dict[str, Any], title: str, file: dict[str, Any], rules: FileRules) -> dict[str, Any]:
+    # A form has no null: a field without a value is left out.
+    properties = {
+        field: {**schema, "anyOf": [kind for kind in schema["anyOf"] if kind != {"type": "null"}]}
+        if "anyOf" in schema
+        else schema
+        for field, schema in fields.get("properties", {}).items()
+    }
     schema = {
         **fields,
         "type": "object",
         "title": title,
-        "properties": {name: file, **_without_null(fields.get("properties", {}))},
+        "properties": {name: file, **properties},
         "required": [name, *fields.get("required", [])],
     }
     form: dict[str, Any] = {"schema": schema}
@@ -151,29 +159,18 @@ def _form(name: str, fields: dict[str, Any], title: str, file: dict[str, Any], r
         form["encoding"] = {name: {"contentType": ", ".join(rules.content_types)}}
     # A body that is no form has no fields, so it will do where none is needed.
     raw = () if fields.get("required") else rules.content_types or ("*/*",)
-    said = {"description": text} if (text := _in_words(rules)) else {}
-    return {**said, "required": True, "content": {MULTIPART: form, **dict.fromkeys(raw, _BINARY)}}
-
-
-def _without_null(properties: dict[str, Any]) -> dict[str, Any]:
-    # A form has no null: a field without a value is left out.
-    return {
-        name: {**schema, "anyOf": [kind for kind in schema["anyOf"] if kind != {"type": "null"}]}
-        if "anyOf" in schema
-        else schema
-        for name, schema in properties.items()
-    }
-
-
-def _in_words(rules: FileRules) -> str:
-    """Say what files must be, for people."""
     sentences = {
         f"At most {rules.max_files} files.": rules.max_files,
         f"A file has at most {format_size(rules.max_size or 0)}.": rules.max_size,
         f"It is of type {' or '.join(rules.content_types)}.": rules.content_types,
         "What it is declared as, what its name says and what its first bytes are of must agree.": rules.sniffs,
     }
-    return " ".join(sentence for sentence, holds in sentences.items() if holds)
+    text = " ".join(sentence for sentence, holds in sentences.items() if holds)
+    return {
+        **({"description": text} if text else {}),
+        "required": True,
+        "content": {MULTIPART: form, **dict.fromkeys(raw, _BINARY)},
+    }
 
 
 def json_request(model: type[BaseModel]) -> dict[str, Any]:

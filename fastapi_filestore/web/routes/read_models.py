@@ -1,19 +1,16 @@
-"""What a `read=` schema shows of a row, and whether a row of the model can give it."""
+"""Check that rows of a model can give what a `read=` schema shows of them."""
 
 from collections.abc import Iterator
 from inspect import get_annotations
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import inspect
-from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import ColumnProperty, Mapper, QueryableAttribute, RelationshipProperty
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.web.receiving.form_fields import names_of
-
-SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
 _NEVER_LOADED = {"raise", "raise_on_sql"}
 
@@ -33,10 +30,16 @@ def require_readable(model: type, read: type[BaseModel], *, seen: frozenset[type
     The model lacks the attribute, or forbids to load it. What a schema of the user's makes of rows by itself is not
     known, nor are attributes that a class makes up as it is asked for them.
     """
-    if read in seen or issubclass(read, RootModel) or _makes_its_own(read) or _makes_up_attributes(model):
+    makes_its_own = any(
+        validator.info.mode != "after" for validator in read.__pydantic_decorators__.model_validators.values()
+    )
+    makes_up_attributes = any(
+        name in vars(cls) for cls in model.__mro__[:-1] for name in ("__getattr__", "__getattribute__")
+    )
+    if read in seen or issubclass(read, RootModel) or makes_its_own or makes_up_attributes:
         return
     for name, field in read.model_fields.items():
-        found = [each for each in names_of(read, name, field) if _has(model, each)]
+        found = [attribute for attribute in names_of(read, name, field) if _has(model, attribute)]
         if found:
             if found[0] in inspect(model).attrs:
                 _require_loadable(getattr(model, found[0]), f"{read.__name__}.{name}", field, seen | {read})
@@ -45,41 +48,6 @@ def require_readable(model: type, read: type[BaseModel], *, seen: frozenset[type
                 f"{read.__name__}.{name}: {model.__name__} has no attribute {name!r}, so no row could be shown. Give "
                 "the field a default, or the name of an attribute as its alias, or add a property to the model."
             )
-
-
-def show_row(row: Any, read: type[SchemaT]) -> SchemaT:
-    """Return a row as a schema shows it.
-
-    Raises:
-        ConfigurationError: It can't be shown: a value does not fit, or its relationship may not be loaded.
-    """
-    try:
-        return read.model_validate(row, from_attributes=True)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-    said = f"{read.__name__} can't show a row of {type(row).__name__}"
-    try:
-        for problem in problems:
-            if problem["type"] == "get_attribute_error":
-                _get(row, problem["loc"])  # raises once more what pydantic has made a text of, such as a database's
-    except InvalidRequestError as error:
-        raise ConfigurationError(f"{said}: {error}. Have it loaded with the row, or leave it out.") from error
-    place = ".".join(map(str, problems[0]["loc"]))
-    raise ConfigurationError(f"{said}: {place}: {problems[0]['msg']}. Let the schema take what rows have.")
-
-
-def _get(value: Any, places: tuple[int | str, ...]) -> None:
-    for place in places:
-        value = value[place] if isinstance(place, int) else getattr(value, place)
-
-
-def _makes_its_own(read: type[BaseModel]) -> bool:
-    validators = read.__pydantic_decorators__.model_validators.values()
-    return any(each.info.mode != "after" for each in validators)
-
-
-def _makes_up_attributes(model: type) -> bool:
-    return any(name in vars(cls) for cls in model.__mro__[:-1] for name in ("__getattr__", "__getattribute__"))
 
 
 def _has(model: type, name: str) -> bool:
@@ -95,7 +63,8 @@ def _require_loadable(
     forbidden, prop = None, attribute.property
     if isinstance(prop, RelationshipProperty):
         schemas = list(_schemas_in(field.annotation))
-        if _is_never_read(prop.lazy, field):
+        # A collection that is only written to is no list; a validator of the user's may make one of it.
+        if prop.lazy in _NEVER_LOADED or (prop.lazy == "write_only" and not field.metadata):
             forbidden = f"lazy={prop.lazy!r}"
         elif len(schemas) == 1:
             require_readable(prop.mapper.class_, schemas[0], seen=seen)
@@ -108,13 +77,8 @@ def _require_loadable(
         )
 
 
-def _is_never_read(lazy: object, field: FieldInfo) -> bool:
-    # A collection that is only written to is no list; a validator of the user's may make one of it.
-    return lazy in _NEVER_LOADED or (lazy == "write_only" and not field.metadata)
-
-
 def _schemas_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    for each in get_args(annotation):
-        yield from _schemas_in(each)
+    for argument in get_args(annotation):
+        yield from _schemas_in(argument)

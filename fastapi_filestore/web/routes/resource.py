@@ -7,9 +7,10 @@ from typing import Any, Generic, TypeVar, get_args
 from urllib.parse import quote
 
 from fastapi import Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 from sqlalchemy import JSON, inspect
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
@@ -35,10 +36,11 @@ from fastapi_filestore.web.receiving.form_fields import (
 )
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.model_attributes import owned_names
-from fastapi_filestore.web.routes.read_models import require_readable, show_row, shows_more_than_columns
+from fastapi_filestore.web.routes.read_models import require_readable, shows_more_than_columns
 from fastapi_filestore.web.routes.schemas import NoFields, Schemas
 
 ModelT = TypeVar("ModelT")
+SchemaT = TypeVar("SchemaT", bound=BaseModel)
 Download = Callable[[Request, FileObject], Awaitable[Response]]
 """Makes the response that serves a file."""
 
@@ -167,6 +169,29 @@ class Resource(Generic[ModelT]):
     def path(self, row: ModelT, base: str) -> str:
         """Return the path of a row, whose last segment is its primary key."""
         return f"{base}/{quote(str(to_jsonable_python(inspect(row).identity[0])), safe='')}"
+
+
+def show_row(row: Any, read: type[SchemaT]) -> SchemaT:
+    """Return a row as a schema shows it.
+
+    Raises:
+        ConfigurationError: It can't be shown: a value does not fit, or its relationship may not be loaded.
+    """
+    try:
+        return read.model_validate(row, from_attributes=True)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+    message = f"{read.__name__} can't show a row of {type(row).__name__}"
+    try:
+        for problem in problems:
+            if problem["type"] == "get_attribute_error":
+                value: Any = row
+                for step in problem["loc"]:  # raises once more what pydantic has made a text of, such as a database's
+                    value = value[step] if isinstance(step, int) else getattr(value, step)
+    except InvalidRequestError as error:
+        raise ConfigurationError(f"{message}: {error}. Have it loaded with the row, or leave it out.") from error
+    place = ".".join(map(str, problems[0]["loc"]))
+    raise ConfigurationError(f"{message}: {place}: {problems[0]['msg']}. Let the schema take what rows have.")
 
 
 def forget_relationships(row: object) -> None:

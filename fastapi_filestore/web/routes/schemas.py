@@ -32,7 +32,7 @@ from fastapi_filestore.orm.column.python_types import is_json_in_forms, python_t
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
 from fastapi_filestore.web.receiving.form_fields import MOST_DIGITS, ColumnFields, check_storable, rename_reserved
-from fastapi_filestore.web.routes.model_attributes import makes, owned_names
+from fastapi_filestore.web.routes.model_attributes import makes_value, owned_names
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
 """What a key that is text must be to stand in a path: no slash, and not only dots."""
@@ -115,11 +115,13 @@ def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
 
 @cache
 def _derive_create(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
-    fields: dict[str, Any] = {
-        prop.key: (_form_type(prop), Field(default=_default(_column(prop)), **_constraints(prop)))
-        for prop in _settable(mapper, with_primary_key=True)
-        if prop.key not in reserved
-    }
+    fields: dict[str, Any] = {}
+    for prop in _settable(mapper, with_primary_key=True):
+        if prop.key not in reserved:
+            column = _column(prop)
+            # A scalar: computed ones are not for clients to set.
+            default: Any = getattr(column.default, "arg", None if column.nullable else ...)
+            fields[prop.key] = (_form_type(prop), Field(default=default, **_constraints(prop)))
     return _model(mapper, "Create", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
 
 
@@ -159,7 +161,7 @@ def _settable(mapper: Mapper[Any], *, with_primary_key: bool) -> list[ColumnProp
         if isinstance(prop.columns[0], Column)
         and not isinstance(prop.columns[0].type, StoredObject)
         and not any(map(_is_filled_in, prop.columns))  # in the table of a base, too
-        and not makes(mapper, prop)
+        and not makes_value(mapper, prop)
         and (with_primary_key or not prop.columns[0].primary_key)
     ]
 
@@ -171,11 +173,6 @@ def _is_filled_in(column: ColumnElement[Any]) -> bool:
     numbered = column.primary_key and getattr(column.table, "autoincrement_column", None) is column
     later = column.onupdate is not None or column.server_onupdate is not None
     return computed or numbered or later or column.server_default is not None or column.system
-
-
-def _default(column: Column[Any]) -> Any:
-    # A scalar: computed ones are not for clients to set.
-    return getattr(column.default, "arg", None if column.nullable else ...)
 
 
 def _constraints(prop: ColumnProperty[Any]) -> dict[str, Any]:

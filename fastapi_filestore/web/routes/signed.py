@@ -1,4 +1,4 @@
-"""The route that honours the application's own signed URLs, for stores that can't presign: local disk and memory."""
+"""Honour the application's own signed URLs, for stores that can't presign: local disk and memory."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -48,7 +48,7 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
         responses={**FILE_RESPONSES, **problems(403, 404, 412, 416, 422)},
     )
     async def signed_download(request: Request, token: Token = "") -> Response:
-        return await download(request, await _file(registry, token, method="GET"))
+        return await download(request, await _stored_file(registry, _claims(registry, token, method="GET")))
 
     @router.head(
         SIGNED_PATH,
@@ -57,7 +57,7 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
         responses={**HEAD_RESPONSES, **problems(403, 404, 412, 422)},
     )
     async def signed_download_head(request: Request, token: Token = "") -> Response:
-        return await download(request, await _file(registry, token, method="GET"))
+        return await download(request, await _stored_file(registry, _claims(registry, token, method="GET")))
 
     @router.put(
         SIGNED_PATH,
@@ -69,12 +69,14 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
     )
     async def signed_upload(request: Request, token: Token = "") -> Response:
         claims = _claims(registry, token, method="PUT")
-        _check_type(request, claims)
-        said = joined_fields(request.headers)
-        refuse_fragments(said)
+        declared = request.headers.get("content-type", "")
+        if claims.content_type and not is_same(declared, claims.content_type):
+            raise UnsupportedUploadError(declared, [claims.content_type])
+        headers = joined_fields(request.headers)
+        refuse_fragments(headers)
         most = limits()
         limit = most.file_size if claims.max_size is None else min(most.file_size, claims.max_size)
-        body = DigestingStream(limited_body(request, limit, pace=most.pace), expected=client_digests(said))
+        body = DigestingStream(limited_body(request, limit, pace=most.pace), expected=client_digests(headers))
         await _require_state(registry, request, claims)
         try:
             info = await registry.get_backend(claims.backend).put(
@@ -92,7 +94,7 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
 def _claims(registry: StorageRegistry, token: str, *, method: Method) -> SignedClaims:
     """Return what a token allows; log why if it allows nothing, of which the client hears one and the same word."""
     try:
-        return _verified(registry, token, method=method)
+        return _verify(registry, token, method=method)
     except InvalidSignatureError as error:
         if error.reason == "expired":
             SIGNED_URL_EXPIRED.tell(reason=error.reason)
@@ -101,7 +103,7 @@ def _claims(registry: StorageRegistry, token: str, *, method: Method) -> SignedC
         raise
 
 
-def _verified(registry: StorageRegistry, token: str, *, method: Method) -> SignedClaims:
+def _verify(registry: StorageRegistry, token: str, *, method: Method) -> SignedClaims:
     if registry.signer is None:
         raise InvalidSignatureError("no-signing-keys")
     if not token:
@@ -115,21 +117,17 @@ def _verified(registry: StorageRegistry, token: str, *, method: Method) -> Signe
     return claims
 
 
-async def _file(registry: StorageRegistry, token: str, *, method: Method) -> FileObject:
-    return await _stored(registry, _claims(registry, token, method=method))
-
-
 async def _require_state(registry: StorageRegistry, request: Request, claims: SignedClaims) -> None:
     """Raise `PreconditionFailedError` if a request asks for another state than that of the object, or of none."""
     if not is_conditional(request):
         return
     try:
-        require_file_state(request, await _stored(registry, claims))
+        require_file_state(request, await _stored_file(registry, claims))
     except ObjectNotFoundError:
         require_file_state(request, None)
 
 
-async def _stored(registry: StorageRegistry, claims: SignedClaims) -> FileObject:
+async def _stored_file(registry: StorageRegistry, claims: SignedClaims) -> FileObject:
     file = FileObject(
         claims.backend,
         claims.filename or FALLBACK_NAME,
@@ -138,9 +136,3 @@ async def _stored(registry: StorageRegistry, claims: SignedClaims) -> FileObject
         registry=registry,
     )
     return await file.look_async()
-
-
-def _check_type(request: Request, claims: SignedClaims) -> None:
-    declared = request.headers.get("content-type", "")
-    if claims.content_type and not is_same(declared, claims.content_type):
-        raise UnsupportedUploadError(declared, [claims.content_type])

@@ -124,30 +124,27 @@ async def run_sweep(files: Filestore, given: argparse.Namespace) -> int:
     deleted = failed = 0
     async with files.backends():
         before = await files.backlog()
-        async for one in files.sweep():
-            failed += one.error is not None
-            deleted += one.error is None
-            _print(asdict(one), as_json=given.json)
+        async for swept in files.sweep():
+            failed += swept.error is not None
+            deleted += swept.error is None
+            _print(asdict(swept), as_json=given.json)
         after = await files.backlog()
+    # What was due, for how long the oldest had been, in seconds, what became of it, and what is left.
+    oldest = None if before.oldest is None else round(before.oldest)
     summary = {
         "due": before.due,
-        "oldest": None if before.oldest is None else round(before.oldest),
+        "oldest": oldest,
         "deleted": deleted,
         "failed": failed,
         "waiting": after.total,
         "failing": after.failing,
     }
-    _print_summary(summary, as_json=given.json)
-    return FOUND if failed else ALL_IS_WELL
-
-
-def _print_summary(summary: Mapping[str, int | None], *, as_json: bool) -> None:
-    """Say what was due, for how long the oldest had been, in seconds, what became of it, and what is left."""
-    if as_json:
+    if given.json:
         print(json.dumps({"kind": "summary", **summary}), flush=True)
-        return
-    shown = {**summary, "oldest": "none" if summary["oldest"] is None else f"{summary['oldest']} s"}
-    print("swept  " + "  ".join(f"{name}: {value}" for name, value in shown.items()), flush=True)
+    else:
+        shown = {**summary, "oldest": "none" if oldest is None else f"{oldest} s"}
+        print("swept  " + "  ".join(f"{name}: {value}" for name, value in shown.items()), flush=True)
+    return FOUND if failed else ALL_IS_WELL
 
 
 async def run_audit(files: Filestore, given: argparse.Namespace) -> int:
@@ -181,21 +178,17 @@ def _print_coverage(coverage: Coverage, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"kind": "coverage", **asdict(coverage)}), flush=True)
         return
-    print(f"coverage  tables: {_joined(coverage.tables)}  backends: {_joined(coverage.backends)}", flush=True)
+    tables, backends = (", ".join(names) or "none" for names in (coverage.tables, coverage.backends))
+    print(f"coverage  tables: {tables}  backends: {backends}", flush=True)
     for backend, reason in coverage.kept.items():
         print(f"kept  {backend}  no orphan was deleted: {reason}", flush=True)
 
 
-def _joined(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
-
-
 def _print(about: Mapping[str, Any], *, as_json: bool) -> None:
-    print(json.dumps(about, default=str) if as_json else _line(about), flush=True)
-
-
-def _line(about: Mapping[str, Any]) -> str:
-    """Return what a person reads: kind, place, row, and what is wrong."""
+    """Print JSON, or what a person reads: kind, place, row, and what is wrong."""
+    if as_json:
+        print(json.dumps(about, default=str), flush=True)
+        return
     row = about.get("row")
     parts = [
         about.get("kind", "failed" if about.get("error") else "deleted"),
@@ -204,7 +197,7 @@ def _line(about: Mapping[str, Any]) -> str:
         about.get("detail") or about.get("error") or "",
         "(fixed)" if about.get("fixed") else "",
     ]
-    return "  ".join(part for part in parts if part)
+    print("  ".join(part for part in parts if part), flush=True)
 
 
 COMMANDS = {"sweep": run_sweep, "audit": run_audit}

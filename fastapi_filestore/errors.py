@@ -1,4 +1,4 @@
-"""Every error this library raises; knows no HTTP and imports nothing of ours.
+"""Define every error this library raises; know no HTTP and import nothing of ours.
 
 FilestoreError
 ├── ConfigurationError                 (ValueError)
@@ -79,12 +79,12 @@ class FilestoreError(Exception):
         """Return how to make it again: not by its class's own arguments, of which its text is made."""
         # What is pickled to see whether it can be is not looked into again: errors that lead to each other would be
         # pickled as often as there are ways between them.
-        kept = _as_it_is if _is_looked_into.get() else _that_pickles
-        state = {name: kept(value) for name, value in vars(self).items()}
+        keep: Callable[[object], object] = (lambda value: value) if _is_looked_into.get() else _picklable
+        state = {name: keep(value) for name, value in vars(self).items()}
         if self.__cause__ is not None:
             notes = [*getattr(self, "__notes__", ()), f"Its cause was {self.__cause__!r}."]
             state["__notes__"] = notes
-        return _made_again, (type(self), *map(kept, self.args)), state
+        return _remake, (type(self), *map(keep, self.args)), state
 
     def __setstate__(self, state: dict[str, object] | None) -> None:
         """Take attributes over, which a frozen dataclass would not let anybody set."""
@@ -92,7 +92,7 @@ class FilestoreError(Exception):
 
     def __copy__(self) -> Exception:
         """Return another one with the very same attributes."""
-        copied = _made_again(type(self), *self.args)
+        copied = _remake(type(self), *self.args)
         vars(copied).update(vars(self))
         if notes := getattr(self, "__notes__", None):
             vars(copied)["__notes__"] = [*notes]
@@ -105,18 +105,14 @@ _is_looked_into: ContextVar[bool] = ContextVar("fastapi_filestore_is_looked_into
 """Whether something is pickled only to see whether it can be."""
 
 
-def _made_again(family: type[Exception], *args: object) -> Exception:
+def _remake(family: type[Exception], *args: object) -> Exception:
     error = (OSError if issubclass(family, OSError) else Exception).__new__(family)
     # An OSError takes none before its __init__, and a frozen dataclass lets nobody set them in its own way.
     BaseException.__setattr__(error, "args", args)
     return error
 
 
-def _as_it_is(value: object) -> object:
-    return value
-
-
-def _that_pickles(value: object) -> object:
+def _picklable(value: object) -> object:
     """Return a value, or its text if another process could not read it: a pool would wait for it for ever."""
     around = _is_looked_into.set(True)
     try:
@@ -419,12 +415,12 @@ class MissingFileError(UploadError):
         """Say which field it is, whether there is text in it, and in which one a file was found instead."""
         self.field: str | None = field
         if has_text:
-            said = f"What came in the field {field!r} has no filename, so it is text and no file: send it with one"
+            message = f"What came in the field {field!r} has no filename, so it is text and no file: send it with one"
         elif found_in is not None:
-            said = f"A file came in the field {found_in!r}, where none is taken: send it in the field {field!r}"
+            message = f"A file came in the field {found_in!r}, where none is taken: send it in the field {field!r}"
         else:
-            said = f"The form has no file in the field {field!r}: send one as multipart/form-data"
-        super().__init__(f"{said}.")
+            message = f"The form has no file in the field {field!r}: send one as multipart/form-data"
+        super().__init__(f"{message}.")
 
 
 class NoFileChosenError(MissingFileError):
@@ -461,7 +457,7 @@ class TypeMismatchError(UnsupportedUploadError):
 
     def __init__(self, *, declared: str | None, sniffed: str | None, extension: str | None) -> None:
         self.declared, self.sniffed, self.extension = declared, sniffed, extension
-        self.actual, self.expected = sniffed or "", tuple(each for each in (declared, extension) if each)
+        self.actual, self.expected = sniffed or "", tuple(kind for kind in (declared, extension) if kind)
         UploadError.__init__(
             self,
             f"The file's types contradict each other: it is declared as {declared or 'nothing'}, its first bytes are "
@@ -531,9 +527,9 @@ class InvalidFieldsError(FilestoreError, ValueError):
 
     def __init__(self, problems: Sequence[Mapping[str, Any]]) -> None:
         self.problems = tuple(problems)
-        said = [": ".join(filter(None, (".".join(map(str, p["loc"])), p["msg"]))) for p in problems[: self.MOST_SAID]]
-        more = len(problems) - len(said)
-        super().__init__("; ".join([*said, f"and {more:,} more"] if more else said))
+        texts = [": ".join(filter(None, (".".join(map(str, p["loc"])), p["msg"]))) for p in problems[: self.MOST_SAID]]
+        more = len(problems) - len(texts)
+        super().__init__("; ".join([*texts, f"and {more:,} more"] if more else texts))
 
 
 class OutOfScopeError(FilestoreError, PermissionError):

@@ -1,4 +1,4 @@
-"""Every event that the library logs; docs/logs.md is the same table for those who read the log."""
+"""Name every event that the library logs; docs/logs.md is the same table for those who read the log."""
 
 from logging import ERROR, INFO, WARNING
 from typing import Final

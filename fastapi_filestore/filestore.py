@@ -1,4 +1,4 @@
-"""`Filestore`: binds settings, session and routers once for an application."""
+"""Bind settings, session and routers once for an application: `Filestore`."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -147,7 +147,21 @@ class Filestore:
         """
         async with AsyncExitStack() as stack:
             with failing_in_sentences():
-                await self._start(app, stack)
+                self._app = app
+                await stack.enter_async_context(self.backends())
+                self.describe(app)
+                stack.push_async_callback(_release_reserved)
+                stack.push_async_callback(let_cancelled_finish)
+                stack.enter_context(redacting_access_log())
+                stack.enter_context(noting_root_path(app))
+                stack.enter_context(serving())
+                probe = self.settings.probe
+                await check_databases(self._databases, probe=bool(probe), write=probe is True)
+                if self.settings.sweep_every is not None:
+                    await self._databases.ledgers()  # what is missing is told at the start
+                require_backends(self._models, self.registry)
+                if self.settings.sweep_every is not None:
+                    await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))
             yield
 
     @contextmanager
@@ -164,23 +178,6 @@ class Filestore:
         with failing_in_sentences(), translate_outages():
             yield
 
-    async def _start(self, app: FastAPI, stack: AsyncExitStack) -> None:
-        self._app = app
-        await stack.enter_async_context(self.backends())
-        self.describe(app)
-        stack.push_async_callback(_release)
-        stack.push_async_callback(let_cancelled_finish)
-        stack.enter_context(redacting_access_log())
-        stack.enter_context(noting_root_path(app))
-        stack.enter_context(serving())
-        probe = self.settings.probe
-        await check_databases(self._databases, probe=bool(probe), write=probe is True)
-        if self.settings.sweep_every is not None:
-            await self._databases.ledgers()  # what is missing is told at the start
-        require_backends(self._models, self.registry)
-        if self.settings.sweep_every is not None:
-            await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))
-
     def describe(self, app: FastAPI) -> None:
         """Add to OpenAPI what routes with uploads take, as the lifespan does at its start.
 
@@ -193,7 +190,8 @@ class Filestore:
         refuse_bare_services(app.routes)
         require_one_reader(app.routes)
         describe_uploads(app.routes, refusals=Problem in app.exception_handlers)
-        if self._redirects:
+        settings = self.settings
+        if "redirect" in {settings.downloads, *(backend.downloads for backend in settings.backends.values())}:
             describe_redirects(app.routes)
         require_distinct_parameters(app.routes)  # last: from now on FastAPI remembers what the routes say
 
@@ -201,15 +199,13 @@ class Filestore:
     async def backends(self) -> AsyncIterator[None]:
         """Register the settings' backends while the block runs: what a script needs of the lifespan."""
         vars(self).pop("settings", None)  # the environment may say something else than at the start before
-        root = "" if self._app is None else root_path(self._app)
-        async with configured_backends(self.settings, self.registry, base_url=self._signed_url(), root_path=root):
+        app, settings = self._app, self.settings
+        root = "" if app is None else root_path(app)
+        url = settings.public_url + SIGNED_URL  # what a token is appended to
+        if app is not None and settings.signing_keys and not settings.public_url:
+            url = signed_url_of(app)
+        async with configured_backends(settings, self.registry, base_url=url, root_path=root):
             yield
-
-    def _signed_url(self) -> str:
-        """Return what a token is appended to."""
-        if self.settings.public_url or self._app is None or not self.settings.signing_keys:
-            return self.settings.public_url + SIGNED_URL
-        return signed_url_of(self._app)
 
     @overload
     def service(
@@ -245,7 +241,7 @@ class Filestore:
         if self._get_session is None:
             raise ConfigurationError("Services need a session: give your session dependency to Filestore(get_session).")
         make, mapped = service_of(model)
-        self._know(mapped)
+        self._remember(mapped)
         bounds = bounds_of(mapped, scope, defaults)
         provider = service_provider(self._get_session, make, bounds, hold_session=self._hold_session)
         self._reserved[provider] = frozenset(defaults)
@@ -304,9 +300,9 @@ class Filestore:
             identity: What the paths call a row's primary key, where a prefix of yours has a parameter of that name.
         """
         mapped_class(model, method="router")
-        self._know(model)
-        for name, own in {"read": read, "create": create, "update": update}.items():
-            require_schema(own, name=f"{name}= of files.router")
+        self._remember(model)
+        for name, given in {"read": read, "create": create, "update": update}.items():
+            require_schema(given, name=f"{name}= of files.router")
         for dependency in dependencies:
             require_depends(dependency)
         if service is not None:
@@ -414,21 +410,16 @@ class Filestore:
                 `same-origin`, `same-site`, which has the other hosts of your domain, or `cross-origin`, which is all.
                 If None, those of the same site, and all if it is public.
         """
-        settings, own = self.settings, self.settings.backends.get(file.backend_in_use().key)
-        way = downloads or (own and own.downloads) or settings.downloads
-        how = DownloadOptions(
+        settings, backend = self.settings, self.settings.backends.get(file.backend_in_use().key)
+        way = downloads or (backend and backend.downloads) or settings.downloads
+        options = DownloadOptions(
             way, visibility, immutable, attachment, settings.url_expiry, settings.accel_prefix, cross_origin
         )
-        return await download(request, file, how)
-
-    @property
-    def _redirects(self) -> bool:
-        settings = self.settings
-        return "redirect" in {settings.downloads, *(each.downloads for each in settings.backends.values())}
+        return await download(request, file, options)
 
     # -- maintenance ---------------------------------------------------------------------------------
 
-    def _know(self, model: type | None) -> None:
+    def _remember(self, model: type | None) -> None:
         if model is not None:
             self._models[model] = None
 
@@ -503,7 +494,7 @@ class Filestore:
         return {FilestoreError: answer_error, Problem: answer_problem}
 
 
-async def _release() -> None:
+async def _release_reserved() -> None:
     try:
         await release_reservations()
     except (FilestoreError, SQLAlchemyError, OSError) as error:

@@ -1,4 +1,4 @@
-"""How the library logs: an event with a name that never changes, then its facts as key=value; the same in `extra`.
+"""Log events: each with a name that never changes, then its facts as key=value; the same in `extra`.
 
 What was asked for, where there is a request, belongs to the facts. No value holds a secret, a signed URL, or what a
 statement wrote into the database, and none breaks the line.
@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 from weakref import ref
 
@@ -79,10 +80,12 @@ class Event:
         """
         if not _log.isEnabledFor(self.level):
             return
-        found = {**facts, **_told_of(error), **_requested()}
+        noted = _request.get()
+        request = None if noted is None else noted()
+        facts = {**facts, **_facts_of_error(error), **({} if request is None else request.facts())}
         if self.remedy is not None:
-            found.setdefault("remedy", self.remedy)
-        known = {name: _loggable(value) for name, value in found.items() if value is not None}
+            facts.setdefault("remedy", self.remedy)
+        known = {name: _loggable(value) for name, value in facts.items() if value is not None}
         line = " ".join(f"{name}={shown(value)}" for name, value in known.items())
         where = error if with_traceback and isinstance(error, BaseException) and not _holds_statement(error) else None
         # The name alone is the template, by which collectors of errors group what they are sent.
@@ -90,26 +93,20 @@ class Event:
         _log.log(self.level, template, *args, extra=known, exc_info=where, stacklevel=2)
 
 
-def _requested() -> Mapping[str, str]:
-    noted = _request.get()
-    request = None if noted is None else noted()
-    return {} if request is None else request.facts()
-
-
 # -- errors ------------------------------------------------------------------------------------------------
 
 
-def _told_of(error: BaseException | str | None) -> dict[str, str]:
+def _facts_of_error(error: BaseException | str | None) -> dict[str, str]:
     if not isinstance(error, BaseException):
         return {} if error is None else {"error": error}
-    causes = [described(each) for each, _ in zip(_causes(error), range(MOST_CAUSES), strict=False)]
+    causes = [described(cause) for cause in islice(_causes(error), MOST_CAUSES)]
     return {"error": described(error)} | ({"cause": " < ".join(causes)} if causes else {})
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen = {id(error)}
-    while (cause := error.__cause__) is not None and id(cause) not in seen and not _has_statement(error):
-        seen.add(id(cause))
+    known = {id(error)}
+    while (cause := error.__cause__) is not None and id(cause) not in known and not _has_statement(error):
+        known.add(id(cause))
         yield cause
         error = cause
 
@@ -127,7 +124,7 @@ def _of_database(error: BaseException) -> str:
     cause: BaseException = getattr(error, "orig", None) or error
     state = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     name = type(error).__name__ + (f" ({state})" if state else "")
-    kinds = {family.__name__ for each in (error, cause) for family in type(each).__mro__}
+    kinds = {family.__name__ for family in (*type(error).__mro__, *type(cause).__mro__)}
     is_quoting = bool(kinds & _QUOTES_VALUES) or (cause is error and _has_statement(error))
     return name if is_quoting else f"{name}: {_first_line(cause)}"
 
@@ -143,14 +140,15 @@ def _has_statement(error: BaseException) -> bool:
 
 
 def _holds_statement(error: BaseException) -> bool:
-    pending, seen = [error], set[int]()
+    """Tell whether an error, or one that led to it, has a statement in its text."""
+    pending, known = [error], set[int]()
     while pending:
-        each = pending.pop()
-        if _has_statement(each):
+        error = pending.pop()
+        if _has_statement(error):
             return True
-        seen.add(id(each))
-        around = (each.__cause__, each.__context__)
-        pending += [other for other in around if other is not None and id(other) not in seen]
+        known.add(id(error))
+        around = (error.__cause__, error.__context__)
+        pending += [other for other in around if other is not None and id(other) not in known]
     return False
 
 
@@ -166,7 +164,7 @@ def _loggable(value: object) -> object:
     if isinstance(value, int | float):
         return value
     if isinstance(value, Collection) and not isinstance(value, str | bytes):
-        return [redacted(str(each)) for each in value]
+        return [redacted(str(item)) for item in value]
     return redacted(str(value))
 
 
@@ -174,15 +172,13 @@ def shown(value: object) -> str:
     """Return a value as it stands behind its name and an equals sign: on one line, quoted where it must be."""
     if isinstance(value, bool):
         return str(value).lower()
-    text = value if isinstance(value, str) else _joined(value) if isinstance(value, list) else str(value)
+    text = str(value)
+    if isinstance(value, list):
+        more = len(value) - MOST_SHOWN
+        text = ", ".join(map(str, value[:MOST_SHOWN])) + (f" and {more} more" if more > 0 else "")
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}…"
     return text if _PLAIN.fullmatch(text) else f'"{"".join(map(_escaped, text))}"'
-
-
-def _joined(values: "list[object]") -> str:
-    more = len(values) - MOST_SHOWN
-    return ", ".join(map(str, values[:MOST_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 def _escaped(character: str) -> str:

@@ -1,4 +1,4 @@
-"""What your own tests need: storage in memory, a file in it, a store that fails when told to, a clock.
+"""Give your own tests what they need: storage in memory, a file in it, a store that fails when told to, a clock.
 
 Add `pytest_plugins = ["fastapi_filestore.testing"]` to your conftest.py for the fixtures.
 """
@@ -86,7 +86,7 @@ class FaultyBackend:
         """The key of the backend that does the work."""
         return self.inner.key
 
-    async def _doomed(self, operation: str) -> bool:
+    async def _is_doomed(self, operation: str) -> bool:
         self.calls.append(operation)
         doomed = self.fails(len(self.calls), operation)
         if doomed and not self.after:
@@ -112,7 +112,7 @@ class FaultyBackend:
         max_concurrency: int | None = None,
     ) -> ObjectInfo:
         """Store content, unless this call fails."""
-        doomed = await self._doomed("put")
+        doomed = await self._is_doomed("put")
         info = await self.inner.put(
             path,
             content,
@@ -129,11 +129,11 @@ class FaultyBackend:
 
     async def open(self, path: str, *, start: int = 0, end: int | None = None) -> ObjectStream:
         """Open an object, unless this call fails."""
-        doomed = await self._doomed("open")
+        doomed = await self._is_doomed("open")
         stream = await self.inner.open(path, start=start, end=end)
-        return replace(stream, chunks=self._torn(stream)) if doomed else stream
+        return replace(stream, chunks=self._tear(stream)) if doomed else stream
 
-    async def _torn(self, stream: ObjectStream) -> AsyncIterator[bytes]:
+    async def _tear(self, stream: ObjectStream) -> AsyncIterator[bytes]:
         left = (stream.end - stream.start) // 2
         async for chunk in stream:
             yield chunk[:left]
@@ -144,26 +144,26 @@ class FaultyBackend:
 
     async def head(self, path: str) -> ObjectInfo:
         """Ask for an object, unless this call fails."""
-        doomed = await self._doomed("head")
+        doomed = await self._is_doomed("head")
         info = await self.inner.head(path)
         self._finish(doomed=doomed)
         return info
 
     async def copy(self, source: str, target: str) -> None:
         """Copy an object, unless this call fails."""
-        doomed = await self._doomed("copy")
+        doomed = await self._is_doomed("copy")
         await self.inner.copy(source, target)
         self._finish(doomed=doomed)
 
     async def delete(self, *paths: str) -> None:
         """Delete objects, unless this call fails."""
-        doomed = await self._doomed("delete")
+        doomed = await self._is_doomed("delete")
         await self.inner.delete(*paths)
         self._finish(doomed=doomed)
 
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         """List objects, unless this call fails."""
-        doomed = await self._doomed("list")
+        doomed = await self._is_doomed("list")
         async for info in self.inner.list(prefix, after=after):
             yield info
         self._finish(doomed=doomed)
@@ -172,14 +172,14 @@ class FaultyBackend:
         self, path: str, *, method: Literal["GET", "PUT"] = "GET", expires_in: int, content_type: str | None = None
     ) -> SignedURL:
         """Sign a URL, unless this call fails."""
-        doomed = await self._doomed("sign")
+        doomed = await self._is_doomed("sign")
         signed = await self.inner.sign(path, method=method, expires_in=expires_in, content_type=content_type)
         self._finish(doomed=doomed)
         return signed
 
     async def probe(self) -> None:
         """Reach for the store, unless this call fails."""
-        doomed = await self._doomed("probe")
+        doomed = await self._is_doomed("probe")
         await self.inner.probe()
         self._finish(doomed=doomed)
 
@@ -202,7 +202,7 @@ async def assert_no_orphans(session: AnySession, backend: StorageBackend, *model
 
 
 def referenced_paths(session: Session, models: tuple[type[Any], ...], key: str) -> list[str]:
-    """Return the object keys in a backend that the rows of models point to."""
+    """Return the object paths in a backend that the rows of models point to."""
     return [
         file.path
         for model in models

@@ -1,15 +1,11 @@
-"""Which release this is: as it was installed."""
+"""Tell which release this is: as it was installed."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 DISTRIBUTION = "fastapi-filestore"
 
 
-def _installed() -> str:
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:  # a copy of the folder that nobody installed
-        return "0+unknown"
-
-
-__version__ = _installed()
+try:
+    __version__ = version(DISTRIBUTION)
+except PackageNotFoundError:  # a copy of the folder that nobody installed
+    __version__ = "0+unknown"

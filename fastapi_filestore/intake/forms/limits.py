@@ -6,6 +6,7 @@ Whatever a parser has read of a text that turns out to be no JSON is counted her
 from array import array
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from sys import maxsize
 from typing import Self
 
 from fastapi_filestore.errors import InvalidFieldsError
@@ -16,7 +17,7 @@ ENVELOPE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How slowly a body may come, by the time that it is waited for; 0 is no limit.
+    """How slowly a body may come, by the time that it is waited for; 0 is no limit, which the settings set.
 
     Attributes:
         silence: Seconds without a byte.
@@ -24,25 +25,25 @@ class Pace:
         over: Seconds that the average is taken over.
     """
 
-    silence: float = 30.0
-    least_rate: int = 1024
-    over: float = 30.0
+    silence: float = 0.0
+    least_rate: int = 0
+    over: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
     """How much a form may hold: bytes of each file, fields beside them, bytes of each field, files; and its pace.
 
-    JSON may hold so many bytes, values and levels.
+    JSON may hold so many bytes, values and levels; any number, unless the settings say so.
     """
 
     file_size: int
     fields: int
     field_size: int
     files: int = 1
-    json_size: int = 1024**2
-    json_values: int = 10_000
-    json_depth: int = 64
+    json_size: int = maxsize
+    json_values: int = maxsize
+    json_depth: int = maxsize
     pace: Pace = Pace()
 
     def narrowed(self, file_size: int | None) -> Self:

@@ -1,4 +1,4 @@
-"""The audit: compares stores and rows both ways, in flat memory, while both are in use.
+"""Compare stores and rows both ways, in flat memory, while both are in use.
 
 What looks wrong in a listing and a reading that took minutes may be a file that was stored, moved or deleted meanwhile.
 So both sides only yield suspects. Before one is reported, the store is asked for the object and the database for the
@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 
-from sqlalchemy import Connection, Engine, MetaData, select
+from sqlalchemy import Engine, MetaData, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import ConfigurationError, StorageError
@@ -68,7 +68,7 @@ from fastapi_filestore.service.audit.tables import (
     name_of,
 )
 from fastapi_filestore.service.contention import run_despite_others
-from fastapi_filestore.storage.backend import UnfinishedUpload, UnfinishedUploads
+from fastapi_filestore.storage.backend import UnfinishedUploads
 from fastapi_filestore.storage.paths import HeldKey
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
@@ -128,7 +128,11 @@ class Audit:
     async def __aiter__(self) -> AsyncIterator[Finding]:
         self._known = await self.databases()
         self._others = OtherRegistries((table for _, table in self._tables()), self.registry)
-        self._before = await self._now() - self._grace
+        # The database's clock is the one that all workers share.
+        now: float = await run_despite_others(
+            self._known.databases[0].engine, lambda connection: connection.execute(select(database_time())).scalar_one()
+        )
+        self._before = datetime.fromtimestamp(float(now), UTC) - self._grace
         self.coverage = Coverage(sorted({name_of(table) for _, table in self._tables()}), unknown=self._known.unknown)
         with inventory() as stock:
             stages = (self._take_stock(stock), self._unreadable(stock), self._orphans(stock), self._rows(stock))
@@ -139,13 +143,8 @@ class Audit:
                             tell_missing(finding)
                         yield finding
 
-    async def _now(self) -> datetime:
-        # The database's clock is the one that all workers share.
-        clock = await run_despite_others(self._known.databases[0].engine, _read_clock)
-        return datetime.fromtimestamp(clock, UTC)
-
     def _tables(self) -> Iterator[tuple[Database, FileTable]]:
-        return ((one, table) for one in self._known.databases for table in one.tables)
+        return ((database, table) for database in self._known.databases for table in database.tables)
 
     def _start(self, stage: int) -> Location | None:
         """Return where to begin in a stage; None if the stage is behind us."""
@@ -167,8 +166,8 @@ class Audit:
                 self.coverage.backends.append(key)
             except StorageError as error:
                 yield unchecked(Position(UNREADABLE, key), error)
-        for one, table in self._tables():
-            await add_rows(stock, one.engine, table, self.coverage.backends, self._others)
+        for database, table in self._tables():
+            await add_rows(stock, database.engine, table, self.coverage.backends, self._others)
         for key, reason in self._others.claims(self.coverage.backends):
             self.coverage.keep([key], reason)
         for name, backends in stock.doubtful.items():
@@ -185,8 +184,8 @@ class Audit:
         named = {
             key
             for _, table in self._tables()
-            for one in table.columns
-            if table.is_asked and not self._others.is_elsewhere(table, one.key, key := table.backend_of(one))
+            for column in table.columns
+            if table.is_asked and not self._others.is_elsewhere(table, column.key, key := table.backend_of(column))
         }
         # Rows of a backend that nobody registered are findings themselves.
         return sorted(key for key in named if key in self.registry)
@@ -198,9 +197,9 @@ class Audit:
         while after and (rows := await stock.unreadable(after=after, limit=REFERENCES_AT_ONCE)):
             # Asked again: somebody may have put it right meanwhile.
             problems = {
-                one.row: (table.backend_of(table.table.c[one.row.column]), one.problem)
+                value.row: (table.backend_of(table.table.c[value.row.column]), value.problem)
                 async for table, row in self._reread(rows)
-                for one in row.unreadable
+                for value in row.unreadable
             }
             for row in rows:
                 if still := problems.get(row):
@@ -226,27 +225,32 @@ class Audit:
                     yield finding
             self._reach(ORPHANS, after := suspects[-1])
 
-    async def _examine_orphans(self, search: OrphanSearch, some: Sequence[Location]) -> list[Finding]:
+    async def _examine_orphans(self, search: OrphanSearch, suspects: Sequence[Location]) -> list[Finding]:
         # The store is asked last: whatever was being deleted is gone now, and whatever was written again is young.
-        seen = dict(zip(some, await each(partial(observe, self.registry), some), strict=True))
+        seen = dict(zip(suspects, await each(partial(observe, self.registry), suspects), strict=True))
         failed = [
-            found(one.error[0], Position(ORPHANS, *at), detail=one.error[1]) for at, one in seen.items() if one.error
+            found(observation.error[0], Position(ORPHANS, *at), detail=observation.error[1])
+            for at, observation in seen.items()
+            if observation.error
         ]
-        old = [at for at, one in seen.items() if one.info and one.info.last_modified < self._before]
-        kept = [at for at in old if FindingKind.ORPHAN not in self.fix or at.backend in self.coverage.kept]
-        async with search.condemned([at for at in old if at not in kept]) as doomed:
-            return failed + await each(
-                lambda at: self._report_orphan(at, seen[at], goes=at in doomed), [*kept, *doomed]
-            )
+        infos = {at: observation.info for at, observation in seen.items() if observation.info}
+        old = [at for at, info in infos.items() if info.last_modified < self._before]
+        fixes = FindingKind.ORPHAN in self.fix
+        kept = [at for at in old if not fixes or at.backend in self.coverage.kept]
+        async with search.condemning([at for at in old if at not in kept]) as doomed:
 
-    async def _report_orphan(self, at: Location, seen: Observation, *, goes: bool) -> Finding:
-        assert seen.info is not None, "an orphan is there"
-        finding = partial(found, FindingKind.ORPHAN, Position(ORPHANS, *at))
-        detail = f"No row holds it, and no ledger knows of it: {seen.info.size} bytes of {seen.info.last_modified}."
-        if goes:
-            return await repaired(finding, detail, self.registry.get_backend(at.backend).delete(HeldKey(at.path)))
-        reason = self.coverage.kept.get(at.backend) if FindingKind.ORPHAN in self.fix else None
-        return finding(detail=f"{detail} It was not deleted: {reason}" if reason else detail)
+            async def report(at: Location) -> Finding:
+                finding = partial(found, FindingKind.ORPHAN, Position(ORPHANS, *at))
+                info = infos[at]
+                detail = f"No row holds it, and no ledger knows of it: {info.size} bytes of {info.last_modified}."
+                if at in doomed:
+                    return await repaired(
+                        finding, detail, self.registry.get_backend(at.backend).delete(HeldKey(at.path))
+                    )
+                reason = self.coverage.kept.get(at.backend) if fixes else None
+                return finding(detail=f"{detail} It was not deleted: {reason}" if reason else detail)
+
+            return failed + await each(report, [*kept, *doomed])
 
     # -- rows without their objects ------------------------------------------------------------------------
 
@@ -258,17 +262,17 @@ class Audit:
         references = stock.references(after=after, everything=self.verify, limit=REFERENCES_AT_ONCE)
         async with aclosing(references):
             async for batch in references:
-                seen = await each(look, [one.location for one in batch])
+                seen = await each(look, [reference.location for reference in batch])
                 # Asked last: a row that still holds a file whose object was missing before has lost it.
                 current = {
-                    one.place: one
-                    async for _, row in self._reread([one.row for one in batch])
-                    for one in row.references
+                    reference.place: reference
+                    async for _, row in self._reread([reference.row for reference in batch])
+                    for reference in row.references
                 }
                 for reference, observation in zip(batch, seen, strict=True):
-                    if still := current.get(reference.place):
-                        async for finding in self._compare(still, observation):
-                            yield finding
+                    still = current.get(reference.place)
+                    if still and (differs := difference(still, observation)):
+                        yield await self._report_difference(still, observation, *differs)
                 self._reach(ROWS, batch[-1].location)
         self._reach(SHARED)
 
@@ -281,18 +285,20 @@ class Audit:
             for found_row in await run_despite_others(engine, partial(table.reread, identities=keys)):
                 yield table, found_row
 
-    async def _compare(self, reference: Reference, seen: Observation) -> Findings:
-        differs = difference(reference, seen)
-        if differs is not None:
-            kind, detail = differs
-            finding = partial(found, kind, Position(ROWS, *reference.location), row=reference.row)
-            fixes = kind in self.fix
-            yield await repaired(finding, detail, self._correct(reference, seen)) if fixes else finding(detail=detail)
+    async def _report_difference(
+        self, reference: Reference, seen: Observation, kind: FindingKind, detail: str
+    ) -> Finding:
+        finding = partial(found, kind, Position(ROWS, *reference.location), row=reference.row)
+        if kind not in self.fix:
+            return finding(detail=detail)
 
-    async def _correct(self, reference: Reference, seen: Observation) -> None:
-        for engine, table in self._known.tables_of(reference.row):
-            correct = partial(table.correct, reference=reference, facts=facts(reference, seen))
-            await run_despite_others(engine, correct)
+        async def correct() -> None:
+            for engine, table in self._known.tables_of(reference.row):
+                await run_despite_others(
+                    engine, partial(table.correct, reference=reference, facts=facts(reference, seen))
+                )
+
+        return await repaired(finding, detail, correct())
 
     # -- objects of several rows -----------------------------------------------------------------------------
 
@@ -317,25 +323,20 @@ class Audit:
 
     async def _unfinished(self, key: str, backend: UnfinishedUploads) -> Findings:
         async for uploads in batches(backend.unfinished_uploads(), SUSPECTS_AT_ONCE):
-            old = [one for one in uploads if one.started < self._before]
-            live = await locations(self._known, Database.intended, [one.path for one in old])
+            old = [upload for upload in uploads if upload.started < self._before]
+            live = await locations(self._known, Database.intended, [upload.path for upload in old])
             # Another program may have given a name to an object that only looks like what an upload left.
-            names = [Location(key, one.name) for one in old if one.name is not None]
+            names = [Location(key, upload.name) for upload in old if upload.name is not None]
             held = await places_of(self._known, names)
             for upload in old:
-                if (key, upload.path) not in live and (key, upload.name) not in held:
-                    yield await self._report_unfinished(key, backend, upload)
-
-    async def _report_unfinished(self, key: str, backend: UnfinishedUploads, upload: UnfinishedUpload) -> Finding:
-        finding = partial(found, FindingKind.UNFINISHED_UPLOAD, Position(UPLOADS, key, upload.path))
-        detail = f"It began at {upload.started} and never ended."
-        if FindingKind.UNFINISHED_UPLOAD not in self.fix:
-            return finding(detail=detail)
-        return await repaired(finding, detail, backend.abort_upload(upload))
-
-
-def _read_clock(connection: Connection) -> float:
-    return float(connection.execute(select(database_time())).scalar_one())
+                if (key, upload.path) in live or (key, upload.name) in held:
+                    continue
+                finding = partial(found, FindingKind.UNFINISHED_UPLOAD, Position(UPLOADS, key, upload.path))
+                detail = f"It began at {upload.started} and never ended."
+                if FindingKind.UNFINISHED_UPLOAD in self.fix:
+                    yield await repaired(finding, detail, backend.abort_upload(upload))
+                else:
+                    yield finding(detail=detail)
 
 
 def audit(
@@ -377,15 +378,17 @@ def audit(
         InvalidCursorError: `after` is no cursor of an audit.
     """
     wanted = defaultdict[Engine, list[MetaData]](list)
-    for place, some in ((engine, models), *also.items()):
-        wanted[plain_engine(place)] += map(metadata_of, models_in(some))
+    for place, asked in ((engine, models), *also.items()):
+        wanted[plain_engine(place)] += map(metadata_of, models_in(asked))
 
     async def find() -> Known:
-        metadatas, others = [one for some in wanted.values() for one in some], mapped_tables()
+        others = mapped_tables()
         places = {
-            place: list(dict.fromkeys([*(table for one in some for table in file_tables(one)), *others]))
-            for place, some in wanted.items()
+            place: list(dict.fromkeys([*(table for metadata in metadatas for table in file_tables(metadata)), *others]))
+            for place, metadatas in wanted.items()
         }
-        return await locate(places, metadatas, registry=registry)
+        return await locate(
+            places, [metadata for metadatas in wanted.values() for metadata in metadatas], registry=registry
+        )
 
     return Audit(find, registry, grace, verify, fix, backends, after, at_most)

@@ -1,4 +1,4 @@
-"""Both sides of an audit in one temporary file, so that comparing millions takes no memory.
+"""Keep both sides of an audit in one temporary file, so that comparing millions takes no memory.
 
 A listing may be unsorted, and rows come in the order of their keys, not of their objects'. SQLite sorts either outside
 of memory when it builds an index, and joins the two by it.
@@ -88,12 +88,15 @@ class Inventory:
 
     async def add_objects(self, backend: str, objects: Iterable[ObjectInfo]) -> None:
         """Take in a part of a listing."""
-        rows = [(backend, one.path, one.size, one.etag, one.last_modified.timestamp()) for one in objects]
+        rows = [(backend, info.path, info.size, info.etag, info.last_modified.timestamp()) for info in objects]
         await self._insert("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", rows)
 
     async def add_references(self, references: Iterable[Reference]) -> None:
         """Take in what rows hold."""
-        rows = [(*one.location, one.size, one.etag, one.checksum, _row(one.row)) for one in references]
+        rows = [
+            (*reference.location, reference.size, reference.etag, reference.checksum, _row(reference.row))
+            for reference in references
+        ]
         await self._insert("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     async def add_held(self, locations: Iterable[Location]) -> None:
@@ -189,16 +192,14 @@ def _row(identity: RowIdentity) -> bytes:
 @contextmanager
 def inventory() -> Iterator[Inventory]:
     """Keep an inventory in a temporary folder while the block runs."""
-    with TemporaryDirectory(prefix="filestore-audit-") as folder, closing(_connect(Path(folder))) as connection:
+    with (
+        TemporaryDirectory(prefix="filestore-audit-") as folder,
+        # Worker threads use it, one after the other.
+        closing(sqlite3.connect(Path(folder) / "inventory.db", check_same_thread=False)) as connection,
+    ):
+        for statement in (*SETTINGS, *TABLES):
+            connection.execute(statement)
         yield Inventory(connection)
-
-
-def _connect(folder: Path) -> sqlite3.Connection:
-    # Worker threads use it, one after the other.
-    connection = sqlite3.connect(folder / "inventory.db", check_same_thread=False)
-    for statement in (*SETTINGS, *TABLES):
-        connection.execute(statement)
-    return connection
 
 
 async def add_objects(stock: Inventory, backend: StorageBackend) -> None:
@@ -221,13 +222,14 @@ async def add_rows(
         asked, others = registries.split(table, references)
         await stock.add_references(asked)
         # What a store may list it as, if not by the key that the row has.
-        listed = {Location(one.backend, form) for one in references for form in forms_in_stores(one.path)}
-        await stock.add_held((listed | {one.location for one in others}) - {one.location for one in asked})
-        await stock.add_unreadable(one.row for row in rows for one in row.unreadable)
-        named.update(one.backend for one in references)
-        texts = [text for row in rows for one in row.unreadable for text in one.texts]
+        listed = {Location(file.backend, form) for file in references for form in forms_in_stores(file.path)}
+        await stock.add_held((listed | {file.location for file in others}) - {file.location for file in asked})
+        unreadable = [value for row in rows for value in row.unreadable]
+        await stock.add_unreadable(value.row for value in unreadable)
+        named.update(file.backend for file in references)
+        texts = [text for value in unreadable for text in value.texts]
         named.update(backend for backend in backends if any(backend in text for text in texts))
-        doubtful = doubtful or any(row.unreadable for row in rows)
+        doubtful = doubtful or bool(unreadable)
         last = rows[-1].identity
     if doubtful:
         stock.doubtful[table.table.fullname] = named.intersection(backends)

@@ -1,4 +1,4 @@
-"""What a store says of an object now, held against what a row says of it."""
+"""Compare what a store says of an object now with what a row says of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,7 +9,7 @@ from fastapi_filestore.errors import InvalidKeyError, ObjectNotFoundError, Stora
 from fastapi_filestore.intake.digests import DigestingStream
 from fastapi_filestore.service.audit.findings import FindingKind
 from fastapi_filestore.service.audit.references import Location, Reference
-from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream
+from fastapi_filestore.storage.backend import ObjectInfo
 from fastapi_filestore.storage.paths import HeldKey
 from fastapi_filestore.storage.registry import StorageRegistry
 
@@ -39,20 +39,16 @@ async def observe(registry: StorageRegistry, at: Location, *, read: bool = False
         if not read:
             return Observation(await store.head(HeldKey(at.path)))
         stream = await store.open(HeldKey(at.path))
-        return Observation(stream.info, await _digest(stream))
+        digest = DigestingStream(chunk async for chunk in stream)
+        async for _ in digest:
+            pass
+        return Observation(stream.info, digest.hexdigest)
     except (ObjectNotFoundError, InvalidKeyError):
         return Observation()
     except UnknownBackendError as error:
         return Observation(error=(FindingKind.UNKNOWN_BACKEND, str(error)))
     except StorageError as error:
         return Observation(error=(FindingKind.UNCHECKED, str(error)))
-
-
-async def _digest(stream: ObjectStream) -> str:
-    digest = DigestingStream(chunk async for chunk in stream)
-    async for _ in digest:
-        pass
-    return digest.hexdigest
 
 
 async def each(look: Callable[[S], Awaitable[T]], subjects: Sequence[S]) -> list[T]:

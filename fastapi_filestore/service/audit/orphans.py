@@ -1,4 +1,4 @@
-"""The search for orphans: objects that no row held, asked for again in the databases, and counted before any goes."""
+"""Search for orphans: objects that no row held, asked for again in the databases, and counted before any goes."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -32,8 +32,8 @@ async def locations(
 ) -> set[Location]:
     """Ask every database for those of some paths that it knows."""
     found = set[Location]()
-    for one in known.databases:
-        found |= await run_despite_others(one.engine, partial(ask, one, paths))
+    for database in known.databases:
+        found |= await run_despite_others(database.engine, partial(ask, database, paths))
     return found
 
 
@@ -53,18 +53,19 @@ class OrphanSearch:
 
     async def suspects(self, after: Location) -> list[Location]:
         """Return the next objects that no row held when the rows were read."""
-        columns = max((sum(len(table.columns) for table in one.tables) for one in self.known.databases), default=0)
+        databases = self.known.databases
+        columns = max((sum(len(table.columns) for table in database.tables) for database in databases), default=0)
         limit = min(SUSPECTS_AT_ONCE, PARAMETERS // (SPELLINGS * columns + 1))
         return await self.stock.orphans(after=after, before=self.before, limit=limit)
 
     async def without_rows(self, suspects: Sequence[Location]) -> list[Location]:
         """Return those of some objects that no row holds, no ledger knows of now, and no upload URL is for any more."""
-        held = await locations(self.known, Database.known, [one.path for one in suspects])
+        held = await locations(self.known, Database.known, [suspect.path for suspect in suspects])
         before = self.before.timestamp()
-        return [one for one in suspects if one not in held and upload_expiry(one.path) < before]
+        return [suspect for suspect in suspects if suspect not in held and upload_expiry(suspect.path) < before]
 
     @asynccontextmanager
-    async def condemned(self, objects: Sequence[Location]) -> AsyncIterator[list[Location]]:
+    async def condemning(self, objects: Sequence[Location]) -> AsyncIterator[list[Location]]:
         """Keep rows from taking objects that are to go during the block; give those that no row holds.
 
         A row that takes one at this moment has it, or is refused: both sides lock its path. A database without a ledger
@@ -73,20 +74,20 @@ class OrphanSearch:
         condemned: list[tuple[Database, list[Location]]] = []
         taken = set[Location]()
         try:
-            for one in self.known.databases if objects else ():
-                held = await run_despite_others(one.engine, partial(one.condemn, objects))
-                condemned.append((one, [each for each in objects if each not in held]))
+            for database in self.known.databases if objects else ():
+                held = await run_despite_others(database.engine, partial(database.condemn, objects))
+                condemned.append((database, [location for location in objects if location not in held]))
                 taken |= held
-            yield [each for each in objects if each not in taken]
+            yield [location for location in objects if location not in taken]
         finally:
-            for one, some in condemned:
-                await run_despite_others(one.engine, partial(one.release, some))
+            for database, paths in condemned:
+                await run_despite_others(database.engine, partial(database.release, paths))
 
     async def keep_if_in_doubt(self, coverage: Coverage, after: Location, at_most: int | None) -> None:
         """Decide of each backend whether its orphans may be deleted, before the first one is."""
         coverage.keep_for_unknown(coverage.backends)
         # One schema of several, such as one tenant's, says nothing of the others.
-        schemas = [one.engine for one in self.known.databases if is_translated(one.engine)]
+        schemas = [database.engine for database in self.known.databases if is_translated(database.engine)]
         if len(schemas) == 1:
             coverage.keep(
                 coverage.backends,
@@ -99,11 +100,7 @@ class OrphanSearch:
                 orphans = await self.stock.count_orphans(after=start, before=self.before)
                 if orphans > limit_of(objects, at_most):
                     # A ledger may know of many of them.
-                    orphans = await self._count(start)
+                    orphans, reached = 0, start
+                    while suspects := [suspect for suspect in await self.suspects(reached) if suspect.backend == key]:
+                        orphans, reached = orphans + len(await self.without_rows(suspects)), suspects[-1]
                 coverage.keep_many(key, orphans=orphans, objects=objects, at_most=at_most)
-
-    async def _count(self, start: Location) -> int:
-        count, after = 0, start
-        while suspects := [one for one in await self.suspects(after) if one.backend == start.backend]:
-            count, after = count + len(await self.without_rows(suspects)), suspects[-1]
-        return count

@@ -1,4 +1,4 @@
-"""What the rows of a database say of files, read from the tables in batches, without mapping a row."""
+"""Read what the rows of a database say of files, from the tables in batches, without mapping a row."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fastapi_filestore.errors import ConfigurationError, UnreadableFileError
-from fastapi_filestore.file_object.record import JSONFile, NotJSON, files_in, path_of, size_in, text_in
+from fastapi_filestore.file_object.record import NotJSON, files_in, path_of, size_in, text_in
 from fastapi_filestore.orm.column.raw_json import RawJSON
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.holders.held_paths import rows_holding
 from fastapi_filestore.service.audit.findings import RowIdentity
-from fastapi_filestore.storage.backend import PlacedObjects, StorageBackend
+from fastapi_filestore.storage.backend import PlacedObjects
 from fastapi_filestore.storage.registry import StorageRegistry
 
 ROWS_AT_ONCE = 2000
@@ -99,7 +99,9 @@ class FileTable:
     @classmethod
     def of(cls, table: Table, default_backend: str, *, leave_out: Collection[str] = (), is_asked: bool = True) -> Self:
         """Describe a table with its columns that hold files, but for some by name."""
-        columns = (one for one in table.columns if isinstance(one.type, StoredObject) and one.name not in leave_out)
+        columns = (
+            column for column in table.columns if isinstance(column.type, StoredObject) and column.name not in leave_out
+        )
         return cls(table, default_backend, tuple(columns), is_asked)
 
     @cached_property
@@ -110,16 +112,16 @@ class FileTable:
             raise ConfigurationError(f"The table {self.table.fullname!r} can't be audited: it has no primary key.")
         return key
 
-    def backend_of(self, one: Column[Any]) -> str:
+    def backend_of(self, column: Column[Any]) -> str:
         """Return the key of the backend of files in a column that name none."""
-        own, registry = _type_of(one).backend, _type_of(one).registry
+        own, registry = _type_of(column).backend, _type_of(column).registry
         # What is registered nowhere else is in the audit's registry.
         return own or (registry.default_key if len(registry) else self.default_backend or registry.default_key)
 
     @property
     def registries(self) -> dict[str, StorageRegistry]:
         """The registry of each column that holds files, by the column's key."""
-        return {one.key: _type_of(one).registry for one in self.columns}
+        return {column.key: _type_of(column).registry for column in self.columns}
 
     @property
     def backends(self) -> set[str]:
@@ -132,84 +134,81 @@ class FileTable:
         """Return the next rows after a primary key."""
         statement = self._rows().order_by(*self.key).limit(ROWS_AT_ONCE)
         if after is not None:
-            beyond = self.key[0] > after[0] if len(self.key) == 1 else tuple_(*self.key) > tuple_(*self._bound(after))
-            statement = statement.where(beyond)
-        return list(self._parsed(connection, statement))
+            if len(self.key) == 1:
+                statement = statement.where(self.key[0] > after[0])
+            else:
+                bounds = [literal(value, column.type) for value, column in zip(after, self.key, strict=True)]
+                statement = statement.where(tuple_(*self.key) > tuple_(*bounds))
+        return list(self._parse(connection, statement))
 
     def reread(self, connection: Connection, identities: Collection[tuple[Any, ...]]) -> list[FiledRow]:
         """Return what rows hold now; rows that are gone hold nothing."""
-        return list(self._parsed(connection, self._rows().where(self._is_one_of(identities))))
+        return list(self._parse(connection, self._rows().where(self._is_one_of(identities))))
 
     def _rows(self) -> Select[Any]:
         # As plain JSON: a million rows need no million FileObjects.
-        raw = [type_coerce(one, RawJSON).label(f"file_{number}") for number, one in enumerate(self.columns)]
-        return select(*self.key, *raw).where(or_(*(one.is_not(None) for one in self.columns)))
-
-    def _bound(self, identity: tuple[Any, ...]) -> list[ColumnElement[Any]]:
-        return [literal(value, one.type) for value, one in zip(identity, self.key, strict=True)]
+        raw = [type_coerce(column, RawJSON).label(f"file_{number}") for number, column in enumerate(self.columns)]
+        return select(*self.key, *raw).where(or_(*(column.is_not(None) for column in self.columns)))
 
     def _is_one_of(self, identities: Collection[tuple[Any, ...]]) -> ColumnElement[bool]:
         if len(self.key) == 1:
             return self.key[0].in_([identity[0] for identity in identities])
         return or_(
-            *(and_(*(one == value for one, value in zip(self.key, identity, strict=True))) for identity in identities)
+            *(
+                and_(*(column == value for column, value in zip(self.key, identity, strict=True)))
+                for identity in identities
+            )
         )
 
-    def _parsed(self, connection: Connection, statement: Select[Any]) -> Iterator[FiledRow]:
+    def _parse(self, connection: Connection, statement: Select[Any]) -> Iterator[FiledRow]:
         width = len(self.key)
         for values in connection.execute(statement):
-            found = FiledRow(tuple(values[:width]), [], [])
-            for one, value in zip(self.columns, values[width:], strict=True):
-                row = RowIdentity(self.table.fullname, one.key, found.identity)
+            parsed = FiledRow(tuple(values[:width]), [], [])
+            for column, value in zip(self.columns, values[width:], strict=True):
+                row = RowIdentity(self.table.fullname, column.key, parsed.identity)
                 try:
-                    files = files_in(value, multiple=_type_of(one).multiple)
+                    files = files_in(value, multiple=_type_of(column).multiple)
                 except UnreadableFileError as error:
-                    found.unreadable.append(UnreadableRow(row, error.problem, frozenset(_texts(value))))
-                else:
-                    found.references.extend(self._reference(row, one, file) for file in files)
-            yield found
-
-    def _reference(self, row: RowIdentity, one: Column[Any], file: JSONFile) -> Reference:
-        backend = file.get("backend") or self.backend_of(one)
-        return Reference(row, backend, path_of(file), size_in(file), text_in(file, "etag"), text_in(file, "checksum"))
+                    parsed.unreadable.append(UnreadableRow(row, error.problem, frozenset(_texts(value))))
+                    continue
+                for file in files:
+                    backend, size = file.get("backend") or self.backend_of(column), size_in(file)
+                    etag, checksum = text_in(file, "etag"), text_in(file, "checksum")
+                    parsed.references.append(Reference(row, backend, path_of(file), size, etag, checksum))
+            yield parsed
 
     # -- looking for objects ---------------------------------------------------------------------------
 
     def holding(self, connection: Connection, paths: Sequence[str]) -> Iterator[SelectBase]:
         """Yield a query for each column: the locations among `paths` that it holds, as the rows spell them."""
-        for one in self.columns:
-            yield rows_holding(connection.dialect, one, self.backend_of(one), paths)
+        for column in self.columns:
+            yield rows_holding(connection.dialect, column, self.backend_of(column), paths)
 
     # -- repairing ---------------------------------------------------------------------------------------
 
     def correct(self, connection: Connection, reference: Reference, facts: Mapping[str, object]) -> bool:
         """Write facts about an object into the row that holds it; False if it holds it no longer."""
-        one, condition = self.table.c[reference.row.column], self._is_one_of([reference.row.identity])
+        column, condition = self.table.c[reference.row.column], self._is_one_of([reference.row.identity])
         if connection.dialect.name == "sqlite":
             # The write lock, taken before the read, stands in for a row lock.
-            connection.execute(update(self.table).where(condition).values({one: one}))
-        value = connection.execute(select(type_coerce(one, RawJSON)).where(condition).with_for_update()).scalar()
-        corrected = [
-            {**file, **facts} if path_of(file) == reference.path else dict(file) for file in _readable(value, one)
-        ]
+            connection.execute(update(self.table).where(condition).values({column: column}))
+        value = connection.execute(select(type_coerce(column, RawJSON)).where(condition).with_for_update()).scalar()
+        try:
+            files = files_in(value, multiple=_type_of(column).multiple)
+        except UnreadableFileError:
+            return False
+        corrected = [{**file, **facts} if path_of(file) == reference.path else dict(file) for file in files]
         if not any(path_of(file) == reference.path for file in corrected):
             return False
         stored = corrected if isinstance(value, list) else corrected[0]
         json = JSONB() if connection.dialect.name == "postgresql" else JSON()
-        connection.execute(update(self.table).where(condition).values({one: type_coerce(stored, json)}))
+        connection.execute(update(self.table).where(condition).values({column: type_coerce(stored, json)}))
         return True
 
 
-def _readable(value: object, one: Column[Any]) -> list[JSONFile]:
-    try:
-        return files_in(value, multiple=_type_of(one).multiple)
-    except UnreadableFileError:
-        return []
-
-
-def _type_of(one: Column[Any]) -> StoredObject:
-    assert isinstance(one.type, StoredObject), "only columns that hold files are asked"
-    return one.type
+def _type_of(column: Column[Any]) -> StoredObject:
+    assert isinstance(column.type, StoredObject), "only columns that hold files are asked"
+    return column.type
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -248,15 +247,15 @@ class OtherRegistries:
             return False
         if backend not in self._own:
             return True
-        one, own = other.get_backend(backend), self._own.get_backend(backend)
-        return isinstance(one, PlacedObjects) and isinstance(own, PlacedObjects) and one.place != own.place
+        others, own = other.get_backend(backend), self._own.get_backend(backend)
+        return isinstance(others, PlacedObjects) and isinstance(own, PlacedObjects) and others.place != own.place
 
     def split(self, table: FileTable, references: Iterable[Reference]) -> tuple[list[Reference], list[Reference]]:
         """Return those of a table's references that the audit is about, and those that only hold objects."""
         asked, others = list[Reference](), list[Reference]()
-        for one in references:
-            is_asked = table.is_asked and not self.is_elsewhere(table, one.row.column, one.backend)
-            (asked if is_asked else others).append(one)
+        for reference in references:
+            is_asked = table.is_asked and not self.is_elsewhere(table, reference.row.column, reference.backend)
+            (asked if is_asked else others).append(reference)
         return asked, others
 
     def claims(self, keys: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -264,7 +263,10 @@ class OtherRegistries:
         others = [backend for registry in {*self._of_columns.values()} for backend in registry]
         for own in map(self._own.get_backend, keys):
             for other in others:
-                if _shares_place(own, other) and isinstance(other, PlacedObjects):
+                if not (isinstance(own, PlacedObjects) and isinstance(other, PlacedObjects)):
+                    continue
+                # Both may hold one object under two names.
+                if own.place.overlaps(other.place) and (own.key, own.place) != (other.key, other.place):
                     yield (
                         own.key,
                         (
@@ -272,10 +274,3 @@ class OtherRegistries:
                             "look like orphans here: give each a folder, a bucket or a prefix beside the other's."
                         ),
                     )
-
-
-def _shares_place(one: StorageBackend, other: StorageBackend) -> bool:
-    """Tell whether two backends may hold one object under two names."""
-    if not (isinstance(one, PlacedObjects) and isinstance(other, PlacedObjects)):
-        return False
-    return one.place.overlaps(other.place) and (one.key, one.place) != (other.key, other.place)

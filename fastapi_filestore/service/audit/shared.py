@@ -1,18 +1,16 @@
-"""The search for objects that several rows hold: asked for again in the databases, each in one statement."""
+"""Search for objects that several rows hold: asked for again in the databases, each in one statement."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import Connection
-
 from fastapi_filestore.file_object import Location as Place
 from fastapi_filestore.orm.holders.holders import places_holding
-from fastapi_filestore.service.audit.findings import Finding, FindingKind, Position, RowIdentity, found
+from fastapi_filestore.service.audit.findings import Finding, FindingKind, Position, found
 from fastapi_filestore.service.audit.inventory import Inventory
 from fastapi_filestore.service.audit.references import Location
-from fastapi_filestore.service.audit.tables import Database, Known
+from fastapi_filestore.service.audit.tables import Known
 from fastapi_filestore.service.contention import run_despite_others
 
 OBJECTS_AT_ONCE = 200
@@ -38,29 +36,26 @@ class SharedSearch:
         while suspects := await self.stock.shared(after=after, limit=OBJECTS_AT_ONCE):
             places = await places_of(self.known, suspects)
             for at in suspects:
-                if places[at] > 1:
-                    rows = await self.stock.rows_holding(at, limit=ROWS_SHOWN)
-                    yield self._finding(at, rows, places[at])
+                if (count := places[at]) <= 1:
+                    continue
+                rows = await self.stock.rows_holding(at, limit=ROWS_SHOWN)
+                shown = ", ".join(f"{row.table}.{row.column} of {', '.join(map(str, row.identity))}" for row in rows)
+                others = f" and {count - len(rows)} more" if count > len(rows) else ""
+                detail = (
+                    f"{count} places hold it: {shown}{others}. It goes with the last of them, unless its path is of "
+                    "the form that is generated here: give each row its own with `await file.copy_async()`."
+                )
+                yield found(FindingKind.SHARED, Position(self.stage, *at), row=rows[0], detail=detail)
             after = suspects[-1]
-
-    def _finding(self, at: Location, rows: list[RowIdentity], count: int) -> Finding:
-        shown = ", ".join(f"{row.table}.{row.column} of {', '.join(map(str, row.identity))}" for row in rows)
-        others = f" and {count - len(rows)} more" if count > len(rows) else ""
-        detail = (
-            f"{count} places hold it: {shown}{others}. It goes with the last of them, unless its path is of the form "
-            "that is generated here: give each row its own with `await file.copy_async()`."
-        )
-        return found(FindingKind.SHARED, Position(self.stage, *at), row=rows[0], detail=detail)
 
 
 async def places_of(known: Known, objects: Sequence[Location]) -> Counter[Place]:
     """Ask every database in how many places its rows hold some objects."""
     places = Counter[Place]()
-    for one in known.databases if objects else ():
+    for database in known.databases if objects else ():
+        tables = [table.table for table in database.tables]
         # One statement sees one state: a file that moves to another row is in one of them.
-        places.update(await run_despite_others(one.engine, partial(_places, one, objects)))
+        places.update(
+            await run_despite_others(database.engine, partial(places_holding, tables=tables, locations=objects))
+        )
     return places
-
-
-def _places(one: Database, objects: Sequence[Location], connection: Connection) -> Counter[Place]:
-    return places_holding(connection, [table.table for table in one.tables], objects)

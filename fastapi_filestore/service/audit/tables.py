@@ -1,4 +1,4 @@
-"""The tables that hold files, and the databases that they are in."""
+"""Find the tables that hold files, and the databases that they are in."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,7 +67,7 @@ class Database:
         held = [statement for table in self.tables for statement in table.holding(connection, paths)]
         # One statement sees one state: a file that moves to another row, or into a deletion intent, is in either.
         found = _locations(connection, [*held, *self._intents(paths)])
-        hidden = behind_views(connection, {one.table for one in self.tables}, set(paths))
+        hidden = behind_views(connection, {table.table for table in self.tables}, set(paths))
         return found | {Location(backend, path) for backend, path in hidden if backend is not None}
 
     def intended(self, paths: Sequence[str], connection: Connection) -> set[Location]:
@@ -76,7 +76,7 @@ class Database:
 
     def condemn(self, locations: Sequence[Location], connection: Connection) -> set[Location]:
         """Keep rows from taking some objects from now on; return those that one holds, or that a ledger knows of."""
-        known = partial(self.known, [one.path for one in locations], connection)
+        known = partial(self.known, [location.path for location in locations], connection)
         return condemn(connection, self.ledgers, locations, known)
 
     def release(self, locations: Sequence[Location], connection: Connection) -> None:
@@ -96,17 +96,14 @@ def database(
     """Describe the tables that are in one database, those that are asked about and others, and their ledgers."""
     found = list[FileTable]()
     for table in tables:
-        covered = {one.name for other in found if _is_same(other.table, table) for one in other.columns}
+        same = [other for other in found if (other.table.schema, other.table.name) == (table.schema, table.name)]
+        covered = {column.name for other in same for column in other.columns}
         # Two bases may describe one table, each with other columns.
         described = FileTable.of(table, registry.default_key, leave_out=covered, is_asked=table in asked)
         if described.columns:
             found.append(described)
-    ledgers = {ledger.table: ledger for one in found if (ledger := ledger_of(one.table.metadata)) is not None}
+    ledgers = {ledger.table: ledger for other in found if (ledger := ledger_of(other.table.metadata)) is not None}
     return Database(engine, tuple(found), tuple(ledgers.values()))
-
-
-def _is_same(one: Table, other: Table) -> bool:
-    return (one.schema, one.name) == (other.schema, other.name)
 
 
 @dataclass(frozen=True)
@@ -118,10 +115,10 @@ class Known:
 
     def tables_of(self, row: RowIdentity) -> Iterator[tuple[Engine, FileTable]]:
         """Yield the tables where a row may be that holds a file: of one name, there is one in each database."""
-        for one in self.databases:
-            for table in one.tables:
+        for database in self.databases:
+            for table in database.tables:
                 if table.table.fullname == row.table and any(column.key == row.column for column in table.columns):
-                    yield one.engine, table
+                    yield database.engine, table
 
 
 async def locate(
@@ -147,11 +144,16 @@ async def locate(
     for engine, tables in places.items():
         here = await run_despite_others(engine, partial(_present, tables=tables))
         asked = [table for table in here if table.metadata in metadatas]
-        databases.append(await _described(engine, here, asked, registry))
+        databases.append(await _describe(engine, here, asked, registry))
         for table in here:
             missing.pop(table, None)
     for metadata in metadatas:
-        _require_some(metadata, missing)
+        wanted = file_tables(metadata)
+        if wanted and all(table in missing for table in wanted):
+            raise ConfigurationError(
+                f"The database has no table {wanted[0].fullname!r} with its file columns: create or migrate it, or "
+                "give the engine of the database where it is."
+            )
     names = mapped_tables()
     unknown = (f"{names[table]} ({table.fullname})" if table in names else table.fullname for table in missing)
     return Known(tuple(databases), tuple(sorted(unknown)))
@@ -162,30 +164,21 @@ def _present(connection: Connection, *, tables: Collection[Table]) -> list[Table
     return [table for table in tables if is_in_database(inspector, table)]
 
 
-async def _described(
+async def _describe(
     engine: Engine, tables: Collection[Table], asked: Collection[Table], registry: StorageRegistry
 ) -> Database:
     found = database(engine, tables, asked=asked, registry=registry)
 
     def with_ledgers(connection: Connection) -> Database:
         inspector = inspect(connection)
-        there = (
-            one
-            for one in found.ledgers
-            if inspector.has_table(one.table.name, schema=schema_in(inspector.bind, one.table))
-        )
-        return replace(found, ledgers=tuple(there))
+        present = [
+            ledger
+            for ledger in found.ledgers
+            if inspector.has_table(ledger.table.name, schema=schema_in(inspector.bind, ledger.table))
+        ]
+        return replace(found, ledgers=tuple(present))
 
     return await run_despite_others(engine, with_ledgers)
-
-
-def _require_some(metadata: MetaData, missing: Collection[Table]) -> None:
-    tables = file_tables(metadata)
-    if tables and all(table in missing for table in tables):
-        raise ConfigurationError(
-            f"The database has no table {tables[0].fullname!r} with its file columns: create or migrate it, or give "
-            "the engine of the database where it is."
-        )
 
 
 def _locations(connection: Connection, statements: Sequence[SelectBase]) -> set[Location]:

@@ -1,4 +1,4 @@
-"""Rows that are made of values by attribute, whatever constructor their class has."""
+"""Make rows of values by attribute, whatever constructor their class has."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -50,8 +50,8 @@ def refuse_rowless(model: type[Any]) -> None:
     mapper: Mapper[Any] = inspect(model)
     if mapper.polymorphic_abstract or not isinstance(mapper.local_table, Table | Join):
         why = "is polymorphic_abstract" if mapper.polymorphic_abstract else "maps a query"
-        heirs = [each for each in mapper.self_and_descendants if each is not mapper and not each.polymorphic_abstract]
-        named = f" ({', '.join(sorted(each.class_.__name__ for each in heirs))})" if heirs else ""
+        heirs = [heir for heir in mapper.self_and_descendants if heir is not mapper and not heir.polymorphic_abstract]
+        named = f" ({', '.join(sorted(heir.class_.__name__ for heir in heirs))})" if heirs else ""
         raise ConfigurationError(
             f"{model.__name__} {why}, so nobody can add a row to it: take a class that maps a table itself{named}, or "
             "write the routes by hand with the service, which reads its rows."
@@ -62,9 +62,9 @@ def refuse_rowless(model: type[Any]) -> None:
 def constructor_takes(model: Any) -> frozenset[str] | None:
     """Return the names that a model's constructor takes; None for any, as SQLAlchemy's own does."""
     parameters = signature(model.__init__).parameters.values()
-    if any(one.kind is Parameter.VAR_KEYWORD for one in parameters):
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
         return None
-    return frozenset(one.name for one in parameters if one.kind is not Parameter.POSITIONAL_ONLY)
+    return frozenset(parameter.name for parameter in parameters if parameter.kind is not Parameter.POSITIONAL_ONLY)
 
 
 @cache
@@ -72,15 +72,17 @@ def _identity_needed(model: Any) -> Mapping[str, object]:
     """Return what tells the class of a row, where its constructor asks for what the mapper sets by itself."""
     mapper = inspect(model)
     on = mapper.polymorphic_on
-    told = mapper.get_property_by_column(on).key if isinstance(on, Column) and on in mapper.columns.values() else None
-    return {told: mapper.polymorphic_identity} if told in constructor_needs(model) else {}
+    name = mapper.get_property_by_column(on).key if isinstance(on, Column) and on in mapper.columns.values() else None
+    return {name: mapper.polymorphic_identity} if name in constructor_needs(model) else {}
 
 
 def constructor_needs(model: type[Any]) -> list[str]:
     """Return the names that a model's constructor can't do without."""
     named = {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
     _, *parameters = signature(model.__init__).parameters.values()
-    return [one.name for one in parameters if one.kind in named and one.default is Parameter.empty]
+    return [
+        parameter.name for parameter in parameters if parameter.kind in named and parameter.default is Parameter.empty
+    ]
 
 
 def check_names(model: type[Any], values: Mapping[str, object]) -> None:

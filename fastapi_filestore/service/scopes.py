@@ -1,4 +1,4 @@
-"""What makes a condition the scope of a service: it is one, and it says something of the model's rows only."""
+"""Check that the scope of a service is a condition, and says something of the model's rows only."""
 
 from typing import Any
 
@@ -16,7 +16,9 @@ def checked_scope(model: type, scope: object) -> ColumnElement[bool]:
             f"The scope of {model.__name__} is {scope!r}, which is no condition: return one on its columns, such as "
             f"`return {model.__name__}.owner_id == user.id`, or sqlalchemy.true() for all rows."
         )
-    others = [str(each) for each in select(literal(1)).where(scope).get_final_froms() if each not in _tables(model)]
+    mapper: Mapper[Any] = inspect(model)
+    own = [*mapper.tables, mapper.persist_selectable, mapper.selectable]
+    others = [str(table) for table in select(literal(1)).where(scope).get_final_froms() if table not in own]
     if others:
         # Beside the rows these would be a join, which repeats a row for each row of the other table.
         raise InvalidScopeError(
@@ -24,8 +26,3 @@ def checked_scope(model: type, scope: object) -> ColumnElement[bool]:
             "exists()."
         )
     return scope
-
-
-def _tables(model: type) -> list[object]:
-    mapper: Mapper[Any] = inspect(model)
-    return [*mapper.tables, mapper.persist_selectable, mapper.selectable]

@@ -1,4 +1,4 @@
-"""Parameters of a header, `value; name=value`, as clients write them, in all charsets and spellings."""
+"""Read parameters of a header, `value; name=value`, as clients write them, in all charsets and spellings."""
 
 import binascii
 import re
@@ -125,7 +125,7 @@ def plain_name(value: str, *, codec: str = UTF_8, quoted: bool = False) -> str:
     """
     words = value.split()
     if words and all(map(_ENCODED_WORD.fullmatch, words)):
-        return _decoded_words(words) or value
+        return _decode_words(words) or value
     if value.isascii() and "%" in value:
         content = unquote_to_bytes(value)
         if _BEYOND_ASCII.search(value) or (quoted and quote(content, safe="") == value):
@@ -136,29 +136,28 @@ def plain_name(value: str, *, codec: str = UTF_8, quoted: bool = False) -> str:
     return as_text(plain.encode("latin-1"), codec)
 
 
-def _decoded_words(words: list[str]) -> str | None:
+def _decode_words(words: list[str]) -> str | None:
     """Return the text of encoded words; None if one can't be decoded.
 
     Bytes of one charset are joined first: senders cut words in the middle of a letter.
     """
     runs: list[tuple[str, list[bytes]]] = []
     for label, encoding, text in (match.groups() for match in map(_ENCODED_WORD.fullmatch, words) if match):
-        codec, content = codec_of(label), _decoded_bytes(text, encoding)
-        if codec is None or content is None:
+        codec = codec_of(label)
+        if codec is None:
             return None
+        if encoding in "Qq":
+            content = binascii.a2b_qp(text.encode("latin-1"), header=True)
+        else:
+            digits = text.rstrip("=")
+            try:
+                content = binascii.a2b_base64(digits + "=" * (-len(digits) % 4))
+            except ValueError:
+                return None
         if not runs or runs[-1][0] != codec:
             runs.append((codec, []))
         runs[-1][1].append(content)
     return "".join(as_text(b"".join(contents), codec) for codec, contents in runs)
-
-
-def _decoded_bytes(text: str, encoding: str) -> bytes | None:
-    if encoding in "Qq":
-        return binascii.a2b_qp(text.encode("latin-1"), header=True)
-    try:
-        return binascii.a2b_base64(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
-    except ValueError:
-        return None
 
 
 MAX_HEADER_BYTES = 8 * 1024
@@ -197,8 +196,10 @@ def read_parameters(header: str, *, single_quotes: bool = False) -> tuple[str, d
     at = len(value) + 1
     parameters: dict[str, str] = {}
     while at < len(header):
-        end = _found(header, ";", at)
-        equals = _found(header, "=", at, end)
+        end = header.find(";", at)
+        end = len(header) if end < 0 else end
+        equals = header.find("=", at, end)
+        equals = end if equals < 0 else equals
         name = header[at:equals].strip().lower()
         if equals == end and not name:  # `;;`
             at = end + 1
@@ -209,13 +210,17 @@ def read_parameters(header: str, *, single_quotes: bool = False) -> tuple[str, d
             raise MalformedUploadError(f"A header has the parameter {name!r} twice.")
         start = _SPACE.match(header, equals + 1).end()  # type: ignore[union-attr]  # which always matches
         if header.startswith('"', start):
-            parameters[name], at = _quoted(header, start + 1)
-        else:
-            parameters[name], at = _bare(header[start:end], single_quotes=single_quotes), end + 1
-    return value.strip().lower(), _with_whole_values(parameters) if "*" in header else parameters
+            parameters[name], at = _read_quoted(header, start + 1)
+            continue
+        bare, at = header[start:end].strip(), end + 1
+        if '"' in bare:
+            raise MalformedUploadError(_UNREADABLE)
+        is_quoted = single_quotes and len(bare) > 1 and bare.startswith("'") and bare.endswith("'")
+        parameters[name] = bare[1:-1] if is_quoted else bare
+    return value.strip().lower(), _join_pieces(parameters) if "*" in header else parameters
 
 
-def _with_whole_values(parameters: dict[str, str]) -> dict[str, str]:
+def _join_pieces(parameters: dict[str, str]) -> dict[str, str]:
     """Add what was cut in pieces, `filename*0="a"; filename*1*=%20b`, unless it is there in one piece, too."""
     cut: dict[str, dict[int, tuple[str, bool]]] = {}
     for key, value in parameters.items():
@@ -231,42 +236,24 @@ def _with_whole_values(parameters: dict[str, str]) -> dict[str, str]:
         values = [pieces[number] for number in range(len(pieces))]
         if any(is_encoded for _, is_encoded in values):
             charset = "" if values[0][1] else "utf-8''"
-            said = (value if is_encoded else quote(value, safe="", encoding="latin-1") for value, is_encoded in values)
-            whole[f"{name}*"] = charset + "".join(said)
+            texts = (value if is_encoded else quote(value, safe="", encoding="latin-1") for value, is_encoded in values)
+            whole[f"{name}*"] = charset + "".join(texts)
         else:
             whole[name] = "".join(value for value, _ in values)
     return whole | parameters
 
 
-def _found(header: str, mark: str, start: int, end: int | None = None) -> int:
-    """Return where a mark is first; the end if it is nowhere."""
-    last = len(header) if end is None else end
-    at = header.find(mark, start, last)
-    return last if at < 0 else at
-
-
-def _quoted(header: str, start: int) -> tuple[str, int]:
+def _read_quoted(header: str, start: int) -> tuple[str, int]:
     """Return the value that begins behind an opening quote, and where the next parameter begins."""
     at = start
     while match := _TO_QUOTE.match(header, at):
         at = match.end()
         if end := _ENDS.match(header, at):
-            return _ESCAPED.sub(r"\1", _without_dangling_quote(header[start : at - 1])), end.end()
+            value = header[start : at - 1]
+            # `@Part("file\"; filename=\"a.png\" ")` is how Retrofit is made to send a filename: the last quote closes
+            # again.
+            bare = value.rstrip()
+            if bare.endswith('"') and not bare.endswith('\\"') and value.count('"') == 1:
+                value = bare[:-1]
+            return _ESCAPED.sub(r"\1", value), end.end()
     raise MalformedUploadError(_UNREADABLE)
-
-
-def _without_dangling_quote(value: str) -> str:
-    # `@Part("file\"; filename=\"a.png\" ")` is how Retrofit is made to send a filename: the last quote closes again.
-    shorter = value.rstrip()
-    if shorter.endswith('"') and not shorter.endswith('\\"') and value.count('"') == 1:
-        return shorter[:-1]
-    return value
-
-
-def _bare(value: str, *, single_quotes: bool) -> str:
-    bare = value.strip()
-    if '"' in bare:
-        raise MalformedUploadError(_UNREADABLE)
-    if single_quotes and len(bare) > 1 and bare.startswith("'") and bare.endswith("'"):
-        return bare[1:-1]
-    return bare

@@ -1,4 +1,4 @@
-"""What a client calls its file, made safe to keep and to show; it never becomes an object key."""
+"""Make safe what a client calls its file, to keep and to show it; it never becomes the path of an object."""
 
 import mimetypes
 import re
@@ -64,18 +64,15 @@ for _ending, _type in _NEWER_TYPES.items():
 def safe_filename(name: str) -> str:
     """Return a client's filename without folders, hidden characters or excess length; `file` if nothing is left."""
     base = name.replace("\\", "/").rsplit("/", 1)[-1]
-    short = _shorten(_visible(base).strip()).strip()
-    return FALLBACK_NAME if _NAMELESS.fullmatch(short) else short
-
-
-def _visible(name: str) -> str:
-    # What is hidden is never printable, and hardly any name holds it.
-    return name if name.isprintable() else "".join(char for char in name if unicodedata.category(char) not in _HIDDEN)
+    if not base.isprintable():  # what is hidden never is, and hardly any name holds it
+        base = "".join(char for char in base if unicodedata.category(char) not in _HIDDEN)
+    base = base.strip()
+    if len(base.encode()) > MAX_FILENAME_BYTES:
+        base = _shorten(base).strip()
+    return FALLBACK_NAME if _NAMELESS.fullmatch(base) else base
 
 
 def _shorten(name: str) -> str:
-    if len(name.encode()) <= MAX_FILENAME_BYTES:
-        return name
     stem, dot, extension = name.rpartition(".")
     if not stem or len(extension.encode()) > MAX_EXTENSION_BYTES:
         stem, dot, extension = name, "", ""

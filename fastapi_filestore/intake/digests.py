@@ -1,4 +1,4 @@
-"""Digests of a stream while it passes by: SHA-256 always, and those that a client sends along (RFC 9530)."""
+"""Digest a stream while it passes by: SHA-256 always, and those that a client sends along (RFC 9530)."""
 
 import asyncio
 import binascii
@@ -34,7 +34,7 @@ class DigestingStream:
     def __init__(self, chunks: AsyncGenerator[bytes, None], *, expected: Mapping[str, bytes] = NO_DIGESTS) -> None:
         self._chunks = chunks
         self._expected = expected
-        self._seen: deque[bytes] = deque()
+        self._peeked: deque[bytes] = deque()
         self._is_begun = self._is_broken = False
         self._running: asyncio.Future[None] | None = None
         self._waiting: list[bytes] = []
@@ -54,11 +54,11 @@ class DigestingStream:
         """
         if self._is_begun:
             raise ContentConsumedError("The first bytes have passed already: look at them before they are read.")
-        missing = size - sum(map(len, self._seen))
+        missing = size - sum(map(len, self._peeked))
         while missing > 0 and (chunk := await self._pull()) is not None:
-            self._seen.append(chunk)
+            self._peeked.append(chunk)
             missing -= len(chunk)
-        return b"".join(self._seen)[:size]
+        return b"".join(self._peeked)[:size]
 
     async def aclose(self) -> None:
         """Let go of the source, however far it was read: a file must not stay open."""
@@ -69,7 +69,7 @@ class DigestingStream:
         self._is_begun = True
         try:
             async with aclosing(self):
-                while (chunk := await self._next()) is not None:
+                while (chunk := self._peeked.popleft() if self._peeked else await self._pull()) is not None:
                     while self._running is not None and self._behind >= MAX_BEHIND:
                         await asyncio.wait({self._running})
                     self._hash(chunk)
@@ -77,10 +77,9 @@ class DigestingStream:
         finally:
             while self._running is not None:
                 await asyncio.wait({self._running})
-        self._compare()
-
-    async def _next(self) -> bytes | None:
-        return self._seen.popleft() if self._seen else await self._pull()
+        for name, expected in self._expected.items():
+            if not hmac.compare_digest(self._hashes[name].digest(), expected):
+                raise DigestMismatchError(name)
 
     async def _pull(self) -> bytes | None:
         # A source that failed, or was cancelled, looks to whoever asks again like one that has ended.
@@ -111,13 +110,8 @@ class DigestingStream:
 
     def _update(self, batch: list[bytes]) -> None:
         for chunk in batch:
-            for each in self._hashes.values():
-                each.update(chunk)
-
-    def _compare(self) -> None:
-        for name, expected in self._expected.items():
-            if not hmac.compare_digest(self._hashes[name].digest(), expected):
-                raise DigestMismatchError(name)
+            for running in self._hashes.values():
+                running.update(chunk)
 
 
 FIELDS = ("content-digest", "repr-digest")
@@ -140,12 +134,12 @@ def client_digests(headers: Mapping[str, str]) -> dict[str, bytes]:
     """
     digests: dict[str, bytes] = {}
     for field in FIELDS:
-        for algorithm, encoded in _members(field, headers.get(field, "")):
+        for algorithm, encoded in _members(field, headers[field]) if field in headers else ():
             if algorithm in ALGORITHMS:
                 name, size = ALGORITHMS[algorithm]
-                _add(digests, name, _decoded(field, encoded, size))
+                _add(digests, name, _decode(field, encoded, size))
     if (md5 := headers.get("content-md5")) is not None:
-        _add(digests, "md5", _decoded("content-md5", md5.strip(), MD5_SIZE))
+        _add(digests, "md5", _decode("content-md5", md5.strip(), MD5_SIZE))
     return digests
 
 
@@ -160,7 +154,7 @@ def _members(field: str, header: str) -> list[tuple[str, str]]:
     return members
 
 
-def _decoded(field: str, encoded: str, size: int) -> bytes:
+def _decode(field: str, encoded: str, size: int) -> bytes:
     try:
         digest = b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):

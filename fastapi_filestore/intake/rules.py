@@ -1,4 +1,4 @@
-"""What a file must be to be taken: by a route, or by a column."""
+"""Say what a file must be to be taken: by a route, or by a column."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -37,7 +37,7 @@ class FileRules:
     @property
     def sniffs(self) -> bool:
         """Whether the types that the first bytes, the sender and the name tell must agree."""
-        return any(isinstance(each, TypesAgree) for each in self.validators)
+        return any(isinstance(validator, TypesAgree) for validator in self.validators)
 
     @property
     def judges_heads(self) -> bool:
@@ -54,10 +54,10 @@ class FileRules:
 
         The column's validators see it there, but for the agreement of types, by which other rules know a type.
         """
-        sizes = [each for each in (self.max_size, column.max_size) if each is not None]
+        sizes = [size for size in (self.max_size, column.max_size) if size is not None]
         types = self.content_types or column.content_types
-        agreement = () if self.sniffs else tuple(each for each in column.validators if isinstance(each, TypesAgree))
-        validators = (*agreement, *self.validators)
+        own = () if self.sniffs else column.validators
+        validators = (*(rule for rule in own if isinstance(rule, TypesAgree)), *self.validators)
         return replace(self, max_size=min(sizes, default=None), content_types=types, validators=validators)
 
     def needs_head(self, upload: Described) -> bool:

@@ -111,7 +111,7 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     ),
     "intake.forms.choice.chosen_content": (lambda text: choice.chosen_content(_Chosen(text)), ("form-data; name=a",)),
     "intake.forms.chunks.chunk_error": (chunks.chunk_error, ()),
-    "intake.forms.chunks.refuse_chunk": (lambda text: chunks.refuse_chunk("chunks", text, ()), ("1",)),
+    "intake.forms.chunks.refuse_chunk": (lambda text: chunks.refuse_chunk("chunks", text), ("1",)),
     "intake.digests.client_digests": (
         lambda text: client_digests.client_digests({"content-digest": text}),
         ("sha-256=:", "sha-256=:AAAA:", "sha-256=:AAAA:;"),

@@ -1,10 +1,10 @@
-"""Chunks: parts of a file that a client's uploader sends one by one, each in a form of its own."""
+"""Refuse chunks: parts of a file that a client's uploader sends one by one, each in a form of its own."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from fastapi_filestore.errors import MalformedUploadError
 
-_TOTALS: Mapping[str, str] = {
+CHUNK_COUNTS: Mapping[str, str] = {
     "chunks": "set Plupload's option `chunk_size` to 0",
     "dztotalchunkcount": "set Dropzone's option `chunking` to false",
     "flowTotalChunks": "set Flow.js' option `chunkSize` to the largest file that there may be",
@@ -17,10 +17,10 @@ REMEDY = "turn off the chunks of the uploader: FilePond's `chunkUploads`, jQuery
 """For those that say it in a header."""
 
 
-def refuse_chunk(name: str, value: str, known: Collection[str]) -> None:
-    """Raise `MalformedUploadError` for a field that says that a file is one chunk of several; a known field may."""
-    if name in _TOTALS and name not in known and value.isdecimal() and value.lstrip("0") not in {"", "1"}:
-        raise chunk_error(_TOTALS[name])
+def refuse_chunk(name: str, value: str) -> None:
+    """Raise `MalformedUploadError` for one of these fields if it says that a file is one chunk of several."""
+    if value.isdecimal() and value.lstrip("0") not in {"", "1"}:
+        raise chunk_error(CHUNK_COUNTS[name])
 
 
 def chunk_error(remedy: str) -> MalformedUploadError:

@@ -1,10 +1,9 @@
-"""Forms read as they come in: fields kept, files passed on, nothing ever written to a temporary file."""
+"""Read forms as they come in: fields are kept, files passed on, nothing ever written to a temporary file."""
 
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from enum import Enum
-from functools import cached_property
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
@@ -17,10 +16,10 @@ from fastapi_filestore.errors import (
     TooManyFilesError,
     UploadTooLargeError,
 )
-from fastapi_filestore.intake.forms.chunks import refuse_chunk
+from fastapi_filestore.intake.forms.chunks import CHUNK_COUNTS, refuse_chunk
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.forms.part_head import PartHead, read_head
-from fastapi_filestore.intake.forms.preamble import Preamble
+from fastapi_filestore.intake.forms.preamble import Preamble, missing_boundary
 from fastapi_filestore.intake.header_parameters import MAX_HEADER_BYTES, UTF_8, codec_of_form, read_parameters
 from fastapi_filestore.storage.content import MAX_PIECES, WORTHWHILE
 from fastapi_filestore.storage.share import Share
@@ -66,30 +65,13 @@ class FormReader:
         Raises:
             MalformedUploadError: The type lacks a boundary, or has a charset that no form is in.
         """
-        boundary, codec = _parameters(content_type)
+        self._boundary, codec = _parameters(content_type)
         self._body, self._memory = body, memory
         self._turn = 0
-        end = None if announced is None else announced - len(b"\r\n--" + boundary + b"--\r\n")
+        end = None if announced is None else announced - len(b"\r\n--" + self._boundary + b"--\r\n")
         self._collector = _Collector(limits, codec, file_field, end, known)
-        self._preamble = Preamble(boundary)
-
-    @cached_property
-    def _parser(self) -> MultipartParser:
-        return MultipartParser(
-            self._preamble.boundary,
-            {
-                "on_part_begin": self._collector.begin_part,
-                "on_header_field": self._collector.add_header_name,
-                "on_header_value": self._collector.add_header_value,
-                "on_header_end": self._collector.end_header,
-                "on_headers_finished": self._collector.end_headers,
-                "on_part_data": self._collector.add_data,
-                "on_part_end": self._collector.end_part,
-                "on_end": self._collector.end,
-            },
-            max_header_count=MAX_HEADERS,
-            max_header_size=MAX_HEADER_BYTES,
-        )
+        self._preamble: Preamble | None = None
+        self._parser: MultipartParser | None = None
 
     @property
     def fields(self) -> dict[str, str]:
@@ -126,47 +108,70 @@ class FormReader:
         Raises:
             ContentConsumedError: As they are read: the form was read on to another file, or to its end.
         """
-        return self._chunks_in(self._turn, is_last=is_last)
+        return self._chunks(self._turn, is_last=is_last)
 
-    async def _chunks_in(self, turn: int, *, is_last: bool) -> AsyncGenerator[bytes, None]:
-        while isinstance(event := await self._next_in(turn), bytes):
+    async def _chunks(self, turn: int, *, is_last: bool) -> AsyncGenerator[bytes, None]:
+        while True:
+            # What comes from here on is of another file, or nothing: neither may pass for the rest of this one.
+            if turn != self._turn:
+                raise ContentConsumedError(
+                    "This file of a form was passed over: store each file before you ask for the next one."
+                )
+            event = await self._next()
+            if not isinstance(event, bytes):
+                break
             yield event
         if is_last:
             await self.next_file()
 
-    async def _next_in(self, turn: int) -> "PartHead | bytes | _Mark":
-        # What comes from here on is of another file, or nothing: neither may pass for the rest of this one.
-        if turn != self._turn:
-            raise ContentConsumedError(
-                "This file of a form was passed over: store each file before you ask for the next one."
-            )
-        return await self._next()
-
     async def _next(self) -> "PartHead | bytes | _Mark":
-        while not self._collector.events:
+        collector = self._collector
+        while not collector.events:
             chunk = await anext(self._body, None)
             if chunk is None:
-                return self._end()
-            self._parse(chunk)
-            if self._memory is not None and self._collector.kept >= WORTHWHILE:
-                await self._memory.keep(self._collector.kept)
-        return self._collector.events.popleft()
+                if self._parser is None:
+                    raise missing_boundary()
+                if not collector.ended:
+                    raise MalformedUploadError("The form ends before its last boundary.")
+                return _Mark.FORM_ENDS
+            try:
+                if self._parser is not None:
+                    self._parser.write(chunk)
+                else:
+                    self._begin(chunk)
+            except FormParserError as error:
+                raise MalformedUploadError(f"The form can't be read: {error}") from error
+            collector.position += len(chunk)
+            if self._memory is not None and collector.kept >= WORTHWHILE:
+                await self._memory.keep(collector.kept)
+        return collector.events.popleft()
 
-    def _parse(self, chunk: bytes) -> None:
-        begun = self._preamble.pass_over(chunk)
-        try:
-            if self._preamble.is_over:
-                self._parser.write(begun)
-        except FormParserError as error:
-            raise MalformedUploadError(f"The form can't be read: {error}") from error
-        self._collector.position += len(chunk)
-
-    def _end(self) -> _Mark:
-        if not self._preamble.is_over:
-            raise self._preamble.missing()
-        if not self._collector.ended:
-            raise MalformedUploadError("The form ends before its last boundary.")
-        return _Mark.FORM_ENDS
+    def _begin(self, chunk: bytes) -> None:
+        """Parse from the first boundary on, which a form begins with unless it has a preamble; until then, nothing."""
+        boundary = self._boundary
+        if self._preamble or boundary.startswith(b"'") or not chunk.startswith(b"--" + boundary + b"\r\n"):
+            preamble = self._preamble = self._preamble or Preamble(boundary)
+            chunk = preamble.pass_over(chunk)
+            if not preamble.is_over:
+                return
+            boundary = preamble.boundary
+        collector = self._collector
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": collector.begin_part,
+                "on_header_field": collector.add_header_name,
+                "on_header_value": collector.add_header_value,
+                "on_header_end": collector.end_header,
+                "on_headers_finished": collector.end_headers,
+                "on_part_data": collector.add_data,
+                "on_part_end": collector.end_part,
+                "on_end": collector.end,
+            },
+            max_header_count=MAX_HEADERS,
+            max_header_size=MAX_HEADER_BYTES,
+        )
+        self._parser.write(chunk)
 
 
 def _parameters(content_type: str) -> tuple[bytes, str]:
@@ -199,6 +204,8 @@ class _Collector:
     ) -> None:
         self.position = 0
         """Where the chunk begins that is read now."""
+        self.kept = 0
+        """The bytes of the fields that were read so far."""
         self.events: deque[PartHead | bytes | _Mark] = deque()
         self.fields: dict[str, str] = {}
         self.ended = False
@@ -211,12 +218,7 @@ class _Collector:
         self._head: PartHead | None = None
         self._is_file = False
         self._pieces: list[bytes | memoryview] = []
-        self._pieces_size = self._part_size = self._fields_size = 0
-
-    @property
-    def kept(self) -> int:
-        """The bytes of the fields that were read so far."""
-        return self._fields_size + (0 if self._is_file else self._pieces_size)
+        self._pieces_size = self._part_size = 0
 
     # -- heads -------------------------------------------------------------------------------------
 
@@ -238,23 +240,17 @@ class _Collector:
         self._head = head = read_head(self._headers, self._codec)
         self._is_file = bool(head.filename) and (head.name == self._file_field or head.name not in self._known)
         if self._is_file:
-            self._begin_file(head)
-        else:
-            if head.filename:
-                head.check_is_text()
-            self._begin_text()
-
-    def _begin_file(self, head: PartHead) -> None:
-        self._files += 1
-        if self._files > self._limits.files:
-            found_in = None if self._file_field in {None, head.name} else head.name
-            raise TooManyFilesError(
-                limit=self._limits.files, actual=self._files, field=self._file_field, found_in=found_in
-            )
-        self._start = None
-        self.events.append(head)
-
-    def _begin_text(self) -> None:
+            self._files += 1
+            if self._files > self._limits.files:
+                found_in = None if self._file_field in {None, head.name} else head.name
+                raise TooManyFilesError(
+                    limit=self._limits.files, actual=self._files, field=self._file_field, found_in=found_in
+                )
+            self._start = None
+            self.events.append(head)
+            return
+        if head.filename:
+            head.check_is_text()
         self._texts += 1
         if self._texts > self._limits.fields:
             raise MalformedUploadError(f"The form has too many fields; the limit is {self._limits.fields}.")
@@ -262,19 +258,19 @@ class _Collector:
     # -- bytes -------------------------------------------------------------------------------------
 
     def add_data(self, data: bytes, start: int, end: int) -> None:
-        head = self._head
-        self._part_size += end - start
+        size = end - start
+        self._part_size += size
         if self._is_file and self._start is None:
             self._start = self.position + start
-        self._check_size(head)
+        if self._part_size > (self._limits.file_size if self._is_file else self._limits.field_size):
+            raise self._too_large()
         # A view, so that a byte is copied once: when pieces are joined.
-        self._pieces.append(data if end - start == len(data) else memoryview(data)[start:end])
-        self._pieces_size += end - start
-        if self._is_file and self._is_enough():
-            self.events.append(self._joined())
-
-    def _is_enough(self) -> bool:
-        return self._pieces_size >= WORTHWHILE or len(self._pieces) >= MAX_PIECES
+        self._pieces.append(data if size == len(data) else memoryview(data)[start:end])
+        self._pieces_size += size
+        if not self._is_file:
+            self.kept += size
+        elif self._pieces_size >= WORTHWHILE or len(self._pieces) >= MAX_PIECES:
+            self.events.append(self._join())
 
     @property
     def left(self) -> int | None:
@@ -283,48 +279,48 @@ class _Collector:
             return None
         return max(self._end - (self.position if self._start is None else self._start), 0)
 
-    def _check_size(self, head: PartHead | None) -> None:
-        limit = self._limits.file_size if self._is_file else self._limits.field_size
-        if self._part_size <= limit:
-            return
+    def _too_large(self) -> MissingFileError | UploadTooLargeError:
+        """Return the error of a part that is longer than it may be."""
+        head = self._head
         if head is not None and head.filename is None and head.name == self._file_field:
-            raise MissingFileError(head.name, has_text=True)
+            return MissingFileError(head.name, has_text=True)
         if self._is_file:
             actual = self.left if self._limits.files == 1 else None
-            raise UploadTooLargeError("file", limit=limit, actual=actual, is_about=True)
-        raise UploadTooLargeError(f"field {head.name!r}" if head else "field", limit=limit)
+            return UploadTooLargeError("file", limit=self._limits.file_size, actual=actual, is_about=True)
+        return UploadTooLargeError(f"field {head.name!r}" if head else "field", limit=self._limits.field_size)
 
-    def _joined(self) -> bytes:
+    def _join(self) -> bytes:
         joined = b"".join(self._pieces)
         self._pieces, self._pieces_size = [], 0
         return joined
 
     def end_part(self) -> None:
-        data, head = self._joined(), self._head
+        head, size = self._head, self._pieces_size
+        data = self._join()
         if head is None:
             raise MalformedUploadError("The form can't be read: a part has no head.")
         if self._is_file:
             self.events.extend([data, _Mark.FILE_ENDS] if data else [_Mark.FILE_ENDS])
-        elif head.filename != "":
+            return
+        self.kept -= size
+        if head.filename != "":
             self._add_field(head.name, head.text_of(data, self._codec))
         elif data:  # without bytes it is a browser's file input without a choice
             raise MalformedUploadError(f"The file in the field {head.name!r} has no name: send it with a filename.")
 
     def _add_field(self, name: str, value: str) -> None:
         if name == CHARSET_FIELD:
-            self._set_charset(value)
+            codec = codec_of_form(value)
+            if codec is None:
+                raise MalformedUploadError(f"The form is in the charset {value!r}, which can't be read: send UTF-8.")
+            self._codec = codec
             return
         if name in self.fields:
             raise InvalidFieldsError([{"loc": (name,), "msg": "The field is sent twice", "type": "duplicate"}])
-        refuse_chunk(name, value, self._known)
+        if name in CHUNK_COUNTS and name not in self._known:
+            refuse_chunk(name, value)
         self.fields[name] = value
-        self._fields_size += sys.getsizeof(name) + sys.getsizeof(value)
-
-    def _set_charset(self, label: str) -> None:
-        codec = codec_of_form(label)
-        if codec is None:
-            raise MalformedUploadError(f"The form is in the charset {label!r}, which can't be read: send UTF-8.")
-        self._codec = codec
+        self.kept += sys.getsizeof(name) + sys.getsizeof(value)
 
     def end(self) -> None:
         self.ended = True

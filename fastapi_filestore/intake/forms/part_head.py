@@ -1,4 +1,4 @@
-"""What the head of a form's part says (RFC 7578): which field it is, and whether it is a file."""
+"""Read the head of a form's part (RFC 7578): which field it is, and whether it is a file."""
 
 import binascii
 from collections.abc import Callable, Iterable, Mapping
@@ -47,11 +47,11 @@ class PartHead:
             raise MalformedUploadError(
                 f"The form can't be read: its part {self.name!r} is no {self.encoding}."
             ) from None
-        if self.charset is not None and not data.isascii():
-            own = codec_of(self.charset)
+        if not data.isascii() and (charset := self.charset) is not None:
+            own = codec_of(charset)
             if own is None:
                 raise MalformedUploadError(
-                    f"The field {self.name!r} is in the charset {self.charset!r}, which can't be read: send UTF-8."
+                    f"The field {self.name!r} is in the charset {charset!r}, which can't be read: send UTF-8."
                 )
             return as_text(data, own)
         if self.filename is None:
@@ -62,11 +62,11 @@ class PartHead:
             raise self._no_text() from None
 
     def _no_text(self) -> InvalidFieldsError:
-        said = (
+        message = (
             f"A file came here (filename={self.filename!r}, Content-Type: {self.content_type}), where text is taken: "
             "send text, or leave it out"
         )
-        return InvalidFieldsError([{"loc": (self.name,), "msg": said, "type": "file_in_text_field"}])
+        return InvalidFieldsError([{"loc": (self.name,), "msg": message, "type": "file_in_text_field"}])
 
     @property
     def charset(self) -> str | None:
@@ -83,40 +83,34 @@ def read_head(headers: Iterable[tuple[bytes, bytes]], codec: str = UTF_8) -> Par
     Raises:
         MalformedUploadError: The part names no field, says anything twice, or is encoded.
     """
-    said = _once(headers)
-    kind, parameters = read_parameters(said.get(b"content-disposition", b"").decode("latin-1"), single_quotes=True)
-    quoted = _is_quoted(said)
-    name = read_name(parameters, "name", codec=codec, quoted=quoted)
-    if kind not in _KINDS or name is None:
+    values = dict[bytes, bytes]()
+    order = list[bytes]()
+    for name, value in headers:
+        if name in _ABOUT_CONTENT:
+            if name in values:
+                raise MalformedUploadError(f"The form can't be read: a part has two headers {name.decode('ascii')}.")
+            order.append(name)
+        values[name] = value
+    kind, parameters = read_parameters(values.get(b"content-disposition", b"").decode("latin-1"), single_quotes=True)
+    # So does aiohttp, which alone of those that percent-encode every name writes the type first.
+    quoted = order[:2] == [b"content-type", b"content-disposition"]
+    field = read_name(parameters, "name", codec=codec, quoted=quoted)
+    if kind not in _KINDS or field is None:
         raise MalformedUploadError(
             "The form can't be read: a part has no Content-Disposition with the field's name, such as `form-data; "
             'name="file"; filename="a.txt"`.'
         )
     filename = read_name(parameters, "filename", codec=codec, quoted=quoted)
-    encoding = said.get(b"content-transfer-encoding", b"").strip().lower().decode("latin-1")
+    encoding = values.get(b"content-transfer-encoding", b"").strip().lower().decode("latin-1")
     if encoding in _OTHER_ENCODINGS or (encoding in _DECODERS and filename is not None):
         raise MalformedUploadError(
-            f"The form can't be read: the part {name!r} has the Content-Transfer-Encoding {encoding}; send plain bytes."
+            f"The form can't be read: the part {field!r} has the Content-Transfer-Encoding {encoding}; send plain "
+            "bytes."
         )
-    declared = said.get(b"content-type", b"").strip().decode("latin-1")
+    declared = values.get(b"content-type", b"").strip().decode("latin-1")
     if filename is None and declared.lower().startswith("multipart/"):  # RFC 7578, section 4.3
         raise MalformedUploadError(
-            f"The form can't be read: its part {name!r} is a {declared.partition(';')[0]} of several files; send each "
+            f"The form can't be read: its part {field!r} is a {declared.partition(';')[0]} of several files; send each "
             "in a part of its own."
         )
-    return PartHead(name, filename, declared if b"content-type" in said else None, encoding)
-
-
-def _is_quoted(said: Mapping[bytes, bytes]) -> bool:
-    # So does aiohttp, which alone of those that percent-encode every name writes the type first.
-    order = [name for name in said if name in _ABOUT_CONTENT]
-    return order[:2] == [b"content-type", b"content-disposition"]
-
-
-def _once(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    said: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name in said and name in _ABOUT_CONTENT:
-            raise MalformedUploadError(f"The form can't be read: a part has two headers {name.decode('ascii')}.")
-        said[name] = value
-    return said
+    return PartHead(field, filename, declared if b"content-type" in values else None, encoding)

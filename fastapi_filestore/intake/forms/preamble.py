@@ -1,4 +1,4 @@
-"""What stands before a form's first boundary: passed over (RFC 2046, section 5.1.1)."""
+"""Pass over what stands before a form's first boundary (RFC 2046, section 5.1.1)."""
 
 from fastapi_filestore.errors import MalformedUploadError
 
@@ -9,6 +9,13 @@ MAX_PADDING = 64
 """Spaces and tabs at the end of the boundary's line; nobody means to send any."""
 
 _NEWLINES = b"\r\n"
+
+
+def missing_boundary() -> MalformedUploadError:
+    """Return the error of a form in which there is no boundary."""
+    return MalformedUploadError(
+        "The form can't be read: it does not begin with two hyphens and the boundary that its Content-Type names."
+    )
 
 
 class Preamble:
@@ -27,18 +34,19 @@ class Preamble:
         self._looked_at = 0
 
     def pass_over(self, chunk: bytes) -> bytes:
-        """Return the bytes from the first boundary on; nothing until it is there.
+        """Return the bytes from the first boundary on, once; nothing until it is there.
 
         Raises:
             MalformedUploadError: There is none in the first bytes, or its line ends as no form's does.
         """
-        if self.is_over:
-            return chunk
         held = self._held or chunk
         if self._held:
             self._held += chunk
-        self._heed_quotes(held)
-        at = self._found(held)
+        bare = self.boundary[1:-1]
+        is_quoted = bare and self.boundary == b"'" + bare + b"'"
+        if is_quoted and held.startswith(b"--" + bare, 2 if held.startswith(_NEWLINES) else 0):
+            self.boundary, self._line = bare, b"--" + bare
+        at = self._find(held)
         after = at + len(self._line)
         padded = bytes(held[after : after + MAX_PADDING])
         if at >= 0 and ((rest := padded.lstrip(b" \t")) or len(padded) == MAX_PADDING):
@@ -48,27 +56,15 @@ class Preamble:
             self._held = bytearray()
             return self._line + held[after + padding :] if padding else bytes(held[at:])
         if at < 0 and len(held) > MAX_PREAMBLE + len(self._line):
-            raise self.missing()
+            raise missing_boundary()
         self._held = bytearray(held) if held is chunk else self._held
         return b""
 
-    def _heed_quotes(self, held: bytes | bytearray) -> None:
-        bare = self.boundary[1:-1]
-        is_quoted = bare and self.boundary == b"'" + bare + b"'"
-        if is_quoted and held.startswith(b"--" + bare, 2 if held.startswith(_NEWLINES) else 0):
-            self.boundary, self._line = bare, b"--" + bare
-
-    def missing(self) -> MalformedUploadError:
-        """Return the error of a form in which there is no boundary."""
-        return MalformedUploadError(
-            "The form can't be read: it does not begin with two hyphens and the boundary that its Content-Type names."
-        )
-
-    def _found(self, held: bytes | bytearray) -> int:
+    def _find(self, held: bytes | bytearray) -> int:
         """Return where the boundary is within the first bytes; -1 if it is nowhere."""
         last = MAX_PREAMBLE + len(self._line)
         at = held.find(self._line, self._looked_at, last)
         if at > 0 and held[at - 1] not in _NEWLINES:  # or a part that is not where it should be would be lost
-            raise self.missing()
+            raise missing_boundary()
         self._looked_at = at if at >= 0 else max(0, min(len(held), last) - len(self._line) + 1)
         return at

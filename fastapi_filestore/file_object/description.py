@@ -15,9 +15,9 @@ from fastapi_filestore.concurrency.turns import Turn
 from fastapi_filestore.errors import PendingContentError, UnreadableFileError, UnsupportedContentError
 from fastapi_filestore.file_object.metadata import Metadata, checked_metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
-from fastapi_filestore.intake.forms.choice import chosen_content
 from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
+from fastapi_filestore.intake.upload import chosen_content
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.content import Content
 from fastapi_filestore.storage.paths import is_upload_path

@@ -1,23 +1,24 @@
-"""A file on its way in: what is known of it, and its bytes, which pass once."""
+"""Take a file on its way in: what is known of it, and its bytes, which pass once."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
 from fastapi_filestore.concurrency.loops import HomeLoop
-from fastapi_filestore.errors import ContentConsumedError
+from fastapi_filestore.errors import ContentConsumedError, NoFileChosenError
 from fastapi_filestore.intake.digests import NO_DIGESTS, DigestingStream
+from fastapi_filestore.intake.header_parameters import read_parameters
 from fastapi_filestore.intake.names import safe_filename
 from fastapi_filestore.intake.no_field import no_field
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import likely_type
 from fastapi_filestore.intake.types.sniffing import sniff
 from fastapi_filestore.intake.validators import HEAD_BYTES
-from fastapi_filestore.storage.content import ContentReader
+from fastapi_filestore.storage.content import ContentReader, read_content
 
 NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
@@ -155,6 +156,22 @@ class Upload:
 
     def __repr__(self) -> str:
         return f"<Upload {self.filename!r} {self.content_type} size={self.size}>"
+
+
+def chosen_content(content: object) -> ContentReader:
+    """Return what reads content.
+
+    Raises:
+        NoFileChosenError: It is the upload that frameworks make of an input that was left empty: a part of a form that
+            has neither a name nor bytes.
+        UnsupportedContentError: It is text, or nothing that yields bytes.
+    """
+    if getattr(content, "filename", None) == "" and getattr(content, "size", None) == 0:
+        field = None
+        with suppress(AttributeError, LookupError, TypeError):
+            field = read_parameters(cast("Any", content).headers["content-disposition"])[1].get("name")
+        raise NoFileChosenError(field)
+    return read_content(content)
 
 
 def incoming(content: ContentReader) -> "tuple[Upload | DigestingStream, int | None]":

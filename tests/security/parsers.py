@@ -11,11 +11,11 @@ from starlette.datastructures import Headers
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.intake import digests as client_digests
-from fastapi_filestore.intake import disposition, names
+from fastapi_filestore.intake import disposition, names, upload
 from fastapi_filestore.intake import header_parameters as charsets
 from fastapi_filestore.intake import header_parameters as parameters
 from fastapi_filestore.intake import header_parameters as spelling
-from fastapi_filestore.intake.forms import choice, chunks, limits, multipart, part_head, preamble
+from fastapi_filestore.intake.forms import chunks, limits, multipart, part_head, preamble
 from fastapi_filestore.intake.forms import limits as json_shape
 from fastapi_filestore.intake.types import markup, media_types, signatures, sniffing
 from fastapi_filestore.intake.types import type_agreement as agreement
@@ -109,7 +109,7 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         lambda text: agreement.ranged_type("image/x-own", text),
         ("image/png",),
     ),
-    "intake.forms.choice.chosen_content": (lambda text: choice.chosen_content(_Chosen(text)), ("form-data; name=a",)),
+    "intake.upload.chosen_content": (lambda text: upload.chosen_content(_Chosen(text)), ("form-data; name=a",)),
     "intake.forms.chunks.chunk_error": (chunks.chunk_error, ()),
     "intake.forms.chunks.refuse_chunk": (lambda text: chunks.refuse_chunk("chunks", text), ("1",)),
     "intake.digests.client_digests": (

@@ -1,4 +1,4 @@
-"""Media types compared as RFC 9110, section 8.3 has it: without regard to case, parameters aside, nothing guessed."""
+"""Compare media types as RFC 9110, section 8.3 has it: without regard to case, parameters aside, nothing guessed."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -190,13 +190,13 @@ def is_same(content_type: str, other: str) -> bool:
     if content_type == other:
         return True
     try:
-        said, told = _told_by(content_type), _told_by(other)
+        read, other_read = _read(content_type), _read(other)
     except MalformedUploadError:
         return False
-    return said == told
+    return read == other_read
 
 
-def _told_by(content_type: str) -> tuple[str, dict[str, str]]:
+def _read(content_type: str) -> tuple[str, dict[str, str]]:
     name, parameters = read_parameters(content_type)
     if "charset" in parameters:
         parameters["charset"] = parameters["charset"].lower()
@@ -212,8 +212,12 @@ def canonical(content_type: str) -> str:
 
 def likely_type(declared: str | None, filename: str, sniffed: str | None) -> str:
     """Return the first of these types that says anything: the declared one, the name's, that of the first bytes."""
-    claims = (declared, guess_content_type(filename), sniffed)
-    return next((each for each in claims if each is not None and not says_nothing(each)), FALLBACK_TYPE)
+    if declared is not None and not says_nothing(declared):
+        return declared
+    named = guess_content_type(filename)
+    if not says_nothing(named):
+        return named
+    return FALLBACK_TYPE if sniffed is None or says_nothing(sniffed) else sniffed
 
 
 def says_nothing(content_type: str | None) -> bool:
@@ -225,14 +229,15 @@ def check_ranges(ranges: Iterable[str]) -> tuple[str, ...]:
     """Return media ranges such as `image/*` in lower case; `ConfigurationError` for what is none."""
     if isinstance(ranges, str):
         raise ConfigurationError(f"Content types are a list: ['{ranges}'].")
-    lowered = tuple(each.strip().lower() for each in ranges)
-    for each in lowered:
-        if not _RANGE.fullmatch(each):
-            raise ConfigurationError(f"{each!r} is no media type: write it like 'application/pdf' or 'image/*'.")
+    lowered = tuple(media_range.strip().lower() for media_range in ranges)
+    for media_range in lowered:
+        if not _RANGE.fullmatch(media_range):
+            raise ConfigurationError(f"{media_range!r} is no media type: write it like 'application/pdf' or 'image/*'.")
     return lowered
 
 
 def is_within(content_type: str, ranges: Sequence[str]) -> bool:
     """Tell whether a media type is, under any of its names, one of the ranges, which are in lower case."""
     whole, own = essence(content_type), canonical(content_type)
-    return any(each in {"*/*", f"{whole.partition('/')[0]}/*"} or canonical(each) == own for each in ranges)
+    wide = {"*/*", f"{whole.partition('/')[0]}/*"}
+    return any(media_range in wide or canonical(media_range) == own for media_range in ranges)

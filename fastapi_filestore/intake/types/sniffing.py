@@ -1,4 +1,4 @@
-"""What a file's first bytes are of, whatever its name and its sender say."""
+"""Tell what a file's first bytes are of, whatever its name and its sender say."""
 
 from collections.abc import Callable
 from functools import cache
@@ -62,17 +62,15 @@ def sniff(head: bytes) -> str | None:
         return markup
     if head.startswith(_OLE_SIGNATURE):
         return OLE
-    known = sniff_container(head) or _known(guess, head) or sniff_other(head)
+    known = sniff_container(head)
+    if known is None and (kind := guess(head)) is not None:
+        known = _BY_EXTENSION.get(kind.extension, str(kind.mime))
+    known = known or sniff_other(head)
     if not _is_text(head):
         return known or FALLBACK_TYPE
     if known == PDF and not is_written_pdf(head):
         return TEXT
     return known if known in _WRITTEN_AS_TEXT else TEXT
-
-
-def _known(guess: Guess, head: bytes) -> str | None:
-    kind = guess(head)
-    return None if kind is None else _BY_EXTENSION.get(kind.extension, str(kind.mime))
 
 
 def _is_text(head: bytes) -> bool:

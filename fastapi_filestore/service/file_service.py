@@ -267,7 +267,9 @@ class FileService(Transactional[ModelT]):
         if identity is not None:
             known = await self._values_of_row(identity, {}, [attribute])
         async with AsyncExitStack() as stack:
-            yield await self._store_one(file, attribute, known, stack)
+            waiting, delivery, part = self._take_one(file, attribute, known, stack)
+            await self._store(delivery, part)
+            yield waiting
 
     @asynccontextmanager
     async def storing_all(
@@ -401,15 +403,19 @@ class FileService(Transactional[ModelT]):
         self, files: AsyncIterable[object], attribute: FileAttribute, known: Callable[[], Values], stack: AsyncExitStack
     ) -> Sequence[FileObject]:
         await self.end_reading()  # the first one is read before it is known to be one
-        return [await self._store_one(file, attribute, known, stack) async for file in files]
+        stored = list[FileObject]()
+        async for file in files:
+            waiting, delivery, part = self._take_one(file, attribute, known, stack)
+            await self._store(delivery, part)
+            stored.append(waiting)
+        return stored
 
-    async def _store_one(
+    def _take_one(
         self, file: object, attribute: FileAttribute, known: Callable[[], Values], stack: AsyncExitStack
-    ) -> FileObject:
+    ) -> tuple[FileObject, Delivery | None, Part]:
         (waiting,) = attribute.type.files([file] if attribute.type.multiple else file, of=known)
         part = self._begin(writing=True)
-        await self._store(self._take([waiting], stack), part)
-        return waiting
+        return waiting, self._take([waiting], stack), part
 
     def _take(self, files: Iterable[FileObject], stack: AsyncExitStack) -> Delivery | None:
         """Take those files that are still to be stored, for rows that are written before the stack ends.

@@ -178,7 +178,7 @@ class Transactional(Generic[ModelT]):
         mapper: Mapper[Any] = inspect(self.model)
         return mapper
 
-    @property
+    @cached_property
     def _name(self) -> str:
         return f"The service of {self.model.__name__}"
 

@@ -30,7 +30,7 @@ from fastapi_filestore.service import rows
 from fastapi_filestore.service.new_rows import build, check_names
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
 from fastapi_filestore.service.parameters import NoParameter
-from fastapi_filestore.service.scopes import checked_scope
+from fastapi_filestore.service.scopes import check_scope
 from fastapi_filestore.service.unit import Part, Transactional
 from fastapi_filestore.storage.backend import ObjectStream, SignedURL
 from fastapi_filestore.storage.paths import Values
@@ -100,7 +100,7 @@ class FileService(Transactional[ModelT]):
                 f"{type(self).__name__} knows no model: pass model=, or subclass FileService[Model]."
             )
         self.session, self._made = session, home_where_made(session)
-        self.scope = None if scope is None else checked_scope(self.model, scope)
+        self.scope = None if scope is None else check_scope(self.model, scope)
         self.defaults = dict(defaults)
 
     # -- rows ----------------------------------------------------------------------------------------

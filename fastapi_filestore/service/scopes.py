@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapper
 from fastapi_filestore.errors import InvalidScopeError
 
 
-def checked_scope(model: type, scope: object) -> ColumnElement[bool]:
+def check_scope(model: type, scope: object) -> ColumnElement[bool]:
     """Return a scope; `InvalidScopeError` if it is no condition, or one that a query would misread."""
     if not isinstance(scope, ColumnElement):
         # A comparison that Python made, such as `is`, or a forgotten return: neither may show a row to anybody.

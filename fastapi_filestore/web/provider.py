@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError, InvalidScopeError
 from fastapi_filestore.service import FileService
-from fastapi_filestore.service.scopes import checked_scope
+from fastapi_filestore.service.scopes import check_scope
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.wiring import Dependency, require_dependency
@@ -96,7 +96,7 @@ def service_provider(
             arguments = bounds.arguments(bounded)
             service = make(session, **arguments)
             # None would be a service of all rows, and so would a subclass that keeps the scope to itself.
-            if "scope" in arguments and service.scope is not checked_scope(service.model, arguments["scope"]):
+            if "scope" in arguments and service.scope is not check_scope(service.model, arguments["scope"]):
                 raise InvalidScopeError(f"{type(service).__name__} must pass scope= and defaults= on to FileService.")
             service.hold_session = hold_session or service.hold_session
             async with _committing(service):

@@ -1,4 +1,4 @@
-"""A file's metadata: a dict of texts that tells whoever watches it that it changed in place."""
+"""Keep a file's metadata: a dict of texts that tells whoever watches it that it changed in place."""
 
 import re
 from collections.abc import Callable, Mapping

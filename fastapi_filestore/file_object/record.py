@@ -1,4 +1,4 @@
-"""A stored file as JSON in a row: ours, and the one that advanced-alchemy wrote."""
+"""Write a stored file as JSON in a row, and read it: ours, and the one that advanced-alchemy wrote."""
 
 import json
 import re
@@ -78,26 +78,22 @@ def files_in(value: object, *, multiple: bool) -> list[JSONFile]:
     if not multiple and len(files) != 1:
         raise UnreadableFileError(f"it is a list of {len(files)} where one file belongs")
     for file in files:
-        if problem := _problem(file):
-            raise UnreadableFileError(problem)
+        if isinstance(file, NotJSON):
+            raise UnreadableFileError("it is not JSON")
+        if not isinstance(file, Mapping):
+            raise UnreadableFileError(f"it is {_kind(file)} where an object with a backend and a path belongs")
+        named_by = "path" if file.get("path") not in (None, "") else "filename"
+        for member in ("backend", named_by):
+            if not _is_text_or_nothing(file.get(member)):
+                raise UnreadableFileError(f"its {member} is {_kind(file[member])} that names nothing")
+        if len(file.get("backend") or "") > LONGEST_BACKEND:
+            raise UnreadableFileError(f"its backend has more than {LONGEST_BACKEND} characters")
+        if not file.get(named_by):
+            raise UnreadableFileError("it has neither a path nor a filename")
     return files
 
 
-def _problem(file: object) -> str | None:
-    if isinstance(file, NotJSON):
-        return "it is not JSON"
-    if not isinstance(file, Mapping):
-        return f"it is {_described(file)} where an object with a backend and a path belongs"
-    named_by = "path" if file.get("path") not in (None, "") else "filename"
-    for member in ("backend", named_by):
-        if not _is_text_or_nothing(file.get(member)):
-            return f"its {member} is {_described(file[member])} that names nothing"
-    if len(file.get("backend") or "") > LONGEST_BACKEND:
-        return f"its backend has more than {LONGEST_BACKEND} characters"
-    return None if file.get(named_by) else "it has neither a path nor a filename"
-
-
-def _described(value: object) -> str:
+def _kind(value: object) -> str:
     kinds: dict[type, str] = {str: "text", list: "a list", dict: "an object", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number")
 
@@ -110,7 +106,7 @@ def _is_text_or_nothing(value: object) -> bool:
 
 
 def path_of(file: JSONFile) -> str:
-    """Return the object key of a file in JSON: its path or, in rows of advanced-alchemy, its filename.
+    """Return the path of a file in JSON: the one it names or, in rows of advanced-alchemy, its filename.
 
     Every store that advanced-alchemy writes to drops a slash at the beginning and one at the end; the row keeps them.
     """
@@ -120,12 +116,12 @@ def path_of(file: JSONFile) -> str:
 
 
 def spellings(path: str) -> tuple[str, ...]:
-    """Return how rows may spell the key of an object: the opposite of `path_of`."""
+    """Return how rows may spell the path of an object: the opposite of `path_of`."""
     return path, f"/{path}", f"{path}/", f"/{path}/"
 
 
 def odd_spellings(path: str) -> tuple[str, ...]:
-    """Return how careless programs spell the key of an object most often: with `./`, or one slash too many."""
+    """Return how careless programs spell the path of an object most often: with `./`, or one slash too many."""
     doubled = (f"{path[:at]}/{path[at:]}" for at, character in enumerate(path) if character == "/")
     return f"./{path}", f"//{path}", *doubled
 
@@ -133,19 +129,19 @@ def odd_spellings(path: str) -> tuple[str, ...]:
 def from_record(data: JSONFile, *, registry: StorageRegistry = storages) -> FileObject:
     """Return the stored file that a row's JSON describes; keys it does not know, and odd values, are ignored."""
     path = path_of(data)
-    filename, declared = data.get("filename"), data.get("content_type")
-    kept = declared if isinstance(declared, str) and is_media_type(declared) else FALLBACK_TYPE
+    filename, content_type = data.get("filename"), data.get("content_type")
+    is_typed = isinstance(content_type, str) and is_media_type(content_type)
     metadata = data.get("metadata")
     file = FileObject(
         data.get("backend") or None,
         filename if isinstance(filename, str) and filename else path,
-        content_type=kept,
+        content_type=content_type if is_typed else FALLBACK_TYPE,
         metadata={_text(key): _text(metadata[key]) for key in metadata} if isinstance(metadata, Mapping) else None,
         path=path,
         registry=registry,
     )
     file.size, file.checksum, file.etag = size_in(data), text_in(data, "checksum"), text_in(data, "etag")
-    file.version_id, file.last_modified = text_in(data, "version_id"), _moment(data.get("last_modified"))
+    file.version_id, file.last_modified = text_in(data, "version_id"), moment_in(data, "last_modified")
     file.state = FileState.STORED
     return file
 
@@ -162,6 +158,17 @@ def text_in(file: JSONFile, member: str) -> str | None:
     return value if isinstance(value, str) and _is_text_or_nothing(value) else None
 
 
+def moment_in(file: JSONFile, member: str) -> datetime | None:
+    """Return a moment of a file in JSON; None if it says none."""
+    timestamp = file.get(member)
+    if not isinstance(timestamp, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(timestamp, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def unreadable_file(value: object, problem: str, *, registry: StorageRegistry = storages) -> FileObject:
     """Return what stands in a row for a value that can't be read as a file, and keeps it."""
     file = FileObject(None, FALLBACK_NAME, registry=registry)
@@ -173,12 +180,3 @@ def _text(value: object) -> str:
     # advanced-alchemy keeps any JSON there.
     text = value if isinstance(value, str) else json.dumps(value)
     return NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def _moment(timestamp: object) -> datetime | None:
-    if not isinstance(timestamp, int | float):
-        return None
-    try:
-        return datetime.fromtimestamp(timestamp, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None

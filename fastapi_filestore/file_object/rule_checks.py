@@ -53,7 +53,7 @@ async def check_upload(
     Raises:
         UploadError: It is larger than the least of the limits, or its type is not one that the rules ask for.
     """
-    limit = min((each for each in (rules.max_size, *limits) if each is not None), default=None)
+    limit = min((size for size in (rules.max_size, *limits) if size is not None), default=None)
     if limit is not None and info.size > limit:
         raise UploadTooLargeError("file", limit=limit, actual=info.size)
     # A client that holds a store's own URL may have sent another type than it was signed for.
@@ -67,6 +67,6 @@ async def check_object(file: object, *rules: FileRules) -> None:
     Raises:
         UploadError: One of them refuses it.
     """
-    for each in rules:
-        for validator in each.object_validators:
+    for its_rules in rules:
+        for validator in its_rules.object_validators:
             await validator.validate_object(file)

@@ -1,4 +1,4 @@
-"""How a file looks in a response, and why it can't stand in a request."""
+"""Show a file in a response; it can't stand in a request."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Who may refuse a file when its bytes are stored, before a row points to them; and the rules of all validators."""
+"""Make the rules of a column or a route, and say who may refuse a file once its bytes are stored."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -41,20 +41,20 @@ def file_rules(
         raise ConfigurationError(f"max_files is {max_files!r}: give the most files that there may be, from 1 on.")
     if not isinstance(validators, Iterable):
         raise ConfigurationError(f"Validators are a list: [{type(validators).__name__}()].")
-    for each in list[Any](validators := list(validators)):  # whoever has no type checker may give anything
-        if isinstance(each, type) or not isinstance(each, Validator | ObjectValidator):
-            name = each.__name__ if isinstance(each, type) else type(each).__name__
+    for validator in list[Any](validators := list(validators)):  # whoever has no type checker may give anything
+        if isinstance(validator, type) or not isinstance(validator, Validator | ObjectValidator):
+            name = validator.__name__ if isinstance(validator, type) else type(validator).__name__
             raise ConfigurationError(
                 f"{name} is no validator: give an object with `async def validate(self, head, upload)`, which sees the "
                 "first bytes, or `async def validate_object(self, file)`, which sees the stored ones."
             )
-    if sniff and not any(isinstance(each, TypesAgree) for each in validators):
+    if sniff and not any(isinstance(validator, TypesAgree) for validator in validators):
         validators.insert(0, TypesAgree())
     rules = FileRules(
         max_size=None if max_size is None else parse_size(max_size),
         max_files=max_files,
         content_types=check_ranges(content_types),
-        validators=tuple(each for each in validators if isinstance(each, Validator)),
-        object_validators=tuple(each for each in validators if isinstance(each, ObjectValidator)),
+        validators=tuple(validator for validator in validators if isinstance(validator, Validator)),
+        object_validators=tuple(validator for validator in validators if isinstance(validator, ObjectValidator)),
     )
     return NO_RULES if rules.is_empty and max_files is None else rules

@@ -1,8 +1,8 @@
 """Store, read, copy, sign and delete a file: each once asynchronous and once blocking."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from copy import copy
 from typing import Literal, Self, TypedDict
 
@@ -17,8 +17,8 @@ from fastapi_filestore.errors import (
     StorageError,
     UnsupportedContentError,
 )
+from fastapi_filestore.events import OBJECT_MISSING
 from fastapi_filestore.file_object.description import FileDescription, FileState
-from fastapi_filestore.file_object.missing import telling_if_missing
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.rules import NO_RULES
@@ -273,7 +273,7 @@ class FileObject(FileDescription):
     @must_await
     async def copy_async(self) -> Self:
         """Return a new file with the same bytes at a path of its own, copied inside the store to the same folder."""
-        with telling_if_missing(self):
+        with self._telling_if_missing():
             source, twin = self._stored_path("copied"), copy(self)
             twin.become_new(path := generate_key(folder_of(source)))
             async with self._undoing(path):
@@ -303,7 +303,7 @@ class FileObject(FileDescription):
     @must_await
     async def open_async(self, *, start: int = 0, end: int | None = None) -> ObjectStream:
         """Open the bytes, or those from `start` up to but without `end`, for streaming."""
-        with telling_if_missing(self):
+        with self._telling_if_missing():
             return await self.backend_in_use().open(self._stored_path(), start=start, end=end)
 
     @must_await
@@ -314,8 +314,20 @@ class FileObject(FileDescription):
     @must_await
     async def head_async(self) -> ObjectInfo:
         """Return what the store says of the object now."""
-        with telling_if_missing(self):
+        with self._telling_if_missing():
             return await self.backend_in_use().head(self._stored_path())
+
+    @contextmanager
+    def _telling_if_missing(self) -> Iterator[None]:
+        """Log that the object is missing, if a committed row holds it, and raise what the store raised."""
+        # A file that only its path names, as a signed URL does, is perhaps in no row; a fresh one is in none yet.
+        is_of_row = self.is_stored and not self.fresh
+        try:
+            yield
+        except ObjectNotFoundError:
+            if is_of_row:
+                OBJECT_MISSING.tell(backend=self.backend, object=self.path, file=self.filename)
+            raise
 
     def _stored_path(self, what: str = "read") -> str:
         self.refuse_unreadable()

@@ -36,8 +36,8 @@ from fastapi_filestore.service.audit.findings import (
     FindingKind,
     Position,
     RowIdentity,
-    found,
-    repaired,
+    finding_at,
+    report_repair,
     tell_missing,
     unchecked,
     unknown_class,
@@ -229,7 +229,7 @@ class Audit:
         # The store is asked last: whatever was being deleted is gone now, and whatever was written again is young.
         seen = dict(zip(suspects, await each(partial(observe, self.registry), suspects), strict=True))
         failed = [
-            found(observation.error[0], Position(ORPHANS, *at), detail=observation.error[1])
+            finding_at(observation.error[0], Position(ORPHANS, *at), detail=observation.error[1])
             for at, observation in seen.items()
             if observation.error
         ]
@@ -240,11 +240,11 @@ class Audit:
         async with search.condemning([at for at in old if at not in kept]) as doomed:
 
             async def report(at: Location) -> Finding:
-                finding = partial(found, FindingKind.ORPHAN, Position(ORPHANS, *at))
+                finding = partial(finding_at, FindingKind.ORPHAN, Position(ORPHANS, *at))
                 info = infos[at]
                 detail = f"No row holds it, and no ledger knows of it: {info.size} bytes of {info.last_modified}."
                 if at in doomed:
-                    return await repaired(
+                    return await report_repair(
                         finding, detail, self.registry.get_backend(at.backend).delete(HeldKey(at.path))
                     )
                 reason = self.coverage.kept.get(at.backend) if fixes else None
@@ -288,7 +288,7 @@ class Audit:
     async def _report_difference(
         self, reference: Reference, seen: Observation, kind: FindingKind, detail: str
     ) -> Finding:
-        finding = partial(found, kind, Position(ROWS, *reference.location), row=reference.row)
+        finding = partial(finding_at, kind, Position(ROWS, *reference.location), row=reference.row)
         if kind not in self.fix:
             return finding(detail=detail)
 
@@ -298,7 +298,7 @@ class Audit:
                     engine, partial(table.correct, reference=reference, facts=facts(reference, seen))
                 )
 
-        return await repaired(finding, detail, correct())
+        return await report_repair(finding, detail, correct())
 
     # -- objects of several rows -----------------------------------------------------------------------------
 
@@ -331,10 +331,10 @@ class Audit:
             for upload in old:
                 if (key, upload.path) in live or (key, upload.name) in held:
                     continue
-                finding = partial(found, FindingKind.UNFINISHED_UPLOAD, Position(UPLOADS, key, upload.path))
+                finding = partial(finding_at, FindingKind.UNFINISHED_UPLOAD, Position(UPLOADS, key, upload.path))
                 detail = f"It began at {upload.started} and never ended."
                 if FindingKind.UNFINISHED_UPLOAD in self.fix:
-                    yield await repaired(finding, detail, backend.abort_upload(upload))
+                    yield await report_repair(finding, detail, backend.abort_upload(upload))
                 else:
                     yield finding(detail=detail)
 

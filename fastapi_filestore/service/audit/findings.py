@@ -105,7 +105,7 @@ class Position(NamedTuple):
         return cls(stage, backend, path)
 
 
-def found(
+def finding_at(
     kind: FindingKind, at: Position, *, row: RowIdentity | None = None, detail: str, fixed: bool = False
 ) -> Finding:
     """Return a finding about an object, or about a whole backend."""
@@ -114,7 +114,7 @@ def found(
 
 def unchecked(at: Position, error: Exception) -> Finding:
     """Return the finding of what a store did not show."""
-    return found(FindingKind.UNCHECKED, at, detail=str(error))
+    return finding_at(FindingKind.UNCHECKED, at, detail=str(error))
 
 
 def tell_missing(finding: Finding) -> None:
@@ -144,7 +144,7 @@ def unknown_class(at: Position, name: str) -> Finding:
     return Finding(FindingKind.UNCHECKED, "", None, at.encode(), None, detail)
 
 
-async def repaired(finding: Callable[..., Finding], detail: str, repair: Awaitable[None]) -> Finding:
+async def report_repair(finding: Callable[..., Finding], detail: str, repair: Awaitable[None]) -> Finding:
     """Put something right, and return the finding that says whether it could be."""
     try:
         await repair

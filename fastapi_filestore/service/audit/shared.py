@@ -7,7 +7,7 @@ from functools import partial
 
 from fastapi_filestore.file_object import Location as Place
 from fastapi_filestore.orm.holders.holders import places_holding
-from fastapi_filestore.service.audit.findings import Finding, FindingKind, Position, found
+from fastapi_filestore.service.audit.findings import Finding, FindingKind, Position, finding_at
 from fastapi_filestore.service.audit.inventory import Inventory
 from fastapi_filestore.service.audit.references import Location
 from fastapi_filestore.service.audit.tables import Known
@@ -45,7 +45,7 @@ class SharedSearch:
                     f"{count} places hold it: {shown}{others}. It goes with the last of them, unless its path is of "
                     "the form that is generated here: give each row its own with `await file.copy_async()`."
                 )
-                yield found(FindingKind.SHARED, Position(self.stage, *at), row=rows[0], detail=detail)
+                yield finding_at(FindingKind.SHARED, Position(self.stage, *at), row=rows[0], detail=detail)
             after = suspects[-1]
 
 

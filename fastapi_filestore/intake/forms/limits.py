@@ -1,4 +1,4 @@
-"""How much a form and its JSON may hold, and how slowly they may come.
+"""Limit how much a form and its JSON may hold, and how slowly they may come.
 
 Whatever a parser has read of a text that turns out to be no JSON is counted here, too.
 """
@@ -73,23 +73,17 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 def check_shape(text: bytes, limits: FormLimits) -> None:
     """Raise `InvalidFieldsError` for JSON of more values than the limits have, or nested deeper, unparsed."""
-    bare = _without_texts(text)
+    # Texts don't count. Escapes go first, so that every quote that is left begins a text or ends one.
+    bare = b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     openings = sum(bare.count(bracket) for bracket in (b"[", b"{"))
     # Each value but the first of a list or an object has a comma before it, and each of these a bracket.
     if bare.count(b",") + openings > limits.json_values:
-        raise _refused(f"The JSON has more than {limits.json_values:,} values", "too_many_values")
-    if openings > limits.json_depth and _depth(bare) > limits.json_depth:
-        raise _refused(f"The JSON is nested more than {limits.json_depth:,} levels deep", "too_deep")
+        raise _refusal(f"The JSON has more than {limits.json_values:,} values", "too_many_values")
+    if openings > limits.json_depth:
+        depths = accumulate(array("b", bare.translate(_STEPS, _NO_BRACKETS)))
+        if max(depths, default=0) > limits.json_depth:
+            raise _refusal(f"The JSON is nested more than {limits.json_depth:,} levels deep", "too_deep")
 
 
-def _without_texts(text: bytes) -> bytes:
-    # Escapes go first, so that every quote that is left begins a text or ends one.
-    return b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
-
-
-def _depth(bare: bytes) -> int:
-    return max(accumulate(array("b", bare.translate(_STEPS, _NO_BRACKETS))), default=0)
-
-
-def _refused(said: str, kind: str) -> InvalidFieldsError:
-    return InvalidFieldsError([{"loc": (), "msg": said, "type": kind}])
+def _refusal(message: str, kind: str) -> InvalidFieldsError:
+    return InvalidFieldsError([{"loc": (), "msg": message, "type": kind}])

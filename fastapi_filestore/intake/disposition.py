@@ -1,4 +1,4 @@
-"""What a file is served as: a type that no browser misreads, in place or as a download, under its name."""
+"""Choose what a file is served as: a type that no browser misreads, in place or as a download, under its name."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""Parameters without Depends, which FastAPI takes for fields of the body: what is none says where it comes from."""
+"""Refuse parameters without Depends, which FastAPI takes for fields of the body, and say where they come from."""
 
 from collections.abc import Callable
 from contextlib import suppress

@@ -22,7 +22,7 @@ class ChecksObjects(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileRules:
-    """What a file must be: its size in bytes, its type, and whatever validators make of it.
+    """The rules for a file: its size in bytes, its type, and whatever validators make of it.
 
     `validators` look at the first bytes; `object_validators` at the stored object.
     `max_files` is for places that hold several.
@@ -36,17 +36,17 @@ class FileRules:
 
     @property
     def sniffs(self) -> bool:
-        """Whether the types that the first bytes, the sender and the name tell must agree."""
+        """Tell whether the types that the first bytes, the sender and the name tell must agree."""
         return any(isinstance(validator, TypesAgree) for validator in self.validators)
 
     @property
     def judges_heads(self) -> bool:
-        """Whether the first bytes, and not only what is declared, decide."""
+        """Tell whether the first bytes, and not only what is declared, decide."""
         return bool(self.validators)
 
     @property
     def is_empty(self) -> bool:
-        """Whether any file will do."""
+        """Tell whether any file will do."""
         return self.max_size is None and not (self.content_types or self.validators or self.object_validators)
 
     def within(self, column: "FileRules") -> "FileRules":

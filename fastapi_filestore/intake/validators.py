@@ -1,4 +1,4 @@
-"""Who may refuse a file when its first bytes are there, before any of it is stored."""
+"""Refuse a file when its first bytes are there, before any of it is stored."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -16,11 +16,11 @@ Signatures need 8 KiB; the root element of an SVG may follow long comments.
 
 
 class Described(Protocol):
-    """What is known of a file when its first bytes are there."""
+    """A file as it is known when its first bytes are there."""
 
     @property
     def filename(self) -> str:
-        """What the client calls it, sanitised."""
+        """The name that the client gives it, sanitised."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What routes and commands call: create, read, replace and delete rows together with their files.
+"""Create, read, replace and delete rows together with their files: routes and commands call it.
 
 `FileService` is one model's rows in one session; `audit/`, `sweep/` and `start/` are for operators. Nothing here
 knows of requests.

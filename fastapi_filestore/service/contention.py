@@ -1,4 +1,4 @@
-"""Transactions that lose a race against others of the database, and are worth another try."""
+"""Try transactions again that lose a race against others of the database."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""`FileService`: what a route calls to keep rows and their files."""
+"""Keep rows and their files: `FileService` is called by routes, and by any other code."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext

@@ -1,4 +1,4 @@
-"""Listings by keyset: a page costs the same wherever it is, and rows that come or go never shift it.
+"""List rows by keyset: a page costs the same wherever it is, and rows that come or go never shift it.
 
 The method is the "seek method" of Markus Winand (use-the-index-luke.com, "no offset").
 """
@@ -67,7 +67,7 @@ class Order(Generic[ModelT]):
 
     @property
     def descending(self) -> bool:
-        """Whether the newest, or greatest, comes first."""
+        """Tell whether the newest, or greatest, comes first."""
         return self.by is None or self.by.startswith("-")
 
     @cached_property
@@ -126,14 +126,18 @@ class Order(Generic[ModelT]):
 
 def _read_apart(mapper: Mapper[Any]) -> list[ExecutableOption]:
     """Return options for relationships that would repeat a row for each of their objects: they are read afterwards."""
-    return [selectinload(one.class_attribute) for one in mapper.relationships if _repeats(one, frozenset())]
+    return [
+        selectinload(relationship.class_attribute)
+        for relationship in mapper.relationships
+        if _repeats(relationship, frozenset())
+    ]
 
 
 def _repeats(relationship: RelationshipProperty[Any], before: frozenset[RelationshipProperty[Any]]) -> bool:
     if relationship.lazy not in {"joined", False} or relationship in before:
         return False
     further = relationship.mapper.relationships
-    return bool(relationship.uselist) or any(_repeats(one, before | {relationship}) for one in further)
+    return bool(relationship.uselist) or any(_repeats(inner, before | {relationship}) for inner in further)
 
 
 def _filled(found: Iterable[Any], limit: int, most_bytes: int) -> tuple[list[Any], bool]:
@@ -171,7 +175,7 @@ class _Cursor:
     """
 
     def __init__(self, types: Sequence[Any]) -> None:
-        held: Any = tuple.__class_getitem__(tuple(AnyDecimal if each is Decimal else each for each in types))
+        held: Any = tuple.__class_getitem__(tuple(AnyDecimal if kind is Decimal else kind for kind in types))
         self._values: TypeAdapter[tuple[Any, ...]] = TypeAdapter(held, config=AS_TEXT)
 
     def encode(self, values: Sequence[Any]) -> str:
@@ -203,7 +207,7 @@ def size_of(row: object) -> int:
 def _size_of(value: object) -> int:
     if isinstance(value, FileObject):
         return FILE_BYTES + _size_of([value.filename, value.content_type, dict(value.metadata)])
-    if isinstance(value, list) and any(isinstance(each, FileObject) for each in value):
+    if isinstance(value, list) and any(isinstance(item, FileObject) for item in value):
         return sum(map(_size_of, value))
     if isinstance(value, bytes):
         return len(value) * 4 // 3  # as base64

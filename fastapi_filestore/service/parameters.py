@@ -1,4 +1,4 @@
-"""What FastAPI is told that takes a service's class for a dependency, and its session for a parameter of a request."""
+"""Tell FastAPI what to do that takes a service's class for a dependency, and its session for a request's parameter."""
 
 from typing import Any, NoReturn
 

@@ -12,12 +12,12 @@ from typing import Self
 from fastapi_filestore.errors import InvalidFieldsError
 
 ENVELOPE_BYTES = 64 * 1024
-"""Room for boundaries and part headers, beside the files and the fields."""
+"""ConnectionUse for boundaries and part headers, beside the files and the fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How slowly a body may come, by the time that it is waited for; 0 is no limit, which the settings set.
+    """The slowest that a body may come, by the time that it is waited for; 0 is no limit.
 
     Attributes:
         silence: Seconds without a byte.
@@ -32,7 +32,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
-    """How much a form may hold: bytes of each file, fields beside them, bytes of each field, files; and its pace.
+    """The most that a form may hold: bytes of each file, fields beside them, bytes of each field, files; and its pace.
 
     JSON may hold so many bytes, values and levels; any number, unless the settings say so.
     """

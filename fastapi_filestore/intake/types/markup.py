@@ -1,4 +1,4 @@
-"""Markup that a browser may run, found in first bytes as browsers find it; libraries of signatures don't look for it.
+"""Find markup that a browser may run, in first bytes as browsers find it; libraries of signatures don't look for it.
 
 The tags are those of the WHATWG MIME Sniffing standard, section 7.1 (https://mimesniff.spec.whatwg.org/
 #identifying-a-resource-with-an-unknown-mime-type), which asks not to add any. It knows no SVG: a browser takes that for

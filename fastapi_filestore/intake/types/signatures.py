@@ -1,4 +1,4 @@
-"""Signatures of files that programs write and the library of signatures does not know, or takes for something else.
+"""Know signatures of files that programs write and the library does not know, or takes for something else.
 
 Each is as its format's specification has it; what stands before a PDF is what Acrobat lets stand there.
 """

@@ -1,4 +1,4 @@
-"""Which media types are special cases of others, so that bytes of the general one can be of them.
+"""Know which media types are special cases of others, so that bytes of the general one can be of them.
 
 What systems declare, and what programs write, as shared-mime-info has it (freedesktop.org's database of types: its
 aliases and its `sub-class-of`), and the registries of Windows, macOS and Android. Types are by their canonical names.

@@ -1,4 +1,4 @@
-"""Which media types can be said of one file: by its sender, by its name, and by its bytes.
+"""Tell which media types can be said of one file: by its sender, by its name, and by its bytes.
 
 Types are compared by their canonical names. Many a type is a special case of another: what its bytes show is the
 general one, as a zip archive is what shows of an office document. No list of types is complete, so one that nobody

@@ -52,7 +52,7 @@ from fastapi_filestore.service.audit.inventory import (
     inventory,
     place_of,
 )
-from fastapi_filestore.service.audit.observation import Observation, difference, each, facts, observe
+from fastapi_filestore.service.audit.observation import Observation, difference, facts, look_at_all, observe
 from fastapi_filestore.service.audit.orphans import CONDEMNED_AT_ONCE, SUSPECTS_AT_ONCE, OrphanSearch, locations
 from fastapi_filestore.service.audit.references import FiledRow, FileTable, Location, OtherRegistries, Reference
 from fastapi_filestore.service.audit.shared import SharedSearch, places_of
@@ -227,7 +227,7 @@ class Audit:
 
     async def _examine_orphans(self, search: OrphanSearch, suspects: Sequence[Location]) -> list[Finding]:
         # The store is asked last: whatever was being deleted is gone now, and whatever was written again is young.
-        seen = dict(zip(suspects, await each(partial(observe, self.registry), suspects), strict=True))
+        seen = dict(zip(suspects, await look_at_all(partial(observe, self.registry), suspects), strict=True))
         failed = [
             finding_at(observation.error[0], Position(ORPHANS, *at), detail=observation.error[1])
             for at, observation in seen.items()
@@ -250,7 +250,7 @@ class Audit:
                 reason = self.coverage.kept.get(at.backend) if fixes else None
                 return finding(detail=f"{detail} It was not deleted: {reason}" if reason else detail)
 
-            return failed + await each(report, [*kept, *doomed])
+            return failed + await look_at_all(report, [*kept, *doomed])
 
     # -- rows without their objects ------------------------------------------------------------------------
 
@@ -262,7 +262,7 @@ class Audit:
         references = stock.references(after=after, everything=self.verify, limit=REFERENCES_AT_ONCE)
         async with aclosing(references):
             async for batch in references:
-                seen = await each(look, [reference.location for reference in batch])
+                seen = await look_at_all(look, [reference.location for reference in batch])
                 # Asked last: a row that still holds a file whose object was missing before has lost it.
                 current = {
                     reference.place: reference

@@ -1,4 +1,4 @@
-"""What an audit looked through, and the backends of which it must delete nothing."""
+"""Note what an audit looked through, and the backends of which it must delete nothing."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ SHARE = 100
 
 @dataclass(slots=True)
 class Coverage:
-    """What an audit looked through, and where it deleted no orphan.
+    """The tables and backends that an audit looked through, and where it deleted no orphan.
 
     Attributes:
         tables: The tables whose rows were read.

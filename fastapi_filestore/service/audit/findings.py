@@ -1,4 +1,4 @@
-"""What an audit finds, and how it is put into words."""
+"""Put what an audit finds into words."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -50,7 +50,7 @@ FIXABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class RowIdentity:
-    """Where a row holds a file: table, column and primary key."""
+    """A place where a row holds a file: table, column and primary key."""
 
     table: str
     column: str
@@ -81,7 +81,7 @@ class Finding:
 
 
 class Position(NamedTuple):
-    """How far an audit has come: the stage, and the last location that it has settled in it."""
+    """A place in an audit that it has come to: the stage, and the last location that it has settled in it."""
 
     stage: int = -1
     backend: str = ""

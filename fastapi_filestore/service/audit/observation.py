@@ -51,7 +51,7 @@ async def observe(registry: StorageRegistry, at: Location, *, read: bool = False
         return Observation(error=(FindingKind.UNCHECKED, str(error)))
 
 
-async def each(look: Callable[[S], Awaitable[T]], subjects: Sequence[S]) -> list[T]:
+async def look_at_all(look: Callable[[S], Awaitable[T]], subjects: Sequence[S]) -> list[T]:
     """Look at several subjects, a bounded number at a time; the answers are in their order."""
     gate = asyncio.Semaphore(LOOKS_AT_ONCE)
 

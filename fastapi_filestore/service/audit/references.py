@@ -37,7 +37,7 @@ ROWS_AT_ONCE = 2000
 
 
 class Location(NamedTuple):
-    """Where an object is: the key of its backend, and its own."""
+    """The place of an object: the key of its backend, and its path."""
 
     backend: str
     path: str
@@ -55,12 +55,12 @@ class Reference(NamedTuple):
 
     @property
     def location(self) -> Location:
-        """Where the object is."""
+        """The place of the object."""
         return Location(self.backend, self.path)
 
     @property
     def place(self) -> tuple[RowIdentity, Location]:
-        """Where the reference is: it is another one when the row holds another file."""
+        """The place of the reference: it is another one when the row holds another file."""
         return self.row, self.location
 
 
@@ -73,7 +73,7 @@ class UnreadableRow(NamedTuple):
 
 
 class FiledRow(NamedTuple):
-    """What a row holds: its primary key, its files, and what can't be read as files."""
+    """A row with what it holds: its primary key, its files, and what can't be read as files."""
 
     identity: tuple[Any, ...]
     references: list[Reference]

@@ -1,1 +1,1 @@
-"""What an application asks once, as it starts: which databases it has, and what is missing in them."""
+"""Ask once, as an application starts, which databases it has, and what is missing in them."""

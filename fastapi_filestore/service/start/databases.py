@@ -53,7 +53,7 @@ class Databases:
 
     @property
     def are_known(self) -> bool:
-        """Whether there is an engine, or a ledger, that somebody gave for a reason."""
+        """Tell whether there is an engine, or a ledger, that somebody gave for a reason."""
         metadatas = (metadata_of(model) for model in self._models)
         return bool(self._models) and (self._engine is not None or any(ledger_of(metadata) for metadata in metadatas))
 

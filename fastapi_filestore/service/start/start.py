@@ -84,7 +84,7 @@ def _write(connection: Connection, *, ledger: Ledger) -> None:
 
 
 class Found(NamedTuple):
-    """What one database lacks: tables, or columns of files and of ledgers, and triggers on tables that are there."""
+    """The lacks of one database: tables, or columns of files and of ledgers, and triggers on tables that are there."""
 
     missing: list[str]
     without_triggers: list[str]

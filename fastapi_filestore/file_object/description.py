@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, Self, TypeAlias
-from weakref import ref
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from fastapi_filestore.concurrency.turns import Turn
 from fastapi_filestore.errors import PendingContentError, UnreadableFileError, UnsupportedContentError
+from fastapi_filestore.file_object.custody import Custody
 from fastapi_filestore.file_object.metadata import Metadata, checked_metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
 from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
@@ -63,28 +62,21 @@ class FileDescription:
     __slots__ = (
         "_backend",
         "_chosen_path",
-        "_claim",
-        "_claim_ends",
         "_content",
         "_content_type",
         "_filename",
         "_metadata",
         "_path",
         "_registry",
-        "_reserved_path",
         "_upload",
         "_url",
-        "checked_by",
         "checksum",
+        "custody",
         "etag",
-        "fresh",
         "last_modified",
         "prefix",
-        "rules",
-        "saving",
         "size",
         "state",
-        "unit",
         "unreadable",
         "upload_limit",
         "version_id",
@@ -124,20 +116,13 @@ class FileDescription:
         self._metadata = Metadata(checked_metadata({} if metadata is None else metadata))
         self._path = self._chosen_path = None if path is None else _checked_text(path, "An object key (path=)")
         self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
-        self.fresh = False
-        self._claim: object | None = None
-        self._claim_ends: list[bool] = []
-        self.unit: ref[Any] | None = None
+        self.custody = Custody()
         self.unreadable: Unreadable | None = None
-        self._reserved_path: str | None = None
         self._content = None if content is None else chosen_content(content)
-        self.saving: Turn | None = None
         self._url: str | None = None
         self._upload: str | None = None
         self.upload_limit: int | None = None
-        self.rules = NO_RULES
         self.prefix = ""
-        self.checked_by: FileRules | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -256,7 +241,8 @@ class FileDescription:
     @property
     def is_checked(self) -> bool:
         """Whether its bytes are stored, and keep the rules of the column that it is in, or on its way to."""
-        return self.is_stored and (self.rules.is_empty or self.checked_by is self.rules)
+        custody = self.custody
+        return self.is_stored and (custody.rules.is_empty or custody.checked_by is custody.rules)
 
     @property
     def location(self) -> Location:
@@ -272,7 +258,7 @@ class FileDescription:
     @property
     def destination(self) -> Location | None:
         """Where its bytes are or are on their way to, if that is known."""
-        path = self._reserved_path or self.path
+        path = self.custody.reserved_path or self.path
         return None if path is None else (self.backend, path)
 
     @property
@@ -285,38 +271,30 @@ class FileDescription:
 
         One that is on its way to a column already is left to that one: whoever stores it goes by its rules.
         """
-        if self.unit is not None and self.unit() is not None and not self.is_stored:
+        unit = self.custody.unit
+        if unit is not None and unit() is not None and not self.is_stored:
             return
-        self.rules = rules
+        self.custody.rules = rules
         if not self.is_stored:
             self._backend, self._registry = self._backend or backend, registry
 
     def note_checked(self, rules: FileRules) -> None:
         """Note that it keeps the rules of its column, or that it was there before."""
-        self.rules = self.checked_by = rules
-
-    @property
-    def claim(self) -> object | None:
-        """The ledger that knows of its path until a row holds it, whichever of its copies that is."""
-        return None if self._claim_ends else self._claim
-
-    @claim.setter
-    def claim(self, claim: object | None) -> None:
-        self._claim, self._claim_ends = claim, []
+        self.custody.rules = self.custody.checked_by = rules
 
     def reserve(self, path: str, claim: object) -> None:
         """Store it at a generated path that a ledger knows of."""
-        self._reserved_path, self.claim = path, claim
+        self.custody.reserved_path, self.custody.claim = path, claim
 
     def become_new(self, path: str) -> None:
         """Describe an object of its own that is about to be stored at a generated path."""
-        self._path, self.state, self.fresh = path, FileState.RESERVED, True
-        self._chosen_path = self._content = self._url = self._upload = self.claim = None
+        self._path, self.state, self.custody.fresh = path, FileState.RESERVED, True
+        self._chosen_path = self._content = self._url = self._upload = self.custody.claim = None
 
     def settle(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
-        self._claim_ends.append(True)  # its copies see it
-        self.fresh, self._content, self._upload = False, None, None
+        self.custody.settle()
+        self._content = self._upload = None
 
     def undo(self) -> None:
         """Note that the bytes are deleted since no row came to point to them; content that can be stored again is.
@@ -331,7 +309,7 @@ class FileDescription:
         else:
             self.state, self._path = FileState.PENDING, self._chosen_path
             self._forget()
-        self.fresh, self.claim = False, None
+        self.custody.fresh, self.custody.claim = False, None
 
     def _not_stored(self, what: str) -> PendingContentError:
         """Return the error that says why this can't be done to a file that is pending, and what to do."""
@@ -365,11 +343,7 @@ class FileDescription:
         for name in FileDescription.__slots__:
             setattr(twin, name, getattr(self, name))
         twin._metadata = Metadata(self._metadata)
-        # A reserved path is good for one upload, and this one is not under way.
-        twin._reserved_path = twin.saving = twin.unit = None
-        twin.fresh = False  # the bytes go with the file that stored them
-        if not self.is_stored:
-            twin.claim = None
+        twin.custody = self.custody.of_copy(is_stored=self.is_stored)
         return twin
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
@@ -382,10 +356,8 @@ class FileDescription:
         return {name: getattr(self, name) for name in FileDescription.__slots__ if name not in _STAYS_HERE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._registry, self.rules = storages, NO_RULES
-        self._content = self.saving = self.claim = self.checked_by = self.unit = None
-        self.fresh, self.unreadable, self.prefix = False, None, ""
-        self._upload = self.upload_limit = None
+        self._registry, self.custody, self.prefix = storages, Custody(), ""
+        self._content = self.unreadable = self._upload = self.upload_limit = None
         for name, value in state.items():
             setattr(self, name, value)
 
@@ -398,9 +370,7 @@ class FileDescription:
         return json_schema_of(handler)
 
 
-_STAYS_HERE = frozenset(
-    {"_content", "_registry", "saving", "_claim", "_claim_ends", "rules", "checked_by", "fresh", "unit"}
-)
+_STAYS_HERE = frozenset({"_content", "_registry", "custody"})
 """What can't travel: an open file, live connections, a thread's business, a database, a column's validators.
 
 Nor does the right to delete the bytes: a job that is run twice must not undo what a row of the first run holds.

@@ -55,12 +55,8 @@ class FileObject(FileDescription):
         etag, last_modified, version_id: What the store says of the object.
         state: Where the bytes are.
         unreadable: The value of its row, if that can't be read as a file.
-        fresh: Whether this object stored the bytes itself and no committed row points to them yet.
-        claim: The ledger that knows of a fresh object's path, if one does.
-        unit: Who deletes it if no row comes to hold it, weakly referenced: a session, or a call of a service.
-        rules: Those of the column that it is in, or on its way to.
+        custody: What its column, the ledger and whoever stores it have to do with it.
         prefix: The folder of its column, in which its path is generated.
-        checked_by: The rules that it was checked by.
 
     Two FileObjects are equal when backend and path are the same.
     """
@@ -92,7 +88,7 @@ class FileObject(FileDescription):
             UploadError: It is not what its column asks for, or what its route did; nothing is left in the store.
             StorageError: The backend could not store it; nothing is left there.
         """
-        async with one_at_a_time(self):
+        async with one_at_a_time(self.custody):
             if data is not None:
                 if self.is_stored:
                     raise UnsupportedContentError(
@@ -106,20 +102,21 @@ class FileObject(FileDescription):
 
     async def _store(self, *, use_multipart: bool | None, chunk_size: int | None, max_concurrency: int | None) -> None:
         """Store the content at the path that was given, or else at a fresh one, and fill in what is known then."""
+        custody = self.custody  # whose rules may become those of a column meanwhile
         if self._chosen_path is not None:
             refuse_uploads(self._chosen_path)
         # What the application stores itself goes where no client has a signature for.
         own_path = None if self.path is None or is_upload_path(self.path) else self.path
-        path = own_path or self._reserved_path or generate_key(self.prefix)
-        self._reserved_path = None if own_path else path
+        path = own_path or custody.reserved_path or generate_key(self.prefix)
+        custody.reserved_path = None if own_path else path
         try:
             async with nullcontext() if own_path else self._undoing(path):
                 stream, size = incoming(self._pending_content())
                 chunks = aiter(stream)  # refuses what somebody else reads, before a rule could judge what that leaves
                 async with aclosing(stream):
-                    self._become(await check_stream(self.rules, stream, size=size, **self._declared))
-                    if self.rules.max_size is not None:
-                        chunks = self.rules.limited(chunks, longest=size)
+                    self._become(await check_stream(custody.rules, stream, size=size, **self._declared))
+                    if custody.rules.max_size is not None:
+                        chunks = custody.rules.limited(chunks, longest=size)
                     info = await self.backend_in_use().put(
                         path,
                         CheckedContent(chunks, size=size),
@@ -132,12 +129,12 @@ class FileObject(FileDescription):
                         max_concurrency=max_concurrency,
                     )
                 self._record(info)
-                self.checksum, self.fresh = stream.hexdigest, True
+                self.checksum, custody.fresh = stream.hexdigest, True
                 async with self._discarding():
-                    await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, self.rules)
-                self.note_checked(self.rules)
+                    await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, custody.rules)
+                self.note_checked(custody.rules)
         finally:
-            self._reserved_path = None
+            custody.reserved_path = None
 
     @asynccontextmanager
     async def _undoing(self, path: str) -> AsyncIterator[None]:
@@ -210,7 +207,7 @@ class FileObject(FileDescription):
             UploadError: They are not what the column asks for, or more than the URL was signed for; no copy is left.
         """
         if self.is_upload:
-            async with one_at_a_time(self):
+            async with one_at_a_time(self.custody):
                 if self.is_upload:
                     await self._promote(str(self.path))
             return self
@@ -224,19 +221,20 @@ class FileObject(FileDescription):
     async def _promote(self, upload: str) -> None:
         """Copy what a client stored to a path that nobody has a signature for, and judge the copy."""
         limits = (self.upload_limit, self.registry.max_upload_size)
-        backend, self._reserved_path = self.backend_in_use(), self._reserved_path or generate_key(self.prefix)
+        backend, custody = self.backend_in_use(), self.custody
+        path = custody.reserved_path = custody.reserved_path or generate_key(self.prefix)
         try:
-            await check_upload(self.rules, await backend.head(upload), limits=limits, **self._declared)
-            async with self._undoing(self._reserved_path):
-                await backend.copy(upload, self._reserved_path)
-                copied = await backend.head(self._reserved_path)
+            await check_upload(custody.rules, await backend.head(upload), limits=limits, **self._declared)
+            async with self._undoing(path):
+                await backend.copy(upload, path)
+                copied = await backend.head(path)
             self._record(copied)
-            self._chosen_path, self._upload, self.fresh = None, upload, True
+            self._chosen_path, self._upload, custody.fresh = None, upload, True
             async with self._discarding():
-                await check_upload(self.rules, copied, limits=limits, **self._declared)
+                await check_upload(custody.rules, copied, limits=limits, **self._declared)
                 await self.check_async()
         finally:
-            self._reserved_path = None
+            custody.reserved_path = None
 
     @must_await
     async def look_async(self) -> Self:
@@ -261,13 +259,13 @@ class FileObject(FileDescription):
         if not self.is_stored or self.is_checked:
             return self
         info = await self.head_async()
-        self.rules.check_size(info.size)
+        self.custody.rules.check_size(info.size)
         head = None
-        if self.rules.judges_heads:  # a store has no range of an empty object
+        if self.custody.rules.judges_heads:  # a store has no range of an empty object
             head = await (await self.open_async(end=HEAD_BYTES)).read() if info.size else b""
-        self._become(await check_head(self.rules, head, **self._declared))
-        await check_object(self, self.rules)
-        self.note_checked(self.rules)
+        self._become(await check_head(self.custody.rules, head, **self._declared))
+        await check_object(self, self.custody.rules)
+        self.note_checked(self.custody.rules)
         return self
 
     @must_await
@@ -296,7 +294,7 @@ class FileObject(FileDescription):
             return
         if self.path is not None and can_be_held(self.path):
             await self.backend_in_use().delete(self.path)
-        self.state, self.fresh = FileState.GONE, False
+        self.state, self.custody.fresh = FileState.GONE, False
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -321,7 +319,7 @@ class FileObject(FileDescription):
     def _telling_if_missing(self) -> Iterator[None]:
         """Log that the object is missing, if a committed row holds it, and raise what the store raised."""
         # A file that only its path names, as a signed URL does, is perhaps in no row; a fresh one is in none yet.
-        is_of_row = self.is_stored and not self.fresh
+        is_of_row = self.is_stored and not self.custody.fresh
         try:
             yield
         except ObjectNotFoundError:

@@ -29,7 +29,7 @@ def upload_after_commit() -> None:
         content = b"".join([chunk async for chunk in file._pending_content().chunks()])
         path = file.destination[1] if file.destination else generate_key()
         file._record(ObjectInfo(path=path, size=len(content), last_modified=datetime.now(UTC)))
-        file.checksum, file.fresh = sha256(content).hexdigest(), True
+        file.checksum, file.custody.fresh = sha256(content).hexdigest(), True
         late.append((file.backend_in_use(), path, content))
         return file
 

@@ -224,10 +224,10 @@ async def test_undo_without_content(registry: StorageRegistry) -> None:
 async def test_settling(registry: StorageRegistry) -> None:
     """A file that a committed row points to is no longer fresh, and lets go of its content."""
     file = await _stored(registry)
-    fresh = file.fresh
+    fresh = file.custody.fresh
     file.settle()
 
-    assert (fresh, file.fresh) == (True, False)
+    assert (fresh, file.custody.fresh) == (True, False)
     assert (await file.save_async()).state is STORED
 
 

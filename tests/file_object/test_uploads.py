@@ -156,7 +156,7 @@ async def test_the_copy_is_judged(place: Place, rules: Any, content: bytes, erro
     else:
         with pytest.raises(error):
             await file.confirm_async()
-        assert (file.state, file.path, file.fresh) == (FileState.RESERVED, upload, False)
+        assert (file.state, file.path, file.custody.fresh) == (FileState.RESERVED, upload, False)
         assert await keys(place.backend) == {upload}
 
 

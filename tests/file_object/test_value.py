@@ -211,8 +211,8 @@ async def test_a_reserved_key_is_used_once(memory: ObstoreBackend, registry: Sto
     await file.save_async()
     await twin.save_async()
 
-    assert (file.path, file.claim) == ("reserved", claim)
-    assert twin.claim is None
+    assert (file.path, file.custody.claim) == ("reserved", claim)
+    assert twin.custody.claim is None
     assert {info.path async for info in memory.list()} == {"reserved", twin.path}
 
 
@@ -256,5 +256,5 @@ async def test_copy_inside_the_store(file: FileObject, memory: ObstoreBackend) -
     assert twin != file
     assert await twin.get_content_async() == b"hello"
     assert (twin.filename, twin.content_type, twin.metadata) == (file.filename, file.content_type, file.metadata)
-    assert (twin.checksum, twin.size, twin.fresh) == (file.checksum, 5, True)
+    assert (twin.checksum, twin.size, twin.custody.fresh) == (file.checksum, 5, True)
     assert {info.path async for info in memory.list()} == {file.path, twin.path}

@@ -199,7 +199,7 @@ class StoredObject(TypeDecorator[Any]):
                     f"{file.filename!r} can't be written to a row: {file.state.value}. Add the row through a Session, "
                     "or `await file.save_async()` first."
                 )
-            if not self.rules.is_empty and file.checked_by is not self.rules:
+            if not self.rules.is_empty and file.custody.checked_by is not self.rules:
                 raise PendingContentError(
                     f"{file.filename!r} can't be written to a row: nobody held it against the rules of its column. Add "
                     "the row through a Session."
@@ -258,7 +258,7 @@ class StoredObject(TypeDecorator[Any]):
             return []
         files = as_files(value) if self.multiple else [as_file(value)]
         # A list that grew before it had a limit can still be read, and shortened.
-        if self.multiple and any(file.fresh or file.checked_by is not self.rules for file in files):
+        if self.multiple and any(file.custody.fresh or file.custody.checked_by is not self.rules for file in files):
             self.rules.check_count(len(files))
         for file in files:
             file.assign(self.backend, self.registry, self.rules)

@@ -140,7 +140,7 @@ async def _follow_rollback(session: Session, journal: Journal) -> None:
 async def _undo(
     session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
 ) -> dict[Location, BoundLedger | None]:
-    claims = {at: cast("BoundLedger | None", file.claim) for at, file in fresh.items()}
+    claims = {at: cast("BoundLedger | None", file.custody.claim) for at, file in fresh.items()}
     own = {at for at, file in fresh.items() if file.has_own_path}
     held: set[Location] = own
     intents: Intents = {}

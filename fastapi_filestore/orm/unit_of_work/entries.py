@@ -51,13 +51,13 @@ def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObjec
     gone = next((file for file, _ in claimed if file.state is FileState.GONE), None)
     if gone is not None:
         raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")
-    own(session, [file for file, _ in claimed if file.fresh or not file.is_stored])
+    own(session, [file for file, _ in claimed if file.custody.fresh or not file.is_stored])
     try:
         if not all(file.is_checked for file, _ in claimed):
             await_in_session(store(claimed, room=partial(room_beside, session, claimed)))
     finally:
         note_stored(session, [file for file, _ in claimed if file.is_stored])
-        disown(session, [file for file, _ in claimed if not (file.is_stored and file.fresh)])
+        disown(session, [file for file, _ in claimed if not (file.is_stored and file.custody.fresh)])
 
 
 def room_beside(session: Session, claimed: Iterable[Claimed]) -> ConnectionUse:
@@ -72,11 +72,11 @@ def room_beside(session: Session, claimed: Iterable[Claimed]) -> ConnectionUse:
 def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileObject]) -> None:
     """Remove the upload intents of files that rows come to hold; `IntentLostError` if a sweeper was faster."""
     settled = whole_journal(session).settled
-    claims = {file.location: file for file in files if file.claim is not None and file.location not in settled}
+    claims = {file.location: file for file in files if file.custody.claim is not None and file.location not in settled}
     if not claims:
         return
     access, some = bound_ledger(session, mapper), next(iter(claims.values()))
-    if access is None or any(file.claim != access for file in claims.values()):
+    if access is None or any(file.custody.claim != access for file in claims.values()):
         raise PendingContentError(
             f"{some.filename!r} was stored for another database, whose ledger would delete it: make a new FileObject "
             "for this one."

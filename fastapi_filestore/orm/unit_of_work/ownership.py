@@ -40,7 +40,7 @@ class Delivery:
         """Return what it stored and no flush took over; it stays the owner, so that nobody takes what is deleted."""
         with _guard:
             self.is_over = True
-            return [file for file in self.files if _owner(file) is self and file.fresh]
+            return [file for file in self.files if _owner(file) is self and file.custody.fresh]
 
 
 Owner: TypeAlias = Session | Delivery
@@ -59,7 +59,7 @@ def own(owner: Owner, files: Sequence[FileObject]) -> None:
         for file in files:
             # What a call is storing stays its own until it is stored, and what the session has stays the session's.
             if (holder := _owner(file)) is None or (isinstance(holder, Delivery) and file.is_stored):
-                file.unit = ref(owner)
+                file.custody.unit = ref(owner)
 
 
 def disown(owner: Owner, files: Iterable[FileObject]) -> None:
@@ -67,11 +67,11 @@ def disown(owner: Owner, files: Iterable[FileObject]) -> None:
     with _guard:
         for file in files:
             if _owner(file) is owner:
-                file.unit = None
+                file.custody.unit = None
 
 
 def _owner(file: FileObject) -> Owner | None:
-    return None if file.unit is None else file.unit()
+    return None if file.custody.unit is None else file.custody.unit()
 
 
 def _may_take(owner: Owner, holder: Owner | None) -> bool:

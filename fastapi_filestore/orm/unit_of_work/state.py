@@ -208,7 +208,7 @@ def note_stored(session: Session, files: Iterable[FileObject]) -> None:
     Raises:
         SharedFileError: Another unit of work is about to write one of them to a row of its own.
     """
-    new = {file.location: file for file in files if file.fresh and not is_in_journal(session, file)}
+    new = {file.location: file for file in files if file.custody.fresh and not is_in_journal(session, file)}
     own(session, list(new.values()))
     current_journal(session).fresh.update(new)
 

@@ -52,7 +52,7 @@ async def store(
     async with turn or nullcontext():
         await _reserve([one for one in waiting if one[0].gets_new_path], room())
     # Claims of uploads in flight are kept from falling due.
-    accesses = {access for file, access in waiting if access is not None and file.claim is not None}
+    accesses = {access for file, access in waiting if access is not None and file.custody.claim is not None}
     renewals = [Renewal(access, [file for file, _ in waiting]) for access in accesses]
     try:
         await _store_all([file for file, _ in waiting])
@@ -69,7 +69,7 @@ async def _reserve(waiting: Iterable[Claimed], room: ConnectionUse) -> None:
     for (access, backend, prefix), files in groups.items():
         keys = await reservations_of(access, backend, prefix).take(len(files), room)
         for file, key in zip(files, keys, strict=False):
-            if file.saving is None and file.gets_new_path:
+            if file.custody.saving is None and file.gets_new_path:
                 file.reserve(key, access)
             else:  # somebody else stores it, and did so before the key came
                 reservations_of(access, backend, prefix).give_back(key)
@@ -100,8 +100,8 @@ async def _store_one(file: FileObject) -> None:
     try:
         await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
     except Exception as error:
-        if at is not None and isinstance(file.claim, BoundLedger) and not file.is_stored:
-            access, file.claim = file.claim, None
+        if at is not None and isinstance(file.custody.claim, BoundLedger) and not file.is_stored:
+            access, file.custody.claim = file.custody.claim, None
             if not may_be_left(error):  # nothing is there: content was refused, or failed before the store had it all
                 reservations_of(access, at[0] or "", folder_of(at[1])).give_back(at[1])
         raise
@@ -132,7 +132,9 @@ class Renewal:
     async def _go_on(self) -> None:
         access = self._access
         while not self._over.is_set():
-            locations = [at for file in self._files if file.claim == access and (at := file.destination) is not None]
+            locations = [
+                at for file in self._files if file.custody.claim == access and (at := file.destination) is not None
+            ]
             try:
                 await run_on_engine(access.engine, partial(access.ledger.renew, locations=locations))
             except _DATABASE_FAILURES as error:

@@ -184,11 +184,11 @@ class UnknownBackendError(ConfigurationError, LookupError):
 
 
 class StorageError(FilestoreError):
-    """A backend could not do what it was asked; `backend` is its key, `key` the object's.
+    """A backend could not do what it was asked; `backend` is its key, `path` the object's.
 
     Attributes:
         backend: The backend's key.
-        key: The object's.
+        path: Where the object lies in it.
         code: The store's word for what is wrong, such as `SlowDown`, or the system's, such as `ENOSPC`.
         status: The status of the store's answer.
         errno: The system's number of the failure.
@@ -200,8 +200,8 @@ class StorageError(FilestoreError):
     errno: int | None = None
     cause: str | None = None
 
-    def __init__(self, message: str, *, backend: str | None = None, key: str | None = None) -> None:
-        self.backend, self.key = backend, key
+    def __init__(self, message: str, *, backend: str | None = None, path: str | None = None) -> None:
+        self.backend, self.path = backend, path
         super().__init__(message)
 
 
@@ -245,10 +245,10 @@ class RangeNotSatisfiableError(StorageError, ValueError):
     """A range begins at or after the end of the object; `size` is the object's, in bytes."""
 
     def __init__(
-        self, message: str, *, size: int | None = None, backend: str | None = None, key: str | None = None
+        self, message: str, *, size: int | None = None, backend: str | None = None, path: str | None = None
     ) -> None:
         self.size = size
-        super().__init__(message, backend=backend, key=key)
+        super().__init__(message, backend=backend, path=path)
 
 
 class SigningUnavailableError(StorageError, NotImplementedError):

@@ -335,7 +335,7 @@ class FileObject(FileDescription):
             raise ObjectNotFoundError(
                 f"The object {self.path!a} can't be there: no store holds an object of such a name.",
                 backend=self.backend,
-                key=self.path,
+                path=self.path,
             )
         return self.path
 

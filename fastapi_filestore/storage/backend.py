@@ -92,7 +92,7 @@ def bad_range(backend: str, path: str, start: int, *, size: int | None = None) -
     """Return the error for a range that an object does not have; `size` is the object's, if it is known."""
     actual = "" if size is None else f": it has {size:,} bytes"
     return RangeNotSatisfiableError(
-        f"Backend {backend!r} has no range at {start:,} of {path!a}{actual}.", size=size, backend=backend, key=path
+        f"Backend {backend!r} has no range at {start:,} of {path!a}{actual}.", size=size, backend=backend, path=path
     )
 
 

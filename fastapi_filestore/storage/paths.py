@@ -120,7 +120,7 @@ def _check(path: str, *, may_hold_backslash: bool) -> str:
 
 def _invalid(path: str, problem: str) -> InvalidKeyError:
     shown = ascii(path if len(path) <= SHOWN_LENGTH else f"{path[:SHOWN_LENGTH]}...")
-    return InvalidKeyError(f"The object key {shown} {problem}.", key=path)
+    return InvalidKeyError(f"The object key {shown} {problem}.", path=path)
 
 
 def _problem(path: str) -> str | None:
@@ -271,20 +271,21 @@ def chosen_prefix(choose: Callable[[Values], str], known: Values, *, place: str 
     try:
         return _folder(prefix)
     except InvalidKeyError as error:
-        raise InvalidKeyError(f"{told} returned no folder: {error}", key=error.key) from None
+        raise InvalidKeyError(f"{told} returned no folder: {error}", path=error.path) from None
 
 
 def _folder(prefix: str) -> str:
     folder = prefix.removesuffix("/")
     if not folder:
         if prefix:  # of an empty name, as f"{tenant}/" makes it
-            raise InvalidKeyError("The folder '/' has no name.", key=prefix)
+            raise InvalidKeyError("The folder '/' has no name.", path=prefix)
         return ""
     check_key(folder)
     check_key(f"{folder}/{generate_key()}")  # which is longer
     if leads_to_uploads(folder):
         raise InvalidKeyError(
-            f"The folder {prefix!a} is below {UPLOADS}, where clients store by upload URLs: choose another.", key=prefix
+            f"The folder {prefix!a} is below {UPLOADS}, where clients store by upload URLs: choose another.",
+            path=prefix,
         )
     return f"{folder}/"
 
@@ -332,7 +333,7 @@ def refuse_uploads(path: str) -> None:
         raise InvalidKeyError(
             f"The object key {path!a} is below {UPLOADS}, where clients store by upload URLs and may overwrite it: "
             "choose another path, or none, and it gets one of its own.",
-            key=path,
+            path=path,
         )
 
 

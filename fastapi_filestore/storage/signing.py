@@ -121,7 +121,7 @@ def store_without_urls(backend: str, path: str, place: str) -> SigningUnavailabl
         f"Backend {backend!r} is {place}, which has no signed URLs of its own: set FILESTORE_SIGNING_KEYS, mount "
         "Filestore.signed_router() in the application, and sign through FileObject.sign_async.",
         backend=backend,
-        key=path,
+        path=path,
     )
 
 

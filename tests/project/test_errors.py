@@ -89,7 +89,7 @@ def test_there_are_errors_to_travel() -> None:
 
 def test_a_cause_becomes_a_note() -> None:
     """What an error came of is said in a note when it arrives, once, and its own notes are kept."""
-    error = StorageUnavailableError("The store is down.", backend="b", key="k")
+    error = StorageUnavailableError("The store is down.", backend="b", path="k")
     error.add_note("Look at the store.")
     error.__cause__ = OSError(111, "Connection refused")
 

@@ -93,7 +93,7 @@ async def test_it_is_told_as_what_it_is(
         await backend.put("k", b"x" * size, if_absent=True)
 
     assert not isinstance(told.value, StorageUnavailableError)
-    assert (told.value.backend, told.value.key) == ("b", "k")
+    assert (told.value.backend, told.value.path) == ("b", "k")
     assert Handler.objects == {"/bucket/other": b"bytes"}
 
 

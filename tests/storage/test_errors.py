@@ -86,11 +86,11 @@ async def _assert_each(backend: ObstoreBackend, kind: type[StorageError]) -> Non
 def test_none_is_unmapped(error: type[BaseException]) -> None:
     """Every exception class of obstore has an entry of its own; only the two general ones are told by their text."""
     mapped = {source for source, _ in KINDS}
-    result = translate(error("some text"), backend="docs", key="k")
+    result = translate(error("some text"), backend="docs", path="k")
 
     assert (error in mapped) is (error.__name__ not in READ_BY_TEXT)
     assert isinstance(result, StorageError)
-    assert (result.backend, result.key) == ("docs", "k")
+    assert (result.backend, result.path) == ("docs", "k")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_most_specific(error: BaseException, expected: type[StorageError]) -> No
 def test_key_that_looks_like_an_error() -> None:
     """A key's own words are never taken for the store's."""
     key = "<Code>NoSuchBucket</Code> status code: 503"
-    error = translate(FileNotFoundError(f"Object at location {key} not found"), backend="docs", key=key)
+    error = translate(FileNotFoundError(f"Object at location {key} not found"), backend="docs", path=key)
 
     assert type(error) is ObjectNotFoundError
 
@@ -131,7 +131,7 @@ def test_key_that_looks_like_an_error() -> None:
 def test_text_stays_inside() -> None:
     """Whatever obstore says, URLs and signatures in it are not repeated."""
     text = "Error performing GET https://host/b/k?X-Amz-Signature=SECRET&sig=SECRET status code: 500 <Code>Oops</Code>"
-    error = translate(obstore_errors.GenericError(text), backend="docs", key="k")
+    error = translate(obstore_errors.GenericError(text), backend="docs", path="k")
 
     assert str(error) == (
         "Backend 'docs' failed inside the store for 'k': look into the store's own log, a full disk is a frequent "
@@ -155,7 +155,7 @@ async def test_panic(seaweedfs: Any) -> None:
     with pytest.raises(StorageError, match="report") as caught, translated("docs", "k"):
         await obstore.put_async(store, "k", b"x", attributes={"a": "new\nline"})
 
-    assert (caught.value.backend, caught.value.key) == ("docs", "k")
+    assert (caught.value.backend, caught.value.path) == ("docs", "k")
 
 
 async def test_missing_bucket_on_s3(seaweedfs: Any) -> None:

@@ -24,7 +24,7 @@ def test_bad_keys(key: str) -> None:
     with pytest.raises(InvalidKeyError) as caught:
         check_key(key)
 
-    assert caught.value.key == key
+    assert caught.value.path == key
     assert str(caught.value).isascii()
     assert str(caught.value).isprintable()
 
@@ -35,7 +35,7 @@ def test_any_key(key: str) -> None:
     try:
         assert check_key(key) == key
     except InvalidKeyError as refused:
-        assert refused.key == key
+        assert refused.path == key
     else:
         assert all(part not in {"", ".", ".."} for part in key.split("/"))
         assert "\\" not in key

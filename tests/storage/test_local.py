@@ -131,7 +131,7 @@ async def test_names_that_a_disk_cannot_hold(local: ObstoreBackend, key: str) ->
             await operation
     await local.delete(key)
 
-    assert (caught.value.backend, caught.value.key) == ("local", key)
+    assert (caught.value.backend, caught.value.path) == ("local", key)
     assert [info async for info in local.list()] == []
 
 
@@ -251,7 +251,7 @@ async def test_an_upload_that_is_removed_on_its_way(local: ObstoreBackend, root:
     with pytest.raises(StorageUnavailableError, match="upload it again") as caught:
         await local.put("ab/c", pieces(), if_absent=if_absent)
 
-    assert caught.value.key == "ab/c"
+    assert caught.value.path == "ab/c"
     assert _files(root) == []
 
 
@@ -311,7 +311,7 @@ async def test_copy_to_a_name_that_a_disk_cannot_hold(local: ObstoreBackend) -> 
     with pytest.raises(InvalidKeyError, match="Invoice") as caught:
         await local.copy("k", "Invoice #12")
 
-    assert caught.value.key == "Invoice #12"
+    assert caught.value.path == "Invoice #12"
 
 
 async def test_a_copy_is_as_old_as_itself(local: ObstoreBackend, root: Path) -> None:

@@ -109,7 +109,7 @@ async def test_if_absent_never_overwrites(backend: ObstoreBackend, body: bytes) 
         await backend.put("k", _async_chunks(body), if_absent=True, chunk_size=5 * MIB)
 
     assert await _read(backend, "k") == b"first"
-    assert (caught.value.backend, caught.value.key) == (backend.key, "k")
+    assert (caught.value.backend, caught.value.path) == (backend.key, "k")
 
 
 async def test_if_absent_of_long_content(backend: ObstoreBackend) -> None:

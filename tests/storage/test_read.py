@@ -42,7 +42,7 @@ async def test_any_key(backend: ObstoreBackend, key: str) -> None:
     try:
         await backend.put(key, key.encode(errors="replace"))
     except InvalidKeyError as refused:
-        assert refused.key == key
+        assert refused.path == key
     else:
         assert {info.path async for info in backend.list()} == {key, "neighbour"}
         assert await (await backend.open(key)).read() == key.encode()
@@ -67,7 +67,7 @@ async def test_refused_keys(backend: ObstoreBackend, key: str) -> None:
         with pytest.raises(InvalidKeyError) as caught:
             await operation
 
-        assert caught.value.key == key
+        assert caught.value.path == key
 
     assert [info async for info in backend.list()] == []
 
@@ -78,7 +78,7 @@ async def test_missing_object(backend: ObstoreBackend) -> None:
         with pytest.raises(ObjectNotFoundError) as caught:
             await operation
 
-        assert (caught.value.backend, caught.value.key) == (backend.key, "a/b")
+        assert (caught.value.backend, caught.value.path) == (backend.key, "a/b")
 
 
 async def test_key_that_is_a_folder(backend: ObstoreBackend) -> None:

@@ -412,7 +412,7 @@ SHAPES: dict[str, Callable[[int], BaseException]] = {
 @pytest.mark.parametrize("number", sorted(errno.errorcode))
 def test_numbers_of_this_system(number: int, shape: str) -> None:
     """Every number is told by the system's words and by its name, however it comes, with what can be done."""
-    error = translate(SHAPES[shape](number), backend="docs", key=KEY)
+    error = translate(SHAPES[shape](number), backend="docs", path=KEY)
 
     assert error is not None
     assert str(error).endswith(f"({os.strerror(number)}, {errno.errorcode[number]}).")
@@ -436,7 +436,7 @@ def test_numbers_of_this_system(number: int, shape: str) -> None:
 )
 def test_what_nobody_knows(error: BaseException) -> None:
     """A failure that says nothing we know is at least called by its name."""
-    told = translate(error, backend="docs", key=KEY)
+    told = translate(error, backend="docs", path=KEY)
 
     assert told is not None
     assert told.cause
@@ -450,7 +450,7 @@ def test_kinds_of_rust_are_told() -> None:
         'Generic S3 error: oops https://host/k?sig=SECRET\n\nDebug source:\nGeneric { store: "S3", source: '
         'NewlyInvented { kind: Quantum, uri: https://host/Secret(1)?sig=SECRET, text: "Hidden (SECRET)" } }'
     )
-    told = translate(obstore_errors.GenericError(text), backend="docs", key=KEY)
+    told = translate(obstore_errors.GenericError(text), backend="docs", path=KEY)
 
     assert str(told) == (
         f"Backend 'docs' failed for {KEY!r}: this is all that is known of it (GenericError NewlyInvented Quantum)."

@@ -5,7 +5,7 @@ from fastapi_filestore import FilestoreError, errors
 SECRETS = ("secret-backend", "secret-key", "SECRETACCESSKEY", "/srv/secret", "s3://secret")
 """What the errors of stores say here, and no client may hear."""
 TEXT = " ".join(SECRETS)
-OF_A_STORE = {"backend": "secret-backend", "key": "secret-key"}
+OF_A_STORE = {"backend": "secret-backend", "path": "secret-key"}
 
 RAISED: dict[str, FilestoreError] = {
     "malformed-upload": errors.MalformedUploadError("The form has no end."),

@@ -165,7 +165,7 @@ def test_every_kind_is_of_an_error(kind: type[FilestoreError]) -> None:
 
 def test_what_is_internal_stays_inside() -> None:
     """An error about a store says nothing of it."""
-    problem = problem_of(StoragePermissionError("AKIAEXAMPLE may not put s3://bucket/key", backend="b", key="k"))
+    problem = problem_of(StoragePermissionError("AKIAEXAMPLE may not put s3://bucket/key", backend="b", path="k"))
 
     assert problem.status_code == 500
     assert "AKIA" not in str(problem.body)

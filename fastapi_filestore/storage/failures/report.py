@@ -26,8 +26,8 @@ CULPRIT = re.compile(
 )
 """The name of an object in a listing that obstore can't take."""
 DETAILS = "\n\nDebug source:"
-KEY_PHRASES = ("location {key} ", "path {key}:", "key {key}:")
-"""How obstore shows a key, unescaped."""
+PATH_PHRASES = ("location {} ", "path {}:", "key {}:")
+"""How obstore shows the path of an object, unescaped."""
 VARIANT = re.compile(r"\b([A-Z][A-Za-z]{2,40})(?= ?[{(,])|\bkind: ([A-Z][A-Za-z]{2,40})\b")
 """What an error is of, as Rust shows it: `HttpError {`, `kind: Timeout`."""
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|[A-Za-z][A-Za-z0-9+.-]{0,15}://\S*')
@@ -65,14 +65,14 @@ class Report:
         return None if self.number is None else errorcode.get(self.number, str(self.number))
 
 
-def read_error(exc: BaseException, key: str | None) -> Report:
-    """Return what an error says of the object at a key, or of a whole bucket."""
+def read_error(exc: BaseException, path: str | None) -> Report:
+    """Return what an error says of the object at a path, or of a whole bucket."""
     if isinstance(exc, OSError) and exc.errno is not None:
         return Report(text="", number=exc.errno, kind=type(exc).__name__)
     summary, _, details = str(exc).partition(DETAILS)
-    for phrase in KEY_PHRASES if key else ():
-        # A key that looks like an error must not be read as one.
-        summary = summary.replace(phrase.format(key=key), "")
+    for phrase in PATH_PHRASES if path else ():
+        # A path that looks like an error must not be read as one.
+        summary = summary.replace(phrase.format(path), "")
     # What an answer quotes is no number of this system's.
     status, code = _found(STATUS, summary), _found(CODE, summary)
     answered = status is not None or code is not None

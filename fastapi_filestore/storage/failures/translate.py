@@ -73,15 +73,15 @@ KINDS: tuple[tuple[type[BaseException], Reason], ...] = (
 
 
 @contextmanager
-def translated(backend: str, key: str | None = None) -> Iterator[None]:
-    """Turn whatever obstore raises inside into the fitting `StorageError` of this backend and object key."""
+def translated(backend: str, path: str | None = None) -> Iterator[None]:
+    """Turn whatever obstore raises inside into the fitting `StorageError` of this backend and object path."""
     try:
         yield
     except StorageError as exc:
-        exc.backend, exc.key = exc.backend or backend, exc.key or key
+        exc.backend, exc.path = exc.backend or backend, exc.path or path
         raise
     except BaseException as exc:
-        error = translate(exc, backend=backend, key=key)
+        error = translate(exc, backend=backend, path=path)
         if error is None:
             raise
         # The text of obstore's may hold a signed URL, and a traceback would print it. The system's have a number.
@@ -89,32 +89,32 @@ def translated(backend: str, key: str | None = None) -> Iterator[None]:
         raise error from (exc if is_of_system else None)
 
 
-def translate(exc: BaseException, *, backend: str, key: str | None = None) -> StorageError | None:
+def translate(exc: BaseException, *, backend: str, path: str | None = None) -> StorageError | None:
     """Return the most specific error of ours for one of obstore's; None if it is not the store's failure."""
-    if (known := _translate_known(exc, backend, key)) is not None:
+    if (known := _translate_known(exc, backend, path)) is not None:
         return known
     if not isinstance(exc, obstore_errors.BaseError | OSError | NotImplementedError | ValueError):
         return None
-    report = read_error(exc, key)
+    report = read_error(exc, path)
     if isinstance(exc, obstore_errors.BaseError) and (failure := failure_in(report.summary)) is not None:
-        return _without_credentials(failure, backend, key, report)
+        return _without_credentials(failure, backend, path, report)
     reason, words = _reason(exc, report)
-    return _made(reason, _cause(reason, report, words), report, backend, key)
+    return _made(reason, _cause(reason, report, words), report, backend, path)
 
 
-def _translate_known(exc: BaseException, backend: str, key: str | None) -> StorageError | None:
+def _translate_known(exc: BaseException, backend: str, path: str | None) -> StorageError | None:
     """Return what a failure is whose class says all of it."""
     if (type(exc).__module__, type(exc).__name__) in PANICS:
         return StorageError(
             f"The store of backend {backend!r} failed inside its driver: look for a line end in credentials of the "
             "environment or of a provider; if there is none, please report this.",
             backend=backend,
-            key=key,
+            path=path,
         )
     if isinstance(exc, CredentialsError):
-        return _without_credentials(exc.failure, backend, key)
+        return _without_credentials(exc.failure, backend, path)
     if isinstance(exc, SyncError):
-        shown = "what was removed from it" if key is None else ascii(key)
+        shown = "what was removed from it" if path is None else ascii(path)
         # A disk in a network may find out only now that it is full.
         kind = StorageFullError if exc.errno in {ENOSPC, EDQUOT} else StorageError
         cause = in_words(exc.errno or 0)
@@ -122,24 +122,26 @@ def _translate_known(exc: BaseException, backend: str, key: str | None) -> Stora
             f"The disk of backend {backend!r} did not confirm {shown} ({cause}), so a power cut might undo it: look "
             "after the disk before you trust it again.",
             backend=backend,
-            key=key,
+            path=path,
         )
         error.errno, error.cause = exc.errno or 0, cause
         return error
     if isinstance(exc, LeadsOutsideError):
         return ObjectNotFoundError(
-            f"Backend {backend!r} has no object {key!a}: a link there leads out of its folder.",
+            f"Backend {backend!r} has no object {path!a}: a link there leads out of its folder.",
             backend=backend,
-            key=key,
+            path=path,
         )
     return None
 
 
-def _without_credentials(failure: Failure, backend: str, key: str | None, report: Report | None = None) -> StorageError:
+def _without_credentials(
+    failure: Failure, backend: str, path: str | None, report: Report | None = None
+) -> StorageError:
     kind = StorageUnavailableError if failure.is_outage else StoragePermissionError
     facts = [str(fact) for fact in (report.status, report.code) if fact] if report else []
     said = f" ({' '.join(facts)})" if facts else ""
-    error = kind(f"Backend {backend!r} has no credentials: {failure.reason}{said}.", backend=backend, key=key)
+    error = kind(f"Backend {backend!r} has no credentials: {failure.reason}{said}.", backend=backend, path=path)
     error.cause = failure.reason
     if report is not None:
         error.status, error.code = report.status, report.code
@@ -149,19 +151,21 @@ def _without_credentials(failure: Failure, backend: str, key: str | None, report
 def in_region(error: StorageError, region: str) -> StorageError:
     """Return the error of a bucket that was asked for in another region than the one it is in."""
     report = Report(text="", status=error.status, code=error.code, region=region)
-    return _made(WRONG_REGION, _cause(WRONG_REGION, report, None), report, error.backend or "", error.key)
+    return _made(WRONG_REGION, _cause(WRONG_REGION, report, None), report, error.backend or "", error.path)
 
 
 def at_place(error: StorageError, place: str) -> StorageError:
     """Return the error of a bucket that is not there, with where the backend is."""
     report = Report(text="", status=error.status, code=error.code)
-    return _made(NO_BUCKET, _cause(NO_BUCKET, report, None), report, error.backend or "", error.key, place=f"{place}, ")
+    return _made(
+        NO_BUCKET, _cause(NO_BUCKET, report, None), report, error.backend or "", error.path, place=f"{place}, "
+    )
 
 
 def after_silence(error: StorageError, silence: str) -> StorageError:
     """Return the error of a store that did not answer, with how long it may be silent."""
     report = Report(text="", number=error.errno)
-    return _made(SILENT, error.cause or "", report, error.backend or "", error.key, silence=silence)
+    return _made(SILENT, error.cause or "", report, error.backend or "", error.path, silence=silence)
 
 
 def _reason(exc: BaseException, report: Report) -> tuple[Reason, str | None]:
@@ -214,18 +218,18 @@ def _made(
     cause: str,
     report: Report,
     backend: str,
-    key: str | None,
+    path: str | None,
     *,
     place: str = "",
     silence: str = SILENCE,
 ) -> StorageError:
-    sentence = reason.sentence.format(key="the bucket" if key is None else ascii(key), place=place)
+    sentence = reason.sentence.format(key="the bucket" if path is None else ascii(path), place=place)
     remedy = reason.remedy.format(settings=variable("backends", backend, ""), silence=silence)
     remedy = f": {remedy}" if remedy else ""
     message = f"Backend {backend!r} {sentence}{remedy}{f' ({cause})' if cause else ''}."
-    if key is None and report.culprit is not None:
+    if path is None and report.culprit is not None:
         message = UNLISTABLE.format(backend=backend, culprit=report.culprit)
-    error = reason.error(message, backend=backend, key=key)
+    error = reason.error(message, backend=backend, path=path)
     error.status, error.errno, error.cause = report.status, report.number, cause or None
     error.code = report.code or report.name
     return error

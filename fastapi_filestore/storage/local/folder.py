@@ -78,7 +78,7 @@ class LocalFolder:
             file = await THREADS.run(open_inside, self.root, path) if can_be_there(path) else None
         if file is None:
             raise ObjectNotFoundError(
-                f"Backend {self.backend!r} has no object {path!a}.", backend=self.backend, key=path
+                f"Backend {self.backend!r} has no object {path!a}.", backend=self.backend, path=path
             )
         return info_of(path, file.status), file
 

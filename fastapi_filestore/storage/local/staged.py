@@ -172,7 +172,7 @@ def writing(backend: str, path: str) -> Iterator[None]:
             raise StorageUnavailableError(
                 f"What came of {path!a} for backend {backend!r} was removed before it was complete: upload it again.",
                 backend=backend,
-                key=path,
+                path=path,
             ) from None
 
 
@@ -181,5 +181,5 @@ def check_name(backend: str, path: str) -> None:
     if not can_be_there(path):
         why = "it is a name of an unfinished upload" if is_staged(path) else "no file of this platform has such a name"
         raise InvalidKeyError(
-            f"Backend {backend!r} can't hold an object named {path!a}: {why}.", backend=backend, key=path
+            f"Backend {backend!r} can't hold an object named {path!a}: {why}.", backend=backend, path=path
         )

@@ -161,7 +161,7 @@ class StoreDriver:
                 "and the object was stored with others: serve it through the application (FILESTORE_SIGNING_KEYS and "
                 "Filestore.signed_router()).",
                 backend=self._backend,
-                key=path,
+                path=path,
             )
         return signed
 
@@ -232,7 +232,7 @@ class StoreDriver:
                     return await obstore.get_async(store, path, options=options)
         except InvalidKeyError as exc:
             # A name that a store can't hold is a name that it does not hold.
-            raise ObjectNotFoundError(str(exc), backend=self._backend, key=path) from None
+            raise ObjectNotFoundError(str(exc), backend=self._backend, path=path) from None
 
     async def _list_nothing(self) -> None:
         """List below a prefix that does not exist: the cheapest request whose answer names a missing bucket."""

@@ -113,5 +113,5 @@ def _damaged(file: FileObject) -> StorageError:
     return StorageError(
         f"The object {file.path!a} has not the {file.size:,} bytes that its row says: run an audit, restore it.",
         backend=file.backend,
-        key=file.path,
+        path=file.path,
     )

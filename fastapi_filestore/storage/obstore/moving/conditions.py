@@ -29,7 +29,7 @@ async def refuse_taken(store: Store, path: str, *, backend: str) -> None:
     """Raise `ObjectExistsError` if something is at a key now: all that can be known without conditional writes."""
     with translated(backend, path), suppress(FileNotFoundError):
         await obstore.head_async(store, path)
-        raise ObjectExistsError(f"Backend {backend!r} has an object {path!a} already.", backend=backend, key=path)
+        raise ObjectExistsError(f"Backend {backend!r} has an object {path!a} already.", backend=backend, path=path)
 
 
 @contextmanager
@@ -52,5 +52,5 @@ def told_unless_supported(store: Store, path: str, *, backend: str) -> Iterator[
             "(aws_conditional_put): what is there is looked for before each such write then, and of two at the same "
             "moment the later one wins.",
             backend=backend,
-            key=path,
+            path=path,
         ) from None

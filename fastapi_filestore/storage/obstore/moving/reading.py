@@ -73,7 +73,7 @@ async def resumed(
                     position += len(chunk)
                     yield chunk
             if position < end:
-                raise StorageUnavailableError(f"Backend {backend!r} ended {path!a} early.", backend=backend, key=path)
+                raise StorageUnavailableError(f"Backend {backend!r} ended {path!a} early.", backend=backend, path=path)
         except StorageError:
             etag = result.meta["e_tag"]
             if position == end:

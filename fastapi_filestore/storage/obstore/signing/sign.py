@@ -39,7 +39,7 @@ async def sign_url(
             "FILESTORE_SIGNING_KEYS, mount Filestore.signed_router() in the application, and sign through "
             "FileObject.sign_async.",
             backend=backend,
-            key=path,
+            path=path,
         )
     lifetime = timedelta(seconds=expires_in)
     if lifetime <= timedelta(0):
@@ -63,7 +63,7 @@ async def sign_url(
             f"Backend {backend!r} can't sign a URL for {path!a}: a character of that key would be misread. Serve the "
             "object through the application, or store it under a generated key.",
             backend=backend,
-            key=path,
+            path=path,
         )
     return SignedURL(url=url, method=method, expires_at=expires_at, headers=headers)
 
@@ -81,5 +81,5 @@ async def _sign_by_obstore(
             f"Backend {backend!r} can't sign URLs with its credentials: give it an access key, an account key or a "
             "service account.",
             backend=backend,
-            key=path,
+            path=path,
         ) from None

@@ -96,21 +96,21 @@ class MemoryBudget:
     @asynccontextmanager
     async def share(self, *, least: int, most: int) -> AsyncIterator[Share]:
         """Hold a share of `least` to `most` bytes while the block runs; `UploadMemoryError` if it is not to be had."""
-        with self._in_use(Share(self)) as share:
+        with self._using(Share(self)) as share:
             await self.take(share, least, most)
             yield share
 
     @asynccontextmanager
     async def first_step(self) -> AsyncIterator[Share]:
         """Hold a little while the block runs, before all who wait for more; the share is to be widened."""
-        with self._in_use(Share(self)) as share:
+        with self._using(Share(self)) as share:
             await self.take(share, STEP, is_first=True)
             yield share
 
     @contextmanager
     def share_at_once(self, *, least: int, most: int) -> Iterator[Share]:
         """Hold a share without waiting, of `least` bytes if there is nothing left: for those who need little."""
-        with self._in_use(Share(self)) as share:
+        with self._using(Share(self)) as share:
             with _guard:
                 self._grant(share, self._portion(least, most))
             yield share
@@ -120,7 +120,7 @@ class MemoryBudget:
         return Share(self, is_kept=True)
 
     @contextmanager
-    def _in_use(self, share: Share) -> Iterator[Share]:
+    def _using(self, share: Share) -> Iterator[Share]:
         use = share_in_use.set(share)
         try:
             yield share

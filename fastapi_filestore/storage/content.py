@@ -258,7 +258,7 @@ async def iterate_in_threads(items: Iterable[T]) -> AsyncIterator[T]:
             yield item
 
 
-async def gathered(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[list[bytes], None]:
+async def gather_chunks(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[list[bytes], None]:
     """Gather chunks until they have so many bytes together, so that what is done for each does not dominate."""
     batch: list[bytes] = []
     gathered_size = 0
@@ -276,9 +276,9 @@ async def gathered(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[li
             await chunks.aclose()
 
 
-async def joined(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[bytes, None]:
+async def join_chunks(chunks: AsyncIterator[bytes], size: int) -> AsyncGenerator[bytes, None]:
     """Join chunks that are shorter, where each has a price of its own."""
-    async with aclosing(gathered(chunks, size)) as batches:
+    async with aclosing(gather_chunks(chunks, size)) as batches:
         async for batch in batches:
             # Whoever waits here for memory, or for the store, must not be waited for with every byte held twice.
             batch[:] = [b"".join(batch)]

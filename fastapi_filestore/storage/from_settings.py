@@ -46,7 +46,7 @@ async def configured_backends(
         keys = [key.get_secret_value() for key in settings.signing_keys]
         signer = UrlSigner(keys, base_url=base_url, root_path=root_path) if keys else None
         wishes = Wishes(settings.url_expiry, settings.max_upload_size, signer, settings.default_backend)
-        stack.enter_context(in_force(registry, wishes))
+        stack.enter_context(applying_wishes(registry, wishes))
         if settings.probe:
             await _probe(registry, write=settings.probe is True)
         _tell_of_obstacles(settings, registry)
@@ -164,7 +164,7 @@ _standings: "WeakKeyDictionary[StorageRegistry, _Standing]" = WeakKeyDictionary(
 
 
 @contextmanager
-def in_force(registry: StorageRegistry, wishes: Wishes) -> Iterator[None]:
+def applying_wishes(registry: StorageRegistry, wishes: Wishes) -> Iterator[None]:
     """Have a registry be as an application wants while the block runs, whichever of several ends first."""
     before = Wishes(registry.url_seconds, registry.max_upload_size, registry.signer)
     standing = _standings.setdefault(registry, _Standing(before))

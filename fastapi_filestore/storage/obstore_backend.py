@@ -19,7 +19,7 @@ from fastapi_filestore.storage.backend import (
     empty_chunks,
 )
 from fastapi_filestore.storage.content import Content, ContentReader, read_content
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.local.driver import FolderDriver
 from fastapi_filestore.storage.local.durability import Durability
 from fastapi_filestore.storage.local.folder import LocalFolder
@@ -118,7 +118,7 @@ class ObstoreBackend:
             connection = connect(fs, options)
         except ConfigurationError as exc:
             raise ConfigurationError(f"Backend {key!r}: {exc}") from None
-        self._location, self._place = connection.location, place_of(connection)
+        self._store_url, self._place = connection.store_url, place_of(connection)
         if any(leads_to_uploads(part) for part in self._place.below):
             raise ConfigurationError(
                 f"Backend {key!r} would be below a folder {UPLOADS}, where clients store by upload URLs: choose "
@@ -126,7 +126,7 @@ class ObstoreBackend:
             )
         self._lifetime = Lifetime(key)
         self._driver: Driver
-        if (root := connection.location.root) is None:
+        if (root := connection.store_url.root) is None:
             self._driver = StoreDriver(self._lifetime, connection)
         else:
             keeps_folders = not connection.removes_folders
@@ -141,7 +141,7 @@ class ObstoreBackend:
     @property
     def url(self) -> str:
         """Where its objects are; never holds a secret."""
-        return self._location.url
+        return str(self._store_url)
 
     @property
     def place(self) -> Place:
@@ -178,7 +178,7 @@ class ObstoreBackend:
         """
         self._lifetime.check()
         check_key(path)
-        reader, kind = read_content(content), self._location.kind
+        reader, kind = read_content(content), self._store_url.kind
         plan = plan_parts(
             kind,
             size=reader.size,
@@ -186,7 +186,7 @@ class ObstoreBackend:
             chunk_size=chunk_size,
             max_concurrency=max_concurrency,
         )
-        with translated(self._key, path):
+        with translating(self._key, path):
             attributes = attributes_for(
                 kind,
                 content_type=content_type,

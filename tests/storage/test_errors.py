@@ -23,7 +23,7 @@ from fastapi_filestore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
 )
-from fastapi_filestore.storage.failures.translate import KINDS, translate, translated
+from fastapi_filestore.storage.failures.translate import KINDS, translate, translating
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.relay import relayed
 from tests.storage.stores import MIB, NETWORKED, QUICK_RETRIES, make_backend
@@ -142,7 +142,7 @@ def test_text_stays_inside() -> None:
 def test_others_pass() -> None:
     """What is no store's failure is left alone, and so is what stops a program."""
     for error in (KeyError("x"), KeyboardInterrupt(), asyncio.CancelledError(), RuntimeError("x")):
-        with pytest.raises(type(error)), translated("docs"):
+        with pytest.raises(type(error)), translating("docs"):
             raise error
 
 
@@ -152,7 +152,7 @@ async def test_panic(seaweedfs: Any) -> None:
     store = S3Store(
         seaweedfs.bucket, endpoint=seaweedfs.endpoint, region="x", client_options={"allow_http": True}, **keys
     )
-    with pytest.raises(StorageError, match="report") as caught, translated("docs", "k"):
+    with pytest.raises(StorageError, match="report") as caught, translating("docs", "k"):
         await obstore.put_async(store, "k", b"x", attributes={"a": "new\nline"})
 
     assert (caught.value.backend, caught.value.path) == ("docs", "k")

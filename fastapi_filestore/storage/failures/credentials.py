@@ -40,7 +40,7 @@ class Failure:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def explaining_missing_credentials() -> Iterator[None]:
     """Turn whatever boto3 raises while it looks for credentials into a `CredentialsError` that says what is wrong."""
     try:
         yield

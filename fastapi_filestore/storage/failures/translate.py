@@ -73,7 +73,7 @@ KINDS: tuple[tuple[type[BaseException], Reason], ...] = (
 
 
 @contextmanager
-def translated(backend: str, path: str | None = None) -> Iterator[None]:
+def translating(backend: str, path: str | None = None) -> Iterator[None]:
     """Turn whatever obstore raises inside into the fitting `StorageError` of this backend and object path."""
     try:
         yield

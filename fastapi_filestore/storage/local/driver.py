@@ -14,7 +14,7 @@ from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import BucketNotFoundError
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, Stored, UnfinishedUpload, bad_range
 from fastapi_filestore.storage.content import ContentReader, iterate_in_threads
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.local.copy import copy_file
 from fastapi_filestore.storage.local.delete import delete_files, remove_files
 from fastapi_filestore.storage.local.durability import DISK_THREADS
@@ -84,7 +84,7 @@ class FolderDriver:
     async def delete(self, paths: Sequence[str]) -> None:
         """Delete objects, several at a time; the first failure is raised when the others have ended."""
         parts = [part for i in range(DELETIONS) if (part := paths[i::DELETIONS])]
-        with translated(self.folder.backend, paths[0] if len(paths) == 1 else None):
+        with translating(self.folder.backend, paths[0] if len(paths) == 1 else None):
             jobs = [DISK_THREADS.submit(partial(delete_files, self.folder, part)) for part in parts]
             for failure in await finish(asyncio.gather(*jobs, return_exceptions=True)):
                 if failure is not None:
@@ -129,7 +129,7 @@ class FolderDriver:
                 finally:
                     file.discard()
 
-        with translated(self.folder.backend):
+        with translating(self.folder.backend):
             await finish(DISK_THREADS.submit(look))
 
     def unfinished_uploads(self) -> AsyncIterator[UnfinishedUpload]:
@@ -139,17 +139,17 @@ class FolderDriver:
     async def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Remove a staged file."""
         below, name = folder_of(upload.upload_id), name_of(upload.upload_id)
-        with translated(self.folder.backend):
+        with translating(self.folder.backend):
             await finish(DISK_THREADS.submit(partial(remove_files, self.folder, below, [name])))
 
     async def drop_unfinished(self, paths: Collection[str]) -> None:
         """Remove the staged files of objects."""
-        with translated(self.folder.backend):
+        with translating(self.folder.backend):
             await THREADS.run(remove_staged, self.folder, paths)
 
     async def remains_of(self, paths: Collection[str]) -> Mapping[str, Collection[str]]:
         """Return the staged files of objects, by the paths of these."""
-        with translated(self.folder.backend):
+        with translating(self.folder.backend):
             return await THREADS.run(names_of_staged, self.folder, paths)
 
     def close(self) -> None:

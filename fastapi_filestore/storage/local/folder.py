@@ -17,7 +17,7 @@ from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import ObjectNotFoundError
 from fastapi_filestore.storage.backend import ObjectInfo
 from fastapi_filestore.storage.content import iterate_in_threads
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.local.durability import DISK_THREADS, Durability
 from fastapi_filestore.storage.local.modes import Modes
 from fastapi_filestore.storage.local.open_folder import OpenFolder, open_folder
@@ -74,7 +74,7 @@ class LocalFolder:
 
     async def open(self, path: str) -> tuple[ObjectInfo, LocalFile]:
         """Open an object; `ObjectNotFoundError` if it is missing, or if links lead out of the root."""
-        with translated(self.backend, path):
+        with translating(self.backend, path):
             file = await THREADS.run(open_inside, self.root, path) if can_be_there(path) else None
         if file is None:
             raise ObjectNotFoundError(
@@ -113,7 +113,7 @@ class LocalFolder:
                 self.durability.sync_names(folder)
 
         try:
-            with translated(self.backend, path):
+            with translating(self.backend, path):
                 await finish(DISK_THREADS.submit(sync))
         finally:
             file.close()

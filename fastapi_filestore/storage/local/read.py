@@ -12,7 +12,7 @@ from typing import Self
 
 from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import StorageError
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.local import open_folder
 
 READ_SIZE = 256 * 1024
@@ -62,7 +62,7 @@ class FileChunks:
         if self.start >= self.end:
             self.file.close()
             raise StopAsyncIteration
-        with translated(self.backend, self.path):
+        with translating(self.backend, self.path):
             chunk = await THREADS.run(self.file.read, self.start, min(READ_SIZE, self.end - self.start))
             if not chunk:
                 raise StorageError(f"Backend {self.backend!r} lost the end of {self.path!a} while it was read.")

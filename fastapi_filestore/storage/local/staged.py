@@ -11,7 +11,7 @@ from itertools import islice
 from secrets import randbelow
 
 from fastapi_filestore.errors import InvalidKeyError, StorageUnavailableError
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.local.folder import (
     DIGITS,
     STAGED,
@@ -165,7 +165,7 @@ def writing(backend: str, path: str) -> Iterator[None]:
             the rest of a process that is dead.
         StorageError: The disk did not take it, or did not confirm that it is there.
     """
-    with translated(backend, path):
+    with translating(backend, path):
         try:
             yield
         except FileNotFoundError:

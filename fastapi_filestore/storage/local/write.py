@@ -13,7 +13,7 @@ from functools import partial
 from fastapi_filestore.concurrency.shielded import finish, tell_left
 from fastapi_filestore.storage.backend import Stored
 from fastapi_filestore.storage.budget import upload_memory
-from fastapi_filestore.storage.content import WORTHWHILE, gathered
+from fastapi_filestore.storage.content import WORTHWHILE, gather_chunks
 from fastapi_filestore.storage.local.durability import DISK_THREADS, SYNC_STEP
 from fastapi_filestore.storage.local.folder import LocalFolder, etag_of
 from fastapi_filestore.storage.local.staged import StagedFile, check_name, writing
@@ -47,7 +47,7 @@ class LocalPut:
         """Store the chunks; an error of theirs is raised as it is."""
         check_name(self.folder.backend, self.path)
         self.file = StagedFile(self.folder, self.path, if_absent=self.if_absent)
-        async with aclosing(gathered(chunks, WORTHWHILE)) as batches:
+        async with aclosing(gather_chunks(chunks, WORTHWHILE)) as batches:
             try:
                 rest = await anext(batches, list[bytes]())
                 size = sum(map(len, rest))

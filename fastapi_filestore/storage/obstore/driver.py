@@ -28,7 +28,7 @@ from fastapi_filestore.storage.backend import (
     empty_chunks,
 )
 from fastapi_filestore.storage.content import ContentReader, read_content
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.obstore.moving.delete import delete_all
 from fastapi_filestore.storage.obstore.moving.long_copy import COPY_LIMIT, copy_through, copy_within
 from fastapi_filestore.storage.obstore.moving.metadata import attributes_for
@@ -60,8 +60,8 @@ class StoreDriver:
     def __init__(self, lifetime: Lifetime, connection: Connection) -> None:
         """Use the store of a connection while the backend lives."""
         self._lifetime, self._backend = lifetime, lifetime.backend
-        self._connection, self._kind = connection, connection.location.kind
-        self._whereabouts = Whereabouts(lifetime.backend, connection.location.url)
+        self._connection, self._kind = connection, connection.store_url.kind
+        self._whereabouts = Whereabouts(lifetime.backend, str(connection.store_url))
 
     def obstacle_to_others(self) -> str | None:
         """Return None: no program reads files of it."""
@@ -72,7 +72,7 @@ class StoreDriver:
     ) -> Stored:
         """Store content by one request, or in parts."""
         request = PutRequest(self._connection, self._backend, path, attributes, plan, if_absent, reader.size)
-        async with self._whereabouts.told(self._connection.store):
+        async with self._whereabouts.adding_facts(self._connection.store):
             return await request.run(reader.chunks())
 
     async def open(self, path: str, start: int, end: int | None) -> ObjectStream:
@@ -96,7 +96,7 @@ class StoreDriver:
             # The answer to HEAD has no body that could tell a missing bucket from a missing object.
             if self._kind != "memory":
                 with suppress(StoragePermissionError):
-                    async with self._whereabouts.told(self._connection.store):
+                    async with self._whereabouts.adding_facts(self._connection.store):
                         await self._list_nothing()
             raise
 
@@ -106,7 +106,7 @@ class StoreDriver:
         if kind == "az" or (kind == "s3" and (await self.head(source)).size > COPY_LIMIT):
             await copy_through(self._get, connection, kind=kind, backend=self._backend, source=source, target=target)
         else:
-            async with self._whereabouts.told(connection.store):
+            async with self._whereabouts.adding_facts(connection.store):
                 await copy_within(connection, source, target, backend=self._backend)
 
     async def settle(self, path: str) -> None:
@@ -114,14 +114,14 @@ class StoreDriver:
 
     async def delete(self, paths: Sequence[str]) -> None:
         """Delete objects, several at a time."""
-        async with self._whereabouts.told(self._connection.store):
+        async with self._whereabouts.adding_facts(self._connection.store):
             await delete_all(self._connection.store, self._kind, paths, backend=self._backend)
 
     async def list(self, below: str, after: str | None) -> AsyncIterator[ObjectInfo]:
         """Iterate the objects below a prefix."""
         store = self._connection.store
-        async with self._whereabouts.told(store):
-            with translated(self._backend):
+        async with self._whereabouts.adding_facts(store):
+            with translating(self._backend):
                 async for page in obstore.list(store, below or None, offset=after, chunk_size=LIST_PAGE):
                     for meta in page:
                         # Not every server that speaks a store's protocol heeds the offset.
@@ -169,13 +169,13 @@ class StoreDriver:
         """Raise the fitting error if listing and reading both fail, or if nothing can be stored as uploads are."""
         if self._kind == "memory":
             return
-        async with self._whereabouts.told(self._connection.store):
+        async with self._whereabouts.adding_facts(self._connection.store):
             try:
                 await self._list_nothing()
             except StoragePermissionError as refused:
                 # Credentials may read without being allowed to list.
                 try:
-                    with translated(self._backend):
+                    with translating(self._backend):
                         await obstore.head_async(self._connection.store, generate_key())
                 except ObjectNotFoundError:
                     pass
@@ -183,7 +183,7 @@ class StoreDriver:
                     raise refused from None
         if write:
             path = generate_upload_path(0)
-            with translated(self._backend, path):
+            with translating(self._backend, path):
                 attributes = attributes_for(self._kind)
             plan = plan_parts(self._kind, size=len(PROBE))
             await self.put(path, read_content(PROBE), attributes, plan, if_absent=True)
@@ -227,8 +227,8 @@ class StoreDriver:
         store = self._connection.store
         check_held_key(path)
         try:
-            async with self._whereabouts.told(store):
-                with translated(self._backend, path):
+            async with self._whereabouts.adding_facts(store):
+                with translating(self._backend, path):
                     return await obstore.get_async(store, path, options=options)
         except InvalidKeyError as exc:
             # A name that a store can't hold is a name that it does not hold.
@@ -236,6 +236,6 @@ class StoreDriver:
 
     async def _list_nothing(self) -> None:
         """List below a prefix that does not exist: the cheapest request whose answer names a missing bucket."""
-        with translated(self._backend):
+        with translating(self._backend):
             async for _ in obstore.list(self._connection.store, generate_key(), chunk_size=1):
                 return

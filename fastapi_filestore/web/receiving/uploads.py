@@ -29,7 +29,7 @@ from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import says_nothing
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
 from fastapi_filestore.storage.budget import upload_memory
-from fastapi_filestore.storage.content import WORTHWHILE, joined
+from fastapi_filestore.storage.content import WORTHWHILE, join_chunks
 from fastapi_filestore.web.header_fields import (
     JSON,
     MULTIPART,
@@ -125,7 +125,7 @@ def _file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Uplo
                 raise UnsupportedUploadError(declared, [MULTIPART]) from None
             raise
     return Upload(
-        joined(limited_body(request, policy.limits.file_size, pace=policy.limits.pace), WORTHWHILE),
+        join_chunks(limited_body(request, policy.limits.file_size, pace=policy.limits.pace), WORTHWHILE),
         filename=name_in_disposition(request.headers.get("content-disposition", "")),
         content_type=request.headers["content-type"],
         validate=policy.validate,

@@ -10,7 +10,7 @@ from obstore.store import S3Store
 
 from fastapi_filestore.errors import ObjectExistsError, StorageError
 from fastapi_filestore.storage.failures.report import read_error
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.obstore.opening.address import settings_of
 from fastapi_filestore.storage.obstore.opening.stores import Store
 
@@ -27,13 +27,13 @@ def has_conditions(store: Store) -> bool:
 
 async def refuse_taken(store: Store, path: str, *, backend: str) -> None:
     """Raise `ObjectExistsError` if something is at a key now: all that can be known without conditional writes."""
-    with translated(backend, path), suppress(FileNotFoundError):
+    with translating(backend, path), suppress(FileNotFoundError):
         await obstore.head_async(store, path)
         raise ObjectExistsError(f"Backend {backend!r} has an object {path!a} already.", backend=backend, path=path)
 
 
 @contextmanager
-def told_unless_supported(store: Store, path: str, *, backend: str) -> Iterator[None]:
+def explaining_missing_conditions(store: Store, path: str, *, backend: str) -> Iterator[None]:
     """Say of a conditional write that fails because the store knows none that this is so, and what to set.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import obstore
 
 from fastapi_filestore.errors import StorageError, StorageTimeoutError
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.obstore.opening.stores import Store
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ LOOK: Final = 5.0
 async def ask(store: Store, path: str, *, backend: str) -> None:
     """Raise `StorageTimeoutError` if a store does not answer a small request; any other answer will do."""
     try:
-        with translated(backend, path):
+        with translating(backend, path):
             await obstore.head_async(store, path)
     except StorageTimeoutError:
         raise

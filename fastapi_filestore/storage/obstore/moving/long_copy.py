@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import obstore
 
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.obstore.moving.liveness import answered, ask
 from fastapi_filestore.storage.obstore.moving.parts import plan_parts
 from fastapi_filestore.storage.obstore.moving.put import PutRequest
 from fastapi_filestore.storage.obstore.moving.reading import resumed
-from fastapi_filestore.storage.obstore.opening.location import Kind
+from fastapi_filestore.storage.obstore.opening.store_url import Kind
 from fastapi_filestore.storage.obstore.opening.stores import Connection
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ async def copy_within(connection: Connection, source: str, target: str, *, backe
     store, patient = connection.store, connection.patient
     request = asyncio.ensure_future(obstore.copy_async(patient or store, source, target))
     try:
-        with translated(backend, source):
+        with translating(backend, source):
             await answered(request, partial(ask, store, source, backend=backend) if patient is not None else None)
     finally:
         request.cancel()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from fastapi_filestore.errors import ContentError, UnsupportedContentError
 from fastapi_filestore.storage.backend import NO_METADATA
-from fastapi_filestore.storage.obstore.opening.location import Kind
+from fastapi_filestore.storage.obstore.opening.store_url import Kind
 
 MARKER = "filestore_metadata"
 DEFAULT_CONTENT_TYPE = "application/octet-stream"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.storage.obstore.opening.location import Kind
+from fastapi_filestore.storage.obstore.opening.store_url import Kind
 
 PART_SIZE = 5 * 1024 * 1024
 MAX_CONCURRENCY = 2

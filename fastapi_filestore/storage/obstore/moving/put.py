@@ -15,9 +15,13 @@ from fastapi_filestore.concurrency.shielded import tell_left
 from fastapi_filestore.errors import StorageError, StorageTimeoutError
 from fastapi_filestore.storage.backend import Stored
 from fastapi_filestore.storage.budget import upload_memory
-from fastapi_filestore.storage.content import WORTHWHILE, joined
-from fastapi_filestore.storage.failures.translate import translated
-from fastapi_filestore.storage.obstore.moving.conditions import has_conditions, refuse_taken, told_unless_supported
+from fastapi_filestore.storage.content import WORTHWHILE, join_chunks
+from fastapi_filestore.storage.failures.translate import translating
+from fastapi_filestore.storage.obstore.moving.conditions import (
+    explaining_missing_conditions,
+    has_conditions,
+    refuse_taken,
+)
 from fastapi_filestore.storage.obstore.moving.handoff import Handoff, UploadAbortedError
 from fastapi_filestore.storage.obstore.moving.liveness import Ask, answered, ask
 from fastapi_filestore.storage.obstore.moving.parts import PartPlan
@@ -53,11 +57,11 @@ class PutRequest:
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
-        async with aclosing(joined(chunks, WORTHWHILE)) as pieces:
+        async with aclosing(join_chunks(chunks, WORTHWHILE)) as pieces:
             start = [await anext(pieces, b"")]
             most = self.plan.in_flight
             if most is None or sum(map(len, start)) < WORTHWHILE:
-                return await self.send(start, joined(pieces, PIECE))
+                return await self.send(start, join_chunks(pieces, PIECE))
             # Only now, so that a client whose bytes are not there yet takes no share, and who waits holds little.
             async with upload_memory.first_step() as share:
                 share.used = sum(map(len, start))
@@ -69,7 +73,7 @@ class PutRequest:
                     await share.widen(least=max(share.size, min(self.plan.least, longest)), most=min(most, longest))
                 planned = replace(self, plan=self.plan.within(max(share.size, self.plan.least)), share=share)
                 piece = BIG_PIECE if planned.plan.concurrency > 1 else PIECE
-                return await planned.send(start, joined(counted, piece))
+                return await planned.send(start, join_chunks(counted, piece))
 
     async def send(self, start: list[bytes], rest: AsyncIterator[bytes]) -> Stored:
         """Store chunks that were read already and the rest, as planned."""
@@ -87,9 +91,9 @@ class PutRequest:
         if self.if_absent and not create:
             await refuse_taken(store, self.path, backend=self.backend)
         future = self._request(body, create=create, is_long=is_long)
-        told = told_unless_supported(store, self.path, backend=self.backend) if create else nullcontext()
+        told = explaining_missing_conditions(store, self.path, backend=self.backend) if create else nullcontext()
         try:
-            with translated(self.backend, self.path), told:
+            with translating(self.backend, self.path), told:
                 result = await answered(future, self._ask if is_long else None)
             return Stored(len(body), etag=result["e_tag"], version_id=result["version"])
         except asyncio.CancelledError as error:
@@ -116,7 +120,7 @@ class PutRequest:
         future.add_done_callback(handoff.release)
         try:
             size = await handoff.feed(head, rest)
-            with translated(self.backend, self.path):
+            with translating(self.backend, self.path):
                 result = await answered(future, self._ask)
             return Stored(size, etag=result["e_tag"], version_id=result["version"])
         except StorageTimeoutError:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from fastapi_filestore.errors import StorageError, StorageUnavailableError
 from fastapi_filestore.storage.backend import ObjectInfo
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.obstore.moving.metadata import CONTENT_TYPE, read_metadata
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ async def resumed(
     while position < end:
         begin = position
         try:
-            with translated(backend, path):
+            with translating(backend, path):
                 async for chunk in chunks_of(result):
                     position += len(chunk)
                     yield chunk

@@ -13,13 +13,13 @@ from fastapi_filestore.settings import problem_of_address
 from fastapi_filestore.storage.obstore.opening.client import check_endpoint, take_client_options, take_retry_config
 from fastapi_filestore.storage.obstore.opening.construction import (
     check_one_of,
-    construction,
+    explaining_refusal,
     is_unsigned,
     take_provider,
     texts,
 )
-from fastapi_filestore.storage.obstore.opening.location import Location
 from fastapi_filestore.storage.obstore.opening.options import as_bool, as_text
+from fastapi_filestore.storage.obstore.opening.store_url import StoreURL
 from fastapi_filestore.storage.obstore.opening.variables import (
     WITHOUT,
     any_is_empty,
@@ -60,7 +60,7 @@ CREDENTIAL_OPTIONS = IDENTITY.union(*(parts for _, parts in PARTS))
 IN_CONNECTION_STRING = ("account_key", "account_name", "endpoint", "sas_key", "use_emulator")
 
 
-def build_azure(location: Location, options: dict[str, object]) -> AzureStore:
+def build_azure(store_url: StoreURL, options: dict[str, object]) -> AzureStore:
     """Return the store of a container; a credential given is used alone, else the environment's or an identity."""
     if "connection_string" in options:
         text = as_text("azure_storage_connection_string", options.pop("connection_string"))
@@ -84,10 +84,10 @@ def build_azure(location: Location, options: dict[str, object]) -> AzureStore:
         options |= {"endpoint": endpoint, "use_emulator": emulated}
     _settle_environment(options, is_given=is_given)
     config = cast("AzureConfig", texts(options))
-    with construction("az", options, client):
+    with explaining_refusal("az", options, client):
         return AzureStore(
-            location.bucket,
-            prefix=location.prefix,
+            store_url.bucket,
+            prefix=store_url.prefix,
             config=config,
             client_options=client,
             retry_config=retry,

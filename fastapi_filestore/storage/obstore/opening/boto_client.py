@@ -14,8 +14,8 @@ from obstore.store import S3Store
 from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.backend import READ_TIMEOUT
-from fastapi_filestore.storage.failures.credentials import told
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.credentials import explaining_missing_credentials
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.obstore.opening.address import (
     environment,
     is_set,
@@ -47,11 +47,11 @@ async def bucket_client(store: S3Store, *, backend: str) -> AsyncIterator[Any]:
     Raises:
         ConfigurationError: boto3 is not installed.
     """
-    with translated(backend):
+    with translating(backend):
         session = find_boto_session()
     if session is None:
         raise ConfigurationError(BOTO_MISSING.format(backend=backend))
-    with translated(backend), told():
+    with translating(backend), explaining_missing_credentials():
         # Without any, boto3 looks where the store itself does: environment, profiles, roles.
         keys = await keys_of(store)
     with ExitStack() as files:

@@ -9,8 +9,8 @@ from obstore.exceptions import BaseError
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.obstore.opening.client import refused_options
-from fastapi_filestore.storage.obstore.opening.location import Kind
 from fastapi_filestore.storage.obstore.opening.options import as_bool, as_text
+from fastapi_filestore.storage.obstore.opening.store_url import Kind
 from fastapi_filestore.storage.obstore.opening.variables import PREFIXES, name_in, shown_name, variables_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def construction(kind: Kind, options: Mapping[str, object], client: "ClientConfig") -> Iterator[None]:
+def explaining_refusal(kind: Kind, options: Mapping[str, object], client: "ClientConfig") -> Iterator[None]:
     """Turn what obstore says of wrong options into a `ConfigurationError`, whose text can't hold a secret.
 
     Each is named as whoever set it calls it: the fault may be a variable's of the environment.

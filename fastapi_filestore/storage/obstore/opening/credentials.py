@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from fastapi_filestore.concurrency.threads import THREADS
-from fastapi_filestore.storage.failures.credentials import NO_AWS_CREDENTIALS, CredentialsError, told
+from fastapi_filestore.storage.failures.credentials import (
+    NO_AWS_CREDENTIALS,
+    CredentialsError,
+    explaining_missing_credentials,
+)
 from fastapi_filestore.storage.obstore.opening.variables import is_empty
 
 if TYPE_CHECKING:
@@ -71,7 +75,7 @@ class BotoCredentials:
         Raises:
             CredentialsError: There are none, or what they come from failed; it says which and what to do.
         """
-        with told():
+        with explaining_missing_credentials():
             if self._found is None:
                 self._found = self._find()
             if self._found is None:
@@ -105,7 +109,7 @@ def find_boto_session() -> "Session | None":
         for name, (of_config, variable, default, convert) in CoreSession.SESSION_VARIABLES.items()
         if _without_empty(variable) != variable
     }
-    with told():
+    with explaining_missing_credentials():
         core = CoreSession(session_vars=variables)
         for variable in CONTAINER_VARIABLES:
             if is_empty(variable):

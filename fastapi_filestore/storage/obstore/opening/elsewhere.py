@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 from fastapi_filestore.storage.obstore.opening.azure import EMULATOR, parse_connection_string
 from fastapi_filestore.storage.obstore.opening.client import check_endpoint
-from fastapi_filestore.storage.obstore.opening.location import Kind
 from fastapi_filestore.storage.obstore.opening.options import as_bool, as_text
+from fastapi_filestore.storage.obstore.opening.store_url import Kind
 from fastapi_filestore.storage.paths import can_be_held
 
 ENDPOINTS: Mapping[Kind, str] = {"s3": "endpoint", "gs": "base_url", "az": "endpoint"}

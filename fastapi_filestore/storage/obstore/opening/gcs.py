@@ -12,14 +12,14 @@ from fastapi_filestore.storage.obstore.opening.address import GCS_VARIABLES, env
 from fastapi_filestore.storage.obstore.opening.client import check_endpoint, take_client_options, take_retry_config
 from fastapi_filestore.storage.obstore.opening.construction import (
     check_one_of,
-    construction,
+    explaining_refusal,
     is_unsigned,
     take_provider,
     texts,
 )
 from fastapi_filestore.storage.obstore.opening.google_credentials import GoogleCredentials, read_elsewhere
-from fastapi_filestore.storage.obstore.opening.location import Location
 from fastapi_filestore.storage.obstore.opening.options import as_text
+from fastapi_filestore.storage.obstore.opening.store_url import StoreURL
 from fastapi_filestore.storage.obstore.opening.variables import WITHOUT, checked_address, name_in, settle, variables_in
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ UNDONE_BY: Mapping[str, tuple[str, ...]] = {
 """Options that obstore takes first, whether they were given or not."""
 
 
-def build_gcs(location: Location, options: dict[str, object]) -> GCSStore:
+def build_gcs(store_url: StoreURL, options: dict[str, object]) -> GCSStore:
     """Return the store of a bucket; without credentials given, Google's default ones are used."""
     endpoint = check_endpoint(options.pop("base_url", None), "google_base_url")
     reached = endpoint or checked_address("gs", "base_url")
@@ -65,10 +65,10 @@ def build_gcs(location: Location, options: dict[str, object]) -> GCSStore:
         options["base_url"] = endpoint
     _settle_environment(options, is_given=provider is not None or bool(options.keys() & {*CREDENTIALS}))
     config = cast("GCSConfig", texts(options))
-    with construction("gs", options, client):
+    with explaining_refusal("gs", options, client):
         return GCSStore(
-            location.bucket,
-            prefix=location.prefix,
+            store_url.bucket,
+            prefix=store_url.prefix,
             config=config,
             client_options=client,
             retry_config=retry,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.storage.obstore.opening.location import Kind
+from fastapi_filestore.storage.obstore.opening.store_url import Kind
 
 SCHEME_OF_KIND: Mapping[Kind, str] = {
     "s3": "s3://",

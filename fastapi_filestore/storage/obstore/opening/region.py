@@ -37,7 +37,7 @@ class Whereabouts:
     _region: str | None = None
 
     @asynccontextmanager
-    async def told(self, store: Store) -> AsyncIterator[None]:
+    async def adding_facts(self, store: Store) -> AsyncIterator[None]:
         """Add to errors of the block what they do not know: where the bucket is, and how long it may be silent."""
         try:
             yield

@@ -12,15 +12,15 @@ from fastapi_filestore.settings import REGION, REGION_REMEDY
 from fastapi_filestore.storage.failures.credentials import CredentialsError
 from fastapi_filestore.storage.obstore.opening.address import DEFAULT_REGION, TRUE, endpoint_with_bucket
 from fastapi_filestore.storage.obstore.opening.client import check_endpoint, take_client_options, take_retry_config
-from fastapi_filestore.storage.obstore.opening.construction import construction, is_unsigned, take_provider, texts
+from fastapi_filestore.storage.obstore.opening.construction import explaining_refusal, is_unsigned, take_provider, texts
 from fastapi_filestore.storage.obstore.opening.credentials import (
     BotoCredentials,
     StaticCredentials,
     assume_with_web_identity,
     find_boto_session,
 )
-from fastapi_filestore.storage.obstore.opening.location import Location
 from fastapi_filestore.storage.obstore.opening.options import as_text
+from fastapi_filestore.storage.obstore.opening.store_url import StoreURL
 from fastapi_filestore.storage.obstore.opening.variables import (
     checked_address,
     is_empty,
@@ -70,7 +70,7 @@ CREDENTIALS = frozenset(name for way in WAYS for name in way) | {
 R2_HOST = ".r2.cloudflarestorage.com"
 
 
-def build_s3(location: Location, options: dict[str, object]) -> S3Store:
+def build_s3(store_url: StoreURL, options: dict[str, object]) -> S3Store:
     """Return the store of a bucket; keys given are used alone, else environment, `~/.aws` and roles are asked."""
     endpoint = (
         check_endpoint(options.pop("endpoint", None), "aws_endpoint")
@@ -84,7 +84,7 @@ def build_s3(location: Location, options: dict[str, object]) -> S3Store:
     if is_empty("AWS_REGION") or is_empty("AWS_DEFAULT_REGION"):
         options.setdefault("region", value_in("s3", "region") or options.get("default_region", DEFAULT_REGION))
     if endpoint is None and any(map(is_empty, ENDPOINT_VARIABLES)):
-        endpoint = _endpoint_of_amazon(location.bucket, options)
+        endpoint = _endpoint_of_amazon(store_url.bucket, options)
     if endpoint is not None:
         _set_endpoint(options, endpoint)
     if "sse_kms_key_id" in options:
@@ -94,18 +94,18 @@ def build_s3(location: Location, options: dict[str, object]) -> S3Store:
 
     def make() -> S3Store:
         return S3Store(
-            location.bucket,
-            prefix=location.prefix,
+            store_url.bucket,
+            prefix=store_url.prefix,
             config=cast("S3Config", texts(options)),
             client_options=client,
             retry_config=retry,
             credential_provider=provider,
         )
 
-    with construction("s3", options, client):
+    with explaining_refusal("s3", options, client):
         store = make()
         # Both may be the environment's, which only the store has read.
-        if (own := endpoint_with_bucket(store, location.bucket)) is not None:
+        if (own := endpoint_with_bucket(store, store_url.bucket)) is not None:
             _set_endpoint(options, own)
             store = make()
         return store

@@ -1,4 +1,4 @@
-"""From location and options to a store of obstore, with every check that needs no network."""
+"""Make a store of obstore from a URL and options, with every check that needs no network."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -21,9 +21,9 @@ from fastapi_filestore.storage.obstore.opening.azure import build_azure
 from fastapi_filestore.storage.obstore.opening.client import PATIENCE, has_read_timeout
 from fastapi_filestore.storage.obstore.opening.elsewhere import reached_at
 from fastapi_filestore.storage.obstore.opening.gcs import build_gcs
-from fastapi_filestore.storage.obstore.opening.location import FORMS, Kind, Location, parse_location
 from fastapi_filestore.storage.obstore.opening.options import as_bool, read_options
 from fastapi_filestore.storage.obstore.opening.s3 import build_s3
+from fastapi_filestore.storage.obstore.opening.store_url import FORMS, Kind, StoreURL, parse_store_url
 
 Store = S3Store | GCSStore | AzureStore | LocalStore | MemoryStore
 """The stores of obstore that hold objects to read and write."""
@@ -34,7 +34,7 @@ class Connection:
     """A store, where it is, and one like it that bears with long requests, made when it is first needed.
 
     Attributes:
-        location: Where its objects are.
+        store_url: Where its objects are.
         store: The store.
         is_durable: Whether a local folder's files are to outlast a power cut.
         removes_folders: Whether it removes a local folder's empty folders.
@@ -42,7 +42,7 @@ class Connection:
         signing: The store that URLs are signed by, where browsers reach it at another address.
     """
 
-    location: Location
+    store_url: StoreURL
     store: Store
     is_durable: bool = True
     removes_folders: bool = False
@@ -66,7 +66,7 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
         ConfigurationError: It can't work like this: unknown scheme or option, contradicting options, a missing part.
     """
     if isinstance(fs, str | os.PathLike):
-        return _connect(parse_location(fs), options)
+        return _connect(parse_store_url(fs), options)
     if isinstance(fs, LocalStore) and options.keys() <= OWN_LOCAL_OPTIONS:
         pickled: Any = fs  # only its pickle tells of its options
         return _local_connection(_locate(fs), fs, {**options, **pickled.__getnewargs_ex__()[1]})
@@ -74,58 +74,58 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
         raise ConfigurationError(
             f"Options ({', '.join(sorted(options))}) go with a URL; a store that is made already has its own."
         )
-    location = _locate(fs)
-    _check_address(fs, location)
+    store_url = _locate(fs)
+    _check_address(fs, store_url)
     if isinstance(fs, S3Store):
-        refuse_lost_bucket(fs, location.bucket)
-    return Connection(location, fs)
+        refuse_lost_bucket(fs, store_url.bucket)
+    return Connection(store_url, fs)
 
 
 def place_of(connection: Connection) -> Place:
     """Return where the objects of a connection are; the same bucket at another endpoint is another one."""
-    location, store = connection.location, connection.store
+    store_url, store = connection.store_url, connection.store
     match store:
         case S3Store() | GCSStore() | AzureStore():
-            return place_in(store, location.bucket, location.prefix)
+            return place_in(store, store_url.bucket, store_url.prefix)
         case LocalStore():
-            return Place(("file",), Path(os.path.realpath(location.root or "/")).parts)
+            return Place(("file",), Path(os.path.realpath(store_url.root or "/")).parts)
         case MemoryStore():
             return Place(("memory", id(store)))
 
 
-def _connect(location: Location, options: Mapping[str, object]) -> Connection:
-    settings, signing = read_options(location.kind, options), None
+def _connect(store_url: StoreURL, options: Mapping[str, object]) -> Connection:
+    settings, signing = read_options(store_url.kind, options), None
     if (public_endpoint := settings.pop("public_endpoint", None)) is not None:
-        signing = BUILDERS[location.kind](location, reached_at(location.kind, settings, public_endpoint))
-    if location.kind == "file":
+        signing = BUILDERS[store_url.kind](store_url, reached_at(store_url.kind, settings, public_endpoint))
+    if store_url.kind == "file":
         modes = read_modes(settings)
-        return _local_connection(location, _build_local(location, settings, modes), settings)
-    build, takes_patience = BUILDERS[location.kind], location.kind in NETWORKED and not has_read_timeout(settings)
+        return _local_connection(store_url, _build_local(store_url, settings, modes), settings)
+    build, takes_patience = BUILDERS[store_url.kind], store_url.kind in NETWORKED and not has_read_timeout(settings)
 
     def make_patient() -> Store:
-        return build(location, {**settings, "read_timeout": PATIENCE})
+        return build(store_url, {**settings, "read_timeout": PATIENCE})
 
-    store = build(location, dict(settings))
-    _check_address(store, location)
-    return Connection(location, store, signing=signing, _make_patient=make_patient if takes_patience else None)
+    store = build(store_url, dict(settings))
+    _check_address(store, store_url)
+    return Connection(store_url, store, signing=signing, _make_patient=make_patient if takes_patience else None)
 
 
-def _check_address(store: Store, location: Location) -> None:
+def _check_address(store: Store, store_url: StoreURL) -> None:
     """Raise if a store is at no address, which parts of it that nobody has looked at may have come to."""
     if isinstance(store, S3Store | GCSStore | AzureStore) and (
-        problem := problem_of_address(bucket_url(store, location.bucket))
+        problem := problem_of_address(bucket_url(store, store_url.bucket))
     ):
         raise ConfigurationError(
             f"The address that its endpoint, account or gcs_base_url make can't be used: {problem}."
         )
 
 
-def _local_connection(location: Location, store: Store, options: Mapping[str, object]) -> Connection:
+def _local_connection(store_url: StoreURL, store: Store, options: Mapping[str, object]) -> Connection:
     def is_set(name: str, *, unless_given: bool) -> bool:
         return as_bool(name, options.get(name, unless_given))
 
     return Connection(
-        location,
+        store_url,
         store,
         is_durable=is_set("durable", unless_given=True),
         removes_folders=is_set("automatic_cleanup", unless_given=False),
@@ -133,44 +133,44 @@ def _local_connection(location: Location, store: Store, options: Mapping[str, ob
     )
 
 
-def _locate(store: Store) -> Location:
+def _locate(store: Store) -> StoreURL:
     match store:
         case S3Store():
-            return Location("s3", store.config.get("bucket", ""), store.prefix)
+            return StoreURL("s3", store.config.get("bucket", ""), store.prefix)
         case GCSStore():
-            return Location("gs", store.config.get("bucket", ""), store.prefix)
+            return StoreURL("gs", store.config.get("bucket", ""), store.prefix)
         case AzureStore():
-            return Location("az", store.config.get("container_name", ""), store.prefix)
+            return StoreURL("az", store.config.get("container_name", ""), store.prefix)
         case LocalStore():
-            return Location("file", root=Path(store.prefix or "/").absolute())
+            return StoreURL("file", root=Path(store.prefix or "/").absolute())
         case MemoryStore():
-            return Location("memory")
+            return StoreURL("memory")
     raise ConfigurationError(
         f"A backend can't be a {type(store).__name__}: give {FORMS}, or a store of obstore "
         "(S3Store, GCSStore, AzureStore, LocalStore, MemoryStore)."
     )
 
 
-def _build_local(location: Location, options: dict[str, object], modes: Modes) -> Store:
+def _build_local(store_url: StoreURL, options: dict[str, object], modes: Modes) -> Store:
     flags = {name: as_bool(name, value) for name, value in options.items() if name not in OWN_LOCAL_OPTIONS}
     flags.setdefault("mkdir", True)
     try:
-        if location.root is not None and flags["mkdir"]:
-            make_root(location.root, modes.folder)
-        return LocalStore(location.root, **flags)
+        if store_url.root is not None and flags["mkdir"]:
+            make_root(store_url.root, modes.folder)
+        return LocalStore(store_url.root, **flags)
     except (BaseError, OSError, ValueError) as error:
         report = read_error(error, None)
         if report.name == "ENOENT" and not flags["mkdir"]:
             raise ConfigurationError(
-                f"The folder {str(location.root)!r} is missing: create it, mount it, or allow that it is made (mkdir)."
+                f"The folder {str(store_url.root)!r} is missing: create it, mount it, or allow that it is made (mkdir)."
             ) from None
         reason = ERRNOS.get(report.name or "", DISK_FAILED)
         remedy = OF_FOLDERS.get(reason, reason.remedy)
-        if "\0" in str(location.root):
+        if "\0" in str(store_url.root):
             remedy = "no path holds a NUL, leave it out"
         cause = report.kind if report.number is None else in_words(report.number)
         raise ConfigurationError(
-            f"The folder {str(location.root)!r} can't be used or made: {remedy} ({cause})."
+            f"The folder {str(store_url.root)!r} can't be used or made: {remedy} ({cause})."
         ) from None
 
 
@@ -184,10 +184,10 @@ OF_FOLDERS: Mapping[Reason, str] = {
 OWN_LOCAL_OPTIONS = frozenset({"durable", "file_mode", "folder_mode"})
 """Those that obstore knows nothing of."""
 NETWORKED: frozenset[Kind] = frozenset({"s3", "gs", "az"})
-BUILDERS: Mapping[Kind, Callable[[Location, dict[str, object]], Store]] = {
+BUILDERS: Mapping[Kind, Callable[[StoreURL, dict[str, object]], Store]] = {
     "s3": build_s3,
     "gs": build_gcs,
     "az": build_azure,
-    "memory": lambda location, options: MemoryStore(),
+    "memory": lambda store_url, options: MemoryStore(),
 }
 """But for a local folder, which has more to tell."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.obstore.opening.client import check_endpoint
-from fastapi_filestore.storage.obstore.opening.location import Kind
 from fastapi_filestore.storage.obstore.opening.options import IN_HEADERS, OF_LINES, VOCABULARIES, check_characters
+from fastapi_filestore.storage.obstore.opening.store_url import Kind
 
 PREFIXES: Mapping[Kind, str] = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
 OF_CLIENT = frozenset(

@@ -9,7 +9,7 @@ from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
 
 from fastapi_filestore.errors import ConfigurationError, SigningUnavailableError, StorageError
 from fastapi_filestore.storage.backend import SignedURL
-from fastapi_filestore.storage.failures.translate import translated
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.obstore.moving.metadata import check_header
 from fastapi_filestore.storage.obstore.opening.google_credentials import GoogleCredentials
 from fastapi_filestore.storage.obstore.opening.stores import Store
@@ -72,7 +72,7 @@ async def _sign_by_obstore(
     store: S3Store | GCSStore | AzureStore, path: str, *, backend: str, method: Method, expires_in: timedelta
 ) -> str:
     try:
-        with translated(backend, path):
+        with translating(backend, path):
             return await obstore.sign_async(store, method, path, expires_in)
     except StorageError as exc:
         if type(exc) is not StorageError:

@@ -1,4 +1,4 @@
-"""Where a backend's objects are: its URL or path, read once and checked."""
+"""Read the URL or path of a backend once, and check it."""
 
 import os
 import re
@@ -31,7 +31,7 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class StoreURL:
     """A kind of store, and the bucket and prefix or the folder in it."""
 
     kind: Kind
@@ -39,15 +39,14 @@ class Location:
     prefix: str | None = None
     root: Path | None = None
 
-    @property
-    def url(self) -> str:
-        """The location as a URL; never holds a secret."""
+    def __str__(self) -> str:
+        """Return the URL; it never holds a secret."""
         if self.root is not None:
             return self.root.as_uri()
         return f"{self.kind}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
 
 
-def parse_location(fs: str | os.PathLike[str]) -> Location:
+def parse_store_url(fs: str | os.PathLike[str]) -> StoreURL:
     """Read a URL or a path of a local folder.
 
     Raises:
@@ -66,7 +65,7 @@ def parse_location(fs: str | os.PathLike[str]) -> Location:
     if kind == "memory":
         if rest.strip("/"):
             raise ConfigurationError("A memory backend has no name or prefix: use memory://.")
-        return Location(kind)
+        return StoreURL(kind)
     bucket, _, prefix = rest.partition("/")
     word = "container" if kind == "az" else "bucket"
     if not bucket:
@@ -78,12 +77,12 @@ def parse_location(fs: str | os.PathLike[str]) -> Location:
             "and credentials as options."
         )
     try:
-        return Location(kind, bucket, check_key(prefix.strip("/")) if prefix.strip("/") else None)
+        return StoreURL(kind, bucket, check_key(prefix.strip("/")) if prefix.strip("/") else None)
     except InvalidKeyError as exc:
         raise ConfigurationError(f"The URL's prefix can't be one: {exc}") from None
 
 
-def _local(path: str) -> Location:
+def _local(path: str) -> StoreURL:
     if not path.strip():
         raise ConfigurationError(f"The folder of a local backend is missing; use {FORMS}.")
-    return Location("file", root=Path(os.path.normpath(Path(path).expanduser().absolute())))
+    return StoreURL("file", root=Path(os.path.normpath(Path(path).expanduser().absolute())))

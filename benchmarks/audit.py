@@ -28,7 +28,7 @@ from sqlalchemy import Engine, create_engine, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from fastapi_filestore import FileObject, ObstoreBackend, StoredObject, add_ledger, audit, storages
-from fastapi_filestore.storage.paths import generate_key
+from fastapi_filestore.storage.paths import generate_path
 from tests.servers.postgres import run_postgres
 
 COUNTS = (100_000, 1_000_000)
@@ -67,7 +67,7 @@ def fill(engine: Engine, folder: Path, count: int) -> None:
 
 def _rows(folder: Path, count: int) -> Iterator[dict[str, Any]]:
     for number in range(count):
-        path, kind = generate_key(), number % EVERY
+        path, kind = generate_path(), number % EVERY
         if kind != 1:
             (folder / path).touch()
         if kind != 0:

@@ -12,7 +12,7 @@ from fastapi_filestore.file_object.description import FileState, Unreadable
 from fastapi_filestore.file_object.metadata import NO_TEXT
 from fastapi_filestore.file_object.value import FileObject
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE, is_media_type
-from fastapi_filestore.storage.paths import HeldKey
+from fastapi_filestore.storage.paths import HeldPath
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 LONGEST_BACKEND = 255
@@ -112,7 +112,7 @@ def path_of(file: JSONFile) -> str:
     """
     path: str = file.get("path") or file["filename"]
     kept = path.removeprefix("/").removesuffix("/") or path
-    return HeldKey(kept) if "\\" in kept else kept
+    return HeldPath(kept) if "\\" in kept else kept
 
 
 def spellings(path: str) -> tuple[str, ...]:

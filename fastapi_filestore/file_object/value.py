@@ -29,7 +29,7 @@ from fastapi_filestore.storage.content import CheckedContent, Content, ContentRe
 from fastapi_filestore.storage.paths import (
     can_be_held,
     folder_of,
-    generate_key,
+    generate_path,
     generate_upload_path,
     is_upload_path,
     refuse_uploads,
@@ -107,7 +107,7 @@ class FileObject(FileDescription):
             refuse_uploads(self._chosen_path)
         # What the application stores itself goes where no client has a signature for.
         own_path = None if self.path is None or is_upload_path(self.path) else self.path
-        path = own_path or custody.reserved_path or generate_key(self.prefix)
+        path = own_path or custody.reserved_path or generate_path(self.prefix)
         custody.reserved_path = None if own_path else path
         try:
             async with nullcontext() if own_path else self._undoing(path):
@@ -222,7 +222,7 @@ class FileObject(FileDescription):
         """Copy what a client stored to a path that nobody has a signature for, and judge the copy."""
         limits = (self.upload_limit, self.registry.max_upload_size)
         backend, custody = self.backend_in_use(), self.custody
-        path = custody.reserved_path = custody.reserved_path or generate_key(self.prefix)
+        path = custody.reserved_path = custody.reserved_path or generate_path(self.prefix)
         try:
             await check_upload(custody.rules, await backend.head(upload), limits=limits, **self._declared)
             async with self._undoing(path):
@@ -273,7 +273,7 @@ class FileObject(FileDescription):
         """Return a new file with the same bytes at a path of its own, copied inside the store to the same folder."""
         with self._telling_if_missing():
             source, twin = self._stored_path("copied"), copy(self)
-            twin.become_new(path := generate_key(folder_of(source)))
+            twin.become_new(path := generate_path(folder_of(source)))
             async with self._undoing(path):
                 await self.backend_in_use().copy(source, path)
         async with self._undoing(path):

@@ -29,7 +29,7 @@ from fastapi_filestore.storage.obstore.moving.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.opening.elsewhere import check_public_url, public_address
 from fastapi_filestore.storage.obstore.opening.stores import Store, connect, place_of
 from fastapi_filestore.storage.obstore.process import Lifetime
-from fastapi_filestore.storage.paths import UPLOADS, check_bound, check_held_key, check_key, leads_to_uploads
+from fastapi_filestore.storage.paths import UPLOADS, check_bound, check_held_path, check_path, leads_to_uploads
 
 
 class Driver(Protocol):
@@ -177,7 +177,7 @@ class ObstoreBackend:
         without, it may have replaced an object, so it stays.
         """
         self._lifetime.check()
-        check_key(path)
+        check_path(path)
         reader, kind = read_content(content), self._store_url.kind
         plan = plan_parts(
             kind,
@@ -218,12 +218,12 @@ class ObstoreBackend:
                 raise bad_range(self._key, path, start, size=info.size)
             return ObjectStream(info, start, start, empty_chunks())
         self._lifetime.check()
-        return await self._driver.open(check_held_key(path), start, end)
+        return await self._driver.open(check_held_path(path), start, end)
 
     async def head(self, path: str) -> ObjectInfo:
         """Return what the store knows of an object; `ObjectNotFoundError` if it is missing."""
         self._lifetime.check()
-        return await self._driver.head(check_held_key(path))
+        return await self._driver.head(check_held_path(path))
 
     async def copy(self, source: str, target: str) -> None:
         """Copy an object within the store, content type and metadata included; its bytes stay there.
@@ -232,7 +232,7 @@ class ObstoreBackend:
         5 GiB, and Azure may still be copying when it answers: their bytes pass through here, in bounded memory.
         """
         self._lifetime.check()
-        await self._driver.copy(check_held_key(source), check_key(target))
+        await self._driver.copy(check_held_path(source), check_path(target))
 
     async def settle(self, path: str) -> None:
         """Make an object that somebody else put into a local folder outlast a power cut; elsewhere it does."""
@@ -243,7 +243,7 @@ class ObstoreBackend:
         """Delete objects, several at a time; a missing one is fine. In a local folder, a power cut undoes nothing."""
         self._lifetime.check()
         for path in paths:
-            check_held_key(path)
+            check_held_path(path)
         if paths:
             await self._driver.delete(paths)
 
@@ -256,7 +256,7 @@ class ObstoreBackend:
         self._lifetime.check()
         below = prefix.removesuffix("/")
         if below:
-            check_key(below)
+            check_path(below)
         if after is not None:
             check_bound(after)
         async for info in self._driver.list(below, after):
@@ -272,7 +272,7 @@ class ObstoreBackend:
     ) -> SignedURL:
         """Presign a URL for `expires_in` seconds; `SigningUnavailableError` where the store has none."""
         self._lifetime.check()
-        check = check_key if method == "PUT" else check_held_key
+        check = check_path if method == "PUT" else check_held_path
         return await self._driver.sign(check(path), method=method, expires_in=expires_in, content_type=content_type)
 
     async def sign_download(
@@ -285,7 +285,7 @@ class ObstoreBackend:
         """
         self._lifetime.check()
         return await self._driver.sign_download(
-            check_held_key(path),
+            check_held_path(path),
             expires_in=expires_in,
             content_type=content_type,
             content_disposition=content_disposition,
@@ -298,7 +298,7 @@ class ObstoreBackend:
         """Presign a URL as `sign_download` does, for a server that reaches the store where the application does."""
         self._lifetime.check()
         return await self._driver.sign_download(
-            check_held_key(path),
+            check_held_path(path),
             expires_in=expires_in,
             content_type=content_type,
             content_disposition=content_disposition,

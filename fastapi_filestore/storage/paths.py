@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError, InvalidKeyError
 
-MAX_KEY_BYTES = 1024
+MAX_PATH_BYTES = 1024
 """What S3, GCS and Azure take, in bytes of UTF-8."""
 SHOWN_LENGTH = 80
 _NO_PART = frozenset({"", ".", ".."})
@@ -23,11 +23,11 @@ UNLISTABLE = frozenset("\ufffe\uffff")
 """No XML can hold these, and listings are XML."""
 
 GENERATED = re.compile(r"([0-9a-f]{2})/\1[0-9a-f]{30}")
-"""What `generate_key` returns, but for the folder."""
+"""What `generate_path` returns, but for the folder."""
 GENERATED_LENGTH = 35
 
 
-class HeldKey(str):
+class HeldPath(str):
     """The key of an object that another program stored, as a row or a listing has it.
 
     It may hold a backslash, as the names of Windows clients' files do. Stores differ in what they read that as, but
@@ -37,7 +37,7 @@ class HeldKey(str):
     __slots__ = ()
 
 
-def generate_key(prefix: str = "") -> str:
+def generate_path(prefix: str = "") -> str:
     """Return a fresh key: opaque, unique, ASCII, and sharded so that no local folder grows too long.
 
     `prefix` is the folder that it is below, with its slash at the end.
@@ -57,7 +57,7 @@ def is_generated(path: str) -> bool:
     return is_whole and GENERATED.fullmatch(path[-GENERATED_LENGTH:]) is not None
 
 
-def check_key(path: str) -> str:
+def check_path(path: str) -> str:
     """Return a key that every store reads as the same object, or raise.
 
     Spaces, `%`, `?`, `#` and letters of any language are fine: a file's name may be its key. Two limits are
@@ -70,13 +70,13 @@ def check_key(path: str) -> str:
     return _check(path, may_hold_backslash=False)
 
 
-def check_held_key(path: str) -> str:
-    """Return a key to read or delete an object by; a `HeldKey` may hold a backslash.
+def check_held_path(path: str) -> str:
+    """Return a key to read or delete an object by; a `HeldPath` may hold a backslash.
 
     Raises:
         InvalidKeyError: No store can hold an object of that key, or stores would misread it.
     """
-    return _check(path, may_hold_backslash=isinstance(path, HeldKey))
+    return _check(path, may_hold_backslash=isinstance(path, HeldPath))
 
 
 def check_bound(path: str) -> str:
@@ -145,7 +145,7 @@ def _problem_of_text(path: str) -> str | None:
         size = len(path.encode())
     except UnicodeEncodeError:
         return "can't be written as UTF-8"
-    return f"is {size:,} bytes long; the limit is {MAX_KEY_BYTES:,}" if size > MAX_KEY_BYTES else None
+    return f"is {size:,} bytes long; the limit is {MAX_PATH_BYTES:,}" if size > MAX_PATH_BYTES else None
 
 
 Values: TypeAlias = Mapping[str, Any]
@@ -280,8 +280,8 @@ def _folder(prefix: str) -> str:
         if prefix:  # of an empty name, as f"{tenant}/" makes it
             raise InvalidKeyError("The folder '/' has no name.", path=prefix)
         return ""
-    check_key(folder)
-    check_key(f"{folder}/{generate_key()}")  # which is longer
+    check_path(folder)
+    check_path(f"{folder}/{generate_path()}")  # which is longer
     if leads_to_uploads(folder):
         raise InvalidKeyError(
             f"The folder {prefix!a} is below {UPLOADS}, where clients store by upload URLs: choose another.",

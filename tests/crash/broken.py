@@ -16,7 +16,7 @@ from fastapi_filestore.orm.unit_of_work import listeners as unit_of_work
 from fastapi_filestore.orm.unit_of_work import state as states
 from fastapi_filestore.orm.unit_of_work import transfer
 from fastapi_filestore.orm.unit_of_work.end import honour_end
-from fastapi_filestore.storage.paths import generate_key
+from fastapi_filestore.storage.paths import generate_path
 
 Late = list[tuple[StorageBackend, str, bytes]]
 
@@ -27,7 +27,7 @@ def upload_after_commit() -> None:
 
     async def pretend(file: FileObject) -> FileObject:
         content = b"".join([chunk async for chunk in file._pending_content().chunks()])
-        path = file.destination[1] if file.destination else generate_key()
+        path = file.destination[1] if file.destination else generate_path()
         file._record(ObjectInfo(path=path, size=len(content), last_modified=datetime.now(UTC)))
         file.checksum, file.custody.fresh = sha256(content).hexdigest(), True
         late.append((file.backend_in_use(), path, content))

@@ -13,7 +13,7 @@ from fastapi_filestore import FileObject, ObstoreBackend, StoredObject, add_ledg
 from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.service.sweep.sweep import sweep
-from fastapi_filestore.storage.paths import generate_key
+from fastapi_filestore.storage.paths import generate_path
 from tests.power.calls import Commit
 from tests.power.disk import Disk
 from tests.power.judgement import Judgement
@@ -89,7 +89,7 @@ class Transactions:
 
     def _claim(self, session: Session) -> None:
         """Let a row point to what somebody else stored, and did not sync."""
-        path = f"client/{generate_key()}"
+        path = f"client/{generate_path()}"
         run_blocking(self._client.put(path, b"from a client"))
         self._any(session).file = FileObject(KEY, "b.txt", path=path)
 

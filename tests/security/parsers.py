@@ -183,7 +183,7 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         lambda text: json_shape.check_shape(text.encode(), NO_JSON_LIMITS),
         ('"', '{"a":"', '{"a":[', "[" * 100),
     ),
-    "storage.paths.check_key": (keys.check_key, ("aa/",)),
+    "storage.paths.check_path": (keys.check_path, ("aa/",)),
     "storage.signing.verify": (lambda text: SIGNER.verify(text, method="GET"), ("a.",)),
     "web.header_fields.announced_size": (lambda text: fields.announced_size({"content-length": text}), ("1",)),
     "web.header_fields.has_body": (

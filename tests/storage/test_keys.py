@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_filestore.errors import InvalidKeyError
-from fastapi_filestore.storage.paths import check_key, generate_key
+from fastapi_filestore.storage.paths import check_path, generate_path
 from tests.storage.stores import BAD_KEYS
 
 
 def test_generated_keys() -> None:
     """A generated key is opaque, unique and sharded, and passes its own check."""
-    keys = [generate_key() for _ in range(1000)]
+    keys = [generate_path() for _ in range(1000)]
 
     assert len(set(keys)) == 1000
-    assert all(check_key(key) == key and key.isascii() for key in keys)
+    assert all(check_path(key) == key and key.isascii() for key in keys)
     assert all(key[2] == "/" and key[3:].startswith(key[:2]) and len(key) == 35 for key in keys)
 
 
@@ -22,7 +22,7 @@ def test_generated_keys() -> None:
 def test_bad_keys(key: str) -> None:
     """A bad key is refused with words that can be printed anywhere."""
     with pytest.raises(InvalidKeyError) as caught:
-        check_key(key)
+        check_path(key)
 
     assert caught.value.path == key
     assert str(caught.value).isascii()
@@ -33,7 +33,7 @@ def test_bad_keys(key: str) -> None:
 def test_any_key(key: str) -> None:
     """A key that passes has only parts that name something, and nothing that a store rewrites."""
     try:
-        assert check_key(key) == key
+        assert check_path(key) == key
     except InvalidKeyError as refused:
         assert refused.path == key
     else:
@@ -44,6 +44,6 @@ def test_any_key(key: str) -> None:
 
 def test_longest_key() -> None:
     """The limit is 1,024 bytes, not characters."""
-    assert check_key("é" * 512)
+    assert check_path("é" * 512)
     with pytest.raises(InvalidKeyError, match="1,026"):
-        check_key("é" * 513)
+        check_path("é" * 513)

@@ -22,7 +22,7 @@ from fastapi_filestore.errors import DatabaseFailedError, FilestoreError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger.ledger import BoundLedger, explain_missing, ledger_of_class
 from fastapi_filestore.orm.sessions import ConnectionUse, run_on_engine, writing_connection
-from fastapi_filestore.storage.paths import UPLOAD_GRACE, generate_key, upload_expiry
+from fastapi_filestore.storage.paths import UPLOAD_GRACE, generate_path, upload_expiry
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class Reservations:
         # As many as were used of the last block, twice over: a quiet application reserves one path at a time.
         self.size = max(1, missing, min(ledger.block, 2 * self.taken))
         self.taken = 0
-        paths = [generate_key(self.prefix) for _ in range(self.size)]
+        paths = [generate_path(self.prefix) for _ in range(self.size)]
         deadline = time.monotonic() + USABLE_PART * ledger.min_age
 
         def exchange(connection: Connection) -> None:

@@ -69,7 +69,7 @@ from fastapi_filestore.service.audit.tables import (
 )
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.storage.backend import UnfinishedUploads
-from fastapi_filestore.storage.paths import HeldKey
+from fastapi_filestore.storage.paths import HeldPath
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 DEFAULT_GRACE = timedelta(hours=24)
@@ -245,7 +245,7 @@ class Audit:
                 detail = f"No row holds it, and no ledger knows of it: {info.size} bytes of {info.last_modified}."
                 if at in doomed:
                     return await report_repair(
-                        finding, detail, self.registry.get_backend(at.backend).delete(HeldKey(at.path))
+                        finding, detail, self.registry.get_backend(at.backend).delete(HeldPath(at.path))
                     )
                 reason = self.coverage.kept.get(at.backend) if fixes else None
                 return finding(detail=f"{detail} It was not deleted: {reason}" if reason else detail)

@@ -10,7 +10,7 @@ from fastapi_filestore.intake.digests import DigestingStream
 from fastapi_filestore.service.audit.findings import FindingKind
 from fastapi_filestore.service.audit.references import Location, Reference
 from fastapi_filestore.storage.backend import ObjectInfo
-from fastapi_filestore.storage.paths import HeldKey
+from fastapi_filestore.storage.paths import HeldPath
 from fastapi_filestore.storage.registry import StorageRegistry
 
 S = TypeVar("S")
@@ -37,8 +37,8 @@ async def observe(registry: StorageRegistry, at: Location, *, read: bool = False
     try:
         store = registry.get_backend(at.backend)
         if not read:
-            return Observation(await store.head(HeldKey(at.path)))
-        stream = await store.open(HeldKey(at.path))
+            return Observation(await store.head(HeldPath(at.path)))
+        stream = await store.open(HeldPath(at.path))
         digest = DigestingStream(chunk async for chunk in stream)
         async for _ in digest:
             pass

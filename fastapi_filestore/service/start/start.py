@@ -28,7 +28,7 @@ from fastapi_filestore.orm.sessions import has_room, run_on_engine
 from fastapi_filestore.orm.triggers.installed import COMPLETE, lacking_triggers
 from fastapi_filestore.service.audit.tables import Database
 from fastapi_filestore.service.start.databases import Databases
-from fastapi_filestore.storage.paths import generate_key
+from fastapi_filestore.storage.paths import generate_path
 from fastapi_filestore.storage.registry import StorageRegistry
 
 PATIENCE = 5.0
@@ -76,7 +76,7 @@ async def check_databases(databases: Databases, *, probe: bool, write: bool) -> 
 
 def _write(connection: Connection, *, ledger: Ledger) -> None:
     """Do what uploads and sweeps do to a ledger, and undo it."""
-    backend, path = "filestore-probe", generate_key()
+    backend, path = "filestore-probe", generate_path()
     ledger.reserve(connection, backend, [path])
     ledger.renew(connection, [(backend, path)])
     ledger.forget(connection, ledger.known(connection, [(backend, path)]))

@@ -30,7 +30,7 @@ from fastapi_filestore.orm.ledger.ledger import ABANDONED, DELETION, UPLOAD, Led
 from fastapi_filestore.orm.sessions import plain_engine
 from fastapi_filestore.service.contention import run_despite_others, run_unless_busy
 from fastapi_filestore.storage.backend import NamedRemains, StorageBackend, UploadRemains
-from fastapi_filestore.storage.paths import HeldKey, can_be_held, is_generated
+from fastapi_filestore.storage.paths import HeldPath, can_be_held, is_generated
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 BATCH = 200
@@ -186,7 +186,7 @@ async def _delete(group: list[Swept], registry: StorageRegistry, ask: Ask) -> li
     try:
         backend = registry.get_backend(group[0].backend)
         # What no store can hold is not there.
-        paths = {intent: HeldKey(intent.path) for intent in group if can_be_held(intent.path)}
+        paths = {intent: HeldPath(intent.path) for intent in group if can_be_held(intent.path)}
         left = await _drop_unfinished(backend, [paths[intent] for intent in paths if intent.is_upload], ask)
         await backend.delete(*paths.values())
     except (StorageUnavailableError, UnknownBackendError):
@@ -206,7 +206,7 @@ async def _delete(group: list[Swept], registry: StorageRegistry, ask: Ask) -> li
     ]
 
 
-async def _drop_unfinished(backend: StorageBackend, paths: Sequence[HeldKey], ask: Ask) -> FilestoreError | None:
+async def _drop_unfinished(backend: StorageBackend, paths: Sequence[HeldPath], ask: Ask) -> FilestoreError | None:
     """Drop what unfinished uploads left; return why it is still there, which must not keep objects from going."""
     if not paths or not isinstance(backend, UploadRemains):
         return None

@@ -24,7 +24,7 @@ from fastapi_filestore.storage.local.read import FileChunks
 from fastapi_filestore.storage.local.staged import StagedFile
 from fastapi_filestore.storage.local.unfinished import names_of_staged, remove_staged, staged_uploads
 from fastapi_filestore.storage.local.write import LocalPut
-from fastapi_filestore.storage.paths import check_held_key
+from fastapi_filestore.storage.paths import check_held_path
 from fastapi_filestore.storage.signing import store_without_urls
 
 DELETIONS = 10
@@ -79,7 +79,7 @@ class FolderDriver:
 
     async def settle(self, path: str) -> None:
         """Make an object that somebody else put here outlast a power cut."""
-        await self.folder.settle(check_held_key(path))
+        await self.folder.settle(check_held_path(path))
 
     async def delete(self, paths: Sequence[str]) -> None:
         """Delete objects, several at a time; the first failure is raised when the others have ended."""

@@ -41,7 +41,7 @@ from fastapi_filestore.storage.obstore.opening.stores import Connection
 from fastapi_filestore.storage.obstore.process import Lifetime
 from fastapi_filestore.storage.obstore.signing.sign import sign_url
 from fastapi_filestore.storage.obstore.signing.sign_download import bind_answer, is_stored_so
-from fastapi_filestore.storage.paths import check_held_key, generate_key, generate_upload_path
+from fastapi_filestore.storage.paths import check_held_path, generate_path, generate_upload_path
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -176,7 +176,7 @@ class StoreDriver:
                 # Credentials may read without being allowed to list.
                 try:
                     with translating(self._backend):
-                        await obstore.head_async(self._connection.store, generate_key())
+                        await obstore.head_async(self._connection.store, generate_path())
                 except ObjectNotFoundError:
                     pass
                 except StorageError:  # the answer to a HEAD says less
@@ -225,7 +225,7 @@ class StoreDriver:
     async def _get(self, path: str, options: "GetOptions | None") -> "GetResult":
         self._lifetime.check()  # an object may be read on long after it was opened
         store = self._connection.store
-        check_held_key(path)
+        check_held_path(path)
         try:
             async with self._whereabouts.adding_facts(store):
                 with translating(self._backend, path):
@@ -237,5 +237,5 @@ class StoreDriver:
     async def _list_nothing(self) -> None:
         """List below a prefix that does not exist: the cheapest request whose answer names a missing bucket."""
         with translating(self._backend):
-            async for _ in obstore.list(self._connection.store, generate_key(), chunk_size=1):
+            async for _ in obstore.list(self._connection.store, generate_path(), chunk_size=1):
                 return

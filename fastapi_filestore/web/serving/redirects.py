@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from fastapi_filestore.errors import SigningUnavailableError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.storage.backend import DownloadURLs, LocalObjects, ProxiedURLs, SignedURL
-from fastapi_filestore.storage.paths import check_held_key
+from fastapi_filestore.storage.paths import check_held_path
 from fastapi_filestore.web.serving.options import DownloadOptions
 
 Sign = Callable[..., Awaitable[SignedURL]]
@@ -50,7 +50,7 @@ async def _redirect(file: FileObject, options: DownloadOptions, headers: Mapping
 async def _accel(file: FileObject, options: DownloadOptions, headers: Mapping[str, str]) -> Response | None:
     backend = file.backend_in_use()
     if file.path is not None and isinstance(backend, LocalObjects) and backend.folder is not None:
-        target = quote(check_held_key(file.path))
+        target = quote(check_held_path(file.path))
     else:
         sign: Sign | None = None
         if isinstance(backend, ProxiedURLs):

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from fastapi_filestore.errors import ConfigurationError, InvalidKeyError
 from fastapi_filestore.storage.local.platforms import path_in_url
-from fastapi_filestore.storage.paths import check_key
+from fastapi_filestore.storage.paths import check_path
 
 Kind = Literal["s3", "gs", "az", "file", "memory"]
 
@@ -77,7 +77,7 @@ def parse_store_url(fs: str | os.PathLike[str]) -> StoreURL:
             "and credentials as options."
         )
     try:
-        return StoreURL(kind, bucket, check_key(prefix.strip("/")) if prefix.strip("/") else None)
+        return StoreURL(kind, bucket, check_path(prefix.strip("/")) if prefix.strip("/") else None)
     except InvalidKeyError as exc:
         raise ConfigurationError(f"The URL's prefix can't be one: {exc}") from None
 

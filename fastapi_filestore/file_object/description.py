@@ -215,14 +215,14 @@ class FileDescription:
     @property
     def is_upload(self) -> bool:
         """Whether it is what a client stores by an upload URL, and may overwrite: no row takes it, but a copy of it."""
-        if self.path is None or self._content is not None or self.state is FileState.GONE:
+        if self._path is None or self._content is not None or self.state is FileState.GONE:
             return False
-        return is_upload_path(self.path)
+        return is_upload_path(self._path)
 
     @property
     def promoted_from(self) -> Location | None:
         """Where a client stored by an upload URL what this is a copy of, until a committed row has the copy."""
-        return None if self._upload is None else (self.backend, self._upload)
+        return None if self._upload is None else (self._backend, self._upload)
 
     def refuse_upload(self) -> None:
         """Raise `PendingContentError` if a row would have what a client may still overwrite."""
@@ -236,7 +236,7 @@ class FileDescription:
     @property
     def gets_new_path(self) -> bool:
         """Whether it is to be stored, or copied from where a client stored it, at a path that is generated."""
-        return not self.is_stored and (self.path is None or is_upload_path(self.path))
+        return not self.is_stored and (self._path is None or is_upload_path(self._path))
 
     @property
     def is_checked(self) -> bool:
@@ -251,15 +251,15 @@ class FileDescription:
         Raises:
             TypeError: It has none before it is stored.
         """
-        if self.path is None:
+        if self._path is None:
             raise TypeError(f"{self.filename!r} has no location before it is stored: save it, or keep it in a list.")
-        return self.backend, self.path
+        return self._backend, self._path
 
     @property
     def destination(self) -> Location | None:
         """Where its bytes are or are on their way to, if that is known."""
-        path = self.custody.reserved_path or self.path
-        return None if path is None else (self.backend, path)
+        path = self.custody.reserved_path or self._path
+        return None if path is None else (self._backend, path)
 
     @property
     def has_own_path(self) -> bool:
@@ -325,9 +325,9 @@ class FileDescription:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FileDescription):
             return NotImplemented
-        if self.path is None or other.path is None:
+        if self._path is None or other._path is None:
             return self is other
-        return self.location == other.location
+        return self._path == other._path and self._backend == other._backend
 
     def __hash__(self) -> int:
         return hash(self.location)

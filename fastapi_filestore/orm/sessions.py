@@ -50,13 +50,8 @@ def await_in_session(work: Coroutine[Any, Any, T]) -> T:
 
 def plain_session(session: AnySession) -> Session:
     """Return the plain session inside a session of any kind."""
-    own = _own_session(session)
+    own = session() if isinstance(session, (scoped_session, async_scoped_session)) else session
     return own.sync_session if isinstance(own, AsyncSession) else own
-
-
-def _own_session(session: AnySession) -> AsyncSession | Session:
-    """Return the session itself, which a scoped one hands out."""
-    return session() if isinstance(session, (scoped_session, async_scoped_session)) else session
 
 
 async def run_in_session(
@@ -67,7 +62,7 @@ async def run_in_session(
     Several calls of one session on one loop, as of `asyncio.gather`, wait for each other: it is for one at a time.
     Cancelled, what a thread is doing with a session ends first: nobody else may use that session until then.
     """
-    own = _own_session(session)
+    own = session() if isinstance(session, (scoped_session, async_scoped_session)) else session
     if isinstance(own, AsyncSession):
         async with taking_turn(own):
             return await own.run_sync(work, *args, **kwargs)

@@ -11,7 +11,7 @@ its intent away. What must go at once is *purged*: its intent looks claimed from
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from math import isfinite
@@ -329,7 +329,7 @@ def ledger_of_class(mapper: Mapper[Any]) -> Ledger | None:
     return ledger_of(mapper.local_table.metadata) if isinstance(mapper.local_table, Table) else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class BoundLedger:
     """A ledger in one database, and the engine for transactions of its own.
 
@@ -337,19 +337,15 @@ class BoundLedger:
     """
 
     ledger: Ledger
-    engine: Engine
+    engine: Engine = field(compare=False)
+    dialect: Dialect = field(init=False, repr=False)
+    schemas: frozenset[tuple[Any, Any]] = field(init=False, repr=False)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, BoundLedger) and self._place == other._place
-
-    def __hash__(self) -> int:
-        return hash(self._place)
-
-    @property
-    def _place(self) -> tuple[Ledger, Dialect, frozenset[tuple[Any, Any]]]:
+    def __post_init__(self) -> None:
         # The dialect object is the one thing that they share all their life; a pool is replaced by dispose().
+        object.__setattr__(self, "dialect", self.engine.dialect)
         schemas = self.engine.get_execution_options().get("schema_translate_map") or {}
-        return self.ledger, self.engine.dialect, frozenset(schemas.items())
+        object.__setattr__(self, "schemas", frozenset(schemas.items()))
 
 
 def bound_ledger(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:

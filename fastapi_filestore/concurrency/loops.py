@@ -144,17 +144,17 @@ class HomeLoop:
 
     @property
     def is_known(self) -> bool:
-        """Whether there was an event loop, and this process has it: a forked one has none of its parent's."""
+        """Tell whether there was an event loop, and this process has it: a forked one has none of its parent's."""
         return self._loop is not None and self._process == os.getpid()
 
     @property
     def is_running(self) -> bool:
-        """Whether the loop runs, here or elsewhere."""
+        """Tell whether the loop runs, here or elsewhere."""
         return self._loop is not None and self.is_known and self._loop.is_running()
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether the loop runs, in another thread than the caller's."""
+        """Tell whether the loop runs, in another thread than the caller's."""
         return self._other is not None
 
     @property

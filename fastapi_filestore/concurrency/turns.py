@@ -33,7 +33,7 @@ _turns: ContextVar[tuple[Turn, ...]] = ContextVar("fastapi_filestore_turns", def
 
 
 class Savable(Protocol):
-    """What is saved by one caller at a time."""
+    """A thing that is saved by one caller at a time."""
 
     saving: Turn | None
 

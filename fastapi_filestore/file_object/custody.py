@@ -10,7 +10,7 @@ from fastapi_filestore.intake.rules import NO_RULES, FileRules
 
 @dataclass(slots=True, eq=False)
 class Custody:
-    """What is known of a file in this process only: no pickle has it, and of a copy it begins anew.
+    """Keep what is known of a file in this process only: no pickle has it, and of a copy it begins anew.
 
     Attributes:
         fresh: Whether this object stored the bytes itself and no committed row points to them yet.

@@ -27,7 +27,7 @@ Location: TypeAlias = tuple[str | None, str]
 
 
 class FileState(Enum):
-    """Where the bytes of a file are."""
+    """Tell where the bytes of a file are."""
 
     PENDING = "its content is not stored yet"
     RESERVED = "whoever holds its upload URL may still have to store it"
@@ -137,7 +137,7 @@ class FileDescription:
 
     @property
     def filename(self) -> str:
-        """What the client called it; one that is set is sanitised."""
+        """Name that the client gave it; one that is set is sanitised."""
         return self._filename
 
     @filename.setter
@@ -199,12 +199,12 @@ class FileDescription:
 
     @property
     def registry(self) -> StorageRegistry:
-        """Where its backend is looked up."""
+        """Registry in which its backend is looked up."""
         return self._registry
 
     @property
     def is_stored(self) -> bool:
-        """Whether its bytes are complete at its path."""
+        """Tell whether its bytes are complete at its path."""
         return self.state is FileState.STORED
 
     def refuse_unreadable(self) -> None:
@@ -214,14 +214,14 @@ class FileDescription:
 
     @property
     def is_upload(self) -> bool:
-        """Whether it is what a client stores by an upload URL, and may overwrite: no row takes it, but a copy of it."""
+        """Tell whether a client stores it by an upload URL, and may overwrite it: no row takes it, but a copy of it."""
         if self._path is None or self._content is not None or self.state is FileState.GONE:
             return False
         return is_upload_path(self._path)
 
     @property
     def promoted_from(self) -> Location | None:
-        """Where a client stored by an upload URL what this is a copy of, until a committed row has the copy."""
+        """Location of the upload of a client that this is a copy of, until a committed row has the copy."""
         return None if self._upload is None else (self._backend, self._upload)
 
     def refuse_upload(self) -> None:
@@ -235,12 +235,12 @@ class FileDescription:
 
     @property
     def gets_new_path(self) -> bool:
-        """Whether it is to be stored, or copied from where a client stored it, at a path that is generated."""
+        """Tell whether it is to be stored, or copied from where a client stored it, at a path that is generated."""
         return not self.is_stored and (self._path is None or is_upload_path(self._path))
 
     @property
     def is_checked(self) -> bool:
-        """Whether its bytes are stored, and keep the rules of the column that it is in, or on its way to."""
+        """Tell whether its bytes are stored, and keep the rules of the column that it is in, or on its way to."""
         custody = self.custody
         return self.is_stored and (custody.rules.is_empty or custody.checked_by is custody.rules)
 
@@ -257,13 +257,13 @@ class FileDescription:
 
     @property
     def destination(self) -> Location | None:
-        """Where its bytes are or are on their way to, if that is known."""
+        """Location where its bytes are or are on their way to, if that is known."""
         path = self.custody.reserved_path or self._path
         return None if path is None else (self._backend, path)
 
     @property
     def has_own_path(self) -> bool:
-        """Whether its path was given, and not generated, so that another object may have had it before."""
+        """Tell whether its path was given, and not generated, so that another object may have had it before."""
         return self._chosen_path is not None
 
     def assign(self, backend: str | None, registry: StorageRegistry, rules: FileRules = NO_RULES) -> None:

@@ -43,7 +43,7 @@ class FileRecord(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class NotJSON:
-    """What a JSON column holds that is no JSON, as SQLite lets anybody write."""
+    """A value of a JSON column that is no JSON, as SQLite lets anybody write."""
 
     value: object
 

@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class Presentable(Protocol):
-    """What a response shows of a file: neither its backend nor its path."""
+    """The part of a file that a response shows: neither its backend nor its path."""
 
     filename: str
     content_type: str
@@ -20,7 +20,7 @@ class Presentable(Protocol):
 
     @property
     def unreadable(self) -> object | None:
-        """What its row holds instead of a file, if it does."""
+        """Value that its row holds instead of a file, if it does."""
         ...
 
     @property
@@ -30,7 +30,7 @@ class Presentable(Protocol):
 
     @property
     def url(self) -> str | None:
-        """Where a client may fetch it."""
+        """URL where a client may fetch it."""
         ...
 
 

@@ -181,7 +181,7 @@ class FileObject(FileDescription):
 
     @property
     def is_arriving(self) -> bool:
-        """Whether the content comes from somebody who may be slow to send it: a client, above all."""
+        """Tell whether the content comes from somebody who may be slow to send it: a client, above all."""
         return self._content is not None and isinstance(self._content.source, AsyncIterable)
 
     def backend_in_use(self) -> StorageBackend:
@@ -401,12 +401,12 @@ class FileObject(FileDescription):
 
     @property
     def public_url(self) -> str | None:
-        """Where anybody may fetch it without a signature, if its backend has a public address; else None."""
+        """URL where anybody may fetch it without a signature, if its backend has a public address; else None."""
         return self._registry.public_url(self.backend, self.path) if self.path and self.is_stored else None
 
     @property
     def url(self) -> str | None:
-        """Where a client may fetch it: what was set, else its public address, else a signed URL of the application.
+        """URL where a client may fetch it: what was set, else its public address, else a signed URL of the application.
 
         None if it has none of these. A router sets its own route, unless the file has a public address.
         """

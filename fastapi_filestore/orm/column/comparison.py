@@ -24,7 +24,7 @@ from fastapi_filestore.storage.registry import StorageRegistry
 
 
 class FileColumn(Protocol):
-    """What a comparison asks of the type of a column that holds files."""
+    """The type of a column that holds files, as a comparison needs it."""
 
     backend: str | None
     multiple: bool
@@ -51,7 +51,7 @@ def _member(file: ColumnElement[Any], name: str) -> ColumnElement[Any]:
 
 
 class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
-    """What `Document.file == file`, `!=` and `in_` mean, and the members of its JSON (`Document.file["filename"]`)."""
+    """Compare by `Document.file == file`, `!=` and `in_`, and give members of its JSON (`Document.file["filename"]`)."""
 
     def operate(self, op: Callable[..., Any], *other: Any, **options: Any) -> ColumnElement[Any]:
         """Compare by place where files are compared; do what JSON does everywhere else.

@@ -16,7 +16,7 @@ Parts: TypeAlias = tuple[tuple[int, Any], ...]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What is selected from to find the row of a table, and the parts of a class's key that tell which one."""
+    """Say where the row of a table is selected from, and which parts of a class's key tell it."""
 
     source: FromClause
     key: Parts

@@ -1,4 +1,4 @@
-"""Whether a database has a table as it is described."""
+"""Tell whether a database has a table as it is described."""
 
 from collections.abc import Iterable, Mapping
 

@@ -1,4 +1,4 @@
-"""What the error codes of databases mean: SQL states, SQLite's names, MySQL's numbers; docs/problems.md shows them."""
+"""Explain the error codes of databases: SQL states, SQLite's names, MySQL's numbers; docs/problems.md shows them."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a database, or with what it was asked.
+    """A fault of a database, or of what it was asked.
 
     Attributes:
         sentence: What operators read.

@@ -172,5 +172,5 @@ def _element_on_sqlite(file_column: Column[Any]) -> ColumnElement[Any]:
     is_list = func.json_type(text) == "array"
     # NULL for what is no JSON, which SQLite would stop at.
     files = case((func.json_valid(text) == 0, null()), (is_list, text), else_=func.json_array(func.json(text)))
-    each = func.json_each(files).table_valued(column("value", JSON), column("type"), joins_implicitly=True).c
-    return type_coerce(case((each.type == "object", each.value)), JSON)
+    rows = func.json_each(files).table_valued(column("value", JSON), column("type"), joins_implicitly=True).c
+    return type_coerce(case((rows.type == "object", rows.value)), JSON)

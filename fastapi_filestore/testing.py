@@ -208,7 +208,7 @@ def referenced_paths(session: Session, models: tuple[type[Any], ...], key: str) 
         for model in models
         for attribute in file_attributes(inspect(model))
         for value in session.scalars(select(getattr(model, attribute.name)))
-        for file in attribute.type.held(value)
+        for file in attribute.type.held_files(value)
         if file.backend == key and file.path is not None
     ]
 

@@ -68,7 +68,7 @@ class Rows(Generic[ModelT]):
 
     def peek_files(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
         """Return the files of a row, `RowNotFoundError` if there is none, and give the connection back."""
-        return attribute.type.held(self._look_up(session, identity, getattr(self.model, attribute.name))[0])
+        return attribute.type.held_files(self._look_up(session, identity, getattr(self.model, attribute.name))[0])
 
     def column_values(self, session: Session, identity: object) -> dict[str, Any]:
         """Return what a row has in its columns but for files, and give the connection back: bytes move next."""
@@ -88,7 +88,7 @@ class Rows(Generic[ModelT]):
             raise self._missing(identity)
         (files,) = found.values()
         # The row's own where they are the same: what changes in them in place is to be stored.
-        own = {file.location: file for file in attribute.held(row) if file.is_stored}
+        own = {file.location: file for file in attribute.held_files(row) if file.is_stored}
         return [own.get(file.location, file) for file in files.get(attribute, [])]
 
     def change(self, session: Session, identity: object, values: Mapping[str, object]) -> ModelT:

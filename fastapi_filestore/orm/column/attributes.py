@@ -46,9 +46,9 @@ class FileAttribute:
         """Return the files that the attribute holds in memory."""
         return self.type.files(getattr(row, self.name), of=lambda: values_of(row))
 
-    def held(self, row: object) -> list[FileObject]:
+    def held_files(self, row: object) -> list[FileObject]:
         """Return those of the files that the attribute holds whose bytes a store may hold."""
-        return self.type.held(getattr(row, self.name))
+        return self.type.held_files(getattr(row, self.name))
 
 
 @cache
@@ -193,13 +193,13 @@ def mapper_of_table(table: object) -> Mapper[Any] | None:
     return mapper
 
 
-Held: TypeAlias = dict[FileAttribute, list[FileObject]]
+HeldFiles: TypeAlias = dict[FileAttribute, list[FileObject]]
 """The files of a row, by attribute: two classes that inherit from one may give two columns the same name."""
 
 
 def stored_files(
     session: Session, mapper: Mapper[Any], identities: Sequence[Any], attributes: Iterable[FileAttribute]
-) -> dict[Any, Held]:
+) -> dict[Any, HeldFiles]:
     """Return, by primary key, the files that rows hold in the database now, and lock the rows.
 
     What a session has in memory may be stale, expired or never loaded; what is replaced is what the database says. A
@@ -208,12 +208,12 @@ def stored_files(
     by_table: dict[Any, list[FileAttribute]] = defaultdict(list)
     for attribute in attributes:
         by_table[attribute.column.table].append(attribute)
-    found: dict[Any, Held] = defaultdict(dict)
+    found: dict[Any, HeldFiles] = defaultdict(dict)
     for table, columns in by_table.items():
         for start in range(0, len(identities), ROWS_AT_ONCE):
             batch = identities[start : start + ROWS_AT_ONCE]
             for identity, values in _locked_rows(session, mapper, table, columns, batch):
-                found[identity] |= {at: at.type.held(value) for at, value in zip(columns, values, strict=True)}
+                found[identity] |= {at: at.type.held_files(value) for at, value in zip(columns, values, strict=True)}
     return dict(found)
 
 

@@ -51,7 +51,7 @@ def _member(file: ColumnElement[Any], name: str) -> ColumnElement[Any]:
 
 
 class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
-    """Compare by `Document.file == file`, `!=` and `in_`, and give members of its JSON (`Document.file["filename"]`)."""
+    """Compare by `Document.file == file`, `!=` and `in_`, and give members of the JSON: `Document.file["filename"]`."""
 
     def operate(self, op: Callable[..., Any], *other: Any, **options: Any) -> ColumnElement[Any]:
         """Compare by place where files are compared; do what JSON does everywhere else.

@@ -272,7 +272,7 @@ class StoredObject(TypeDecorator[Any]):
                 file.prefix = chosen_prefix(self.folder, known, place=place)
         return files
 
-    def held(self, value: object) -> list[FileObject]:
+    def held_files(self, value: object) -> list[FileObject]:
         """Return the files of a value that was read from a row: those whose bytes a store may hold.
 
         What is replaced or deleted with the rest of a value, nobody knows: an audit keeps it till somebody has looked.

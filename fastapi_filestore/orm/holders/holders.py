@@ -33,7 +33,7 @@ from sqlalchemy.orm import Mapper, Session, configure_mappers
 
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.file_object.record import path_of
-from fastapi_filestore.orm.column.attributes import Held, file_mappers, take_write_lock
+from fastapi_filestore.orm.column.attributes import HeldFiles, file_mappers, take_write_lock
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.column.table_rows import key_in
 from fastapi_filestore.orm.column.tables import columns_in, file_columns_of, names_in, schema_in
@@ -133,7 +133,7 @@ def _places_in(
 
 
 def left_behind(
-    session: Session, mapper: Mapper[Any], before: Mapping[Any, Held], after: Mapping[Any, Held]
+    session: Session, mapper: Mapper[Any], before: Mapping[Any, HeldFiles], after: Mapping[Any, HeldFiles]
 ) -> Collection[Location]:
     """Return which files a table holds on to whose rows are found by a join alone, and have lost their other half."""
     gone = [(at, files) for key, held in before.items() for at, files in held.items() if at not in after.get(key, {})]

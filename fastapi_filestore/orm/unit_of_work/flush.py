@@ -12,7 +12,7 @@ from sqlalchemy.orm.attributes import instance_state
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.column.attributes import (
-    Held,
+    HeldFiles,
     columns_in_database,
     file_attributes,
     file_columns,
@@ -182,13 +182,15 @@ def enter_late_changes(session: Session) -> None:
     note_written(session, filed([*session.new, *session.dirty]))
 
 
-def _late_files(flush: Flush, state: InstanceState[Any]) -> Held | None:
+def _late_files(flush: Flush, state: InstanceState[Any]) -> HeldFiles | None:
     """Return what a row holds once it is written, if that is not what was entered."""
     written = _new_files(state)
     if state not in flush.holds:
         # Nobody saw it but the row itself.
         deleted = {attribute: state.attrs[attribute.name].history.deleted for attribute in written}
-        flush.was[state] = {attribute: attribute.type.held(old[0]) if old else [] for attribute, old in deleted.items()}
+        flush.was[state] = {
+            attribute: attribute.type.held_files(old[0]) if old else [] for attribute, old in deleted.items()
+        }
     after, entered = flush.was.get(state, {}) | written, flush.holds.get(state, flush.was.get(state, {}))
     return after if any(_places(after.get(at)) != _places(entered.get(at)) for at in after | entered) else None
 
@@ -237,7 +239,7 @@ def filed(rows: Iterable[object]) -> list[InstanceState[Any]]:
     return [state for state in map(instance_state, rows) if file_attributes(state.mapper)]
 
 
-def _new_files(state: InstanceState[Any]) -> Held:
+def _new_files(state: InstanceState[Any]) -> HeldFiles:
     for attribute in file_attributes(state.mapper):
         if attribute.name in state.dict:
             adopt(state, attribute)
@@ -279,7 +281,9 @@ def _in_database(session: Session, states: Sequence[InstanceState[Any]], switche
     return found
 
 
-def _found(session: Session, mapper: Mapper[Any], identities: Sequence[Identity]) -> Iterator[tuple[Identity, Held]]:
+def _found(
+    session: Session, mapper: Mapper[Any], identities: Sequence[Identity]
+) -> Iterator[tuple[Identity, HeldFiles]]:
     columns = columns_in_database(session, mapper)
     found, asked = stored_files(session, mapper, identities, columns), set(identities)
     yield from ((identity, held) for identity, held in found.items() if identity in asked)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstanceState, Session
 from fastapi_filestore.errors import StaleRowError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import to_record
-from fastapi_filestore.orm.column.attributes import FileAttribute, Held, file_attributes
+from fastapi_filestore.orm.column.attributes import FileAttribute, HeldFiles, file_attributes
 from fastapi_filestore.orm.column.stored_object import FileList, Records
 from fastapi_filestore.orm.unit_of_work.state import SessionState, state_of
 
@@ -27,12 +27,12 @@ def note_read(state: InstanceState[Any], names: Iterable[str] | None = None) -> 
         return  # a new row that was merged: nothing of it was read
     for attribute in _list_attributes(state):
         if attribute.name in state.dict and (names is None or attribute.name in names):
-            _note(state, attribute, _records(attribute.type.held(state.dict[attribute.name])))
+            _note(state, attribute, _records(attribute.type.held_files(state.dict[attribute.name])))
 
 
 def note_locked(state: InstanceState[Any], attribute: FileAttribute, value: object) -> None:
     """Note what a list is in the database, from where it was read under a lock."""
-    _note(state, attribute, _records(attribute.type.held(value)))
+    _note(state, attribute, _records(attribute.type.held_files(value)))
 
 
 def forget_read(state: InstanceState[Any]) -> None:
@@ -50,7 +50,7 @@ def note_written(session: Session, states: Iterable[InstanceState[Any]]) -> None
             if attribute.name in state.dict and (
                 state.key is None or state.attrs[attribute.name].history.has_changes()
             ):
-                _note(state, attribute, _records(attribute.type.held(state.dict[attribute.name])))
+                _note(state, attribute, _records(attribute.type.held_files(state.dict[attribute.name])))
                 state_of(session).written.append(state.dict[attribute.name])
 
 
@@ -71,7 +71,7 @@ def forget_rolled_back(session: Session, state: SessionState) -> None:
 
 
 def refuse_stale_lists(
-    changed: Mapping[InstanceState[Any], Held], in_database: Mapping[InstanceState[Any], Held]
+    changed: Mapping[InstanceState[Any], HeldFiles], in_database: Mapping[InstanceState[Any], HeldFiles]
 ) -> None:
     """Raise `StaleRowError` if a list that is to be written isn't any more what it was when it was read."""
     for state, held in changed.items():

@@ -16,14 +16,14 @@ from sqlalchemy.orm.identity import IdentityMap
 from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.file_object.metadata import Repeat
-from fastapi_filestore.orm.column.attributes import Held
+from fastapi_filestore.orm.column.attributes import HeldFiles
 from fastapi_filestore.orm.ledger.ledger import BoundLedger
 from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.ownership import own
 
 Journals: TypeAlias = Mapping[SessionTransaction | None, Journal]
 """The journals of the open transactions of a session."""
-Rows: TypeAlias = dict[InstanceState[Any], Held]
+Rows: TypeAlias = dict[InstanceState[Any], HeldFiles]
 """Rows, each with the files that its attributes hold."""
 
 _STATE = "fastapi_filestore.state"

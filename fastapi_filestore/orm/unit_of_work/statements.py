@@ -29,7 +29,7 @@ from fastapi_filestore.errors import StaleRowError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.attributes import (
     FileAttribute,
-    Held,
+    HeldFiles,
     columns_in_database,
     file_attributes_below,
     has_file_columns,
@@ -141,7 +141,7 @@ def _change(state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[A
 
 def _locked(
     state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any], attributes: Sequence[FileAttribute]
-) -> tuple[list[Identity], dict[Identity, Held]]:
+) -> tuple[list[Identity], dict[Identity, HeldFiles]]:
     """Lock the rows that a statement is about; return their primary keys, and what those hold that have files."""
     identities, before = _found(state, statement, mapper, attributes)
     if _names_its_rows(state, statement, _names_of_keys(mapper)):
@@ -159,7 +159,7 @@ def _locked(
 
 def _found(
     state: ORMExecuteState, statement: Update | Delete, mapper: Mapper[Any], attributes: Sequence[FileAttribute]
-) -> tuple[list[Identity], dict[Identity, Held]]:
+) -> tuple[list[Identity], dict[Identity, HeldFiles]]:
     """Return the primary keys of the rows that a statement is about, and what those hold that have files."""
     keys, rows = _names_of_keys(mapper), _rows(state.parameters)
     if _names_its_rows(state, statement, keys):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Self, SupportsIndex, TypeAlias
+from typing import Any, Protocol, Self, SupportsIndex, TypeAlias
 
 from sqlalchemy import JSON, Dialect
 from sqlalchemy.dialects.postgresql import JSONB
@@ -19,6 +19,7 @@ from fastapi_filestore.errors import (
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import (
     FileRecord,
+    NotJSON,
     files_in,
     from_record,
     to_record,
@@ -27,13 +28,49 @@ from fastapi_filestore.file_object.record import (
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.orm.column.assignment import as_file, as_files
 from fastapi_filestore.orm.column.comparison import FileComparator
-from fastapi_filestore.orm.column.raw_json import Parser, lenient_parser
 from fastapi_filestore.orm.column.row_values import KnownValues
 from fastapi_filestore.storage.paths import Prefix, Values, can_be_held, checked_prefix, chosen_prefix
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 Records: TypeAlias = Sequence[Mapping[str, object]]
 """The files of a list as the database has them."""
+
+
+class Parser(Protocol):
+    """Makes of a database's value what a column holds."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return it."""
+        ...
+
+
+def lenient_parser(json: TypeEngine[Any], dialect: Dialect, coltype: object) -> Parser | None:
+    """Return what a type of JSON reads a database's values with, where `NotJSON` stands for what it can't read.
+
+    SQLite takes any text for JSON; the other databases look at what they are given.
+    """
+    parse = json.result_processor(dialect, coltype)
+    if parse is None or dialect.name != "sqlite":
+        return parse
+
+    def parse_anything(value: Any) -> Any:
+        try:
+            return parse(value)
+        except (ValueError, TypeError, RecursionError):
+            return NotJSON(value)
+
+    return parse_anything
+
+
+class RawJSON(TypeDecorator[Any]):
+    """The JSON of a file column, without making files of it."""
+
+    impl = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Parser | None:
+        """Read what is there, whatever it is."""
+        return lenient_parser(self.impl_instance, dialect, coltype)
 
 
 class FileList(MutableList[FileObject]):

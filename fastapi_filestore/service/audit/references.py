@@ -25,8 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from fastapi_filestore.errors import ConfigurationError, UnreadableFileError
 from fastapi_filestore.file_object.record import NotJSON, files_in, path_of, size_in, text_in
-from fastapi_filestore.orm.column.raw_json import RawJSON
-from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.column.stored_object import RawJSON, StoredObject
 from fastapi_filestore.orm.holders.held_paths import rows_holding
 from fastapi_filestore.service.audit.findings import RowIdentity
 from fastapi_filestore.storage.backend import PlacedObjects

@@ -35,7 +35,7 @@ from fastapi_filestore.service.sweep.schedule import sweeping
 from fastapi_filestore.service.sweep.sweep import BATCH, Swept, sweep
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.settings.values import DownloadWay
-from fastapi_filestore.storage.from_settings import configured_backends
+from fastapi_filestore.storage.from_settings import registering_backends
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.web.paths import noting_root_path, root_path, signed_url_of
 from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
@@ -204,7 +204,7 @@ class Filestore:
         url = settings.public_url + SIGNED_URL  # what a token is appended to
         if app is not None and settings.signing_keys and not settings.public_url:
             url = signed_url_of(app)
-        async with configured_backends(settings, self.registry, base_url=url, root_path=root):
+        async with registering_backends(settings, self.registry, base_url=url, root_path=root):
             yield
 
     @overload

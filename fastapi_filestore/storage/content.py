@@ -94,21 +94,21 @@ class ContentReader:
             BlockingCallError: It may need the event loop that a blocking call has stopped, which waits for this.
         """
         if self._home is not None:
-            self._home.refuse_stopped(_named(self._content))
+            self._home.refuse_stopped(_describe(self._content))
         if self._taken and not self.replayable:
             raise ContentConsumedError(
                 "This content was read already and can't be read again: give new content "
                 "(bytes and paths can be read any number of times)."
             )
         self._taken = True
-        chunks = self._opened()
+        chunks = self._open()
         if self._shared is None:
             return chunks
         return self._shared.read_again(chunks) if self.replayable else self._shared.read_on(self._content, chunks)
 
-    def _opened(self) -> AsyncGenerator[bytes, None]:
-        chunks = _checked(self._content)
-        return chunks if self._home is None else self._home.each(chunks, _named(self._content))
+    def _open(self) -> AsyncGenerator[bytes, None]:
+        chunks = _check_chunks(self._content)
+        return chunks if self._home is None else self._home.each(chunks, _describe(self._content))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks()
@@ -123,7 +123,7 @@ class CheckedContent(ContentReader):
         super().__init__(chunks, size=size)
         self._chunks = chunks
 
-    def _opened(self) -> AsyncGenerator[bytes, None]:
+    def _open(self) -> AsyncGenerator[bytes, None]:
         return self._chunks
 
 
@@ -163,11 +163,11 @@ def _is_async_file(content: object) -> TypeGuard[AsyncBinaryFile]:
     return hasattr(content, "seek") and iscoroutinefunction(getattr(content, "read", None))
 
 
-def _named(content: object) -> str:
+def _describe(content: object) -> str:
     return f"This {type(content).__name__}"
 
 
-def _read(content: Content) -> AsyncIterator[bytes]:
+def _open(content: Content) -> AsyncIterator[bytes]:
     if isinstance(content, bytes | bytearray | memoryview):
         return _read_buffer(memoryview(content))
     if isinstance(content, os.PathLike):
@@ -181,8 +181,8 @@ def _read(content: Content) -> AsyncIterator[bytes]:
     return _read_file(cast("BinaryFile", content))
 
 
-async def _checked(content: Content) -> AsyncGenerator[bytes, None]:
-    chunks = _read(content)
+async def _check_chunks(content: Content) -> AsyncGenerator[bytes, None]:
+    chunks = _open(content)
     try:
         async for chunk in chunks:
             if not isinstance(chunk, bytes | bytearray | memoryview):

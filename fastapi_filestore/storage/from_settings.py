@@ -18,7 +18,7 @@ from fastapi_filestore.storage.signing import UrlSigner
 
 
 @asynccontextmanager
-async def configured_backends(
+async def registering_backends(
     settings: FilestoreSettings, registry: StorageRegistry, *, base_url: str, root_path: str = ""
 ) -> AsyncIterator[None]:
     """Register the settings' backends while the block runs, and what makes URLs for those that can't presign.
@@ -48,7 +48,7 @@ async def configured_backends(
         wishes = Wishes(settings.url_expiry, settings.max_upload_size, signer, settings.default_backend)
         stack.enter_context(applying_wishes(registry, wishes))
         if settings.probe:
-            await _probe(registry, write=settings.probe is True)
+            await _probe_all(registry, write=settings.probe is True)
         _tell_of_obstacles(settings, registry)
         yield
 
@@ -69,27 +69,27 @@ _running: "WeakKeyDictionary[StorageRegistry, dict[str, _Running]]" = WeakKeyDic
 async def _registering(key: str, settings: BackendSettings, registry: StorageRegistry) -> AsyncIterator[None]:
     """Register a backend while the block runs, or use the one that another has registered by the same settings."""
     running = _running.setdefault(registry, {})
-    one = running.get(key)
-    if one is None or key not in registry or registry.get_backend(key) is not one.backend:
-        one = _Running(settings, _made(key, settings))
+    shared = running.get(key)
+    if shared is None or key not in registry or registry.get_backend(key) is not shared.backend:
+        shared = _Running(settings, _make_backend(key, settings))
         if key in registry:  # by hand, and whose it is must outlive this block
             raise DuplicateBackendError(key, [known.key for known in registry], _BY_HAND)
-        registry.register_backend(one.backend)
-        running[key] = one
-    elif differing := _differing(key, one, settings):
+        registry.register_backend(shared.backend)
+        running[key] = shared
+    elif differing := _differing_settings(key, shared, settings):
         raise DuplicateBackendError(key, [known.key for known in registry], _BY_OTHERS.format(", ".join(differing)))
-    one.users += 1
+    shared.users += 1
     try:
         yield
     finally:
-        one.users -= 1
-        if one.users == 0:
+        shared.users -= 1
+        if shared.users == 0:
             del running[key]
             registry.unregister_backend(key)
-            await one.backend.aclose()
+            await shared.backend.aclose()
 
 
-def _made(key: str, settings: BackendSettings) -> ObstoreBackend:
+def _make_backend(key: str, settings: BackendSettings) -> ObstoreBackend:
     try:
         return ObstoreBackend(key, fs=settings.url, **settings.options())
     except ConfigurationError as error:
@@ -105,13 +105,13 @@ _BY_OTHERS = (
 )
 
 
-def _differing(key: str, one: _Running, settings: BackendSettings) -> list[str]:
+def _differing_settings(key: str, shared: _Running, settings: BackendSettings) -> list[str]:
     """Return which settings differ from those of a backend that runs; two spellings of one place do not."""
-    names = [name for name, value in settings if getattr(one.settings, name) != value]
+    names = [name for name, value in settings if getattr(shared.settings, name) != value]
     if names == ["url"]:
-        names = [] if _made(key, settings).place == one.backend.place else names
+        names = [] if _make_backend(key, settings).place == shared.backend.place else names
     # Of the others, a secret may be one.
-    shown = {"url": f"URL ({one.settings.url} there, {settings.url} here)"}
+    shown = {"url": f"URL ({shared.settings.url} there, {settings.url} here)"}
     return [shown.get(name, name.upper()) for name in names]
 
 
@@ -128,7 +128,7 @@ def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -
             )
 
 
-async def _probe(registry: StorageRegistry, *, write: bool) -> None:
+async def _probe_all(registry: StorageRegistry, *, write: bool) -> None:
     async def problem_of(backend: StorageBackend) -> str | None:
         try:
             await (backend.probe(write=write) if isinstance(backend, ObstoreBackend) else backend.probe())
@@ -182,7 +182,7 @@ def applying_wishes(registry: StorageRegistry, wishes: Wishes) -> Iterator[None]
 def _settle(registry: StorageRegistry, standing: _Standing) -> None:
     wanted = [standing.before, *standing.running]
     registry.url_seconds, registry.max_upload_size = wanted[-1].url_seconds, wanted[-1].max_upload_size
-    registry.signer = next((one.signer for one in reversed(wanted) if one.signer is not None), None)
-    default = next((one.default for one in reversed(wanted) if one.default is not None), None)
+    registry.signer = next((wishes.signer for wishes in reversed(wanted) if wishes.signer is not None), None)
+    default = next((wishes.default for wishes in reversed(wanted) if wishes.default is not None), None)
     if default is not None and default in registry:
         registry.default_key = default

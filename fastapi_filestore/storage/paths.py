@@ -197,7 +197,7 @@ class Row(Mapping[str, Any]):
         raise TypeError("the row itself is no name of a folder")
 
 
-def checked_prefix(prefix: object) -> Prefix:
+def check_prefix(prefix: object) -> Prefix:
     """Return a prefix as columns take it: a function as it is, a folder with its slash at the end.
 
     Raises:
@@ -241,7 +241,7 @@ def _check_function(function: Callable[..., Any]) -> None:
         return
 
 
-def chosen_prefix(choose: Callable[[Values], str], known: Values, *, place: str = "") -> str:
+def choose_prefix(choose: Callable[[Values], str], known: Values, *, place: str = "") -> str:
     """Return the folder that a function chooses by what is known of a row; `place` is the attribute that it is for.
 
     Raises:

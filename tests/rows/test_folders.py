@@ -27,7 +27,7 @@ from fastapi_filestore import (
 from fastapi_filestore.orm.ledger import reservations
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.sessions import run_on_engine
-from fastapi_filestore.storage.paths import checked_prefix, chosen_prefix, is_generated
+from fastapi_filestore.storage.paths import check_prefix, choose_prefix, is_generated
 from tests.rows.conftest import Work
 
 GENERATED = "([0-9a-f]{2})/\\1[0-9a-f]{30}"
@@ -368,7 +368,7 @@ def test_what_could_choose_no_folder_is_refused_at_once(prefix: Any, right: str)
 @pytest.mark.parametrize("prefix", [of_tenant, "tenants/{tenant}/".format_map, "tenants/{0[tenant]}/".format])
 def test_functions_of_every_kind(prefix: Any) -> None:
     """Methods of text that read the row by its names are functions like others."""
-    assert chosen_prefix(checked_prefix(prefix), {"tenant": "acme"}) == "tenants/acme/"  # type: ignore[arg-type]
+    assert choose_prefix(check_prefix(prefix), {"tenant": "acme"}) == "tenants/acme/"  # type: ignore[arg-type]
 
 
 def changed(row: Any) -> str:
@@ -443,12 +443,12 @@ def test_a_function_may_refuse_a_row() -> None:
         raise OutOfScopeError("Invoice")
 
     with pytest.raises(OutOfScopeError):
-        chosen_prefix(refuse, {})
+        choose_prefix(refuse, {})
 
 
 def test_a_default_of_ones_own() -> None:
     """What a function has a default for need not be known."""
-    assert chosen_prefix(lambda row: f"{row.get('tenant', 'shared')}/{row.get('x') or 'y'}/", {}) == "shared/y/"
+    assert choose_prefix(lambda row: f"{row.get('tenant', 'shared')}/{row.get('x') or 'y'}/", {}) == "shared/y/"
 
 
 def test_a_generated_path_is_told_in_any_folder() -> None:

@@ -19,7 +19,7 @@ from obstore.store import S3Store
 
 from fastapi_filestore import ObstoreBackend, StorageError, StorageUnavailableError
 from fastapi_filestore.storage.obstore.opening.address import S3_VARIABLES
-from fastapi_filestore.storage.obstore.opening.boto_client import CLIENT_VARIABLES, names_host
+from fastapi_filestore.storage.obstore.opening.boto_client import CLIENT_VARIABLES, excludes_host
 
 KEYS: Mapping[str, Any] = {"aws_access_key_id": "k", "aws_secret_access_key": "s", "retry_config": {"max_retries": 0}}
 NO_UPLOADS = b"<?xml version='1.0'?><ListMultipartUploadsResult></ListMultipartUploadsResult>"
@@ -271,7 +271,7 @@ def certified(tmp_path: Path) -> Iterator[tuple[str, bytes]]:
 )
 def test_excluded_hosts(host: str, excludes: str, *, is_excluded: bool) -> None:
     """The hosts that the proxy does not lead to are those that obstore reads out of the same text."""
-    assert names_host(excludes, host) is is_excluded
+    assert excludes_host(excludes, host) is is_excluded
 
 
 @pytest.mark.parametrize("form", [bytes, bytes.decode])

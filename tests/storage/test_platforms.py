@@ -141,7 +141,7 @@ async def test_settling_opens_for_writing(local: ObstoreBackend, tmp_path: Path)
     """What is made to last is opened so that Windows syncs it."""
     await local.put("k", b"bytes")
     await local.settle("k")
-    with platforms.opened_to_sync(-1, tmp_path / "root" / "k") as number:
+    with platforms.opening_to_sync(-1, tmp_path / "root" / "k") as number:
         assert os.write(number, b"b") == 1
 
 

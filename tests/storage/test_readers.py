@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fastapi_filestore import FilestoreSettings, ObstoreBackend
-from fastapi_filestore.storage.from_settings import configured_backends
+from fastapi_filestore.storage.from_settings import registering_backends
 from fastapi_filestore.storage.local import modes as readers
 from fastapi_filestore.storage.registry import StorageRegistry
 
@@ -44,7 +44,7 @@ async def told(root: Path, caplog: pytest.LogCaptureFixture, **options: Any) -> 
     settings = FilestoreSettings(
         _env_file=None, backends={"docs": {"url": root.as_uri(), "downloads": "accel", **options}}
     )
-    async with configured_backends(settings, StorageRegistry(), base_url="/"):
+    async with registering_backends(settings, StorageRegistry(), base_url="/"):
         messages = [each.getMessage() for each in caplog.records if "accel_unreadable" in each.getMessage()]
     return "".join(messages)
 
@@ -128,7 +128,7 @@ async def test_a_backend_that_was_registered_by_hand(place: Path, caplog: pytest
     registry = StorageRegistry()
     registry.register_backend(ObstoreBackend("mine", place / "root"))
     registry.register_backend(ObstoreBackend("memory", "memory://"))
-    async with configured_backends(FilestoreSettings(_env_file=None, downloads="accel"), registry, base_url="/"):
+    async with registering_backends(FilestoreSettings(_env_file=None, downloads="accel"), registry, base_url="/"):
         messages = [each.getMessage() for each in caplog.records if "accel_unreadable" in each.getMessage()]
 
     assert len(messages) == 1

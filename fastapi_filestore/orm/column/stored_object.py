@@ -29,7 +29,7 @@ from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.orm.column.assignment import as_file, as_files
 from fastapi_filestore.orm.column.comparison import FileComparator
 from fastapi_filestore.orm.column.row_values import KnownValues
-from fastapi_filestore.storage.paths import Prefix, Values, can_be_held, checked_prefix, chosen_prefix
+from fastapi_filestore.storage.paths import Prefix, Values, can_be_held, check_prefix, choose_prefix
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 Records: TypeAlias = Sequence[Mapping[str, object]]
@@ -206,7 +206,7 @@ class StoredObject(TypeDecorator[Any]):
         if max_files is not None and not multiple:
             raise ConfigurationError("A column of one file has no max_files: say multiple=True, or leave it out.")
         self.backend, self.multiple, self.index, self.registry = backend, multiple, index, registry
-        self.folder = checked_prefix(prefix)
+        self.folder = check_prefix(prefix)
         self.rules = file_rules(
             max_size=max_size, max_files=max_files, content_types=content_types, sniff=sniff, validators=validators
         )
@@ -306,7 +306,7 @@ class StoredObject(TypeDecorator[Any]):
             elif of is not None:
                 known = of()
                 place = known.place_of(self) if isinstance(known, KnownValues) else ""
-                file.prefix = chosen_prefix(self.folder, known, place=place)
+                file.prefix = choose_prefix(self.folder, known, place=place)
         return files
 
     def held_files(self, value: object) -> list[FileObject]:

@@ -96,7 +96,7 @@ def read_error(exc: BaseException, path: str | None) -> Report:
     )
 
 
-def in_words(number: int) -> str:
+def describe_number(number: int) -> str:
     """Return what the system says of a failure: `No space left on device, ENOSPC`."""
     return f"{os.strerror(number)}, {errorcode.get(number, number)}"
 

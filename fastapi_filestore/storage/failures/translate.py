@@ -44,7 +44,7 @@ from fastapi_filestore.storage.failures.reasons import (
     Reason,
     reason_of_status,
 )
-from fastapi_filestore.storage.failures.report import Report, in_words, read_error
+from fastapi_filestore.storage.failures.report import Report, describe_number, read_error
 from fastapi_filestore.storage.failures.store_codes import CODES
 
 PANICS = {("pyo3_runtime", "PanicException"), ("pyo3_async_runtimes", "RustPanic")}
@@ -91,18 +91,18 @@ def translating(backend: str, path: str | None = None) -> Iterator[None]:
 
 def translate(exc: BaseException, *, backend: str, path: str | None = None) -> StorageError | None:
     """Return the most specific error of ours for one of obstore's; None if it is not the store's failure."""
-    if (known := _translate_known(exc, backend, path)) is not None:
+    if (known := _translate_by_class(exc, backend, path)) is not None:
         return known
     if not isinstance(exc, obstore_errors.BaseError | OSError | NotImplementedError | ValueError):
         return None
     report = read_error(exc, path)
     if isinstance(exc, obstore_errors.BaseError) and (failure := failure_in(report.summary)) is not None:
-        return _without_credentials(failure, backend, path, report)
-    reason, words = _reason(exc, report)
-    return _made(reason, _cause(reason, report, words), report, backend, path)
+        return _error_of_credentials(failure, backend, path, report)
+    reason, words = _find_reason(exc, report)
+    return _build_error(reason, _describe_cause(reason, report, words), report, backend, path)
 
 
-def _translate_known(exc: BaseException, backend: str, path: str | None) -> StorageError | None:
+def _translate_by_class(exc: BaseException, backend: str, path: str | None) -> StorageError | None:
     """Return what a failure is whose class says all of it."""
     if (type(exc).__module__, type(exc).__name__) in PANICS:
         return StorageError(
@@ -112,12 +112,12 @@ def _translate_known(exc: BaseException, backend: str, path: str | None) -> Stor
             path=path,
         )
     if isinstance(exc, CredentialsError):
-        return _without_credentials(exc.failure, backend, path)
+        return _error_of_credentials(exc.failure, backend, path)
     if isinstance(exc, SyncError):
         shown = "what was removed from it" if path is None else ascii(path)
         # A disk in a network may find out only now that it is full.
         kind = StorageFullError if exc.errno in {ENOSPC, EDQUOT} else StorageError
-        cause = in_words(exc.errno or 0)
+        cause = describe_number(exc.errno or 0)
         error = kind(
             f"The disk of backend {backend!r} did not confirm {shown} ({cause}), so a power cut might undo it: look "
             "after the disk before you trust it again.",
@@ -135,40 +135,42 @@ def _translate_known(exc: BaseException, backend: str, path: str | None) -> Stor
     return None
 
 
-def _without_credentials(
+def _error_of_credentials(
     failure: Failure, backend: str, path: str | None, report: Report | None = None
 ) -> StorageError:
     kind = StorageUnavailableError if failure.is_outage else StoragePermissionError
     facts = [str(fact) for fact in (report.status, report.code) if fact] if report else []
-    said = f" ({' '.join(facts)})" if facts else ""
-    error = kind(f"Backend {backend!r} has no credentials: {failure.reason}{said}.", backend=backend, path=path)
+    shown = f" ({' '.join(facts)})" if facts else ""
+    error = kind(f"Backend {backend!r} has no credentials: {failure.reason}{shown}.", backend=backend, path=path)
     error.cause = failure.reason
     if report is not None:
         error.status, error.code = report.status, report.code
     return error
 
 
-def in_region(error: StorageError, region: str) -> StorageError:
+def with_region(error: StorageError, region: str) -> StorageError:
     """Return the error of a bucket that was asked for in another region than the one it is in."""
     report = Report(text="", status=error.status, code=error.code, region=region)
-    return _made(WRONG_REGION, _cause(WRONG_REGION, report, None), report, error.backend or "", error.path)
-
-
-def at_place(error: StorageError, place: str) -> StorageError:
-    """Return the error of a bucket that is not there, with where the backend is."""
-    report = Report(text="", status=error.status, code=error.code)
-    return _made(
-        NO_BUCKET, _cause(NO_BUCKET, report, None), report, error.backend or "", error.path, place=f"{place}, "
+    return _build_error(
+        WRONG_REGION, _describe_cause(WRONG_REGION, report, None), report, error.backend or "", error.path
     )
 
 
-def after_silence(error: StorageError, silence: str) -> StorageError:
+def with_place(error: StorageError, place: str) -> StorageError:
+    """Return the error of a bucket that is not there, with where the backend is."""
+    report = Report(text="", status=error.status, code=error.code)
+    return _build_error(
+        NO_BUCKET, _describe_cause(NO_BUCKET, report, None), report, error.backend or "", error.path, place=f"{place}, "
+    )
+
+
+def with_silence(error: StorageError, silence: str) -> StorageError:
     """Return the error of a store that did not answer, with how long it may be silent."""
     report = Report(text="", number=error.errno)
-    return _made(SILENT, error.cause or "", report, error.backend or "", error.path, silence=silence)
+    return _build_error(SILENT, error.cause or "", report, error.backend or "", error.path, silence=silence)
 
 
-def _reason(exc: BaseException, report: Report) -> tuple[Reason, str | None]:
+def _find_reason(exc: BaseException, report: Report) -> tuple[Reason, str | None]:
     """Return why a store or a disk failed, and what is known of it if that is no number, code or status."""
     if report.name is not None:
         return ERRNOS.get(report.name, DISK_FAILED), None
@@ -192,9 +194,9 @@ def _reason(exc: BaseException, report: Report) -> tuple[Reason, str | None]:
     return reason or found[0], found[1]
 
 
-def _cause(reason: Reason, report: Report, words: str | None) -> str:
+def _describe_cause(reason: Reason, report: Report, words: str | None) -> str:
     if report.number is not None:
-        return in_words(report.number)
+        return describe_number(report.number)
     facts = [str(fact) for fact in (report.status, report.code) if fact]
     if report.region:
         facts.append(f"it is in {report.region}")
@@ -213,7 +215,7 @@ UNLISTABLE = (
 )
 
 
-def _made(
+def _build_error(
     reason: Reason,
     cause: str,
     report: Report,

@@ -25,8 +25,8 @@ from fastapi_filestore.storage.local.platforms import (
     can_name,
     folds_names,
     is_link,
-    opened_to_sync,
-    spelled_on_disk,
+    opening_to_sync,
+    spelling_on_disk,
     status_of,
 )
 from fastapi_filestore.storage.local.read import LocalFile, open_inside
@@ -92,7 +92,7 @@ class LocalFolder:
                 steps = accumulate(path.split("/"), os.path.join, initial=str(self.root))
                 if any(map(os.path.islink, islice(steps, 1, None))):
                     place = Path(os.path.realpath(self.root / path)).relative_to(root).as_posix()
-            places.append(spelled_on_disk(root, place) if folds_names() else place)
+            places.append(spelling_on_disk(root, place) if folds_names() else place)
         return places
 
     async def settle(self, path: str) -> None:
@@ -107,7 +107,7 @@ class LocalFolder:
         _, file = await self.open(path)
 
         def sync() -> None:
-            with opened_to_sync(file.fileno(), self.root / path) as number:
+            with opening_to_sync(file.fileno(), self.root / path) as number:
                 self.durability.sync_file(number)
             with open_folder(self.root, folder_of(path)) as folder:
                 self.durability.sync_names(folder)

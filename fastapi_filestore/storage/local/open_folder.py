@@ -171,7 +171,7 @@ def open_folder(root: Path, below: str) -> OpenFolder:
     """
     if HOLDS_FOLDERS:
         return _reach(root, below, _open)
-    led = led_to(root, below)
+    led = resolve_links(root, below)
     if not stat.S_ISDIR((root / led).stat().st_mode):
         raise _no_folder(root / led)
     return OpenFolder(root, led, None)
@@ -201,7 +201,7 @@ def make_folder(root: Path, below: str, mode: int, tell: Callable[[Path], None])
     make_root(root, mode)
     if HOLDS_FOLDERS:
         return _reach(root, below, open_or_make)
-    led = led_to(root, below)
+    led = resolve_links(root, below)
     if not (root / led).is_dir():
         tell(root / led)
         make_root(root / led, mode)
@@ -242,7 +242,7 @@ def _reach(root: Path, below: str, step: _Step) -> OpenFolder:
         except OSError as error:
             if error.errno not in _IS_LINK:
                 raise
-            below, tries = led_to(root, below), tries + 1
+            below, tries = resolve_links(root, below), tries + 1
             if tries == MOST_TRIES:
                 raise
 
@@ -256,7 +256,7 @@ def _open(name: str, _: str, outer: int | None, flags: int = _FOLDER | _NO_LINK)
         return os.open(name, flags | _UNREADABLE, dir_fd=outer)
 
 
-def led_to(root: Path, below: str) -> str:
+def resolve_links(root: Path, below: str) -> str:
     """Return where links lead a path below a root; `LeadsOutsideError` if they lead out of it."""
     try:
         led = Path(os.path.realpath(root / below)).relative_to(os.path.realpath(root)).as_posix()

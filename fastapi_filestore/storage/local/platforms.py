@@ -76,7 +76,7 @@ def once_free(act: Callable[[], T]) -> T:
 
 
 @contextmanager
-def opened_to_sync(number: int, path: Path) -> Iterator[int]:
+def opening_to_sync(number: int, path: Path) -> Iterator[int]:
     """Give the number of an open file that can be synced: Windows syncs only what may be written."""
     if not is_windows():
         yield number
@@ -88,7 +88,7 @@ def opened_to_sync(number: int, path: Path) -> Iterator[int]:
         os.close(writable)
 
 
-def spelled_on_disk(root: Path, path: str) -> str:
+def spelling_on_disk(root: Path, path: str) -> str:
     """Return how a listing spells a path that a disk finds, whatever capitals and accents it was asked for with."""
     folder, names = root, list[str]()
     for part in path.split("/"):

@@ -93,7 +93,7 @@ def open_inside(root: Path, path: str) -> LocalFile | None:
             except OSError as error:
                 if error.errno not in {ELOOP, EMLINK}:
                     raise
-                path = open_folder.led_to(root, path)
+                path = open_folder.resolve_links(root, path)
             else:
                 return file if stat.S_ISREG(file.status.st_mode) else None
     except OSError as error:

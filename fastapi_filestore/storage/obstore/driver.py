@@ -40,7 +40,7 @@ from fastapi_filestore.storage.obstore.opening.region import Whereabouts
 from fastapi_filestore.storage.obstore.opening.stores import Connection
 from fastapi_filestore.storage.obstore.process import Lifetime
 from fastapi_filestore.storage.obstore.signing.sign import sign_url
-from fastapi_filestore.storage.obstore.signing.sign_download import bind_answer, is_stored_so
+from fastapi_filestore.storage.obstore.signing.sign_download import bind_answer, is_stored_as_safely
 from fastapi_filestore.storage.paths import check_held_path, generate_path, generate_upload_path
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class StoreDriver:
         if bound is not None:
             return bound
         attributes = (await self._get(path, {"head": True})).attributes
-        if not is_stored_so(attributes, content_type=content_type, content_disposition=content_disposition):
+        if not is_stored_as_safely(attributes, content_type=content_type, content_disposition=content_disposition):
             raise SigningUnavailableError(
                 f"Backend {self._backend!r} can't be held to type and disposition of {path!a} with its credentials, "
                 "and the object was stored with others: serve it through the application (FILESTORE_SIGNING_KEYS and "

@@ -45,10 +45,10 @@ def explaining_missing_conditions(store: Store, path: str, *, backend: str) -> I
         report = read_error(error, path)
         if not isinstance(store, S3Store) or report.status not in UNKNOWN or report.code in OTHER_REASONS:
             raise
-        said = " ".join(str(fact) for fact in (report.status, report.code) if fact)
+        facts = " ".join(str(fact) for fact in (report.status, report.code) if fact)
         raise StorageError(
             f"Backend {backend!r} can't be kept from overwriting {path!a}: its store refuses conditional writes "
-            f"({said}). If it knows none, set AWS_CONDITIONAL_PUT=disabled "
+            f"({facts}). If it knows none, set AWS_CONDITIONAL_PUT=disabled "
             "(aws_conditional_put): what is there is looked for before each such write then, and of two at the same "
             "moment the later one wins.",
             backend=backend,

@@ -22,10 +22,10 @@ from fastapi_filestore.storage.obstore.opening.options import as_bool, as_text
 from fastapi_filestore.storage.obstore.opening.store_url import StoreURL
 from fastapi_filestore.storage.obstore.opening.variables import (
     WITHOUT,
+    address_in,
     any_is_empty,
-    checked_address,
+    display_name,
     settle,
-    shown_name,
     value_in,
     value_of,
     variables_in,
@@ -75,8 +75,8 @@ def build_azure(store_url: StoreURL, options: dict[str, object]) -> AzureStore:
     if emulated:
         check_endpoint(value_of("AZURITE_BLOB_STORAGE_URL"), "AZURITE_BLOB_STORAGE_URL")
     elif endpoint is None and (account := options.get("account_name") or value_in("az", "account_name")):
-        check_account(as_text("account_name", account), shown_name("az", "account_name", options))
-    reached = endpoint or ("http://emulator" if emulated else checked_address("az", "endpoint"))
+        check_account(as_text("account_name", account), display_name("az", "account_name", options))
+    reached = endpoint or ("http://emulator" if emulated else address_in("az", "endpoint"))
     client, retry = take_client_options(options, endpoint=reached, variables="AZURE_"), take_retry_config(options)
     provider = cast("AzureCredentialProvider | None", take_provider(options, tuple(CREDENTIALS)))
     is_given = _settle_credential(options) or provider is not None

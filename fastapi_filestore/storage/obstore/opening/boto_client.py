@@ -115,7 +115,7 @@ def _transport(store: S3Store, files: ExitStack) -> dict[str, Any]:
         transport["verify"] = _write(files, Path(get_cert_path(verify=True)).read_bytes(), certificate)
     if proxy := options.get("proxy_url"):
         host = urlsplit(s3_endpoint(store) or "").hostname or f"s3.{s3_region(store)}.amazonaws.com"
-        excluded = names_host(options.get("proxy_excludes", ""), host)
+        excluded = excludes_host(options.get("proxy_excludes", ""), host)
         transport["proxies"] = {} if excluded else {"http": proxy, "https": proxy}
         if certificate := options.get("proxy_ca_certificate"):
             transport["proxies_config"] = {"proxy_ca_bundle": _write(files, certificate)}
@@ -129,7 +129,7 @@ def _write(files: ExitStack, *certificates: bytes | str) -> str:
     return str(file)
 
 
-def names_host(excludes: str, host: str) -> bool:
+def excludes_host(excludes: str, host: str) -> bool:
     """Tell whether a list of hosts, domains, addresses and networks names a host."""
     entries, host = [entry.strip().lower() for entry in excludes.split(",") if entry.strip()], host.lower()
     try:

@@ -100,7 +100,7 @@ def take_client_options(options: dict[str, object], *, endpoint: str | None, var
     )
 
 
-def refused_options(client: "ClientConfig", variables: str) -> list[str]:
+def problems_of_client(client: "ClientConfig", variables: str) -> list[str]:
     """Return what is wrong with options of the HTTP client that obstore refuses, each by its name.
 
     One that is as the environment says is called by its variable, which begins with `variables`.

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from obstore.exceptions import BaseError
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.storage.obstore.opening.client import refused_options
+from fastapi_filestore.storage.obstore.opening.client import problems_of_client
 from fastapi_filestore.storage.obstore.opening.options import as_bool, as_text
 from fastapi_filestore.storage.obstore.opening.store_url import Kind
-from fastapi_filestore.storage.obstore.opening.variables import PREFIXES, name_in, shown_name, variables_of
+from fastapi_filestore.storage.obstore.opening.variables import PREFIXES, display_name, name_in, variables_of
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -28,7 +28,7 @@ def explaining_refusal(kind: Kind, options: Mapping[str, object], client: "Clien
     except ConfigurationError:
         raise
     except (BaseError, OSError, TypeError, ValueError) as exc:
-        problems = refused_options(client, PREFIXES[kind]) or _problems(kind, options, str(exc))
+        problems = problems_of_client(client, PREFIXES[kind]) or _problems(kind, options, str(exc))
         raise ConfigurationError(f"The store can't be set up: {'; '.join(problems)}.") from None
 
 
@@ -71,14 +71,14 @@ def _problems(kind: Kind, options: Mapping[str, object], text: str) -> list[str]
     for part, (candidates, reason) in REASONS.items():
         if part in text:
             name = next((name for name in candidates if name in options or name_in(kind, name)), candidates[0])
-            return [f"{shown_name(kind, name, options)} {reason}"]
+            return [f"{display_name(kind, name, options)} {reason}"]
     beside = {one.name: one.value for name, found in variables_of(kind).items() if name not in options for one in found}
     if (refused := _REFUSED.search(text)) is not None:
-        given = {shown_name(kind, name, options): as_text(name, value) for name, value in options.items()}
+        given = {display_name(kind, name, options): as_text(name, value) for name, value in options.items()}
         what = CHOICES.get(refused[2], "has a value that it can't have")
         if named := [f"{name} {what}" for name, value in {**given, **beside}.items() if value == refused[1]]:
             return named
-    named = [*beside, *(shown_name(kind, name, options) for name in options)]
+    named = [*beside, *(display_name(kind, name, options) for name in options)]
     return [f"one of these has a value that it can't have: {', '.join(sorted(named)) or 'the options'}"]
 
 

@@ -29,7 +29,7 @@ def public_address(url: str, path: str) -> str | None:
     return f"{url}/{quote(path)}" if can_be_held(path) else None
 
 
-def reached_at(kind: Kind, options: Mapping[str, object], public_endpoint: object) -> dict[str, object]:
+def options_elsewhere(kind: Kind, options: Mapping[str, object], public_endpoint: object) -> dict[str, object]:
     """Return the options of a store that is like another one, but reached elsewhere: to sign for that host.
 
     Raises:

@@ -20,7 +20,7 @@ from fastapi_filestore.storage.obstore.opening.construction import (
 from fastapi_filestore.storage.obstore.opening.google_credentials import GoogleCredentials, read_elsewhere
 from fastapi_filestore.storage.obstore.opening.options import as_text
 from fastapi_filestore.storage.obstore.opening.store_url import StoreURL
-from fastapi_filestore.storage.obstore.opening.variables import WITHOUT, checked_address, name_in, settle, variables_in
+from fastapi_filestore.storage.obstore.opening.variables import WITHOUT, address_in, name_in, settle, variables_in
 
 if TYPE_CHECKING:
     from obstore.store import GCSConfig, GCSCredentialProvider
@@ -43,7 +43,7 @@ UNDONE_BY: Mapping[str, tuple[str, ...]] = {
 def build_gcs(store_url: StoreURL, options: dict[str, object]) -> GCSStore:
     """Return the store of a bucket; without credentials given, Google's default ones are used."""
     endpoint = check_endpoint(options.pop("base_url", None), "google_base_url")
-    reached = endpoint or checked_address("gs", "base_url")
+    reached = endpoint or address_in("gs", "base_url")
     client, retry = take_client_options(options, endpoint=reached, variables="GOOGLE_"), take_retry_config(options)
     provider = cast("GCSCredentialProvider | None", take_provider(options, CREDENTIALS))
     given = tuple(f"google_{name}" for name in CREDENTIALS if name in options)

@@ -14,7 +14,7 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import BucketNotFoundError, StorageError, StorageTimeoutError
 from fastapi_filestore.storage.failures.report import REGION
-from fastapi_filestore.storage.failures.translate import after_silence, at_place, in_region
+from fastapi_filestore.storage.failures.translate import with_place, with_region, with_silence
 from fastapi_filestore.storage.obstore.opening.stores import Store
 
 PATIENCE: Final = 3.0
@@ -44,14 +44,14 @@ class Whereabouts:
         except BucketNotFoundError as error:
             if error.backend != self.backend:
                 raise
-            raise at_place(error, self.place) from None
+            raise with_place(error, self.place) from None
         except StorageTimeoutError as error:
             options = None if isinstance(store, LocalStore | MemoryStore) else store.client_options
             # obstore shows it as text, as 10s.
             silence = f"now {options['read_timeout']}" if options and "read_timeout" in options else None
             if error.backend != self.backend or error.status is not None or silence is None:
                 raise
-            raise after_silence(error, silence) from error.__cause__
+            raise with_silence(error, silence) from error.__cause__
         except StorageError as error:
             # Without a code it is the answer to a HEAD, which has no body to say more.
             is_said_so = error.status in REDIRECTS or (error.status == HTTPStatus.BAD_REQUEST and error.code is None)
@@ -60,7 +60,7 @@ class Whereabouts:
             self._region = self._region or await THREADS.run(_region_of, store)
             if self._region in (None, store.config.get("region")):
                 raise
-            raise in_region(error, self._region or "") from None
+            raise with_region(error, self._region or "") from None
 
 
 def _region_of(store: S3Store) -> str | None:

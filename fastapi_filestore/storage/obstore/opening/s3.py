@@ -22,11 +22,11 @@ from fastapi_filestore.storage.obstore.opening.credentials import (
 from fastapi_filestore.storage.obstore.opening.options import as_text
 from fastapi_filestore.storage.obstore.opening.store_url import StoreURL
 from fastapi_filestore.storage.obstore.opening.variables import (
-    checked_address,
+    address_in,
+    display_name,
     is_empty,
     name_in,
     settle,
-    shown_name,
     value_in,
     value_of,
     variable_in,
@@ -76,7 +76,7 @@ def build_s3(store_url: StoreURL, options: dict[str, object]) -> S3Store:
         check_endpoint(options.pop("endpoint", None), "aws_endpoint")
         # obstore takes the one of S3 first, whatever their order is.
         or check_endpoint(value_of("AWS_ENDPOINT_URL_S3"), "AWS_ENDPOINT_URL_S3")
-        or checked_address("s3", "endpoint")
+        or address_in("s3", "endpoint")
     )
     client, retry = take_client_options(options, endpoint=endpoint, variables="AWS_"), take_retry_config(options)
     provider, is_given = _take_credentials(options)
@@ -116,7 +116,7 @@ def _check_region(options: dict[str, object]) -> None:
     found = variable_in("s3", "region")
     region = options.get("region") or (found.value if found else options.get("default_region", DEFAULT_REGION))
     if not REGION.fullmatch(as_text("aws_region", region)):
-        name = shown_name("s3", "region", options) if found or "region" in options else "The region of the profile"
+        name = display_name("s3", "region", options) if found or "region" in options else "The region of the profile"
         raise ConfigurationError(f"{name} is no region: {REGION_REMEDY}.")
 
 

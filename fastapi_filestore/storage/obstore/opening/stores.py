@@ -13,13 +13,13 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.settings import problem_of_address
 from fastapi_filestore.storage.backend import Place
 from fastapi_filestore.storage.failures.reasons import DISK_FAILED, ERRNOS, EXISTS, FILE_IN_WAY, NO_OBJECT, Reason
-from fastapi_filestore.storage.failures.report import in_words, read_error
+from fastapi_filestore.storage.failures.report import describe_number, read_error
 from fastapi_filestore.storage.local.modes import Modes, read_modes
 from fastapi_filestore.storage.local.open_folder import make_root
 from fastapi_filestore.storage.obstore.opening.address import bucket_url, place_in, refuse_lost_bucket
 from fastapi_filestore.storage.obstore.opening.azure import build_azure
 from fastapi_filestore.storage.obstore.opening.client import PATIENCE, has_read_timeout
-from fastapi_filestore.storage.obstore.opening.elsewhere import reached_at
+from fastapi_filestore.storage.obstore.opening.elsewhere import options_elsewhere
 from fastapi_filestore.storage.obstore.opening.gcs import build_gcs
 from fastapi_filestore.storage.obstore.opening.options import as_bool, read_options
 from fastapi_filestore.storage.obstore.opening.s3 import build_s3
@@ -96,7 +96,7 @@ def place_of(connection: Connection) -> Place:
 def _connect(store_url: StoreURL, options: Mapping[str, object]) -> Connection:
     settings, signing = read_options(store_url.kind, options), None
     if (public_endpoint := settings.pop("public_endpoint", None)) is not None:
-        signing = BUILDERS[store_url.kind](store_url, reached_at(store_url.kind, settings, public_endpoint))
+        signing = BUILDERS[store_url.kind](store_url, options_elsewhere(store_url.kind, settings, public_endpoint))
     if store_url.kind == "file":
         modes = read_modes(settings)
         return _local_connection(store_url, _build_local(store_url, settings, modes), settings)
@@ -168,7 +168,7 @@ def _build_local(store_url: StoreURL, options: dict[str, object], modes: Modes) 
         remedy = OF_FOLDERS.get(reason, reason.remedy)
         if "\0" in str(store_url.root):
             remedy = "no path holds a NUL, leave it out"
-        cause = report.kind if report.number is None else in_words(report.number)
+        cause = report.kind if report.number is None else describe_number(report.number)
         raise ConfigurationError(
             f"The folder {str(store_url.root)!r} can't be used or made: {remedy} ({cause})."
         ) from None

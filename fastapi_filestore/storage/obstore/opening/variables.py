@@ -121,14 +121,14 @@ def name_in(kind: Kind, *options: str) -> str | None:
     return None if found is None else found.name
 
 
-def shown_name(kind: Kind, option: str, options: Collection[str]) -> str:
+def display_name(kind: Kind, option: str, options: Collection[str]) -> str:
     """Return what whoever set an option calls it: as it is given, or the variable if it is not among `options`."""
     of_account = "storage_" if kind == "az" and option in OF_ACCOUNT else ""
     given = f"{PREFIXES[kind].lower()}{of_account}{SHOWN.get(option, option)}"
     return given if option in options else name_in(kind, option) or given
 
 
-def checked_address(kind: Kind, option: str) -> str | None:
+def address_in(kind: Kind, option: str) -> str | None:
     """Return the address that the environment sets an option to; None if it sets none.
 
     Raises:
@@ -184,7 +184,7 @@ def settle(
             )
         options[name] = full
     for name in ADDRESSES & options.keys():
-        check_endpoint(options[name], shown_name(kind, name, options))
+        check_endpoint(options[name], display_name(kind, name, options))
     for name in found.keys() - options.keys() - set(unread):
         _check_variables(name, found[name])
 

@@ -32,7 +32,7 @@ async def bind_answer(
     return None if url is None else SignedURL(url, "GET", signed.expires_at)
 
 
-def is_stored_so(attributes: Mapping[str, str], *, content_type: str, content_disposition: str) -> bool:
+def is_stored_as_safely(attributes: Mapping[str, str], *, content_type: str, content_disposition: str) -> bool:
     """Tell whether what was stored with an object is as safe as this type and disposition."""
     stored, wanted = (
         text.partition(";")[0].strip().lower()

@@ -1,4 +1,4 @@
-"""Where bytes rest: a backend moves bytes and knows nothing of rows or HTTP.
+"""Keep bytes in backends, which move them and know nothing of rows or HTTP.
 
 `backend.py` is the protocol, `obstore_backend.py` the one that ships, above two drivers: `obstore/` (networks,
 memory) and `local/` (folders of this machine). The registry gives backends their names; `failures/` turns whatever a

@@ -1,4 +1,4 @@
-"""What a backend is: a named place that moves bytes, and the values it speaks in."""
+"""Define a backend, a named place that moves bytes, and the values it speaks in."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ READ_TIMEOUT = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a store says of one object.
+    """The facts that a store tells of one object.
 
     `path` is the object key, `size` is in bytes, `last_modified` is aware (UTC). `content_type` and `metadata`
     are what the store holds: None and empty where it can't hold them (local disk), or for a listing.
@@ -47,7 +47,7 @@ class SignedURL:
 
 @runtime_checkable
 class Closable(Protocol):
-    """What holds something that can be let go of early, as an asynchronous generator does."""
+    """An object to be closed early, as an asynchronous generator is."""
 
     async def aclose(self) -> None:
         """Let go of it."""
@@ -81,7 +81,7 @@ class ObjectStream:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is known of content once it is stored; the size is counted."""
+    """The facts of content that was stored; the size is counted."""
 
     size: int
     etag: str | None
@@ -200,7 +200,7 @@ class UnfinishedUpload:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the objects of a backend are: what tells its store from others, and the path in it that they are below."""
+    """The place of a backend's objects: what tells its store from others, and the path in it that they are below."""
 
     store: tuple[object, ...]
     below: tuple[str, ...] = ()
@@ -213,7 +213,7 @@ class Place:
 
 @runtime_checkable
 class PlacedObjects(Protocol):
-    """What a backend may offer besides: its place, by which a registry keeps two backends from sharing objects."""
+    """An optional part of a backend: its place, by which a registry keeps two backends from sharing objects."""
 
     @property
     def place(self) -> Place:
@@ -228,7 +228,7 @@ class PlacedObjects(Protocol):
 
 @runtime_checkable
 class UnfinishedUploads(Protocol):
-    """What a backend may offer besides: finding and dropping what killed processes left half uploaded."""
+    """An optional part of a backend: finding and dropping what killed processes left half uploaded."""
 
     def unfinished_uploads(self) -> AsyncIterator[UnfinishedUpload]:
         """Iterate the unfinished uploads, those in progress included; none where a store drops them by itself."""
@@ -241,7 +241,7 @@ class UnfinishedUploads(Protocol):
 
 @runtime_checkable
 class SettledObjects(Protocol):
-    """What a backend may offer besides: objects that somebody else put there, made to outlast a power cut."""
+    """An optional part of a backend: objects that somebody else put there, made to outlast a power cut."""
 
     async def settle(self, path: str) -> None:
         """Return once an object outlasts a power cut: its row is about to be committed.
@@ -254,7 +254,7 @@ class SettledObjects(Protocol):
 
 @runtime_checkable
 class UploadRemains(Protocol):
-    """What a backend may offer besides: dropping what killed processes left half uploaded of some keys."""
+    """An optional part of a backend: dropping what killed processes left half uploaded of some keys."""
 
     async def drop_unfinished(self, *paths: str) -> None:
         """Drop what unfinished uploads left of these keys, where it can be seen; it is fine if there is nothing."""
@@ -263,7 +263,7 @@ class UploadRemains(Protocol):
 
 @runtime_checkable
 class NamedRemains(Protocol):
-    """What a backend may offer besides: telling what it drops as left of unfinished uploads, if it goes by names alone.
+    """An optional part of a backend: telling what it drops as left of unfinished uploads, if it goes by names alone.
 
     Another program's object may have such a name.
     """
@@ -275,7 +275,7 @@ class NamedRemains(Protocol):
 
 @runtime_checkable
 class DownloadURLs(Protocol):
-    """What a backend may offer besides: URLs to send clients to, whose answers are what they should be."""
+    """An optional part of a backend: URLs to send clients to, whose answers are what they should be."""
 
     async def sign_download(
         self, path: str, *, expires_in: int, content_type: str, content_disposition: str
@@ -290,7 +290,7 @@ class DownloadURLs(Protocol):
 
 @runtime_checkable
 class ProxiedURLs(Protocol):
-    """What a backend may offer besides: URLs for a server in front, which may reach a store where no browser does."""
+    """An optional part of a backend: URLs for a server in front, which may reach a store where no browser does."""
 
     async def sign_for_proxy(
         self, path: str, *, expires_in: int, content_type: str, content_disposition: str
@@ -301,7 +301,7 @@ class ProxiedURLs(Protocol):
 
 @runtime_checkable
 class PublicObjects(Protocol):
-    """What a backend may offer besides: addresses at which anybody may fetch its objects, without a signature."""
+    """An optional part of a backend: addresses at which anybody may fetch its objects, without a signature."""
 
     def public_url(self, path: str) -> str | None:
         """Return the address of an object; None if it has none."""
@@ -310,7 +310,7 @@ class PublicObjects(Protocol):
 
 @runtime_checkable
 class LocalObjects(Protocol):
-    """What a backend may offer besides: the folder of this machine that its objects are files in, if there is one."""
+    """An optional part of a backend: the folder of this machine that its objects are files in, if there is one."""
 
     @property
     def folder(self) -> Path | None:
@@ -320,7 +320,7 @@ class LocalObjects(Protocol):
 
 @runtime_checkable
 class LinkedObjects(Protocol):
-    """What a backend may offer besides: telling what its listing calls an object that has several paths."""
+    """An optional part of a backend: telling what its listing calls an object that has several paths."""
 
     @property
     def has_links(self) -> bool:

@@ -1,4 +1,4 @@
-"""base64url without padding (RFC 4648): for tokens and cursors, which stand in URLs."""
+"""Write base64url without padding (RFC 4648): for tokens and cursors, which stand in URLs."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 

@@ -1,4 +1,4 @@
-"""How much memory all uploads of a process may hold together, and who has it when there is too little.
+"""Share out the memory that all uploads of a process may hold together.
 
 An upload takes a little when its first bytes come, and room for whole parts once more have come. Who wants what is not
 free waits in line, and meanwhile clients that are waited for give way, whoever is furthest behind first: they give back
@@ -148,7 +148,7 @@ class MemoryBudget:
                 return
             turn = _Turn(share, least, rank)
             share.is_waiting = True
-            self._waiting.insert(sum(each.rank <= rank for each in self._waiting), turn)
+            self._waiting.insert(sum(waiting.rank <= rank for waiting in self._waiting), turn)
             self._make_room()
         await self._wait(turn, self._patience if patience is None else patience)
 

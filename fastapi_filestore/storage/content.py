@@ -1,4 +1,4 @@
-"""Content in any form a caller has it, read as one stream of chunks that never blocks the event loop."""
+"""Read content in any form as one stream of chunks that never blocks the event loop."""
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator

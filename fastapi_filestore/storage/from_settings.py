@@ -1,4 +1,4 @@
-"""The backends that settings describe, registered for as long as an application runs."""
+"""Register the backends that settings describe for as long as an application runs."""
 
 from asyncio import gather
 from collections.abc import AsyncIterator, Iterator
@@ -144,7 +144,7 @@ async def _probe_all(registry: StorageRegistry, *, write: bool) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wishes:
-    """What one application wants of its registry; None where it wants nothing."""
+    """The wishes of one application for its registry; None where it wants nothing."""
 
     url_seconds: int
     max_upload_size: int | None
@@ -154,7 +154,7 @@ class Wishes:
 
 @dataclass(slots=True)
 class _Standing:
-    """What a registry was before the first application, and what those that run want, the oldest first."""
+    """The state of a registry before the first application, and what those that run want, the oldest first."""
 
     before: Wishes
     running: list[Wishes] = field(default_factory=list[Wishes])

@@ -1,4 +1,4 @@
-"""`ObstoreBackend`: every store of the reference behind one protocol, by the driver of its kind."""
+"""Offer every store of the reference behind one protocol, by the driver of its kind."""
 
 import os
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Object paths: how new ones are made, in which folder, and which ones every store reads the same way.
+"""Make object paths, choose their folders, and check that every store reads them the same way.
 
 Whoever holds an upload URL may use it again until it expires. So what lies here is copied to another path before a row
 takes it. The path says when its URL expires: until then an audit takes nothing for an orphan.
@@ -170,7 +170,7 @@ class UnknownValueError(KeyError):
 
 
 class Row(Mapping[str, Any]):
-    """What is known of a row, as a function sees it that chooses a folder; notes what it asks for, and was not told."""
+    """A row as a function sees it that chooses a folder; notes what it asks for, and was not told."""
 
     __slots__ = ("_known", "asked", "missed")
 
@@ -225,7 +225,7 @@ def _check_function(function: Callable[..., Any]) -> None:
     """Raise `ConfigurationError` for what can't be called with a row, or returns no text then."""
     body = getattr(function, "__call__", None)  # noqa: B004 - of an object that can be called
     kinds = (iscoroutinefunction, isasyncgenfunction, isgeneratorfunction)
-    if isinstance(function, type) or any(is_one(each) for is_one in kinds for each in (function, body)):
+    if isinstance(function, type) or any(is_kind(called) for is_kind in kinds for called in (function, body)):
         raise ConfigurationError(
             f"StoredObject(prefix={_name(function)}): a call of it returns no text, and nobody could wait for one: "
             f"give a plain function, {BY_ROW}."
@@ -248,7 +248,7 @@ def choose_prefix(choose: Callable[[Values], str], known: Values, *, place: str 
         ConfigurationError: It needs what is not known yet, does what can't be done, or returns no text.
         InvalidKeyError: What it returns leads out of its folder, or no store holds objects below it.
     """
-    told = f"{f'{place}: ' if place else ''}StoredObject(prefix={_name(choose)})"
+    place_text = f"{f'{place}: ' if place else ''}StoredObject(prefix={_name(choose)})"
     row = Row(known)
     try:
         prefix: object = choose(row)
@@ -257,21 +257,21 @@ def choose_prefix(choose: Callable[[Values], str], known: Values, *, place: str 
     except FilestoreError:
         raise
     except UnknownValueError as missing:
-        raise ConfigurationError(f"{told} asks for {missing.name!r} of the row, {missing.why}") from None
+        raise ConfigurationError(f"{place_text} asks for {missing.name!r} of the row, {missing.why}") from None
     except MISTAKES as error:
         raise ConfigurationError(
-            f"{told} failed with {type(error).__name__}: {error}. What it is given is a mapping of what is known of "
-            f"the row, to be read alone: {BY_ROW}."
+            f"{place_text} failed with {type(error).__name__}: {error}. What it is given is a mapping of what is known "
+            f"of the row, to be read alone: {BY_ROW}."
         ) from error
     if iscoroutine(prefix):
         prefix.close()  # or Python would warn that nobody awaited it
-    if not isinstance(prefix, str) or (not row.asked and any(each in prefix for each in PLACEHOLDERS)):
+    if not isinstance(prefix, str) or (not row.asked and any(placeholder in prefix for placeholder in PLACEHOLDERS)):
         shown = "something to be awaited" if isawaitable(prefix) else repr(prefix)
-        raise ConfigurationError(f"{told} returned {shown}: let it return a folder, {BY_ROW}.")
+        raise ConfigurationError(f"{place_text} returned {shown}: let it return a folder, {BY_ROW}.")
     try:
         return _folder(prefix)
     except InvalidKeyError as error:
-        raise InvalidKeyError(f"{told} returned no folder: {error}", path=error.path) from None
+        raise InvalidKeyError(f"{place_text} returned no folder: {error}", path=error.path) from None
 
 
 def _folder(prefix: str) -> str:

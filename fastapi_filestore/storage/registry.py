@@ -1,4 +1,4 @@
-"""Names of backends: which bucket a row or a setting means when it says "documents"."""
+"""Look backends up by their keys: which bucket a row or a setting means when it says "documents"."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -55,7 +55,7 @@ class StorageRegistry:
                 says where its object is by key and path, so nobody would know that two of them mean the same object.
         """
         known = self._backends.get(backend.key, backend)
-        places = [one.place for one in (known, backend) if isinstance(one, PlacedObjects)]
+        places = [same_key.place for same_key in (known, backend) if isinstance(same_key, PlacedObjects)]
         is_same = known is backend or (len(places) == 2 and places[0] == places[1])  # noqa: PLR2004 - of both
         if not replace and not is_same:
             raise DuplicateBackendError(backend.key, self._backends)

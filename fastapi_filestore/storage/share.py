@@ -1,4 +1,4 @@
-"""What one upload holds of the memory that all share, and who sends what it holds."""
+"""Hold what one upload has of the memory that all share."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class Budget(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """What an upload holds of a budget.
+    """The part of a budget that an upload holds.
 
     Attributes:
         size: The bytes that it counts for.

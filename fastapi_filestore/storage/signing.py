@@ -1,4 +1,4 @@
-"""Signed URLs of the application's own route, for stores that can't presign: everything decided is inside the MAC.
+"""Sign URLs of the application's own route, for stores that can't: everything decided is inside the MAC.
 
 A token is `base64url(claims) "." base64url(HMAC-SHA256)`. The key of the MAC is derived from the signing key, the
 method and the form of the URL (RFC 5869 does the same with its `info`). So a token that reads can never write, and one
@@ -28,7 +28,7 @@ MAC_BYTES = sha256().digest_size
 
 @dataclass(frozen=True, slots=True)
 class SignedClaims:
-    """What a signed URL allows: one method on one object, with this type and filename, until it expires.
+    """The claims of a signed URL: one method on one object, with this type and filename, until it expires.
 
     `max_size` is the most bytes that may be stored, if the limit of the application is not the only one.
     """

@@ -1,4 +1,4 @@
-"""What content is read from: by one reader at a time, and never the rest of it, or nothing, for the whole."""
+"""Share open files and iterators between readers: one at a time, and never the rest of one for the whole."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""Why a store has no credentials, in words: what boto3 raises, and what obstore hides in its texts.
+"""Say in words why a store has no credentials: from what boto3 raises, and what obstore hides in its texts.
 
 A store that was never asked has refused nobody, so these are told apart from its refusals.
 """
@@ -48,14 +48,14 @@ def explaining_missing_credentials() -> Iterator[None]:
         raise
     except Exception as error:
         reason = reason_of(error).rstrip(".")
-        is_outage = {one.__name__ for one in type(error).__mro__} & OUTAGES or NO_CONNECTION.search(reason)
+        is_outage = {base.__name__ for base in type(error).__mro__} & OUTAGES or NO_CONNECTION.search(reason)
         raise (CredentialsOutageError if is_outage else CredentialsError)(reason) from error
 
 
 def reason_of(error: Exception) -> str:
     """Return what an error of boto3, or of a file or program that it reads, means and what to do about it."""
     facts = {name: _shown(value) for name, value in getattr(error, "kwargs", {}).items()}
-    for name in (one.__name__ for one in type(error).__mro__):
+    for name in (base.__name__ for base in type(error).__mro__):
         if name in BOTO_REASONS:
             return BOTO_REASONS[name].format_map(_Facts(facts))
     if type(error).__name__ == "CredentialRetrievalError":

@@ -1,4 +1,4 @@
-"""What a local folder fails with beyond what the system says: errors that never leave the seam."""
+"""Raise what only local folders fail with: errors that never leave the seam."""
 
 from errno import ELOOP
 from typing import Self

@@ -1,4 +1,4 @@
-"""Why a store or a disk fails: what it is in our words, which error it becomes, and what to do about it.
+"""Say why a store or a disk fails: in our words, as which error, and what to do about it.
 
 The one table of reasons, from the numbers of this system's errors, the words of drivers and the statuses of HTTP; the
 codes of stores are in `store_codes`. docs/problems.md is generated from both.

@@ -1,4 +1,4 @@
-"""What an error of obstore's, or of this system, says: facts, and never the text that they are in.
+"""Read the facts in an error of obstore's or of this system, and never pass on the text that they are in.
 
 obstore says most of what happened in prose only, and its prose may hold request URLs with signatures and tokens in
 them. So its text is read for numbers, codes and the names of Rust's variants.

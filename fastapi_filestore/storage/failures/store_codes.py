@@ -1,4 +1,4 @@
-"""What the error codes of S3 and what speaks its protocol, of Azure and of Google Cloud Storage mean."""
+"""Explain the error codes of S3 and what speaks its protocol, of Azure and of Google Cloud Storage."""
 
 from collections.abc import Mapping
 from typing import Final

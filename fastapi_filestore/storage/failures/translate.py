@@ -1,4 +1,4 @@
-"""The one seam where every failure of obstore, and of a local disk, becomes a `StorageError`.
+"""Turn every failure of obstore, and of a local disk, into a `StorageError`: the one seam.
 
 No text of theirs is passed on, since it may hold request URLs with signatures and tokens: what we raise is our own
 words, with the facts that the text was read for.

@@ -1,4 +1,4 @@
-"""Copying an object of a local folder to a file of its own: obstore's copy is a link, which is as old as its source."""
+"""Copy an object of a local folder to a file of its own: obstore's copy is a link, which is as old as its source."""
 
 import asyncio
 from contextlib import suppress

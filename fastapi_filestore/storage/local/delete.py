@@ -1,4 +1,4 @@
-"""Deleting objects of a local folder, so that a power cut does not bring them back."""
+"""Delete objects of a local folder so that a power cut does not bring them back."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The driver of a folder of this machine."""
+"""Do what a backend is asked for in a folder of this machine."""
 
 import asyncio
 import os

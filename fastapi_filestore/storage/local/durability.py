@@ -1,4 +1,4 @@
-"""Making files outlast a power cut: what the disk has confirmed is kept, and what it has not may be gone.
+"""Make files outlast a power cut: what the disk has confirmed is kept, and what it has not may be gone.
 
 The bytes of a file are kept once the file is synced, and its name once its folder is. A folder is a name in the folder
 above it, and so on.

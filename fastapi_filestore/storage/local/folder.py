@@ -1,4 +1,4 @@
-"""What a local folder needs beyond obstore: no way out of it through links, and keys in order."""
+"""Look for objects in a local folder: never out of it through links, and in the order of their paths."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Who may read the files and folders that a local backend makes: the application, and nginx in front."""
+"""Set who may read the files and folders of a local backend: the application, and nginx in front."""
 
 import os
 import stat

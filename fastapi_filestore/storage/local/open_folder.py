@@ -1,4 +1,4 @@
-"""Folders below a root, held open while something is done in them, so that nobody can swap one for a link meanwhile.
+"""Hold folders open while something is done in them, so that nobody can swap one for a link meanwhile.
 
 Each is opened step by step, and no step follows a link. A link that stays inside the root is read, and where it leads
 is opened in the same way. Whatever is put in the place of a folder meanwhile, nothing happens outside of the root.

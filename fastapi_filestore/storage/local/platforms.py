@@ -1,4 +1,4 @@
-"""What Windows and macOS do otherwise with files in a folder, and what is done about it; docs/platforms.md tells users.
+"""Do what Windows and macOS need with files in a folder; docs/platforms.md tells users.
 
 Elsewhere in this package are only the calls that a platform lacks: `open_folder`, `durability`, `modes`, `staged_file`.
 """

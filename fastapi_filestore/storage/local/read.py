@@ -1,4 +1,4 @@
-"""Reading an object of a local folder as the file that it is: several times as fast as through obstore's stream."""
+"""Read an object of a local folder as the file that it is: several times as fast as through obstore's stream."""
 
 import os
 import stat

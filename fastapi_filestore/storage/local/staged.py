@@ -1,4 +1,4 @@
-"""A file that is written beside its place, under a name that no listing shows, and put there once it is complete."""
+"""Write a file beside its place, under a name that no listing shows, and put it there once it is complete."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Staged files that killed processes left in a local folder: no listing shows them, and nobody else removes them."""
+"""Find and remove the staged files that killed processes left in a local folder, which no listing shows."""
 
 import os
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Writing an object of a local folder as the file that it is: each byte is copied once, from its chunk to the disk.
+"""Write an object of a local folder: each byte is copied once, from its chunk to the disk.
 
 Each system call of a Python thread ends with a wait for the interpreter's lock, which on a busy event loop takes longer
 than the call: so there are as few as can be, and what is short goes with one hop to a thread.
@@ -28,7 +28,7 @@ MOST_UNSYNCED = 4 * SYNC_STEP
 
 @dataclass(slots=True)
 class LocalPut:
-    """Where content goes; run it with the content's chunks.
+    """A file to be stored at a path; run it with the content's chunks.
 
     Attributes:
         folder: The folder of the backend.

@@ -1,4 +1,4 @@
-"""The driver of stores behind a network, and of memory."""
+"""Do what a backend is asked for in a store behind a network, or in memory."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -37,6 +37,7 @@ from fastapi_filestore.storage.obstore.moving.put import PutRequest
 from fastapi_filestore.storage.obstore.moving.reading import info_of, info_of_listed, range_options, resumed
 from fastapi_filestore.storage.obstore.moving.unfinished import abort_in_bucket, abort_uploads_to, uploads_in_bucket
 from fastapi_filestore.storage.obstore.opening.region import Whereabouts
+from fastapi_filestore.storage.obstore.opening.store_url import Kind
 from fastapi_filestore.storage.obstore.opening.stores import Connection
 from fastapi_filestore.storage.obstore.process import Lifetime
 from fastapi_filestore.storage.obstore.signing.sign import sign_url
@@ -60,7 +61,8 @@ class StoreDriver:
     def __init__(self, lifetime: Lifetime, connection: Connection) -> None:
         """Use the store of a connection while the backend lives."""
         self._lifetime, self._backend = lifetime, lifetime.backend
-        self._connection, self._kind = connection, connection.store_url.kind
+        self._connection = connection
+        self._kind: Kind = connection.store_url.kind
         self._whereabouts = Whereabouts(lifetime.backend, str(connection.store_url))
 
     def obstacle_to_others(self) -> str | None:

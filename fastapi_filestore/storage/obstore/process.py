@@ -1,4 +1,4 @@
-"""obstore's worker threads: one set for the whole process, which a fork does not bring along."""
+"""Watch over obstore's worker threads: one set for the whole process, which a fork does not bring along."""
 
 import atexit
 import os

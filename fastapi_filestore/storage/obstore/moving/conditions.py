@@ -1,4 +1,4 @@
-"""Writes that may not overwrite: not every store that speaks S3 knows them, and some say so in odd ways."""
+"""Write without overwriting: not every store that speaks S3 can, and some say so in odd ways."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

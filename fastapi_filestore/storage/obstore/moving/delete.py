@@ -1,4 +1,4 @@
-"""Deleting many objects at once, where a missing one is fine."""
+"""Delete many objects at once, where a missing one is fine."""
 
 import asyncio
 from collections.abc import Sequence

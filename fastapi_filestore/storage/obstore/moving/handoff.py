@@ -1,4 +1,4 @@
-"""From whoever reads content to obstore, which sends it: chunk by chunk, no faster than they are sent."""
+"""Hand content from its reader to obstore, which sends it: chunk by chunk, no faster than they are sent."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine

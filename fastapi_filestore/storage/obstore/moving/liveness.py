@@ -1,4 +1,4 @@
-"""Long requests to a store, of which nobody can see how far they are: does the store live meanwhile?
+"""Wait for long requests to a store, and see meanwhile whether it lives: nobody knows how far they are.
 
 To send a part over a slow line takes its time, and so does a copy of gigabytes. So such requests may take long, and
 after a while the store is asked something small. A store that answers nothing at all is given up.

@@ -1,4 +1,4 @@
-"""Copying an object within a store; one that S3 does not copy by itself passes through here, in bounded memory."""
+"""Copy an object within a store; one that S3 does not copy by itself passes through here, in bounded memory."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

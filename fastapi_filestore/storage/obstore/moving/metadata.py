@@ -1,4 +1,4 @@
-"""What travels with an object in headers: content type, disposition and metadata, encoded where headers can't hold it.
+"""Send type, disposition and metadata in headers, encoded where headers can't hold them.
 
 Plain metadata stays plain, so that other tools read it. A mapping with any key or value that some header, or this
 store, would refuse, change or drop is put as a whole into one entry, `MARKER`, as base64url of JSON.
@@ -32,7 +32,7 @@ HEADER_VALUE = re.compile(r"[ -~]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class MetadataRules:
-    """How one kind of store holds metadata: its plain keys, and its limit for keys and values in bytes."""
+    """The rules of one kind of store for metadata: its plain keys, and its limit for keys and values in bytes."""
 
     plain_key: re.Pattern[str]
     limit: int | None

@@ -1,4 +1,4 @@
-"""How content is cut for an upload: one request if it is short, parts of bounded memory if not."""
+"""Cut content for an upload: one request if it is short, parts of bounded memory if not."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""One upload: bounded memory, and nothing left behind when it fails or is cancelled."""
+"""Store one object in bounded memory, and leave nothing behind when it fails or is cancelled."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -44,7 +44,7 @@ UNDO_PATIENCE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class PutRequest:
-    """Where content goes and how; run it with the content's chunks, no more than `longest` bytes if that is known."""
+    """A request to store content at a path; run it with the content's chunks, no more than `longest` bytes if that is known."""
 
     connection: Connection
     backend: str
@@ -91,9 +91,9 @@ class PutRequest:
         if self.if_absent and not create:
             await refuse_taken(store, self.path, backend=self.backend)
         future = self._request(body, create=create, is_long=is_long)
-        told = explaining_missing_conditions(store, self.path, backend=self.backend) if create else nullcontext()
+        explaining = explaining_missing_conditions(store, self.path, backend=self.backend) if create else nullcontext()
         try:
-            with translating(self.backend, self.path), told:
+            with translating(self.backend, self.path), explaining:
                 result = await answered(future, self._ask if is_long else None)
             return Stored(len(body), etag=result["e_tag"], version_id=result["version"])
         except asyncio.CancelledError as error:

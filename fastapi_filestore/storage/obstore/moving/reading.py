@@ -1,4 +1,4 @@
-"""What a store's answers say, in our own values."""
+"""Turn a store's answers into values of ours."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Uploads that killed processes left unfinished in S3, which keeps their parts for ever.
+"""List and drop the uploads that killed processes left unfinished in S3, which keeps their parts for ever.
 
 Azure and Google Cloud drop them by themselves. obstore can't list them, so S3 is asked through boto3.
 """

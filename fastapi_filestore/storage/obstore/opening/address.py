@@ -1,7 +1,8 @@
-"""The URL that a bucket's objects are below: in the path or in the name of the host, as obstore makes it up.
+"""Tell the URL that a bucket's objects are below: with the bucket in its path or in the name of its host.
 
-obstore takes a part of it from the environment and shows none of that in a store's configuration. To ask it for a
-signed URL would start its threads, and a process that is forked later could use no store.
+obstore makes that URL up. It takes a part of it from the environment, and shows none of that in a store's
+configuration. To ask it for a signed URL would start its threads, and a process that is forked later could use no
+store.
 
 obstore takes an endpoint of that style as it is: unless its host names the bucket, the bucket is lost, and the first
 part of a path is taken for one. So the bucket is put before the host that is given. One that begins with the bucket's

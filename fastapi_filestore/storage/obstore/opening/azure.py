@@ -1,4 +1,4 @@
-"""Azure Blob Storage, and its connection strings, which obstore does not read."""
+"""Open a container of Azure Blob Storage, and read connection strings, which obstore does not."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""boto3's client of a bucket, for what obstore can't ask: it goes to the same server in the same way."""
+"""Ask S3 by boto3 for what obstore can't ask: at the same server, in the same way."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress

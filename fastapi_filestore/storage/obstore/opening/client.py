@@ -1,4 +1,4 @@
-"""How a store's HTTP client waits and retries: defaults that bound waiting, never the length of a transfer."""
+"""Set how a store's HTTP client waits and retries: defaults bound waiting, never the length of a transfer."""
 
 from collections.abc import Mapping
 from datetime import timedelta

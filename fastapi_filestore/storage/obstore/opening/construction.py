@@ -1,4 +1,4 @@
-"""What building any networked store has in common."""
+"""Do what building any networked store has in common."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -72,7 +72,8 @@ def _problems(kind: Kind, options: Mapping[str, object], text: str) -> list[str]
         if part in text:
             name = next((name for name in candidates if name in options or name_in(kind, name)), candidates[0])
             return [f"{display_name(kind, name, options)} {reason}"]
-    beside = {one.name: one.value for name, found in variables_of(kind).items() if name not in options for one in found}
+    unset = (variables for name, variables in variables_of(kind).items() if name not in options)
+    beside = {variable.name: variable.value for variables in unset for variable in variables}
     if (refused := _REFUSED.search(text)) is not None:
         given = {display_name(kind, name, options): as_text(name, value) for name, value in options.items()}
         what = CHOICES.get(refused[2], "has a value that it can't have")

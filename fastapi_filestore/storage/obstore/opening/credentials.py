@@ -1,4 +1,4 @@
-"""Where an S3 store's credentials come from: the caller alone, or boto3 if it is installed."""
+"""Find an S3 store's credentials: those of the caller alone, or by boto3 if it is installed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

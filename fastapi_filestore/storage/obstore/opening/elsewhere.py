@@ -1,4 +1,4 @@
-"""Where others than the application reach a store: browsers with signed URLs, and anybody where files are public."""
+"""Reach a store as others do: browsers with signed URLs, and anybody where files are public."""
 
 from collections.abc import Mapping
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""Google Cloud Storage."""
+"""Open a bucket of Google Cloud Storage."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Google's credentials that are no service account of their own: of other clouds' workloads, or impersonating one.
+"""Get tokens for Google's credentials that hold no key: of other clouds' workloads, or impersonating an account.
 
 obstore knows service accounts, users and its own machine; google-auth, an extra, knows the rest.
 """

@@ -1,4 +1,4 @@
-"""Keyword options in every spelling people know, as one checked mapping of obstore's own names."""
+"""Read keyword options in every spelling people know as one checked mapping of obstore's own names."""
 
 import difflib
 import os
@@ -193,7 +193,7 @@ def check_characters(name: str, value: str, *, of_lines: bool = False, in_header
     A secret that was read from a file often ends with the end of its line.
     """
     found = next(
-        (each for each in value if unicodedata.category(each) == "Cc" or (in_headers and ord(each) > ASCII)), ""
+        (mark for mark in value if unicodedata.category(mark) == "Cc" or (in_headers and ord(mark) > ASCII)), ""
     )
     if found and not of_lines:
         what = "a line end" if found in "\r\n" else f"the character {found!a}"

@@ -1,4 +1,4 @@
-"""In which region a bucket is that was asked for in another: S3 says so, and obstore does not pass it on."""
+"""Find out in which region a bucket is that was asked for in another: S3 says so, and obstore does not pass it on."""
 
 import re
 from collections.abc import AsyncIterator

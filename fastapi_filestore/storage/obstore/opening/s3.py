@@ -1,4 +1,4 @@
-"""S3 and everything that speaks it: MinIO, R2, Spaces, SeaweedFS."""
+"""Open a bucket of S3 and everything that speaks it: MinIO, R2, Spaces, SeaweedFS."""
 
 from functools import partial
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""What obstore takes from the environment by itself, whatever it is given: and how what is given wins.
+"""Know what obstore takes from the environment by itself, and let what is given win.
 
 It reads every variable whose name begins with AWS_, GOOGLE_ or AZURE_ and goes on like one of its options. An option
 that is set beats its variable, so what must not count is set to what it would be without.
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fastapi_filestore.errors import ConfigurationError
@@ -75,7 +75,7 @@ class Variable:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it says nothing: a compose file has no other way to leave a variable out."""
+        """Tell whether it says nothing: a compose file has no other way to leave a variable out."""
         return not self.value.strip()
 
 
@@ -106,7 +106,7 @@ def value_of(name: str) -> str | None:
 def variable_in(kind: Kind, *options: str) -> Variable | None:
     """Return the variable that sets the first of some options that is set; None if the environment sets none."""
     found = variables_of(kind)
-    return next((one for option in options for one in found.get(option, []) if not one.is_empty), None)
+    return next((variable for option in options for variable in found.get(option, []) if not variable.is_empty), None)
 
 
 def value_in(kind: Kind, option: str) -> str | None:
@@ -140,13 +140,15 @@ def address_in(kind: Kind, option: str) -> str | None:
 
 def variables_in(kind: Kind) -> frozenset[str]:
     """Return the options that the environment sets to something."""
-    return frozenset(name for name, found in variables_of(kind).items() if not all(one.is_empty for one in found))
+    return frozenset(
+        name for name, found in variables_of(kind).items() if not all(variable.is_empty for variable in found)
+    )
 
 
 def any_is_empty(kind: Kind, options: Collection[str]) -> bool:
     """Tell whether the environment sets one of some options to nothing."""
     found = variables_of(kind)
-    return any(one.is_empty for name in options for one in found.get(name, []))
+    return any(variable.is_empty for name in options for variable in found.get(name, []))
 
 
 def settle(
@@ -173,10 +175,10 @@ def settle(
     if is_given:
         options |= {name: False for name in UNDOING[kind] if name in found and name not in options}
     for name, variables in found.items():
-        empty = next((one for one in variables if one.is_empty), None)
+        empty = next((variable for variable in variables if variable.is_empty), None)
         if empty is None or name in options or name in unread:
             continue
-        full = next((one.value for one in variables if not one.is_empty), without.get(name))
+        full = next((variable.value for variable in variables if not variable.is_empty), without.get(name))
         if full is None:
             raise ConfigurationError(
                 f"The variable {empty.name} is set and empty, which the store's driver does not take for unset: "
@@ -186,11 +188,8 @@ def settle(
     for name in ADDRESSES & options.keys():
         check_endpoint(options[name], display_name(kind, name, options))
     for name in found.keys() - options.keys() - set(unread):
-        _check_variables(name, found[name])
-
-
-def _check_variables(option: str, variables: Iterable[Variable]) -> None:
-    for one in variables:
-        check_characters(one.name, one.value, of_lines=option in OF_LINES, in_headers=option in IN_HEADERS)
-        if option in ADDRESSES:
-            check_endpoint(one.value, one.name)
+        for variable in found[name]:
+            of_lines, in_headers = name in OF_LINES, name in IN_HEADERS
+            check_characters(variable.name, variable.value, of_lines=of_lines, in_headers=in_headers)
+            if name in ADDRESSES:
+                check_endpoint(variable.value, variable.name)

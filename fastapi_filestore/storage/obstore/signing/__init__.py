@@ -1,1 +1,1 @@
-"""Presigned URLs of the stores themselves: for one object, one method and a limited time."""
+"""Presign URLs of the stores themselves: for one object, one method and a limited time."""

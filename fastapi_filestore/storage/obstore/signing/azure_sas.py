@@ -1,4 +1,4 @@
-"""Azure's signed URLs where obstore's do not do.
+"""Sign Azure's URLs where obstore's do not do.
 
 It signs the escaped name of a blob, for which Azure says 403, and can't say what the answer's headers are.
 """

@@ -1,4 +1,4 @@
-"""Presigned URLs, with the headers that the client must send along."""
+"""Presign URLs, with the headers that the client must send along."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Presigned URLs that say what their answer is, which obstore's can't: a browser may be sent to them."""
+"""Presign URLs that say what their answer is, which obstore's can't: a browser may be sent to them."""
 
 import hashlib
 import hmac

@@ -144,7 +144,8 @@ class MemoryBudget:
             goes_ahead = not self._waiting or rank < self._waiting[0].rank or rank == FIRST
             if goes_ahead and self._fits(share, least):
                 self._grant(share, self._portion(least, most))
-                self._note_flow(share.size)
+                if share.size > STEP:
+                    self.flowed()
                 return
             turn = _Turn(share, least, rank)
             share.is_waiting = True
@@ -187,7 +188,8 @@ class MemoryBudget:
         """Hold nothing of a share any longer, and let those go on who have waited for it."""
         with _guard:
             self._held -= share.size
-            self._note_flow(0 if share.is_ending else share.size)
+            if share.size > STEP and not share.is_ending:
+                self.flowed()
             share.size = 0
             self._shares.discard(share)
             self._make_room()
@@ -202,10 +204,6 @@ class MemoryBudget:
         self._held += size
         self._shares.add(share)
         share.grant(size)
-
-    def _note_flow(self, size: int) -> None:
-        if size > STEP:
-            self.flowed()
 
     def _portion(self, least: int, most: int) -> int:
         return max(least, min(most, (self.limit - self._held) // 2))

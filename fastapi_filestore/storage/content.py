@@ -61,16 +61,16 @@ Content: TypeAlias = (
 class ContentReader:
     """Content as chunks of bytes; it is content itself.
 
-    `size` is known in advance for bytes and paths. `replayable` content can be read again from its start. `shared` is
-    what others may read from as well.
+    `source` is the content as it was given. `size` is known in advance for bytes and paths. `replayable` content can be
+    read again from its start. `shared` is what others may read from as well.
     """
 
-    __slots__ = ("_content", "_home", "_shared", "_taken", "replayable", "size")
+    __slots__ = ("_home", "_shared", "_taken", "replayable", "size", "source")
 
     def __init__(
         self, content: Content, *, size: int | None = None, replayable: bool = False, shared: Source | None = None
     ) -> None:
-        self._content, self._shared = content, shared
+        self.source, self._shared = content, shared
         # A response of a client, or a queue, may come only on the loop of those who gave it; an UploadFile reads its
         # file in threads, on any loop.
         is_upload_file = hasattr(content, "file")
@@ -79,11 +79,6 @@ class ContentReader:
         self._taken = False
         self.size = size
         self.replayable = replayable
-
-    @property
-    def source(self) -> Content:
-        """The content as it was given."""
-        return self._content
 
     def chunks(self) -> AsyncGenerator[bytes, None]:
         """Read the content from its start: an open file from where it stands, an UploadFile rewound.
@@ -94,7 +89,7 @@ class ContentReader:
             BlockingCallError: It may need the event loop that a blocking call has stopped, which waits for this.
         """
         if self._home is not None:
-            self._home.refuse_stopped(_describe(self._content))
+            self._home.refuse_stopped(_describe(self.source))
         if self._taken and not self.replayable:
             raise ContentConsumedError(
                 "This content was read already and can't be read again: give new content "
@@ -104,11 +99,11 @@ class ContentReader:
         chunks = self._open()
         if self._shared is None:
             return chunks
-        return self._shared.read_again(chunks) if self.replayable else self._shared.read_on(self._content, chunks)
+        return self._shared.read_again(chunks) if self.replayable else self._shared.read_on(self.source, chunks)
 
     def _open(self) -> AsyncGenerator[bytes, None]:
-        chunks = _check_chunks(self._content)
-        return chunks if self._home is None else self._home.each(chunks, _describe(self._content))
+        chunks = _check_chunks(self.source)
+        return chunks if self._home is None else self._home.each(chunks, _describe(self.source))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks()

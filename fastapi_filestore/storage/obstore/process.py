@@ -28,8 +28,8 @@ class Workers:
             BlockingCallError: The interpreter is ending, and the threads with it.
         """
         refuse_late()
-        self.refuse_forked(backend=backend)
-        if self.pid is None:
+        if self.pid != os.getpid():
+            self.refuse_forked(backend=backend)
             self.pid = os.getpid()
             atexit.register(time.sleep, SETTLING)
 

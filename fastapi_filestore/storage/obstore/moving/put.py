@@ -44,7 +44,7 @@ UNDO_PATIENCE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class PutRequest:
-    """A request to store content at a path; run it with the content's chunks, no more than `longest` bytes if that is known."""
+    """A request to store content at a path; run it with chunks of no more than `longest` bytes, if that is known."""
 
     connection: Connection
     backend: str

@@ -19,7 +19,7 @@ READ_TIMEOUT = timedelta(seconds=10)
 class ObjectInfo:
     """The facts that a store tells of one object.
 
-    `path` is the object key, `size` is in bytes, `last_modified` is aware (UTC). `content_type` and `metadata`
+    `path` is where it lies, `size` is in bytes, `last_modified` is aware (UTC). `content_type` and `metadata`
     are what the store holds: None and empty where it can't hold them (local disk), or for a listing.
     """
 
@@ -124,12 +124,12 @@ class StorageBackend(Protocol):
         chunk_size: int | None = None,
         max_concurrency: int | None = None,
     ) -> ObjectInfo:
-        """Store content at a key, in bounded memory, and return what the store knows of it.
+        """Store content at a path, in bounded memory, and return what the store knows of it.
 
         If it fails or is cancelled, nothing is left behind, not even an unfinished multipart upload.
 
         Args:
-            path: The object key.
+            path: Where the object is to lie.
             content: Any of the forms that `Content` names.
             content_type: Media type, kept with the object where the store can.
             content_disposition: Header to serve the object with, kept where the store can.
@@ -162,7 +162,7 @@ class StorageBackend(Protocol):
         ...
 
     def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
-        """Iterate the objects below a prefix, those after a key only if given, with flat memory."""
+        """Iterate the objects below a prefix, those after a path only if given, with flat memory."""
         ...
 
     async def sign(
@@ -254,7 +254,7 @@ class SettledObjects(Protocol):
 
 @runtime_checkable
 class UploadRemains(Protocol):
-    """An optional part of a backend: dropping what killed processes left half uploaded of some keys."""
+    """An optional part of a backend: dropping what killed processes left half uploaded of some paths."""
 
     async def drop_unfinished(self, *paths: str) -> None:
         """Drop what unfinished uploads left of these keys, where it can be seen; it is fine if there is nothing."""
@@ -314,7 +314,7 @@ class LocalObjects(Protocol):
 
     @property
     def folder(self) -> Path | None:
-        """The folder; an object's path in it is its key."""
+        """The folder; an object's path is below it."""
         ...
 
 

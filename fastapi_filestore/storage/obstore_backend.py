@@ -170,9 +170,9 @@ class ObstoreBackend:
         chunk_size: int | None = None,
         max_concurrency: int | None = None,
     ) -> ObjectInfo:
-        """Store content at a key, in bounded memory, and return what the store knows of it.
+        """Store content at a path, in bounded memory, and return what the store knows of it.
 
-        Content shorter than a part (5 MiB) is one request. Longer content with `if_absent` first takes the key with
+        Content shorter than a part (5 MiB) is one request. Longer content with `if_absent` first takes the path with
         an empty object. With `if_absent`, an upload that is cancelled too late to be stopped is deleted again;
         without, it may have replaced an object, so it stays.
         """
@@ -248,9 +248,9 @@ class ObstoreBackend:
             await self._driver.delete(paths)
 
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
-        """Iterate the objects below a prefix, those after a key only if given, with flat memory.
+        """Iterate the objects below a prefix, those after a path only if given, with flat memory.
 
-        A prefix is a folder: `a` lists `a/b` but not `ab`. They come in the order of keys, as far as the server keeps
+        A prefix is a folder: `a` lists `a/b` but not `ab`. They come in the order of paths, as far as the server keeps
         it (SeaweedFS goes folder by folder).
         """
         self._lifetime.check()
@@ -358,10 +358,10 @@ class ObstoreBackend:
         await self._driver.abort_upload(upload)
 
     async def drop_unfinished(self, *paths: str) -> None:
-        """Drop what unfinished uploads left of these keys: of S3 where boto3 is installed, and in a local folder."""
+        """Drop what unfinished uploads left of these paths: of S3 where boto3 is installed, and in a local folder."""
         self._lifetime.check()
         await self._driver.drop_unfinished(paths)
 
     async def remains_of(self, *paths: str) -> Mapping[str, Collection[str]]:
-        """Return the names, by these keys, of what an unfinished upload may have left in a local folder."""
+        """Return the names, by these paths, of what an unfinished upload may have left in a local folder."""
         return await self._driver.remains_of(paths)

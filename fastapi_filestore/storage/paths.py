@@ -28,7 +28,7 @@ GENERATED_LENGTH = 35
 
 
 class HeldPath(str):
-    """The key of an object that another program stored, as a row or a listing has it.
+    """The path of an object that another program stored, as a row or a listing has it.
 
     It may hold a backslash, as the names of Windows clients' files do. Stores differ in what they read that as, but
     each reads it as it was written there.
@@ -38,7 +38,7 @@ class HeldPath(str):
 
 
 def generate_path(prefix: str = "") -> str:
-    """Return a fresh key: opaque, unique, ASCII, and sharded so that no local folder grows too long.
+    """Return a fresh path: opaque, unique, ASCII, and sharded so that no local folder grows too long.
 
     `prefix` is the folder that it is below, with its slash at the end.
     """
@@ -47,52 +47,52 @@ def generate_path(prefix: str = "") -> str:
 
 
 def folder_of(path: str) -> str:
-    """Return the folder that a generated key is below, with its slash at the end; empty for any other key."""
+    """Return the folder that a generated path is below, with its slash at the end; empty for any other path."""
     return path[:-GENERATED_LENGTH] if is_generated(path) else ""
 
 
 def is_generated(path: str) -> bool:
-    """Tell whether a key has the form of a generated one, in any folder, so that chance gave it to nobody else."""
+    """Tell whether a path has the form of a generated one, in any folder, so that chance gave it to nobody else."""
     is_whole = path[-GENERATED_LENGTH - 1 : -GENERATED_LENGTH] in {"", "/"}
     return is_whole and GENERATED.fullmatch(path[-GENERATED_LENGTH:]) is not None
 
 
 def check_path(path: str) -> str:
-    """Return a key that every store reads as the same object, or raise.
+    """Return a path that every store reads as the same object, or raise.
 
-    Spaces, `%`, `?`, `#` and letters of any language are fine: a file's name may be its key. Two limits are
+    Spaces, `%`, `?`, `#` and letters of any language are fine: a file's name may be its path. Two limits are
     local disk's own and raise there only: a name of more than about 250 bytes, and one that ends in `#` and digits.
 
     Raises:
-        InvalidKeyError: The key is empty, longer than 1,024 bytes or not UTF-8, has a part that is empty, `.` or
+        InvalidKeyError: The path is empty, longer than 1,024 bytes or not UTF-8, has a part that is empty, `.` or
             `..`, begins or ends with a slash, or holds a backslash, a control character, U+FFFE or U+FFFF.
     """
     return _check(path, may_hold_backslash=False)
 
 
 def check_held_path(path: str) -> str:
-    """Return a key to read or delete an object by; a `HeldPath` may hold a backslash.
+    """Return a path to read or delete an object by; a `HeldPath` may hold a backslash.
 
     Raises:
-        InvalidKeyError: No store can hold an object of that key, or stores would misread it.
+        InvalidKeyError: No store can hold an object of that path, or stores would misread it.
     """
     return _check(path, may_hold_backslash=isinstance(path, HeldPath))
 
 
 def check_bound(path: str) -> str:
-    """Return a text that keys of a listing come after, or raise `InvalidKeyError` if it can't be sent to a store."""
+    """Return a text that paths of a listing come after, or raise `InvalidKeyError` if it can't be sent to a store."""
     if problem := _problem_of_text(path):
         raise _invalid(path, problem)
     return path
 
 
 def can_be_held(path: str) -> bool:
-    """Tell whether any store can hold an object of a key."""
+    """Tell whether any store can hold an object of a path."""
     return _problem(path) is None
 
 
 def forms_in_stores(path: str) -> set[str]:
-    """Return the keys that a store may keep an object at whose key another program gave.
+    """Return the paths that a store may keep an object at whose path another program gave.
 
     Local disk and others leave out parts that are empty or `.`, and one that `..` follows; some read a backslash as a
     slash.

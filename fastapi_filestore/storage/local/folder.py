@@ -36,7 +36,7 @@ STAGED = "#"
 """Before the number that ends the name of an upload which obstore has not finished."""
 _GONE = frozenset({ENAMETOOLONG, ENOENT, ENOTDIR})
 DIGITS = 13
-"""Of our own numbers, unless a long name has no room for them: two uploads to one key at once must not meet."""
+"""Of our own numbers, unless a long name has no room for them: two uploads to one path at once must not meet."""
 STAGED_NAME = re.compile(rf"(?s:[^#]*#[0-9]+|.*#[0-9]{{{DIGITS}}})")
 """obstore's own and ours; a name such as `Invoice #1 #2` is neither."""
 
@@ -171,7 +171,7 @@ def is_staged(path: str) -> bool:
 
 
 def can_be_there(path: str) -> bool:
-    """Tell whether an object of a key may be in a folder of this platform."""
+    """Tell whether an object of a path may be in a folder of this platform."""
     return can_name(path) and not is_staged(path)
 
 

@@ -26,7 +26,7 @@ def has_conditions(store: Store) -> bool:
 
 
 async def refuse_taken(store: Store, path: str, *, backend: str) -> None:
-    """Raise `ObjectExistsError` if something is at a key now: all that can be known without conditional writes."""
+    """Raise `ObjectExistsError` if something is at a path now: all that can be known without conditional writes."""
     with translating(backend, path), suppress(FileNotFoundError):
         await obstore.head_async(store, path)
         raise ObjectExistsError(f"Backend {backend!r} has an object {path!a} already.", backend=backend, path=path)

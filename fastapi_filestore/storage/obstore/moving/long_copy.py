@@ -42,7 +42,7 @@ async def copy_through(
     source: str,
     target: str,
 ) -> None:
-    """Read an object and store it at another key as it comes, with everything that is kept beside its bytes.
+    """Read an object and store it at another path as it comes, with everything that is kept beside its bytes.
 
     One that fails or is cancelled leaves no part behind.
 
@@ -51,8 +51,8 @@ async def copy_through(
         connection: The store.
         kind: What the store is.
         backend: The key of the backend.
-        source: The object's key.
-        target: The key of its copy.
+        source: The object's path.
+        target: The path of its copy.
     """
     result = await get(source, None)
     plan = plan_parts(kind, size=result.meta["size"])

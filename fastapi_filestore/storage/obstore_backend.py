@@ -32,57 +32,57 @@ from fastapi_filestore.storage.obstore.process import Lifetime
 from fastapi_filestore.storage.paths import UPLOADS, check_bound, check_held_path, check_path, leads_to_uploads
 
 
-class Driver(Protocol):
+class _Driver(Protocol):
     """Does what a backend is asked for in one kind of store; paths and ranges were checked before.
 
     `root` is the folder that objects are files in, `has_links` whether links there may lead from one to another.
     """
 
     @property
-    def root(self) -> Path | None: ...  # noqa: D102 - see above
+    def root(self) -> Path | None: ...
 
     @property
-    def has_links(self) -> bool: ...  # noqa: D102 - see above
+    def has_links(self) -> bool: ...
 
-    def obstacle_to_others(self) -> str | None: ...  # noqa: D102 - each is told where the backend has it
+    def obstacle_to_others(self) -> str | None: ...
 
-    async def put(  # noqa: D102
+    async def put(
         self, path: str, reader: ContentReader, attributes: Mapping[str, str] | None, plan: PartPlan, *, if_absent: bool
     ) -> Stored: ...
 
-    async def open(self, path: str, start: int, end: int | None) -> ObjectStream: ...  # noqa: D102
+    async def open(self, path: str, start: int, end: int | None) -> ObjectStream: ...
 
-    async def head(self, path: str) -> ObjectInfo: ...  # noqa: D102
+    async def head(self, path: str) -> ObjectInfo: ...
 
-    async def copy(self, source: str, target: str) -> None: ...  # noqa: D102
+    async def copy(self, source: str, target: str) -> None: ...
 
-    async def settle(self, path: str) -> None: ...  # noqa: D102
+    async def settle(self, path: str) -> None: ...
 
-    async def delete(self, paths: Sequence[str]) -> None: ...  # noqa: D102
+    async def delete(self, paths: Sequence[str]) -> None: ...
 
-    def list(self, below: str, after: str | None) -> AsyncIterator[ObjectInfo]: ...  # noqa: D102
+    def list(self, below: str, after: str | None) -> AsyncIterator[ObjectInfo]: ...
 
-    async def listed_as(self, paths: Sequence[str]) -> Sequence[str]: ...  # noqa: D102
+    async def listed_as(self, paths: Sequence[str]) -> Sequence[str]: ...
 
-    async def sign(  # noqa: D102
+    async def sign(
         self, path: str, *, method: Literal["GET", "PUT"], expires_in: int, content_type: str | None
     ) -> SignedURL: ...
 
-    async def sign_download(  # noqa: D102
+    async def sign_download(
         self, path: str, *, expires_in: int, content_type: str, content_disposition: str, for_proxy: bool
     ) -> SignedURL: ...
 
-    async def probe(self, *, write: bool) -> None: ...  # noqa: D102
+    async def probe(self, *, write: bool) -> None: ...
 
-    def unfinished_uploads(self) -> AsyncIterator[UnfinishedUpload]: ...  # noqa: D102
+    def unfinished_uploads(self) -> AsyncIterator[UnfinishedUpload]: ...
 
-    async def abort_upload(self, upload: UnfinishedUpload) -> None: ...  # noqa: D102
+    async def abort_upload(self, upload: UnfinishedUpload) -> None: ...
 
-    async def drop_unfinished(self, paths: Collection[str]) -> None: ...  # noqa: D102
+    async def drop_unfinished(self, paths: Collection[str]) -> None: ...
 
-    async def remains_of(self, paths: Collection[str]) -> Mapping[str, Collection[str]]: ...  # noqa: D102
+    async def remains_of(self, paths: Collection[str]) -> Mapping[str, Collection[str]]: ...
 
-    def close(self) -> None: ...  # noqa: D102
+    def close(self) -> None: ...
 
 
 class ObstoreBackend:
@@ -125,7 +125,7 @@ class ObstoreBackend:
                 "another folder or prefix."
             )
         self._lifetime = Lifetime(key)
-        self._driver: Driver
+        self._driver: _Driver
         if (root := connection.store_url.root) is None:
             self._driver = StoreDriver(self._lifetime, connection)
         else:

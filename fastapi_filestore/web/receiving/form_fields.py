@@ -200,17 +200,6 @@ def validate_json(schema: type[SchemaT], body: bytes, *, limits: FormLimits) -> 
         raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
 
 
-def _check_sizes(body: bytes, limit: int) -> None:
-    try:
-        fields = from_json(body)
-    except ValueError:  # whoever validates it says what is wrong
-        return
-    for name, value in fields.items() if isinstance(fields, dict) else ():
-        size = len(value.encode() if isinstance(value, str) else to_json(value))
-        if size > limit:
-            raise UploadTooLargeError(f"field {name!r}", limit=limit, actual=size)
-
-
 MOST_DIGITS: Final = 1000
 """Of a number where its column sets no limit: as many as PostgreSQL lets a column declare. 1e131071 is nine bytes on
 its way in, and 131 KB on every way out."""

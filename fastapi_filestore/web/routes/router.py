@@ -186,7 +186,9 @@ def _add_read(router: APIRouter, resource: Resource[ModelT], provider: Provider,
         responses=problems(404, 422),
     )
     async def read(
-        request: Request, identity: key, service: Annotated[FileService[Any], Depends(provider)]
+        request: Request,
+        identity: key,  # pyright: ignore[reportInvalidTypeForm]
+        service: Annotated[FileService[Any], Depends(provider)],
     ) -> BaseModel:
         base = _collection_path(request, below=1)
         async with service.unit_of_work():
@@ -203,7 +205,9 @@ def _add_update(router: APIRouter, resource: Resource[ModelT], provider: Provide
         openapi_extra=json_request(resource.schemas.update),
     )
     async def update(
-        request: Request, identity: key, service: Annotated[FileService[Any], Depends(provider)]
+        request: Request,
+        identity: key,  # pyright: ignore[reportInvalidTypeForm]
+        service: Annotated[FileService[Any], Depends(provider)],
     ) -> BaseModel:
         async with service.unit_of_work():
             await service.require(identity)
@@ -228,7 +232,11 @@ def _add_delete(router: APIRouter, resource: Resource[ModelT], provider: Provide
         summary=f"Delete a {resource.name} and its file",
         responses=problems(404, 409, 412, 422),
     )
-    async def delete(request: Request, identity: key, service: Annotated[FileService[Any], Depends(provider)]) -> None:
+    async def delete(
+        request: Request,
+        identity: key,  # pyright: ignore[reportInvalidTypeForm]
+        service: Annotated[FileService[Any], Depends(provider)],
+    ) -> None:
         async with service.unit_of_work():
             if is_conditional(request):
                 await service.require(identity)
@@ -240,7 +248,9 @@ def _add_delete(router: APIRouter, resource: Resource[ModelT], provider: Provide
 
 def _add_download(router: APIRouter, resource: Resource[ModelT], provider: Provider, path: str, key: Any) -> None:
     async def read_file(
-        request: Request, identity: key, service: Annotated[FileService[Any], Depends(provider)]
+        request: Request,
+        identity: key,  # pyright: ignore[reportInvalidTypeForm]
+        service: Annotated[FileService[Any], Depends(provider)],
     ) -> Response:
         async with service.unit_of_work():
             file = await service.file(identity, field=resource.attribute.name)
@@ -274,7 +284,9 @@ def _add_replace(router: APIRouter, resource: Resource[ModelT], provider: Provid
         openapi_extra=form_body(resource, with_fields=False),
     )
     async def replace(
-        request: Request, identity: key, service: Annotated[FileService[Any], Depends(provider)]
+        request: Request,
+        identity: key,  # pyright: ignore[reportInvalidTypeForm]
+        service: Annotated[FileService[Any], Depends(provider)],
     ) -> BaseModel:
         conditional = is_conditional(request)
         async with service.unit_of_work():

@@ -40,24 +40,23 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
     """Build the route: GET and HEAD stream the object that a token names, PUT stores it, once."""
     router = APIRouter(route_class=ProblemRoute, tags=["signed URLs"], **without_app_limit())
 
-    @router.get(
+    async def signed_download(request: Request, token: Token = "") -> Response:
+        return await download(request, await _stored_file(registry, _claims(registry, token, method="GET")))
+
+    router.get(
         SIGNED_PATH,
         name=SIGNED_ROUTE,
         response_class=Response,
         summary="Download with a signed URL",
         responses={**FILE_RESPONSES, **problems(403, 404, 412, 416, 422)},
-    )
-    async def signed_download(request: Request, token: Token = "") -> Response:
-        return await download(request, await _stored_file(registry, _claims(registry, token, method="GET")))
-
-    @router.head(
+    )(signed_download)
+    router.head(
         SIGNED_PATH,
+        name=f"{SIGNED_ROUTE}_head",
         response_class=Response,
         summary="Read the headers of a signed download",
         responses={**HEAD_RESPONSES, **problems(403, 404, 412, 422)},
-    )
-    async def signed_download_head(request: Request, token: Token = "") -> Response:
-        return await download(request, await _stored_file(registry, _claims(registry, token, method="GET")))
+    )(signed_download)
 
     @router.put(
         SIGNED_PATH,
@@ -68,27 +67,29 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
         openapi_extra=raw_request(),
     )
     async def signed_upload(request: Request, token: Token = "") -> Response:
-        claims = _claims(registry, token, method="PUT")
-        declared = request.headers.get("content-type", "")
-        if claims.content_type and not is_same(declared, claims.content_type):
-            raise UnsupportedUploadError(declared, [claims.content_type])
-        headers = joined_fields(request.headers)
-        refuse_fragments(headers)
-        most = limits()
-        limit = most.file_size if claims.max_size is None else min(most.file_size, claims.max_size)
-        body = DigestingStream(limited_body(request, limit, pace=most.pace), expected=client_digests(headers))
-        await _require_state(registry, request, claims)
-        try:
-            info = await registry.get_backend(claims.backend).put(
-                claims.path, body, content_type=claims.content_type, if_absent=True
-            )
-        except ObjectExistsError:
-            await _require_state(registry, request, claims)  # another client was faster
-            raise
-        tag = shown_tag(f'"{info.etag.strip(chr(34))}"', info.path) if info.etag else None
-        return Response(status_code=201, headers={"ETag": tag} if tag else None)
+        return await _store(registry, request, _claims(registry, token, method="PUT"), limits())
 
     return router
+
+
+async def _store(registry: StorageRegistry, request: Request, claims: SignedClaims, limits: FormLimits) -> Response:
+    """Store the body of a request at the path that a token names, once."""
+    declared = request.headers.get("content-type", "")
+    if claims.content_type and not is_same(declared, claims.content_type):
+        raise UnsupportedUploadError(declared, [claims.content_type])
+    headers = joined_fields(request.headers)
+    refuse_fragments(headers)
+    size = limits.file_size if claims.max_size is None else min(limits.file_size, claims.max_size)
+    body = DigestingStream(limited_body(request, size, pace=limits.pace), expected=client_digests(headers))
+    await _require_state(registry, request, claims)
+    backend = registry.get_backend(claims.backend)
+    try:
+        info = await backend.put(claims.path, body, content_type=claims.content_type, if_absent=True)
+    except ObjectExistsError:
+        await _require_state(registry, request, claims)  # another client was faster
+        raise
+    tag = shown_tag(f'"{info.etag.strip(chr(34))}"', info.path) if info.etag else None
+    return Response(status_code=201, headers={"ETag": tag} if tag else None)
 
 
 def _claims(registry: StorageRegistry, token: str, *, method: Method) -> SignedClaims:

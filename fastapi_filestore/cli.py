@@ -17,7 +17,7 @@ from typing import Any
 
 from fastapi_filestore.errors import DatabaseUnavailableError, FilestoreError
 from fastapi_filestore.filestore import Filestore
-from fastapi_filestore.logs import described, redacted
+from fastapi_filestore.logs import describe_error, redact
 from fastapi_filestore.service.audit.audit import DEFAULT_GRACE
 from fastapi_filestore.service.audit.coverage import Coverage
 from fastapi_filestore.service.audit.findings import FIXABLE, FindingKind
@@ -50,13 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads the output has seen enough
         raise
     except FAILURES as error:
-        return _complain(f"The database can't be used: {described(error)}", UNAVAILABLE)
+        return _complain(f"The database can't be used: {describe_error(error)}", UNAVAILABLE)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
 def _complain(problem: str, code: int) -> int:
-    print(f"filestore: {redacted(problem)}", file=sys.stderr)
+    print(f"filestore: {redact(problem)}", file=sys.stderr)
     return code
 
 

@@ -85,8 +85,8 @@ class Event:
         facts = {**facts, **_facts_of_error(error), **({} if request is None else request.facts())}
         if self.remedy is not None:
             facts.setdefault("remedy", self.remedy)
-        known = {name: _loggable(value) for name, value in facts.items() if value is not None}
-        line = " ".join(f"{name}={shown(value)}" for name, value in known.items())
+        known = {name: _redact_value(value) for name, value in facts.items() if value is not None}
+        line = " ".join(f"{name}={quote(value)}" for name, value in known.items())
         where = error if with_traceback and isinstance(error, BaseException) and not _holds_statement(error) else None
         # The name alone is the template, by which collectors of errors group what they are sent.
         template, args = (self.title + " %s", (line,)) if line else (self.title, ())
@@ -99,8 +99,8 @@ class Event:
 def _facts_of_error(error: BaseException | str | None) -> dict[str, str]:
     if not isinstance(error, BaseException):
         return {} if error is None else {"error": error}
-    causes = [described(cause) for cause in islice(_causes(error), MOST_CAUSES)]
-    return {"error": described(error)} | ({"cause": " < ".join(causes)} if causes else {})
+    causes = [describe_error(cause) for cause in islice(_causes(error), MOST_CAUSES)]
+    return {"error": describe_error(error)} | ({"cause": " < ".join(causes)} if causes else {})
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -111,7 +111,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         error = cause
 
 
-def described(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return the class and the text of an error: of a database's without the statement and its values."""
     if isinstance(error, FilestoreError):
         return f"{type(error).__name__}: {error}"
@@ -155,20 +155,20 @@ def _holds_statement(error: BaseException) -> bool:
 # -- values ------------------------------------------------------------------------------------------------
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """Return a text without passwords and signatures."""
     return _SECRET.sub(lambda found: f"{found[1] or found[2]}[redacted]{'@' if found[1] else ''}", text)
 
 
-def _loggable(value: object) -> object:
+def _redact_value(value: object) -> object:
     if isinstance(value, int | float):
         return value
     if isinstance(value, Collection) and not isinstance(value, str | bytes):
-        return [redacted(str(item)) for item in value]
-    return redacted(str(value))
+        return [redact(str(item)) for item in value]
+    return redact(str(value))
 
 
-def shown(value: object) -> str:
+def quote(value: object) -> str:
     """Return a value as it stands behind its name and an equals sign: on one line, quoted where it must be."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -178,10 +178,10 @@ def shown(value: object) -> str:
         text = ", ".join(map(str, value[:MOST_SHOWN])) + (f" and {more} more" if more > 0 else "")
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}…"
-    return text if _PLAIN.fullmatch(text) else f'"{"".join(map(_escaped, text))}"'
+    return text if _PLAIN.fullmatch(text) else f'"{"".join(map(_escape, text))}"'
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     if character in '"\\':
         return f"\\{character}"
     if character.isprintable():

@@ -139,15 +139,15 @@ class Problem(HTTPException):
     """A problem detail on its way to the client."""
 
     def __init__(self, kind: Kind, detail: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> None:
-        said = cut(detail, MAX_DETAIL)
-        super().__init__(kind.status, said, dict(headers))
-        self.args = (kind, said, members, headers)  # what it is made of, once it was pickled or copied
+        text = cut(detail, MAX_DETAIL)
+        super().__init__(kind.status, text, dict(headers))
+        self.args = (kind, text, members, headers)  # what it is made of, once it was pickled or copied
         self.title = kind.title
         self.body = {
             "type": kind.type,
             "title": kind.title,
             "status": kind.status,
-            "detail": said,
+            "detail": text,
             **{name: cut(value, MAX_QUOTED) if isinstance(value, str) else value for name, value in members.items()},
         }
 
@@ -200,7 +200,7 @@ def validation_problem(error: RequestValidationError) -> Problem:
 def _method_problem(scope: Scope, methods: Collection[str]) -> Problem:
     """Return the problem of a path that is there and a method that is not; `methods` are those of one of its routes."""
     # All routes of the path, and not that one alone, as Starlette does (RFC 9110, section 10.2.1).
-    allowed = ", ".join(each for each in _METHODS if _is_served(scope, each)) or ", ".join(sorted(methods))
+    allowed = ", ".join(method for method in _METHODS if _is_served(scope, method)) or ", ".join(sorted(methods))
     detail = f"There is no {scope['method']} here; there is {allowed}."
     return Problem(METHOD_NOT_ALLOWED, detail, {}, {"Allow": allowed})
 
@@ -276,16 +276,16 @@ async def answer_error(connection: Request | WebSocket, error: Exception) -> Res
     """Answer an error of the library raised in any route."""
     assert isinstance(error, errors.FilestoreError)
     name_request(connection.scope)
-    return await _answered(connection, problem_of(error))
+    return await _answer(connection, problem_of(error))
 
 
 async def answer_problem(connection: Request | WebSocket, error: Exception) -> Response | None:
     """Answer a problem that a dependency raised."""
     assert isinstance(error, Problem)
-    return await _answered(connection, error)
+    return await _answer(connection, error)
 
 
-async def _answered(connection: Request | WebSocket, problem: Problem) -> Response | None:
+async def _answer(connection: Request | WebSocket, problem: Problem) -> Response | None:
     """Return the response to a request; end a WebSocket, whose handshake is refused with it if it is still open."""
     if not isinstance(connection, WebSocket):
         return problem.response()

@@ -23,13 +23,13 @@ class RedactSignedURLs(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record, and let it through."""
-        record.msg = _redacted(record.msg)
+        record.msg = _redact(record.msg)
         if isinstance(record.args, tuple):
-            record.args = tuple(map(_redacted, record.args))
+            record.args = tuple(map(_redact, record.args))
         return True
 
 
-def _redacted(value: object) -> object:
+def _redact(value: object) -> object:
     return without_token(value) if isinstance(value, str) else value
 
 

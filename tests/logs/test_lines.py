@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from fastapi_filestore import StorageError, StorageUnavailableError
-from fastapi_filestore.logs import Event, shown
+from fastapi_filestore.logs import Event, quote
 from fastapi_filestore.web.request_names import name_request
 
 EVENT = Event("tried", logging.WARNING, "Something was tried.")
@@ -56,7 +56,7 @@ def told(caplog: pytest.LogCaptureFixture, *args: Any, **facts: Any) -> str:
 )
 def test_a_value_stays_on_its_line(value: object, written: str) -> None:
     """A value is quoted where it has blanks or quotes, and nothing in it ends the line or moves a cursor."""
-    assert shown(value) == written
+    assert quote(value) == written
     assert written.encode("utf-8").decode() == written
 
 

@@ -1,4 +1,4 @@
-"""The prebuilt router: upload, list, read, download, replace, change and delete the rows of one model.
+"""Build the router of a model: upload, list, read, download, replace, change and delete its rows.
 
 Each endpoint is a unit of work that ends before its response is made, so that a failing commit is a problem like any
 other, and no download holds a connection.

@@ -93,7 +93,7 @@ async def _open(file: FileObject, byte_range: ByteRange | None = None) -> Object
             file.open_async(start=byte_range.start, end=byte_range.end) if byte_range else file.open_async()
         )
     except RangeNotSatisfiableError:  # which what the row says of the size would not have let through
-        raise _damaged(file) from None
+        raise _damage_of(file) from None
     try:
         _agreed_size(file, stream.info)
     except StorageError:
@@ -105,11 +105,11 @@ async def _open(file: FileObject, byte_range: ByteRange | None = None) -> Object
 def _agreed_size(file: FileObject, info: ObjectInfo) -> int:
     """Return the size that row and store agree on; anything else must not look whole."""
     if file.size is not None and info.size != file.size:
-        raise _damaged(file)
+        raise _damage_of(file)
     return info.size
 
 
-def _damaged(file: FileObject) -> StorageError:
+def _damage_of(file: FileObject) -> StorageError:
     return StorageError(
         f"The object {file.path!a} has not the {file.size:,} bytes that its row says: run an audit, restore it.",
         backend=file.backend,

@@ -26,12 +26,12 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 def entity_tag(file: FileObject) -> str | None:
     """Return the strong entity tag of a file: its checksum, which is the bytes' own, else one made of the store's."""
-    return _quoted(file.checksum) if file.checksum else shown_tag(store_tag(file), file.path)
+    return _quote(file.checksum) if file.checksum else shown_tag(store_tag(file), file.path)
 
 
 def store_tag(file: FileObject) -> str | None:
     """Return the entity tag that the store gives to clients which are sent to it."""
-    return _quoted((file.etag or "").removeprefix("W/").strip('"'))
+    return _quote((file.etag or "").removeprefix("W/").strip('"'))
 
 
 def shown_tag(tag: str | None, path: str | None) -> str | None:
@@ -42,7 +42,7 @@ def shown_tag(tag: str | None, path: str | None) -> str | None:
     return f'"{sha256(f"{path} {tag}".encode()).hexdigest()[:32]}"'
 
 
-def _quoted(tag: str) -> str | None:
+def _quote(tag: str) -> str | None:
     return f'"{tag}"' if tag and '"' not in tag and tag.isascii() and tag.isprintable() else None
 
 

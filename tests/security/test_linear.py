@@ -90,9 +90,9 @@ NOT_OF_A_CLIENT = {
     "web.serving.headers.shown_tag": "a tag of a store",
     "web.routes.resource.resource_of": "a name of the application's",
     "web.routes.router.file_router": "names of the application's",
-    "web.wiring.dependency": "such names",
+    "web.wiring.require_dependency": "such names",
     "web.wiring.mapped_class": "such names",
-    "web.wiring.schema": "such names",
+    "web.wiring.require_schema": "such names",
 }
 """Functions that take text which no client writes."""
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import ColumnProperty, Mapper
 from sqlalchemy.sql import visitors
 
+AnyMapper: TypeAlias = Mapper[Any]
+AnyProperty: TypeAlias = ColumnProperty[Any]
 
-def owned_names(mapper: Mapper[Any]) -> frozenset[str]:
+
+def owned_names(mapper: AnyMapper) -> frozenset[str]:
     """Return the names of the attributes that SQLAlchemy gives values to.
 
     These are what tells the class of a row (`polymorphic_on`; of an expression, every column in it), the counter of its
@@ -48,7 +51,7 @@ def _is_among(column: ColumnElement[Any], others: Any) -> bool:
     return any(column.shares_lineage(other) for other in others)
 
 
-def makes_value(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> bool:
+def makes_value(mapper: AnyMapper, prop: AnyProperty) -> bool:
     """Tell whether a dataclass makes up a value by itself: with a factory, or in any way if it is the key's."""
     known = fields(mapper.class_) if is_dataclass(mapper.class_) else ()
     field = next((field for field in known if field.name == prop.key), None)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -15,6 +15,8 @@ from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields
 
 ModelT = TypeVar("ModelT")
+Description: TypeAlias = dict[str, Any]
+Responses: TypeAlias = dict[int | str, Description]
 
 PROBLEM_TEXTS = {
     400: "The body can't be read.",
@@ -57,7 +59,7 @@ PROBLEM_SCHEMA = {
 }
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> Responses:
     """Describe the problems that a route may answer with; a store can be down, and a header too long, under any."""
     return {
         status: {
@@ -86,10 +88,10 @@ _FILE_HEADERS = {
     "Repr-Digest": {"schema": {"type": "string"}, "description": "The SHA-256 of the bytes (RFC 9530)."},
     "Content-Disposition": {"schema": {"type": "string"}, "description": "The filename (RFC 6266)."},
 }
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is still as the request knows it."}}
+_UNCHANGED: Responses = {304: {"description": "It is still as the request knows it."}}
 
 # Without a schema, since that is how OpenAPI 3.1 says bytes of any kind: a file of JSON is no string.
-FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
+FILE_RESPONSES: Responses = {
     200: {"description": "The file.", "content": {"*/*": {}}, "headers": _FILE_HEADERS},
     206: {
         "description": "The ranges of it that were asked for.",
@@ -98,27 +100,27 @@ FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     **_UNCHANGED,
 }
-REDIRECTS: dict[int | str, dict[str, Any]] = {
+REDIRECTS: Responses = {
     307: {
         "description": "Where its bytes are: at a URL of the store that soon expires.",
         "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
     }
 }
-HEAD_RESPONSES: dict[int | str, dict[str, Any]] = {
+HEAD_RESPONSES: Responses = {
     200: {"description": "The headers that GET would send.", "headers": _FILE_HEADERS},
     **_UNCHANGED,
 }
 
-STORED: dict[str, Any] = {
+STORED: Description = {
     "description": "It is stored.",
     "headers": {"ETag": {"schema": {"type": "string"}, "description": "The store's own, if it has one."}},
 }
-LOCATION_HEADER: dict[str, Any] = {
+LOCATION_HEADER: Description = {
     "headers": {"Location": {"schema": {"type": "string"}, "description": "The path of the new row."}},
 }
 
 
-def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any]:
+def form_body(resource: Resource[ModelT], *, with_fields: bool) -> Description:
     """Describe a multipart body with the file and, for a new row, the model's fields."""
     fields = _schema_of(resource.schemas.create if with_fields else NoFields)
     if resource.unknown_fields == "ignore":
@@ -127,7 +129,7 @@ def form_body(resource: Resource[ModelT], *, with_fields: bool) -> dict[str, Any
     return {"requestBody": _form(resource.attribute.name, fields, title, _BINARY["schema"], resource.rules)}
 
 
-def upload_body(policy: UploadPolicy, fields: type[BaseModel] | None, *, several: bool = False) -> dict[str, Any]:
+def upload_body(policy: UploadPolicy, fields: type[BaseModel] | None, *, several: bool = False) -> Description:
     """Describe a multipart body with one file or several in a field, or the body that is the file itself."""
     properties = {} if fields is None else _schema_of(fields)
     limits, file = policy.limits, _BINARY["schema"]
@@ -139,7 +141,7 @@ def upload_body(policy: UploadPolicy, fields: type[BaseModel] | None, *, several
     return body
 
 
-def _form(name: str, fields: dict[str, Any], title: str, file: dict[str, Any], rules: FileRules) -> dict[str, Any]:
+def _form(name: str, fields: Description, title: str, file: Description, rules: FileRules) -> Description:
     # A form has no null: a field without a value is left out.
     properties = {
         field: {**schema, "anyOf": [kind for kind in schema["anyOf"] if kind != {"type": "null"}]}
@@ -154,7 +156,7 @@ def _form(name: str, fields: dict[str, Any], title: str, file: dict[str, Any], r
         "properties": {name: file, **properties},
         "required": [name, *fields.get("required", [])],
     }
-    form: dict[str, Any] = {"schema": schema}
+    form: Description = {"schema": schema}
     if rules.content_types:
         form["encoding"] = {name: {"contentType": ", ".join(rules.content_types)}}
     # A body that is no form has no fields, so it will do where none is needed.
@@ -173,24 +175,24 @@ def _form(name: str, fields: dict[str, Any], title: str, file: dict[str, Any], r
     }
 
 
-def json_request(model: type[BaseModel]) -> dict[str, Any]:
+def json_request(model: type[BaseModel]) -> Description:
     """Describe a JSON body."""
     return {"requestBody": {"required": True, "content": {JSON: {"schema": _schema_of(model)}}}}
 
 
-def raw_request() -> dict[str, Any]:
+def raw_request() -> Description:
     """Describe a body that is the file itself."""
     return {"requestBody": {"required": True, "content": {"*/*": _BINARY}}}
 
 
-def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+def _schema_of(model: type[BaseModel]) -> Description:
     # A body described here can't add to the document's components, so what it refers to is written out.
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
     return {key: _written_out(value, definitions) for key, value in schema.items()}
 
 
-def _written_out(schema: Any, definitions: dict[str, Any]) -> Any:
+def _written_out(schema: Any, definitions: Description) -> Any:
     if isinstance(schema, list):
         return [_written_out(item, definitions) for item in schema]
     if not isinstance(schema, dict):

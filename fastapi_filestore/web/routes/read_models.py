@@ -7,17 +7,18 @@ from typing import Any, get_args
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import inspect
-from sqlalchemy.orm import ColumnProperty, Mapper, QueryableAttribute, RelationshipProperty
+from sqlalchemy.orm import ColumnProperty, QueryableAttribute, RelationshipProperty
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.web.receiving.form_fields import names_of
+from fastapi_filestore.web.routes.model_attributes import AnyMapper
 
 _NEVER_LOADED = {"raise", "raise_on_sql"}
 
 
 def shows_more_than_columns(model: type, read: type[BaseModel]) -> bool:
     """Tell whether a schema reads attributes of a row that are not loaded with it: deferred ones, relationships."""
-    mapper: Mapper[Any] = inspect(model)
+    mapper: AnyMapper = inspect(model)
     columns = {prop.key for prop in mapper.column_attrs if not prop.deferred}
     columns |= {f"{name}_error" for name in columns}
     aliases = {name: field.validation_alias for name, field in read.model_fields.items()}

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 from sqlalchemy import JSON, inspect
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import Mapper
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.file_object import FileObject
@@ -35,7 +34,7 @@ from fastapi_filestore.web.receiving.form_fields import (
     without_unknown,
 )
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
-from fastapi_filestore.web.routes.model_attributes import owned_names
+from fastapi_filestore.web.routes.model_attributes import AnyMapper, owned_names
 from fastapi_filestore.web.routes.read_models import require_readable, shows_more_than_columns
 from fastapi_filestore.web.routes.schemas import NoFields, Schemas
 
@@ -74,7 +73,7 @@ class Resource(Generic[ModelT]):
     @property
     def identity_type(self) -> Any:
         """The type of the primary key in a path."""
-        mapper: Mapper[Any] = inspect(self.model)
+        mapper: AnyMapper = inspect(self.model)
         keys = mapper.primary_key
         if len(keys) != 1:
             raise ConfigurationError(

@@ -99,7 +99,7 @@ def _add_create(router: APIRouter, resource: Resource[ModelT], provider: Provide
         openapi_extra=form_body(resource, with_fields=True),
     )
     async def create(
-        request: Request, response: Response, service: Annotated[FileService[Any], Depends(provider)]
+        request: Request, response: Response, service: Annotated[FileService[ModelT], Depends(provider)]
     ) -> BaseModel:
         base = _collection_path(request, below=0)
         async with service.unit_of_work():
@@ -127,7 +127,7 @@ def _add_list(router: APIRouter, resource: Resource[ModelT], provider: Provider)
     )
     async def list_rows(
         request: Request,
-        service: Annotated[FileService[Any], Depends(provider)],
+        service: Annotated[FileService[ModelT], Depends(provider)],
         page_limit: Annotated[
             int, Query(alias="limit", ge=1, le=MAX_LIMIT, description="Rows on the page.")
         ] = DEFAULT_LIMIT,
@@ -148,7 +148,7 @@ def _add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Pro
         responses=problems(415, 422, 501),
     )
     async def upload_url(
-        service: Annotated[FileService[Any], Depends(provider)],  # whose scope knows who may ask
+        service: Annotated[FileService[ModelT], Depends(provider)],  # whose scope knows who may ask
         file_name: Annotated[str, Query(alias="filename", min_length=1, max_length=1024)],
         file_type: Annotated[
             str, Query(alias="content_type", max_length=255, json_schema_extra={"pattern": MEDIA_TYPE})
@@ -188,7 +188,7 @@ def _add_read(router: APIRouter, resource: Resource[ModelT], provider: Provider,
     async def read(
         request: Request,
         identity: key,  # pyright: ignore[reportInvalidTypeForm]
-        service: Annotated[FileService[Any], Depends(provider)],
+        service: Annotated[FileService[ModelT], Depends(provider)],
     ) -> BaseModel:
         base = _collection_path(request, below=1)
         async with service.unit_of_work():
@@ -207,7 +207,7 @@ def _add_update(router: APIRouter, resource: Resource[ModelT], provider: Provide
     async def update(
         request: Request,
         identity: key,  # pyright: ignore[reportInvalidTypeForm]
-        service: Annotated[FileService[Any], Depends(provider)],
+        service: Annotated[FileService[ModelT], Depends(provider)],
     ) -> BaseModel:
         async with service.unit_of_work():
             await service.require(identity)
@@ -235,7 +235,7 @@ def _add_delete(router: APIRouter, resource: Resource[ModelT], provider: Provide
     async def delete(
         request: Request,
         identity: key,  # pyright: ignore[reportInvalidTypeForm]
-        service: Annotated[FileService[Any], Depends(provider)],
+        service: Annotated[FileService[ModelT], Depends(provider)],
     ) -> None:
         async with service.unit_of_work():
             if is_conditional(request):
@@ -250,7 +250,7 @@ def _add_download(router: APIRouter, resource: Resource[ModelT], provider: Provi
     async def read_file(
         request: Request,
         identity: key,  # pyright: ignore[reportInvalidTypeForm]
-        service: Annotated[FileService[Any], Depends(provider)],
+        service: Annotated[FileService[ModelT], Depends(provider)],
     ) -> Response:
         async with service.unit_of_work():
             file = await service.file(identity, field=resource.attribute.name)
@@ -286,7 +286,7 @@ def _add_replace(router: APIRouter, resource: Resource[ModelT], provider: Provid
     async def replace(
         request: Request,
         identity: key,  # pyright: ignore[reportInvalidTypeForm]
-        service: Annotated[FileService[Any], Depends(provider)],
+        service: Annotated[FileService[ModelT], Depends(provider)],
     ) -> BaseModel:
         conditional = is_conditional(request)
         async with service.unit_of_work():

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from math import ceil
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeAlias, cast
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +22,6 @@ from pydantic import (
     create_model,
 )
 from sqlalchemy import JSON, Column, ColumnElement, Float, Numeric, String, inspect
-from sqlalchemy.orm import ColumnProperty, Mapper
 from sqlalchemy.types import TypeEngine
 
 from fastapi_filestore.errors import ConfigurationError
@@ -32,7 +31,9 @@ from fastapi_filestore.orm.column.python_types import is_json_in_forms, python_t
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
 from fastapi_filestore.web.receiving.form_fields import MOST_DIGITS, ColumnFields, check_storable, rename_reserved
-from fastapi_filestore.web.routes.model_attributes import makes_value, owned_names
+from fastapi_filestore.web.routes.model_attributes import AnyMapper, AnyProperty, makes_value, owned_names
+
+Fields: TypeAlias = dict[str, Any]
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
 """What a key that is text must be to stand in a path: no slash, and not only dots."""
@@ -72,7 +73,7 @@ def derive_schemas(
     Raises:
         ConfigurationError: One of the user's models has an attribute that is not for clients to set.
     """
-    mapper: Mapper[Any] = inspect(model)
+    mapper: AnyMapper = inspect(model)
     owned = owned_names(mapper)
     for schema in filter(None, (create, update)):
         if taken := sorted(reserved & schema.model_fields.keys()):
@@ -104,9 +105,9 @@ def page_schema(name: str, read: type[BaseModel]) -> type[BaseModel]:
 
 
 @cache
-def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
+def _derive_read(mapper: AnyMapper) -> type[BaseModel]:
     shown = [prop for prop in _public(mapper) if not prop.deferred]
-    fields: dict[str, Any] = {prop.key: (_read_type(prop), ...) for prop in shown}
+    fields: Fields = {prop.key: (_read_type(prop), ...) for prop in shown}
     files = [prop for prop in shown if isinstance(_column(prop).type, StoredObject)]
     problems = {f"{prop.key}_error": _problem_of(prop.key) for prop in files}
     # A column of such a name says what the application wants it to say.
@@ -114,8 +115,8 @@ def _derive_read(mapper: Mapper[Any]) -> type[BaseModel]:
 
 
 @cache
-def _derive_create(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
-    fields: dict[str, Any] = {}
+def _derive_create(mapper: AnyMapper, reserved: frozenset[str]) -> type[BaseModel]:
+    fields: Fields = {}
     for prop in _settable(mapper, with_primary_key=True):
         if prop.key not in reserved:
             column = _column(prop)
@@ -126,8 +127,8 @@ def _derive_create(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseMo
 
 
 @cache
-def _derive_update(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseModel]:
-    fields: dict[str, Any] = {
+def _derive_update(mapper: AnyMapper, reserved: frozenset[str]) -> type[BaseModel]:
+    fields: Fields = {
         prop.key: (_written_type(prop), Field(default=None, **_constraints(prop)))
         for prop in _settable(mapper, with_primary_key=False)
         if prop.key not in reserved
@@ -135,16 +136,14 @@ def _derive_update(mapper: Mapper[Any], reserved: frozenset[str]) -> type[BaseMo
     return _model(mapper, "Update", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
 
 
-def _model(mapper: Mapper[Any], suffix: str, config: ConfigDict, fields: dict[str, Any]) -> type[BaseModel]:
+def _model(mapper: AnyMapper, suffix: str, config: ConfigDict, fields: Fields) -> type[BaseModel]:
     row = mapper.class_
     options: Any = {"__base__": ColumnFields, "__cls_kwargs__": dict(config), "__module__": row.__module__}
-    model: type[BaseModel] = create_model(
-        f"{row.__name__}{suffix}", **options, **dict[str, Any](rename_reserved(fields))
-    )
+    model: type[BaseModel] = create_model(f"{row.__name__}{suffix}", **options, **Fields(rename_reserved(fields)))
     return model
 
 
-def _public(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:
+def _public(mapper: AnyMapper) -> list[AnyProperty]:
     # What a mapper of a union adds, to tell its tables apart, is no attribute of a row.
     tables = {None, *mapper.tables}
     return [
@@ -154,7 +153,7 @@ def _public(mapper: Mapper[Any]) -> list[ColumnProperty[Any]]:
     ]
 
 
-def _settable(mapper: Mapper[Any], *, with_primary_key: bool) -> list[ColumnProperty[Any]]:
+def _settable(mapper: AnyMapper, *, with_primary_key: bool) -> list[AnyProperty]:
     return [
         prop
         for prop in _public(mapper)
@@ -175,7 +174,7 @@ def _is_filled_in(column: ColumnElement[Any]) -> bool:
     return computed or numbered or later or column.server_default is not None or column.system
 
 
-def _constraints(prop: ColumnProperty[Any]) -> dict[str, Any]:
+def _constraints(prop: AnyProperty) -> Fields:
     kind, column = python_type(prop), _column(prop)
     if kind is Decimal:
         return {"max_digits": MOST_DIGITS, **_digits(wrapped_type(column))}
@@ -191,7 +190,7 @@ def _length(column: Column[Any]) -> int | None:
     return length if isinstance(length, int) else None
 
 
-def _digits(kind: TypeEngine[Any]) -> dict[str, Any]:
+def _digits(kind: TypeEngine[Any]) -> Fields:
     if not isinstance(kind, Numeric) or isinstance(kind, Float) or kind.precision is None:
         return {}  # a Float's precision is in binary digits, and a scale alone is no limit to any database
     precision, scale = kind.precision, kind.scale
@@ -215,7 +214,7 @@ def _is_unreadable(value: object) -> bool:
     return any(isinstance(file, FileObject) and file.unreadable is not None for file in files)
 
 
-def _read_type(prop: ColumnProperty[Any]) -> Any:
+def _read_type(prop: AnyProperty) -> Any:
     column = _column(prop)
     if isinstance(column.type, StoredObject):
         files: Any = list[FileObject] if column.type.multiple else FileObject
@@ -230,7 +229,7 @@ def _read_type(prop: ColumnProperty[Any]) -> Any:
     return _or_none(shown.get(kind, kind), column)
 
 
-def _written_type(prop: ColumnProperty[Any]) -> Any:
+def _written_type(prop: AnyProperty) -> Any:
     kind, column = python_type(prop), _column(prop)
     written: dict[Any, Any] = {float: FiniteFloat, bytes: _base64(_length(column))}
     if kind is Any:
@@ -240,7 +239,7 @@ def _written_type(prop: ColumnProperty[Any]) -> Any:
     return _or_none(written.get(kind, kind), column)
 
 
-def _form_type(prop: ColumnProperty[Any]) -> Any:
+def _form_type(prop: AnyProperty) -> Any:
     kind, column = python_type(prop), _column(prop)
     if not isinstance(wrapped_type(column), JSON) and not is_json_in_forms(kind):
         return _written_type(prop)
@@ -266,5 +265,5 @@ def _or_none(kind: Any, column: Column[Any]) -> Any:
     return kind | None if is_nullable and kind is not Any else kind
 
 
-def _column(prop: ColumnProperty[Any]) -> Any:
+def _column(prop: AnyProperty) -> Any:
     return prop.columns[0]

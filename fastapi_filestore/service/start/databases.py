@@ -1,7 +1,7 @@
 """Find where an application's rows are: the engines behind its session dependency."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from inspect import Parameter, signature
 from typing import Any
@@ -97,7 +97,8 @@ class Databases:
     async def _candidates(self, metadatas: Collection[MetaData], *, every_class: bool) -> tuple[Places, list[Table]]:
         """Return the tables by the database where they may be, and those that no database is known for."""
         own = [table for metadata in metadatas for table in file_tables(metadata)]
-        tables = list(dict.fromkeys([*own, *(mapped_tables() if every_class else {})]))
+        others: Iterable[Table] = mapped_tables() if every_class else ()
+        tables = list(dict.fromkeys([*own, *others]))
         if self._engine is not None:
             return {self._engine: tables}, []
         async with _opening(self._get_session) as session:

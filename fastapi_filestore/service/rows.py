@@ -70,7 +70,7 @@ class Rows(Generic[ModelT]):
         """Return the files of a row, `RowNotFoundError` if there is none, and give the connection back."""
         return attribute.type.held_files(self._look_up(session, identity, getattr(self.model, attribute.name))[0])
 
-    def column_values(self, session: Session, identity: object) -> dict[str, Any]:
+    def column_values(self, session: Session, identity: object) -> dict[str, object]:
         """Return what a row has in its columns but for files, and give the connection back: bytes move next."""
         names = [
             column.key
@@ -95,7 +95,7 @@ class Rows(Generic[ModelT]):
         """Set attributes of a row."""
         attributes = file_attributes(inspect(self.model))
         lists = [attribute for attribute in attributes if attribute.type.multiple and attribute.name in values]
-        known = set(session.identity_map.keys()) if lists else set[Any]()
+        known = set(session.identity_map.keys()) if lists else set[object]()
         row = self._lock(session, identity)
         if lists and inspect(row).key not in known:
             forget_read(inspect(row))  # nobody can have made the new list of what it held

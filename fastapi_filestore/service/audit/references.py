@@ -74,7 +74,7 @@ class UnreadableRow(NamedTuple):
 class FiledRow(NamedTuple):
     """A row with what it holds: its primary key, its files, and what can't be read as files."""
 
-    identity: tuple[Any, ...]
+    identity: tuple[object, ...]
     references: list[Reference]
     unreadable: list[UnreadableRow]
 
@@ -129,7 +129,7 @@ class FileTable:
 
     # -- reading -------------------------------------------------------------------------------------
 
-    def read(self, connection: Connection, *, after: tuple[Any, ...] | None) -> list[FiledRow]:
+    def read(self, connection: Connection, *, after: tuple[object, ...] | None) -> list[FiledRow]:
         """Return the next rows after a primary key."""
         statement = self._rows().order_by(*self.key).limit(ROWS_AT_ONCE)
         if after is not None:
@@ -140,7 +140,7 @@ class FileTable:
                 statement = statement.where(tuple_(*self.key) > tuple_(*bounds))
         return list(self._parse(connection, statement))
 
-    def reread(self, connection: Connection, identities: Collection[tuple[Any, ...]]) -> list[FiledRow]:
+    def reread(self, connection: Connection, identities: Collection[tuple[object, ...]]) -> list[FiledRow]:
         """Return what rows hold now; rows that are gone hold nothing."""
         return list(self._parse(connection, self._rows().where(self._is_one_of(identities))))
 
@@ -149,7 +149,7 @@ class FileTable:
         raw = [type_coerce(column, RawJSON).label(f"file_{number}") for number, column in enumerate(self.columns)]
         return select(*self.key, *raw).where(or_(*(column.is_not(None) for column in self.columns)))
 
-    def _is_one_of(self, identities: Collection[tuple[Any, ...]]) -> ColumnElement[bool]:
+    def _is_one_of(self, identities: Collection[tuple[object, ...]]) -> ColumnElement[bool]:
         if len(self.key) == 1:
             return self.key[0].in_([identity[0] for identity in identities])
         return or_(

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, MetaData, Table, inspect, update
 from sqlalchemy.exc import SQLAlchemyError, UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.ext.horizontal_shard import ShardedSession
-from sqlalchemy.orm import Session, registry, scoped_session
+from sqlalchemy.orm import Mapper, Session, registry, scoped_session
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.column.attributes import file_mappers
@@ -45,7 +45,7 @@ class Databases:
         *,
         registry: StorageRegistry,
         engine: Engine | AsyncEngine | None,
-        get_session: Callable[..., Any] | None,
+        get_session: Callable[..., object] | None,
     ) -> None:
         self._models, self._registry = models, registry
         self._engine = None if engine is None else plain_engine(engine)
@@ -106,7 +106,7 @@ class Databases:
                 raise ConfigurationError(f"The session of get_session has its rows in several shards. {SHARDS}")
             registries: set[registry] = {inspect(model).registry for model in self._models}
             mapped = [*file_mappers(), *(mapper for bases in registries for mapper in bases.mappers)]
-            mappers: dict[Any, Any] = {mapper.local_table: mapper for mapper in mapped}
+            mappers: dict[object, Mapper[Any]] = {mapper.local_table: mapper for mapper in mapped}
             places, nowhere = defaultdict[Engine, list[Table]](list), list[Table]()
             for table in tables:
                 try:
@@ -120,7 +120,7 @@ class Databases:
 
 
 @asynccontextmanager
-async def _opening(get_session: Callable[..., Any] | None) -> AsyncIterator[Session]:
+async def _opening(get_session: Callable[..., object] | None) -> AsyncIterator[Session]:
     """Call a session dependency as FastAPI would, if it asks for nothing."""
     rest = {Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL}
     if get_session is None or any(given.kind not in rest for given in signature(get_session).parameters.values()):
@@ -142,7 +142,7 @@ async def _opening(get_session: Callable[..., Any] | None) -> AsyncIterator[Sess
         yield _session(await given if isinstance(given, Awaitable) else given)
 
 
-def _session(given: Any) -> Session:
+def _session(given: object) -> Session:
     # Nothing is executed with it, so it holds no connection and need not be closed.
     if not isinstance(given, Session | AsyncSession | scoped_session | async_scoped_session):
         raise ConfigurationError(f"get_session gave a {type(given).__name__}, which is no session. {REMEDY}")

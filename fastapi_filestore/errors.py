@@ -445,11 +445,13 @@ class TooManyFilesError(UploadError):
 
 
 class UnsupportedUploadError(UploadError):
-    """The body's media type is not one the route takes."""
+    """The body's media type, or how it is coded, is not one the route takes."""
 
-    def __init__(self, actual: str, expected: Sequence[str]) -> None:
+    def __init__(self, actual: str, expected: Sequence[str], *, sentence: str | None = None) -> None:
+        """Say what came, empty for a body that says nothing of itself, and what is taken; or say all in a sentence."""
         self.actual, self.expected = actual, tuple(expected)
-        super().__init__(f"A body of type {actual or 'unknown'!r} can't be read here; send {' or '.join(expected)}.")
+        what = f"of type {actual!r}" if actual else "without a Content-Type"
+        super().__init__(sentence or f"A body {what} can't be read here; send {' or '.join(expected)}.")
 
 
 class TypeMismatchError(UnsupportedUploadError):

@@ -62,6 +62,11 @@ def media_type(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def is_json(kind: str) -> bool:
+    """Tell whether a media type is one of JSON, as `application/merge-patch+json` is (RFC 6839, section 3.1)."""
+    return kind == JSON or (kind.startswith("application/") and kind.endswith("+json"))
+
+
 def announced_size(headers: Mapping[str, str]) -> int | None:
     """Return the bytes that a body is announced to have, if it is."""
     length = headers.get("content-length", "")
@@ -73,7 +78,11 @@ def refuse_codings(headers: Mapping[str, str]) -> None:
     """Raise `UnsupportedUploadError` for a body that is compressed: what comes is stored and parsed as it is."""
     encoding = headers.get("content-encoding", "")
     if not {coding.strip().lower() for coding in encoding.split(",")} <= {"", "identity"}:
-        raise UnsupportedUploadError(f"{media_type(headers)}, encoded as {encoding}", ["it without Content-Encoding"])
+        raise UnsupportedUploadError(
+            encoding,
+            ["identity"],
+            sentence=f"A body with Content-Encoding: {encoding} can't be read: send it as it is, without the header.",
+        )
 
 
 def has_body(scope: Scope) -> bool:

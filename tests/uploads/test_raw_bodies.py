@@ -5,6 +5,7 @@ import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, UploadFile
@@ -70,7 +71,6 @@ async def test_a_post_body_needs_a_model_without_required_fields(serve: Serve) -
         ({"content-type": "application/pdf", "content-disposition": 'attachment; filename="a'}, 400),
         ({"content-type": "application/x-www-form-urlencoded"}, 415),
         ({"content-type": "multipart/mixed; boundary=b"}, 415),
-        ({"content-type": ""}, 415),
     ],
 )
 async def test_what_is_not_the_whole_file_is_refused(
@@ -81,6 +81,91 @@ async def test_what_is_not_the_whole_file_is_refused(
 
     assert response.status_code == status
     assert (await site.client.get(url)).content == b"old"
+
+
+async def test_a_body_that_says_nothing_is_the_file(site: Site, url: str) -> None:
+    """`curl -T report.pdf` sends no Content-Type: the name, or the bytes, tell the type."""
+    request = site.client.build_request(
+        "PUT", url, content=BODY, headers={"content-disposition": "attachment; filename=a.pdf"}
+    )
+    assert "content-type" not in request.headers
+    response = await site.client.send(request)
+
+    assert (response.status_code, response.json()["file"]["content_type"]) == (200, "application/pdf")
+    assert (await site.client.get(url)).content == BODY
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "expected", "words"),
+    [
+        (
+            "/documents/1/file",
+            {"content-type": "application/x-www-form-urlencoded"},
+            ["multipart/form-data", "*/*"],
+            "application/octet-stream",
+        ),
+        (
+            "/documents/",
+            {"content-type": "application/x-www-form-urlencoded"},
+            ["multipart/form-data"],
+            "set the Content-Type: multipart/form-data",
+        ),
+        (
+            "/documents/1/file",
+            {"content-type": "text/plain", "content-encoding": "gzip"},
+            ["identity"],
+            "A body with Content-Encoding: gzip can't be read: send it as it is",
+        ),
+        ("/documents/", {"content-type": "application/json"}, ["multipart/form-data"], "application/json"),
+        ("/albums-of/", {"content-type": "application/json"}, ["multipart/form-data"], "application/json"),
+    ],
+)
+async def test_a_refused_body_is_told_what_would_be_taken(
+    serve: Serve, path: str, headers: dict[str, str], expected: list[str], words: str
+) -> None:
+    """The sentence names the header that is at fault, and `expected` is what the route does take."""
+    async with serve(build=build, shared=True) as site:
+        created = await site.upload(content=b"old")
+        path = path.replace("/documents/1", str(created.headers["location"]))
+        send: Any = site.client.put if path.endswith("/file") else site.client.post
+        problem = problem_in(await send(path, content=BODY, headers=headers), 415, "unsupported-upload")
+
+    assert problem["expected"] == expected
+    assert words in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/merge-patch+json", b'{"title": "n\xc3\xa9w"}'),
+        ("application/json", b'\xef\xbb\xbf{"title": "n\xc3\xa9w"}'),
+        ("application/json; charset=UTF-8", b'{"title": "n\xc3\xa9w"}'),
+        ("application/json; charset=iso-8859-1", b'{"title": "n\\u00e9w"}'),
+    ],
+)
+async def test_json_is_taken_as_programs_send_it(site: Site, url: str, kind: str, body: bytes) -> None:
+    """With a type of its own, with a byte order mark, with a charset that makes no difference."""
+    changed = await site.client.patch(url.removesuffix("/file"), content=body, headers={"content-type": kind})
+
+    assert (changed.status_code, changed.json()["title"]) == (200, "néw")
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec"),
+    [
+        ("application/json; charset=utf-16", "utf-16"),
+        ("application/json", "utf-16-le"),
+        ("application/json", "utf-32"),
+        ("application/json; charset=iso-8859-1", "iso-8859-1"),
+    ],
+)
+async def test_json_in_another_charset_is_told_as_that(site: Site, url: str, kind: str, codec: str) -> None:
+    """The sentence names the charset, said or found, and what to send."""
+    content = '{"title": "néw"}'.encode(codec)
+    answer = await site.client.patch(url.removesuffix("/file"), content=content, headers={"content-type": kind})
+    problem = problem_in(answer, 415, "unsupported-upload")
+
+    assert f"JSON in the charset {codec!r} can't be read here: send UTF-8" in problem["detail"]
 
 
 @pytest.mark.parametrize(

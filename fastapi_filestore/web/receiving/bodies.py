@@ -4,8 +4,11 @@ Where an upload is taken, the application's limit gives way to that of the uploa
 carries stays; what it refuses is told as our own refusals are.
 """
 
+import json
 import sys
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
 from inspect import signature
 from typing import Any
 
@@ -17,10 +20,12 @@ from fastapi_filestore.errors import (
     ClientDisconnectedError,
     ConfigurationError,
     LengthRequiredError,
+    MalformedUploadError,
     UnsupportedUploadError,
     UploadTooLargeError,
 )
 from fastapi_filestore.intake.forms.limits import Pace
+from fastapi_filestore.intake.header_parameters import UTF_8, codec_of, read_parameters
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE
 from fastapi_filestore.storage.share import Share
@@ -28,6 +33,7 @@ from fastapi_filestore.web.header_fields import (
     JSON,
     announced_size,
     has_body,
+    is_json,
     joined_fields,
     media_type,
     refuse_codings,
@@ -114,9 +120,9 @@ def _claim_body(request: Request) -> bytes | None:
 
 
 async def json_body(request: Request, limit: int, *, pace: Pace) -> bytes:
-    """Read fields that come as JSON, unparsed; `UnsupportedUploadError` if the body is anything else."""
+    """Read fields that come as JSON, unparsed; `UnsupportedUploadError` if the body is anything else than UTF-8."""
     declared = media_type(request.headers)
-    if declared != JSON:
+    if not is_json(declared):
         raise UnsupportedUploadError(declared, [JSON])
     refuse_codings(joined_fields(request.headers))
     memory, kept, size = upload_memory.kept(), list[bytes](), 0
@@ -125,7 +131,19 @@ async def json_body(request: Request, limit: int, *, pace: Pace) -> bytes:
         size += len(chunk)
         if size >= WORTHWHILE:
             await memory.keep(size)
-    return b"".join(kept)
+    body = b"".join(kept)
+    named, found = UTF_8, json.detect_encoding(body)
+    with suppress(MalformedUploadError):  # what says nothing that can be read says nothing of it
+        named = read_parameters(request.headers["content-type"])[1].get("charset", UTF_8)
+    is_other = codec_of(named) != codec_of(UTF_8) and not body.isascii()
+    if is_other or not found.startswith("utf-8"):
+        charset = named if is_other else found
+        raise UnsupportedUploadError(
+            f"{declared}; charset={charset}",
+            [JSON],
+            sentence=f"JSON in the charset {charset!r} can't be read here: send UTF-8 (RFC 8259, section 8.1).",
+        )
+    return body.removeprefix(BOM_UTF8)
 
 
 try:

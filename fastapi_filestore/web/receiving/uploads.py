@@ -59,7 +59,8 @@ PATIENCE: Final = 0.1
 class UploadPolicy:
     """Says what a route takes: files by these rules in this field, so much of everything, and right fields.
 
-    `validate` makes values of the fields, or raises; it knows those of the names in `known`.
+    `validate` makes values of the fields, or raises; it knows those of the names in `known`. JSON `is_fields`, and no
+    file, where there are any to set.
     """
 
     field: str
@@ -67,6 +68,7 @@ class UploadPolicy:
     validate: Validate | None = None
     rules: FileRules = NO_RULES
     known: frozenset[str] = frozenset()
+    is_fields: bool = False
 
     async def admit(self, upload: Upload) -> Upload:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
@@ -113,25 +115,41 @@ async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
 
 def _file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Upload:
     """Return the upload of a body that is the file itself."""
-    if not declared or declared.startswith("multipart/") or declared == URLENCODED:
+    if declared == JSON and policy.is_fields:  # meant for the fields, not for a file
         raise UnsupportedUploadError(declared, [MULTIPART])
+    if declared.startswith("multipart/") or declared == URLENCODED:
+        raise _other_form(policy, declared)
     headers = joined_fields(request.headers)
     refuse_fragments(headers)
     if policy.validate is not None:  # before a gigabyte is read for nothing
         try:
             policy.validate(NO_FIELDS)
         except InvalidFieldsError:
-            if declared == JSON:  # meant for the fields, not for a file
+            if not declared:  # whatever it is, it is not what would do
                 raise UnsupportedUploadError(declared, [MULTIPART]) from None
             raise
     return Upload(
         join_chunks(limited_body(request, policy.limits.file_size, pace=policy.limits.pace), WORTHWHILE),
         filename=name_in_disposition(request.headers.get("content-disposition", "")),
-        content_type=request.headers["content-type"],
+        content_type=request.headers.get("content-type") or None,  # whoever says nothing, as curl -T, has bytes
         validate=policy.validate,
         rules=policy.rules,
         digests=client_digests(headers),
         longest=announced_size(request.headers),
+    )
+
+
+def _other_form(policy: UploadPolicy, declared: str) -> UnsupportedUploadError:
+    """Return the error of a form that holds no file, or whose type a client has set without a thought."""
+    expected = [MULTIPART]
+    with suppress(InvalidFieldsError):  # a file alone will do where no other field is needed
+        if policy.validate is not None:
+            policy.validate(NO_FIELDS)
+        expected += policy.rules.content_types or ["*/*"]
+    alone = " or, of a body that is the file itself, its own Content-Type, such as application/octet-stream"
+    remedy = f"set the Content-Type: {MULTIPART} of a form with the file{alone if len(expected) > 1 else ''}"
+    return UnsupportedUploadError(
+        declared, expected, sentence=f"A body with Content-Type: {declared} holds no file that can be read: {remedy}."
     )
 
 

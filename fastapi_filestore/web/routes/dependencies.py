@@ -92,7 +92,7 @@ class UploadDependency(Generic[ReceivedT]):
         limits = replace(self.limits().narrowed(self.rules.max_size), files=self.max_files or 1)
         validate = None if self.fields is None else partial(validate_form, self.fields)
         known = frozenset[str]() if self.fields is None else known_names(self.fields)
-        return UploadPolicy(self.field, limits, validate, self.rules, known)
+        return UploadPolicy(self.field, limits, validate, self.rules, known, is_fields=self.fields is not None)
 
     @property
     def body(self) -> dict[str, Any]:

@@ -156,7 +156,8 @@ class Resource(Generic[ModelT]):
             return validate_form(schema, fields, limits=limits)
 
         allowed = self.limits().narrowed(self.rules.max_size)
-        return UploadPolicy(self.attribute.name, allowed, validate, self.rules, known_names(schema))
+        known, is_fields = known_names(schema), schema is not NoFields
+        return UploadPolicy(self.attribute.name, allowed, validate, self.rules, known, is_fields)
 
     def check_type(self, file: FileObject) -> None:
         """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""

@@ -10,6 +10,10 @@ PLACEHOLDER = re.compile(
     r"change.?(me|this|it)|your.?(own|secret|key|signing)|replace.?(me|this)|placeholder", re.IGNORECASE
 )
 """What texts say that stand where a key belongs, as docs/settings.md's does."""
+UNFILLED = re.compile(r"\$[{(]|`[^`]+`")
+"""What a shell, or Docker Compose, would have put something in the place of."""
+SEPARATOR = re.compile(r"[;\s]")
+"""What stands between two keys that were meant to be separated, and would make one of them."""
 KEY_REMEDY = "make one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
 
 
@@ -19,6 +23,10 @@ def problem_of_key(key: str) -> str | None:
         return f"use {MIN_KEY_CHARACTERS} characters or more; {KEY_REMEDY}"
     if PLACEHOLDER.search(key):
         return f"it is the placeholder of an example, which everybody knows; {KEY_REMEDY}"
+    if UNFILLED.search(key):
+        return f"it has what a shell was to fill in and did not, as ${{…}} or $(…); {KEY_REMEDY}"
+    if SEPARATOR.search(key):
+        return f"a key has no spaces and no semicolons: separate keys by commas; {KEY_REMEDY}"
     if len(set(key)) < MIN_DIFFERENT_CHARACTERS:
         return f"use {MIN_DIFFERENT_CHARACTERS} different characters or more, for fewer can be guessed; {KEY_REMEDY}"
     return None

@@ -18,6 +18,8 @@ STORE = "use s3://bucket/, gs://bucket/, az://container/, file:///folder/ or mem
 CREDENTIALS = "give credentials in settings of their own; a URL holds none, and no ? or #"
 ENDPOINT = "begin it with https:// or http:// and a host"
 KEY = "make one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
+UNFILLED = "it has what a shell was to fill in and did not, as ${…} or $(…)"
+TWO_KEYS = "a key has no spaces and no semicolons: separate keys by commas"
 PLACEHOLDER = "it is the placeholder of an example, which everybody knows"
 
 WRONG = {
@@ -49,6 +51,11 @@ WRONG = {
         "123456789" * 9,
     ): f", entry 1: use 10 different characters or more, for fewer can be guessed; {KEY}.",
     ("SIGNING_KEYS", "change-me-to-your-own-32-characters"): f", entry 1: {PLACEHOLDER}; {KEY}.",
+    ("SIGNING_KEYS", "${SIGNING_KEY:?see .env.example please}"): f", entry 1: {UNFILLED}; {KEY}.",
+    ("SIGNING_KEYS", "$(openssl rand -base64 32)-aaaaaaaaaa"): f", entry 1: {UNFILLED}; {KEY}.",
+    ("SIGNING_KEYS", "`openssl rand -base64 32`-aaaaaaaaaa"): f", entry 1: {UNFILLED}; {KEY}.",
+    ("SIGNING_KEYS", "0123456789abcdef0123;456789abcdef0123"): f", entry 1: {TWO_KEYS}; {KEY}.",
+    ("SIGNING_KEYS", "0123456789abcdef0123 456789abcdef0123"): f", entry 1: {TWO_KEYS}; {KEY}.",
     ("SIGNING_KEYS", "CHANGE_ME_CHANGE_ME_CHANGE_ME_NOW_0123"): f", entry 1: {PLACEHOLDER}; {KEY}.",
     ("SIGNING_KEYS", "[short"): ": the JSON list is malformed; quote each key, or separate them by commas only.",
     (

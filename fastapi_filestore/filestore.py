@@ -282,8 +282,10 @@ class Filestore:
             dependencies: What must hold before a byte of a body is read, such as authorization.
             field: The file column, if there are several.
             read: What a response shows of a row; every column if None.
-            create: What a client may set on a new row; derived from the columns if None. It may have nothing that the
-                mapper sets by itself, such as a discriminator, nor has `update`.
+            create: What a client may set on a new row; derived from the columns if None: all but those with a default
+                that is a function, SQL or the database's (`default=list`, `default=utcnow`, `server_default=`), which
+                are filled in. It may have nothing that the mapper sets by itself, such as a discriminator, nor has
+                `update`.
             update: What a client may change; derived from the columns if None.
             downloads: Which way files reach clients, as for `download`.
             visibility: Who may keep a copy of a file, as for `download`.

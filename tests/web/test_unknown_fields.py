@@ -121,8 +121,26 @@ async def test_what_nobody_asked_for_is_refused_by_name(site: Site, path: str, n
 async def test_what_a_client_may_not_set_is_refused(site: Site, name: str) -> None:
     """A column that the application or the database fills in is no addition of an uploader."""
     form = {"title": "t", name: "1"}
-    problem_in(await site.client.post("/ignoring/", files=FILE, data=form), 422, "invalid-fields")
+    refused = problem_in(await site.client.post("/ignoring/", files=FILE, data=form), 422, "invalid-fields")
+    assert name == "_internal" or "unless create= of the router has it" in refused["detail"]
     problem_in(await site.client.post("/papers/", files=FILE, data={"title": "t", "owner": "b"}), 422, "invalid-fields")
+
+
+@pytest.mark.parametrize("path", ["/ignoring/", "/refusing/"])
+async def test_a_plain_default_is_the_clients_and_a_computed_one_is_not(site: Site, path: str) -> None:
+    """`default=False` may be set; a default of a function or the database is refused, and the remedy is named."""
+    form = {"title": "t", "signed": "true"}
+    created = await site.client.post(path, files=FILE, data=form)
+    changed = await site.client.patch("/ignoring/1", json={"created_at": "2020-01-01T00:00:00Z", "file": None})
+    problem = problem_in(changed, 422, "invalid-fields")
+    refused = await site.client.post(path, files=FILE, data=form | {"token": "x"})
+
+    assert created.json()["signed"] is True
+    assert {error["loc"][0]: "update= of the router" in error["msg"] for error in problem["errors"]} == {
+        "created_at": True,
+        "file": False,
+    }
+    assert "create= of the router" in problem_in(refused, 422, "invalid-fields")["detail"]
 
 
 async def test_json_is_refused_as_ever(site: Site) -> None:

@@ -1,6 +1,7 @@
 """Keep what the routes of one model share: how its rows are found, shown and described."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar, get_args
@@ -20,6 +21,7 @@ from fastapi_filestore.intake.types.media_types import likely_type
 from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute
 from fastapi_filestore.orm.column.python_types import python_type, wrapped_type
+from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.failures.refusals import translate_attribute_errors
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import constructor_needs
@@ -143,6 +145,29 @@ class Resource(Generic[ModelT]):
                     check_storable(value)
         return fields
 
+    @contextmanager
+    def naming_columns(self, argument: str) -> Iterator[None]:
+        """Tell of a column that is not for clients that it is none, and which argument of the router has what is."""
+        try:
+            yield
+        except InvalidFieldsError as error:
+            mapper = inspect(self.model)
+            columns = {
+                name: "The application sets this"
+                if name in self.reserved
+                else f"This column is not for clients to set, unless {argument}= of the router has it"
+                for name, column in mapper.column_attrs.items()
+                if not (name.startswith("_") or isinstance(column.columns[0].type, StoredObject))
+            }
+            raise InvalidFieldsError(
+                [
+                    {**problem, "msg": columns.get(problem["loc"][0], problem["msg"])}
+                    if problem["type"] == "extra_forbidden"
+                    else problem
+                    for problem in error.problems
+                ]
+            ) from None
+
     def policy(self, schema: type[BaseModel], *, limits: FormLimits | None = None) -> UploadPolicy:
         """Say what a request may hold: a file, and the fields of a model; JSON in them is within the limits."""
 
@@ -155,9 +180,14 @@ class Resource(Generic[ModelT]):
                 fields = without_unknown(schema, fields, self.unknown_fields, refused=meant)
             return validate_form(schema, fields, limits=limits)
 
+        def validate_named(fields: Mapping[str, str]) -> BaseModel:
+            with self.naming_columns("create"):
+                return validate(fields)
+
         allowed = self.limits().narrowed(self.rules.max_size)
         known, is_fields = known_names(schema), schema is not NoFields
-        return UploadPolicy(self.attribute.name, allowed, validate, self.rules, known, is_fields)
+        checked = validate_named if is_fields else validate
+        return UploadPolicy(self.attribute.name, allowed, checked, self.rules, known, is_fields)
 
     def check_type(self, file: FileObject) -> None:
         """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""

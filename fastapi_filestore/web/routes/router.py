@@ -215,7 +215,8 @@ def _add_update(router: APIRouter, resource: Resource[ModelT], provider: Provide
             await service.end_reading()
             limits = resource.limits()
             body = await json_body(request, limits.json_body_size, pace=limits.pace)
-            fields = validate_json(resource.schemas.update, body, limits=limits)
+            with resource.naming_columns("update"):
+                fields = validate_json(resource.schemas.update, body, limits=limits)
             values = resource.settable(values_of(fields, only_set=True))
             async with service.turn():
                 row = await service.update(identity, values)

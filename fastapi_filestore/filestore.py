@@ -311,6 +311,7 @@ class Filestore:
             require_service_provider(service)
         if service is not None and (scope is not None or defaults):
             raise ConfigurationError("A provider has its own scope and defaults: give them to files.service(...).")
+        DownloadOptions(downloads or "stream", visibility, cross_origin=cross_origin)  # refuses words that are none
         if service is None:
             refuse_rowless(model)
         provider = service or self.service(model, scope=scope, defaults=defaults)
@@ -354,7 +355,7 @@ class Filestore:
             fields: What the other fields must be: `upload.values` once it is stored. Any text if None.
             validators: Who may refuse it, by its first bytes (`Validator`) or as it is stored (`ObjectValidator`).
         """
-        if not isinstance(field, str):
+        if not field or not isinstance(field, str):
             raise ConfigurationError(f"files.upload({field!r}): give the name of the form's field, such as 'file'.")
         require_schema(fields, name="fields= of files.upload")
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
@@ -473,6 +474,7 @@ class Filestore:
             cross_origin: Whose pages may embed a file, as for `download`. Whoever knows a signed URL can fetch the file
                 anyway, so the default is all pages, as with URLs that a store signs.
         """
+        DownloadOptions(cross_origin=cross_origin)  # refuses a word that is none
         return signed_router(self.registry, self._limits, partial(self.download, cross_origin=cross_origin))
 
     def _limits(self) -> FormLimits:

@@ -8,7 +8,7 @@ from fastapi_filestore.file_object.value import FileObject
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import check_ranges
 from fastapi_filestore.intake.validators import TypesAgree, Validator
-from fastapi_filestore.settings.size import parse_size
+from fastapi_filestore.settings.size import SIZE_REMEDY, parse_size
 
 
 @runtime_checkable
@@ -39,6 +39,11 @@ def file_rules(
     """
     if max_files is not None and max_files < 1:
         raise ConfigurationError(f"max_files is {max_files!r}: give the most files that there may be, from 1 on.")
+    size = None if max_size is None else parse_size(max_size)
+    if size == 0:
+        raise ConfigurationError(f"max_size={max_size!r} takes no file: {SIZE_REMEDY}, or leave it out.")
+    if not isinstance(sniff, bool):
+        raise ConfigurationError(f"sniff={sniff!r} is neither True nor False: write one of them.")
     if not isinstance(validators, Iterable):
         raise ConfigurationError(f"Validators are a list: [{type(validators).__name__}()].")
     for validator in list[Any](validators := list(validators)):  # whoever has no type checker may give anything
@@ -51,7 +56,7 @@ def file_rules(
     if sniff and not any(isinstance(validator, TypesAgree) for validator in validators):
         validators.insert(0, TypesAgree())
     rules = FileRules(
-        max_size=None if max_size is None else parse_size(max_size),
+        max_size=size,
         max_files=max_files,
         content_types=check_ranges(content_types),
         validators=tuple(validator for validator in validators if isinstance(validator, Validator)),

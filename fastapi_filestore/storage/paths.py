@@ -154,7 +154,7 @@ Prefix: TypeAlias = str | Callable[[Values], str]
 """A folder for all files of a column, as `invoices/`, or a function that chooses one by the values of the row."""
 
 NOTHING_KNOWN: Values = MappingProxyType({})
-PLACEHOLDERS: Final = ("{", "}", "%(", "%Y")
+PLACEHOLDERS: Final = ("{", "}", "%(", "%Y", "%s", "$", "<")
 """What a text has that is meant to be filled in, and is not."""
 BY_ROW: Final = "prefix=lambda row: f\"tenants/{row['tenant']}/\""
 MISTAKES: Final = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, NameError)
@@ -276,9 +276,9 @@ def choose_prefix(choose: Callable[[Values], str], known: Values, *, place: str 
 
 def _folder(prefix: str) -> str:
     folder = prefix.removesuffix("/")
-    if not folder:
+    if not folder.strip():
         if prefix:  # of an empty name, as f"{tenant}/" makes it
-            raise InvalidKeyError("The folder '/' has no name.", path=prefix)
+            raise InvalidKeyError(f"The folder {prefix!r} has no name.", path=prefix)
         return ""
     check_path(folder)
     check_path(f"{folder}/{generate_path()}")  # which is longer

@@ -18,6 +18,7 @@ from fastapi_filestore import (
     FileService,
     Filestore,
     FilestoreSettings,
+    StoredObject,
     TypesAgree,
     Upload,
     Uploads,
@@ -61,6 +62,7 @@ files: Any = Filestore(get_session, settings=FilestoreSettings(_env_file=None))
 get_document_service = files.service(Document)
 DOCUMENT: Any = Document
 ANY_FILESTORE: Any = Filestore
+ANY_COLUMN: Any = StoredObject
 
 
 @pytest.mark.parametrize(
@@ -147,6 +149,22 @@ def test_what_is_no_mapped_class(method: str, model: object, texts: list[str]) -
         (lambda: files.router(Document, service=Depends(get_document_service)), "give the function alone"),
         (lambda: files.router(Document, read=dict), "a pydantic model"),
         (lambda: files.upload(fields={"title": str}), "a pydantic model"),
+        (
+            lambda: files.router(Document, visibility="Public"),
+            "visibility='Public' is none: write 'private'",
+        ),
+        (lambda: files.router(Document, cross_origin="*"), "write 'same-origin', 'same-site' or 'cross-origin'"),
+        (lambda: files.router(Document, downloads="redir"), "write 'stream', 'redirect' or 'accel'"),
+        (lambda: files.router(Document, max_size=0), "max_size=0 takes no file"),
+        (lambda: files.router(Document, sniff="yes"), "sniff='yes' is neither True nor False"),
+        (lambda: files.router(Document, defaults={"file": lambda: None}), "defaults= gives Document.file"),
+        (lambda: files.signed_router(cross_origin="*"), "cross_origin='*' is none"),
+        (lambda: files.upload(""), "the name of the form's field"),
+        (lambda: ANY_COLUMN(multiple="yes"), "StoredObject(multiple='yes'): write True or False"),
+        (lambda: ANY_COLUMN(backend=" "), "the key of a registered backend"),
+        (lambda: ANY_COLUMN(prefix="$tenant/"), "a text is taken as it stands"),
+        (lambda: ANY_COLUMN(prefix="<tenant>/"), "a text is taken as it stands"),
+        (lambda: ANY_COLUMN(prefix="  "), "has no name"),
         (lambda: files.upload(Document), "the name of the form's field"),
         (lambda: files.upload(validators=TypesAgree()), "[TypesAgree()]"),
         (lambda: files.uploads(max_files=0), "from 1 on"),

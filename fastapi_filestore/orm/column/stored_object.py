@@ -197,12 +197,15 @@ class StoredObject(TypeDecorator[Any]):
         """
         super().__init__(none_as_null=True)
         given: object = backend  # whatever it is annotated as
-        if given is not None and not isinstance(given, str):
+        if given is not None and not (isinstance(given, str) and given.strip()):
             key = getattr(given, "key", None)
             remedy = f"register it, and say StoredObject(backend={key!r})" if isinstance(key, str) else "a text"
             raise ConfigurationError(
                 f"StoredObject(backend={given!r}): give the key of a registered backend: {remedy}."
             )
+        for name, switch in {"multiple": multiple, "index": index}.items():
+            if not isinstance(switch, bool):
+                raise ConfigurationError(f"StoredObject({name}={switch!r}): write True or False.")
         if max_files is not None and not multiple:
             raise ConfigurationError("A column of one file has no max_files: say multiple=True, or leave it out.")
         self.backend, self.multiple, self.index, self.registry = backend, multiple, index, registry

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -39,6 +39,7 @@ from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.model_attributes import AnyMapper, owned_names
 from fastapi_filestore.web.routes.read_models import require_readable, shows_more_than_columns
 from fastapi_filestore.web.routes.schemas import NoFields, Schemas
+from fastapi_filestore.web.serving.options import require_word
 
 ModelT = TypeVar("ModelT")
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
@@ -246,9 +247,13 @@ def resource_of(
     unknown_fields: UnknownFields = "ignore",
 ) -> Resource[ModelT]:
     """Describe a model to the routes; `ConfigurationError` if its file column is not one file, or a setting is none."""
-    if unknown_fields not in get_args(UnknownFields):
-        raise ConfigurationError(f"unknown_fields={unknown_fields!r} is none: write 'ignore' or 'refuse'.")
+    require_word(unknown_fields, UnknownFields, name="unknown_fields=")
     attribute = file_attribute(model, field)
+    if attribute.name in reserved:
+        raise ConfigurationError(
+            f"defaults= gives {model.__name__}.{attribute.name}, which is the file that clients send: leave it out, or "
+            "name another column of files with field=."
+        )
     if attribute.type.multiple:
         raise ConfigurationError(
             f"{model.__name__}.{attribute.name} holds several files; the router serves a column of one: name it with "

@@ -1,8 +1,9 @@
 """Say how files reach clients: which way, who may keep a copy, and whether a browser may show them in place."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
+from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.settings.values import DownloadWay
 
 Visibility = Literal["private", "public"]
@@ -10,6 +11,14 @@ Visibility = Literal["private", "public"]
 
 CrossOrigin = Literal["same-origin", "same-site", "cross-origin"]
 """Whose pages may embed a file as a picture, sound, film or font, as Cross-Origin-Resource-Policy says it."""
+
+
+def require_word(given: object, words: Any, *, name: str) -> None:
+    """Raise `ConfigurationError` if something is none of the words that an argument takes."""
+    known = get_args(words)
+    if given not in known:
+        *others, last = map(repr, known)
+        raise ConfigurationError(f"{name}{given!r} is none: write {', '.join(others)} or {last}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,13 @@ class DownloadOptions:
     url_seconds: int = 3600
     accel_prefix: str = "/protected/"
     cross_origin: CrossOrigin | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigurationError` for a word that is none, which would act as another one, or reach the client."""
+        require_word(self.way, DownloadWay, name="downloads=")
+        require_word(self.visibility, Visibility, name="visibility=")
+        if self.cross_origin is not None:
+            require_word(self.cross_origin, CrossOrigin, name="cross_origin=")
 
     @property
     def embedded_by(self) -> CrossOrigin:

@@ -140,6 +140,11 @@ WRONG: dict[str, tuple[str, int, tuple[str, ...]]] = {
     ),
     "missing table": ("DROP TABLE letters", 500, ("42P01", 'relation \\"letters\\"', "migrations")),
     "missing column": ("ALTER TABLE letters DROP COLUMN title", 500, ("42703", "title", "migrations")),
+    "schema ahead": (
+        "ALTER TABLE letters ADD COLUMN priority integer NOT NULL",
+        500,
+        ("23502", 'column \\"priority\\"', "ahead", "migrations"),
+    ),
     "exception of a trigger": (TRIGGER.format(code=""), 500, ("P0001", "trigger", "check_title() line 1")),
     "exception with a code": (
         TRIGGER.format(code="USING ERRCODE = '42501'"),
@@ -225,6 +230,41 @@ async def test_too_many_connections(
     check_log(caplog, "too many connections", "pools")
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_connections_that_are_ended(
+    database: Postgres, backend: ObstoreBackend, driver: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that was broken off in the pool is told as that, and the next request has a new one."""
+    async with application(database.url(f"postgresql+{driver}")) as client:
+        assert (await upload(client)).status_code == 201
+        with psycopg.connect(database.url("postgresql"), autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        response, following = await upload(client), await upload(client)
+
+    check_answer(response, 503)
+    check_log(caplog, "the connection was broken off", "the next request opens a new one")
+    assert following.status_code == 201
+
+
+async def test_a_database_that_accepts_no_connections(
+    database: Postgres, backend: ObstoreBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that is closed to connections is told as that, and how it is opened."""
+    async with application(database.url("postgresql+asyncpg"), poolclass=NullPool) as client:
+        with psycopg.connect(
+            database.url("postgresql").replace(f"/{database.database}", "/postgres"), autocommit=True
+        ) as other:
+            other.execute(f"ALTER DATABASE {database.database} ALLOW_CONNECTIONS false".encode())
+            response = await client.get("/letters/")
+            other.execute(f"ALTER DATABASE {database.database} ALLOW_CONNECTIONS true".encode())
+
+    check_answer(response, 503)
+    check_log(caplog, "55000", "not currently accepting connections", "ALLOW_CONNECTIONS true")
+
+
 async def test_a_database_that_hangs(
     database: Postgres, backend: ObstoreBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -274,6 +314,10 @@ async def test_a_transaction_that_waits_for_a_lock(
         ("DROP TABLE letters", ("no such table: letters", "migrations")),
         ("ALTER TABLE letters DROP COLUMN title", ("SQLITE_ERROR", "title", "migrations")),
         (
+            "DROP TABLE letters; CREATE TABLE letters (id INTEGER PRIMARY KEY, title, file, priority NOT NULL)",
+            ("SQLITE_CONSTRAINT_NOTNULL", "letters.priority", "ahead", "migrations"),
+        ),
+        (
             "CREATE TRIGGER no BEFORE INSERT ON letters BEGIN SELECT RAISE(ABORT, 'hidden words'); END",
             ("SQLITE_CONSTRAINT_TRIGGER", "trigger"),
         ),
@@ -291,7 +335,7 @@ async def test_failures_of_sqlite(
     """SQLite's few codes are told apart by their names and its words."""
     path = _sqlite(tmp_path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(statements)
+        connection.executescript(statements)
     async with application(f"sqlite+{driver}:///{path}") as client:
         response = await upload(client)
 
@@ -328,7 +372,7 @@ async def test_a_database_file_that_takes_nothing(
 
     check_answer(response, 503, kind)
     assert "can be read" in response.json()["detail"]
-    check_log(caplog, *words)
+    check_log(caplog, *words, str(path))
 
 
 def _sqlite(folder: Path) -> Path:

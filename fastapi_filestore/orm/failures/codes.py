@@ -24,6 +24,12 @@ class Fault:
 
 
 LOST = Fault("the connection failed", "see that the database is up and can be reached", passes=True, is_quoted=True)
+CUT = Fault(
+    "the connection was broken off",
+    "the next request opens a new one; if this goes on, see whether the database restarts, and what ends connections",
+    passes=True,
+    is_quoted=True,
+)
 HANGING = Fault(
     "it did not answer in time",
     "see whether it hangs, and the network; how long it is waited for, the driver is told (docs/processes.md)",
@@ -69,6 +75,26 @@ NO_TABLE = Fault(
 FORBIDDEN = Fault("its user may not do this", "GRANT what is missing", is_quoted=True)
 BAD_STATEMENT = Fault("it does not take a statement of the application", "see that schema and application fit")
 BAD_VALUE = Fault("it does not take a value", "see that columns and application fit")
+NOT_READY = Fault(
+    "it is not in the state for this",
+    "if it accepts no connections, ALTER DATABASE ... ALLOW_CONNECTIONS true; else do what its words ask for",
+    passes=True,
+    is_quoted=True,
+)
+OVER_LIMIT = Fault("it needs more than it may use", "raise the limit that its words name", is_quoted=True)
+POOLED = Fault(
+    "a prepared statement is not there, or there already, as behind a pooler that mixes connections",
+    "set max_prepared_statements of PgBouncer, or turn them off: prepare_threshold=None of psycopg, "
+    "prepared_statement_cache_size=0 and a prepared_statement_name_func of asyncpg",
+    is_quoted=True,
+)
+FOREIGN = Fault("a foreign table, or what it stands for, failed", "see after the server that it is of")
+DEFECT = Fault("it failed inside", "look into its own log, and into that of a pooler in front of it")
+AHEAD = Fault(
+    "a column that the application does not write must have a value, so the schema is ahead of it",
+    "start the release that these migrations belong to, or give the column a default",
+    is_quoted=True,
+)
 CONSTRAINT = Fault("a row breaks a constraint", "see that constraints and application fit")
 RAISED = Fault("an exception was raised by a trigger or a function", "look into that trigger or function")
 BROKEN = Fault("it can't read or write its files", "see after its disk, and restore a backup if files are damaged")
@@ -77,6 +103,9 @@ ENDED = Fault("the transaction had failed or ended before", "look at the first f
 
 SQL_STATES: Final[Mapping[str, Fault]] = {
     "08": LOST,
+    "08003": CUT,
+    "08006": CUT,
+    "09": RAISED,
     "0A": BAD_STATEMENT,
     "21": BAD_STATEMENT,
     "22": BAD_VALUE,
@@ -85,7 +114,13 @@ SQL_STATES: Final[Mapping[str, Fault]] = {
     "25006": READ_ONLY,
     "25P03": SLOW,
     "25P04": SLOW,
+    "26": POOLED,
     "28": LOGIN,
+    "2D": ENDED,
+    "2F": RAISED,
+    "38": RAISED,
+    "39": RAISED,
+    "3B": ENDED,
     "3D": NO_DATABASE,
     "3F": NO_TABLE,
     "40": BUSY,
@@ -95,18 +130,28 @@ SQL_STATES: Final[Mapping[str, Fault]] = {
     "42704": NO_TABLE,
     "42883": NO_TABLE,
     "42P01": NO_TABLE,
+    "42P05": POOLED,
+    "44": CONSTRAINT,
     "53": NO_MEMORY,
     "53100": FULL,
     "53300": CROWDED,
+    "53400": OVER_LIMIT,
+    "54": OVER_LIMIT,
     "55": BUSY,
-    "55000": FAILED,
+    "55000": NOT_READY,
     "57": STOPPING,
     "57014": SLOW,
+    "57P01": CUT,
     "57P04": NO_DATABASE,
+    "57P05": CUT,
     "58": BROKEN,
     "72": BUSY,
+    "F0": BROKEN,
+    "HV": FOREIGN,
     "P0": RAISED,
-    "XX": BROKEN,
+    "XX": DEFECT,
+    "XX001": BROKEN,
+    "XX002": BROKEN,
 }
 """By SQL state or its class, the longest that fits: of PostgreSQL, and of what speaks its protocol."""
 
@@ -146,9 +191,11 @@ MYSQL: Final[Mapping[int, Fault]] = {
     1049: NO_DATABASE,
     **dict.fromkeys((1054, 1146, 1305), NO_TABLE),
     **dict.fromkeys((1142, 1143, 1227, 1370), FORBIDDEN),
+    1364: AHEAD,
     1644: RAISED,
     **dict.fromkeys((1194, 1195, 1877), BROKEN),
-    **dict.fromkeys((1158, 1159, 1160, 1161, 2002, 2003, 2005, 2006, 2013, 2055), LOST),
+    **dict.fromkeys((1158, 1159, 1160, 1161, 2002, 2003, 2005), LOST),
+    **dict.fromkeys((2006, 2013, 2055), CUT),
 }
 """By the number of MySQL and MariaDB."""
 
@@ -156,7 +203,8 @@ WORDS: Final[tuple[tuple[re.Pattern[str], Fault], ...]] = (
     (re.compile(r"password authentication failed|no password supplied|no pg_hba\.conf|role \S+ does not exist"), LOGIN),
     (re.compile(r"database \S+ does not exist"), NO_DATABASE),
     (re.compile(r"too many (clients|connections)|connection slots are reserved|no more connections"), CROWDED),
-    (re.compile(r"database system is|terminating connection"), STOPPING),
+    (re.compile(r"database system is"), STOPPING),
+    (re.compile(r"terminating connection|connection is (closed|lost)|closed the connection unexpectedly"), CUT),
     (re.compile(r"session is read-only|session is not read-only|server is in hot standby"), READ_ONLY),
     (re.compile(r"^no such (table|column)|has no column named"), NO_TABLE),
     (re.compile(r"statement timeout|lock timeout"), SLOW),

@@ -21,7 +21,9 @@ from fastapi_filestore.errors import (
     RowConflictError,
 )
 from fastapi_filestore.orm.failures.codes import (
+    AHEAD,
     BUSY,
+    CUT,
     FAILED,
     FULL,
     HANGING,
@@ -44,7 +46,9 @@ SQLITE_BUSY: Final = frozenset({5, 6})
 """Primary result codes of a database, or a table, that somebody else is writing to."""
 LOST_RACES: Final = frozenset({"40001", "40P01", "55P03"})
 """SQL states of a serialization failure, a deadlock and a lock that was not to be had."""
-SILENT: Final = frozenset({HANGING, LOST, NO_CONNECTION_FREE})
+NOT_NULL: Final = frozenset({"23502", "SQLITE_CONSTRAINT_NOTNULL"})
+"""Codes of a column that must have a value and has none."""
+SILENT: Final = frozenset({CUT, HANGING, LOST, NO_CONNECTION_FREE})
 """What is told without a word of the database's own."""
 OURS: Final = "fastapi_filestore:"
 """How what a trigger of ours raises begins."""
@@ -87,7 +91,7 @@ def is_of_database(error: Exception) -> bool:
 
 def translated_error(error: Exception, at: URL | None = None) -> FilestoreError:
     """Return the error of ours for one of a database; its words have neither the statement nor values."""
-    if isinstance(error, IntegrityError) and not is_raised_by_trigger(error):
+    if isinstance(error, IntegrityError) and not is_of_schema(error):
         return RowConflictError("row")
     fault, code, origin = fault_in(error), _code(error), _origin(error)
     is_passing = fault.passes or (isinstance(error, DBAPIError) and error.connection_invalidated)
@@ -99,7 +103,8 @@ def translated_error(error: Exception, at: URL | None = None) -> FilestoreError:
     elif place := _FUNCTION.search(str(getattr(getattr(origin, "diag", origin.__cause__), "context", ""))):
         facts += f" in {place[0]}"
     # Whoever got no answer may not even say whom he asked. User, password and options, which may hold them, stay out.
-    if at is not None and fault in SILENT:
+    # SQLite says of no failure which file it is about.
+    if at is not None and (fault in SILENT or at.get_backend_name() == "sqlite"):
         facts += f", {URL.create(at.drivername, host=at.host, port=at.port, database=at.database).render_as_string()}"
     return error_class(f"{fault.sentence}: {fault.remedy} ({facts})", code=code)
 
@@ -115,6 +120,11 @@ def is_contention(error: DBAPIError) -> bool:
 def is_raised_by_trigger(error: Exception) -> bool:
     """Tell whether a trigger raised an error that stands for nothing else; SQLite calls it one of integrity."""
     return fault_of_code(error) is RAISED
+
+
+def is_of_schema(error: IntegrityError) -> bool:
+    """Tell whether a broken constraint is the operators' to mend, since no value of a client breaks it."""
+    return is_raised_by_trigger(error) or _lacks_unwritten(error)
 
 
 def names_missing(error: DatabaseFailedError) -> list[str]:
@@ -138,12 +148,15 @@ def fault_in(error: Exception) -> Fault:
         return BUSY
     if _is_raised(origin) and _code(error) not in LOST_RACES:
         return RAISED
+    known = AHEAD if _lacks_unwritten(error) else fault_of_code(error)
     if _name(origin).startswith("InvalidCachedStatement"):
-        return OLD_PLAN
+        known = OLD_PLAN
     # Without a statement it failed to connect, or to commit.
     is_lost = isinstance(error, OperationalError | InterfaceError) and error.statement is None
     default = LOST if (is_lost or not isinstance(error, DBAPIError)) and _code(error) is None else FAILED
-    return fault_of_code(error) or next((fault for pattern, fault in WORDS if pattern.search(text)), default)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:  # the dialect knows how its driver says so
+        default = CUT
+    return known or next((fault for pattern, fault in WORDS if pattern.search(text)), default)
 
 
 def fault_of_code(error: Exception) -> Fault | None:
@@ -157,6 +170,22 @@ def fault_of_code(error: Exception) -> Fault | None:
             return MYSQL.get(int(code.removeprefix("MySQL ")))
         case code:
             return fault_of_state(code)
+
+
+def _lacks_unwritten(error: Exception) -> bool:
+    """Tell whether a column must have a value that the statement does not write: the mapped class does not know it."""
+    if not isinstance(error, IntegrityError) or error.statement is None or _code(error) not in NOT_NULL:
+        return False
+    origin = _origin(error)
+    column = next(
+        (name for source in (getattr(origin, "diag", None), origin.__cause__) if (name := _column(source))),
+        _text(origin).rpartition(".")[2],  # `NOT NULL constraint failed: letters.title` of SQLite
+    )
+    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", error.statement) is None
+
+
+def _column(source: object) -> str | None:
+    return getattr(source, "column_name", None)
 
 
 def _origin(error: Exception) -> BaseException:
@@ -197,6 +226,7 @@ __all__ = [
     "fault_in",
     "is_contention",
     "is_of_database",
+    "is_of_schema",
     "is_raised_by_trigger",
     "names_missing",
     "translate_outages",

@@ -30,7 +30,7 @@ from fastapi_filestore.errors import (
     RowConflictError,
     StaleRowError,
 )
-from fastapi_filestore.orm.failures.outages import is_raised_by_trigger
+from fastapi_filestore.orm.failures.outages import is_of_schema
 
 REFUSED_STATES = ("22", "42804", "42601")
 """SQL states of values that are too long, out of range or not text, of another type than the column, or written in a
@@ -84,7 +84,7 @@ def translate_row_errors(name: str, blamed: Callable[[], Iterable[str]] = tuple)
     try:
         yield
     except IntegrityError as error:
-        if is_raised_by_trigger(error):
+        if is_of_schema(error):
             raise
         raise RowConflictError(name) from error
     except StaleDataError as error:

@@ -24,7 +24,12 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 """Seconds by driver that a connection of the pool, a new one, and a statement are waited for: else it is for ever."""
 
-url = make_url(DatabaseSettings().database_url)
+try:
+    url = make_url(DatabaseSettings().database_url)
+except OSError as error:
+    raise SystemExit(f"The application does not start. It can't read .env: {error.strerror}. Let it read it.") from None
+if url.drivername in ("postgres", "postgresql"):  # as Heroku and others write it
+    url = url.set(drivername="postgresql+asyncpg")
 data_folder = Path(url.database).parent if url.get_backend_name() == "sqlite" and url.database else None
 """Where the application keeps what it makes by itself; None with a server for a database."""
 engine = create_async_engine(url, **LIMITS.get(url.drivername, {}))

@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 from contextlib import suppress
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from fastapi_filestore import ConfigurationError, FilestoreSettings
@@ -26,9 +27,11 @@ def keep_signing_key(data: Path) -> None:
         if is_own:
             _make_key(folder)
     except OSError as error:
+        is_full = error.errno in (ENOSPC, EDQUOT)
+        remedy = "Free some room there" if is_full else "Let it write there"
         raise ConfigurationError(
-            f"The application can't keep its data in {data}: {error.strerror}. Let it write there, or say with "
-            "DATABASE_URL where its database is."
+            f"The application can't keep its data in {data}: {error.strerror}. {remedy}, or say with DATABASE_URL "
+            "where its database is."
         ) from error
 
 

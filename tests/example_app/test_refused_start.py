@@ -17,6 +17,7 @@ from tests.web.site import SIGNING_KEY
         ("sqlite+aiosqlite:///file:rows.db?mode=ro&uri=true", "it takes no changes, it is read-only"),
         ("sqlite+aiosqlite:///rows.db/documents.db", "The application can't keep its data in rows.db: File exists."),
         ("postgresql+asyncpg://user:password@127.0.0.1:1/rows", "the connection failed"),
+        ("postgres://user:password@127.0.0.1:1/rows", "the connection failed"),
     ],
 )
 def test_a_refused_start_is_its_sentences(url: str, told: str, tmp_path: Path) -> None:
@@ -36,3 +37,20 @@ def test_a_refused_start_is_its_sentences(url: str, told: str, tmp_path: Path) -
     assert "The application does not start. " in done.stderr
     assert told in done.stderr
     assert "password" not in done.stderr
+
+
+def test_an_env_file_that_can_not_be_read(tmp_path: Path) -> None:
+    """Who may not read `.env` is told so in a line."""
+    (tmp_path / ".env").symlink_to("/proc/self/mem")  # reading it fails for root, too
+    done = subprocess.run(
+        [sys.executable, "-c", "import example_app.main"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == "The application does not start. It can't read .env: Input/output error. Let it read it.\n"

@@ -14,6 +14,7 @@ from fastapi_filestore.settings.sources import (
     PREFIX,
     SecretFileSource,
     VariableSource,
+    refuse_misspelt,
     variables_of,
     without_quotes,
 )
@@ -145,6 +146,7 @@ by nginx in front."""
         """Keep pydantic-settings' order, and read every place in the same way."""
         of_files = variables_of(dotenv_settings)
         refuse_unread_lines(dotenv_settings, of_files)
+        refuse_misspelt({**variables_of(env_settings), **of_files}, settings_cls.model_fields)
         return (
             init_settings,
             VariableSource(settings_cls, without_quotes(variables_of(env_settings))),

@@ -66,7 +66,7 @@ def _describe(details: ErrorDetails, settings: type[BaseModel]) -> str:
 
 def _remedy(details: ErrorDetails) -> str:
     template = REMEDIES.get(details["type"])
-    return template.format_map(details.get("ctx", {})) if template else details["msg"]
+    return (template.format_map(details.get("ctx", {})) if template else details["msg"]).rstrip(".")
 
 
 def _value(details: ErrorDetails, field: FieldInfo | None) -> str:
@@ -103,7 +103,9 @@ def _suggestion(path: Sequence[str], settings: type[BaseModel]) -> str:
 
 
 def _closest(name: str, model: type[BaseModel]) -> list[str]:
-    return get_close_matches(name, model.model_fields, n=1)
+    words = set(name.split("_"))  # a word that was left out is likelier than one that is another
+    longer = [field for field in model.model_fields if words < set(field.split("_"))] if len(words) > 1 else []
+    return longer[:1] or get_close_matches(name, model.model_fields, n=1)
 
 
 def _delimited(text: str) -> str:

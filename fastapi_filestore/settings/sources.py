@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -15,6 +16,9 @@ from fastapi_filestore.settings.env_file import ENCODING
 
 PREFIX = "FILESTORE_"
 DELIMITER = "__"
+OURS = "filestore"
+ALIKE = 0.88
+"""Of the likeness of two words: one of nine letters is missing, too many, or at the place of its neighbour."""
 
 # Kubernetes puts these into every pod beside a Service whose name is "filestore", or begins so: "filestore-api".
 _SERVICE_LINK = re.compile(
@@ -70,6 +74,27 @@ def without_quotes(variables: Mapping[str, str | None]) -> Mapping[str, str | No
         name: quoted[2] if value and (quoted := _QUOTED.fullmatch(value.strip())) else value
         for name, value in variables.items()
     }
+
+
+def refuse_misspelt(variables: Mapping[str, str | None], fields: Collection[str]) -> None:
+    """Raise `SettingsError` for variables that end as a setting does, behind a word that is almost ours."""
+    problems = list[str]()
+    for name in variables:
+        spelled = re.sub(r"[^a-z0-9]", "_", name.lower())
+        ends = [match for field in fields if (match := spelled.rfind(f"_{field}")) > 0]
+        ends = [
+            end for end in ends if spelled[end + 1 :] in fields or spelled[end:].startswith(f"_backends{DELIMITER}")
+        ]
+        word = spelled[: min(ends, default=0)].replace("_", "")
+        is_ours = name.lower().startswith(PREFIX.lower())
+        # A prefix in front, as MY_FILESTORE_, is somebody's own.
+        if not is_ours and (
+            word == OURS or (get_close_matches(word, [OURS], cutoff=ALIKE) and not word.endswith(OURS))
+        ):
+            meant = PREFIX + spelled[min(ends) + 1 :].upper()
+            problems.append(f"{name.upper()} is not read: did you mean {meant}?")
+    if problems:
+        raise SettingsError(problems)
 
 
 def variables_of(source: PydanticBaseSettingsSource) -> Mapping[str, str | None]:

@@ -38,6 +38,13 @@ def _backend_name(name: str) -> str:
 
 def _store_url(url: str) -> str:
     scheme, delimiter, place = url.partition("://")
+    if "${" in url:
+        raise ValueError("a variable in it was not replaced; write what it stands for")
+    if scheme in LOCAL_SCHEMES:
+        if re.search(r"[?#]", place):
+            raise ValueError("it has no ? and no #; options are settings of their own, and in a name write %3F and %23")
+        if place.strip("/") in ("", ".") and place.startswith("/"):
+            raise ValueError("it is the root of all disks; name a folder, and see whether a variable in it was empty")
     if scheme not in LOCAL_SCHEMES and _CREDENTIALS.search(place):
         raise ValueError("give credentials in settings of their own; a URL holds none, and no ? or #")
     if not delimiter or scheme not in STORE_SCHEMES:

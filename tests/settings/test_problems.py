@@ -16,6 +16,7 @@ SECRET = "never-to-be-shown"
 SECRETS = [name for name, field in BackendSettings.model_fields.items() if holds_secret(field.annotation)]
 STORE = "use s3://bucket/, gs://bucket/, az://container/, file:///folder/ or memory://"
 CREDENTIALS = "give credentials in settings of their own; a URL holds none, and no ? or #"
+ROOT = "it is the root of all disks; name a folder, and see whether a variable in it was empty"
 ENDPOINT = "begin it with https:// or http:// and a host"
 KEY = "make one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
 UNFILLED = "it has what a shell was to fill in and did not, as ${…} or $(…)"
@@ -67,6 +68,12 @@ WRONG = {
 WRONG_OPTIONS = {
     ("URL", ""): f" is '': {STORE}.",
     ("URL", "my-bucket"): f" is 'my-bucket': {STORE}.",
+    ("URL", "file:///"): f" is 'file:///': {ROOT}.",
+    ("URL", "file:////."): f" is 'file:////.': {ROOT}.",
+    ("URL", "file:///tmp/xx?mode=600"): " is 'file:///tmp/xx?***': it has no ? and no #; options are settings of their "
+    "own, and in a name write %3F and %23.",
+    ("URL", "file:///${DIR}"): " is 'file:///${DIR}': a variable in it was not replaced; write what it stands for.",
+    ("FILE_MODE", "rw"): " is 'rw': 'rw' is not a mode: use an octal number such as 0640.",
     ("URL", "s4://bucket"): f" is 's4://bucket': {STORE}.",
     ("URL", "s3://AKIA:se/cret@bucket"): f" is 's3://***@bucket': {CREDENTIALS}.",
     ("URL", "az://container?sig=secret"): f" is 'az://container?***': {CREDENTIALS}.",
@@ -97,6 +104,7 @@ WRONG_OPTIONS = {
 }
 MISSPELT = {
     "PROBEE": "PROBE",
+    "MAX_SIZE": "MAX_UPLOAD_SIZE",
     "SIGNING_KEY": "SIGNING_KEYS",
     "SECRET_DIR": "SECRETS_DIR",
     "BACKENDS__DOCUMENTS__AWS_REGIN": "BACKENDS__DOCUMENTS__AWS_REGION",

@@ -217,6 +217,8 @@ def test_a_line_of_the_env_file_that_sets_nothing(folder: Path, problems: Proble
         "A=https://host/?a=1&FILESTORE_PROBE=1",
         "A=see FILESTORE_PROBE",
         "MY_FILESTORE_PROBE=1",
+        "FILE_STORE=1",
+        "STORE_PROBE=1",
     ],
 )
 def test_a_line_that_means_no_setting(folder: Path, line: str) -> None:
@@ -224,6 +226,30 @@ def test_a_line_that_means_no_setting(folder: Path, line: str) -> None:
     (folder / ".env").write_text(f"{line}\n")
 
     assert not FilestoreSettings().probe
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("FILSTORE_PROBE", "FILESTORE_PROBE"),
+        ("FILESTORES_PROBE", "FILESTORE_PROBE"),
+        ("FILE_STORE_MAX_UPLOAD_SIZE", "FILESTORE_MAX_UPLOAD_SIZE"),
+        ("FILSTORE_BACKENDS__DOCS__URL", "FILESTORE_BACKENDS__DOCS__URL"),
+        ("FILESTORE-PROBE", "FILESTORE_PROBE"),
+        ("filestore.probe", "FILESTORE_PROBE"),
+    ],
+)
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_prefix_that_is_almost_ours(
+    folder: Path, problems: Problems, monkeypatch: pytest.MonkeyPatch, *, name: str, meant: str, is_file: bool
+) -> None:
+    """A setting behind a misspelt first word is refused: nobody's files go to the local disk without a word."""
+    if is_file:
+        (folder / ".env").write_text(f"{name}=true\n")
+    else:
+        monkeypatch.setenv(name, "true")
+
+    assert problems({}) == (f"{name.upper()} is not read: did you mean {meant}?",)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-16"])

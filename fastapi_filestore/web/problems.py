@@ -1,10 +1,14 @@
 """One table from errors to problem details (RFC 9457)."""
 
 import json
+import os
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
+from sysconfig import get_path
+from traceback import walk_tb
 from typing import Any
 
 from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
@@ -53,6 +57,12 @@ class Kind:
         return self.name.replace("-", " ").capitalize()
 
 
+_NOT_THE_APPLICATION = (
+    *(f"{get_path(name)}{os.sep}" for name in ("stdlib", "purelib", "platlib")),
+    f"{Path(errors.__file__).parent}{os.sep}",
+    "<",
+)
+"""Where the code of Python, of installed packages and of this one is, and what has no file."""
 _OUT_OF_ORDER = "The file store is not set up as it should be; the operators have been told."
 _UNAVAILABLE = "The file store can't be reached, or failed, at the moment. Try again later."
 _FULL = "The file store has no room for the file at the moment; the operators have been told."
@@ -187,8 +197,11 @@ def problem_of(error: errors.FilestoreError) -> Problem:
 
 def _tell_operators(error: errors.FilestoreError, kind: Kind) -> None:
     # What a store does, or a row says, is no place in our code: one line says it, for each request of an outage.
-    is_ours = not isinstance(error, _TOLD_IN_ONE_LINE)
-    PROBLEM.tell(error, with_traceback=is_ours, problem=kind.name, status=kind.status)
+    # A traceback is for whoever finds a frame of his own in it.
+    has_place = not isinstance(error, _TOLD_IN_ONE_LINE) and any(
+        not frame.f_code.co_filename.startswith(_NOT_THE_APPLICATION) for frame, _ in walk_tb(error.__traceback__)
+    )
+    PROBLEM.tell(error, with_traceback=has_place, problem=kind.name, status=kind.status)
 
 
 def validation_problem(error: RequestValidationError) -> Problem:

@@ -67,13 +67,16 @@ async def site(serve: Serve) -> AsyncIterator[Site]:
 async def test_mistakes_have_types_of_their_own(
     site: Site, caplog: pytest.LogCaptureFixture, *, path: str, status: int, name: str, remedy: str | None
 ) -> None:
-    """Each has its own type and sentence, nothing internal in it, and its remedy in the log."""
+    """Each has its type and sentence, nothing internal in it, its remedy in the log, and a traceback if one helps."""
     send: Any = site.client.get if path == "/scoped/" else site.upload
     response = await send(path)
     problem_in(response, status, name)
 
     assert not any(word in response.text for word in INTERNAL), response.text
     assert remedy is None or remedy in caplog.text
+    told = [record for record in caplog.records if record.message.startswith("fastapi_filestore.problem")]
+    # Where none of its own functions is on the way, nothing in a traceback is the application's.
+    assert [record.exc_info is not None for record in told] == ([path != "/scoped/"] if status == 500 else [])
 
 
 async def test_another_rows_file_is_a_conflict(site: Site, backend: ObstoreBackend) -> None:

@@ -66,6 +66,12 @@ BACKEND_NOT_REGISTERED: Final = Event(
     "A mapped class that this Filestore does not serve has a column whose backend nobody registered.",
     "set FILESTORE_BACKENDS__<NAME>__URL, or register the backend before the first file of that class is stored",
 )
+FILES_BELOW_FOLDER: Final = Event(
+    "files_below_folder",
+    INFO,
+    "No backend is set or registered, so files go to the folder given.",
+    "set FILESTORE_BACKENDS__DEFAULT__URL where that is not meant",
+)
 ACCEL_UNREADABLE: Final = Event("accel_unreadable", WARNING, "nginx in front can't read a local folder.")
 
 # -- transactions ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from fastapi_filestore.errors import ConfigurationError, DuplicateBackendError, FilestoreError
-from fastapi_filestore.events import ACCEL_UNREADABLE
+from fastapi_filestore.events import ACCEL_UNREADABLE, FILES_BELOW_FOLDER
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings, variable
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.budget import upload_memory
@@ -42,6 +42,8 @@ async def registering_backends(
         for backend in registry:
             if isinstance(backend, ObstoreBackend):
                 WORKERS.refuse_forked(backend=backend.key)
+                if "backends" not in settings.model_fields_set and not by_hand:
+                    FILES_BELOW_FOLDER.tell(backend=backend.key, folder=backend.folder)
         upload_memory.limit = settings.upload_memory
         keys = [key.get_secret_value() for key in settings.signing_keys]
         signer = UrlSigner(keys, base_url=base_url, root_path=root_path) if keys else None

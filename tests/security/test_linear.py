@@ -42,6 +42,7 @@ SEARCHED = {
     "intake.types.signatures._PDF_OBJECT",
     "storage.local.folder.SURROGATE",
     "storage.obstore.opening.region.ENDPOINT",
+    "storage.failures.report.ACTION",
     "storage.failures.report.CODE",
     "storage.failures.report.CULPRIT",
     "storage.failures.report.NUMBER",

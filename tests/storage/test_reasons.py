@@ -23,7 +23,7 @@ from fastapi_filestore import (
     StorageUnavailableError,
 )
 from fastapi_filestore.storage.failures.store_codes import CODES
-from fastapi_filestore.storage.failures.translate import translate
+from fastapi_filestore.storage.failures.translate import translate, translating
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.servers.refusing import QUICK, Answer, RefusingStore, Request, error_of, run_refusing_store
 from tests.storage.stores import MIB
@@ -337,6 +337,42 @@ async def test_an_answer_without_an_entity_tag(store: RefusingStore, make: Make)
     assert "without the entity tag" in str(error)
 
 
+async def test_a_confirmed_object_that_is_not_there(store: RefusingStore) -> None:
+    """A plain PUT whose answer of 200 holds an error has stored nothing: that is the store's fault, and passes."""
+    store.answer = lambda request: Answer(200, error_of("InternalError")) if request.method == "PUT" else Answer(404)
+    error = await failure(_s3(store.endpoint).put(KEY, b"x"))
+
+    assert type(error) is StorageUnavailableError
+    assert "has no such object" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("words", "action"),
+    [
+        (
+            "User: arn:aws:iam::1:user/SECRET is not authorized to perform: kms:GenerateDataKey on it",
+            "kms:GenerateDataKey",
+        ),
+        ("SECRET does not have storage.objects.create access to the object.", "storage.objects.create"),
+    ],
+)
+async def test_the_action_that_credentials_lack(store: RefusingStore, words: str, action: str) -> None:
+    """Who may not do something is told what it is, and nothing else of the store's words."""
+    store.refuse(Answer(403, error_of("AccessDenied", f"<Message>{words}</Message>")))
+
+    assert f"(403 AccessDenied they lack {action})" in str(await failure(_s3(store.endpoint).put(KEY, b"x")))
+
+
+async def test_a_bucket_that_wants_checksums(store: RefusingStore) -> None:
+    """A bucket with Object Lock wants a checksum: the setting for it is named."""
+    words = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"
+    store.refuse(Answer(400, error_of("InvalidRequest", f"<Message>{words}</Message>")))
+
+    assert "set AWS_CHECKSUM_ALGORITHM=SHA256 (400 InvalidRequest)" in str(
+        await failure(_s3(store.endpoint).put(KEY, b"x"))
+    )
+
+
 async def test_parts_that_are_gone(store: RefusingStore) -> None:
     """An upload whose parts are dropped meanwhile is no missing object, though its end is a 404."""
 
@@ -455,6 +491,14 @@ def test_kinds_of_rust_are_told() -> None:
     assert str(told) == (
         f"Backend 'docs' failed for {KEY!r}: this is all that is known of it (GenericError NewlyInvented Quantum)."
     )
+
+
+def test_a_folder_is_named(tmp_path: Path) -> None:
+    """A local disk is no bucket, and operators read which folder it is about."""
+    with pytest.raises(StorageFullError) as caught, translating("docs", folder=tmp_path):
+        raise OSError(errno.ENOSPC, "")
+
+    assert str(caught.value).startswith(f"Backend 'docs' in '{tmp_path}' has no room for its folder: free some")
 
 
 # -- the probe -----------------------------------------------------------------------------------------

@@ -108,6 +108,7 @@ NO_CREDENTIALS = Reason(
     "has no credentials for {key}, and this machine gives it none",
     "set those of the backend, or give the machine, container or service account a role",
 )
+NO_ETAG_WORDS: Final = "no entity tag"
 NO_ETAG = Reason(
     StorageError,
     "answered without the entity tag of {key}",
@@ -126,6 +127,16 @@ REQUEST_REFUSED = Reason(
 )
 NO_METHOD = Reason(
     StorageError, "does not take such requests for {key}", "see that the endpoint is a store's, and its URL complete"
+)
+CHECKSUM_NEEDED = Reason(
+    StorageError,
+    "wants a checksum of {key}, as buckets with Object Lock do",
+    "set AWS_CHECKSUM_ALGORITHM=SHA256",
+)
+NEVER_STORED = Reason(
+    StorageUnavailableError,
+    "said that it stored {key}, without its entity tag, and has no such object",
+    "it failed while it answered: look into the store's own log, and try again later",
 )
 UPLOAD_GONE = Reason(
     StorageUnavailableError,
@@ -268,7 +279,12 @@ WORDS: Final[tuple[tuple[str, re.Pattern[str], Reason], ...]] = (
     ("certificate", re.compile(r"invalid peer certificate|InvalidCertificate\("), _UNTRUSTED),
     ("no TLS", re.compile(r"InvalidMessage\(|received corrupt message|received fatal alert|AlertReceived"), _NO_TLS),
     ("no TLS", re.compile(r"BadScheme|URL scheme is not allowed"), _NO_PLAIN),
-    ("no entity tag", re.compile(r"MissingEtag|ETag Header missing"), NO_ETAG),
+    (
+        "checksum",
+        re.compile(r"Content-MD5 OR x-amz-checksum|Content-MD5 (HTTP )?header is required", re.IGNORECASE),
+        CHECKSUM_NEEDED,
+    ),
+    (NO_ETAG_WORDS, re.compile(r"MissingEtag|ETag Header missing"), NO_ETAG),
     (
         "odd answer",
         re.compile(r"Unable to extract metadata|invalid (list|multipart) response|DeserializeError|Got invalid"),

@@ -19,6 +19,11 @@ CODE = re.compile(
     r"|\"reason\"\s*:\s*\"([\w.]{1,64})\"|\"error\"\s*:\s*\"(\w{1,64})\""
 )
 REGION = re.compile(r"<Region>([a-z0-9-]{1,32})</Region>|expecting '([a-z0-9-]{1,32})'")
+ACTION = re.compile(
+    r"not authorized to perform:? ([a-z0-9-]{1,32}:\w{1,64})"
+    r"|does not have ([\w.]{1,64}) access|[Pp]ermission '([\w.]{1,64})' denied"
+)
+"""What credentials may not do, as S3 and Google say it: the store asks for it on its own behalf, as for a key's use."""
 NUMBER = re.compile(r"\(os error (\d{1,5})\)|\bOs \{\s*code: (\d{1,5}),")
 CULPRIT = re.compile(
     r'object with invalid path: (?:Error parsing )?Path "(.{1,1024})"(?:: Encountered illegal| contained empty)',
@@ -45,6 +50,7 @@ class Report:
         code: The store's code.
         number: The system's number.
         region: The region that the store names instead of the one it was asked in.
+        action: What the store says that the credentials may not do.
         culprit: The name that keeps a listing from being read.
         kind: What the error is called.
         summary: What it says, without its details.
@@ -55,6 +61,7 @@ class Report:
     code: str | None = None
     number: int | None = None
     region: str | None = None
+    action: str | None = None
     culprit: str | None = None
     kind: str = ""
     summary: str = ""
@@ -90,6 +97,7 @@ def read_error(exc: BaseException, path: str | None) -> Report:
         code=code,
         number=None if number is None else int(number),
         region=_found(REGION, summary),
+        action=_found(ACTION, summary),
         culprit=_found(CULPRIT, summary),
         kind=" ".join([type(exc).__name__, *kinds[:MOST_VARIANTS]]),
         summary=summary,

@@ -7,6 +7,7 @@ words, with the facts that the text was read for.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
+from pathlib import Path
 
 from obstore import exceptions as obstore_errors
 
@@ -23,11 +24,13 @@ from fastapi_filestore.storage.failures.of_folders import LeadsOutsideError, Syn
 from fastapi_filestore.storage.failures.reasons import (
     BAD_KEY,
     CHANGED,
+    CHECKSUM_NEEDED,
     CLOSED_FEATURE,
     DISK_FAILED,
     ERRNOS,
     EXISTS,
     FAILED,
+    NEVER_STORED,
     NO_BUCKET,
     NO_BULK_DELETE,
     NO_CREDENTIALS,
@@ -73,15 +76,18 @@ KINDS: tuple[tuple[type[BaseException], Reason], ...] = (
 
 
 @contextmanager
-def translating(backend: str, path: str | None = None) -> Iterator[None]:
-    """Turn whatever obstore raises inside into the fitting `StorageError` of this backend and object path."""
+def translating(backend: str, path: str | None = None, folder: Path | None = None) -> Iterator[None]:
+    """Turn whatever obstore raises inside into the fitting `StorageError` of this backend and object path.
+
+    `folder` is where a backend's files are, for operators.
+    """
     try:
         yield
     except StorageError as exc:
         exc.backend, exc.path = exc.backend or backend, exc.path or path
         raise
     except BaseException as exc:
-        error = translate(exc, backend=backend, path=path)
+        error = translate(exc, backend=backend, path=path, folder=folder)
         if error is None:
             raise
         # The text of obstore's may hold a signed URL, and a traceback would print it. The system's have a number.
@@ -89,9 +95,11 @@ def translating(backend: str, path: str | None = None) -> Iterator[None]:
         raise error from (exc if is_of_system else None)
 
 
-def translate(exc: BaseException, *, backend: str, path: str | None = None) -> StorageError | None:
+def translate(
+    exc: BaseException, *, backend: str, path: str | None = None, folder: Path | None = None
+) -> StorageError | None:
     """Return the most specific error of ours for one of obstore's; None if it is not the store's failure."""
-    if (known := _translate_by_class(exc, backend, path)) is not None:
+    if (known := _translate_by_class(exc, backend, path, folder)) is not None:
         return known
     if not isinstance(exc, obstore_errors.BaseError | OSError | NotImplementedError | ValueError):
         return None
@@ -99,10 +107,10 @@ def translate(exc: BaseException, *, backend: str, path: str | None = None) -> S
     if isinstance(exc, obstore_errors.BaseError) and (failure := failure_in(report.summary)) is not None:
         return _error_of_credentials(failure, backend, path, report)
     reason, words = _find_reason(exc, report)
-    return _build_error(reason, _describe_cause(reason, report, words), report, backend, path)
+    return _build_error(reason, _describe_cause(reason, report, words), report, backend, path, folder=folder)
 
 
-def _translate_by_class(exc: BaseException, backend: str, path: str | None) -> StorageError | None:
+def _translate_by_class(exc: BaseException, backend: str, path: str | None, folder: Path | None) -> StorageError | None:
     """Return what a failure is whose class says all of it."""
     if (type(exc).__module__, type(exc).__name__) in PANICS:
         return StorageError(
@@ -119,8 +127,8 @@ def _translate_by_class(exc: BaseException, backend: str, path: str | None) -> S
         kind = StorageFullError if exc.errno in {ENOSPC, EDQUOT} else StorageError
         cause = describe_number(exc.errno or 0)
         error = kind(
-            f"The disk of backend {backend!r} did not confirm {shown} ({cause}), so a power cut might undo it: look "
-            "after the disk before you trust it again.",
+            f"The disk of {_subject(backend, folder)} did not confirm {shown} ({cause}), so a power cut might undo it: "
+            "look after the disk before you trust it again.",
             backend=backend,
             path=path,
         )
@@ -156,6 +164,15 @@ def with_region(error: StorageError, region: str) -> StorageError:
     )
 
 
+def never_stored(error: StorageError) -> StorageError:
+    """Return the error of a store that confirmed, without an entity tag, what it did not store.
+
+    S3 finds out later, too, once it has begun to answer with 200: what the answer says then, obstore does not tell.
+    """
+    report = Report(text="", status=error.status, code=error.code)
+    return _build_error(NEVER_STORED, "", report, error.backend or "", error.path)
+
+
 def with_place(error: StorageError, place: str) -> StorageError:
     """Return the error of a bucket that is not there, with where the backend is."""
     report = Report(text="", status=error.status, code=error.code)
@@ -180,7 +197,8 @@ def _find_reason(exc: BaseException, report: Report) -> tuple[Reason, str | None
     if isinstance(exc, FileNotFoundError) and "uploadId=" in report.text:
         return UPLOAD_GONE, None
     found = next(((reason, words) for words, pattern, reason in WORDS if pattern.search(report.text)), (FAILED, None))
-    if found[0] is NO_CREDENTIALS:  # whatever the machine answered, it is no answer of the store
+    # Whatever the machine answered, it is no answer of the store; and a checksum's code stands for a hundred mistakes.
+    if found[0] in (NO_CREDENTIALS, CHECKSUM_NEEDED):
         return found
     reason = CODES.get(report.code or "")
     if reason in (None, CHANGED):  # obstore knows whether a condition was that nothing is there
@@ -194,12 +212,18 @@ def _find_reason(exc: BaseException, report: Report) -> tuple[Reason, str | None
     return reason or found[0], found[1]
 
 
+def _subject(backend: str, folder: Path | None) -> str:
+    return f"backend {backend!r}" if folder is None else f"backend {backend!r} in {str(folder)!r}"
+
+
 def _describe_cause(reason: Reason, report: Report, words: str | None) -> str:
     if report.number is not None:
         return describe_number(report.number)
     facts = [str(fact) for fact in (report.status, report.code) if fact]
     if report.region:
         facts.append(f"it is in {report.region}")
+    if report.action:
+        facts.append(f"they lack {report.action}")
     needs_more = reason in (FAILED, CLOSED_FEATURE, REFUSED, SILENT, UNREACHABLE)
     if not facts and words:
         facts.append(words)
@@ -224,11 +248,14 @@ def _build_error(
     *,
     place: str = "",
     silence: str = SILENCE,
+    folder: Path | None = None,
 ) -> StorageError:
-    sentence = reason.sentence.format(key="the bucket" if path is None else ascii(path), place=place)
+    whole = "the bucket" if folder is None else "its folder"
+    sentence = reason.sentence.format(key=whole if path is None else ascii(path), place=place)
     remedy = reason.remedy.format(settings=variable("backends", backend, ""), silence=silence)
     remedy = f": {remedy}" if remedy else ""
-    message = f"Backend {backend!r} {sentence}{remedy}{f' ({cause})' if cause else ''}."
+    subject = _subject(backend, folder)
+    message = f"{subject[0].upper()}{subject[1:]} {sentence}{remedy}{f' ({cause})' if cause else ''}."
     if path is None and report.culprit is not None:
         message = UNLISTABLE.format(backend=backend, culprit=report.culprit)
     error = reason.error(message, backend=backend, path=path)

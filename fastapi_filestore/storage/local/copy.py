@@ -27,7 +27,7 @@ async def copy_file(folder: LocalFolder, source: str, target: str) -> None:
     try:
         check_name(folder.backend, target)
         copy = LocalCopy(file, StagedFile(folder, target, if_absent=False))
-        with writing(folder.backend, target):
+        with writing(folder, target):
             job = DISK_THREADS.submit(copy.run)
             try:
                 await asyncio.wait({job})

@@ -14,7 +14,6 @@ from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import BucketNotFoundError
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, Stored, UnfinishedUpload, bad_range
 from fastapi_filestore.storage.content import ContentReader, iterate_in_threads
-from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.local.copy import copy_file
 from fastapi_filestore.storage.local.delete import delete_files, remove_files
 from fastapi_filestore.storage.local.durability import DISK_THREADS
@@ -65,7 +64,7 @@ class FolderDriver:
         if start and start >= info.size:
             raise bad_range(self.folder.backend, path, start, size=info.size)
         last = info.size if end is None else min(end, info.size)
-        return ObjectStream(info, start, last, FileChunks(self.folder.backend, path, file, start, last))
+        return ObjectStream(info, start, last, FileChunks(self.folder.backend, self.root, path, file, start, last))
 
     async def head(self, path: str) -> ObjectInfo:
         """Return what is known of an object; obstore would wait for somebody to write to a named pipe."""
@@ -84,7 +83,7 @@ class FolderDriver:
     async def delete(self, paths: Sequence[str]) -> None:
         """Delete objects, several at a time; the first failure is raised when the others have ended."""
         parts = [part for i in range(DELETIONS) if (part := paths[i::DELETIONS])]
-        with translating(self.folder.backend, paths[0] if len(paths) == 1 else None):
+        with self.folder.translating(paths[0] if len(paths) == 1 else None):
             jobs = [DISK_THREADS.submit(partial(delete_files, self.folder, part)) for part in parts]
             for failure in await finish(asyncio.gather(*jobs, return_exceptions=True)):
                 if failure is not None:
@@ -129,7 +128,7 @@ class FolderDriver:
                 finally:
                     file.discard()
 
-        with translating(self.folder.backend):
+        with self.folder.translating():
             await finish(DISK_THREADS.submit(look))
 
     def unfinished_uploads(self) -> AsyncIterator[UnfinishedUpload]:
@@ -139,17 +138,17 @@ class FolderDriver:
     async def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Remove a staged file."""
         below, name = folder_of(upload.upload_id), name_of(upload.upload_id)
-        with translating(self.folder.backend):
+        with self.folder.translating():
             await finish(DISK_THREADS.submit(partial(remove_files, self.folder, below, [name])))
 
     async def drop_unfinished(self, paths: Collection[str]) -> None:
         """Remove the staged files of objects."""
-        with translating(self.folder.backend):
+        with self.folder.translating():
             await THREADS.run(remove_staged, self.folder, paths)
 
     async def remains_of(self, paths: Collection[str]) -> Mapping[str, Collection[str]]:
         """Return the staged files of objects, by the paths of these."""
-        with translating(self.folder.backend):
+        with self.folder.translating():
             return await THREADS.run(names_of_staged, self.folder, paths)
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from errno import ENAMETOOLONG, ENOENT, ENOTDIR
@@ -59,6 +59,10 @@ class LocalFolder:
     keeps_folders: bool = True
     modes: Modes = field(default_factory=Modes)
 
+    def translating(self, path: str | None = None) -> AbstractContextManager[None]:
+        """Turn what its disk raises inside into the fitting `StorageError`, which says where it is."""
+        return translating(self.backend, path, self.root)
+
     def enter_what_is_left(self, below: str) -> tuple[OpenFolder, bool]:
         """Open, blocking, a folder, or the next one above it that is there; return also whether it is that folder."""
         asked, above = below, iter((self.root, *self.root.parents))
@@ -74,7 +78,7 @@ class LocalFolder:
 
     async def open(self, path: str) -> tuple[ObjectInfo, LocalFile]:
         """Open an object; `ObjectNotFoundError` if it is missing, or if links lead out of the root."""
-        with translating(self.backend, path):
+        with self.translating(path):
             file = await THREADS.run(open_inside, self.root, path) if can_be_there(path) else None
         if file is None:
             raise ObjectNotFoundError(
@@ -113,7 +117,7 @@ class LocalFolder:
                 self.durability.sync_names(folder)
 
         try:
-            with translating(self.backend, path):
+            with self.translating(path):
                 await finish(DISK_THREADS.submit(sync))
         finally:
             file.close()

@@ -50,6 +50,7 @@ class FileChunks:
     """Iterates the bytes of an object's open file, from `start` up to but without `end`."""
 
     backend: str
+    root: Path
     path: str
     file: LocalFile
     start: int
@@ -62,7 +63,7 @@ class FileChunks:
         if self.start >= self.end:
             self.file.close()
             raise StopAsyncIteration
-        with translating(self.backend, self.path):
+        with translating(self.backend, self.path, self.root):
             chunk = await THREADS.run(self.file.read, self.start, min(READ_SIZE, self.end - self.start))
             if not chunk:
                 raise StorageError(f"Backend {self.backend!r} lost the end of {self.path!a} while it was read.")

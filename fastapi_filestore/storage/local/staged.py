@@ -11,7 +11,6 @@ from itertools import islice
 from secrets import randbelow
 
 from fastapi_filestore.errors import InvalidKeyError, StorageUnavailableError
-from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.local.folder import (
     DIGITS,
     STAGED,
@@ -157,7 +156,7 @@ class StagedFile:
 
 
 @contextmanager
-def writing(backend: str, path: str) -> Iterator[None]:
+def writing(folder: LocalFolder, path: str) -> Iterator[None]:
     """Turn what the disk raises of a file that is written inside into our errors.
 
     Raises:
@@ -165,13 +164,14 @@ def writing(backend: str, path: str) -> Iterator[None]:
             the rest of a process that is dead.
         StorageError: The disk did not take it, or did not confirm that it is there.
     """
-    with translating(backend, path):
+    with folder.translating(path):
         try:
             yield
         except FileNotFoundError:
             raise StorageUnavailableError(
-                f"What came of {path!a} for backend {backend!r} was removed before it was complete: upload it again.",
-                backend=backend,
+                f"What came of {path!a} for backend {folder.backend!r} was removed before it was complete: upload it "
+                "again.",
+                backend=folder.backend,
                 path=path,
             ) from None
 

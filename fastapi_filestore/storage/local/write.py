@@ -54,7 +54,7 @@ class LocalPut:
                 if (second := await anext(batches, None)) is not None:
                     rest, size = await self._write_most([*rest, *second], batches)
                 # The last bytes are written, and the whole is put in its place, with one hop.
-                with writing(self.folder.backend, self.path):
+                with writing(self.folder, self.path):
                     status = await finish(DISK_THREADS.submit(partial(self.file.complete, rest)))
             except BaseException as error:
                 try:
@@ -101,7 +101,7 @@ class LocalPut:
 
     async def _end(self, job: "asyncio.Future[None] | None") -> None:
         if job is not None:
-            with writing(self.folder.backend, self.path):
+            with writing(self.folder, self.path):
                 await asyncio.shield(job)
 
     async def _discard(self) -> None:

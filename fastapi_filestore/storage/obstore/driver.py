@@ -28,7 +28,8 @@ from fastapi_filestore.storage.backend import (
     empty_chunks,
 )
 from fastapi_filestore.storage.content import ContentReader, read_content
-from fastapi_filestore.storage.failures.translate import translating
+from fastapi_filestore.storage.failures.reasons import NO_ETAG_WORDS
+from fastapi_filestore.storage.failures.translate import never_stored, translating
 from fastapi_filestore.storage.obstore.moving.delete import delete_all
 from fastapi_filestore.storage.obstore.moving.long_copy import COPY_LIMIT, copy_through, copy_within
 from fastapi_filestore.storage.obstore.moving.metadata import attributes_for
@@ -75,7 +76,19 @@ class StoreDriver:
         """Store content by one request, or in parts."""
         request = PutRequest(self._connection, self._backend, path, attributes, plan, if_absent, reader.size)
         async with self._whereabouts.adding_facts(self._connection.store):
-            return await request.run(reader.chunks())
+            try:
+                return await request.run(reader.chunks())
+            except StorageError as error:
+                # Without it, a proxy may have dropped it, or the answer held an error: the store knows which.
+                if error.cause != NO_ETAG_WORDS:
+                    raise
+                try:
+                    await self.head(path)
+                except ObjectNotFoundError:
+                    raise never_stored(error) from None
+                except StorageError:
+                    pass
+                raise
 
     async def open(self, path: str, start: int, end: int | None) -> ObjectStream:
         """Open an object, or a range of it that is not empty."""

@@ -111,7 +111,8 @@ def _agreed_size(file: FileObject, info: ObjectInfo) -> int:
 
 def _damage_of(file: FileObject) -> StorageError:
     return StorageError(
-        f"The object {file.path!a} has not the {file.size:,} bytes that its row says: run an audit, restore it.",
+        f"The object {file.path!a} of backend {file.backend!r} has not the {file.size:,} bytes that its row says: "
+        "run an audit, restore it.",
         backend=file.backend,
         path=file.path,
     )

@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
 from sqlalchemy import NullPool, create_engine, event, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
@@ -20,13 +21,16 @@ from fastapi_filestore import (
     DatabaseFailedError,
     FileObject,
     Filestore,
+    FilestoreError,
     FilestoreSettings,
     LedgerMissingError,
     ObstoreBackend,
+    RowConflictError,
     StoredObject,
     add_ledger,
 )
 from fastapi_filestore.orm.failures.codes import NO_TABLE
+from fastapi_filestore.orm.failures.outages import translated_error
 from fastapi_filestore.orm.ledger.ledger import explain_missing
 from tests.servers.postgres import Databases, Postgres
 from tests.storage.relay import relayed
@@ -342,6 +346,25 @@ async def test_failures_of_sqlite(
     check_answer(response, 500)
     check_log(caplog, *words)
     assert [info async for info in backend.list()] == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("INSERT INTO t (a, b) VALUES (1, NULL)", RowConflictError),
+        ("INSERT INTO t (a) VALUES (1)", DatabaseFailedError),
+    ],
+)
+def test_a_column_without_a_value(statement: str, kind: type[FilestoreError]) -> None:
+    """A value that the application writes is the client's to send; one that it never writes is the operators'."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE TABLE t (a, b NOT NULL)"))
+        with pytest.raises(IntegrityError) as caught:
+            connection.execute(text(statement))
+    engine.dispose()
+
+    assert type(translated_error(caught.value)) is kind
 
 
 @pytest.mark.parametrize(

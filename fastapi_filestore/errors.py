@@ -438,10 +438,11 @@ class TooManyFilesError(UploadError):
     """There are more files than the route or the column takes."""
 
     def __init__(self, *, limit: int, actual: int, field: str | None = None, found_in: str | None = None) -> None:
-        """Say how many there are, and which field they are taken in if the last one came in another."""
+        """Say how many there are, which field they are taken in, and in which other one the last came if it did."""
         self.limit, self.actual = limit, actual
-        elsewhere = "" if found_in is None else f", in the field {field!r}: leave out the one in the field {found_in!r}"
-        super().__init__(f"There are {actual} files; at most {limit} are taken{elsewhere}.")
+        place = "" if field is None else f" in the field {field!r}"
+        elsewhere = "" if found_in is None else f": leave out the one in the field {found_in!r}"
+        super().__init__(f"There are {actual} files; at most {limit} are taken{place}{elsewhere}.")
 
 
 class UnsupportedUploadError(UploadError):

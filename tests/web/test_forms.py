@@ -125,6 +125,61 @@ async def test_a_body_that_is_no_form_is_a_problem(
     await site.check_empty()
 
 
+SIGNED = b'--b\r\nContent-Disposition: form-data; name="signed"\r\n\r\n'
+
+
+@pytest.mark.parametrize(("values", "signed"), [([b"false", b"true"], True), ([b"true", b"false"], False)])
+async def test_the_last_value_of_a_checkbox_counts(site: Site, values: list[bytes], *, signed: bool) -> None:
+    """Rails and ASP.NET send a hidden `false` beside it, for what is off sends nothing."""
+    body = TITLE + b"".join(SIGNED + value + b"\r\n" for value in values) + part() + END
+    created = await site.client.post("/documents/", content=body, headers={"content-type": MULTIPART})
+
+    assert (created.status_code, created.json()["signed"]) == (201, signed)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "name", "words"),
+    [
+        (TITLE + part() * 2 + END, 422, "too-many-files", "There are 2 files; at most 1 are taken in the field 'file'"),
+        (
+            part(b"title", None, b"@@@", b"Content-Transfer-Encoding: base64\r\n") + part() + END,
+            400,
+            "malformed-upload",
+            "its part 'title' is no base64",
+        ),
+        (
+            TITLE + part().replace(b"; filename", b";\r\n filename") + END,
+            400,
+            "malformed-upload",
+            "a header that is folded over several lines",
+        ),
+        (
+            TITLE + part().replace(b"; filename", b";\r\n\tfilename") + END,
+            400,
+            "malformed-upload",
+            "a header that is folded over several lines",
+        ),
+    ],
+)
+async def test_a_refused_form_is_told_as_what_it_is(
+    site: Site, caplog: pytest.LogCaptureFixture, *, body: bytes, status: int, name: str, words: str
+) -> None:
+    """The sentence names the field or the line, and no parser logs what only its author understands."""
+    caplog.clear()
+    response = await site.client.post("/documents/", content=body, headers={"content-type": MULTIPART})
+
+    assert words in problem_in(response, status, name)["detail"]
+    assert [record for record in caplog.records if record.name.startswith("python_multipart")] == []
+
+
+async def test_base64_of_several_lines_is_text(site: Site) -> None:
+    """A part of text may be encoded so, in lines of any length."""
+    title = part(b"title", None, b"YWJj\r\nZGVm\r\n", b"Content-Transfer-Encoding: base64\r\n")
+    created = await site.client.post("/documents/", content=title + part() + END, headers={"content-type": MULTIPART})
+
+    assert (created.status_code, created.json()["title"]) == (201, "abcdef")
+
+
 @pytest.mark.parametrize("charset", ["utf-8", "UTF-16", "undefined", "idna", "punycode", "raw_unicode_escape", "x\x01"])
 async def test_a_charset_confuses_nobody(serve: Serve, charset: str) -> None:
     """Whatever charset a form claims, the answer is a row or a problem."""

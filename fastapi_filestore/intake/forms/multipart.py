@@ -4,6 +4,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from enum import Enum
+from logging import CRITICAL, Logger
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
@@ -30,6 +31,9 @@ MAX_HEADERS = 16
 MAX_BOUNDARY = 256
 """Characters of a boundary; RFC 2046, section 5.1.1, allows 70, and few characters but letters and digits."""
 
+SILENT = Logger("python_multipart", CRITICAL)  # noqa: LOG001 - whose level no configuration changes
+"""What the parser logs of a form that it can't read: nothing, for the client is told."""
+
 CHARSET_FIELD = "_charset_"
 """The field in which a form says what charset it is in (RFC 7578, section 4.6), so it is none of its own."""
 
@@ -55,12 +59,14 @@ class FormReader:
         announced: int | None = None,
         file_field: str | None = None,
         known: Collection[str] = (),
+        switches: Collection[str] = (),
     ) -> None:
         """Read a body of this content type and, if it is announced, this size; long fields are kept in this memory.
 
         A part of text in `file_field` that is longer than a field may be is told as what it is: a file without a name.
         Fields that are `known` are text, though browsers give a `Blob` of it a filename; they mean what their reader
-        wants them to, and not that a file is one chunk of several.
+        wants them to, and not that a file is one chunk of several. Of `switches` that are sent twice the last counts:
+        Rails and ASP.NET send a hidden `false` before a checkbox, which alone would send nothing when it is off.
 
         Raises:
             MalformedUploadError: The type lacks a boundary, or has a charset that no form is in.
@@ -69,7 +75,7 @@ class FormReader:
         self._body, self._memory = body, memory
         self._turn = 0
         end = None if announced is None else announced - len(b"\r\n--" + self._boundary + b"--\r\n")
-        self._collector = _Collector(limits, codec, file_field, end, known)
+        self._collector = _Collector(limits, codec, file_field, end, known=known, switches=switches)
         self._preamble: Preamble | None = None
         self._parser: MultipartParser | None = None
 
@@ -140,6 +146,8 @@ class FormReader:
                 else:
                     self._begin(chunk)
             except FormParserError as error:
+                if str(error).startswith(("Found invalid character 32 in", "Found invalid character 9 in")):
+                    raise _folded_head() from error
                 raise MalformedUploadError(f"The form can't be read: {error}") from error
             collector.position += len(chunk)
             if self._memory is not None and collector.kept >= WORTHWHILE:
@@ -171,7 +179,15 @@ class FormReader:
             max_header_count=MAX_HEADERS,
             max_header_size=MAX_HEADER_BYTES,
         )
+        self._parser.logger = SILENT
         self._parser.write(chunk)
+
+
+def _folded_head() -> MalformedUploadError:
+    return MalformedUploadError(
+        "The form can't be read: the head of a part has a header that is folded over several lines, or a space in the "
+        "name of one. Send each header on a line of its own (RFC 9112, section 5.2)."
+    )
 
 
 def _parameters(content_type: str) -> tuple[bytes, str]:
@@ -200,7 +216,14 @@ class _Collector:
     """
 
     def __init__(
-        self, limits: FormLimits, codec: str, file_field: str | None, end: int | None, known: Collection[str]
+        self,
+        limits: FormLimits,
+        codec: str,
+        file_field: str | None,
+        end: int | None,
+        *,
+        known: Collection[str],
+        switches: Collection[str],
     ) -> None:
         self.position = 0
         """Where the chunk begins that is read now."""
@@ -210,7 +233,7 @@ class _Collector:
         self.fields: dict[str, str] = {}
         self.ended = False
         self._limits, self._codec, self._file_field, self._end = limits, codec, file_field, end
-        self._known = known
+        self._known, self._switches = known, switches
         self._start: int | None = None
         self._files = self._texts = 0
         self._headers: list[tuple[bytes, bytes]] = []
@@ -315,7 +338,7 @@ class _Collector:
                 raise MalformedUploadError(f"The form is in the charset {value!r}, which can't be read: send UTF-8.")
             self._codec = codec
             return
-        if name in self.fields:
+        if name in self.fields and name not in self._switches:
             raise InvalidFieldsError([{"loc": (name,), "msg": "The field is sent twice", "type": "duplicate"}])
         if name in CHUNK_COUNTS and name not in self._known:
             refuse_chunk(name, value)

@@ -87,6 +87,17 @@ def known_names(schema: type[BaseModel]) -> frozenset[str]:
     )
 
 
+@cache
+def switch_names(schema: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the fields that are true or false."""
+    return frozenset(
+        name
+        for attribute, field in schema.model_fields.items()
+        if field.annotation is bool or set(get_args(field.annotation)) == {bool, type(None)}
+        for name in names_of(schema, attribute, field)
+    )
+
+
 def names_of(schema: type[BaseModel], attribute: str, field: FieldInfo) -> Iterator[str]:
     """Yield the names under which a model takes a field."""
     alias = field.validation_alias or field.alias

@@ -59,8 +59,8 @@ PATIENCE: Final = 0.1
 class UploadPolicy:
     """Says what a route takes: files by these rules in this field, so much of everything, and right fields.
 
-    `validate` makes values of the fields, or raises; it knows those of the names in `known`. JSON `is_fields`, and no
-    file, where there are any to set.
+    `validate` makes values of the fields, or raises; it knows those of the names in `known`, and `switches` are those
+    that are true or false. JSON `is_fields`, and no file, where there are any to set.
     """
 
     field: str
@@ -69,6 +69,7 @@ class UploadPolicy:
     rules: FileRules = NO_RULES
     known: frozenset[str] = frozenset()
     is_fields: bool = False
+    switches: frozenset[str] = frozenset()
 
     async def admit(self, upload: Upload) -> Upload:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
@@ -215,6 +216,7 @@ def _form_reader(request: Request, policy: UploadPolicy, announced: int | None) 
         announced=announced,
         file_field=policy.field,
         known=policy.known,
+        switches=policy.switches,
     )
 
 
@@ -241,6 +243,7 @@ async def _too_large_file(request: Request, policy: UploadPolicy, announced: int
             announced=announced,
             file_field=policy.field,
             known=policy.known,
+            switches=policy.switches,
         )
         with suppress(TimeoutError, MalformedUploadError):
             async with asyncio.timeout(PATIENCE):

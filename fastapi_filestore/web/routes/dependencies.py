@@ -23,7 +23,7 @@ from fastapi_filestore.service.parameters import NO_PARAMETER
 from fastapi_filestore.service.unit import end_reading
 from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
-from fastapi_filestore.web.receiving.form_fields import known_names, validate_form
+from fastapi_filestore.web.receiving.form_fields import known_names, switch_names, validate_form
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
@@ -91,8 +91,10 @@ class UploadDependency(Generic[ReceivedT]):
         """Say what the request may hold."""
         limits = replace(self.limits().narrowed(self.rules.max_size), files=self.max_files or 1)
         validate = None if self.fields is None else partial(validate_form, self.fields)
-        known = frozenset[str]() if self.fields is None else known_names(self.fields)
-        return UploadPolicy(self.field, limits, validate, self.rules, known, is_fields=self.fields is not None)
+        if self.fields is None:
+            return UploadPolicy(self.field, limits, validate, self.rules)
+        known, switches = known_names(self.fields), switch_names(self.fields)
+        return UploadPolicy(self.field, limits, validate, self.rules, known, is_fields=True, switches=switches)
 
     @property
     def body(self) -> dict[str, Any]:

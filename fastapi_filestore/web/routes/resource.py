@@ -32,6 +32,7 @@ from fastapi_filestore.web.receiving.form_fields import (
     check_storable,
     is_json_object,
     known_names,
+    switch_names,
     validate_form,
     without_unknown,
 )
@@ -188,7 +189,7 @@ class Resource(Generic[ModelT]):
         allowed = self.limits().narrowed(self.rules.max_size)
         known, is_fields = known_names(schema), schema is not NoFields
         checked = validate_named if is_fields else validate
-        return UploadPolicy(self.attribute.name, allowed, checked, self.rules, known, is_fields)
+        return UploadPolicy(self.attribute.name, allowed, checked, self.rules, known, is_fields, switch_names(schema))
 
     def check_type(self, file: FileObject) -> None:
         """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""

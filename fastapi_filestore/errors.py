@@ -29,6 +29,7 @@ FilestoreError
 ├── InvalidSignatureError              (PermissionError)
 ├── ContentError
 │   ├── UnsupportedContentError        (TypeError)
+│   │   └── NotAFileError
 │   ├── PendingContentError            (RuntimeError)
 │   ├── ContentConsumedError           (RuntimeError)
 │   ├── SharedFileError                (ValueError)
@@ -288,7 +289,11 @@ class ContentError(FilestoreError):
 
 
 class UnsupportedContentError(ContentError, TypeError):
-    """Content, or a value for a file column, of a type that can't be stored."""
+    """Content of a type that can't be stored."""
+
+
+class NotAFileError(UnsupportedContentError):
+    """A column of files was given something that is none: a mistake of the application, whatever a client sent."""
 
 
 class PendingContentError(ContentError, RuntimeError):

@@ -61,6 +61,7 @@ from fastapi_filestore.web.serving.options import CrossOrigin, DownloadOptions, 
 from fastapi_filestore.web.wiring import (
     CalledFirst,
     Dependency,
+    NoRouter,
     mapped_class,
     require_depends,
     require_schema,
@@ -496,6 +497,14 @@ class Filestore:
     def exception_handlers(self) -> dict[Any, Any]:
         """Handlers that make the library's errors problem details in every route: `FastAPI(exception_handlers=…)`."""
         return {FilestoreError: answer_error, Problem: answer_problem}
+
+
+for _method, _right in {
+    Filestore.router: 'app.include_router(files.router(Document), prefix="/documents")',
+    Filestore.signed_router: "app.include_router(files.signed_router())",
+}.items():
+    # What older and newer versions of FastAPI look at first of what they include.
+    vars(_method).update(routes=NoRouter(_right), _contains_router=NoRouter(_right))
 
 
 async def _release_reserved() -> None:

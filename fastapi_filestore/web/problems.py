@@ -117,6 +117,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.UploadError: Kind(422, "invalid-upload"),
     errors.InvalidCursorError: Kind(422, "invalid-cursor"),
     errors.InvalidFieldsError: Kind(422, "invalid-fields"),
+    errors.NotAFileError: Kind(500, "not-a-file", _MISUSED),
     errors.UnsupportedContentError: Kind(422, "unsupported-content"),
     errors.HeaderTooLargeError: Kind(431, "header-too-large", members=("limit", "actual")),
     errors.ClientDisconnectedError: Kind(499, "client-disconnected"),  # as nginx logs it: nobody hears it

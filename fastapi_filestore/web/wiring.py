@@ -35,6 +35,21 @@ class CalledFirst:
         raise ConfigurationError(f"Depends({self.method}) gives FastAPI the method itself. Write {self.right}.")
 
 
+class NoRouter:
+    """Stands where FastAPI looks at a router, on a method that only returns one, and says what to write."""
+
+    def __init__(self, right: str) -> None:
+        self._right = right
+
+    def __call__(self, *arguments: object) -> bool:
+        """Refuse the method that newer versions of FastAPI ask."""
+        raise ConfigurationError(f"include_router was given the method itself. Write {self._right}.")
+
+    def __iter__(self) -> Iterator[Any]:
+        """Refuse the method whose routes older versions of FastAPI iterate."""
+        return iter([self()])
+
+
 # -- models ------------------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ RAISED: dict[str, FilestoreError] = {
     "invalid-upload": errors.UploadError("It has a virus."),
     "invalid-cursor": errors.InvalidCursorError(),
     "invalid-fields": errors.InvalidFieldsError([{"loc": ("title",), "msg": "Too long", "type": "too_long"}]),
+    "not-a-file": errors.NotAFileError(TEXT),
     "unsupported-content": errors.UnsupportedContentError("A number is no file."),
     "client-disconnected": errors.ClientDisconnectedError(),
     "signing-unavailable": errors.SigningUnavailableError(TEXT, **OF_A_STORE),

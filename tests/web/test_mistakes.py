@@ -42,6 +42,10 @@ def routes(app: FastAPI, files: Filestore) -> None:
         file = FileObject("nowhere", content=b"a")
         return (await service.create({"title": "t", "file": await file.save_async()})).id
 
+    @app.post("/text")
+    async def text(service: service_type) -> int:
+        return (await service.create({"title": "t", "file": "hello"})).id
+
     for error, handler in files.exception_handlers.items():
         app.add_exception_handler(error, handler)
 
@@ -60,6 +64,7 @@ async def site(serve: Serve) -> AsyncIterator[Site]:
         ("/shared", 409, "shared-file", None),
         ("/consumed", 500, "content-consumed", "Store each file before"),
         ("/scoped/", 500, "invalid-scope", "return one on its columns"),
+        ("/text", 500, "not-a-file", "give it a FileObject"),
         ("/pending", 500, "application-error", "a.txt"),
         ("/elsewhere", 500, "configuration-error", "register_backend"),
     ],

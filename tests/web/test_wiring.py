@@ -87,6 +87,14 @@ def test_a_method_that_gives_a_dependency_is_none(given: Callable[..., Any], rig
     assert right in str(raised.value)
 
 
+@pytest.mark.parametrize("prefix", ["", "/files"])
+@pytest.mark.parametrize("method", ["router", "signed_router"])
+def test_a_method_that_gives_a_router_is_none(method: str, prefix: str) -> None:
+    """Including the method itself, without its parentheses, is refused with what to write."""
+    with pytest.raises(ConfigurationError, match=rf"Write app.include_router\(files.{method}\("):
+        FastAPI().include_router(getattr(files, method), prefix=prefix)
+
+
 @pytest.mark.parametrize(
     ("annotation", "right"),
     [

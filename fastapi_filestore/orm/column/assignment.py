@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from inspect import iscoroutinefunction
 from typing import Protocol, TypeGuard
 
-from fastapi_filestore.errors import UnsupportedContentError
+from fastapi_filestore.errors import NotAFileError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.names import FALLBACK_NAME
 from fastapi_filestore.intake.types.media_types import says_nothing
@@ -30,7 +30,7 @@ def as_file(value: object) -> FileObject:
     """Return the file that a value stands for: itself, or a pending one for an upload.
 
     Raises:
-        UnsupportedContentError: It is neither.
+        NotAFileError: It is neither.
     """
     if isinstance(value, FileObject):
         return value
@@ -39,7 +39,7 @@ def as_file(value: object) -> FileObject:
     if _is_upload(value):
         declared = None if says_nothing(value.content_type) else value.content_type
         return FileObject(filename=value.filename or FALLBACK_NAME, content_type=declared, content=value)
-    raise UnsupportedContentError(
+    raise NotAFileError(
         f"A file column can't hold a {type(value).__name__}: give it a FileObject (content= takes bytes, a path, "
         "a file or an iterator), an Upload, an UploadFile, or None."
     )
@@ -48,7 +48,7 @@ def as_file(value: object) -> FileObject:
 def as_files(value: object) -> list[FileObject]:
     """Return the files that the items of a list or another iterable stand for."""
     if isinstance(value, str | bytes | bytearray | dict | FileObject) or not isinstance(value, Iterable):
-        raise UnsupportedContentError(
+        raise NotAFileError(
             f"A column of several files can't hold a {type(value).__name__}: give it a list of FileObjects."
         )
     return [as_file(item) for item in value]

@@ -190,6 +190,7 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         lambda text: fields.has_body({"http_version": "1.1", "headers": [(b"a", b"")] * len(text)}),
         (),
     ),
+    "web.header_fields.is_json": (fields.is_json, ("application/a+",)),
     "web.header_fields.media_type": (lambda text: fields.media_type({"content-type": text}), ("text/plain",)),
     "web.header_fields.refuse_codings": (
         lambda text: fields.refuse_codings({"content-encoding": text}),

@@ -407,10 +407,10 @@ def test_a_cursor_of_nobodys(cursor: str) -> None:
         audit(None, Base.metadata, after=cursor)  # type: ignore[arg-type]
 
 
-async def test_a_store_that_does_not_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_does_not_answer(site: Site) -> None:
     """A backend that can't be listed is a finding; its rows are not said to have lost their objects."""
     await site.add()
-    monkeypatch.setattr(site.backend, "_connection", None)
+    await site.backend.aclose()
 
     findings = await site.audit(verify=True)
 

@@ -71,7 +71,7 @@ async def test_a_disk_that_is_read_only_now(
 ) -> None:
     """The program hears what failed first; what could not be removed is, once that can be done again."""
     read_only()
-    with pytest.raises(StorageError, match=r"'shelf' did not confirm .* EIO") as caught:
+    with pytest.raises(StorageError, match=r"'shelf' in .* did not confirm .* EIO") as caught:
         await site.add()
     monkeypatch.undo()
     assert len(site.objects()) == 1

@@ -56,7 +56,7 @@ def files(root: Path) -> list[str]:
 async def test_a_file_that_is_not_confirmed(local: ObstoreBackend, tmp_path: Path, fail: Fail, size: int) -> None:
     """The upload fails with the disk's words and their cause, its file is removed, and the disk is asked once."""
     asked = fail("f/k", EIO)
-    with pytest.raises(StorageError, match=r"'local' did not confirm 'f/k' \(Input/output error, EIO\)") as caught:
+    with pytest.raises(StorageError, match=r"'local' in .* did not confirm 'f/k' \(.*, EIO\)") as caught:
         await local.put("f/k", bytes(size))
 
     assert isinstance(caught.value.__cause__, OSError)

@@ -58,8 +58,8 @@ async def execute(rows: Rows, statement: Executable) -> None:
 async def theirs(rows: Rows, key: str, *, store: bool = True) -> int:
     """Store an object and write its row as advanced-alchemy does, and return the row's id."""
     if store:
-        connection: Any = rows.backend
-        await obstore.put_async(connection._connection.store, key, b"theirs")  # noqa: SLF001 - as it is to others
+        backend: Any = rows.backend
+        await obstore.put_async(backend._driver._connection.store, key, b"theirs")  # noqa: SLF001 - as it is to others
     value = {"filename": key, "backend": "rows", "content_type": "text/plain", "size": 6, "metadata": {"n": 1}}
     raw = insert(TABLE).values(title=ascii(key[:20]), file=type_coerce(value, rows.json))
     await execute(rows, raw)

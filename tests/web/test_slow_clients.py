@@ -248,6 +248,6 @@ async def test_one_timer_watches_a_body() -> None:
         return timers[-1]
 
     with patch.object(loop, "call_later", call_later):
-        assert [chunk async for chunk in body_of(Sender(b"a", b"b"), Pace())] == [b"a", b"b"]
+        assert [chunk async for chunk in body_of(Sender(b"a", b"b"), Pace(silence=30))] == [b"a", b"b"]
 
     assert [timer.cancelled() for timer in timers] == [True]

@@ -71,6 +71,11 @@ class Report:
         """The name of the system's number."""
         return None if self.number is None else errorcode.get(self.number, str(self.number))
 
+    @property
+    def answer(self) -> list[str]:
+        """Status and code of the store's answer, as texts: those that it has."""
+        return [str(fact) for fact in (self.status, self.code) if fact]
+
 
 def read_error(exc: BaseException, path: str | None) -> Report:
     """Return what an error says of the object at a path, or of a whole bucket."""

@@ -147,7 +147,7 @@ def _error_of_credentials(
     failure: Failure, backend: str, path: str | None, report: Report | None = None
 ) -> StorageError:
     kind = StorageUnavailableError if failure.is_outage else StoragePermissionError
-    facts = [str(fact) for fact in (report.status, report.code) if fact] if report else []
+    facts = report.answer if report else []
     shown = f" ({' '.join(facts)})" if facts else ""
     error = kind(f"Backend {backend!r} has no credentials: {failure.reason}{shown}.", backend=backend, path=path)
     error.cause = failure.reason
@@ -219,7 +219,7 @@ def _subject(backend: str, folder: Path | None) -> str:
 def _describe_cause(reason: Reason, report: Report, words: str | None) -> str:
     if report.number is not None:
         return describe_number(report.number)
-    facts = [str(fact) for fact in (report.status, report.code) if fact]
+    facts = report.answer
     if report.region:
         facts.append(f"it is in {report.region}")
     if report.action:

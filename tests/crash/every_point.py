@@ -10,8 +10,8 @@ from tests.crash.conftest import Places
 from tests.crash.place import Combination
 from tests.crash.scripts import SCRIPTS
 from tests.crash.summary import count
-from tests.crash.test_broken_variants import CAUGHT, is_caught
 from tests.crash.trial import Trial
+from tests.crash.variants import CAUGHT, is_caught
 
 CASES = [
     pytest.param(combination, fault, name, id=f"{fault}-{combination}-{name}")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from fastapi_filestore import BlockingCallError, FileObject, ObstoreBackend, StorageRegistry, StoredObject, storages
 from fastapi_filestore.concurrency import loops as home
 from fastapi_filestore.concurrency import turns
-from tests.file_object.test_loops import in_loop, in_thread
+from tests.loops import in_loop, in_thread
 
 REFUSED = "an event loop that does nothing any more"
 Leave = Callable[[FileObject], None]

@@ -12,7 +12,7 @@ from fastapi_filestore import BlockingCallError, FileObject, ObstoreBackend, Sto
 from fastapi_filestore.concurrency import threads, turns
 from fastapi_filestore.orm.unit_of_work import ownership
 from fastapi_filestore.storage import budget, sources
-from tests.file_object.test_loops import in_thread
+from tests.loops import in_thread
 
 ROOT = Path(__file__).parents[2]
 GUARDS = {  # the guards themselves: an interruption at the right moment is a matter of luck

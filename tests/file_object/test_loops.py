@@ -2,42 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from fastapi_filestore import BlockingCallError, FileObject, StorageRegistry
 from fastapi_filestore.concurrency import loops as home
-
-T = TypeVar("T")
-
-PATIENCE = 30.0
-"""Seconds after which a call has hung."""
-
-
-def in_thread(work: Callable[[], T], *, patience: float = PATIENCE) -> T:
-    """Run a function in a thread; fail if it hangs, and leave it behind."""
-    end = Future[T]()
-
-    def run() -> None:
-        try:
-            end.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised below
-            end.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return end.result(patience)
-
-
-def in_loop(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a coroutine on an event loop of a thread of its own; fail if it hangs."""
-    return in_thread(lambda: asyncio.run(_awaited(work)))
-
-
-async def _awaited(work: Callable[[], Awaitable[T]]) -> T:
-    return await work()
+from tests.loops import PATIENCE, in_loop, in_thread
 
 
 async def queued(*chunks: bytes) -> AsyncIterator[bytes]:

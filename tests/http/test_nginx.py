@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 from httpx import AsyncClient
 
-from tests.http.test_sending import run_application
+from tests.http.served import run_application
 from tests.servers.process import LOOPBACK, MissingServerError, free_ports, running, served
 from tests.servers.seaweedfs import SeaweedFS
 

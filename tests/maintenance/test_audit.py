@@ -1,36 +1,20 @@
 """What an audit finds, in rows and stores of every kind, and what it puts right when told to."""
 
-import asyncio
-from collections.abc import AsyncIterable
 from datetime import timedelta
-from hashlib import sha256
-from math import inf
 from typing import Any
-from uuid import UUID
 
-import pytest
 from sqlalchemy import insert
 
 from fastapi_filestore import (
-    ConfigurationError,
     FileObject,
-    Finding,
     FindingKind,
-    InvalidCursorError,
     ObstoreBackend,
     RowIdentity,
     audit,
     storages,
 )
-from fastapi_filestore.service.audit import references
 from tests.maintenance.conftest import Site, briefly, keys, pending, write, write_json
-from tests.maintenance.models import LEDGER, Base, Photo, PlainBase, Report, Scan
-
-
-async def record(site: Site, identity: UUID) -> FileObject:
-    """Return the file of a report as the database has it."""
-    async with site.service() as service:
-        return await service.file(identity, field="file")
+from tests.maintenance.models import LEDGER, Photo, PlainBase, Report, Scan
 
 
 async def test_nothing_to_find(site: Site) -> None:
@@ -229,190 +213,3 @@ async def test_several_metadatas_share_a_backend(site: Site) -> None:
     await site.add(Photo)
 
     assert [one async for one in audit(site.engine, [Report, PlainBase.metadata], grace=timedelta(0))] == []
-
-
-# -- putting right -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("verify", "checksum"), [(True, sha256(b"longer").hexdigest()), (False, None)])
-async def test_a_row_is_made_to_say_what_the_store_says(site: Site, verify: bool, checksum: str | None) -> None:
-    """With `fix`, size, entity tag and checksum are those of the object; a checksum that nobody read is unknown."""
-    row = await site.add(pages=[pending()])
-    (site.root / row.file.path).write_bytes(b"longer")
-
-    findings = await site.audit(fix=["size"], verify=verify)
-
-    assert briefly(findings) == [("size", row.file.path, True)]
-    file = await record(site, row.id)
-    assert (file.size, file.checksum, file.filename) == (6, checksum, "a.txt")
-    assert await site.audit(verify=True) == []
-
-
-async def test_one_of_a_list_is_put_right(site: Site) -> None:
-    """In a list, the one file is corrected and the others stay as they are."""
-    row = await site.add(pages=[pending(), pending(), pending()])
-    (site.root / row.pages[1].path).write_bytes(b"CONTENT")
-
-    findings = await site.audit(fix=["checksum"], verify=True)
-
-    assert briefly(findings) == [("checksum", row.pages[1].path, True)]
-    async with site.service() as service:
-        pages = (await service.get(row.id)).pages
-    assert [page.path for page in pages] == [page.path for page in row.pages]
-    assert [page.checksum == sha256(b"content").hexdigest() for page in pages] == [True, False, True]
-    assert await site.audit(verify=True) == []
-
-
-async def test_a_grace_in_seconds(site: Site) -> None:
-    """A grace is given in seconds or as a timedelta; what is neither is refused at once."""
-    site.place("ab/young", age=timedelta(hours=1))
-
-    assert [finding.path for finding in await site.audit(grace=1800)] == ["ab/young"]
-    assert await site.audit(grace=7200.0) == []
-    for wrong in ("1h", None, True, inf):
-        with pytest.raises(ConfigurationError, match=r"grace is .*: give the seconds, or a timedelta"):
-            await site.audit(grace=wrong)
-
-
-async def test_only_the_kinds_that_were_asked_for(site: Site) -> None:
-    """What `fix` does not name is reported and left."""
-    row = await site.add()
-    (site.root / row.file.path).write_bytes(b"longer")
-    site.place("ab/old")
-
-    assert [finding.fixed for finding in await site.audit(fix=["etag", "unfinished_upload"])] == [False, False]
-    assert "ab/old" in site.objects()
-
-
-async def test_a_fix_that_fails(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can't be put right is reported with the reason, and the others are."""
-    site.place("ab/old")
-    site.place("cd/old")
-    delete = site.backend.delete
-
-    async def refusing(*paths: str) -> None:
-        if "ab/old" in paths:
-            raise ConfigurationError("It is locked.")
-        await delete(*paths)
-
-    monkeypatch.setattr(site.backend, "delete", refusing)
-    findings = await site.audit(fix=["orphan"])
-
-    assert briefly(findings) == [("orphan", "ab/old", False), ("orphan", "cd/old", True)]
-    assert findings[0].detail.endswith("It could not be fixed: It is locked.")
-
-
-@pytest.mark.parametrize("kind", ["missing", "unknown_backend", "misspelt"])
-def test_kinds_that_nothing_can_fix(kind: str) -> None:
-    """What can't be fixed is refused at once, with what can."""
-    with pytest.raises(ConfigurationError, match=rf"can't fix {kind}, only .*orphan"):
-        audit(None, Base.metadata, fix=[kind])  # type: ignore[arg-type]
-
-
-# -- many, and on from there --------------------------------------------------------------------------------
-
-
-async def test_batches(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows beyond one batch are read, and suspects beyond one batch are looked for, in any order of keys."""
-    monkeypatch.setattr(references, "ROWS_AT_ONCE", 3)
-    monkeypatch.setattr("fastapi_filestore.service.audit.audit.SUSPECTS_AT_ONCE", 2)
-    monkeypatch.setattr("fastapi_filestore.service.audit.audit.REFERENCES_AT_ONCE", 2)
-    reports = [await site.add() for _ in range(7)]
-    scans = [await site.add(Scan, owner=f"o{number % 2}", number=number) for number in range(7)]
-    orphans = [f"zz/{number}" for number in range(7)]
-    for path in orphans:
-        site.place(path)
-    for row in (reports[5], scans[6]):
-        (site.root / row.file.path).unlink()
-
-    findings = await site.audit()
-
-    missing = sorted([reports[5].file.path, scans[6].file.path])
-    assert briefly(findings) == [
-        *(("orphan", path, False) for path in orphans),
-        *(("missing", path, False) for path in missing),
-    ]
-
-
-async def test_on_from_a_cursor(site: Site) -> None:
-    """From a finding's cursor an audit finds what comes after it, wherever it was cut short."""
-    for number in range(3):
-        site.place(f"zz/{number}")
-    for _ in range(3):
-        row = await site.add()
-        (site.root / row.file.path).unlink()
-    findings = await site.audit()
-    assert len(findings) == 6
-
-    for number, finding in enumerate(findings):
-        assert await site.audit(after=finding.cursor) == findings[number + 1 :]
-
-
-async def test_verification_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An audit that was cut short while it verified goes on behind the last object that was all right."""
-    monkeypatch.setattr("fastapi_filestore.service.audit.audit.REFERENCES_AT_ONCE", 2)
-    paths = sorted([(await site.add()).file.path for _ in range(6)])
-    (site.root / paths[5]).write_bytes(b"CONTENT")
-    first = audit(site.engine, Report, verify=True)
-    with monkeypatch.context() as stalling:
-        stalled = stall(site, stalling, paths[4])
-        task = asyncio.create_task(collect(first))
-        await stalled.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    opened = watch(site, monkeypatch)
-
-    findings = await site.audit(verify=True, after=first.cursor)
-
-    assert [finding.path for finding in findings] == [paths[5]]
-    assert sorted(opened) == paths[4:]
-
-
-async def collect(findings: AsyncIterable[Finding]) -> list[Finding]:
-    """Return all findings."""
-    return [finding async for finding in findings]
-
-
-def stall(site: Site, patch: pytest.MonkeyPatch, at: str) -> asyncio.Event:
-    """Let the store hang when it is asked for one object, and tell when it does."""
-    reached, open_object = asyncio.Event(), site.backend.open
-
-    async def opening(path: str) -> Any:
-        if path == at:
-            reached.set()
-            await asyncio.sleep(60)
-        return await open_object(path)
-
-    patch.setattr(site.backend, "open", opening)
-    return reached
-
-
-def watch(site: Site, patch: pytest.MonkeyPatch) -> list[str]:
-    """Return the list that the keys of the objects which are read will be in."""
-    opened, open_object = list[str](), site.backend.open
-
-    async def opening(path: str) -> Any:
-        opened.append(path)
-        return await open_object(path)
-
-    patch.setattr(site.backend, "open", opening)
-    return opened
-
-
-@pytest.mark.parametrize("cursor", ["", "nonsense", "bm9uc2Vuc2U", "WzEsIDJd", "WyJhIiwgMSwgMl0", "é"])
-def test_a_cursor_of_nobodys(cursor: str) -> None:
-    """A cursor that no audit made is refused at once."""
-    with pytest.raises(InvalidCursorError):
-        audit(None, Base.metadata, after=cursor)  # type: ignore[arg-type]
-
-
-async def test_a_store_that_does_not_answer(site: Site) -> None:
-    """A backend that can't be listed is a finding; its rows are not said to have lost their objects."""
-    await site.add()
-    await site.backend.aclose()
-
-    findings = await site.audit(verify=True)
-
-    assert {finding.kind for finding in findings} == {FindingKind.UNCHECKED}
-    assert all("is closed" in finding.detail for finding in findings)

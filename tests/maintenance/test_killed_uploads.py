@@ -16,7 +16,7 @@ from fastapi_filestore.service.sweep import sweep as sweeper
 from fastapi_filestore.storage.obstore.opening import boto_client
 from tests.maintenance.conftest import Site, keys
 from tests.maintenance.models import LEDGER
-from tests.maintenance.test_unfinished import begin, bucket, make
+from tests.maintenance.unfinished import begin, bucket, make
 from tests.storage.conftest import boto
 
 __all__ = ["boto", "bucket"]

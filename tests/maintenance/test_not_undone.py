@@ -9,7 +9,7 @@ import pytest
 
 from fastapi_filestore import FileObject, ObstoreBackend, StorageError, storages
 from tests.maintenance.conftest import Site, pending
-from tests.maintenance.test_unfinished import bucket, make
+from tests.maintenance.unfinished import bucket, make
 from tests.storage.conftest import boto
 from tests.storage.relay import relayed
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.power.planted import PLANTED
-from tests.power.test_power_cuts import MOST_SCRIPTS, PLAYS
+from tests.power.plays import MOST_SCRIPTS, PLAYS
 
 
 def main(least: int) -> None:

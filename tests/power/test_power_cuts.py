@@ -1,22 +1,17 @@
 """Power cuts after each call to the disk, whatever was asked for: `make power-cuts` tries thousands of them."""
 
-from collections.abc import Callable
 from pathlib import Path
 from random import SystemRandom
 
 import pytest
 
-from tests.power.judgement import Judgement
 from tests.power.planted import LATE, PLANTED, UNSETTLED, UNSYNCED
+from tests.power.plays import MOST_SCRIPTS, PLAYS
 from tests.power.scripts import play
 from tests.power.sessions import play_transactions
 
-PLAYS: dict[str, Callable[[int, Path], Judgement]] = {"objects": play, "rows": play_transactions}
 SEEDS = (1, 2, SystemRandom().randrange(1_000_000))
 """Of the same scripts every time, and of one that is new; a failing one is named by its seed."""
-
-MOST_SCRIPTS = 20
-"""Until a fault must be found."""
 
 
 @pytest.mark.parametrize("seed", [pytest.param(seed, id=name) for seed, name in zip(SEEDS, "abr", strict=True)])

@@ -1,27 +1,9 @@
 """The code on the pages of docs/, run as a program of its own."""
 
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 from textwrap import indent
 
-from tests.web.site import SIGNING_KEY
-
-ROOT = Path(__file__).parents[2]
-
-BEGINNING = """
-import asyncio
-from typing import Annotated
-from uuid import UUID, uuid4
-
-import httpx
-from fastapi import Depends, HTTPException, UploadFile
-from sqlalchemy import delete
-from fastapi_filestore import FileService, ObjectNotFoundError, Uploads, storages
-from fastapi_filestore.orm.holders.path_index import path_indexes_on_sqlite
-"""
+from tests.project.page_programs import blocks, run
 
 TRANSACTIONS = """
 class Album(Base):
@@ -48,6 +30,7 @@ async def main():
 
 asyncio.run(main())
 """
+
 
 UNDELETE = """
 class Paper(Base):
@@ -162,109 +145,6 @@ asyncio.run(main())
 """
 
 
-TYPES = """
-{blocks}
-
-
-async def main():
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
-    pdf, page = b"%PDF-1.7 1 0 obj", b"<html><script>"
-    sent = [
-        ("a.pdf", pdf, "application/x-pdf"), ("a", b"\\r\\n" + pdf, "multipart/form-data"),
-        ("a.png", page, "image/png"), ("a", page, "image/x-own"), ("a", b"\\0\\1\\2", "image/x-own"),
-        ("a", b"PK\\3\\4" + bytes(99), "image/x-own"),
-    ]
-    async with lifespan(app), client:
-        for file in sent:
-            answer = await client.post("/scans", files={{"file": file}})
-            print(answer.status_code, answer.json().get("kept") or answer.json()["type"].rpartition(":")[2])
-    await engine.dispose()
-
-
-asyncio.run(main())
-"""
-
-
-PROCESSES = """
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-
-from fastapi_filestore import BlockingCallError, ObstoreBackend, Upload
-from sqlalchemy import create_engine
-from sqlalchemy.orm import sessionmaker
-
-BlockingSession = sessionmaker(blocking_engine := create_engine("sqlite:///app.db"), expire_on_commit=False)
-{blocks}
-
-
-@app.post("/stopped")
-async def stopped(upload: Annotated[Upload, Depends(files.upload())]) -> str:
-    file = FileObject(filename=upload.filename, content=upload)
-    try:
-        return file.save().filename
-    except BlockingCallError:
-        return (await file.save_async()).filename + " was awaited"
-
-
-async def main():
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
-    async with lifespan(app), client:
-        for path in ("/scans", "/slides", "/stopped"):
-            response = await client.post(path, files={{"file": ("n.txt", b"note")}})
-            print(response.status_code, response.json() if path == "/stopped" else len(response.json()))
-        async with Session() as session:
-            photos = [FileObject(content=b"p"), FileObject(content=b"q")]
-            await add_documents(service := FileService(session, model=Document), photos)
-            print(len((await service.list()).items))
-    await engine.dispose()
-    blocking_engine.dispose()
-
-
-if __name__ == "__main__":
-    print([file.filename for file in store_reports()])
-    begin_process()
-    print([file.get_content() for file in store_reports()])
-    asyncio.run(main())
-"""
-
-
-PLACES = """
-{blocks}
-
-get_bill_service = files.service(Bill, defaults={{"tenant": lambda: "acme"}})
-
-
-async def main():
-    async with lifespan(app), Session() as session:
-        service = FileService(session, model=Bill, defaults={{"tenant": "acme"}})
-        bill = await service.create({{"scan": FileObject(content=b"scan"), "receipt": FileObject(content=b"receipt")}})
-        await service.commit()
-        print(sorted([info.path.rsplit("/", 2)[0] async for info in storages.get_backend().list()]))
-    await engine.dispose()
-
-
-asyncio.run(main())
-"""
-
-
-def blocks(page: str) -> list[str]:
-    """Return the Python on a page."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-
-
-def run(program: str, folder: Path, **environment: str) -> str:
-    """Run a program that begins with the README's application, and return what it prints."""
-    script = folder / "app.py"
-    script.write_text(BEGINNING + blocks("README.md")[0] + program, encoding="utf-8")
-    settings = {**os.environ, "FILESTORE_SIGNING_KEYS": SIGNING_KEY, "PYTHONPATH": str(ROOT), **environment}
-    done = subprocess.run(
-        [sys.executable, script], cwd=folder, env=settings, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_the_page_on_transactions(tmp_path: Path) -> None:
     """Several files in one request, a unit of work of one's own, and a service in a `def` endpoint."""
     program = TRANSACTIONS.format(blocks="\n".join(blocks("docs/transactions.md")))
@@ -301,38 +181,3 @@ def test_the_page_on_upload_urls(tmp_path: Path) -> None:
     program = UPLOAD_URLS.format(blocks="\n".join(blocks("docs/upload-urls.md")))
 
     assert run(program, tmp_path) == "201\n409\n201\n409\n201 404 404\n['a.txt', 'b.txt']\n[]\n"
-
-
-def test_the_page_on_places(tmp_path: Path) -> None:
-    """Files of a row lie in a folder of their tenant, and in one of their column."""
-    program = PLACES.format(blocks="\n".join(blocks("docs/places.md")))
-
-    assert run(program, tmp_path) == "['receipts', 'tenants/acme']\n"
-
-
-def test_the_page_on_types(tmp_path: Path) -> None:
-    """Its route keeps an honest file with the type that tells most, and refuses pages and archives as pictures."""
-    program = TYPES.format(blocks="\n\n".join(blocks("docs/types.md")))
-
-    assert run(program, tmp_path).splitlines() == [
-        "201 application/x-pdf",
-        "201 application/pdf",
-        "415 type-mismatch",
-        "415 type-mismatch",
-        "201 image/x-own",
-        "415 unsupported-upload",
-    ]
-
-
-def test_the_page_on_processes(tmp_path: Path) -> None:
-    """Endpoints that block store uploads, or are told what to await; tasks share a unit, and processes store files."""
-    program = PROCESSES.format(blocks="\n".join(blocks("docs/processes.md")))
-
-    assert run(program, tmp_path).splitlines() == [
-        "['0.txt', '1.txt', '2.txt', '3.txt']",
-        "[b'0', b'1', b'2', b'3']",
-        "201 1",
-        "201 1",
-        "200 n.txt was awaited",
-        "4",
-    ]

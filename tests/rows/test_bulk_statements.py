@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import (
-    JSON,
     Connection,
     Engine,
     bindparam,
@@ -14,17 +13,14 @@ from sqlalchemy import (
     func,
     insert,
     lambda_stmt,
-    literal_column,
-    null,
     select,
-    type_coerce,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from fastapi_filestore import FileObject, PendingContentError, SharedFileError, UnsupportedStatementError
-from tests.rows.conftest import Rows, Work, pending
+from fastapi_filestore import FileObject, SharedFileError, UnsupportedStatementError
+from tests.rows.bulk import run
+from tests.rows.conftest import Rows, pending
 from tests.rows.models import Document
 
 
@@ -32,15 +28,11 @@ async def _three(rows: Rows) -> list[int]:
     return [await rows.add(title=name, file=pending(name.encode(), name)) for name in "abc"]
 
 
-async def _run(work: Work, statement: Any, parameters: Any = None) -> None:
-    await work.execute(statement, parameters)
-
-
 async def test_insert_with_rows_stores_their_files(rows: Rows) -> None:
     """A bulk insert with a list of dicts stores pending files before the rows."""
     values = [{"title": name, "file": pending(name.encode(), name)} for name in "abc"]
     async with rows.work() as work:
-        await _run(work, insert(Document), values)
+        await run(work, insert(Document), values)
         await work.commit()
 
     assert len(await rows.keys()) == 3
@@ -52,7 +44,7 @@ async def test_insert_with_values_stores_their_files(rows: Rows, several: bool) 
     one = {"title": "a", "file": pending()}
     values = [one, {"title": "b", "file": pending()}] if several else one
     async with rows.work() as work:
-        await _run(work, insert(Document).values(values))
+        await run(work, insert(Document).values(values))
         await work.commit()
 
     assert len(await rows.keys()) == 1 + several
@@ -61,7 +53,7 @@ async def test_insert_with_values_stores_their_files(rows: Rows, several: bool) 
 async def test_a_rolled_back_insert_leaves_nothing(rows: Rows) -> None:
     """The files of a bulk insert go with its rollback."""
     async with rows.work() as work:
-        await _run(work, insert(Document), [{"title": "a", "file": pending()}])
+        await run(work, insert(Document), [{"title": "a", "file": pending()}])
         await work.rollback()
 
     assert await rows.keys() == set()
@@ -82,7 +74,7 @@ async def test_update_replaces_the_files_of_the_rows_it_matches(rows: Rows) -> N
     """An update by criteria deletes what it replaces and nothing else."""
     first, second, _ = await _three(rows)
     async with rows.work() as work:
-        await _run(work, update(Document).where(Document.id == first).values(file=pending(b"new")))
+        await run(work, update(Document).where(Document.id == first).values(file=pending(b"new")))
         await work.commit()
 
     assert [await rows.content(first), await rows.content(second)] == [b"new", b"b"]
@@ -93,7 +85,7 @@ async def test_update_to_none_deletes_the_files(rows: Rows) -> None:
     """Setting the column to None takes the objects of all rows that match."""
     await _three(rows)
     async with rows.work() as work:
-        await _run(work, update(Document).where(Document.title < "c").values(file=None))
+        await run(work, update(Document).where(Document.title < "c").values(file=None))
         await work.commit()
 
     assert len(await rows.keys()) == 1
@@ -104,7 +96,7 @@ async def test_update_by_primary_key_replaces_each_row(rows: Rows) -> None:
     identities = await _three(rows)
     values = [{"id": one, "file": pending(str(one).encode())} for one in identities]
     async with rows.work() as work:
-        await _run(work, update(Document), values)
+        await run(work, update(Document), values)
         await work.commit()
 
     assert [await rows.content(one) for one in identities] == [str(one).encode() for one in identities]
@@ -115,7 +107,7 @@ async def test_update_of_other_columns_touches_no_file(rows: Rows) -> None:
     """An update that leaves the file column alone leaves the objects alone."""
     first, *_ = await _three(rows)
     async with rows.work() as work:
-        await _run(work, update(Document).where(Document.id == bindparam("i")).values(title="z"), {"i": first})
+        await run(work, update(Document).where(Document.id == bindparam("i")).values(title="z"), {"i": first})
         await work.commit()
 
     assert await rows.content(first) == b"a"
@@ -125,7 +117,7 @@ async def test_update_of_several_rows_to_one_file_is_refused(rows: Rows) -> None
     """One file for several rows is refused at the commit and leaves everything as it was."""
     first, *_ = await _three(rows)
     async with rows.work() as work:
-        await _run(work, update(Document).values(file=pending(b"new")))
+        await run(work, update(Document).values(file=pending(b"new")))
         with pytest.raises(SharedFileError):
             await work.commit()
         await work.rollback()
@@ -137,7 +129,7 @@ async def test_a_rolled_back_update_changes_nothing(rows: Rows) -> None:
     """The replaced object stays and the new one goes with a rollback."""
     first, *_ = await _three(rows)
     async with rows.work() as work:
-        await _run(work, update(Document).where(Document.id == first).values(file=pending(b"new")))
+        await run(work, update(Document).where(Document.id == first).values(file=pending(b"new")))
         await work.rollback()
 
     assert await rows.content(first) == b"a"
@@ -148,7 +140,7 @@ async def test_delete_takes_the_objects_of_the_rows_it_matches(rows: Rows) -> No
     """A delete by criteria deletes the objects after the commit."""
     await _three(rows)
     async with rows.work() as work:
-        await _run(work, delete(Document).where(Document.title != "b"))
+        await run(work, delete(Document).where(Document.title != "b"))
 
         assert len(await rows.keys()) == 3
         await work.commit()
@@ -167,94 +159,13 @@ async def test_delete_can_return_rows(rows: Rows) -> None:
     assert await rows.keys() == set()
 
 
-async def test_insert_from_select_is_refused(rows: Rows) -> None:
-    """Copying rows with their files in SQL would share the objects: it is refused with the remedy."""
-    query = insert(Document).from_select(["title", "file"], select(Document.title + "2", Document.file))
-    async with rows.work() as work:
-        with pytest.raises(UnsupportedStatementError, match="copy_async"):
-            await _run(work, query)
-
-
-@pytest.mark.parametrize("given", [literal_column("file"), type_coerce(Document.file, JSON)], ids=["text", "JSON"])
-async def test_insert_from_select_is_refused_whatever_it_selects(rows: Rows, given: Any) -> None:
-    """It is the column it fills that counts, and not what the select says of its type; NULL is no file."""
-    await rows.add(title="a", file=pending(b"kept"))
-    source = select(Document.title + "2", given).select_from(Document)
-    async with rows.work() as work:
-        with pytest.raises(UnsupportedStatementError, match="copy_async"):
-            await _run(work, insert(Document).from_select(["title", "file"], source))
-        await _run(work, insert(Document).from_select(["title", "file"], select(Document.title + "3", null())))
-        await work.commit()
-
-    assert len(await rows.keys()) == 1
-
-
-async def test_an_insert_that_would_leave_a_file_out_is_refused(rows: Rows) -> None:
-    """SQLAlchemy passes over values that the first row has not: a file among them would be in no row."""
-    values = [{"title": "a"}, {"title": "b", "file": pending(b"left", "left.txt")}]
-    async with rows.work() as work:
-        with pytest.raises(UnsupportedStatementError, match=r"leave 'left\.txt' out"):
-            await _run(work, insert(Document.metadata.tables[Document.__tablename__]), values)
-        await work.commit()
-
-    assert await rows.keys() == set()
-
-
-async def test_an_upsert_is_refused(rows: Rows) -> None:
-    """An upsert hides what it replaces: it is refused with the remedy."""
-    dialect = postgresql if rows.engine.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(Document).values(title="a", file=pending())
-    upsert = statement.on_conflict_do_update(index_elements=["title"], set_={"file": statement.excluded.file})
-    async with rows.work() as work:
-        with pytest.raises(UnsupportedStatementError, match="look the row up"):
-            await _run(work, upsert)
-
-
-async def test_an_upsert_that_leaves_files_alone_is_one(rows: Rows) -> None:
-    """A statement that neither gives nor sets a file replaces none."""
-    identity = await rows.add(title="a", file=pending(b"kept"))
-    dialect = postgresql if rows.engine.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(Document).values(title="a")
-    renaming = statement.on_conflict_do_update(index_elements=["title"], set_={"title": "b"})
-    async with rows.work() as work:
-        await _run(work, statement.on_conflict_do_nothing())
-        await _run(work, renaming)
-        await work.commit()
-        assert (await work.get(Document, identity)).title == "b"
-
-    assert await rows.content(identity) == b"kept"
-
-
-async def test_an_upsert_that_sets_a_file_is_refused_without_one(rows: Rows) -> None:
-    """To set a file column to NULL replaces a file, too."""
-    await rows.add(title="a", file=pending(b"kept"))
-    dialect = postgresql if rows.engine.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(Document).values(title="a")
-    async with rows.work() as work:
-        with pytest.raises(UnsupportedStatementError, match="look the row up"):
-            await _run(work, statement.on_conflict_do_update(index_elements=["title"], set_={Document.file: None}))
-
-
-async def test_legacy_bulk_methods_refuse_pending_files(rows: Rows) -> None:
-    """Session.bulk_insert_mappings, which tells nobody, refuses a file that nobody stored."""
-
-    def insert_mappings(session: Session) -> None:
-        session.bulk_insert_mappings(Document.__mapper__, [{"title": "a", "file": pending()}])
-
-    async with rows.work() as work:
-        with pytest.raises(Exception, match="not stored yet") as caught:
-            await work.do(insert_mappings)
-
-    assert isinstance(caught.value.__cause__ or caught.value, PendingContentError)
-
-
 async def test_bulk_statements_count_their_sql(rows: Rows) -> None:
     """A delete of a hundred rows costs a handful of statements, whatever their number."""
     async with rows.work() as work:
-        await _run(work, insert(Document), [{"title": str(n), "file": FileObject(content=b"x")} for n in range(100)])
+        await run(work, insert(Document), [{"title": str(n), "file": FileObject(content=b"x")} for n in range(100)])
         await work.commit()
         with rows.statements() as statements:
-            await _run(work, delete(Document))
+            await run(work, delete(Document))
             await work.commit()
 
     assert await rows.keys() == set()
@@ -343,7 +254,7 @@ async def test_a_file_under_a_name_that_is_no_attribute_is_refused(rows: Rows) -
             (update(Document), {"id": identity, "fiel": pending()}),
         ):
             with pytest.raises(UnsupportedStatementError, match=r"'(fiel|page)', which .* are file, pages"):
-                await _run(work, statement, [row])
+                await run(work, statement, [row])
         await work.commit()
 
     assert await rows.content(identity) == b"old"
@@ -358,10 +269,10 @@ async def test_parameters_in_rows(rows: Rows) -> None:
 
     async with rows.work() as work:
         values = [{"key": first, "new": "c"}, {"key": second, "new": "d"}]
-        await _run(work, update(table).where(by_key).values(title=bindparam("new")), values)
+        await run(work, update(table).where(by_key).values(title=bindparam("new")), values)
         await work.commit()
         assert await work.do(lambda s: s.scalars(select(Document.title).order_by(Document.id)).all()) == ["c", "d"]
-        await _run(work, delete(table).where(by_key), [{"key": first}, {"key": second}])
+        await run(work, delete(table).where(by_key), [{"key": first}, {"key": second}])
         await work.commit()
 
     assert await rows.keys() == set()

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, SharedFileError
 from tests.rows.conftest import Rows, pending
+from tests.rows.listening import listening
 from tests.rows.models import Document
-from tests.rows.test_hooks import listening
 
 SHARED = "scans/contract.pdf"
 

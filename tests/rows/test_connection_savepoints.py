@@ -9,8 +9,8 @@ from sqlalchemy import create_engine, delete, insert, update
 from sqlalchemy.orm import Session
 
 from tests.rows.conftest import Rows, begin_sqlite_properly, pending
+from tests.rows.giving_up import give_up
 from tests.rows.models import Base, Document, Label
-from tests.rows.test_savepoints import give_up
 
 Change = Callable[[Session], object]
 

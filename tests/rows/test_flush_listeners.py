@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session, object_session
 
 from fastapi_filestore import UnsupportedStatementError
 from tests.rows.conftest import Rows, pending
+from tests.rows.listening import listening
 from tests.rows.models import Badge, Document, Label
-from tests.rows.test_hooks import listening
 
 Change = Callable[[Session], object]
 

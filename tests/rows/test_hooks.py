@@ -1,26 +1,12 @@
 """Rows that change while a flush is under way: by listeners, by SQLAlchemy itself, and in the place of others."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, SharedFileError, UnsupportedStatementError
 from tests.rows.conftest import Rows, pending
+from tests.rows.listening import listening
 from tests.rows.models import Badge, Document, Label, Person
-
-
-@contextmanager
-def listening(target: Any, name: str, listener: Any) -> Iterator[None]:
-    """Listen during the block."""
-    event.listen(target, name, listener)
-    try:
-        yield
-    finally:
-        event.remove(target, name, listener)
 
 
 async def test_a_row_in_the_place_of_a_deleted_one_keeps_what_it_does_not_set(rows: Rows) -> None:

@@ -1,7 +1,6 @@
 """A savepoint that is rolled back undoes what it did itself, and nothing of the transaction around it."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,19 +10,8 @@ from sqlalchemy.orm import Session
 from fastapi_filestore import FileObject, ObstoreBackend, storages
 from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import Rows, pending
+from tests.rows.giving_up import give_up
 from tests.rows.models import Document
-
-
-class GivenUpError(Exception):
-    """What ends a savepoint in these tests."""
-
-
-def give_up(session: Session, change: Callable[[Session], object]) -> None:
-    """Change something in a savepoint, write it, and roll the savepoint back."""
-    with suppress(GivenUpError), session.begin_nested():
-        change(session)
-        session.flush()
-        raise GivenUpError
 
 
 def new_document(title: str) -> Document:
@@ -84,6 +72,7 @@ def clear(document: Document) -> None:
 
 
 Change = Callable[[Document], None]
+
 
 CHANGES: list[Change] = [append, rename, describe, describe_page, reorder, swap, replace, clear]
 

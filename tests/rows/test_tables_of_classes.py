@@ -1,12 +1,10 @@
 """Which tables a row of a class is in: classes with tables for themselves, joins by hand, classes that map a query."""
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, Engine, ForeignKey, String, create_engine, delete, select, update
+from sqlalchemy import JSON, Engine, ForeignKey, String, delete, select, update
 from sqlalchemy.ext.declarative import AbstractConcreteBase, ConcreteBase
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -15,29 +13,11 @@ from fastapi_filestore import (
     FileObject,
     ObstoreBackend,
     StoredObject,
-    add_ledger,
-    audit,
 )
-from fastapi_filestore.concurrency.blocking import run_blocking
-from fastapi_filestore.orm.ledger.reservations import release_reservations
-from tests.rows.conftest import begin_sqlite_properly, pending
-from tests.servers.postgres import Databases
+from tests.rows.classes import EMPLOYEES, Base, Employee, add, change, engine
+from tests.rows.conftest import pending
 
-
-class Base(DeclarativeBase):
-    """The tables of this file."""
-
-
-add_ledger(Base.metadata, name="intents_of_classes")
-
-
-class Employee(Base):
-    """A class from which others inherit that have tables for themselves."""
-
-    __tablename__ = "employees"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
+__all__ = ["engine"]
 
 
 class Manager(Employee):
@@ -126,98 +106,9 @@ class Folder(Note):
     file: Mapped[list[FileObject] | None] = mapped_column(StoredObject("rows", multiple=True))  # type: ignore[assignment]
 
 
-class Part(Base):
-    """A row that classes extend by tables of their own, and say themselves how these are joined."""
-
-    __tablename__ = "parts"
-    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "part"}  # noqa: RUF012 - as above
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    code: Mapped[str | None] = mapped_column(unique=True)
-    kind: Mapped[str]
-    file: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
-
-
-class Wheel(Part):
-    """A part with two foreign keys to parts."""
-
-    __tablename__ = "wheels"
-
-    id: Mapped[int] = mapped_column(ForeignKey("parts.id", ondelete="CASCADE"), primary_key=True)
-    axle_id: Mapped[int | None] = mapped_column(ForeignKey("parts.id"))
-    drawing: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
-    __mapper_args__ = {"polymorphic_identity": "wheel", "inherit_condition": id == Part.id}  # noqa: A003, RUF012 - as above
-
-
-class Spoked(Wheel):
-    """A wheel with a file of its own in the table of wheels."""
-
-    __mapper_args__ = {"polymorphic_identity": "spoked"}  # noqa: RUF012 - as above
-
-    spoke: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
-
-
-class Screw(Part):
-    """A part whose table has another key than the part's."""
-
-    __tablename__ = "screws"
-
-    part_code: Mapped[str] = mapped_column(
-        ForeignKey("parts.code", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True
-    )
-    thread: Mapped[FileObject | None] = mapped_column(StoredObject("rows"))
-    __mapper_args__ = {  # noqa: RUF012 - as above
-        "polymorphic_identity": "screw",
-        "inherit_condition": part_code == Part.code,
-    }
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path, backend: ObstoreBackend) -> Iterator[Engine]:
-    """A database with the tables."""
-    if request.param == "sqlite":
-        engine = create_engine(f"sqlite:///{tmp_path}/rows.db")
-        begin_sqlite_properly(engine)
-        Base.metadata.create_all(engine)
-    else:
-        databases: Databases = request.getfixturevalue("postgres_databases")
-        engine = create_engine(databases.copy("tables-of-classes", Base.metadata.create_all).url("postgresql+psycopg"))
-    yield engine
-    run_blocking(release_reservations())
-    engine.dispose()
-
-
-def findings(engine: Engine) -> list[str]:
-    """Return what an audit finds of objects of any age."""
-
-    async def found() -> list[str]:
-        return [one.kind.value async for one in audit(engine, Base.metadata, grace=timedelta(seconds=-9))]
-
-    return run_blocking(found())
-
-
-def add(engine: Engine, *rows: object) -> None:
-    """Commit new rows."""
-    with Session(engine) as session:
-        session.add_all(rows)
-        session.commit()
-
-
-def change(engine: Engine, work: Callable[[Session], object]) -> None:
-    """Run a function in a session, commit it, and see that rows and objects agree."""
-    with Session(engine) as session:
-        work(session)
-        session.commit()
-
-    assert findings(engine) == []
-
-
 def replace(model: type[Any], identity: int) -> Callable[[Session], object]:
     """Return what gives a row another file."""
     return lambda session: setattr(session.get_one(model, identity), "file", pending(b"new"))
-
-
-EMPLOYEES: Any = Employee.__table__
 
 
 @pytest.mark.parametrize(
@@ -262,6 +153,8 @@ def test_files_of_concrete_classes_go_with_their_rows(engine: Engine, backend: O
 
 
 ANIMALS: Any = Animal.__table__
+
+
 CATS: Any = Cat.__table__
 
 
@@ -362,51 +255,3 @@ def test_what_is_refused_in_a_class_is_refused_in_a_concrete_one(column: Callabl
     with pytest.raises(ConfigurationError, match=said):
         Own.registry.configure()
     Own.registry.dispose()
-
-
-WHEELS: Any = Wheel.__table__
-PARTS: Any = Part.__table__
-
-
-@pytest.mark.parametrize(
-    "work",
-    [
-        lambda session: session.execute(delete(Part).where(Part.id == 1)),
-        lambda session: session.execute(delete(PARTS).where(PARTS.c.id == 1)),
-        lambda session: session.execute(update(Part).where(Part.id == 1).values(file=pending(b"new"))),
-        lambda session: session.delete(session.get_one(Part, 1)),
-        lambda session: session.execute(delete(WHEELS).where(WHEELS.c.id == 2)),
-        lambda session: session.execute(delete(WHEELS).where(WHEELS.c.id == 4)),
-        lambda session: session.delete(session.get_one(Part, 2)),
-        lambda session: session.delete(session.get_one(Part, 4)),
-        lambda session: session.delete(session.get_one(Screw, 6)),
-        lambda session: setattr(session.get_one(Screw, 6), "thread", pending(b"new")),
-        lambda session: session.execute(delete(Part).where(Part.id == 6)),
-        lambda session: session.execute(update(Part).where(Part.id == 6).values(file=None, code="new")),
-    ],
-)
-def test_a_join_that_is_said_by_hand(engine: Engine, work: Callable[[Session], object]) -> None:
-    """A condition of joined tables may name attributes or columns, keys or others: no row is taken for another."""
-    add(engine, Part(id=1, file=pending()))
-    add(engine, *(Wheel(id=each, file=pending(), drawing=pending()) for each in (2, 3)))
-    add(engine, *(Spoked(id=each, file=pending(), drawing=pending(), spoke=pending()) for each in (4, 5)))
-    add(engine, *(Screw(id=each, code=f"M{each}", file=pending(), thread=pending()) for each in (6, 7)))
-
-    change(engine, work)
-
-
-def test_a_row_of_a_class_that_maps_a_query_is_deleted(engine: Engine) -> None:
-    """SQLAlchemy deletes the row whose key the query shows, and its file is the only one that goes."""
-
-    class Shown(Base):
-        __table__ = select(EMPLOYEES.c.id, EMPLOYEES.c.file).subquery()
-        __mapper_args__ = {"primary_key": [__table__.c.id]}  # noqa: RUF012 - as SQLAlchemy has it
-        file: Mapped[FileObject | None]
-
-    try:
-        add(engine, *(Employee(id=each, file=pending()) for each in (1, 2)))
-        change(engine, lambda session: session.delete(session.get_one(Shown, 1)))
-        with Session(engine) as session:
-            assert [row.id for row in session.scalars(select(Employee))] == [2]
-    finally:
-        Base.registry._dispose_cls(Shown)  # noqa: SLF001 - of this class alone

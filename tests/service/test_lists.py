@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import UploadFile
-from sqlalchemy import Engine, event
+from sqlalchemy import event
 
 from fastapi_filestore import (
     ConfigurationError,
@@ -22,6 +22,7 @@ from fastapi_filestore import (
     storages,
 )
 from fastapi_filestore.testing import FaultyBackend
+from tests.service.engines import engine_of
 from tests.web.models import Album, Document
 from tests.web.site import Site
 
@@ -49,13 +50,6 @@ async def names(place: Site, identity: int) -> list[str]:
     """Return the names of an album's photos."""
     async with albums(place) as service:
         return [file.filename for file in (await service.get(identity)).photos or []]
-
-
-def engine_of(place: Site) -> Engine:
-    """Return the engine behind a site's sessions, without its asynchronous face."""
-    bind = place.sessions.kw["bind"]
-    engine: Engine = getattr(bind, "sync_engine", bind)
-    return engine
 
 
 async def upload(name: str) -> AsyncGenerator[bytes, None]:

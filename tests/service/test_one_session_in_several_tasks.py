@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.orm.sessions import run_in_session
 from fastapi_filestore.storage.content import read_content
-from tests.file_object.test_loops import in_loop
+from tests.loops import in_loop
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from fastapi_filestore import FileService, InvalidCursorError, StorageBackend
 from fastapi_filestore.service.pages import MAX_CURSOR, STEP, size_of
 from tests.servers.postgres import Postgres
-from tests.service.test_lists import engine_of
+from tests.service.engines import engine_of
 from tests.web.models import Specimen
 from tests.web.site import Site
 

@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from fastapi_filestore import BlockingCallError, FileObject, FileService, ObstoreBackend, StoredObject
 from fastapi_filestore.concurrency import loops as home
-from tests.file_object.test_loops import in_loop, in_thread
+from tests.loops import in_loop, in_thread
 
 GONE = "an event loop that does nothing any more"
 

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from fastapi_filestore import ConfigurationError, Filestore
 from tests.uploads.routes import SEEN, build
 from tests.web.conftest import Serve
+from tests.web.filestores import nothing
 from tests.web.models import Album, Document
 from tests.web.site import Site
-from tests.web.test_filestore import nothing
 
 PNG = ("a.png", b"\x89PNG", "image/png")
 

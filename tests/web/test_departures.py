@@ -3,19 +3,18 @@
 import asyncio
 from asyncio import TaskGroup
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import pytest
-import uvicorn
 from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect, WebSocketException
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from fastapi_filestore import FileObject, FileService, Filestore
-from tests.servers.process import LOOPBACK, free_ports
+from tests.servers.process import LOOPBACK
 from tests.web.conftest import Serve
+from tests.web.departing import serving
 from tests.web.models import Document
 from tests.web.site import Site
 
@@ -116,21 +115,6 @@ async def site(request: pytest.FixtureRequest, serve: Serve, tmp_path: Path) -> 
     async with serve(f"{request.param}:///{tmp_path}/web.db", build=build) as site:
         yield site
         await site.check()
-
-
-@asynccontextmanager
-async def serving(site: Site) -> AsyncIterator[int]:
-    """Run the site behind a real server; its port. What is under way is over at the end."""
-    (port,) = free_ports(1)
-    config = uvicorn.Config(site.app, host=LOOPBACK, port=port, lifespan="off", log_config=None)
-    config.load()
-    server = uvicorn.Server(config)  # whose serve() would take the signals of the whole process
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    try:
-        yield port
-    finally:
-        await server.shutdown()
 
 
 async def _say_goodbye(client: ClientConnection) -> None:

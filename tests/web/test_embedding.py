@@ -14,9 +14,9 @@ from fastapi_filestore import FileService, Filestore
 from tests.example_app.conftest import FLAGS
 from tests.intake.heads import png
 from tests.web.conftest import Serve
+from tests.web.departing import serving
 from tests.web.models import Document
 from tests.web.site import SIGNING_KEY, Site
-from tests.web.test_departures import serving
 
 HOSTS = "--host-resolver-rules=MAP *.test 127.0.0.1"
 FILES, BESIDE, ELSEWHERE = "files.example.test", "www.example.test", "www.other.test"

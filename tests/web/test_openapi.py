@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from fastapi_filestore import FileObject, Filestore
 from tests.web.conftest import Serve
+from tests.web.filestores import nothing
 from tests.web.models import Album, Document, Ticket
 from tests.web.site import problem_in
-from tests.web.test_filestore import nothing
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from httpx import Response
 from tests.servers.postgres import Postgres
 from tests.web.conftest import Serve
 from tests.web.models import Document
+from tests.web.papers import as_user, papers, post
 from tests.web.site import Site, problem_in
-from tests.web.test_scope import as_user, papers, post
 
 OLD = f'"{sha256(b"old").hexdigest()}"'
 BEFORE, AFTER = "Sun, 22 Nov 1998 12:00:00 GMT", "Sat, 22 Nov 2098 12:00:00 GMT"

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -18,16 +17,18 @@ from fastapi_filestore.intake.forms.limits import Pace
 from fastapi_filestore.web.receiving.bodies import limited_body
 from fastapi_filestore.web.receiving.clients import Listening
 from tests.servers.process import LOOPBACK, served
+from tests.web.dawdling import FORM, begun
 from tests.web.site import SIGNING_KEY
-from tests.web.test_sockets import FILE, FORM_END, TITLE, head, run_application, stored
+from tests.web.sockets import FILE, FORM_END, TITLE, head, run_application, stored
 
-FORM = "multipart/form-data; boundary=b"
 LIMITS = {
     "FILESTORE_UPLOAD_SILENCE": "0.5",
     "FILESTORE_UPLOAD_LEAST_RATE": "1 KiB",
     "FILESTORE_UPLOAD_RATE_SECONDS": "1",
     "FILESTORE_SIGNING_KEYS": SIGNING_KEY,
 }
+
+
 SEVERAL = FILE.replace(b'name="file"', b'name="files"')
 
 
@@ -78,18 +79,6 @@ async def client(port: int) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=20) as client:
         await client.post("/documents/", files={"file": ("a", b"first")}, data={"title": "first"})
         yield client
-
-
-@asynccontextmanager
-async def begun(port: int, request: bytes) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Send the beginning of a request."""
-    reader, writer = await asyncio.open_connection(LOOPBACK, port)
-    writer.write(request)
-    await writer.drain()
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
 
 
 async def answer_of(reader: asyncio.StreamReader) -> dict[str, Any]:
@@ -159,9 +148,6 @@ async def test_a_slow_client_within_the_limits_arrives(client: AsyncClient) -> N
     created = await client.post("/documents/", content=body(), headers={"content-type": FORM})
 
     assert (created.status_code, created.json()["file"]["size"]) == (201, 5000)
-
-
-# -- the watch itself ---------------------------------------------------------------------------------------------
 
 
 class Sender:

@@ -2,45 +2,17 @@
 
 import asyncio
 import secrets
-import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from urllib.request import urlopen
 
 import psycopg
 import pytest
 from httpx import AsyncClient
 
 from tests.servers.postgres import Postgres
-from tests.servers.process import LOOPBACK, free_ports, running, served
-
-MIB = 1024 * 1024
-ROOT = Path(__file__).parents[2]
-TITLE = b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nt\r\n'
-FILE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-FORM_END = b"\r\n--b--\r\n"
-
-
-@contextmanager
-def run_application(folder: Path, database: str, **settings: str) -> Iterator[int]:
-    """Run the application on a port of its own, its files in a folder unless its settings say otherwise."""
-    (port,) = free_ports(1)
-    command = (sys.executable, "-m", "uvicorn", "tests.web.served:app", "--host", LOOPBACK, "--port", str(port))
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        "DATABASE_URL": database,
-        "FILESTORE_BACKENDS__WEB__URL": (folder / "store").as_uri(),
-        **settings,
-    }
-
-    def ready() -> bool:
-        with urlopen(f"http://{LOOPBACK}:{port}/received", timeout=5) as answer:
-            return bool(answer.status == 200)
-
-    with running(command, folder=folder, ready=ready, environment=environment):
-        yield port
+from tests.servers.process import LOOPBACK, served
+from tests.web.sockets import FILE, FORM_END, MIB, TITLE, head, run_application, stored
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +33,6 @@ def on_postgres(tmp_path: Path, postgres_database: Postgres) -> Iterator[int]:
     """The application on PostgreSQL; its port."""
     with served(lambda: run_application(tmp_path, postgres_database.url("postgresql+asyncpg"))) as port:
         yield port
-
-
-def head(method: str, path: str, length: int, content_type: str) -> bytes:
-    """Write the head of a request."""
-    lines = (f"{method} {path} HTTP/1.1", "Host: a", f"Content-Type: {content_type}", f"Content-Length: {length}")
-    return "\r\n".join((*lines, "", "")).encode()
 
 
 async def push(writer: asyncio.StreamWriter, size: int) -> int:
@@ -125,11 +91,6 @@ async def test_a_client_that_goes_away_leaves_nothing(on_sqlite: int, folder: Pa
 
     assert "gone" not in [row["title"] for row in listed.json()["items"]]
     assert stored(folder) == before
-
-
-def stored(folder: Path) -> set[Path]:
-    """Return the files in the store."""
-    return {path for path in (folder / "store").rglob("*") if path.is_file()}
 
 
 def open_transactions(database: Postgres) -> int:

@@ -10,8 +10,8 @@ from httpx import AsyncClient
 
 from tests.servers.process import LOOPBACK, served
 from tests.servers.seaweedfs import SeaweedFS
-from tests.web.test_slow_clients import FORM, begun
-from tests.web.test_sockets import FILE, FORM_END, MIB, TITLE, head, run_application
+from tests.web.dawdling import FORM, begun
+from tests.web.sockets import FILE, FORM_END, MIB, TITLE, head, run_application
 
 SETTING = "FILESTORE_BACKENDS__WEB__"
 STALLED = 24

@@ -4,7 +4,6 @@ Each is answered soon, or refused by one clear answer: none waits for what waits
 """
 
 import asyncio
-import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,70 +17,27 @@ import pytest
 from fastapi import Depends, FastAPI
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
-from fastapi_filestore import FileObject, FileService, Filestore, ObstoreBackend, StoredObject, add_ledger, storages
+from fastapi_filestore import FileObject, FileService, Filestore, ObstoreBackend, storages
 from fastapi_filestore.orm.sessions import run_in_session
 from tests.servers.postgres import Databases
+from tests.web.blocking import MODELS, TRIED, Ledgered, LedgeredFiled
 from tests.web.feeding import served
 
 AT_ONCE = 40
+
+
 PATIENCE = 60.0
 """Seconds after which a request has hung, on a machine that is busy with other things, too."""
+
+
 ANSWERS = {200, 201, 204, 404, 409, 503}
+
+
 Ask = Callable[[httpx.AsyncClient, int], Awaitable[httpx.Response]]
 
 
-class Ledgered(DeclarativeBase):
-    """Tables with a ledger."""
-
-
-class Plain(DeclarativeBase):
-    """Tables without one."""
-
-
-add_ledger(Ledgered.metadata)
-
-
-class Counted:
-    """A row that all requests change, which each of them locks."""
-
-    __tablename__ = "counted"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    seen: Mapped[int] = mapped_column(default=0)
-
-
-class Filed:
-    """A row with a file."""
-
-    __tablename__ = "filed"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    title: Mapped[str] = mapped_column(default="")
-    file: Mapped[FileObject | None] = mapped_column(StoredObject("web"))
-
-
-class LedgeredCounted(Counted, Ledgered):
-    """One with a ledger."""
-
-
-class LedgeredFiled(Filed, Ledgered):
-    """One with a ledger."""
-
-
-class PlainCounted(Counted, Plain):
-    """One without a ledger."""
-
-
-class PlainFiled(Filed, Plain):
-    """One without a ledger."""
-
-
-MODELS: dict[str, tuple[Any, Any]] = {
-    "ledger": (LedgeredCounted, LedgeredFiled),
-    "plain": (PlainCounted, PlainFiled),
-}
 INCREASE = text("UPDATE counted SET seen = seen + 1 WHERE id = 1")
 
 
@@ -184,6 +140,8 @@ def post(path: str) -> Ask:
 
 
 ROUTERS = {"patch read": patch("/read"), **{f"{ask.__name__} write": ask("/write") for ask in (patch, put, upload)}}
+
+
 ROUTES = {
     path: post(path)
     for path in (
@@ -200,15 +158,6 @@ async def at_once(client: httpx.AsyncClient, ask: Ask) -> AsyncIterator[httpx.Re
     async with asyncio.timeout(PATIENCE):
         for response in await asyncio.gather(*(ask(client, number) for number in range(AT_ONCE))):
             yield response
-
-
-TRIED = [
-    (database, models)
-    for database, usual in (("sqlite", "plain"), ("postgresql", "ledger"))
-    for models in MODELS
-    if models == usual or "EVERY_KIND" in os.environ
-]
-"""Both databases, with a ledger and without; each with both where EVERY_KIND is set."""
 
 
 @pytest.mark.parametrize(("url", "models"), TRIED, indirect=["url"])

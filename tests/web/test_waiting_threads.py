@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore import BlockingCallError, FileObject, FileService, Filestore, ObstoreBackend
 from fastapi_filestore.testing import assert_no_orphans
-from tests.file_object.test_loops import in_thread
+from tests.loops import in_thread
 from tests.servers.postgres import Databases
+from tests.web.blocking import MODELS, TRIED
 from tests.web.feeding import served
 from tests.web.opening import lifespan_with
-from tests.web.test_sync_sessions import MODELS, TRIED
 
 T = TypeVar("T")
 

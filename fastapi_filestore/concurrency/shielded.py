@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable
+from importlib import import_module
 from typing import Final, TypeVar
 
 from anyio import CancelScope
 
 from fastapi_filestore.errors import StorageError
 from fastapi_filestore.events import UPLOAD_NOT_UNDONE
+
+# Else anyio imports it when its first scope opens: a process that is forked off in that moment hangs at its own.
+import_module("anyio._backends._asyncio")
 
 T = TypeVar("T")
 

@@ -31,5 +31,5 @@ async def service_of(rows: Rows) -> AsyncIterator[tuple[FileService[Document], W
 async def taken(rows: Rows) -> list[FileObject]:
     """Return the files that rows have."""
     async with rows.work() as work:
-        documents = await work.do(lambda s: s.scalars(select(Document).order_by(Document.id)).all())
+        documents = await work.scalars(select(Document).order_by(Document.id))
         return [file for each in documents for file in ([each.file] if each.file else []) + list(each.pages or [])]

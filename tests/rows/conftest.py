@@ -37,6 +37,11 @@ class Work:
 
     session: AsyncSession | Session
 
+    @property
+    def plain_session(self) -> Session:
+        """The plain session, which listeners are told."""
+        return self.session.sync_session if isinstance(self.session, AsyncSession) else self.session
+
     async def do(self, work: Callable[[Session], T]) -> T:
         """Run a function of the session as its users do: in its greenlet, or in a thread."""
         return await run_in_session(self.session, work)
@@ -68,6 +73,18 @@ class Work:
     async def execute(self, statement: Any, *parameters: Any, **options: Any) -> Result[Any]:
         """Execute a statement."""
         return await self.do(lambda session: session.execute(statement, *parameters, **options))
+
+    async def scalars(self, statement: Any, *parameters: Any) -> list[Any]:
+        """Return the first column of what a statement yields."""
+        return await self.do(lambda session: list(session.scalars(statement, *parameters)))
+
+    async def scalar_one(self, statement: Any) -> Any:
+        """Return the only value that a statement yields."""
+        return await self.do(lambda session: session.scalars(statement).one())
+
+    async def scalar(self, statement: Any) -> Any:
+        """Return the first value that a statement yields, or None."""
+        return await self.do(lambda session: session.scalar(statement))
 
     async def flush(self) -> None:
         """Flush."""

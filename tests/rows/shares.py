@@ -34,7 +34,7 @@ async def share(rows: Rows, count: int, record: dict[str, str], *, in_lists: boo
         for row in values:
             await work.do(lambda s, row=row: s.connection().execute(insert(table).values(row)))  # type: ignore[misc]
         await work.commit()
-        return list(await work.do(lambda s: s.scalars(select(Document.id).order_by(Document.id)).all()))
+        return list(await work.scalars(select(Document.id).order_by(Document.id)))
 
 
 RECORDS = {

@@ -90,7 +90,7 @@ async def test_what_was_pending_before_a_statement_that_fails_is_written(rows: R
     async with rows.work() as work:
         await work.do(catch)
         await work.commit()
-        titles = await work.do(lambda s: s.scalars(select(Document.title).order_by(Document.title)).all())
+        titles = await work.scalars(select(Document.title).order_by(Document.title))
 
     assert titles == ["a", "pending"]
     assert len(await rows.keys()) == 2

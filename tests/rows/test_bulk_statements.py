@@ -152,7 +152,7 @@ async def test_delete_can_return_rows(rows: Rows) -> None:
     """A delete with RETURNING yields its rows and deletes their objects."""
     await _three(rows)
     async with rows.work() as work:
-        titles = await work.do(lambda s: s.scalars(delete(Document).returning(Document.title)).all())
+        titles = await work.scalars(delete(Document).returning(Document.title))
         await work.commit()
 
     assert set(titles) == {"a", "b", "c"}
@@ -229,8 +229,8 @@ async def test_a_statement_whose_rows_are_read_as_rows_of_the_class(rows: Rows) 
     )
 
     async with rows.work() as work:
-        assert [row.title for row in (await work.do(lambda s: s.scalars(new).all()))] == ["b"]
-        assert [row.id for row in (await work.do(lambda s: s.scalars(changed).all()))] == [identity]
+        assert [row.title for row in (await work.scalars(new))] == ["b"]
+        assert [row.id for row in (await work.scalars(changed))] == [identity]
         await work.execute(lambda_stmt(lambda: insert(Document).values(title="c")))
         await work.commit()
     assert await rows.content(identity) == b"new"
@@ -238,7 +238,7 @@ async def test_a_statement_whose_rows_are_read_as_rows_of_the_class(rows: Rows) 
 
     async with rows.work() as work:
         gone = select(Document).from_statement(delete(Document).returning(Document))
-        assert len(await work.do(lambda s: s.scalars(gone).all())) == 3
+        assert len(await work.scalars(gone)) == 3
         await work.commit()
     assert await rows.keys() == set()
 
@@ -271,7 +271,7 @@ async def test_parameters_in_rows(rows: Rows) -> None:
         values = [{"key": first, "new": "c"}, {"key": second, "new": "d"}]
         await run(work, update(table).where(by_key).values(title=bindparam("new")), values)
         await work.commit()
-        assert await work.do(lambda s: s.scalars(select(Document.title).order_by(Document.id)).all()) == ["c", "d"]
+        assert await work.scalars(select(Document.title).order_by(Document.id)) == ["c", "d"]
         await run(work, delete(table).where(by_key), [{"key": first}, {"key": second}])
         await work.commit()
 

@@ -33,7 +33,7 @@ async def test_a_session_is_left_in_peace(rows: Rows, again: int) -> None:
             await asyncio.sleep(0.01)
         await asyncio.wait({doing}, timeout=PATIENCE)
         await work.rollback()
-        assert await work.do(lambda session: session.scalars(select(Document)).all()) == []
+        assert await work.scalars(select(Document)) == []
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.1])

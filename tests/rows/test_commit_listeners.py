@@ -49,9 +49,9 @@ async def test_a_bulk_statement_that_shares_a_file_at_the_commit_is_refused(
                 done.append(moment)
                 share(session, files)
 
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session, moment, listen):
-            await work.do(lambda s: setattr(s.get_one(Document, first), "title", "changed"))
+            (await work.get(Document, first)).title = "changed"
             with pytest.raises(SharedFileError):
                 await work.commit()
         await work.rollback()
@@ -69,9 +69,9 @@ async def test_a_bulk_statement_that_is_refused_at_the_commit_changes_nothing(ro
             fill_all(session, [])
 
     async with rows.work() as work:
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session, "before_commit", share):
-            await work.do(lambda s: setattr(s.get_one(Document, first), "file", pending(b"new")))
+            (await work.get(Document, first)).file = pending(b"new")
             await work.commit()
 
     assert [await rows.content(each) for each in (first, second)] == [b"new", b"b"]
@@ -86,9 +86,9 @@ async def test_a_bulk_statement_before_the_commit_replaces_files(rows: Rows) -> 
         session.execute(update(Document).where(Document.title == "b").values(file=pending(b"default")))
 
     async with rows.work() as work:
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session, "before_commit", fill):
-            await work.do(lambda s: setattr(s.get_one(Document, first), "file", pending(b"new")))
+            (await work.get(Document, first)).file = pending(b"new")
             await work.commit()
 
     assert [await rows.content(each) for each in (first, second)] == [b"new", b"default"]
@@ -110,7 +110,7 @@ async def test_a_savepoint_before_the_commit_spares_what_others_hold(rows: Rows)
                 with session.begin_nested():
                     session.execute(update(Document).where(Document.title == "b").values(file=None))
 
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session, "before_commit", clear):
             await work.add(Document(title="c", file=pending(b"c")))
             await work.commit()

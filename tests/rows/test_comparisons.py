@@ -22,7 +22,7 @@ async def add(rows: Rows, **values: Any) -> int:
 async def found(rows: Rows, *conditions: ColumnElement[bool]) -> set[int]:
     """Return the ids of the documents that conditions let through."""
     async with rows.work() as work:
-        return set(await work.do(lambda session: session.scalars(select(Document.id).where(*conditions)).all()))
+        return set(await work.scalars(select(Document.id).where(*conditions)))
 
 
 async def file_of(rows: Rows, identity: int) -> FileObject:

@@ -38,7 +38,7 @@ CHANGES: dict[str, Change] = {
 
 async def _names(rows: Rows, identity: int) -> set[str]:
     async with rows.work() as work:
-        pages = await work.do(lambda s: s.get_one(Document, identity).pages)
+        pages = (await work.get(Document, identity)).pages
     return {page.filename for page in pages or []}
 
 

@@ -207,7 +207,7 @@ async def test_a_savepoint_of_one_of_two_databases_loses_nothing(rows: Rows, tmp
 
     assert await rows.content(identity) == b"old"
     async with rows.work() as work:
-        held = await work.do(lambda s: s.get_one(Document, identity).file)
+        held = (await work.get(Document, identity)).file
         assert held is not None
     for path in await rows.keys() - {held.path}:
         await rows.backend.delete(path)

@@ -88,7 +88,7 @@ async def test_a_key_whose_object_is_still_to_be_deleted(rows: Rows, backend: Ob
     identity = await rows.add(title="a", file=FileObject("rows", "a.txt", content=b"old", path="own/a"))
     storages.register_backend(FaultyBackend(backend, lambda n, call: call == "delete", after=True), replace=True)
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.delete(await work.get(Document, identity))
         await work.commit()
     storages.register_backend(backend, replace=True)
     file = FileObject("rows", "a.txt", content=b"new", path="own/a")

@@ -151,7 +151,7 @@ async def test_an_end_cut_short_is_made_good_when_the_session_goes_on(rows: Rows
 
     async with rows.work() as work:
         identity = await rows.add(title="t", file=pending())
-        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.delete(await work.get(Document, identity))
         await work.flush()
         _break_once(rows, "do_rollback", _lose_answer)
         with pytest.raises(LostError):

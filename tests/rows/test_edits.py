@@ -165,7 +165,7 @@ async def test_an_edit_of_a_file_that_nobody_holds_and_that_moves(rows: Rows) ->
 
     await commit(rows, work_on)
     async with rows.work() as work:
-        moved = await work.do(lambda s: s.scalars(select(Document).where(Document.id != cached.id)).one())
+        moved = await work.scalar_one(select(Document).where(Document.id != cached.id))
         assert moved.file is not None
         assert moved.pages is not None
         assert (moved.file.metadata, moved.pages[0].filename) == ({"k": "v"}, "renamed.txt")

@@ -43,7 +43,7 @@ async def test_an_edit_is_undone_with_its_transaction(rows: Rows) -> None:
         await work.do(lambda s: describe(s.get_one(Document, cached.id).file))
         await work.rollback()
         await work.commit()
-        file = await work.do(lambda s: s.get_one(Document, cached.id).file)
+        file = (await work.get(Document, cached.id)).file
         await work.close()
         describe(file)
         await work.commit()
@@ -88,7 +88,7 @@ async def test_a_list_whose_row_is_gone_refuses_more(rows: Rows) -> None:
     """Nobody would ever store what is added."""
     cached = await cached_document(rows)
     async with rows.work() as work:
-        pages = await work.do(lambda s: s.get_one(Document, cached.id).pages)
+        pages = (await work.get(Document, cached.id)).pages
         assert pages is not None
         with pytest.raises(PendingContentError, match="keep the row in a name"):
             pages.append(pending())

@@ -64,9 +64,9 @@ async def test_a_listener_executes_a_bulk_statement(rows: Rows, moment: str, cha
             change(session)
 
     async with rows.work() as work:
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session if moment in OF_SESSIONS else Document, moment, listen):
-            await work.do(lambda s: setattr(s.get_one(Document, identity), "file", pending(b"new")))
+            (await work.get(Document, identity)).file = pending(b"new")
             await work.commit()
 
     assert done
@@ -92,7 +92,7 @@ async def test_a_bulk_statement_on_a_row_that_the_flush_writes_is_refused(
 
     async with rows.work() as work:
         with listening(Document, "before_update", listen):
-            await work.do(lambda s: setattr(s.get_one(Document, identity), "file", pending(b"new")))
+            (await work.get(Document, identity)).file = pending(b"new")
             if is_caught:
                 await work.commit()
             else:
@@ -120,9 +120,9 @@ async def test_a_listener_replaces_what_the_flush_writes_by_a_bulk_statement(row
             session.execute(statement.execution_options(synchronize_session=False))
 
     async with rows.work() as work:
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session, moment, listen):
-            await work.do(lambda s: setattr(s.get_one(Document, identity), "file", pending(b"new")))
+            (await work.get(Document, identity)).file = pending(b"new")
             await work.commit()
 
     assert await rows.content(identity) == (b"bulk" if moment == "after_flush" else b"new")
@@ -142,7 +142,7 @@ async def test_a_statement_after_a_flush_that_failed_is_none_of_it(rows: Rows) -
 
     async with rows.work() as work:
         await work.do(fail)
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session, "before_flush", lambda s, *_: s.execute(update(Document).values(file=None))):
             await work.add(Document(title="c", file=pending(b"c")))
             await work.commit()

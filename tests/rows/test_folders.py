@@ -49,7 +49,7 @@ async def test_defaults_of_columns_are_known(work: Work) -> None:
 async def test_a_row_of_the_database_chooses_by_what_it_has_there(work: Work) -> None:
     """A row whose attributes are expired is asked what the database says of it."""
     row = await add(work, tenant="acme")
-    await work.do(lambda session: session.expire(row))
+    work.session.expire(row)
     await work.do(lambda session: setattr(row, "letter", pending()))
     await work.commit()
 
@@ -82,7 +82,7 @@ async def test_no_more_statements(work: Work) -> None:
     for _ in range(8):
         await add(work, scan=pending())
         await work.rollback()  # SQLite has no room for another transaction beside one that has read
-    reserved = await work.do(lambda session: session.scalars(select(LEDGER.table.c.path)).all())
+    reserved = await work.scalars(select(LEDGER.table.c.path))
 
     assert reserved
     assert all(in_folder("invoices/", path) for path in reserved)

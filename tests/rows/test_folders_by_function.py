@@ -206,11 +206,11 @@ async def test_unused_paths_of_all_folders_are_given_back(work: Work, engine: En
     for number in range(12):
         await add(work, tenant=str(number % 3), letter=pending())
         await work.rollback()
-    assert await work.do(lambda session: session.scalars(select(LEDGER.table.c.path)).all())
+    assert await work.scalars(select(LEDGER.table.c.path))
     await work.rollback()
     plain, begun = engine.sync_engine if isinstance(engine, AsyncEngine) else engine, list[object]()
     event.listen(plain, "begin", begun.append)
     await release_reservations()
 
     assert len(begun) == 1
-    assert await work.do(lambda session: session.scalars(select(LEDGER.table.c.path)).all()) == []
+    assert await work.scalars(select(LEDGER.table.c.path)) == []

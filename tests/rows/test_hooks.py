@@ -13,7 +13,7 @@ async def test_a_row_in_the_place_of_a_deleted_one_keeps_what_it_does_not_set(ro
     """SQLAlchemy updates such a row with what is set alone, so it still points to the file of the one before."""
     identity = await rows.add(title="a", file=pending(b"kept"))
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.delete(await work.get(Document, identity))
         await work.add(Document(id=identity, title="b"))
         await work.commit()
 
@@ -26,7 +26,7 @@ async def test_a_row_in_the_place_of_a_deleted_one_replaces_what_it_sets(rows: R
     identity = await rows.add(title="a", file=pending(b"old"))
     file = None if content is None else pending(content)
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.delete(await work.get(Document, identity))
         await work.add(Document(id=identity, title="b", file=file))
         await work.commit()
 
@@ -61,9 +61,9 @@ async def test_a_row_that_a_listener_keeps_keeps_its_file(rows: Rows) -> None:
             row.title = "deleted"
 
     async with rows.work() as work:
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session, "before_flush", keep):
-            await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+            await work.delete(await work.get(Document, identity))
             await work.commit()
 
     assert await rows.content(identity) == b"kept"
@@ -79,9 +79,9 @@ async def test_a_file_that_a_listener_changes_at_flush_is_replaced(rows: Rows, c
             row.file = None if content is None else pending(content)
 
     async with rows.work() as work:
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session, "before_flush", change):
-            await work.do(lambda s: setattr(s.get_one(Document, identity), "title", "b"))
+            (await work.get(Document, identity)).title = "b"
             await work.commit()
 
     assert await rows.content(identity) == content
@@ -95,7 +95,7 @@ async def test_a_row_that_a_listener_adds_has_its_file(rows: Rows) -> None:
             session.add(Document(title="audit", file=pending(b"audit")))
 
     async with rows.work() as work:
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session, "before_flush", audit):
             await work.add(Document(title="a"))
             await work.commit()
@@ -112,7 +112,7 @@ async def test_a_file_that_a_mapper_event_drops_goes(rows: Rows) -> None:
 
     async with rows.work() as work:
         with listening(Document, "before_update", drop):
-            await work.do(lambda s: setattr(s.get_one(Document, identity), "title", "b"))
+            (await work.get(Document, identity)).title = "b"
             await work.commit()
 
     assert await rows.content(identity) is None
@@ -168,7 +168,7 @@ async def test_a_file_that_a_mapper_event_sets_too_late_is_refused(rows: Rows, w
             if when == "after_insert":
                 await work.add(Document(title="b", file=pending(b"b")))
             else:
-                await work.do(lambda s: setattr(s.get_one(Document, identity), "title", "b"))
+                (await work.get(Document, identity)).title = "b"
             with pytest.raises(UnsupportedStatementError, match=r"Document\.file was set by a listener.*before_flush"):
                 await work.commit()
         await work.rollback()
@@ -203,9 +203,9 @@ async def test_a_file_that_a_listener_shares_at_the_commit_is_refused(rows: Rows
         session.get_one(Document, second).file = session.get_one(Document, first).file
 
     async with rows.work() as work:
-        session = await work.do(lambda s: s)
+        session = work.plain_session
         with listening(session, "before_commit", share):
-            await work.do(lambda s: setattr(s.get_one(Document, first), "title", "c"))
+            (await work.get(Document, first)).title = "c"
             with pytest.raises(SharedFileError):
                 await work.commit()
             await work.rollback()

@@ -22,7 +22,7 @@ async def test_a_file_in_each_table_is_replaced_and_deleted(rows: Rows) -> None:
         author.photo, author.essay = pending(b"new"), pending(b"new")
         await work.commit()
         assert len(await rows.keys()) == 2
-        await work.do(lambda s: s.delete(s.get_one(Author, identity)))
+        await work.delete(await work.get(Author, identity))
         await work.commit()
 
     assert await rows.keys() == set()

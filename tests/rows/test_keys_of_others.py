@@ -197,7 +197,7 @@ async def test_such_a_row_shares_the_object(rows: Rows, key: str, in_lists: bool
     ours = type_coerce({"filename": "b.txt", "path": "docs/b.txt", "backend": "rows"}, rows.json)
     await execute(rows, insert(TABLE).values(title="ours", file=ours))
     async with rows.work() as work:
-        row = await work.do(lambda session: session.scalars(select(Document).where(Document.title == "ours")).one())
+        row = await work.scalar_one(select(Document).where(Document.title == "ours"))
         await work.delete(row)
         await work.commit()
     await rows.sweep()
@@ -231,7 +231,7 @@ async def test_a_key_that_only_looks_like_another(rows: Rows) -> None:
     await rows.add(title="ours", file=FileObject("rows", path="docs/b.txt"))
 
     async with rows.work() as work:
-        row = await work.do(lambda session: session.scalars(select(Document).where(Document.title == "ours")).one())
+        row = await work.scalar_one(select(Document).where(Document.title == "ours"))
         await work.delete(row)
         await work.commit()
     assert await rows.keys() == set()

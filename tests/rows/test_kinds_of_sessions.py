@@ -68,7 +68,7 @@ async def test_a_pool_of_one_connection_is_enough(rows: Rows) -> None:
     engine = make(rows.engine.url, pool_size=1, max_overflow=0, pool_timeout=5)
     small = Rows(engine, rows.backend)
     async with small.work() as work:
-        await work.do(lambda s: s.scalars(select(Document)).all())
+        await work.scalars(select(Document))
         await work.add(Document(title="t", file=pending()))
         await work.commit()
     await (engine.dispose() if isinstance(engine, AsyncEngine) else asyncio.to_thread(engine.dispose))

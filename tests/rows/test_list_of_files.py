@@ -27,7 +27,7 @@ async def _edit(rows: Rows, identity: int, edit: Callable[[Any], object]) -> lis
         await work.do(lambda s: edit(s.get_one(Document, identity)))
         await work.commit()
     async with rows.work() as work:
-        pages = await work.do(lambda s: s.get_one(Document, identity).pages)
+        pages = (await work.get(Document, identity)).pages
     return [page.filename for page in pages or []]
 
 
@@ -194,7 +194,7 @@ async def test_one_file_in_two_rows_is_refused(rows: Rows) -> None:
     """A stored file belongs to one row: a second one is refused at the commit, and a copy is the remedy."""
     identity = await rows.add(title="1", file=pending(b"x"))
     async with rows.work() as work:
-        file = await work.do(lambda s: s.get_one(Document, identity).file)
+        file = (await work.get(Document, identity)).file
         assert file is not None
         await work.add(Document(title="2", file=file))
         with pytest.raises(SharedFileError, match="copy_async"):

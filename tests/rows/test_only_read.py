@@ -125,13 +125,13 @@ async def test_nothing_is_expired(rows: Rows, work: Work) -> None:
 
 async def test_the_session_begins_anew(rows: Rows, work: Work) -> None:
     """What is read next is what others have committed meanwhile."""
-    assert await work.do(lambda s: s.scalar(select(Document.title))) == "t"
+    assert await work.scalar(select(Document.title)) == "t"
     await work.do(end_if_only_read)
     async with rows.work() as other:
         await other.execute(update(Document).values(title="u"))
         await other.commit()
 
-    assert await work.do(lambda s: s.scalar(select(Document.title))) == "u"
+    assert await work.scalar(select(Document.title)) == "u"
 
 
 def _change(session: Session) -> None:

@@ -121,7 +121,7 @@ async def test_a_row_that_is_changed_and_goes_with_its_parent(rows: Rows) -> Non
 
 async def _delete(rows: Rows, identity: int) -> None:
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.delete(await work.get(Document, identity))
         await work.commit()
 
 

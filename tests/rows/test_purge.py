@@ -70,7 +70,7 @@ async def test_purge_of_a_transaction(cabinet: Cabinet) -> None:
     await cabinet.do(change)
     async with cabinet.work() as work:
         purge(work.session)
-        await work.do(lambda session: session.delete(session.get_one(cabinet.model, 4)))
+        await work.delete(await work.get(cabinet.model, 4))
         await work.commit()
     (row,) = [row for row in await cabinet.rows() if row.file]
     assert await cabinet.keys() == {path_of(row.file)}
@@ -139,7 +139,7 @@ async def test_a_session_on_a_connection(cabinet: Cabinet) -> None:
 async def delete_in(cabinet: Cabinet, work: Work) -> None:
     """Delete a row in a session."""
     await cabinet.add(file=pending())
-    await work.do(lambda session: session.delete(session.get_one(cabinet.model, 1)))
+    await work.delete(await work.get(cabinet.model, 1))
     await work.commit()
     await work.close()
 

@@ -78,7 +78,7 @@ async def go_on(cabinet: Cabinet) -> None:
         two.pages = []
 
     await cabinet.do(change)
-    await cabinet.do(lambda session: session.execute(delete(cabinet.model).where(cabinet.model.id == 5)))
+    await cabinet.execute(delete(cabinet.model).where(cabinet.model.id == 5))
     await cabinet.add(file=pending(b"of today"))
     if cabinet.family is TRIGGERED:
         await cabinet.execute(text("DELETE FROM papers WHERE id IN (6, 4)"))

@@ -17,7 +17,7 @@ async def test_commit_keeps_the_bytes(rows: Rows) -> None:
 
     assert await rows.content(identity) == b"hello"
     async with rows.work() as work:
-        file = await work.do(lambda s: s.get_one(Document, identity).file)
+        file = (await work.get(Document, identity)).file
     assert file is not None
     assert (file.size, len(file.checksum or ""), file.filename) == (5, 64, "a.txt")
 
@@ -83,7 +83,7 @@ async def test_replacing_an_expired_or_deferred_value_deletes_the_old_object(row
     identity = await rows.add(title="t", file=pending(b"old"))
     async with rows.work() as work:
         document = await work.get(Document, identity)
-        await work.do(lambda s: s.expire(document))
+        work.session.expire(document)
         document.file = pending(b"new")
         await work.commit()
 
@@ -94,7 +94,7 @@ async def test_deleting_the_row_deletes_the_object_after_commit(rows: Rows) -> N
     """A deleted row's object goes at the commit."""
     identity = await rows.add(title="t", file=pending())
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.delete(await work.get(Document, identity))
         await work.flush()
 
         assert len(await rows.keys()) == 1
@@ -107,7 +107,7 @@ async def test_a_rolled_back_delete_keeps_the_object(rows: Rows) -> None:
     """A delete that is rolled back deletes nothing."""
     identity = await rows.add(title="t", file=pending(b"kept"))
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.delete(await work.get(Document, identity))
         await work.flush()
         await work.rollback()
 
@@ -121,7 +121,7 @@ async def test_setting_none_deletes_the_object_and_is_sql_null(rows: Rows) -> No
         document = await work.get(Document, identity)
         document.file = None
         await work.commit()
-        found = await work.do(lambda s: s.scalars(select(Document.id).where(Document.file.is_(None))).all())
+        found = await work.scalars(select(Document.id).where(Document.file.is_(None)))
 
     assert found == [identity]
     assert await rows.keys() == set()
@@ -159,7 +159,7 @@ async def test_two_rows_with_the_same_filename_have_two_objects(rows: Rows) -> N
     first = await rows.add(title="1", file=pending(b"one", "cv.pdf"))
     second = await rows.add(title="2", file=pending(b"two", "cv.pdf"))
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(Document, first)))
+        await work.delete(await work.get(Document, first))
         await work.commit()
 
     assert await rows.content(second) == b"two"

@@ -67,7 +67,7 @@ async def test_a_failing_upload_fails_the_flush(rows: Rows) -> None:
         await work.rollback()
         await work.add(Document(title="u", file=pending()))
         await work.commit()
-        titles = await work.do(lambda s: s.scalars(select(Document.title)).all())
+        titles = await work.scalars(select(Document.title))
 
     assert titles == ["u"]
 
@@ -137,7 +137,7 @@ async def test_a_failing_delete_after_commit_is_left_to_the_sweeper(rows: Rows) 
     identity = await rows.add(title="t", file=pending())
     storages.register_backend(FaultyBackend(rows.backend, lambda call, op: op == "delete"), replace=True)
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.delete(await work.get(Document, identity))
         await work.commit()
 
     assert len(await rows.keys()) == 1

@@ -45,7 +45,7 @@ async def test_metadata_and_type_come_back_from_the_row(rows: Rows) -> None:
         title="t", file=FileObject(filename="ü.pdf", content_type="application/pdf", metadata=metadata, content=b"x")
     )
     async with rows.work() as work:
-        file = await work.do(lambda s: s.get_one(Document, identity).file)
+        file = (await work.get(Document, identity)).file
 
     assert file is not None
     assert (file.filename, file.content_type, file.metadata) == ("ü.pdf", "application/pdf", metadata)
@@ -55,7 +55,7 @@ async def test_a_loaded_file_pickles_and_copies(rows: Rows) -> None:
     """A file from a row survives pickle and deepcopy as an equal value."""
     identity = await rows.add(title="t", file=pending(b"x"))
     async with rows.work() as work:
-        file = await work.do(lambda s: s.get_one(Document, identity).file)
+        file = (await work.get(Document, identity)).file
 
     assert file is not None
     for twin in (pickle.loads(pickle.dumps(file)), copy.deepcopy(file)):
@@ -83,7 +83,7 @@ async def test_rows_of_advanced_alchemy_are_read(rows: Rows) -> None:
         target = table("documents", column("title"), column("file", rows.json))
         await work.execute(insert(target).values(title="theirs", file=theirs))
         await work.commit()
-        document = await work.do(lambda s: s.scalars(select(Document)).one())
+        document = await work.scalar_one(select(Document))
 
     assert document.file is not None
     assert (document.file.path, document.file.metadata) == ("a.txt", {"k": "v"})
@@ -96,7 +96,7 @@ async def test_a_file_that_a_client_stored_goes_into_a_row(rows: Rows) -> None:
     identity = await rows.add(title="t", file=FileObject("rows", "a.txt", path="from/client"))
     content = await rows.content(identity)
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(Document, identity)))
+        await work.delete(await work.get(Document, identity))
         await work.commit()
 
     assert content == b"direct"

@@ -29,7 +29,7 @@ async def small(rows: Rows) -> AsyncIterator[Rows]:
 async def test_who_holds_a_connection_never_waits_for_whom_waits_for_one(rows: Rows, small: Rows) -> None:
     """One session waits for the pool to reserve keys; the one that holds its connection reserves its own."""
     async with small.work() as holder:
-        await holder.do(lambda s: s.scalars(select(Document)).all())
+        await holder.scalars(select(Document))
         waiting = asyncio.create_task(small.add(title="waiting", file=pending()))
         await asyncio.sleep(0.2)
         await holder.add(Document(title="holding", file=pending()))

@@ -123,4 +123,4 @@ async def test_a_sweeper_that_was_faster(rows: Rows, past: Rows) -> None:
         await work.rollback()
 
     async with rows.work() as work:
-        assert await work.do(lambda s: s.scalar(select(func.count()).select_from(Document))) == 0
+        assert await work.scalar(select(func.count()).select_from(Document)) == 0

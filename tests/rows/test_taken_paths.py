@@ -18,7 +18,7 @@ async def test_a_shared_object_is_in_no_third_row(rows: Rows) -> None:
     """Whatever other programs did, a row can't be given what another one holds, nor can it be confirmed again."""
     first, _ = await share(rows, 2, RECORDS["path"])
     async with rows.work() as work:
-        file = await work.do(lambda s: s.get_one(Document, first).file)
+        file = (await work.get(Document, first)).file
         for taken in (file, confirmed()):
             await work.do(lambda s, taken=taken: s.add(Document(title="third", file=taken)))  # type: ignore[misc]
             with pytest.raises(SharedFileError):

@@ -36,7 +36,7 @@ async def test_a_row_that_goes_through_another_class_takes_its_files_along(rows:
     """The files of all columns of its table go, also of those that the class does not map."""
     identity = await rows.add(title="a", file=pending(), pages=[pending(), pending()])
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(model, identity)))
+        await work.delete(await work.get(model, identity))
         await work.commit()
 
     assert await rows.keys() == set()
@@ -61,7 +61,7 @@ async def test_the_ledger_remembers_what_such_a_row_left(rows: Rows, model: type
     faulty = FaultyBackend(rows.backend, lambda number, operation: operation == "delete")
     storages.register_backend(faulty, replace=True)
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(model, identity)))
+        await work.delete(await work.get(model, identity))
         await work.commit()
     storages.register_backend(rows.backend, replace=True)
 
@@ -76,7 +76,7 @@ async def test_such_a_row_keeps_its_files_in_a_rollback(rows: Rows, model: type)
     """Nothing is deleted before the commit."""
     identity = await rows.add(title="a", file=pending(b"kept"))
     async with rows.work() as work:
-        await work.do(lambda s: s.delete(s.get_one(model, identity)))
+        await work.delete(await work.get(model, identity))
         await work.flush()
         await work.rollback()
 

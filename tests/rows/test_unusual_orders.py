@@ -16,7 +16,7 @@ async def reloaded(rows: Rows, identity: int) -> Document:
     async with rows.work() as work:
         document = await work.get(Document, identity)
         await work.refresh(document, ["file", "pages", "title"])
-        await work.do(lambda s: s.expunge(document))
+        work.session.expunge(document)
         return document
 
 
@@ -133,10 +133,10 @@ async def test_an_insert_of_several_rows_returns_them(rows: Rows) -> None:
     """A class of two file columns, single or list, may be inserted in bulk and returned."""
     values = [{"title": title, "file": pending(), "pages": [pending()]} for title in "ab"]
     async with rows.work() as work:
-        documents = await work.do(lambda s: s.scalars(insert(Document).returning(Document), values).all())
+        documents = await work.scalars(insert(Document).returning(Document), values)
         another = [{"title": "c", "file": pending(), "pages": [pending()]}]
         columns = insert(Document).returning(Document.file, Document.pages)
-        await work.do(lambda s: s.execute(columns, another).all())
+        (await work.execute(columns, another)).all()
         await work.add(Author(photo=pending(), essay=pending()))
         await work.commit()
 

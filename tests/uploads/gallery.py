@@ -107,7 +107,7 @@ class Gallery:
         """Commit a picture and return its id."""
         async with self.work() as work:
             picture = Picture(**values)
-            await work.do(lambda session: session.add(picture))
+            await work.add(picture)
             await work.commit()
             return picture.id
 
@@ -122,15 +122,15 @@ class Gallery:
         before = await self.keys(), await self.rows()
         async with self.work() as work:
             picture = Picture(**values)
-            await work.do(lambda session: session.add(picture))
+            await work.add(picture)
             with pytest.raises(error, match=match) as caught:
                 await work.commit()
             await work.rollback()
             assert (await self.keys(), await self.rows()) == before
             empty = Picture()
-            await work.do(lambda session: session.add(empty))
+            await work.add(empty)
             await work.commit()
-            await work.do(lambda session: session.delete(empty))
+            await work.delete(empty)
             await work.commit()
         await self.check()
         return caught.value
@@ -138,7 +138,7 @@ class Gallery:
     async def refuse_object(self, file: FileObject) -> None:
         """Assert that a file whose bytes somebody else stored is refused."""
         async with self.work() as work:
-            await work.do(lambda session: session.add(Picture(image=file)))
+            await work.add(Picture(image=file))
             with pytest.raises(UploadError):
                 await work.commit()
             await work.rollback()
@@ -161,12 +161,12 @@ class Gallery:
         """Assert that nothing is left in the ledger that a sweeper would not settle."""
         await release_reservations()
         async with self.work() as work:
-            await work.do(lambda session: session.execute(LEDGER.table.update().values(due_at=0)))
+            await work.execute(LEDGER.table.update().values(due_at=0))
             await work.commit()
         async for _ in sweep(self.engine, LEDGER):
             pass
         async with self.work() as work:
-            left = await work.do(lambda session: session.scalars(select(LEDGER.table.c.path)).all())
+            left = await work.scalars(select(LEDGER.table.c.path))
         assert left == []
 
 

@@ -53,7 +53,7 @@ async def test_the_right_file_is_taken_whichever_way_it_comes(gallery: Gallery, 
     identity = await gallery.add(image=WAYS[way](PNG))
 
     async with gallery.work() as work:
-        image = await work.do(lambda session: session.get_one(Picture, identity).image)
+        image = (await work.get(Picture, identity)).image
         assert image is not None
         assert (await image.get_content_async(), image.content_type) == (PNG, "image/png")
 
@@ -90,7 +90,7 @@ async def test_a_file_that_was_stored_before_is_judged_at_the_flush(gallery: Gal
     saved = await FileObject("gallery", "a.png", content=content).save_async()
     async with gallery.work() as work:
         picture = Picture(image=saved)
-        await work.do(lambda session: session.add(picture))
+        await work.add(picture)
         with pytest.raises(error):
             await work.commit()
         await work.rollback()
@@ -176,7 +176,7 @@ async def test_a_copy_is_as_right_as_its_original(quick: Gallery) -> None:
     """The same bytes in the same column are not read again."""
     identity = await quick.add(image=pending(PNG))
     async with quick.work() as work:
-        image = await work.do(lambda session: session.get_one(Picture, identity).image)
+        image = (await work.get(Picture, identity)).image
         assert image is not None
         copy = await image.copy_async()
     SCAN.seen.clear()

@@ -61,7 +61,7 @@ async def test_a_list_that_is_too_long_already_can_be_shortened(quick: Gallery) 
 
     async with quick.work() as work:
         old = OldPicture(details=texts(b"1", b"2", b"3", b"4"))
-        await work.do(lambda session: session.add(old))
+        await work.add(old)
         await work.commit()
     await quick.change(old.id, shorten)
     with pytest.raises(TooManyFilesError):
@@ -74,7 +74,7 @@ async def test_the_type_that_the_bytes_tell_is_kept(quick: Gallery) -> None:
     """A file that is declared as bytes, and whose name says nothing, is of the type that it is of."""
     identity = await quick.add(image=FileObject(filename="a", content_type="application/octet-stream", content=PNG))
     async with quick.work() as work:
-        image = await work.do(lambda session: session.get_one(Picture, identity).image)
+        image = (await work.get(Picture, identity)).image
 
     assert image is not None
     assert image.content_type == "image/png"

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import URL, Connection, Engine, Table, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
-from sqlalchemy.orm import Mapper, Session, scoped_session
+from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
@@ -22,6 +22,7 @@ from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.concurrency.threads import WorkThreads
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.orm.failures.outages import translate_outages
+from fastapi_filestore.orm.mapped_types import AnyMapper
 
 _CONNECTING = WorkThreads("fastapi-filestore-session", most=min(32, (os.cpu_count() or 1) + 4))
 """Threads for sessions that may have to wait for a connection."""
@@ -111,7 +112,7 @@ async def _wait_for_turn(session: Session) -> None:
         await asyncio.wait({job})
 
 
-def writing_bind(session: Session, mapper: Mapper[Any]) -> Engine | Connection:
+def writing_bind(session: Session, mapper: AnyMapper) -> Engine | Connection:
     """Return what a session writes the rows of a mapped class through.
 
     Raises:
@@ -121,7 +122,7 @@ def writing_bind(session: Session, mapper: Mapper[Any]) -> Engine | Connection:
     return session.get_bind(**_write_arguments(mapper))
 
 
-def writing_connection(session: Session, mapper: Mapper[Any]) -> Connection:
+def writing_connection(session: Session, mapper: AnyMapper) -> Connection:
     """Return the connection that a session writes the rows of a mapped class over, in its transaction.
 
     Raises:
@@ -138,7 +139,7 @@ def url_of(session: AnySession) -> URL | None:
     return None if plain.bind is None or chooses else plain.bind.engine.url
 
 
-def _refuse_shards(session: Session, mapper: Mapper[Any]) -> None:
+def _refuse_shards(session: Session, mapper: AnyMapper) -> None:
     # Rows of several databases may have the same key: the file that is replaced would be looked for in any of them.
     if session.connection_callable is not None:
         raise UnsupportedStatementError(
@@ -149,7 +150,7 @@ def _refuse_shards(session: Session, mapper: Mapper[Any]) -> None:
 
 
 @cache
-def _write_arguments(mapper: Mapper[Any]) -> dict[str, Any]:
+def _write_arguments(mapper: AnyMapper) -> dict[str, Any]:
     # The documented recipe for replicas looks for an Update or a Delete among the arguments of get_bind.
     table = mapper.local_table
     return {"mapper": mapper, "clause": update(table)} if isinstance(table, Table) else {"mapper": mapper}

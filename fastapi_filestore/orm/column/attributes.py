@@ -19,7 +19,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.orm import Mapper, Session, configure_mappers
+from sqlalchemy.orm import Session, configure_mappers
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
@@ -28,6 +28,7 @@ from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.column.table_rows import described, is_written, key_in, table_of, way_to, with_heirs
 from fastapi_filestore.orm.column.tables import file_columns_of, schema_in
 from fastapi_filestore.orm.ledger.ledger import ledger_of
+from fastapi_filestore.orm.mapped_types import AnyColumn, AnyMapper
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
 
 ROWS_AT_ONCE = 500
@@ -39,7 +40,7 @@ class FileAttribute:
     """An attribute of a mapped class whose column is a `StoredObject`."""
 
     name: str
-    column: Column[Any]
+    column: AnyColumn
     type: StoredObject
 
     def files(self, row: object) -> list[FileObject]:
@@ -52,7 +53,7 @@ class FileAttribute:
 
 
 @cache
-def file_attributes(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
+def file_attributes(mapper: AnyMapper) -> tuple[FileAttribute, ...]:
     """Return the attributes of a mapped class that hold files, inherited ones included."""
     # An expression, such as a subquery for the newest file of another table, shows what that table's rows hold.
     columns = [(prop.key, column) for prop in mapper.column_attrs if isinstance(column := prop.columns[0], Column)]
@@ -64,7 +65,7 @@ def file_attributes(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
 
 
 @cache
-def file_attributes_below(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
+def file_attributes_below(mapper: AnyMapper) -> tuple[FileAttribute, ...]:
     """Return those of a mapped class and of all that inherit from it, whose rows are rows of its own, too."""
     found = {attribute.column: attribute for heir in with_heirs(mapper) for attribute in file_attributes(heir)}
     return tuple(found.values())
@@ -88,7 +89,7 @@ def file_attribute(model: type, name: str | None = None) -> FileAttribute:
 
 
 @cache
-def file_columns(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
+def file_columns(mapper: AnyMapper) -> tuple[FileAttribute, ...]:
     """Return the file columns of a class's tables, of all that inherit from it as well, whether it maps them or not.
 
     A class may map some of its table's columns only, and a row may be loaded as the class that others inherit from.
@@ -108,7 +109,7 @@ def file_columns(mapper: Mapper[Any]) -> tuple[FileAttribute, ...]:
 
 
 @cache
-def _namesakes(mapper: Mapper[Any]) -> tuple[Table, ...]:
+def _namesakes(mapper: AnyMapper) -> tuple[Table, ...]:
     """Return the descriptions with file columns that other classes have of tables which this one describes without."""
     bare = {described(table) for table in mapper.tables if isinstance(table, Table) and not file_columns_of(table)}
     others = {
@@ -117,12 +118,12 @@ def _namesakes(mapper: Mapper[Any]) -> tuple[Table, ...]:
     return tuple(table for table in others if described(table) in bare)
 
 
-def has_file_columns(mapper: Mapper[Any]) -> bool:
+def has_file_columns(mapper: AnyMapper) -> bool:
     """Tell whether rows of a class may hold files, in columns that it maps, or does not even know of."""
     return bool(file_columns(mapper) or _namesakes(mapper))
 
 
-def keeper_of(session: Session, mapper: Mapper[Any]) -> Mapper[Any]:
+def keeper_of(session: Session, mapper: AnyMapper) -> AnyMapper:
     """Return the class whose ledger knows of the files of rows: their own, or another that describes their table."""
     if not (namesakes := _namesakes(mapper)):
         return mapper
@@ -139,7 +140,7 @@ def keeper_of(session: Session, mapper: Mapper[Any]) -> Mapper[Any]:
     return mapper
 
 
-def columns_in_database(session: Session, mapper: Mapper[Any]) -> Sequence[FileAttribute]:
+def columns_in_database(session: Session, mapper: AnyMapper) -> Sequence[FileAttribute]:
     """Return the file columns that rows of a class have in the database, whether the class knows of them or not."""
     if not (namesakes := _namesakes(mapper)):
         return file_columns(mapper)
@@ -169,22 +170,22 @@ def list_attribute(model: type, name: str | None = None) -> FileAttribute:
     return attribute
 
 
-_mappers: WeakSet[Mapper[Any]] = WeakSet()
+_mappers: WeakSet[AnyMapper] = WeakSet()
 
 
-def note_mapper(mapper: Mapper[Any]) -> None:
+def note_mapper(mapper: AnyMapper) -> None:
     """Remember a mapped class that holds files, which may inherit from one that was looked at before."""
     _mappers.add(mapper)
     for known in (file_attributes_below, file_columns, _namesakes, key_in, way_to):
         known.cache_clear()
 
 
-def file_mappers() -> list[Mapper[Any]]:
+def file_mappers() -> list[AnyMapper]:
     """Return the mapped classes of this process that hold files."""
     return list(_mappers)
 
 
-def mapper_of_table(table: object) -> Mapper[Any] | None:
+def mapper_of_table(table: object) -> AnyMapper | None:
     """Return the class whose rows are in a table, the first one of those that share it; None if no file is there."""
     configure_mappers()  # this may be the first that a process does
     mapper = next((mapper for mapper in _mappers if mapper.local_table is table), None)
@@ -198,7 +199,7 @@ HeldFiles: TypeAlias = dict[FileAttribute, list[FileObject]]
 
 
 def stored_files(
-    session: Session, mapper: Mapper[Any], identities: Sequence[Any], attributes: Iterable[FileAttribute]
+    session: Session, mapper: AnyMapper, identities: Sequence[Any], attributes: Iterable[FileAttribute]
 ) -> dict[Any, HeldFiles]:
     """Return, by primary key, the files that rows hold in the database now, and lock the rows.
 
@@ -217,7 +218,7 @@ def stored_files(
     return dict(found)
 
 
-def locked_values(session: Session, mapper: Mapper[Any], identity: Any, attribute: FileAttribute) -> list[Any]:
+def locked_values(session: Session, mapper: AnyMapper, identity: Any, attribute: FileAttribute) -> list[Any]:
     """Lock a row and return the one value that it has in the database now; none if the row is gone."""
     rows = _locked_rows(session, mapper, attribute.column.table, [attribute], [identity])
     return [value for _, (value,) in rows]
@@ -225,7 +226,7 @@ def locked_values(session: Session, mapper: Mapper[Any], identity: Any, attribut
 
 def _locked_rows(
     session: Session,
-    mapper: Mapper[Any],
+    mapper: AnyMapper,
     table: Table,
     attributes: Sequence[FileAttribute],
     identities: Sequence[Any],

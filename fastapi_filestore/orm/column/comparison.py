@@ -20,6 +20,7 @@ from sqlalchemy.types import TypeDecorator
 from fastapi_filestore.errors import PendingContentError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import spellings
+from fastapi_filestore.orm.mapped_types import AnyExpression
 from fastapi_filestore.storage.registry import StorageRegistry
 
 
@@ -34,26 +35,26 @@ class FileColumn(Protocol):
 Condition = ColumnElement[bool]
 
 
-def path_of_file(file: ColumnElement[Any]) -> ColumnElement[Any]:
+def path_of_file(file: AnyExpression) -> AnyExpression:
     """Return the object key of a file in SQL; rows of advanced-alchemy have none but the filename."""
     return func.coalesce(func.nullif(_member(file, "path"), ""), _member(file, "filename"))
 
 
-def backend_of_file(file: ColumnElement[Any], default: str | None) -> ColumnElement[Any]:
+def backend_of_file(file: AnyExpression, default: str | None) -> AnyExpression:
     """Return the key of the backend of a file in SQL, a default for one that names none."""
     named = func.nullif(_member(file, "backend"), "")
     return named if default is None else func.coalesce(named, default)
 
 
-def _member(file: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+def _member(file: AnyExpression, name: str) -> AnyExpression:
     # A member of JSON, whatever its column's type says.
-    return cast("ColumnElement[Any]", cast("Any", file)[name].as_string())
+    return cast("AnyExpression", cast("Any", file)[name].as_string())
 
 
 class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
     """Compare by `Document.file == file`, `!=` and `in_`, and give members of the JSON: `Document.file["filename"]`."""
 
-    def operate(self, op: Callable[..., Any], *other: Any, **options: Any) -> ColumnElement[Any]:
+    def operate(self, op: Callable[..., Any], *other: Any, **options: Any) -> AnyExpression:
         """Compare by place where files are compared; do what JSON does everywhere else.
 
         Raises:

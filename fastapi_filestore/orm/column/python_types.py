@@ -17,9 +17,11 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, PydanticUserError, TypeAdapter, WithJsonSchema
 from pydantic.errors import PydanticSchemaGenerationError
-from sqlalchemy import ARRAY, JSON, ColumnElement, Enum, TypeDecorator, Uuid
+from sqlalchemy import ARRAY, JSON, Enum, TypeDecorator, Uuid
 from sqlalchemy.orm import ColumnProperty, Mapped
 from sqlalchemy.types import TypeEngine
+
+from fastapi_filestore.orm.mapped_types import AnyExpression
 
 CHANGES = ("process_bind_param", "process_result_value", "bind_processor", "result_processor")
 """What a decorator overrides if it changes values on their way, in either direction."""
@@ -41,7 +43,7 @@ def python_type(prop: ColumnProperty[Any]) -> Any:
     return _validated_type(kind)
 
 
-def wrapped_type(column: ColumnElement[Any]) -> TypeEngine[Any]:
+def wrapped_type(column: AnyExpression) -> TypeEngine[Any]:
     """Return the type of a column, or the one that it wraps if it hands values on as they are."""
     kind: TypeEngine[Any] = column.type
     while isinstance(kind, TypeDecorator) and _own_type(kind) is None:

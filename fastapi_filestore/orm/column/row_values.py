@@ -5,8 +5,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import Delete, Insert, Update, inspect
-from sqlalchemy.orm import Mapper
 
+from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.storage.paths import UnknownValueError, Values
 
 
@@ -15,7 +15,7 @@ class KnownValues(Mapping[str, Any]):
 
     __slots__ = ("_mapper", "_values")
 
-    def __init__(self, mapper: Mapper[Any], values: Values) -> None:
+    def __init__(self, mapper: AnyMapper, values: Values) -> None:
         self._mapper, self._values = mapper, values
 
     def place_of(self, kind: object) -> str:
@@ -65,14 +65,14 @@ def values_of(row: object) -> Values:
     return KnownValues(state.mapper, {**stored, **given})
 
 
-def values_in(statement: Insert | Update | Delete, mapper: Mapper[Any], given: Values) -> Values:
+def values_in(statement: Insert | Update | Delete, mapper: AnyMapper, given: Values) -> Values:
     """Return what is known of a row by a statement that gives it values, by attribute or by column."""
     by_column = {prop.key: given[key] for prop in mapper.column_attrs if (key := prop.columns[0].key) in given}
     known = {**by_column, **given}
     return values_of_new(mapper, known) if isinstance(statement, Insert) else KnownValues(mapper, known)
 
 
-def values_of_new(mapper: Mapper[Any], given: Values) -> Values:
+def values_of_new(mapper: AnyMapper, given: Values) -> Values:
     """Return what is known of a row that is made of some values: these, and the defaults of its columns."""
     defaults = {
         prop.key: default.arg

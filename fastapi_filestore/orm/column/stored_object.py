@@ -7,7 +7,6 @@ from typing import Any, Protocol, Self, SupportsIndex, TypeAlias
 from sqlalchemy import JSON, Dialect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.mutable import MutableList
-from sqlalchemy.orm import InstanceState
 from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -29,6 +28,7 @@ from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.orm.column.assignment import as_file, as_files
 from fastapi_filestore.orm.column.comparison import FileComparator
 from fastapi_filestore.orm.column.row_values import KnownValues
+from fastapi_filestore.orm.mapped_types import RowState
 from fastapi_filestore.storage.paths import Prefix, Values, can_be_held, check_prefix, choose_prefix
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
@@ -106,7 +106,7 @@ class FileList(MutableList[FileObject]):
     def __reduce_ex__(self, proto: SupportsIndex) -> Any:
         return _unpickle, (type(self), list(self), self.records, self.origin)
 
-    def belong(self, state: InstanceState[Any], name: str) -> None:
+    def belong(self, state: RowState, name: str) -> None:
         """Note the row that holds it, where no event told."""
         self._parents[state] = name
         self.is_held = True

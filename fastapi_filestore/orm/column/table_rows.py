@@ -6,9 +6,10 @@ from functools import cache
 from operator import eq
 from typing import Any, TypeAlias
 
-from sqlalchemy import BinaryExpression, Column, ColumnElement, FromClause, Join, Table
-from sqlalchemy.orm import Mapper
+from sqlalchemy import BinaryExpression, FromClause, Join, Table
 from sqlalchemy.sql.visitors import iterate
+
+from fastapi_filestore.orm.mapped_types import AnyColumn, AnyExpression, AnyMapper
 
 Parts: TypeAlias = tuple[tuple[int, Any], ...]
 """Parts of a class's primary key, by position, each with the column that has the same value."""
@@ -27,32 +28,32 @@ def described(table: Table) -> tuple[object, ...]:
     return table.schema, table.name, *((key.name, _kind_of_key(key)) for key in table.primary_key)
 
 
-def _kind_of_key(key: Column[Any]) -> object:
+def _kind_of_key(key: AnyColumn) -> object:
     try:
         return key.type.python_type
     except NotImplementedError:  # as a type of the user's own may do
         return str(key.type)
 
 
-def with_heirs(mapper: Mapper[Any]) -> list[Mapper[Any]]:
+def with_heirs(mapper: AnyMapper) -> list[AnyMapper]:
     """Return a class and those that inherit from it whose rows are rows of its own, too: no concrete ones."""
     return [below for below in mapper.self_and_descendants if mapper in _with_ancestors(below)]
 
 
-def _with_ancestors(mapper: Mapper[Any]) -> list[Mapper[Any]]:
+def _with_ancestors(mapper: AnyMapper) -> list[AnyMapper]:
     """Return a class and those whose rows its own are, too: a concrete class has a table for itself."""
     line = list(mapper.iterate_to_root())
     end = next((position for position, ancestor in enumerate(line) if ancestor.concrete), len(line))
     return line[: end + 1]
 
 
-def table_of(mapper: Mapper[Any]) -> Table:
+def table_of(mapper: AnyMapper) -> Table:
     """Return a table of a mapped class, that of the class which others inherit from."""
     return next(table for table in _with_ancestors(mapper)[-1].tables if isinstance(table, Table))
 
 
 @cache
-def way_to(mapper: Mapper[Any], table: Table) -> Way | None:
+def way_to(mapper: AnyMapper, table: Table) -> Way | None:
     """Return how the row of a table is found that belongs to a row of a class; None if its key does not tell.
 
     By the columns of the table itself, if they have the class's key: the row may have lost its other tables. Else by
@@ -74,7 +75,7 @@ def _joined(source: FromClause) -> Iterator[FromClause]:
 
 
 @cache
-def key_in(mapper: Mapper[Any], table: Table) -> Parts:
+def key_in(mapper: AnyMapper, table: Table) -> Parts:
     """Return which parts of a class's primary key tell a row of a table, each with its column there; or none.
 
     The key of a class need not be that of its table, nor need a table that inherits have the same order or names. Of a
@@ -86,7 +87,7 @@ def key_in(mapper: Mapper[Any], table: Table) -> Parts:
     )
 
 
-def _key_by(mapper: Mapper[Any], table: Table, starts: Iterable[set[Any]]) -> Parts:
+def _key_by(mapper: AnyMapper, table: Table, starts: Iterable[set[Any]]) -> Parts:
     """Return the columns of a table that say the same as the parts of a key, from what is known to be each of them."""
     # By the joins of tables that inherit, and by what is one attribute of the class.
     family = dict.fromkeys([*_with_ancestors(mapper), *with_heirs(mapper)])
@@ -111,7 +112,7 @@ def _key_by(mapper: Mapper[Any], table: Table, starts: Iterable[set[Any]]) -> Pa
     return tuple(found) if tells_all else ()
 
 
-def _in_table(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def _in_table(column: AnyExpression) -> AnyExpression:
     """Return a column as its table has it: in a condition, an attribute of a class is a copy that knows the class."""
     is_of_table = isinstance(getattr(column, "table", None), Table)
     return next(iter(column.base_columns)) if is_of_table else column
@@ -122,7 +123,7 @@ def _with_equals(columns: set[Any], equal: Iterable[set[Any]]) -> set[Any]:
     return _with_equals(columns | more, equal) if more else columns
 
 
-def is_written(mapper: Mapper[Any], table: Table) -> bool:
+def is_written(mapper: AnyMapper, table: Table) -> bool:
     """Tell whether a class writes rows of one of its tables: it maps their key, or has its own there."""
     mapped = {base for prop in mapper.column_attrs for column in prop.columns for base in column.base_columns}
     has_key = len(table.primary_key.columns) > 0 and mapped.issuperset(table.primary_key.columns)

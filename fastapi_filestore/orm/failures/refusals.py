@@ -19,7 +19,6 @@ from sqlalchemy.exc import (
     ProgrammingError,
     StatementError,
 )
-from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.types import TypeEngine
 
@@ -31,6 +30,7 @@ from fastapi_filestore.errors import (
     StaleRowError,
 )
 from fastapi_filestore.orm.failures.outages import is_of_schema
+from fastapi_filestore.orm.mapped_types import AnyMapper
 
 REFUSED_STATES = ("22", "42804", "42601")
 """SQL states of values that are too long, out of range or not text, of another type than the column, or written in a
@@ -58,7 +58,7 @@ def translate_value_errors(refusal: Callable[[], FilestoreError]) -> Iterator[No
 
 
 @contextmanager
-def translate_attribute_errors(mapper: Mapper[Any], name: str) -> Iterator[None]:
+def translate_attribute_errors(mapper: AnyMapper, name: str) -> Iterator[None]:
     """Raise `InvalidFieldsError` if an attribute does not take what it is given, as `MutableDict` takes dicts only.
 
     What a validator of the model (`@validates`) says of it is for the client; it may assert, too.
@@ -124,7 +124,7 @@ def _is_of_a_value(error: StatementError | OverflowError) -> bool:
     return state.startswith(REFUSED_STATES) or isinstance(getattr(error.orig, "__cause__", None), ValueError)
 
 
-def unfit_attributes(mapper: Mapper[Any], given: Mapping[str, Any], dialect: Dialect) -> Iterator[str]:
+def unfit_attributes(mapper: AnyMapper, given: Mapping[str, Any], dialect: Dialect) -> Iterator[str]:
     """Yield the names of values that their columns can't take, as far as their types tell."""
     for prop in mapper.column_attrs:
         value = given.get(prop.key)

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     JSON,
-    Column,
     ColumnElement,
     Dialect,
     SelectBase,
@@ -38,6 +37,7 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object.record import odd_spellings, spellings
 from fastapi_filestore.orm.column.comparison import backend_of_file, path_of_file
 from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.mapped_types import AnyColumn, AnyExpression
 
 FEW_PATHS = 20
 """Paths that are looked for one by one in lists, as an index can; more are compared with every file of a table."""
@@ -96,7 +96,7 @@ def _name(file: str, path: str) -> str:
 
 
 def rows_holding(
-    dialect: Dialect, file_column: Column[Any], default: str | None, paths: Sequence[str], *, or_odd: bool = False
+    dialect: Dialect, file_column: AnyColumn, default: str | None, paths: Sequence[str], *, or_odd: bool = False
 ) -> SelectBase:
     """Return a query for the backend and the path of each of some paths in a row's column, as the rows spell them.
 
@@ -142,7 +142,7 @@ def _is_one_of(path: ColumnElement[str], paths: Sequence[str], *, or_odd: bool) 
 
 
 def _lists_holding(
-    dialect: Dialect, file_column: Column[Any], default: str | None, paths: Sequence[str], *, or_odd: bool
+    dialect: Dialect, file_column: AnyColumn, default: str | None, paths: Sequence[str], *, or_odd: bool
 ) -> SelectBase:
     postgresql = dialect.name == "postgresql"
     file = _element_on_postgresql(file_column) if postgresql else _element_on_sqlite(file_column)
@@ -161,13 +161,13 @@ def _lists_holding(
     return select(found.c.backend, found.c.path)
 
 
-def _element_on_postgresql(file_column: Column[Any]) -> ColumnElement[Any]:
+def _element_on_postgresql(file_column: AnyColumn) -> AnyExpression:
     # In its lax mode a value that is no list is a list of one.
     elements = func.jsonb_path_query(cast(file_column, JSONB), literal_column("'$[*]'"))
     return elements.table_valued(column("value", JSONB), joins_implicitly=True).render_derived().c.value
 
 
-def _element_on_sqlite(file_column: Column[Any]) -> ColumnElement[Any]:
+def _element_on_sqlite(file_column: AnyColumn) -> AnyExpression:
     text = cast(file_column, Text)
     is_list = func.json_type(text) == "array"
     # NULL for what is no JSON, which SQLite would stop at.

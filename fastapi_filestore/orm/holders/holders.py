@@ -15,7 +15,6 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Column,
     Connection,
     Dialect,
     MetaData,
@@ -29,7 +28,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapper, Session, configure_mappers
+from sqlalchemy.orm import Session, configure_mappers
 
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.file_object.record import path_of
@@ -40,6 +39,7 @@ from fastapi_filestore.orm.column.tables import columns_in, file_columns_of, nam
 from fastapi_filestore.orm.holders.held_paths import rows_holding
 from fastapi_filestore.orm.holders.views import ColumnPlace, Place, columns_behind, views_among
 from fastapi_filestore.orm.ledger.ledger import Ledger, ledger_of
+from fastapi_filestore.orm.mapped_types import AnyColumn, AnyMapper
 from fastapi_filestore.orm.sessions import writing_connection
 from fastapi_filestore.storage.paths import forms_in_stores
 
@@ -113,7 +113,7 @@ def behind_views(connection: Connection, tables: Collection[Table], paths: Colle
 
 
 def _places_in(
-    connection: Connection, columns: Collection[Column[Any]], paths: Collection[str]
+    connection: Connection, columns: Collection[AnyColumn], paths: Collection[str]
 ) -> Iterator[tuple[Location, int]]:
     """Yield what rows hold at some paths, in every form that a store may make of a key, and in how many places."""
     sorted_paths = sorted(paths)
@@ -133,7 +133,7 @@ def _places_in(
 
 
 def left_behind(
-    session: Session, mapper: Mapper[Any], before: Mapping[Any, HeldFiles], after: Mapping[Any, HeldFiles]
+    session: Session, mapper: AnyMapper, before: Mapping[Any, HeldFiles], after: Mapping[Any, HeldFiles]
 ) -> Collection[Location]:
     """Return which files a table holds on to whose rows are found by a join alone, and have lost their other half."""
     gone = [(at, files) for key, held in before.items() for at, files in held.items() if at not in after.get(key, {})]
@@ -186,9 +186,9 @@ def ledgers_in(connection: Connection, tables: Iterable[Table]) -> list[Ledger]:
     return [ledger for ledger in ledgers if there[ledger.table][1]]
 
 
-def _file_columns(connection: Connection, tables: Iterable[Table]) -> list[Column[Any]]:
+def _file_columns(connection: Connection, tables: Iterable[Table]) -> list[AnyColumn]:
     """Return the file columns that a database has, each once, however many classes and views describe its table."""
-    present: dict[Place, dict[str, Column[Any]]] = defaultdict(dict)
+    present: dict[Place, dict[str, AnyColumn]] = defaultdict(dict)
     with _forgetting_tables(connection):
         for table, (place, names) in _look_up(connection, tables).items():
             for file_column in table.columns:
@@ -196,7 +196,7 @@ def _file_columns(connection: Connection, tables: Iterable[Table]) -> list[Colum
                     present[place].setdefault(file_column.name, file_column)
         # Which tables are views is asked each time: a migration may rename a table, and leave a view of its old name.
         views = views_among(connection, present) if present else {}
-    found: dict[ColumnPlace, Column[Any]] = {}
+    found: dict[ColumnPlace, AnyColumn] = {}
     for place, files in present.items():
         if place not in views:
             found.update(((place[0], place[1], name), file_column) for name, file_column in files.items())

@@ -10,6 +10,7 @@ from sqlalchemy.engine.mock import MockConnection
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.holders.held_paths import file_path
+from fastapi_filestore.orm.mapped_types import AnyColumn
 from fastapi_filestore.orm.triggers.description import LONGEST_NAME
 
 PREFIX, SUFFIX = "filestore_", "_path"
@@ -58,11 +59,11 @@ def path_indexes_on_sqlite(connection: Connection, schema: str | None = None) ->
     }
 
 
-def _is_indexed(column: Column[Any]) -> bool:
+def _is_indexed(column: AnyColumn) -> bool:
     return isinstance(column.type, StoredObject) and column.type.index
 
 
-def _index_with_column(column: Column[Any], table: Any) -> None:
+def _index_with_column(column: AnyColumn, table: Any) -> None:
     if not (isinstance(table, Table) and isinstance(column.type, StoredObject) and column.type.index):
         return
     name = name_of_index(table.name, column.name)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ARRAY, Column, Connection, MetaData, Table, Text, bindparam, inspect, text
 
 from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.mapped_types import AnyColumn
 from fastapi_filestore.orm.triggers.description import qualified
 
 Place = tuple[str | None, str]
@@ -63,8 +64,8 @@ VIRTUAL = 2
 
 
 def columns_behind(
-    view: Collection[Column[Any]], sources: Iterable[Source], asked: Collection[ColumnPlace]
-) -> list[tuple[Source, Column[Any]]] | None:
+    view: Collection[AnyColumn], sources: Iterable[Source], asked: Collection[ColumnPlace]
+) -> list[tuple[Source, AnyColumn]] | None:
     """Return the columns that are to be asked because a view shows their files; None if the view is to be asked itself.
 
     Args:
@@ -83,7 +84,7 @@ def columns_behind(
     new = [source for source in files if not source.is_among(asked)]
     if not files or not all(source.is_readable for source in new):
         return None
-    behind = list[tuple[Source, Column[Any]]]()
+    behind = list[tuple[Source, AnyColumn]]()
     for source in new:
         # The type of the column of the same name. A column for lists is read as one of lone files, too.
         types = [(shown.name == source.column, shown.type) for shown in view if isinstance(shown.type, StoredObject)]
@@ -93,7 +94,7 @@ def columns_behind(
 
 
 @lru_cache(maxsize=1000)  # a statement about a table that is described anew is compiled anew
-def _column_of(source: Source, kind: StoredObject) -> Column[Any]:
+def _column_of(source: Source, kind: StoredObject) -> AnyColumn:
     row = (Column[Any](name, primary_key=True) for name in source.row)
     table = Table(source.table, MetaData(), *row, Column(source.column, kind), schema=source.schema)
     return table.columns[source.column]

@@ -38,12 +38,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.errors import ConfigurationError, DatabaseFailedError, LedgerMissingError
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.failures.outages import names_missing
+from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import has_room, writing_bind, writing_connection
 
 DEFAULT_MIN_AGE = 3600.0
@@ -324,7 +325,7 @@ def ledger_of(metadata: MetaData) -> Ledger | None:
     return ledger
 
 
-def ledger_of_class(mapper: Mapper[Any]) -> Ledger | None:
+def ledger_of_class(mapper: AnyMapper) -> Ledger | None:
     """Return the ledger that covers a mapped class, if it has one."""
     return ledger_of(mapper.local_table.metadata) if isinstance(mapper.local_table, Table) else None
 
@@ -348,7 +349,7 @@ class BoundLedger:
         object.__setattr__(self, "schemas", frozenset(schemas.items()))
 
 
-def bound_ledger(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:
+def bound_ledger(session: Session, mapper: AnyMapper) -> BoundLedger | None:
     """Return the ledger that covers a mapped class in a session, if there is one that can be written beside it.
 
     A database with one connection only, or a session inside somebody else's transaction, has no room for a
@@ -361,7 +362,7 @@ def bound_ledger(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:
     return BoundLedger(ledger, bind) if isinstance(bind, Engine) and has_room(bind) else None
 
 
-def deletion_ledger(session: Session, mapper: Mapper[Any]) -> BoundLedger | None:
+def deletion_ledger(session: Session, mapper: AnyMapper) -> BoundLedger | None:
     """Return the ledger that records what rows of a mapped class lose.
 
     A ledger that keeps what is deleted is told over the session's own connection, where nothing is beside it, too.

@@ -12,15 +12,15 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import DatabaseFailedError, FilestoreError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger.ledger import BoundLedger, explain_missing, ledger_of_class
+from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import ConnectionUse, run_on_engine, writing_connection
 from fastapi_filestore.storage.paths import UPLOAD_GRACE, generate_path, upload_expiry
 
@@ -177,7 +177,7 @@ async def release_reservations() -> None:
             await run_on_engine(access.engine, partial(access.ledger.forget, locations=batch))
 
 
-def expect_upload(session: Session, mapper: Mapper[Any], file: FileObject) -> None:
+def expect_upload(session: Session, mapper: AnyMapper, file: FileObject) -> None:
     """Let the ledger know, with this transaction, where a client is to store a file by an upload URL.
 
     What no row takes in time after the URL's end goes, however often the client stores.

@@ -1,8 +1,8 @@
 """Teach Alembic's autogenerate of file columns: the import of their type, and the triggers of their tables."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
@@ -10,10 +10,10 @@ from alembic.operations import ops
 from alembic.util import PriorityDispatchResult
 from sqlalchemy import Connection, Table, text
 
-from fastapi_filestore.orm.alembic.operations import CreateFileTriggers, DropFileTriggers, FileTriggersOperation, render
+from fastapi_filestore.orm.alembic.operations import CreateFileTriggers, DropFileTriggers, FileTriggersOperation
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.holders.path_index import path_indexes, path_indexes_on_sqlite, refuse_lists
-from fastapi_filestore.orm.triggers import triggers_of
+from fastapi_filestore.orm.triggers.description import triggers_of
 from fastapi_filestore.orm.triggers.installed import COMPLETE, Place, installed_triggers, is_same
 
 RenderItem: TypeAlias = Callable[[str, object, AutogenContext], str | Literal[False]]
@@ -21,7 +21,8 @@ RenderItem: TypeAlias = Callable[[str, object, AutogenContext], str | Literal[Fa
 
 @renderers.dispatch_for(FileTriggersOperation)
 def _render(context: AutogenContext, operation: FileTriggersOperation) -> str:
-    return render(operation, context.opts["alembic_module_prefix"] or "")
+    directive = "create_file_triggers" if isinstance(operation, CreateFileTriggers) else "drop_file_triggers"
+    return f"{context.opts['alembic_module_prefix'] or ''}{directive}({operation.triggers.arguments})"
 
 
 def compare(context: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispatchResult:
@@ -29,9 +30,17 @@ def compare(context: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispatc
     render_item = context.opts.get("render_item")
     if not isinstance(render_item, _ItemRenderer):
         context.opts["render_item"] = _ItemRenderer(render_item)
-    if context.connection is not None and context.connection.dialect.name in COMPLETE:
-        before, after = _trigger_differences(context, context.connection, upgrade)
-        unindexed, indexed = _index_differences(context, context.connection, upgrade)
+    connection = context.connection
+    if connection is not None and connection.dialect.name in COMPLETE:
+        tables = [
+            table
+            for table in context.sorted_tables
+            if context.run_object_filters(table, table.name, "table", False, None)  # noqa: FBT003 - Alembic's signature
+        ]
+        changes = (ops.ModifyTableOps, ops.CreateTableOp, ops.DropTableOp)
+        touched = {(change.schema, change.table_name) for change in upgrade.ops if isinstance(change, changes)}
+        before, after = _trigger_differences(connection, tables, touched)
+        unindexed, indexed = _index_differences(connection, tables, touched)
         upgrade.ops[:0] = [*before, *unindexed]
         upgrade.ops += [*indexed, *after]
     return PriorityDispatchResult.CONTINUE
@@ -53,25 +62,19 @@ class _ItemRenderer:
         return f"{module}.{item!r}"
 
 
-# -- triggers ------------------------------------------------------------------------------------------
-
-
 def _trigger_differences(
-    context: AutogenContext, connection: Connection, upgrade: ops.UpgradeOps
+    connection: Connection, tables: Sequence[Table], touched: Collection[Place]
 ) -> tuple[list[DropFileTriggers], list[CreateFileTriggers]]:
     """Return what to drop before anything else in a migration, and what to create after everything else."""
     dialect, default = connection.dialect.name, connection.dialect.default_schema_name
-    known, touched = installed_triggers(connection), _touched(upgrade.ops)
-    wanted = {
-        (None if table.schema == default else table.schema, table.name): triggers_of(table)
-        for table in _compared_tables(context)
-    }
+    known = installed_triggers(connection)
+    wanted = {(None if table.schema == default else table.schema, table.name): triggers_of(table) for table in tables}
     drops, creations = list[DropFileTriggers](), list[CreateFileTriggers]()
-    for place in sorted(wanted.keys() | (known.keys() & touched), key=str):
+    for place in sorted(wanted.keys() | known.keys() & touched, key=str):
         old, new = known.get(place), wanted.get(place)
         # Batch mode makes the table anew, without its triggers; and while it rebuilds the ledger, none may refer to it.
         home = None if new is None else (new.ledger.schema, new.ledger.name)
-        is_rebuilt = dialect == "sqlite" and new is not None and not touched.isdisjoint({place, home})
+        is_rebuilt = dialect == "sqlite" and new is not None and (place in touched or home in touched)
         if is_same(old, new, dialect) and not is_rebuilt:
             continue
         if old is not None:
@@ -81,31 +84,13 @@ def _trigger_differences(
     return drops, creations
 
 
-def _compared_tables(context: AutogenContext) -> list[Table]:
-    return [
-        table
-        for table in context.sorted_tables
-        if context.run_object_filters(table, table.name, "table", False, None)  # noqa: FBT003 - Alembic's signature
-    ]
-
-
-def _touched(operations: Iterable[Any]) -> set[Place]:
-    tables = (ops.ModifyTableOps, ops.CreateTableOp, ops.DropTableOp)
-    return {(operation.schema, operation.table_name) for operation in operations if isinstance(operation, tables)}
-
-
-# -- indexes on SQLite ---------------------------------------------------------------------------------
-
-
 def _index_differences(
-    context: AutogenContext, connection: Connection, upgrade: ops.UpgradeOps
+    connection: Connection, tables: Sequence[Table], touched: Collection[Place]
 ) -> tuple[list[ops.DropIndexOp], list[ops.CreateIndexOp]]:
-    """Return which indexes to drop before anything else in a migration, and which to create after the tables."""
+    """Return which indexes on SQLite to drop before anything else in a migration, and which to create after tables."""
     drops, creations = list[ops.DropIndexOp](), list[ops.CreateIndexOp]()
     if connection.dialect.name != "sqlite":
         return drops, creations
-    touched = _touched(upgrade.ops)
-    tables = _compared_tables(context)
     for table in tables:
         refuse_lists(table, connection)
     for schema in {None, *(table.schema for table in tables)}:

@@ -91,9 +91,3 @@ def _dialect_and_connection(operations: Operations) -> tuple[Dialect, Connection
     # A migration that is written down as SQL asks nobody.
     context = operations.get_context()
     return context.dialect, None if context.as_sql else context.connection
-
-
-def render(operation: FileTriggersOperation, prefix: str) -> str:
-    """Return the call of a directive as a migration writes it."""
-    directive = "create_file_triggers" if isinstance(operation, CreateFileTriggers) else "drop_file_triggers"
-    return f"{prefix}{directive}({operation.triggers.arguments})"

@@ -8,9 +8,11 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from alembic.autogenerate.api import AutogenContext
+    from alembic.operations.ops import UpgradeOps
     from alembic.runtime.plugins import Plugin
     from alembic.util import PriorityDispatchResult
 
@@ -25,7 +27,7 @@ def setup(plugin: "Plugin") -> None:
     """Register the directives for triggers, and what autogenerate compares."""
     from alembic.util import DispatchPriority  # noqa: PLC0415 - Alembic is optional
 
-    def compare(context: Any, upgrade: Any) -> "PriorityDispatchResult":
+    def compare(context: "AutogenContext", upgrade: "UpgradeOps") -> "PriorityDispatchResult":
         from fastapi_filestore.orm.alembic import autogenerate  # noqa: PLC0415 - complete only now
 
         return autogenerate.compare(context, upgrade)

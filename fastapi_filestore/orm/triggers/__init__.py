@@ -5,30 +5,21 @@ pass it by; `add_ledger(metadata, triggers=True)` lets the database write theirs
 the same transaction is spared.
 """
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 from sqlalchemy import Connection, Dialect, Table, event
 from sqlalchemy.engine.mock import MockConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import ExecutableDDLElement
-from sqlalchemy.sql.compiler import IdentifierPreparer
+from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.orm.ledger.ledger import triggers_target
 from fastapi_filestore.orm.triggers import postgresql, sqlite
-from fastapi_filestore.orm.triggers.description import FileTriggers, triggers_for
+from fastapi_filestore.orm.triggers.description import FileTriggers, translate_schemas, triggers_of
 
-
-class _Texts(Protocol):
-    """A module that writes the triggers' text for one kind of database."""
-
-    def create(self, triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]: ...
-
-    def drop(self, triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]: ...
-
-
-_TEXTS: dict[str, _Texts] = {"postgresql": postgresql, "sqlite": sqlite}
+_Writers: TypeAlias = Mapping[str, Callable[[FileTriggers, IdentifierPreparer, Connection | None], Iterator[str]]]
+"""What yields the statements about triggers, by the name of the dialect."""
 
 
 class TriggerStatement(ExecutableDDLElement):
@@ -39,7 +30,7 @@ class TriggerStatement(ExecutableDDLElement):
 
 
 @compiles(TriggerStatement)
-def _as_it_is(element: TriggerStatement, compiler: Any, **options: Any) -> str:
+def _compile_as_is(element: TriggerStatement, compiler: SQLCompiler, **options: object) -> str:
     return element.sql
 
 
@@ -50,10 +41,7 @@ def create_triggers(
 
     On SQLite the connection is asked for the names that are free: a table that was renamed keeps those of its triggers.
     """
-    texts = _texts(dialect)
-    if connection is not None and dialect.name == "sqlite":
-        triggers = sqlite.with_free_names(triggers, connection)
-    return _statements(texts.create(triggers, dialect.identifier_preparer))
+    return _statements({"postgresql": postgresql.create, "sqlite": sqlite.create}, triggers, dialect, connection)
 
 
 def drop_triggers(
@@ -61,54 +49,37 @@ def drop_triggers(
 ) -> list[TriggerStatement]:
     """Return the statements that drop the triggers of a table that lives on; it is fine if it has none.
 
-    On SQLite the connection is asked for their names; without one they are those that they are made with.
+    On SQLite the connection is asked for their names; without one they have those that they are made with.
     """
-    texts, preparer = _texts(dialect), dialect.identifier_preparer
-    if connection is not None and dialect.name == "sqlite":
-        return _statements(sqlite.drop_found(triggers, preparer, connection))
-    return _statements(texts.drop(triggers, preparer))
+    return _statements({"postgresql": postgresql.drop, "sqlite": sqlite.drop}, triggers, dialect, connection)
 
 
-def _statements(texts: Iterator[str]) -> list[TriggerStatement]:
-    return [TriggerStatement(text) for text in texts]
-
-
-def _texts(dialect: Dialect) -> _Texts:
-    if dialect.name not in _TEXTS:
+def _statements(
+    writers: _Writers, triggers: FileTriggers, dialect: Dialect, connection: Connection | None
+) -> list[TriggerStatement]:
+    if dialect.name not in writers:
         raise ConfigurationError(
             f"There are no triggers for {dialect.name}: leave triggers=True out of add_ledger, and let audit() find "
             "what raw SQL leaves behind."
         )
-    return _TEXTS[dialect.name]
+    texts = writers[dialect.name](triggers, dialect.identifier_preparer, connection)
+    return [TriggerStatement(text) for text in texts]
 
 
 # -- with the tables -----------------------------------------------------------------------------------
 
 
-def triggers_of(table: Table) -> FileTriggers | None:
-    """Return the triggers that a table is to have, if it is to have any."""
-    target = triggers_target(table.metadata)
-    return None if target is None else triggers_for(table, target)
-
-
 @event.listens_for(Table, "after_create")
-def _create_with_table(table: Table, connection: Connection | MockConnection, **options: Any) -> None:
+def _create_with_table(table: Table, connection: Connection | MockConnection, **options: object) -> None:
     if (triggers := triggers_of(table)) is not None:
-        asked = connection if isinstance(connection, Connection) else None
-        for statement in create_triggers(translated(triggers, connection), connection.dialect, asked):
+        database = connection if isinstance(connection, Connection) else None
+        for statement in create_triggers(translate_schemas(triggers, connection), connection.dialect, database):
             connection.execute(statement)
 
 
 @event.listens_for(Table, "before_drop")
-def _drop_with_table(table: Table, connection: Connection | MockConnection, **options: Any) -> None:
+def _drop_with_table(table: Table, connection: Connection | MockConnection, **options: object) -> None:
     # Those of SQLite go with their table; the functions of PostgreSQL would stay.
     if connection.dialect.name != "sqlite" and (triggers := triggers_of(table)) is not None:
-        for statement in drop_triggers(translated(triggers, connection), connection.dialect):
+        for statement in drop_triggers(translate_schemas(triggers, connection), connection.dialect):
             connection.execute(statement)
-
-
-def translated(triggers: FileTriggers, connection: Connection | MockConnection) -> FileTriggers:
-    """Return triggers in the schemas that a connection translates theirs to."""
-    # A mock engine, which only prints what it is given, has no options.
-    options = connection.get_execution_options() if isinstance(connection, Connection) else {}
-    return triggers.translated(options.get("schema_translate_map", {}))

@@ -4,14 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Self
+from typing import TypedDict
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
+from sqlalchemy.engine.mock import MockConnection
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.column.stored_object import StoredObject
-from fastapi_filestore.orm.ledger.ledger import DEFAULT_NAME, DELETION_GRACE, LedgerTarget
+from fastapi_filestore.orm.ledger.ledger import DEFAULT_NAME, DELETION_GRACE, LedgerTarget, triggers_target
 
 VERSION = 2
 """Of the triggers' text: Alembic replaces those of another version."""
@@ -20,6 +21,16 @@ LONGEST_NAME = 63
 
 MARK = "-- fastapi_filestore "
 """Begins the line of a trigger's text that holds the facts."""
+
+
+class _Facts(TypedDict):
+    """The facts in the triggers' text, but for the names of their table, which may be renamed."""
+
+    version: int
+    columns: Mapping[str, bool]
+    key: Sequence[str]
+    ledger: tuple[str | None, str]
+    grace: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +52,6 @@ class FileTriggers:
     key: Sequence[str]
     ledger: LedgerTarget
     ending: str = ""
-
-    def translated(self, schemas: Mapping[str | None, str | None]) -> Self:
-        """Return the same triggers in the schemas that a connection's `schema_translate_map` says."""
-        home = schemas.get(self.ledger.schema, self.ledger.schema)
-        return replace(self, schema=schemas.get(self.schema, self.schema), ledger=replace(self.ledger, schema=home))
 
     def name(self, purpose: str) -> str:
         """Return the name of one of the triggers, or of a function of theirs."""
@@ -72,13 +78,13 @@ class FileTriggers:
     @property
     def mark(self) -> str:
         """The comment in the triggers' text that says what they are."""
-        facts = {
-            "version": VERSION,
-            "columns": dict(self.columns),
-            "key": list(self.key),
-            "ledger": [self.ledger.schema, self.ledger.name],
-            "grace": self.ledger.grace,
-        }
+        facts = _Facts(
+            version=VERSION,
+            columns=dict(self.columns),
+            key=list(self.key),
+            ledger=(self.ledger.schema, self.ledger.name),
+            grace=self.ledger.grace,
+        )
         # Drivers may take a percent sign for a parameter, and the text may stand between dollar quotes.
         return MARK + json.dumps(facts, sort_keys=True).replace("%", "\\u0025").replace("$", "\\u0024")
 
@@ -86,24 +92,38 @@ class FileTriggers:
 def read_mark(table: str, schema: str | None, text: str) -> FileTriggers | None:
     """Return the triggers that a text in a database describes; None if it is not ours, or another version's."""
     line = next((line for line in text.splitlines() if line.strip().startswith(MARK)), None)
-    facts: dict[str, Any] = json.loads(line.strip().removeprefix(MARK)) if line else {}
-    if facts.get("version") != VERSION:
+    facts: _Facts | None = json.loads(line.strip().removeprefix(MARK)) if line else None
+    if facts is None or facts.get("version") != VERSION:
         return None
     home, name = facts["ledger"]
     return FileTriggers(table, schema, facts["columns"], facts["key"], LedgerTarget(name, home, facts["grace"]))
 
 
-def triggers_for(table: Table, ledger: LedgerTarget) -> FileTriggers | None:
-    """Return the triggers that a table needs, None if it has no file columns.
+def triggers_of(table: Table) -> FileTriggers | None:
+    """Return the triggers that a table is to have; None if it has no file columns, or its metadata wants none.
 
     Raises:
         ConfigurationError: It has no primary key, so a trigger could not find a row again.
     """
+    if (ledger := triggers_target(table.metadata)) is None:
+        return None
     columns = {column.name: column.type.multiple for column in table.columns if isinstance(column.type, StoredObject)}
     key = [column.name for column in table.primary_key]
     if columns and not key:
         raise ConfigurationError(f"{table.fullname} has file columns but no primary key: triggers need one.")
     return FileTriggers(table.name, table.schema, columns, key, ledger) if columns else None
+
+
+def translate_schemas(triggers: FileTriggers, connection: Connection | MockConnection) -> FileTriggers:
+    """Return triggers in the schemas that a connection translates theirs to."""
+    # A mock engine, which only prints what it is given, has no options.
+    options = connection.get_execution_options() if isinstance(connection, Connection) else {}
+    schemas, ledger = options.get("schema_translate_map", {}), triggers.ledger
+    return replace(
+        triggers,
+        schema=schemas.get(triggers.schema, triggers.schema),
+        ledger=replace(ledger, schema=schemas.get(ledger.schema, ledger.schema)),
+    )
 
 
 def qualified(preparer: IdentifierPreparer, name: str, schema: str | None) -> str:

@@ -8,8 +8,15 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, MetaData, Table, inspect, text
 
-from fastapi_filestore.orm.triggers import create_triggers, drop_triggers, postgresql, sqlite, translated, triggers_of
-from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, qualified, read_mark
+from fastapi_filestore.orm.triggers import create_triggers, drop_triggers, postgresql, sqlite
+from fastapi_filestore.orm.triggers.description import (
+    MARK,
+    FileTriggers,
+    qualified,
+    read_mark,
+    translate_schemas,
+    triggers_of,
+)
 
 Place: TypeAlias = tuple[str | None, str]
 """Schema and name of a table; None for the default schema."""
@@ -58,14 +65,22 @@ def installed_triggers(
     Columns are called what they are called now. On SQLite, `schemas` are the attached files to look into.
     """
     found: dict[Place, list[Installed]] = defaultdict(list)
-    read = {"postgresql": _read_postgresql, "sqlite": _read_sqlite}.get(connection.dialect.name)
-    for place, trigger in read(connection, schemas) if read else ():
-        found[place].append(trigger)
-    complete = COMPLETE.get(connection.dialect.name)
+    dialect = connection.dialect
+    if dialect.name == "postgresql":
+        for schema, table, source, is_of_new_rows, columns in connection.execute(text(_ON_POSTGRESQL), {"mark": MARK}):
+            place = None if schema == dialect.default_schema_name else schema, table
+            found[place].append(Installed(source, columns, is_of_new_rows))
+    for schema in schemas if dialect.name == "sqlite" else ():
+        master = qualified(dialect.identifier_preparer, "sqlite_master", schema)
+        for table, sql in connection.execute(text(_ON_SQLITE.format(master=master)), {"mark": MARK}):
+            condition = sql.partition(MARK)[0]
+            names = _WATCHED.findall(condition)
+            columns = [name[1:-1].replace('""', '"') if name.startswith('"') else name for name in names]
+            found[schema, table].append(Installed(sql, columns, is_of_new_rows="AFTER INSERT" in condition))
     described = dict[Place, FileTriggers]()
     for (schema, table), parts in found.items():
         marked = read_mark(table, schema, parts[0].text)
-        if marked is None or len(parts) != complete:
+        if marked is None or len(parts) != COMPLETE[dialect.name]:
             continue
         files = [name for part in parts if part.is_of_new_rows for name in part.columns]
         # On SQLite no condition names the primary key, for nothing there looks a row up.
@@ -73,22 +88,6 @@ def installed_triggers(
         columns = {name: marked.columns.get(name, False) for name in files}
         described[schema, table] = replace(marked, columns=columns, key=sorted(key))
     return described
-
-
-def _read_postgresql(connection: Connection, schemas: Collection[str | None]) -> Iterable[tuple[Place, Installed]]:
-    default = connection.dialect.default_schema_name
-    for schema, table, source, is_of_new_rows, columns in connection.execute(text(_ON_POSTGRESQL), {"mark": MARK}):
-        yield (None if schema == default else schema, table), Installed(source, columns, is_of_new_rows)
-
-
-def _read_sqlite(connection: Connection, schemas: Collection[str | None]) -> Iterable[tuple[Place, Installed]]:
-    for schema in schemas:
-        master = qualified(connection.dialect.identifier_preparer, "sqlite_master", schema)
-        for table, sql in connection.execute(text(_ON_SQLITE.format(master=master)), {"mark": MARK}):
-            condition = sql.partition(MARK)[0]
-            names = _WATCHED.findall(condition)
-            columns = [name[1:-1].replace('""', '"') if name.startswith('"') else name for name in names]
-            yield (schema, table), Installed(sql, columns, is_of_new_rows="AFTER INSERT" in condition)
 
 
 def is_same(found: FileTriggers | None, wanted: FileTriggers | None, dialect: str) -> bool:
@@ -101,7 +100,9 @@ def is_same(found: FileTriggers | None, wanted: FileTriggers | None, dialect: st
 
 def lacking_triggers(connection: Connection, tables: Iterable[Table]) -> list[FileTriggers]:
     """Return the triggers that tables are to have and that the database lacks; a table that is not there lacks none."""
-    wanted = [translated(triggers, connection) for table in tables if (triggers := triggers_of(table)) is not None]
+    wanted = [
+        translate_schemas(triggers, connection) for table in tables if (triggers := triggers_of(table)) is not None
+    ]
     installed = installed_triggers(connection, schemas={triggers.schema for triggers in wanted})
     default, dialect = connection.dialect.default_schema_name, connection.dialect.name
     lacking = list[FileTriggers]()

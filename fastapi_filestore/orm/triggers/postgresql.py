@@ -13,6 +13,7 @@ migration writes rows first, `SET CONSTRAINTS ALL IMMEDIATE` lets it go on.
 
 from collections.abc import Iterator
 
+from sqlalchemy import Connection
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from fastapi_filestore.orm.ledger.ledger import POSTGRESQL_CLOCK
@@ -54,7 +55,7 @@ PLACE = (
 """A file's place: stores drop a slash at the beginning and at the end that advanced-alchemy's rows keep."""
 
 
-def create(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:
+def create(triggers: FileTriggers, preparer: IdentifierPreparer, _: Connection | None) -> Iterator[str]:
     """Return the statements that create a table's functions and triggers."""
     table = qualified(preparer, triggers.table, triggers.schema)
     for purpose, body in zip(FUNCTIONS, (_lose(triggers, preparer), _gain(triggers, preparer)), strict=True):
@@ -89,7 +90,7 @@ def create(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str
         )
 
 
-def drop(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:
+def drop(triggers: FileTriggers, preparer: IdentifierPreparer, _: Connection | None) -> Iterator[str]:
     """Return the statement that drops what a table has of them, whatever it was called when they were made."""
     table = qualified(preparer, triggers.table, triggers.schema)
     functions = [f"to_regprocedure($name${_function(triggers, preparer, purpose)}()$name$)" for purpose in FUNCTIONS]

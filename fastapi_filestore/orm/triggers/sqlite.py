@@ -30,45 +30,62 @@ READABLE = (
 """What an object in JSON is like that says where its file is: `file_object.record` reads no other, either."""
 
 
-def create(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:
-    """Return the statements that create a table's triggers."""
+def create(triggers: FileTriggers, preparer: IdentifierPreparer, connection: Connection | None) -> Iterator[str]:
+    """Yield the statements that create a table's triggers: an intent of what leaves a row, none of what comes to it.
+
+    Their names are those of no other table in the database: one that is renamed keeps its triggers'.
+    """
     if triggers.schema != triggers.ledger.schema:
         raise ConfigurationError(
             f"On SQLite a trigger of {triggers.table!r} can't write to a ledger in another database file: give "
             "add_ledger the schema of its tables."
         )
-    table = preparer.quote(triggers.table)
+    if connection is not None:
+        taken = {name.lower() for name, _, _ in _triggers_in(connection, triggers.schema)}
+        endings = ("", *(f"_{number}" for number in range(2, len(taken) + 3)))
+        candidates = (replace(triggers, ending=ending) for ending in endings)
+        triggers = next(
+            named for named in candidates if not taken & {named.name(purpose).lower() for purpose in PURPOSES}
+        )
+    table, ledger = preparer.quote(triggers.table), preparer.quote(triggers.ledger.name)
+    old, new = (_files_of(triggers, preparer, row) for row in ("OLD", "NEW"))
+    # Not OR IGNORE: the statement that fires the trigger would have its own conflict clause used instead.
+    intend = (
+        f"INSERT INTO {ledger} (backend, path, kind, due_at, attempts)\n"
+        f"  SELECT backend, path, 'delete', {SQLITE_CLOCK} + {triggers.ledger.grace}, 0\n  FROM ("
+    )
+    unknown = (
+        f") AS lost WHERE NOT EXISTS (SELECT 1 FROM {ledger} AS known\n"
+        "    WHERE known.backend = lost.backend AND known.path = lost.path);"
+    )
+    take_back = (
+        "SELECT RAISE(ABORT, 'fastapi_filestore: a file of this row is being deleted')\n"
+        f"  FROM {ledger} WHERE kind <> 'upload' AND attempts > 0 AND (backend, path) IN ({new});\n"
+        f"DELETE FROM {ledger} WHERE kind = 'delete' AND attempts = 0 AND (backend, path) IN ({new});"
+    )
+    bodies = {
+        "delete": f"{intend}{old}{unknown}",
+        "update": f"{intend}{old}\n  EXCEPT {new}{unknown}\n{take_back}",
+        "insert": take_back,
+    }
     for purpose, pattern in PURPOSES.items():
         condition = " OR ".join(pattern.format(preparer.quote(column)) for column in triggers.columns)
-        body = "\n".join(_body(triggers, preparer, purpose))
         yield (
             f"CREATE TRIGGER {qualified(preparer, triggers.name(purpose), triggers.schema)}\n"
             f"AFTER {purpose.upper()} ON {table} WHEN {condition}\n"
-            f"BEGIN\n{triggers.mark}\n{body}\nEND"
+            f"BEGIN\n{triggers.mark}\n{bodies[purpose]}\nEND"
         )
 
 
-def drop(triggers: FileTriggers, preparer: IdentifierPreparer) -> Iterator[str]:
-    """Return the statements that drop them."""
-    for purpose in PURPOSES:
-        yield f"DROP TRIGGER IF EXISTS {qualified(preparer, triggers.name(purpose), triggers.schema)}"
-
-
-def drop_found(triggers: FileTriggers, preparer: IdentifierPreparer, connection: Connection) -> Iterator[str]:
-    """Return the statements that drop those that a table has, whatever it was called when they were made."""
+def drop(triggers: FileTriggers, preparer: IdentifierPreparer, connection: Connection | None) -> Iterator[str]:
+    """Yield the statements that drop what a table has of them, or without a connection those that it is given."""
+    if connection is None:
+        for purpose in PURPOSES:
+            yield f"DROP TRIGGER IF EXISTS {qualified(preparer, triggers.name(purpose), triggers.schema)}"
+        return
     for name, table, is_ours in _triggers_in(connection, triggers.schema):
         if is_ours and table.lower() == triggers.table.lower():
             yield f"DROP TRIGGER {qualified(preparer, name, triggers.schema)}"
-
-
-def with_free_names(triggers: FileTriggers, connection: Connection) -> FileTriggers:
-    """Return triggers with names that those of no other table have: a table that is renamed keeps its triggers'."""
-    taken = {name.lower() for name, _, _ in _triggers_in(connection, triggers.schema)}
-    endings = ("", *(f"_{number}" for number in range(2, len(taken) + 3)))
-    candidates = (replace(triggers, ending=ending) for ending in endings)
-    return next(
-        candidate for candidate in candidates if not taken & {candidate.name(purpose).lower() for purpose in PURPOSES}
-    )
 
 
 def _triggers_in(connection: Connection, schema: str | None) -> list[tuple[str, str, bool]]:
@@ -78,28 +95,7 @@ def _triggers_in(connection: Connection, schema: str | None) -> list[tuple[str, 
     return [(name, table, bool(is_ours)) for name, table, is_ours in connection.execute(query, {"mark": MARK})]
 
 
-def _body(triggers: FileTriggers, preparer: IdentifierPreparer, purpose: str) -> Iterator[str]:
-    """Yield the statements of a trigger: an intent of what leaves the row, none any more of what comes to it."""
-    ledger = preparer.quote(triggers.ledger.name)
-    old, new = (_held(triggers, preparer, row) for row in ("OLD", "NEW"))
-    if purpose != "insert":
-        lost = old if purpose == "delete" else f"{old}\n  EXCEPT {new}"
-        # Not OR IGNORE: the statement that fires the trigger would have its own conflict clause used instead.
-        yield (
-            f"INSERT INTO {ledger} (backend, path, kind, due_at, attempts)\n"
-            f"  SELECT backend, path, 'delete', {SQLITE_CLOCK} + {triggers.ledger.grace}, 0\n"
-            f"  FROM ({lost}) AS lost WHERE NOT EXISTS (SELECT 1 FROM {ledger} AS known\n"
-            "    WHERE known.backend = lost.backend AND known.path = lost.path);"
-        )
-    if purpose != "delete":
-        yield (
-            "SELECT RAISE(ABORT, 'fastapi_filestore: a file of this row is being deleted')\n"
-            f"  FROM {ledger} WHERE kind <> 'upload' AND attempts > 0 AND (backend, path) IN ({new});"
-        )
-        yield f"DELETE FROM {ledger} WHERE kind = 'delete' AND attempts = 0 AND (backend, path) IN ({new});"
-
-
-def _held(triggers: FileTriggers, preparer: IdentifierPreparer, row: str) -> str:
+def _files_of(triggers: FileTriggers, preparer: IdentifierPreparer, row: str) -> str:
     """Return a query for the backend and path of each file that a row holds, distinct; bad JSON holds none."""
     elements = list[str]()
     for value in (f"{row}.{preparer.quote(column)}" for column in triggers.columns):

@@ -9,5 +9,5 @@ AnyMapper: TypeAlias = Mapper[Any]
 RowState: TypeAlias = InstanceState[Any]
 AnyColumn: TypeAlias = Column[Any]
 AnyExpression: TypeAlias = ColumnElement[Any]
-Identity: TypeAlias = tuple[object, ...]
+Identity: TypeAlias = tuple[Any, ...]
 """The values of a primary key."""

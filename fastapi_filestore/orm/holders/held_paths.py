@@ -5,7 +5,6 @@ The expressions have no parameters, so that an index on them serves every questi
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -31,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.errors import ConfigurationError
@@ -58,7 +58,7 @@ class file_backend(FunctionElement[str]):  # noqa: N801 - as above
 
 
 @compiles(file_path, "postgresql")
-def _path_on_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+def _path_on_postgresql(element: file_path, compiler: SQLCompiler, **options: object) -> str:
     file = compiler.process(element.clauses, **options)
     # With the parentheses that PostgreSQL writes, for Alembic compares the texts.
     return (
@@ -68,30 +68,30 @@ def _path_on_postgresql(element: Any, compiler: Any, **options: Any) -> str:
 
 
 @compiles(file_backend, "postgresql")
-def _backend_on_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+def _backend_on_postgresql(element: file_backend, compiler: SQLCompiler, **options: object) -> str:
     file = compiler.process(element.clauses, **options)
     return f"COALESCE(NULLIF({file} ->> 'backend', ''), NULLIF({file} -> 0 ->> 'backend', ''))"
 
 
 @compiles(file_path, "sqlite")
-def _path_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+def _path_on_sqlite(element: file_path, compiler: SQLCompiler, **options: object) -> str:
     file = compiler.process(element.clauses, **options)
-    members = (_member(file, "$.path"), _name(file, "$.filename"), _member(file, "$[0].path"))
-    return f"CASE WHEN json_valid({file}) THEN coalesce({', '.join(members)}, {_name(file, '$[0].filename')}) END"
+    members = (_member(file, "$.path"), _extract(file, "$.filename"), _member(file, "$[0].path"))
+    return f"CASE WHEN json_valid({file}) THEN coalesce({', '.join(members)}, {_extract(file, '$[0].filename')}) END"
 
 
 @compiles(file_backend, "sqlite")
-def _backend_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+def _backend_on_sqlite(element: file_backend, compiler: SQLCompiler, **options: object) -> str:
     file = compiler.process(element.clauses, **options)
     members = (_member(file, "$.backend"), _member(file, "$[0].backend"))
     return f"CASE WHEN json_valid({file}) THEN coalesce({', '.join(members)}) END"
 
 
 def _member(file: str, path: str) -> str:
-    return f"nullif({_name(file, path)}, '')"
+    return f"nullif({_extract(file, path)}, '')"
 
 
-def _name(file: str, path: str) -> str:
+def _extract(file: str, path: str) -> str:
     return f"json_extract({file}, '{path}')"
 
 
@@ -144,13 +144,24 @@ def _is_one_of(path: ColumnElement[str], paths: Sequence[str], *, or_odd: bool) 
 def _lists_holding(
     dialect: Dialect, file_column: AnyColumn, default: str | None, paths: Sequence[str], *, or_odd: bool
 ) -> SelectBase:
-    postgresql = dialect.name == "postgresql"
-    file = _element_on_postgresql(file_column) if postgresql else _element_on_sqlite(file_column)
+    """Return the query of `rows_holding` for a column of lists, where what is no list counts as a list of one."""
+    file: AnyExpression
+    is_postgresql = dialect.name == "postgresql"
+    if is_postgresql:  # in the lax mode of its path
+        elements = func.jsonb_path_query(cast(file_column, JSONB), literal_column("'$[*]'"))
+        file = elements.table_valued(column("value", JSONB), joins_implicitly=True).render_derived().c.value
+    else:
+        text = cast(file_column, Text)
+        is_list = func.json_type(text) == "array"
+        # NULL for what is no JSON, which SQLite would stop at.
+        files = case((func.json_valid(text) == 0, null()), (is_list, text), else_=func.json_array(func.json(text)))
+        rows = func.json_each(files).table_valued(column("value", JSON), column("type"), joins_implicitly=True).c
+        file = type_coerce(case((rows.type == "object", rows.value)), JSON)
     path, backend = path_of_file(file), backend_of_file(file, default)
     key = file_column.table.primary_key  # a file that is twice in one list is in one place
     query = select(*key, backend.label("backend"), path.label("path")).select_from(file_column.table)
     query = query.where(_is_one_of(path, paths, or_odd=or_odd))
-    if postgresql and len(paths) <= FEW_PATHS and not or_odd:
+    if is_postgresql and len(paths) <= FEW_PATHS and not or_odd:
         # What a list contains, or the lone file where a list belongs. Of members, nothing but a filename of
         # advanced-alchemy's has a slash around it.
         members = [{"path": path} for path in paths]
@@ -159,18 +170,3 @@ def _lists_holding(
         query = query.where(cast(file_column, JSONB).bool_op("@>")(any_(cast(probes, ARRAY(JSONB)))))
     found = query.distinct().subquery()
     return select(found.c.backend, found.c.path)
-
-
-def _element_on_postgresql(file_column: AnyColumn) -> AnyExpression:
-    # In its lax mode a value that is no list is a list of one.
-    elements = func.jsonb_path_query(cast(file_column, JSONB), literal_column("'$[*]'"))
-    return elements.table_valued(column("value", JSONB), joins_implicitly=True).render_derived().c.value
-
-
-def _element_on_sqlite(file_column: AnyColumn) -> AnyExpression:
-    text = cast(file_column, Text)
-    is_list = func.json_type(text) == "array"
-    # NULL for what is no JSON, which SQLite would stop at.
-    files = case((func.json_valid(text) == 0, null()), (is_list, text), else_=func.json_array(func.json(text)))
-    rows = func.json_each(files).table_valued(column("value", JSON), column("type"), joins_implicitly=True).c
-    return type_coerce(case((rows.type == "object", rows.value)), JSON)

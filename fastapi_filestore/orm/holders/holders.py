@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
@@ -39,11 +39,11 @@ from fastapi_filestore.orm.column.tables import columns_in, file_columns_of, nam
 from fastapi_filestore.orm.holders.held_paths import rows_holding
 from fastapi_filestore.orm.holders.views import ColumnPlace, Place, columns_behind, views_among
 from fastapi_filestore.orm.ledger.ledger import Ledger, ledger_of
-from fastapi_filestore.orm.mapped_types import AnyColumn, AnyMapper
+from fastapi_filestore.orm.mapped_types import AnyColumn, AnyMapper, Identity
 from fastapi_filestore.orm.sessions import writing_connection
 from fastapi_filestore.storage.paths import forms_in_stores
 
-At = TypeVar("At", bound=Location)
+L = TypeVar("L", bound=Location)
 
 PATHS_AT_ONCE = 200
 """Paths that one statement looks for: below every database's limit of parameters, whatever columns there are."""
@@ -69,17 +69,17 @@ def lock(connection: Connection, locations: Iterable[Location], table: Table) ->
 
 
 def condemn(
-    connection: Connection, ledgers: Sequence[Ledger], locations: Collection[At], known: Callable[[], set[At]]
-) -> set[At]:
-    """Keep rows from taking objects from now on, but for those that `known`, asked under the lock, says are not to go.
+    connection: Connection, ledgers: Sequence[Ledger], locations: Collection[L], held: Callable[[], set[L]]
+) -> set[L]:
+    """Keep rows from taking objects from now on, but for those that `held`, asked under the lock, says are not to go.
 
     Returns these. Where there is no ledger nobody is kept from anything.
     """
     for ledger in ledgers[:1]:
         lock(connection, locations, ledger.table)
-    spared = known()
+    spared = held()
     for ledger in ledgers:
-        ledger.purge(connection, [at for at in locations if at not in spared])
+        ledger.purge(connection, [location for location in locations if location not in spared])
     return spared
 
 
@@ -100,16 +100,16 @@ def places_holding(
     """
     found = Counter[Location]()
     columns = _file_columns(connection, tables)
-    for at, count in _places_in(connection, columns, {path for _, path in locations}):
-        found[at] += count
-    return Counter({at: found[at] for at in locations if at in found})
+    for location, count in _places_in(connection, columns, {path for _, path in locations}):
+        found[location] += count
+    return Counter({location: found[location] for location in locations if location in found})
 
 
 def behind_views(connection: Connection, tables: Collection[Table], paths: Collection[str]) -> set[Location]:
     """Return where rows hold some paths that a mapped view may not show: its condition leaves some rows out."""
     columns = _file_columns(connection, tables)
     unmapped = [file_column for file_column in columns if file_column.table not in tables]
-    return {at for at, _ in _places_in(connection, unmapped, paths) if at[1] in paths}
+    return {(backend, path) for (backend, path), _ in _places_in(connection, unmapped, paths) if path in paths}
 
 
 def _places_in(
@@ -133,13 +133,17 @@ def _places_in(
 
 
 def left_behind(
-    session: Session, mapper: AnyMapper, before: Mapping[Any, HeldFiles], after: Mapping[Any, HeldFiles]
+    session: Session, mapper: AnyMapper, before: Mapping[Identity, HeldFiles], after: Mapping[Identity, HeldFiles]
 ) -> Collection[Location]:
     """Return which files a table holds on to whose rows are found by a join alone, and have lost their other half."""
-    gone = [(at, files) for key, held in before.items() for at, files in held.items() if at not in after.get(key, {})]
-    unseen = [(at, files) for at, files in gone if not key_in(mapper, at.column.table)]
+    unseen = [
+        (attribute.column.table, files)
+        for key, held in before.items()
+        for attribute, files in held.items()
+        if attribute not in after.get(key, {}) and not key_in(mapper, attribute.column.table)
+    ]
     locations = {file.location for _, files in unseen for file in files}
-    tables = {at.column.table for at, _ in unseen}
+    tables = {table for table, _ in unseen}
     return places_holding(writing_connection(session, mapper), tables, locations) if locations else ()
 
 
@@ -199,25 +203,25 @@ def _file_columns(connection: Connection, tables: Iterable[Table]) -> list[AnyCo
     found: dict[ColumnPlace, AnyColumn] = {}
     for place, files in present.items():
         if place not in views:
-            found.update(((place[0], place[1], name), file_column) for name, file_column in files.items())
+            found |= {(*place, name): file_column for name, file_column in files.items()}
     for place, view in views.items():
         shown = present[place]
         behind = columns_behind(shown.values(), view.sources, found)
         if behind is not None:
-            found.update(((source.schema, source.table, source.column), file_column) for source, file_column in behind)
+            found |= behind
         elif view.is_readable:  # else a report for somebody else, of which this role can know nothing
-            found.update(((place[0], place[1], name), file_column) for name, file_column in shown.items())
+            found |= {(*place, name): file_column for name, file_column in shown.items()}
     return list(found.values())
 
 
 def _look_up(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, tuple[Place, frozenset[str]]]:
     """Return of some tables their places in a database, and the names of the columns that they have there."""
-    seen = _present.setdefault(connection.dialect, {})
+    present = _present.setdefault(connection.dialect, {})
     places = {table: (schema_in(connection, table), table.name) for table in tables}
     unknown = {
         place
         for table, place in places.items()
-        if place not in seen or not seen[place].issuperset(file_columns_of(table))
+        if place not in present or not present[place].issuperset(file_columns_of(table))
     }
     if unknown:
         database, wanted = inspect(connection), defaultdict[str | None, set[str]](set)
@@ -227,5 +231,5 @@ def _look_up(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, 
         for schema, names in wanted.items():
             if schema is None or schema in schemas:
                 there = names & names_in(database, schema)
-                seen.update({(schema, name): columns_in(database, schema, name) for name in there})
-    return {table: (place, seen.get(place, frozenset())) for table, place in places.items()}
+                present.update({(schema, name): columns_in(database, schema, name) for name in there})
+    return {table: (place, present.get(place, frozenset())) for table, place in places.items()}

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from sqlalchemy import Column, Connection, Index, Table, event, text
 from sqlalchemy.engine.mock import MockConnection
@@ -33,13 +32,6 @@ def path_indexes(table: Table) -> list[Index]:
     return [index for index in table.indexes if index.name in names]
 
 
-def watch_columns() -> None:
-    """Make the indexes of columns from now on, as they come into tables."""
-    event.listen(Column, "after_parent_attach", _index_with_column)
-    event.listen(Index, "after_parent_attach", _replace_copy)
-    event.listen(Table, "before_create", refuse_lists)
-
-
 @dataclass(frozen=True, slots=True)
 class SQLiteIndex:
     """An index of ours as a database of SQLite has it: its table, and the text of its expression."""
@@ -63,7 +55,8 @@ def _is_indexed(column: AnyColumn) -> bool:
     return isinstance(column.type, StoredObject) and column.type.index
 
 
-def _index_with_column(column: AnyColumn, table: Any) -> None:
+@event.listens_for(Column, "after_parent_attach")
+def _index_with_column(column: AnyColumn, table: object) -> None:
     if not (isinstance(table, Table) and isinstance(column.type, StoredObject) and column.type.index):
         return
     name = name_of_index(table.name, column.name)
@@ -73,14 +66,16 @@ def _index_with_column(column: AnyColumn, table: Any) -> None:
         Index(name, file_path(column))
 
 
-def _replace_copy(index: Index, table: Any) -> None:
+@event.listens_for(Index, "after_parent_attach")
+def _replace_copy(index: Index, table: object) -> None:
     # A table that is copied to other metadata gets its indexes twice: with its columns, and as a copy of each.
     if isinstance(table, Table) and str(index.name).startswith(PREFIX):
         for other in [other for other in table.indexes if other is not index and other.name == index.name]:
             table.indexes.discard(other)
 
 
-def refuse_lists(table: Table, connection: Connection | MockConnection, **options: Any) -> None:
+@event.listens_for(Table, "before_create")
+def refuse_lists(table: Table, connection: Connection | MockConnection, **options: object) -> None:
     """Raise `ConfigurationError` if a table is to have an index that its database has not."""
     for column in filter(_is_indexed, table.columns):
         is_list = isinstance(column.type, StoredObject) and column.type.multiple

@@ -8,7 +8,7 @@ from one that may not be read.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import ARRAY, Column, Connection, MetaData, Table, Text, bindparam, inspect, text
 
@@ -65,7 +65,7 @@ VIRTUAL = 2
 
 def columns_behind(
     view: Collection[AnyColumn], sources: Iterable[Source], asked: Collection[ColumnPlace]
-) -> list[tuple[Source, AnyColumn]] | None:
+) -> dict[ColumnPlace, AnyColumn] | None:
     """Return the columns that are to be asked because a view shows their files; None if the view is to be asked itself.
 
     Args:
@@ -84,33 +84,21 @@ def columns_behind(
     new = [source for source in files if not source.is_among(asked)]
     if not files or not all(source.is_readable for source in new):
         return None
-    behind = list[tuple[Source, AnyColumn]]()
+    behind: dict[ColumnPlace, AnyColumn] = {}
     for source in new:
         # The type of the column of the same name. A column for lists is read as one of lone files, too.
         types = [(shown.name == source.column, shown.type) for shown in view if isinstance(shown.type, StoredObject)]
         _, kind = max(types, key=lambda pair: (pair[0], pair[1].multiple))
-        behind.append((source, _column_of(source, kind)))
+        behind[source.schema, source.table, source.column] = _column_of(source, kind)
     return behind
 
 
 @lru_cache(maxsize=1000)  # a statement about a table that is described anew is compiled anew
 def _column_of(source: Source, kind: StoredObject) -> AnyColumn:
-    row = (Column[Any](name, primary_key=True) for name in source.row)
+    row = (AnyColumn(name, primary_key=True) for name in source.row)
     table = Table(source.table, MetaData(), *row, Column(source.column, kind), schema=source.schema)
     return table.columns[source.column]
 
-
-def views_among(connection: Connection, files: Mapping[Place, Collection[str]]) -> Views:
-    """Return those of some tables, given with the names of their file columns, that are views.
-
-    They are told on PostgreSQL and SQLite only.
-    """
-    if connection.dialect.name == "postgresql":
-        return _views_on_postgresql(connection, files)
-    return _views_on_sqlite(connection, files) if connection.dialect.name == "sqlite" else {}
-
-
-# -- PostgreSQL ------------------------------------------------------------------------------------------
 
 _READ_BY = """
     JOIN pg_depend AS read ON read.classid = 'pg_rewrite'::regclass AND read.objid = rule.oid
@@ -146,33 +134,42 @@ _VIEWS = text(f"""
 """).bindparams(bindparam("names", type_=ARRAY(Text)))  # noqa: S608 - texts of our own
 
 
-def _views_on_postgresql(connection: Connection, places: Collection[Place]) -> Views:
-    preparer = connection.dialect.identifier_preparer
-    names = {qualified(preparer, name, schema): (schema, name) for schema, name in places}
+def views_among(connection: Connection, files: Mapping[Place, Collection[str]]) -> Views:
+    """Return those of some tables, given with the names of their file columns, that are views.
+
+    They are told on PostgreSQL and SQLite only.
+    """
     views: dict[Place, View] = {}
-    for name, is_readable, schema, table, column, *facts in connection.execute(_VIEWS, {"names": list(names)}):
-        view = views.setdefault(names[name], View([], is_readable))
-        if schema is not None:
-            view.sources.append(Source(schema, table, column, ("tableoid", "ctid"), *facts))
+    if connection.dialect.name == "postgresql":
+        preparer = connection.dialect.identifier_preparer
+        names = {qualified(preparer, name, schema): (schema, name) for schema, name in files}
+        for name, is_readable, schema, table, column, *facts in connection.execute(_VIEWS, {"names": list(names)}):
+            view = views.setdefault(names[name], View([], is_readable))
+            if schema is not None:
+                view.sources.append(Source(schema, table, column, ("tableoid", "ctid"), *facts))
+    elif connection.dialect.name == "sqlite":
+        database = inspect(connection)
+        views_of = {schema: set(database.get_view_names(schema=schema)) for schema in {schema for schema, _ in files}}
+        for (schema, name), columns in files.items():
+            if name in views_of[schema]:
+                views[schema, name] = View(list(_sources_on_sqlite(connection, schema or "main", name, columns)))
     return views
 
 
-# -- SQLite ----------------------------------------------------------------------------------------------
+def _sources_on_sqlite(connection: Connection, home: str, view: str, columns: Iterable[str]) -> Iterator[Source]:
+    """Yield what a view reads on SQLite.
 
-
-def _views_on_sqlite(connection: Connection, files: Mapping[Place, Collection[str]]) -> Views:
-    database = inspect(connection)
-    views = {schema: set(database.get_view_names(schema=schema)) for schema in {schema for schema, _ in files}}
-    return {
-        place: View(list(_sources_on_sqlite(connection, place, columns)))
-        for place, columns in files.items()
-        if place[1] in views[place[0]]
-    }
-
-
-def _sources_on_sqlite(connection: Connection, view: Place, columns: Iterable[str]) -> Iterator[Source]:
+    SQLite tells it in no other way: its program opens trees by their roots and reads columns of them by number.
+    """
     quote = connection.dialect.identifier_preparer.quote
-    for schema, root, number in sorted(_read_on_sqlite(connection, view[0] or "main", view[1], columns)):
+    # A driver keeps statements, and SQLite makes no new program of one that explains another.
+    version = connection.exec_driver_sql(f"PRAGMA {quote(home)}.schema_version").scalar_one()
+    query = f"SELECT {', '.join(map(quote, columns))} FROM {quote(home)}.{quote(view)}"  # noqa: S608 - quoted
+    program = connection.exec_driver_sql(f"EXPLAIN /* {version:d} */ {query}").all()
+    schemas = {number: name for number, name, _ in connection.exec_driver_sql("PRAGMA database_list")}
+    trees = {cursor: (schemas[number], root) for _, step, cursor, root, number, *_ in program if step == "OpenRead"}
+    reads = [(cursor, number) for _, step, cursor, number, *_ in program if step == "Column" and cursor in trees]
+    for schema, root, number in sorted((*trees[cursor], number) for cursor, number in reads):
         query = f"SELECT name, tbl_name FROM {quote(schema)}.sqlite_master WHERE rootpage = {root:d}"  # noqa: S608
         for tree, table in connection.exec_driver_sql(query):
             described = connection.exec_driver_sql(f"PRAGMA {quote(schema)}.table_xinfo({quote(table)})").all()
@@ -182,22 +179,3 @@ def _sources_on_sqlite(connection: Connection, view: Place, columns: Iterable[st
             row = tuple(info[1] for info in described if info[5]) or ("rowid",)
             is_json = any(info[1] == stored[number] and "JSON" in info[2].upper() for info in described)
             yield Source(schema, table, stored[number], row, is_json, is_readable=True, needs_schema=schema != "main")
-
-
-def _read_on_sqlite(
-    connection: Connection, schema: str, view: str, columns: Iterable[str]
-) -> Iterator[tuple[str, int, int]]:
-    """Yield what a view reads: a database, the root of a tree of it, and the number of a column there.
-
-    SQLite tells it in no other way: its program opens trees by their roots and reads columns of them.
-    """
-    quote = connection.dialect.identifier_preparer.quote
-    # A driver keeps statements, and SQLite makes no new program of one that explains another.
-    version = connection.exec_driver_sql(f"PRAGMA {quote(schema)}.schema_version").scalar_one()
-    query = f"SELECT {', '.join(map(quote, columns))} FROM {quote(schema)}.{quote(view)}"  # noqa: S608 - quoted
-    program = connection.exec_driver_sql(f"EXPLAIN /* {version:d} */ {query}").all()
-    schemas = {number: name for number, name, _ in connection.exec_driver_sql("PRAGMA database_list")}
-    trees = {cursor: (schemas[number], root) for _, step, cursor, root, number, *_ in program if step == "OpenRead"}
-    for _, step, cursor, number, *_ in program:
-        if step == "Column" and cursor in trees:
-            yield *trees[cursor], number

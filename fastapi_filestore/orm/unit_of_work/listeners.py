@@ -18,9 +18,9 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.orm.attributes import instance_state
 
+import fastapi_filestore.orm.holders.path_index  # noqa: F401 - listens to columns and indexes
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.orm.column.attributes import file_attributes, has_file_columns, note_mapper
-from fastapi_filestore.orm.holders.path_index import watch_columns
 from fastapi_filestore.orm.unit_of_work.changes import (
     end_edits,
     find_edits,
@@ -52,8 +52,6 @@ from fastapi_filestore.orm.unit_of_work.session_loops import note_loop
 from fastapi_filestore.orm.unit_of_work.sharing import settle, settle_late_changes
 from fastapi_filestore.orm.unit_of_work.state import root_of, state_of
 from fastapi_filestore.orm.unit_of_work.statements import track_bulk
-
-watch_columns()
 
 
 @event.listens_for(Session, "after_begin")

@@ -10,7 +10,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.schema import DropTable
 
 from fastapi_filestore import LedgerMissingError, ObstoreBackend, StorageError, StorageUnavailableError, storages
-from fastapi_filestore.orm.ledger.ledger import ABANDONED, DELETION, UPLOAD, database_time
+from fastapi_filestore.orm.ledger.clock import database_time
+from fastapi_filestore.orm.ledger.ledger import ABANDONED, DELETION, UPLOAD
 from fastapi_filestore.service import contention
 from fastapi_filestore.service.sweep import sweep as sweeper
 from fastapi_filestore.service.sweep.sweep import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LEASE_SECONDS, retry_delay

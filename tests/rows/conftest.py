@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, ObstoreBackend, StorageBackend, storages
-from fastapi_filestore.orm.ledger.ledger import DELETION_GRACE, LedgerTarget, ledger_of, watch_tables
+from fastapi_filestore.orm.ledger.ledger import DELETION_GRACE, LedgerTarget, ledger_of
+from fastapi_filestore.orm.ledger.metadata import watch_tables
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.sessions import run_in_session
 from fastapi_filestore.service.sweep.sweep import Swept, sweep

@@ -7,7 +7,7 @@ import asyncio
 import os
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from fastapi_filestore.storage.paths import UPLOAD_GRACE, generate_path, upload_
 
 @dataclass(slots=True)
 class Line:
-    """Those who wait until one of them has reserved more keys, and what the last one failed with, and when it began.
+    """Those who wait until one of them has reserved more paths, and what the last one failed with, and when it began.
 
     Who has waited from the beginning to the end of another's attempt makes none of its own: while a database hangs,
     nobody waits for longer than two of them take, however many stand in line.
@@ -110,7 +110,7 @@ class Reservations:
         deadline = time.monotonic() + USABLE_PART * ledger.min_age
 
         def exchange(connection: Connection) -> None:
-            ledger.forget(connection, self._locations(refused))
+            ledger.forget(connection, [(self.backend, path) for path in refused])
             ledger.reserve(connection, self.backend, paths)
 
         try:
@@ -124,22 +124,6 @@ class Reservations:
     def give_back(self, path: str) -> None:
         """Let the intent of a path go that was taken, and where nothing was stored."""
         self.refused.append(path)
-
-    def _locations(self, paths: Iterable[str]) -> list[Location]:
-        return [(self.backend, path) for path in paths]
-
-    def is_of_another_loop(self) -> bool:
-        """Tell whether another event loop that runs uses them: connections of asynchronous drivers are its own."""
-        here = asyncio.get_running_loop()
-        others = any(loop is not here and loop.is_running() for loop in self.refilling)
-        return others and self.access.engine.dialect.is_async
-
-    def give_up(self) -> list[Location]:
-        """Return where the unused paths lead, and forget them."""
-        unused = [*self.refused, *(path for _, path in self.paths)]
-        self.paths.clear()
-        self.refused.clear()
-        return self._locations(unused)
 
 
 _reservations: dict[tuple[int, BoundLedger, str, str], Reservations] = {}
@@ -168,8 +152,16 @@ async def release_reservations() -> None:
     """Give back all unused paths of this process, at the end of an application; but what another one uses."""
     unused: dict[BoundLedger, list[Location]] = defaultdict(list)
     for place, reservations in list(_reservations.items()):
-        if place[0] == os.getpid() and not reservations.is_of_another_loop():
-            unused[reservations.access] += _reservations.pop(place).give_up()
+        pid, access, backend, _ = place
+        others = (loop for loop in reservations.refilling if loop is not asyncio.get_running_loop())
+        # The connections of an asynchronous driver belong to the loop that opened them.
+        is_of_another_loop = access.engine.dialect.is_async and any(loop.is_running() for loop in others)
+        if pid == os.getpid() and not is_of_another_loop:
+            del _reservations[place]
+            paths = [*reservations.refused, *(path for _, path in reservations.paths)]
+            unused[access] += [(backend, path) for path in paths]
+            reservations.paths.clear()
+            reservations.refused.clear()
     # All folders of a ledger together, so that no sweeper has to look for what lies there.
     for access, locations in unused.items():
         for start in range(0, len(locations), GIVEN_BACK_AT_ONCE):

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
-from fastapi_filestore.orm.ledger.ledger import POSTGRESQL_CLOCK
+from fastapi_filestore.orm.ledger.clock import POSTGRESQL_CLOCK
 from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, qualified
 
 HOME = "@home@"

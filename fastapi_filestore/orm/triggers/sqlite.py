@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.orm.ledger.ledger import SQLITE_CLOCK
+from fastapi_filestore.orm.ledger.clock import SQLITE_CLOCK
 from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, qualified
 
 PURPOSES = {"delete": "OLD.{0} IS NOT NULL", "update": "OLD.{0} IS NOT NEW.{0}", "insert": "NEW.{0} IS NOT NULL"}

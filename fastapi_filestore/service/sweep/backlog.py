@@ -7,7 +7,8 @@ from functools import partial
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from fastapi_filestore.errors import DatabaseFailedError
-from fastapi_filestore.orm.ledger.ledger import BoundLedger, Ledger, database_time, explain_missing
+from fastapi_filestore.orm.ledger.clock import database_time
+from fastapi_filestore.orm.ledger.ledger import BoundLedger, Ledger, explain_missing
 from fastapi_filestore.service.contention import run_despite_others
 
 

@@ -26,7 +26,8 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.holders.holders import lock, places_holding, tables_with_files
-from fastapi_filestore.orm.ledger.ledger import ABANDONED, DELETION, UPLOAD, Ledger, database_time, explain_missing
+from fastapi_filestore.orm.ledger.clock import database_time
+from fastapi_filestore.orm.ledger.ledger import ABANDONED, DELETION, UPLOAD, Ledger, explain_missing
 from fastapi_filestore.orm.sessions import plain_engine
 from fastapi_filestore.service.contention import run_despite_others, run_unless_busy
 from fastapi_filestore.storage.backend import NamedRemains, StorageBackend, UploadRemains

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from weakref import WeakSet
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    FromClause,
     Table,
     bindparam,
     false,
@@ -26,9 +27,9 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.row_values import values_of
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.column.table_rows import described, is_written, key_in, table_of, way_to, with_heirs
-from fastapi_filestore.orm.column.tables import file_columns_of, schema_in
+from fastapi_filestore.orm.column.tables import columns_in, file_columns_of, schema_in
 from fastapi_filestore.orm.ledger.ledger import ledger_of
-from fastapi_filestore.orm.mapped_types import AnyColumn, AnyMapper
+from fastapi_filestore.orm.mapped_types import AnyColumn, AnyExpression, AnyMapper, Identity
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
 
 ROWS_AT_ONCE = 500
@@ -133,7 +134,7 @@ def keeper_of(session: Session, mapper: AnyMapper) -> AnyMapper:
         if keeper is None or ledger is None or writing_bind(session, keeper) is not bind:
             continue
         # The class with the ledger may describe a table of the same name in another database.
-        there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database.bind, table))}
+        there = columns_in(database, schema_in(database.bind, table), table.name)
         has_ledger = database.has_table(ledger.table.name, schema=schema_in(database.bind, ledger.table))
         if has_ledger and {column.name for column in table.columns} <= there:
             return keeper
@@ -147,7 +148,7 @@ def columns_in_database(session: Session, mapper: AnyMapper) -> Sequence[FileAtt
     database = inspect(writing_connection(session, mapper))
     found: dict[tuple[str | None, str, str], FileAttribute] = {}
     for table in namesakes:
-        there = {column["name"] for column in database.get_columns(table.name, schema=schema_in(database.bind, table))}
+        there = columns_in(database, schema_in(database.bind, table), table.name)
         for column in table.columns:
             if isinstance(column.type, StoredObject) and column.name in there:
                 place = (table.schema, table.name, column.name)
@@ -199,17 +200,17 @@ HeldFiles: TypeAlias = dict[FileAttribute, list[FileObject]]
 
 
 def stored_files(
-    session: Session, mapper: AnyMapper, identities: Sequence[Any], attributes: Iterable[FileAttribute]
-) -> dict[Any, HeldFiles]:
+    session: Session, mapper: AnyMapper, identities: Sequence[Identity], attributes: Iterable[FileAttribute]
+) -> dict[Identity, HeldFiles]:
     """Return, by primary key, the files that rows hold in the database now, and lock the rows.
 
     What a session has in memory may be stale, expired or never loaded; what is replaced is what the database says. A
     row of a class that inherits has rows in several tables, and may have lost one of them: each is asked.
     """
-    by_table: dict[Any, list[FileAttribute]] = defaultdict(list)
+    by_table: dict[FromClause, list[FileAttribute]] = defaultdict(list)
     for attribute in attributes:
         by_table[attribute.column.table].append(attribute)
-    found: dict[Any, HeldFiles] = defaultdict(dict)
+    found: dict[Identity, HeldFiles] = defaultdict(dict)
     for table, columns in by_table.items():
         for start in range(0, len(identities), ROWS_AT_ONCE):
             batch = identities[start : start + ROWS_AT_ONCE]
@@ -218,7 +219,7 @@ def stored_files(
     return dict(found)
 
 
-def locked_values(session: Session, mapper: AnyMapper, identity: Any, attribute: FileAttribute) -> list[Any]:
+def locked_values(session: Session, mapper: AnyMapper, identity: Identity, attribute: FileAttribute) -> list[object]:
     """Lock a row and return the one value that it has in the database now; none if the row is gone."""
     rows = _locked_rows(session, mapper, attribute.column.table, [attribute], [identity])
     return [value for _, (value,) in rows]
@@ -227,17 +228,17 @@ def locked_values(session: Session, mapper: AnyMapper, identity: Any, attribute:
 def _locked_rows(
     session: Session,
     mapper: AnyMapper,
-    table: Table,
+    table: FromClause,
     attributes: Sequence[FileAttribute],
-    identities: Sequence[Any],
-) -> Iterator[tuple[Any, Sequence[Any]]]:
+    identities: Sequence[Identity],
+) -> Iterator[tuple[Identity, Sequence[object]]]:
     """Yield the identity and the values of rows, locked until the transaction ends."""
     if (way := way_to(mapper, table)) is None:
         raise ConfigurationError(
             f"{mapper.class_.__name__} has rows in {table}, and nothing says which: map the columns of {table} that "
             "its primary key is to be compared with."
         )
-    key, wanted = [column for _, column in way.key], defaultdict[Any, list[Any]](list)
+    key, wanted = [column for _, column in way.key], defaultdict[Identity, list[Identity]](list)
     for identity in identities:
         wanted[tuple(identity[position] for position, _ in way.key)].append(identity)
     condition = is_one_of(key[0], [part for (part,) in wanted]) if len(key) == 1 else tuple_(*key).in_(list(wanted))
@@ -256,10 +257,9 @@ def _locked_rows(
             yield identity, row[len(key) :]
 
 
-def is_one_of(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+def is_one_of(column: AnyExpression, values: Sequence[object]) -> ColumnElement[bool]:
     """Compare a column with values as its own type writes them: a `Date` with what it makes of a datetime."""
-    condition: ColumnElement[bool] = column.in_(bindparam(None, values, type_=column.type, expanding=True))
-    return condition
+    return column.in_(bindparam(None, values, type_=column.type, expanding=True))
 
 
 def take_write_lock(connection: Connection, table: Table) -> None:

@@ -1,18 +1,20 @@
 """Compare file columns in SQL: by place, as two `FileObject`s are compared, not by all that a row says of a file."""
 
-from collections.abc import Callable, Iterable, Mapping
-from operator import eq, ne
-from typing import Any, NoReturn, Protocol, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn, Protocol, TypeGuard, cast
 
-from sqlalchemy import JSON, BinaryExpression, ColumnElement, and_, false, func, not_, or_, true
+from sqlalchemy import JSON, BinaryExpression, ColumnElement, and_, false, func, not_, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ClauseElement, Grouping
 from sqlalchemy.sql.operators import (
+    OperatorType,
+    eq,
     in_op,
     is_distinct_from,
     is_not_distinct_from,
     json_getitem_op,
     json_path_getitem_op,
+    ne,
     not_in_op,
 )
 from sqlalchemy.types import TypeDecorator
@@ -36,7 +38,7 @@ Condition = ColumnElement[bool]
 
 
 def path_of_file(file: AnyExpression) -> AnyExpression:
-    """Return the object key of a file in SQL; rows of advanced-alchemy have none but the filename."""
+    """Return the path of a file in SQL; rows of advanced-alchemy have none but the filename."""
     return func.coalesce(func.nullif(_member(file, "path"), ""), _member(file, "filename"))
 
 
@@ -48,48 +50,40 @@ def backend_of_file(file: AnyExpression, default: str | None) -> AnyExpression:
 
 def _member(file: AnyExpression, name: str) -> AnyExpression:
     # A member of JSON, whatever its column's type says.
-    return cast("AnyExpression", cast("Any", file)[name].as_string())
+    member: BinaryExpression[JSON] = cast("Any", file)[name]
+    return cast("AnyExpression", member.as_string())
 
 
 class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
     """Compare by `Document.file == file`, `!=` and `in_`, and give members of the JSON: `Document.file["filename"]`."""
 
-    def operate(self, op: Callable[..., Any], *other: Any, **options: Any) -> AnyExpression:
+    def operate(self, op: OperatorType, *other: object, **options: object) -> AnyExpression:
         """Compare by place where files are compared; do what JSON does everywhere else.
 
         Raises:
             UnsupportedStatementError: The comparison would not be by place: of lists, or by order.
             PendingContentError: A file has no place before it is stored.
         """
-        value: Any = other[0] if other else None
+        value = other[0] if other else None
         if hasattr(value, "__clause_element__"):  # an attribute of a mapped class stands for its column
             value = value.__clause_element__()
         if isinstance(value, ColumnElement) and hash(value) == hash(self.expr):
             # SQLAlchemy looks its columns up in dicts, whose == must tell whether two are one.
             return super().operate(op, *other, **options)
         if op in (in_op, not_in_op):
-            if (found := self._among(op, value)) is not None:
-                return found
+            if (condition := self._compare_with_any(op, value)) is not None:
+                return condition
         elif isinstance(value, FileObject):
             return self._compare(op, value)
-        elif not self._is_member and (_is_file_column(value) or _has_files(value)):  # another column, as was seen above
+        elif not _is_member(self.expr) and (_is_file_column(value) or _has_files(value)):  # of another column
             return self._compare_columns(op, value)
         return super().operate(op, *other, **options)
 
-    @property
-    def _is_member(self) -> bool:
-        # Of a file's JSON, or one file of a list.
-        return _is_member(self.expr)
-
-    @property
-    def _column_type(self) -> FileColumn:
-        return cast("FileColumn", self.expr.type)
-
-    def _compare(self, op: Callable[..., Any], file: FileObject) -> Condition:
-        if self._column_type.multiple is not self._is_member:
+    def _compare(self, op: OperatorType, file: FileObject) -> Condition:
+        if _type_of(self.expr).multiple is not _is_member(self.expr):
             self._refuse(op)
         there, missing = self._is_at([file]), self.expr.is_(None)
-        comparisons: Mapping[Callable[..., Any], Condition] = {
+        comparisons: Mapping[OperatorType, Condition] = {
             eq: there,
             ne: not_(there),
             is_distinct_from: or_(missing, not_(there)),
@@ -97,33 +91,32 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
         }
         return comparisons[op] if op in comparisons else self._refuse(op)
 
-    def _compare_columns(self, op: Callable[..., Any], other: Any) -> Condition:
+    def _compare_columns(self, op: OperatorType, other: object) -> Condition:
         if op not in (eq, ne) or not _is_file_column(other):
             self._refuse(op)
-        if self._column_type.multiple or other.type.multiple:
+        if _type_of(self.expr).multiple or _type_of(other).multiple:
             return RefusedColumns(super().operate(op, other), is_alike=op is ne, refusal=self._refusal(op))
-        default, another = _default_of(self._column_type), _default_of(other.type)
         same = and_(
-            backend_of_file(self.expr, default) == backend_of_file(other, another),
+            backend_of_file(self.expr, _default_of(self.expr)) == backend_of_file(other, _default_of(other)),
             func.trim(path_of_file(self.expr), "/") == func.trim(path_of_file(other), "/"),
         )
         return ComparedColumns(same if op is eq else not_(same), is_alike=op is ne)
 
-    def _among(self, op: Callable[..., Any], values: Any) -> Condition | None:
+    def _compare_with_any(self, op: OperatorType, values: object) -> Condition | None:
         """Return whether a file is one of several; None if these are no files, as the members of a file's JSON."""
-        if self._is_member and not _has_files(values):
+        is_member = _is_member(self.expr)
+        if is_member and not _has_files(values):
             return None
         if isinstance(values, ClauseElement | str) or not isinstance(values, Iterable):
             self._refuse(op)
         files = list(values)
-        if self._column_type.multiple is not self._is_member or not all(isinstance(file, FileObject) for file in files):
+        if _type_of(self.expr).multiple is not is_member or not all(isinstance(file, FileObject) for file in files):
             self._refuse(op)
-        if not files:
-            return true() if op is not_in_op else false()
-        return not_(self._is_at(files)) if op is not_in_op else self._is_at(files)
+        condition = self._is_at(files) if files else false()
+        return not_(condition) if op is not_in_op else condition
 
     def _is_at(self, files: Iterable[FileObject]) -> Condition:
-        default = _default_of(self._column_type)
+        default = _default_of(self.expr)
         paths: dict[str | None, list[str]] = {}
         for file in files:
             if not file.is_stored and file.path is None:
@@ -135,11 +128,11 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
         backend, path = backend_of_file(self.expr, default), path_of_file(self.expr)
         return or_(*(and_(backend == key, path.in_(spelled)) for key, spelled in paths.items()))
 
-    def _refuse(self, op: Callable[..., Any]) -> NoReturn:
+    def _refuse(self, op: OperatorType) -> NoReturn:
         raise UnsupportedStatementError(self._refusal(op))
 
-    def _refusal(self, op: Callable[..., Any]) -> str:
-        what = "holds a list of files" if self._column_type.multiple else "holds a file"
+    def _refusal(self, op: OperatorType) -> str:
+        what = "holds a list of files" if _type_of(self.expr).multiple else "holds a file"
         return (
             f"{self.expr} {what}, which {op.__name__} does not compare by place: a column of one file has == and != "
             "with a file or another such column, in_() with files, and is_(None); a list has `column[0] == file`."
@@ -174,18 +167,24 @@ def _refuse_columns(comparison: RefusedColumns, compiler: object, **options: obj
     raise UnsupportedStatementError(comparison.refusal)
 
 
-def _is_member(expression: Any) -> bool:
+def _is_member(expression: AnyExpression) -> bool:
+    """Tell whether an expression is a member of a file's JSON, or one file of a list."""
     operator = expression.operator if isinstance(expression, BinaryExpression) else None
     return operator in (json_getitem_op, json_path_getitem_op)
 
 
-def _is_file_column(value: Any) -> bool:
+def _is_file_column(value: object) -> TypeGuard[AnyExpression]:
     return isinstance(value, ColumnElement) and isinstance(value.comparator, FileComparator) and not _is_member(value)
 
 
-def _has_files(values: Any) -> bool:
+def _has_files(values: object) -> bool:
     return isinstance(values, list | tuple | set | frozenset) and any(isinstance(value, FileObject) for value in values)
 
 
-def _default_of(column_type: FileColumn) -> str | None:
+def _type_of(column: AnyExpression) -> FileColumn:
+    return cast("FileColumn", column.type)
+
+
+def _default_of(column: AnyExpression) -> str | None:
+    column_type = _type_of(column)
     return column_type.backend or column_type.registry.default_key

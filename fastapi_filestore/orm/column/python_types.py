@@ -12,19 +12,20 @@ from functools import reduce
 from inspect import get_annotations
 from operator import or_
 from types import SimpleNamespace, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints, is_typeddict
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, PydanticUserError, TypeAdapter, WithJsonSchema
 from pydantic.errors import PydanticSchemaGenerationError
 from sqlalchemy import ARRAY, JSON, Enum, TypeDecorator, Uuid
 from sqlalchemy.orm import ColumnProperty, Mapped
-from sqlalchemy.types import TypeEngine
 
-from fastapi_filestore.orm.mapped_types import AnyExpression
+from fastapi_filestore.orm.mapped_types import AnyExpression, AnyType
 
 CHANGES = ("process_bind_param", "process_result_value", "bind_processor", "result_processor")
 """What a decorator overrides if it changes values on their way, in either direction."""
+Annotation: TypeAlias = Any
+"""What a class may annotate an attribute as, and pydantic validates: a type, or what `typing` makes of some."""
 COLLECTIONS = (list, tuple, set, frozenset, dict)
 UUID_TEXT = Annotated[
     str, AfterValidator(lambda text: str(UUID(text))), WithJsonSchema({"type": "string", "format": "uuid"})
@@ -32,7 +33,7 @@ UUID_TEXT = Annotated[
 """A UUID that stays text."""
 
 
-def python_type(prop: ColumnProperty[Any]) -> Any:
+def python_type(prop: ColumnProperty[Any]) -> Annotation:
     """Return what pydantic is to validate the values of an attribute as; `Any` if nobody says."""
     kind = wrapped_type(prop.columns[0])
     if isinstance(kind, JSON):  # SQLAlchemy 2.0 has it for a dict, whatever it holds
@@ -43,9 +44,9 @@ def python_type(prop: ColumnProperty[Any]) -> Any:
     return _validated_type(kind)
 
 
-def wrapped_type(column: AnyExpression) -> TypeEngine[Any]:
+def wrapped_type(column: AnyExpression) -> AnyType:
     """Return the type of a column, or the one that it wraps if it hands values on as they are."""
-    kind: TypeEngine[Any] = column.type
+    kind: AnyType = column.type
     while isinstance(kind, TypeDecorator) and _own_type(kind) is None:
         if any(getattr(type(kind), name) is not getattr(TypeDecorator, name) for name in CHANGES):
             break
@@ -53,7 +54,7 @@ def wrapped_type(column: AnyExpression) -> TypeEngine[Any]:
     return kind
 
 
-def is_json_in_forms(kind: Any) -> bool:
+def is_json_in_forms(kind: object) -> bool:
     """Tell whether a value can't be written as a form's text, but as that of JSON."""
     origin = get_origin(kind) or kind
     if origin in (Union, UnionType):
@@ -63,7 +64,7 @@ def is_json_in_forms(kind: Any) -> bool:
     )
 
 
-def _own_type(kind: TypeEngine[Any]) -> Any:
+def _own_type(kind: AnyType) -> Annotation:
     try:
         own = kind.python_type
     except NotImplementedError:  # SQLAlchemy's word for a type that says nothing, before 2.1
@@ -71,7 +72,7 @@ def _own_type(kind: TypeEngine[Any]) -> Any:
     return None if own is object else own
 
 
-def _validated_type(kind: TypeEngine[Any]) -> Any:
+def _validated_type(kind: AnyType) -> Annotation:
     """Return what pydantic is to validate the values of a type as."""
     match kind:
         case JSON():
@@ -82,7 +83,7 @@ def _validated_type(kind: TypeEngine[Any]) -> Any:
             return UUID_TEXT
         case ARRAY():
             item = _validated_type(kind.item_type)
-            lists: Any = item if item is Any else item | None
+            lists: Annotation = item if item is Any else item | None
             for _ in range(kind.dimensions or 1):
                 lists = list.__class_getitem__(lists)
             return lists
@@ -93,7 +94,7 @@ def _validated_type(kind: TypeEngine[Any]) -> Any:
             return _validatable(_own_type(kind))
 
 
-def _decorated_type(kind: TypeDecorator[Any]) -> Any:
+def _decorated_type(kind: AnyType) -> Annotation:
     """Return what a class says that it decorates: `dict` of `TypeDecorator[dict]`."""
     for base in (base for cls in type(kind).__mro__ for base in cls.__dict__.get("__orig_bases__", ())):
         if get_origin(base) is TypeDecorator and not hasattr(get_args(base)[0], "__bound__"):
@@ -101,7 +102,7 @@ def _decorated_type(kind: TypeDecorator[Any]) -> Any:
     return None
 
 
-def _annotated_type(prop: ColumnProperty[Any]) -> Any:
+def _annotated_type(prop: ColumnProperty[Any]) -> Annotation:
     """Return what the attribute of the class is annotated as, without `Mapped` and `None`; None if pydantic can't."""
     for cls in prop.parent.class_.__mro__:
         if prop.key in (annotations := get_annotations(cls)):
@@ -119,7 +120,7 @@ def _annotated_type(prop: ColumnProperty[Any]) -> Any:
     return None
 
 
-def _validatable(kind: Any, fallback: Any = Any) -> Any:
+def _validatable(kind: Annotation, fallback: Annotation = Any) -> Annotation:
     if kind is None or kind is object:
         return Any
     try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
 
 from sqlalchemy import Delete, Insert, Update, inspect
 
@@ -10,7 +9,7 @@ from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.storage.paths import UnknownValueError, Values
 
 
-class KnownValues(Mapping[str, Any]):
+class KnownValues(Mapping[str, object]):
     """Values of a row of a class by attribute, in which what is None counts as unknown: no folder is called so."""
 
     __slots__ = ("_mapper", "_values")
@@ -23,7 +22,7 @@ class KnownValues(Mapping[str, Any]):
         model, attributes = self._mapper.class_.__name__, self._mapper.column_attrs
         return " and ".join(f"{model}.{prop.key}" for prop in attributes if prop.columns[0].type is kind) or model
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         value = self._values.get(name)
         if value is not None:
             return value

@@ -2,33 +2,23 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, Self, SupportsIndex, TypeAlias
+from typing import Any, Self, SupportsIndex, TypeAlias
 
 from sqlalchemy import JSON, Dialect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.mutable import MutableList
 from sqlalchemy.orm.attributes import flag_modified
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import TypeDecorator
 
-from fastapi_filestore.errors import (
-    ConfigurationError,
-    PendingContentError,
-    UnreadableFileError,
-)
+from fastapi_filestore.errors import ConfigurationError, PendingContentError, UnreadableFileError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.file_object.record import (
-    FileRecord,
-    NotJSON,
-    files_in,
-    from_record,
-    to_record,
-    unreadable_file,
-)
+from fastapi_filestore.file_object.record import FileRecord, NotJSON, files_in, from_record, to_record, unreadable_file
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.orm.column.assignment import as_file, as_files
 from fastapi_filestore.orm.column.comparison import FileComparator
 from fastapi_filestore.orm.column.row_values import KnownValues
-from fastapi_filestore.orm.mapped_types import RowState
+from fastapi_filestore.orm.mapped_types import AnyType, RowState
 from fastapi_filestore.storage.paths import Prefix, Values, can_be_held, check_prefix, choose_prefix
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
@@ -36,15 +26,11 @@ Records: TypeAlias = Sequence[Mapping[str, object]]
 """The files of a list as the database has them."""
 
 
-class Parser(Protocol):
-    """Makes of a database's value what a column holds."""
-
-    def __call__(self, value: Any) -> Any:
-        """Return it."""
-        ...
+Parser: TypeAlias = Callable[[Any], Any]
+"""What makes of a database's value what a column holds."""
 
 
-def lenient_parser(json: TypeEngine[Any], dialect: Dialect, coltype: object) -> Parser | None:
+def lenient_parser(json: AnyType, dialect: Dialect, coltype: object) -> Parser | None:
     """Return what a type of JSON reads a database's values with, where `NotJSON` stands for what it can't read.
 
     SQLite takes any text for JSON; the other databases look at what they are given.
@@ -53,7 +39,7 @@ def lenient_parser(json: TypeEngine[Any], dialect: Dialect, coltype: object) -> 
     if parse is None or dialect.name != "sqlite":
         return parse
 
-    def parse_anything(value: Any) -> Any:
+    def parse_anything(value: object) -> object:
         try:
             return parse(value)
         except (ValueError, TypeError, RecursionError):
@@ -82,7 +68,7 @@ class FileList(MutableList[FileObject]):
 
     is_held: bool = False
     records: Records | None = None
-    origin: tuple[Any, str] | None = None
+    origin: tuple[object, str] | None = None
 
     def append(self, x: object) -> None:
         """Add a file or an upload at the end."""
@@ -137,7 +123,9 @@ class FileList(MutableList[FileObject]):
         return value if value is None or isinstance(value, FileList) else cls(as_files(value))
 
 
-def _unpickle(cls: type[FileList], files: Iterable[FileObject], records: Records, origin: tuple[Any, str]) -> FileList:
+def _unpickle(
+    cls: type[FileList], files: Iterable[FileObject], records: Records, origin: tuple[object, str]
+) -> FileList:
     unpickled = cls(files)
     unpickled.records, unpickled.origin = records, origin
     return unpickled
@@ -217,12 +205,12 @@ class StoredObject(TypeDecorator[Any]):
     def __repr__(self) -> str:
         return f"StoredObject(backend={self.backend!r}, multiple={self.multiple!r})"
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+    def load_dialect_impl(self, dialect: Dialect) -> AnyType:
         """Use JSONB where there is one: it can be indexed and compared."""
         json = JSONB(none_as_null=True) if dialect.name == "postgresql" else JSON(none_as_null=True)
         return dialect.type_descriptor(json)
 
-    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+    def coerce_compared_value(self, op: OperatorType | None, value: object) -> AnyType:
         """Compare members, as in `Document.file["filename"]`, the way the JSON type does."""
         return self.impl_instance.coerce_compared_value(op, value)
 
@@ -252,12 +240,12 @@ class StoredObject(TypeDecorator[Any]):
         if parse is None:
             return partial(self.process_result_value, dialect=dialect)
 
-        def read(value: Any) -> FileObject | FileList | None:
+        def read(value: object) -> FileObject | FileList | None:
             return self.process_result_value(parse(value), dialect)
 
         return read
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> FileObject | FileList | None:
+    def process_result_value(self, value: object, dialect: Dialect) -> FileObject | FileList | None:
         """Read the files; an unreadable one stands for a value that is none."""
         if value is None:
             return None
@@ -274,7 +262,7 @@ class StoredObject(TypeDecorator[Any]):
             file.note_checked(self.rules)
         return FileList(files) if self.multiple else files[0]
 
-    def compare_values(self, x: Any, y: Any) -> bool:
+    def compare_values(self, x: object, y: object) -> bool:
         """Tell whether two values are stored alike, so that changed metadata of the same object is a change."""
         return x is y or (_comparable(x) == _comparable(y))
 

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from operator import eq
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import BinaryExpression, FromClause, Join, Table
 from sqlalchemy.sql.visitors import iterate
 
 from fastapi_filestore.orm.mapped_types import AnyColumn, AnyExpression, AnyMapper
 
-Parts: TypeAlias = tuple[tuple[int, Any], ...]
+Parts: TypeAlias = tuple[tuple[int, AnyColumn], ...]
 """Parts of a class's primary key, by position, each with the column that has the same value."""
 
 
@@ -20,7 +20,7 @@ class Way:
     """Say where the row of a table is selected from, and which parts of a class's key tell it."""
 
     source: FromClause
-    key: Parts
+    key: tuple[tuple[int, AnyExpression], ...]
 
 
 def described(table: Table) -> tuple[object, ...]:
@@ -87,7 +87,7 @@ def key_in(mapper: AnyMapper, table: Table) -> Parts:
     )
 
 
-def _key_by(mapper: AnyMapper, table: Table, starts: Iterable[set[Any]]) -> Parts:
+def _key_by(mapper: AnyMapper, table: Table, starts: Iterable[set[AnyExpression]]) -> Parts:
     """Return the columns of a table that say the same as the parts of a key, from what is known to be each of them."""
     # By the joins of tables that inherit, and by what is one attribute of the class.
     family = dict.fromkeys([*_with_ancestors(mapper), *with_heirs(mapper)])
@@ -100,7 +100,7 @@ def _key_by(mapper: AnyMapper, table: Table, starts: Iterable[set[Any]]) -> Part
     ]
     keys = (mapper.get_property_by_column(column) for column in mapper.primary_key)
     equal += [{_in_table(column) for column in key.columns} for key in keys]
-    found = list[tuple[int, Any]]()
+    found = list[tuple[int, AnyColumn]]()
     for position, start in enumerate(starts):
         names = {
             column.name
@@ -118,8 +118,8 @@ def _in_table(column: AnyExpression) -> AnyExpression:
     return next(iter(column.base_columns)) if is_of_table else column
 
 
-def _with_equals(columns: set[Any], equal: Iterable[set[Any]]) -> set[Any]:
-    more = set[Any]().union(*(others for others in equal if others & columns)) - columns
+def _with_equals(columns: set[AnyExpression], equal: Iterable[set[AnyExpression]]) -> set[AnyExpression]:
+    more = set[AnyExpression]().union(*(others for others in equal if others & columns)) - columns
     return _with_equals(columns | more, equal) if more else columns
 
 

@@ -43,7 +43,7 @@ def orphan_is_booked_twice() -> Iterator[None]:
     """A changed row that turns out to be an orphan is booked as deleted with what it held before, once more."""
 
     def twice(session: Session, state: InstanceState[Any]) -> None:
-        flushing._flush_of(session).holds.pop(state, None)
+        states.state_of(session).flush.holds.pop(state, None)
         book_deleted(session, state)
 
     book_deleted = flushing.enter_deleted

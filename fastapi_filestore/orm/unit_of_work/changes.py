@@ -10,20 +10,21 @@ from itertools import chain
 from typing import Any, TypeAlias
 from weakref import ref
 
-from sqlalchemy.orm import InstanceState, Session, SessionTransaction
+from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.orm.attributes import flag_modified, instance_state
 from sqlalchemy.orm.identity import IdentityMap
 
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.file_object.metadata import Metadata, Repeat, unseen
-from fastapi_filestore.orm.column.attributes import FileAttribute, file_attributes
+from fastapi_filestore.orm.column.attributes import file_attributes
 from fastapi_filestore.orm.column.stored_object import FileList
+from fastapi_filestore.orm.mapped_types import RowState
 from fastapi_filestore.orm.unit_of_work.state import Edit, SessionState, innermost_transaction, state_of
 
 
-def files_in(held: Any) -> Iterable[FileObject]:
+def files_in(held: object) -> list[FileObject]:
     """Return the files of what an attribute holds: one, several or none."""
-    return () if held is None else held if isinstance(held, list) else (held,)
+    return [file for file in (held if isinstance(held, list) else [held]) if isinstance(file, FileObject)]
 
 
 def _repeat(edit: Edit, session: Session) -> None:
@@ -42,18 +43,12 @@ def _repeat(edit: Edit, session: Session) -> None:
     found = [file for file in files_in(held) if is_changed(file)]
     if not found:  # the row has it no more: a row of the session that has it now is meant
         states = map(instance_state, chain(session.new, session.identity_map.values()))
-        values = (state.dict.get(name.name) for state in states for name in file_attributes(state.mapper))
+        values = (state.dict.get(attribute.name) for state in states for attribute in file_attributes(state.mapper))
         found = [file for value in values for file in files_in(value) if is_changed(file)]
     for file in found:
         edit.repeat(file)
     if not found:
         edit.applied_in = None
-
-
-def remember(session: Session, edit: Edit) -> None:
-    """Keep a change until the rows of a session are written."""
-    edit.made_in = innermost_transaction(session)
-    state_of(session).edits.append(edit)
 
 
 def has_edits(session: Session) -> bool:
@@ -64,7 +59,9 @@ def has_edits(session: Session) -> bool:
 def find_edits(session: Session) -> None:
     """Make what changed in files out of sight of their rows a change of these rows, before they are written."""
     edits = state_of(session).edits
-    for edit in [edit for edit in edits if edit.applied_in is None]:
+    for edit in list(edits):
+        if edit.applied_in is not None:
+            continue
         known = len(edits)
         _repeat(edit, session)
         del edits[known:]  # what a row that held the file once was told is the same change
@@ -102,7 +99,7 @@ Home: TypeAlias = tuple["ref[Session]", "ref[IdentityMap]"]
 class FileWatcher:
     """Makes a change in place of one file a change of a row's attribute."""
 
-    state: InstanceState[Any]
+    state: RowState
     name: str
     place: Location | None
     home: Home | None
@@ -116,7 +113,8 @@ class FileWatcher:
             if session is None or rows is None or rows() is not session.identity_map:
                 return
             if self.state.key is not None and self.place is not None:
-                remember(session, Edit(self.state.key, rows, self.name, self.place, repeat))
+                edit = Edit(self.state.key, rows, self.name, self.place, repeat, innermost_transaction(session))
+                state_of(session).edits.append(edit)
             return
         if self.state.session is None:
             unseen[id(metadata)] = metadata  # `merge(row, load=False)` may have put it into another row
@@ -127,7 +125,7 @@ class FileWatcher:
                 repeat(file)  # the row was loaded again since: this is the same file, as it is now
 
 
-def watch_files(state: InstanceState[Any], name: str, files: Iterable[FileObject]) -> None:
+def watch_files(state: RowState, name: str, files: Iterable[FileObject]) -> None:
     """Make a change of the name, type or metadata of these files a change of the row's attribute."""
     session = state.session
     home = None if session is None else (ref(session), ref(session.identity_map))
@@ -135,7 +133,7 @@ def watch_files(state: InstanceState[Any], name: str, files: Iterable[FileObject
         file.metadata.watch((id(state), name), FileWatcher(state, name, file.destination, home))
 
 
-def watch_row(state: InstanceState[Any]) -> None:
+def watch_row(state: RowState) -> None:
     """Watch the files that a row holds in memory."""
     for attribute in file_attributes(state.mapper):
         if (value := state.dict.get(attribute.name)) is not None:
@@ -149,7 +147,7 @@ def watch_row(state: InstanceState[Any]) -> None:
                     file.unreadable.place = place
 
 
-def watch_added(state: InstanceState[Any]) -> None:
+def watch_added(state: RowState) -> None:
     """Watch the files of a row that comes into a session, and see what changed in them while nobody watched."""
     for attribute in file_attributes(state.mapper):
         if any(id(file.metadata) in unseen for file in files_in(state.dict.get(attribute.name))):
@@ -157,7 +155,7 @@ def watch_added(state: InstanceState[Any]) -> None:
     watch_row(state)
 
 
-def watch_assigned(state: InstanceState[Any], value: object, old: object, initiator: Any) -> None:
+def watch_assigned(state: RowState, value: object, old: object, initiator: Any) -> None:
     """Watch what a row is given; of a new row that is done when it is written."""
     if isinstance(old, FileList) and old is not value:
         old.let_go()
@@ -168,13 +166,3 @@ def watch_assigned(state: InstanceState[Any], value: object, old: object, initia
         if value is not old and initiator.key in state.dict and initiator.key in state.committed_state:
             # It may be what was loaded, come back after it changed in place: SQLAlchemy would see no difference.
             flag_modified(state.obj(), initiator.key)
-
-
-def adopt(state: InstanceState[Any], attribute: FileAttribute) -> None:
-    """Turn a value that was put into a row as it was given, as SQLModel does, into what the column holds."""
-    given = state.dict[attribute.name]
-    value = attribute.type.coerce(given)
-    if value is not given:
-        state.dict[attribute.name] = value
-        if isinstance(value, FileList):
-            value.belong(state, attribute.name)

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import IntentLostError, PendingContentError, StaleFileError
 from fastapi_filestore.file_object import FileObject, FileState, Location
 from fastapi_filestore.orm.column.attributes import keeper_of
 from fastapi_filestore.orm.holders.holders import places_holding, tables_with_files
-from fastapi_filestore.orm.ledger.ledger import BoundLedger, bound_ledger, deletion_ledger, ledger_of_class
+from fastapi_filestore.orm.ledger.ledger import bound_ledger, deletion_ledger, ledger_of_class
 from fastapi_filestore.orm.ledger.reservations import drop_reservations
+from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import ConnectionUse, await_in_session, run_on_engine, writing_connection
-from fastapi_filestore.orm.unit_of_work.journal import Journal
+from fastapi_filestore.orm.unit_of_work.journal import Files, Journal, by_location
 from fastapi_filestore.orm.unit_of_work.ownership import disown, own
 from fastapi_filestore.orm.unit_of_work.read_only import SNAPSHOTS, is_connected
 from fastapi_filestore.orm.unit_of_work.savepoints import note_entered
@@ -21,10 +22,10 @@ from fastapi_filestore.orm.unit_of_work.state import current_journal, note_store
 from fastapi_filestore.orm.unit_of_work.transfer import Claimed, store
 from fastapi_filestore.storage.paths import is_upload_path
 
-Change = tuple[Sequence[FileObject], Sequence[FileObject]]
+FilesByClass: TypeAlias = Mapping[AnyMapper, Sequence[FileObject]]
+"""Files that rows are to hold, by the classes of these rows."""
+Change: TypeAlias = tuple[Sequence[FileObject], Sequence[FileObject]]
 """The files of one place in a row before and after."""
-Entered = tuple[Mapper[Any], set[Location], dict[Location, FileObject]]
-"""A class whose changes are entered, what its rows held or hold, and what they hold that they did not."""
 
 
 def begin_journal(session: Session) -> Journal:
@@ -34,26 +35,22 @@ def begin_journal(session: Session) -> Journal:
     return current_journal(session)
 
 
-def store_files(session: Session, files: Mapping[Mapper[Any], Sequence[FileObject]]) -> None:
-    """Store the pending files that rows are to hold, and settle the intents of all of them."""
-    store_bytes(session, files)
-    for mapper, some in files.items():
-        settle_intents(session, mapper, some)
-
-
-def store_bytes(session: Session, files: Mapping[Mapper[Any], Sequence[FileObject]]) -> None:
+def store_bytes(session: Session, files: FilesByClass) -> None:
     """Store the pending files that rows are to hold."""
     begin_journal(session)
-    claimed = [(file, bound_ledger(session, mapper)) for mapper, some in files.items() for file in some]
+    claimed = [(file, bound_ledger(session, mapper)) for mapper, of_class in files.items() for file in of_class]
+    untaken, is_pending = list[FileObject](), False
     for file, _ in claimed:
         file.refuse_unreadable()
         file.refuse_upload()
-    gone = next((file for file, _ in claimed if file.state is FileState.GONE), None)
-    if gone is not None:
-        raise PendingContentError(f"{gone.filename!r} can't be written to a row: {gone.state.value}.")
-    own(session, [file for file, _ in claimed if file.custody.fresh or not file.is_stored])
+        if file.state is FileState.GONE:
+            raise PendingContentError(f"{file.filename!r} can't be written to a row: {file.state.value}.")
+        is_pending = is_pending or not file.is_checked
+        if file.custody.fresh or not file.is_stored:
+            untaken.append(file)
+    own(session, untaken)
     try:
-        if not all(file.is_checked for file, _ in claimed):
+        if is_pending:
             await_in_session(store(claimed, room=partial(room_beside, session, claimed)))
     finally:
         note_stored(session, [file for file, _ in claimed if file.is_stored])
@@ -69,132 +66,140 @@ def room_beside(session: Session, claimed: Iterable[Claimed]) -> ConnectionUse:
     return ConnectionUse.FORBIDDEN if sqlite else ConnectionUse.NEW
 
 
-def settle_intents(session: Session, mapper: Mapper[Any], files: Iterable[FileObject]) -> None:
+def settle_intents(session: Session, files: FilesByClass) -> None:
     """Remove the upload intents of files that rows come to hold; `IntentLostError` if a sweeper was faster."""
-    settled = whole_journal(session).settled
-    claims = {file.location: file for file in files if file.custody.claim is not None and file.location not in settled}
-    if not claims:
-        return
-    access, some = bound_ledger(session, mapper), next(iter(claims.values()))
-    if access is None or any(file.custody.claim != access for file in claims.values()):
-        raise PendingContentError(
-            f"{some.filename!r} was stored for another database, whose ledger would delete it: make a new FileObject "
-            "for this one."
-        )
-    connection = writing_connection(session, mapper)
-    if unseen := access.ledger.settle(connection, claims):
-        # A snapshot of PostgreSQL's sees nothing that was committed since it began, such as the intents of its uploads.
-        # Elsewhere a statement that removes rows sees the newest ones.
-        if not (connection.dialect.name == "postgresql" and connection.get_isolation_level() in SNAPSHOTS):
-            drop_reservations(access)
-            raise IntentLostError(some.filename)
-        current_journal(session).owed.update(dict.fromkeys(unseen, access))
-    current_journal(session).settled |= claims.keys()
+    for mapper, of_class in files.items():
+        settled = whole_journal(session).settled
+        claims = {
+            file.location: file for file in of_class if file.custody.claim is not None and file.location not in settled
+        }
+        if not claims:
+            continue
+        access, first = bound_ledger(session, mapper), next(iter(claims.values()))
+        if access is None or any(file.custody.claim != access for file in claims.values()):
+            raise PendingContentError(
+                f"{first.filename!r} was stored for another database, whose ledger would delete it: make a new "
+                "FileObject for this one."
+            )
+        connection = writing_connection(session, mapper)
+        if unseen := access.ledger.settle(connection, claims):
+            # A snapshot of PostgreSQL's sees nothing that was committed since it began, such as the intents of its
+            # uploads. Elsewhere a statement that removes rows sees the newest ones.
+            if not (connection.dialect.name == "postgresql" and connection.get_isolation_level() in SNAPSHOTS):
+                drop_reservations(access)
+                raise IntentLostError(first.filename)
+            current_journal(session).owed.update(dict.fromkeys(unseen, access))
+        current_journal(session).settled |= claims.keys()
 
 
-def renew_owed(session: Session) -> None:
-    """Keep sweepers, before the commit, from what the transaction could not settle: its intents go when it has ended.
-
-    Raises:
-        IntentLostError: A sweeper was faster.
-    """
-    journal = whole_journal(session)
-    for access in dict.fromkeys(journal.owed.values()):
-        owed = {at: journal.fresh[at] for at, other in journal.owed.items() if other == access}
-        renew = partial(access.ledger.renew, locations=owed)
-        if await_in_session(run_on_engine(access.engine, renew, ConnectionUse.NEW)) < len(owed):
-            drop_reservations(access)
-            raise IntentLostError(next(iter(owed.values())).filename)
-
-
-def enter_changes(session: Session, changes: Mapping[Mapper[Any], Iterable[Change]]) -> None:
+def enter_changes(session: Session, changes: Mapping[AnyMapper, Sequence[Change]]) -> None:
     """Journal what rows come to hold and cease to hold, by their classes, and intend the deletions that follow."""
-    entered = [_enter_class(session, keeper_of(session, mapper), list(some)) for mapper, some in changes.items()]
+    entered = list[tuple[AnyMapper, set[Location], Files]]()
+    for mapper, of_class in changes.items():
+        keeper = keeper_of(session, mapper)
+        entered.append((keeper, *_enter_class(session, keeper, of_class)))
     # When all are entered: what moves from a row of one class to one of another is no garbage.
-    for mapper, touched, gained in entered:
-        if (access := deletion_ledger(session, mapper)) is not None:
-            _refuse_garbage(session, mapper, access, gained)
-            _intend_deletions(session, mapper, access, touched)
+    for keeper, touched, gained in entered:
+        _intend_deletions(session, keeper, touched, gained)
 
 
-def _enter_class(session: Session, mapper: Mapper[Any], changes: Sequence[Change]) -> Entered:
+def _enter_class(session: Session, mapper: AnyMapper, changes: Sequence[Change]) -> tuple[set[Location], Files]:
+    """Journal the changes of one class; return what its rows held or hold, and what they hold that they did not."""
     journal = begin_journal(session)
     note_entered(session, mapper)
     journal.mappers.add(mapper)
-    touched, gained = set[Location](), dict[Location, FileObject]()
+    places = [(by_location(before), by_location(after)) for before, after in changes]
     # What the database holds of this transaction's files, and nobody entered, came into a row in a way unknown here.
-    whole = whole_journal(session)
-    unseen = {file.location: file for before, _ in changes for file in before if file.location in whole.fresh}
-    journal.replace([], [file for at, file in unseen.items() if whole.holders(at) <= 0])
-    for before, after in changes:
-        journal.replace(before, after)
-        held, holds = ({file.location for file in files} for files in (before, after))
-        journal.lost.update(dict.fromkeys(held - holds, mapper))
-        touched |= held | holds
-        gained.update((file.location, file) for file in after if file.location not in held)
+    whole, unseen = whole_journal(session), Files()
+    for held, _ in places:
+        for location, file in held.items():
+            if location in whole.fresh and whole.holders(location) <= 0:
+                unseen[location] = file
+    journal.replace({}, unseen)
+    touched, gained = set[Location](), Files()
+    for held, holds in places:
+        journal.replace(held, holds)
+        journal.lost.update(dict.fromkeys(held.keys() - holds, mapper))
+        touched |= held.keys() | holds.keys()
+        for location, file in holds.items():
+            if location not in held:
+                gained[location] = file
     # Of what rows have copies of now, where clients stored it, none is held by a row: it goes after the commit.
-    uploads = {
-        at: FileObject(file.backend, file.filename, path=at[1], registry=file.registry)
-        for file in gained.values()
-        if (at := file.promoted_from) is not None and at not in journal.files
-    }
-    journal.replace(uploads.values(), ())
-    return mapper, touched | uploads.keys(), gained
+    for file in gained.values():
+        upload = file.promoted_from
+        if upload is not None and upload not in journal.files:
+            left = FileObject(file.backend, file.filename, path=upload[1], registry=file.registry)
+            journal.replace({upload: left}, {})
+            touched.add(upload)
+    return touched, gained
 
 
-def _refuse_garbage(
-    session: Session, mapper: Mapper[Any], access: BoundLedger, gained: Mapping[Location, FileObject]
-) -> None:
+def _intend_deletions(session: Session, mapper: AnyMapper, touched: set[Location], gained: Files) -> None:
+    """Write the deletion intents of what no row holds any more, and refuse to let rows hold what is garbage already."""
+    if (access := deletion_ledger(session, mapper)) is None:
+        return
     # At once, since a trigger may take the intent back; at the commit again, for other sessions may commit till then.
-    whole = whole_journal(session)
-    # A key that was generated is new; one that was given may be of an object that is still to be deleted.
-    strange = {at for at in gained if at not in whole.fresh or whole.fresh[at].has_own_path} - whole.intended.keys()
+    ledger, journal, whole = access.ledger, current_journal(session), whole_journal(session)
     connection = writing_connection(session, mapper)
-    if strange and (known := access.ledger.known(connection, strange)):
-        kept = access.ledger.take_back(connection, known) if access.ledger.keep_deleted else set[Location]()
+    # A path that was generated is new; one that was given may be of an object that is still to be deleted.
+    given = {location for location in gained if location not in whole.fresh or whole.fresh[location].has_own_path}
+    strange = given - whole.intended.keys()
+    if strange and (known := ledger.known(connection, strange)):
+        kept = ledger.take_back(connection, known) if ledger.keep_deleted else set[Location]()
         # What a row lost in this transaction was no garbage before: a trigger took it for some, as it does.
         if stale := known - kept - whole.lost.keys():
             raise StaleFileError(gained[stale.pop()].filename)
         # One that moves was in a row that had come back.
-        current_journal(session).regained |= {at for at in kept if whole.references[at] > 0}
-
-
-def _intend_deletions(session: Session, mapper: Mapper[Any], access: BoundLedger, locations: set[Location]) -> None:
-    journal, whole = current_journal(session), whole_journal(session)
-    intended = {at for at in locations if whole.intended.get(at) is not None}
-    doomed = {at for at in locations if whole.holders(at) <= 0}
+        journal.regained |= {location for location in kept if whole.references[location] > 0}
+        whole = whole_journal(session)
+    intended, doomed = set[Location](), set[Location]()
+    for location in touched:
+        if whole.intended.get(location) is not None:
+            intended.add(location)
+        if whole.holders(location) <= 0:
+            doomed.add(location)
     # Where clients store by upload URLs, the ledger may know of it already, also if they do it once more later.
-    uploads = {at for at in doomed if is_upload_path(at[1])}
-    expected = access.ledger.known(writing_connection(session, mapper), uploads) if uploads else uploads
+    uploads = {location for location in doomed if is_upload_path(location[1])}
+    expected = ledger.known(connection, uploads) if uploads else uploads
     # What it owes is in the ledger already, where the transaction can't see it: whoever sweeps that finds no row.
     if new := doomed - intended - whole.owed.keys() - expected:
         # What this transaction stored itself is in no row that could come back.
-        kept = {at for at in new if access.ledger.keep_deleted and at not in whole.fresh and not is_upload_path(at[1])}
-        access.ledger.keep(writing_connection(session, mapper), kept)
-        access.ledger.intend(writing_connection(session, mapper), new - kept)
+        kept = new - whole.fresh.keys() - uploads if ledger.keep_deleted else set[Location]()
+        ledger.keep(connection, kept)
+        ledger.intend(connection, new - kept)
         journal.intended.update(dict.fromkeys(new, access))
     if spared := intended - doomed:
-        access.ledger.forget(writing_connection(session, mapper), spared)
+        ledger.forget(connection, spared)
         journal.intended.update(dict.fromkeys(spared))
 
 
-def spare_moved_files(session: Session) -> None:
-    """Take back what triggers intended for files that moved: they see the row that lost one, not its new place.
+def settle_ledgers(session: Session) -> None:
+    """Bring the ledgers in step, before the commit, with everything that the open transactions of a session did.
 
-    A row is asked for, since raw SQL may have taken it out of its new place in the same transaction.
+    Raises:
+        IntentLostError: A sweeper was faster.
     """
-    for at, mapper in whole_journal(session).moved().items():
-        ledger, connection = ledger_of_class(mapper), writing_connection(session, mapper)
-        if ledger is None or not ledger.triggers or not ledger.known(connection, [at]):
-            continue
-        if places_holding(connection, tables_with_files(ledger.table.metadata), [at]):
-            ledger.forget(connection, [at])
-
-
-def purge_files(session: Session) -> None:
-    """Let the ledger know, before the commit, of files that are not to be kept: from then on no row may have them."""
     whole = whole_journal(session)
-    for at, mapper in whole.lost.items() if whole.purges or whole.purged else ():
-        access = whole.intended.get(at)
-        if access is not None and access.ledger.keep_deleted and at in whole.to_purge():
-            access.ledger.purge(writing_connection(session, mapper), [at])
+    # Triggers see the row that lost a file, not its new place: what they intended for one that moved is taken back.
+    for location, mapper in whole.lost.items():
+        if whole.holders(location) <= 0:
+            continue
+        ledger, connection = ledger_of_class(mapper), writing_connection(session, mapper)
+        if ledger is None or not ledger.triggers or not ledger.known(connection, [location]):
+            continue
+        # A row is asked for, since raw SQL may have taken it out of its new place in the same transaction.
+        if places_holding(connection, tables_with_files(ledger.table.metadata), [location]):
+            ledger.forget(connection, [location])
+    # From now on no row may have what is not to be kept.
+    purged = whole.to_purge()
+    for location, mapper in whole.lost.items():
+        access = whole.intended.get(location)
+        if access is not None and access.ledger.keep_deleted and location in purged:
+            access.ledger.purge(writing_connection(session, mapper), [location])
+    # What the transaction could not settle is kept from sweepers: these intents go when it has ended.
+    for access in dict.fromkeys(whole.owed.values()):
+        owed = {location: whole.fresh[location] for location, other in whole.owed.items() if other == access}
+        renew = partial(access.ledger.renew, locations=owed)
+        if await_in_session(run_on_engine(access.engine, renew, ConnectionUse.NEW)) < len(owed):
+            drop_reservations(access)
+            raise IntentLostError(next(iter(owed.values())).filename)

@@ -1,12 +1,12 @@
 """A flush: which rows change which files, in memory and in the database."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from sqlalchemy import Table
-from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
+from sqlalchemy.orm import Session, UOWTransaction
 from sqlalchemy.orm.attributes import instance_state
 
 from fastapi_filestore.errors import UnsupportedStatementError
@@ -19,15 +19,18 @@ from fastapi_filestore.orm.column.attributes import (
     has_file_columns,
     stored_files,
 )
+from fastapi_filestore.orm.column.stored_object import FileList
 from fastapi_filestore.orm.column.table_rows import described
+from fastapi_filestore.orm.mapped_types import AnyMapper, RowState
 from fastapi_filestore.orm.sessions import writing_bind
-from fastapi_filestore.orm.unit_of_work.changes import adopt, watch_files
-from fastapi_filestore.orm.unit_of_work.entries import Change, enter_changes, settle_intents, store_files
+from fastapi_filestore.orm.unit_of_work.changes import watch_files
+from fastapi_filestore.orm.unit_of_work.entries import Change, enter_changes, settle_intents, store_bytes
 from fastapi_filestore.orm.unit_of_work.readings import note_written, refuse_stale_lists
 from fastapi_filestore.orm.unit_of_work.state import Flush, Rows, note_stored, state_of
 
-Identity = tuple[Any, ...]
-Switched = Mapping[InstanceState[Any], InstanceState[Any]]
+Identity: TypeAlias = tuple[object, ...]
+"""The primary key of a row."""
+Switched: TypeAlias = Mapping[RowState, RowState]
 """New rows, each with the deleted one whose key and place it has."""
 
 NOTHING_SWITCHED: Switched = MappingProxyType({})
@@ -38,19 +41,14 @@ def is_flushing(session: Session) -> bool:
     return cast("bool", cast("Any", session)._flushing)  # noqa: SLF001 - there is no other way to know
 
 
-def forget_flush(session: Session) -> None:
-    """Forget what was entered for the last flush of a session, which may have failed."""
-    state_of(session).flush = None
-
-
-def refuse_rows_in_flush(session: Session, mapper: Mapper[Any], identities: Collection[Identity]) -> None:
+def refuse_rows_in_flush(session: Session, mapper: AnyMapper, identities: Collection[Identity]) -> None:
     """Refuse to let a listener's bulk statement change rows whose changes the flush under way has entered.
 
     Raises:
         UnsupportedStatementError: One of the rows is changed or deleted by the flush, too.
     """
     flush = state_of(session).flush
-    for state in flush.was if flush is not None and is_flushing(session) else ():
+    for state in flush.was if is_flushing(session) else ():
         identity = state.identity or state.mapper.primary_key_from_instance(state.obj())
         if state.mapper.base_mapper is mapper.base_mapper and tuple(identity) in identities:
             raise UnsupportedStatementError(
@@ -62,34 +60,44 @@ def refuse_rows_in_flush(session: Session, mapper: Mapper[Any], identities: Coll
 
 def prepare_flush(session: Session, context: UOWTransaction) -> None:
     """Store the files of changed rows, and journal what is replaced and deleted."""
-    new = filed(session.new)
-    changed = {state: held for state in [*new, *filed(session.dirty)] if (held := _new_files(state))}
+    new = states_with_files(session.new)
+    changed: Rows = {}
+    for state in [*new, *states_with_files(session.dirty)]:
+        if held := _new_files(state):
+            changed[state] = held
     # Of new rows with the keys of deleted ones, SQLAlchemy updates these rows, and writes what is set alone.
-    switched = {state: row for state in new if (row := _replaced(session, context, state)) is not None}
+    switched: dict[RowState, RowState] = {}
+    for state in new:
+        if (row := _replaced_row(session, context, state)) is not None:
+            switched[state] = row
     replaced = set(switched.values())
     gone = [state for state in map(instance_state, session.deleted) if has_file_columns(state.mapper)]
     deleted = [state for state in gone if state not in replaced]
-    _refuse_twins(session, [*changed, *deleted])
+    touched = [*changed, *deleted]
+    if len(touched) > 1:
+        _refuse_twins(session, touched)
     if changed:
-        store_files(session, _by_mapper(changed))
+        files = _files_by_class(changed)
+        store_bytes(session, files)
+        settle_intents(session, files)
         for state, held in changed.items():
-            for attribute, files in held.items():
-                watch_files(state, attribute.name, files)
-    flush = Flush(context, _in_database(session, [*changed, *deleted], switched), deleted=set(deleted))
+            for attribute, its_files in held.items():
+                watch_files(state, attribute.name, its_files)
+    flush = Flush(context, _in_database(session, touched, switched), deleted=set(deleted))
     # Rows of several tables may have been added again as one after the other was asked: what is found is locked.
     in_part = [row for row in deleted if row in flush.was and set(file_attributes(row.mapper)) - flush.was[row].keys()]
     flush.was |= _in_database(session, in_part, NOTHING_SWITCHED)
     state_of(session).flush = flush
     refuse_stale_lists(changed, flush.was)
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
-    _enter_again(session, flush, after | {state: {} for state in deleted})
+    _enter(session, flush, after | {state: {} for state in deleted})
 
 
-def _refuse_twins(session: Session, states: Sequence[InstanceState[Any]]) -> None:
+def _refuse_twins(session: Session, states: Sequence[RowState]) -> None:
     """Refuse rows of two classes which are one row of a table: which of the two writes last is not known."""
     if len({state.mapper.base_mapper for state in states}) < 2:  # noqa: PLR2004 - two of them
         return
-    seen: dict[tuple[object, ...], InstanceState[Any]] = {}
+    seen: dict[tuple[object, ...], RowState] = {}
     for state in states:
         for table in state.mapper.tables:
             if not isinstance(table, Table) or state.identity is None:
@@ -103,39 +111,37 @@ def _refuse_twins(session: Session, states: Sequence[InstanceState[Any]]) -> Non
                 )
 
 
-def _enter_again(session: Session, flush: Flush, after: Rows) -> None:
+def _enter(session: Session, flush: Flush, after: Rows) -> None:
     """Journal what rows come to hold, in place of what was entered of them before."""
-    changes: list[tuple[InstanceState[Any], Sequence[FileObject], Sequence[FileObject]]] = []
+    changes: dict[AnyMapper, list[Change]] = defaultdict(list)
     for state, new in after.items():
         old = flush.holds.get(state, flush.was.get(state, {}))
-        changes += [
-            (state, old.get(attribute, []), new.get(attribute, []))
-            for attribute in old | new
-            if old.get(attribute) is not new.get(attribute)
-        ]
+        for attribute in old | new:
+            if old.get(attribute) is not new.get(attribute):
+                changes[state.mapper].append((old.get(attribute, []), new.get(attribute, [])))
         flush.holds[state] = new
-    _enter(session, changes)
+    enter_changes(session, changes)
 
 
-def enter_deleted(session: Session, state: InstanceState[Any]) -> None:
+def enter_deleted(session: Session, state: RowState) -> None:
     """Journal a row that nobody knew to be deleted before the flush, as an orphan; look again for one that was gone."""
-    flush = _flush_of(session)
+    flush = state_of(session).flush
     if state not in flush.deleted:
         flush.deleted.add(state)
         if state not in flush.was:
             flush.was |= _in_database(session, [state], NOTHING_SWITCHED)
-        _enter_again(session, flush, {state: {}})
+        _enter(session, flush, {state: {}})
     else:
         look_again(session, state)
 
 
-def look_again(session: Session, state: InstanceState[Any]) -> None:
+def look_again(session: Session, state: RowState) -> None:
     """Journal what a row holds that was gone when the flush looked, if another transaction has added it again since.
 
     This comes just before the row is written. It is gone still, as a rule, and SQLAlchemy tells of that.
     """
     flush = state_of(session).flush
-    if flush is None or state in flush.was or state not in flush.holds:
+    if state in flush.was or state not in flush.holds:
         return
     if all(column.column.table not in state.mapper.tables for column in file_columns(state.mapper)):
         return  # only heirs' tables have a place for a file, and there it was not to be seen
@@ -143,15 +149,15 @@ def look_again(session: Session, state: InstanceState[Any]) -> None:
         planned = {} if state in flush.deleted else flush.holds[state]
         flush.was[state] = held
         refuse_stale_lists({state: planned}, flush.was)
-        replaced = [attribute for attribute in held if state in flush.deleted or attribute in planned]
-        _enter(session, [(state, held[attribute], []) for attribute in replaced])
+        if replaced := [files for attribute, files in held.items() if state in flush.deleted or attribute in planned]:
+            enter_changes(session, {state.mapper: [(files, []) for files in replaced]})
         flush.holds[state] = {} if state in flush.deleted else held | planned
 
 
-def enter_switched(session: Session, state: InstanceState[Any]) -> None:
+def enter_switched(session: Session, state: RowState) -> None:
     """Journal a new row whose key, another row's, was not known before the flush, and is that of a row it replaces."""
-    flush = _flush_of(session)
-    replaced = _replaced(session, flush.context, state)
+    flush = state_of(session).flush
+    replaced = _replaced_row(session, flush.context, state)
     if replaced is None or state in flush.was:
         return
     if replaced not in flush.was:
@@ -159,40 +165,42 @@ def enter_switched(session: Session, state: InstanceState[Any]) -> None:
     flush.deleted.add(replaced)
     # SQLAlchemy updates the row with what is set alone; whatever was planned for the other one is not written.
     held = flush.was.get(replaced, {})
-    _enter_again(session, flush, {replaced: {}, state: held | flush.holds.get(state, {})})
+    _enter(session, flush, {replaced: {}, state: held | flush.holds.get(state, {})})
     flush.was[state] = held
 
 
 def enter_late_changes(session: Session) -> None:
     """Journal what mapper events changed while rows were written; only what a row held then is not known for sure."""
     state = state_of(session)
-    flush, state.flush = state.flush or Flush(), None
-    late = {
-        row: after
-        for row in [*filed(session.new), *filed(session.dirty)]
-        if row not in flush.deleted and (after := _late_files(flush, row)) is not None
-    }
+    flush, state.flush = state.flush, Flush()
+    rows, late = states_with_files([*session.new, *session.dirty]), Rows()
+    for row in rows:
+        if row not in flush.deleted and (after := _late_files(flush, row)) is not None:
+            late[row] = after
     if late:
-        files = _by_mapper(late)
-        note_stored(session, [file for some in files.values() for file in some if file.is_stored])
+        by_class = _files_by_class(late)
+        note_stored(session, [file for files in by_class.values() for file in files if file.is_stored])
         _refuse_unwritten(session, late)
-        for mapper, some in files.items():
-            settle_intents(session, mapper, some)
-        _enter_again(session, flush, late)
-    note_written(session, filed([*session.new, *session.dirty]))
+        settle_intents(session, by_class)
+        _enter(session, flush, late)
+    note_written(session, rows)
 
 
-def _late_files(flush: Flush, state: InstanceState[Any]) -> HeldFiles | None:
+def _late_files(flush: Flush, state: RowState) -> HeldFiles | None:
     """Return what a row holds once it is written, if that is not what was entered."""
     written = _new_files(state)
     if state not in flush.holds:
         # Nobody saw it but the row itself.
-        deleted = {attribute: state.attrs[attribute.name].history.deleted for attribute in written}
-        flush.was[state] = {
-            attribute: attribute.type.held_files(old[0]) if old else [] for attribute, old in deleted.items()
-        }
-    after, entered = flush.was.get(state, {}) | written, flush.holds.get(state, flush.was.get(state, {}))
-    return after if any(_places(after.get(at)) != _places(entered.get(at)) for at in after | entered) else None
+        held = flush.was[state] = {}
+        for attribute in written:
+            old = state.attrs[attribute.name].history.deleted
+            held[attribute] = attribute.type.held_files(old[0]) if old else []
+    before = flush.was.get(state, {})
+    after, entered = before | written, flush.holds.get(state, before)
+    for attribute in after | entered:
+        if _places(after.get(attribute)) != _places(entered.get(attribute)):
+            return after
+    return None
 
 
 def _places(files: Sequence[FileObject] | None) -> list[Location | None]:
@@ -204,7 +212,7 @@ def _refuse_unwritten(session: Session, late: Rows) -> None:
 
     It writes neither what is set after its row was written, nor a row that was not to be written when another one was.
     """
-    rows: dict[Mapper[Any], dict[Identity, InstanceState[Any]]] = defaultdict(dict)
+    rows: dict[AnyMapper, dict[Identity, RowState]] = defaultdict(dict)
     for state in late:
         rows[state.mapper][tuple(state.mapper.primary_key_from_instance(state.obj()))] = state
     for mapper, states in rows.items():
@@ -219,38 +227,31 @@ def _refuse_unwritten(session: Session, late: Rows) -> None:
                     )
 
 
-def _flush_of(session: Session) -> Flush:
-    state = state_of(session)
-    state.flush = state.flush or Flush()
-    return state.flush
-
-
-def _enter(
-    session: Session, changes: Sequence[tuple[InstanceState[Any], Sequence[FileObject], Sequence[FileObject]]]
-) -> None:
-    by_mapper: dict[Mapper[Any], list[Change]] = defaultdict(list)
-    for state, before, after in changes:
-        by_mapper[state.mapper].append((before, after))
-    enter_changes(session, by_mapper)
-
-
-def filed(rows: Iterable[object]) -> list[InstanceState[Any]]:
-    """Return those of some rows whose classes have file columns."""
+def states_with_files(rows: Iterable[object]) -> list[RowState]:
+    """Return the states of those rows whose classes have file columns."""
     return [state for state in map(instance_state, rows) if file_attributes(state.mapper)]
 
 
-def _new_files(state: InstanceState[Any]) -> HeldFiles:
-    for attribute in file_attributes(state.mapper):
-        if attribute.name in state.dict:
-            adopt(state, attribute)
-    return {
-        attribute: attribute.files(state.obj())
-        for attribute in file_attributes(state.mapper)
-        if attribute.name in state.dict and (state.key is None or state.attrs[attribute.name].history.has_changes())
-    }
+def _new_files(state: RowState) -> HeldFiles:
+    """Return the files that are to be written into a row."""
+    present = [attribute for attribute in file_attributes(state.mapper) if attribute.name in state.dict]
+    for attribute in present:
+        # SQLModel, for one, puts a value into a row as it was given.
+        given = state.dict[attribute.name]
+        value = attribute.type.coerce(given)
+        if value is not given:
+            state.dict[attribute.name] = value
+            if isinstance(value, FileList):
+                value.belong(state, attribute.name)
+    row, held = state.obj(), HeldFiles()
+    for attribute in present:
+        if state.key is None or state.attrs[attribute.name].history.has_changes():
+            held[attribute] = attribute.files(row)
+    return held
 
 
-def _replaced(session: Session, context: UOWTransaction | None, state: InstanceState[Any]) -> InstanceState[Any] | None:
+def _replaced_row(session: Session, context: UOWTransaction | None, state: RowState) -> RowState | None:
+    """Return the deleted row whose key and place a new one has, if there is one."""
     if len(session.identity_map) == 0 or context is None:
         return None
     row = session.identity_map.get(state.mapper.identity_key_from_instance(state.obj()))
@@ -261,33 +262,29 @@ def _replaced(session: Session, context: UOWTransaction | None, state: InstanceS
     return instance_state(row) if is_deleted else None
 
 
-def _by_mapper(changed: Rows) -> dict[Mapper[Any], list[FileObject]]:
-    files: dict[Mapper[Any], list[FileObject]] = defaultdict(list)
-    for state, held in changed.items():
-        files[state.mapper] += [file for some in held.values() for file in some]
-    return files
+def _files_by_class(held: Rows) -> dict[AnyMapper, list[FileObject]]:
+    by_class: dict[AnyMapper, list[FileObject]] = defaultdict(list)
+    for state, of_row in held.items():
+        for files in of_row.values():
+            by_class[state.mapper] += files
+    return by_class
 
 
-def _in_database(session: Session, states: Sequence[InstanceState[Any]], switched: Switched) -> Rows:
-    by_mapper: dict[Mapper[Any], dict[Identity, InstanceState[Any]]] = defaultdict(dict)
+def _in_database(session: Session, states: Sequence[RowState], switched: Switched) -> Rows:
+    """Lock rows and return what they hold in the database; of a new row, what the one holds whose place it takes."""
+    by_mapper: dict[AnyMapper, dict[Identity, RowState]] = defaultdict(dict)
     for state in states:
         identity = switched.get(state, state).identity
         if identity is not None:
             by_mapper[state.mapper][tuple(identity)] = state
-    found: Rows = {}
+    held: Rows = {}
     for mapper, rows in by_mapper.items():
-        for identity, held in _found(session, mapper, list(rows)):
-            found[rows[identity]] = held
-    return found
-
-
-def _found(
-    session: Session, mapper: Mapper[Any], identities: Sequence[Identity]
-) -> Iterator[tuple[Identity, HeldFiles]]:
-    columns = columns_in_database(session, mapper)
-    found, asked = stored_files(session, mapper, identities, columns), set(identities)
-    yield from ((identity, held) for identity, held in found.items() if identity in asked)
-    if found.keys() - asked:
-        # The database spells keys its own way: with blanks, in capitals. One at a time, none is taken for another.
-        for identity in asked - found.keys():
-            yield from ((identity, held) for held in stored_files(session, mapper, [identity], columns).values())
+        columns = columns_in_database(session, mapper)
+        found = stored_files(session, mapper, list(rows), columns)
+        held |= {rows[identity]: files for identity, files in found.items() if identity in rows}
+        if found.keys() - rows.keys():
+            # The database spells keys its own way: with blanks, in capitals. One at a time, none is taken for another.
+            for identity in rows.keys() - found.keys():
+                for files in stored_files(session, mapper, [identity], columns).values():
+                    held[rows[identity]] = files
+    return held

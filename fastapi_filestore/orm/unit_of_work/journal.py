@@ -4,13 +4,20 @@ from collections import Counter
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
-
-from sqlalchemy.orm import Mapper
+from typing import TypeAlias
 
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger.ledger import BoundLedger
+from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.storage.paths import is_upload_path
+
+Files: TypeAlias = dict[Location, FileObject]
+"""Files by where they are."""
+
+
+def by_location(files: Iterable[FileObject]) -> Files:
+    """Return files by where they are."""
+    return {file.location: file for file in files}
 
 
 @dataclass(slots=True)
@@ -27,15 +34,15 @@ class Journal:
     nobody asked. It is `uncertain` if a savepoint undid some of that, and nobody knows what.
     """
 
-    fresh: dict[Location, FileObject] = field(default_factory=dict)
+    fresh: Files = field(default_factory=dict)
     references: Counter[Location] = field(default_factory=Counter)
-    files: dict[Location, FileObject] = field(default_factory=dict)
-    mappers: set[Mapper[Any]] = field(default_factory=set)
+    files: Files = field(default_factory=dict)
+    mappers: set[AnyMapper] = field(default_factory=set)
     settled: set[Location] = field(default_factory=set)
     intended: dict[Location, BoundLedger | None] = field(default_factory=dict)
     forgettable: dict[Location, BoundLedger | None] = field(default_factory=dict)
     owed: dict[Location, BoundLedger] = field(default_factory=dict)
-    lost: dict[Location, Mapper[Any]] = field(default_factory=dict)
+    lost: dict[Location, AnyMapper] = field(default_factory=dict)
     regained: set[Location] = field(default_factory=set)
     purged: set[Location] = field(default_factory=set)
     purges: bool = False
@@ -43,12 +50,12 @@ class Journal:
     committed: bool = False
     uncertain: bool = False
 
-    def replace(self, old: Iterable[FileObject], new: Iterable[FileObject]) -> None:
-        """Note that a place in a row that held the old files holds the new ones."""
-        before, after = {file.location: file for file in old}, {file.location: file for file in new}
+    def replace(self, before: Files, after: Files) -> None:
+        """Note that a place in a row that held some files holds others."""
         self.references.subtract(before.keys())
         self.references.update(after.keys())
-        self.files.update(before | after)
+        self.files.update(before)
+        self.files.update(after)
 
     def absorb(self, inner: "Journal") -> None:
         """Take over what a released savepoint did."""
@@ -66,39 +73,38 @@ class Journal:
         self.uncertain |= inner.uncertain
         self.spared = self.spared if inner.spared is None else inner.spared
 
-    def copied(self) -> "Journal":
+    def copy(self) -> "Journal":
         """Return a copy of the journal as it is now."""
-        return replace(self, **{each.name: copy(getattr(self, each.name)) for each in fields(self)})
+        return replace(self, **{part.name: copy(getattr(self, part.name)) for part in fields(self)})
 
     def restore(self, before: "Journal") -> None:
         """Make the journal what it was before, but for the bytes that were stored or deleted since."""
         fresh, gone = before.fresh | self.fresh, before.forgettable | self.forgettable
-        for each in fields(self):
-            setattr(self, each.name, copy(getattr(before, each.name)))
+        for part in fields(self):
+            setattr(self, part.name, copy(getattr(before, part.name)))
         self.fresh, self.forgettable = fresh, gone
 
-    def holders(self, at: Location) -> int:
+    def holders(self, location: Location) -> int:
         """Return how many places in rows hold a file: one stored or taken back here had none before, others had one."""
-        return self.references[at] + (at not in self.fresh and at not in self.regained)
+        return self.references[location] + (location not in self.fresh and location not in self.regained)
 
-    def unreferenced(self) -> dict[Location, FileObject]:
+    def unreferenced(self) -> Files:
         """Return the files that no row points to once this transaction is committed."""
-        return {at: file for at, file in (self.files | self.fresh).items() if self.holders(at) <= 0}
-
-    def moved(self) -> dict[Location, Mapper[Any]]:
-        """Return the files that one place lost and another holds, with the mapped class that lost them."""
-        return {at: mapper for at, mapper in self.lost.items() if self.holders(at) > 0}
+        return {location: file for location, file in (self.files | self.fresh).items() if self.holders(location) <= 0}
 
     def to_purge(self) -> set[Location]:
         """Return the files that are to be deleted at the commit, if no row holds them then."""
         return self.purged | (set(self.intended) if self.purges else set())
 
-    def outlasts(self, at: Location) -> bool:
+    def outlasts(self, location: Location) -> bool:
         """Tell whether a file stays all the same: other rows hold it, or the ledger keeps what a committed row held."""
-        access = self.intended.get(at)
-        is_kept = access is not None and bool(access.ledger.keep_deleted) and not is_upload_path(at[1])
-        return at in (self.spared or ()) or (is_kept and at not in self.fresh and at not in self.to_purge())
+        if location in (self.spared or ()):
+            return True
+        access = self.intended.get(location)
+        if access is None or not access.ledger.keep_deleted or is_upload_path(location[1]):
+            return False
+        return location not in self.fresh and location not in self.to_purge()
 
     def kept(self) -> list[FileObject]:
         """Return the files stored in this transaction that a row points to."""
-        return [file for at, file in self.fresh.items() if self.holders(at) > 0]
+        return [file for location, file in self.fresh.items() if self.holders(location) > 0]

@@ -39,10 +39,9 @@ from fastapi_filestore.orm.unit_of_work.flush import (
     enter_deleted,
     enter_late_changes,
     enter_switched,
-    filed,
-    forget_flush,
     look_again,
     prepare_flush,
+    states_with_files,
 )
 from fastapi_filestore.orm.unit_of_work.mappings import watch_or_refuse
 from fastapi_filestore.orm.unit_of_work.read_only import watch_statements
@@ -50,7 +49,7 @@ from fastapi_filestore.orm.unit_of_work.readings import forget_rolled_back, forg
 from fastapi_filestore.orm.unit_of_work.savepoints import watch_savepoints
 from fastapi_filestore.orm.unit_of_work.session_loops import note_loop
 from fastapi_filestore.orm.unit_of_work.sharing import settle, settle_late_changes
-from fastapi_filestore.orm.unit_of_work.state import root_of, state_of
+from fastapi_filestore.orm.unit_of_work.state import Flush, root_of, state_of
 from fastapi_filestore.orm.unit_of_work.statements import track_bulk
 
 
@@ -68,12 +67,12 @@ def _note_connection(session: Session, transaction: SessionTransaction, connecti
 @event.listens_for(Session, "before_flush")
 def _begin_flush(session: Session, context: UOWTransaction, instances: object) -> None:
     # What is entered for a flush is all that changed; whose row is not written now may never be.
-    if instances is not None and filed([*session.new, *session.dirty, *session.deleted]):
+    if instances is not None and states_with_files([*session.new, *session.dirty, *session.deleted]):
         raise UnsupportedStatementError("flush(objects) would write some of the rows that hold files: flush() all.")
     honour_unended(session)
     find_edits(session)
-    forget_flush(session)
-    state_of(session).begun = context
+    state = state_of(session)
+    state.flush, state.begun = Flush(), context
 
 
 @event.listens_for(Session, "after_transaction_create")

@@ -29,7 +29,7 @@ from fastapi_filestore.orm.sessions import (
     writing_bind,
     writing_connection,
 )
-from fastapi_filestore.orm.unit_of_work.entries import purge_files, renew_owed, spare_moved_files
+from fastapi_filestore.orm.unit_of_work.entries import settle_ledgers
 from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.state import current_journal, open_journal, state_of, whole_journal
 from fastapi_filestore.storage.paths import is_generated
@@ -186,9 +186,7 @@ def settle(session: Session) -> None:
     if not state_of(session).journals:
         return
     settle_sharing(session)
-    spare_moved_files(session)
-    purge_files(session)
-    renew_owed(session)
+    settle_ledgers(session)
 
 
 def settle_late_changes(session: Session) -> None:

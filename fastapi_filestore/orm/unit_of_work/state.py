@@ -144,7 +144,7 @@ class SessionState:
     journals: defaultdict[SessionTransaction | None, Journal] = field(default_factory=lambda: defaultdict(Journal))
     edits: list[Edit] = field(default_factory=list[Edit])
     begun: UOWTransaction | None = None
-    flush: Flush | None = None
+    flush: Flush = field(default_factory=Flush)
     commits: Watch | None = None
     savepoints: Watched | None = None
     sent: Sent | None = None
@@ -186,7 +186,7 @@ def whole_journal(session: Session) -> Journal:
 
 def copied_journals(session: Session) -> Journals:
     """Return copies of the journals of a session, as they are now."""
-    return {transaction: journal.copied() for transaction, journal in state_of(session).journals.items()}
+    return {transaction: journal.copy() for transaction, journal in state_of(session).journals.items()}
 
 
 def restore_journals(session: Session, before: Journals) -> None:

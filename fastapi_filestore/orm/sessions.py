@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar, copy_context
 from enum import Enum
 from functools import cache, partial
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import URL, Connection, Engine, Table, update
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
@@ -32,8 +33,8 @@ _CONNECTED = WorkThreads("fastapi-filestore-transaction")
 One that ends its transaction must never queue behind those that wait for its locks.
 """
 
-_jobs = WeakKeyDictionary[Session, asyncio.Future[Any]]()
-"""What a thread, or a task, does with a session."""
+_ends = WeakKeyDictionary[Session, asyncio.Future[None]]()
+"""The end of what a task does with a session."""
 _at_work: ContextVar[tuple[ref[Session], ...]] = ContextVar("fastapi_filestore_sessions_at_work", default=())
 """The sessions whose work waits for what runs in this context, on whichever loop."""
 
@@ -42,9 +43,11 @@ P = ParamSpec("P")
 
 AnySession: TypeAlias = AsyncSession | async_scoped_session[AsyncSession] | Session | scoped_session[Session]
 """Any session of SQLAlchemy's: everything here works with each of them."""
+BindArguments: TypeAlias = dict[str, Any]
+"""Tells a session which database is meant: the mapped class and the statement, by their names in `get_bind`."""
 
 
-def await_in_session(work: Coroutine[Any, Any, T]) -> T:
+def await_in_session(work: Coroutine[object, object, T]) -> T:
     """Run a coroutine from code that a Session calls: on the caller's loop if it awaits the session, else on ours."""
     return await_only(work) if in_greenlet() else run_blocking(work)
 
@@ -65,51 +68,34 @@ async def run_in_session(
     """
     own = session() if isinstance(session, (scoped_session, async_scoped_session)) else session
     if isinstance(own, AsyncSession):
-        async with taking_turn(own):
+        async with taking_turn(own.sync_session):
             return await own.run_sync(work, *args, **kwargs)
-    await _wait_for_turn(own)
-    # A session in a transaction must not queue for a thread behind sessions that wait for its connection.
-    threads = _CONNECTED if own.in_transaction() else _CONNECTING
-    context = copy_context()
-    context.run(_at_work.set, (*_at_work.get(), ref(own)))
-    job = _jobs[own] = threads.submit(partial(context.run, partial(work, own, *args, **kwargs)))
-    try:
-        return await finish(job)
-    finally:
-        _forget_job(own, job)
-        del job  # an error would hold this frame, and the frame the error
+    async with taking_turn(own):
+        # A session in a transaction must not queue for a thread behind sessions that wait for its connection.
+        threads = _CONNECTED if own.in_transaction() else _CONNECTING
+        return await finish(threads.submit(partial(copy_context().run, partial(work, own, *args, **kwargs))))
 
 
 @asynccontextmanager
-async def taking_turn(session: AnySession) -> AsyncIterator[None]:
+async def taking_turn(session: Session) -> AsyncIterator[None]:
     """Wait until no other task of this loop is at work on a session, and let others wait for the end of the block."""
-    plain, outer = plain_session(session), _at_work.get()
-    await _wait_for_turn(plain)
-    if ref(plain) in outer:  # what is at work on it waits for this
-        yield
-        return
-    end = _jobs[plain] = asyncio.get_running_loop().create_future()
-    _at_work.set((*outer, ref(plain)))
+    loop, outer = asyncio.get_running_loop(), _at_work.get()
+    while (end := _ends.get(session)) is not None and not end.done():
+        if ref(session) in outer:  # what is at work on it waits for this
+            yield
+            return
+        if end.get_loop() is not loop:
+            break
+        await asyncio.wait({end})
+    end = _ends[session] = loop.create_future()
+    _at_work.set((*outer, ref(session)))
     try:
         yield
     finally:
         _at_work.set(outer)
         end.set_result(None)
-        _forget_job(plain, end)
-
-
-def _forget_job(session: Session, job: asyncio.Future[Any]) -> None:
-    if _jobs.get(session) is job:
-        del _jobs[session]
-
-
-async def _wait_for_turn(session: Session) -> None:
-    """Wait for what another task of this loop does with a session; not for what itself waits for this."""
-    loop = asyncio.get_running_loop()
-    while (job := _jobs.get(session)) is not None and not job.done():
-        if job.get_loop() is not loop or ref(session) in _at_work.get():
-            return
-        await asyncio.wait({job})
+        if _ends.get(session) is end:
+            del _ends[session]
 
 
 def writing_bind(session: Session, mapper: AnyMapper) -> Engine | Connection:
@@ -118,7 +104,8 @@ def writing_bind(session: Session, mapper: AnyMapper) -> Engine | Connection:
     Raises:
         UnsupportedStatementError: The session chooses a database for each row.
     """
-    _refuse_shards(session, mapper)
+    if session.connection_callable is not None:
+        raise _shards_error(session, mapper)
     return session.get_bind(**_write_arguments(mapper))
 
 
@@ -128,29 +115,28 @@ def writing_connection(session: Session, mapper: AnyMapper) -> Connection:
     Raises:
         UnsupportedStatementError: The session chooses a database for each row.
     """
-    _refuse_shards(session, mapper)
+    if session.connection_callable is not None:
+        raise _shards_error(session, mapper)
     return session.connection(bind_arguments=_write_arguments(mapper))
 
 
-def url_of(session: AnySession) -> URL | None:
+def url_of(session: Session) -> URL | None:
     """Return the URL of a session's database; None if it chooses one for each statement."""
-    plain = plain_session(session)
-    chooses = type(plain).get_bind is not Session.get_bind
-    return None if plain.bind is None or chooses else plain.bind.engine.url
+    chooses = type(session).get_bind is not Session.get_bind
+    return None if session.bind is None or chooses else session.bind.engine.url
 
 
-def _refuse_shards(session: Session, mapper: AnyMapper) -> None:
+def _shards_error(session: Session, mapper: AnyMapper) -> UnsupportedStatementError:
     # Rows of several databases may have the same key: the file that is replaced would be looked for in any of them.
-    if session.connection_callable is not None:
-        raise UnsupportedStatementError(
-            f"A {type(session).__name__} chooses a database for each row, so it can't write rows of "
-            f"{mapper.class_.__name__}, which hold files: write them through a Session of their shard, "
-            "Session(engine_of_the_shard). Reading is fine."
-        )
+    return UnsupportedStatementError(
+        f"A {type(session).__name__} chooses a database for each row, so it can't write rows of "
+        f"{mapper.class_.__name__}, which hold files: write them through a Session of their shard, "
+        "Session(engine_of_the_shard). Reading is fine."
+    )
 
 
 @cache
-def _write_arguments(mapper: AnyMapper) -> dict[str, Any]:
+def _write_arguments(mapper: AnyMapper) -> BindArguments:
     # The documented recipe for replicas looks for an Update or a Delete among the arguments of get_bind.
     table = mapper.local_table
     return {"mapper": mapper, "clause": update(table)} if isinstance(table, Table) else {"mapper": mapper}
@@ -183,7 +169,7 @@ def has_room(engine: Engine) -> bool:
 
 def chosen_isolation(connection: Connection) -> str | None:
     """Return the level of isolation that a connection, or its engine, was told to have; None if it was told none."""
-    dialect: Any = connection.dialect
+    dialect = cast("DefaultDialect", connection.dialect)
     of_engine = dialect._on_connect_isolation_level  # noqa: SLF001 - to ask the database takes a statement
     level: str | None = connection.get_execution_options().get("isolation_level", of_engine)
     return level

@@ -441,6 +441,6 @@ class FileService(Transactional[ModelT]):
             await self._end_reading(part)
         access = bound_ledger(delivery.session, self._mapper)
         claimed = [(file, access) for file in delivery.files]
-        turn = nullcontext() if access is None else taking_turn(self.session)
+        turn = nullcontext() if access is None else taking_turn(delivery.session)
         await store(claimed, room=partial(room_beside, delivery.session, claimed), turn=turn)
         own(delivery, delivery.files)  # those, too, that a flush has meanwhile failed to store

@@ -160,7 +160,7 @@ class Transactional(Generic[ModelT]):
     @must_await
     async def rollback(self) -> None:
         """Undo everything since the last commit, stored bytes included."""
-        with translate_outages(url_of(self.session)):
+        with translate_outages(url_of(plain_session(self.session))):
             await run_in_session(self.session, Session.rollback)
 
     @must_await
@@ -224,7 +224,7 @@ class Transactional(Generic[ModelT]):
                     session.autobegin = autobegin
 
         try:
-            with translate_outages(url_of(self.session)), translate_ended_begin(self.model.__name__):
+            with translate_outages(url_of(part.session)), translate_ended_begin(self.model.__name__):
                 return await run_in_session(self.session, step)
         except DatabaseFailedError as error:
             if (ledger := ledger_of_class(self._mapper)) is not None:
@@ -234,6 +234,7 @@ class Transactional(Generic[ModelT]):
 
 async def end_reading(session: AnySession) -> None:
     """End the transaction of a session if it has only read, and expire nothing; log once why another one is kept."""
-    if is_connected(plain_session(session)):
-        with translate_outages(url_of(session)):
+    plain = plain_session(session)
+    if is_connected(plain):
+        with translate_outages(url_of(plain)):
             await run_in_session(session, end_if_only_read)

@@ -35,6 +35,7 @@ _SECRET = re.compile(
 """User and password of an address, and what signs a URL or stands in a connection string."""
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 """What needs no quotes: printable ASCII but for blanks, quotes, equals signs and backslashes."""
+_ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _QUOTES_VALUES: Final = frozenset({"IntegrityError", "DataError", "InternalError", "NotSupportedError"})
 """Errors of databases whose text quotes what was written, or what a trigger chose to say of it."""
 
@@ -80,14 +81,23 @@ class Event:
         """
         if not _log.isEnabledFor(self.level):
             return
-        noted = _request.get()
-        request = None if noted is None else noted()
-        facts = {**facts, **_facts_of_error(error), **({} if request is None else request.facts())}
+        described = dict[str, object](error=error)
+        if isinstance(error, BaseException):
+            texts = list[str]()
+            for link in islice(_linked(error, "__cause__"), 1 + MOST_CAUSES):
+                texts.append(describe_error(link))
+                if _has_statement(link):  # so have its causes
+                    break
+            described = {"error": texts[0], "cause": " < ".join(texts[1:]) or None}
+        request = None if (noted := _request.get()) is None else noted()
+        facts = {**facts, **described, **({} if request is None else request.facts())}
         if self.remedy is not None:
             facts.setdefault("remedy", self.remedy)
-        known = {name: _redact_value(value) for name, value in facts.items() if value is not None}
+        known = {name: redact(value) for name, value in facts.items() if value is not None}
         line = " ".join(f"{name}={quote(value)}" for name, value in known.items())
-        where = error if with_traceback and isinstance(error, BaseException) and not _holds_statement(error) else None
+        where = error if with_traceback and isinstance(error, BaseException) else None
+        if where and any(map(_has_statement, _linked(where, "__cause__", "__context__"))):
+            where = None
         # The name alone is the template, by which collectors of errors group what they are sent.
         template, args = (self.title + " %s", (line,)) if line else (self.title, ())
         _log.log(self.level, template, *args, extra=known, exc_info=where, stacklevel=2)
@@ -96,34 +106,16 @@ class Event:
 # -- errors ------------------------------------------------------------------------------------------------
 
 
-def _facts_of_error(error: BaseException | str | None) -> dict[str, str]:
-    if not isinstance(error, BaseException):
-        return {} if error is None else {"error": error}
-    causes = [describe_error(cause) for cause in islice(_causes(error), MOST_CAUSES)]
-    return {"error": describe_error(error)} | ({"cause": " < ".join(causes)} if causes else {})
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    known = {id(error)}
-    while (cause := error.__cause__) is not None and id(cause) not in known and not _has_statement(error):
-        known.add(id(cause))
-        yield cause
-        error = cause
-
-
 def describe_error(error: BaseException) -> str:
     """Return the class and the text of an error: of a database's without the statement and its values."""
+    name = type(error).__name__
     if isinstance(error, FilestoreError):
-        return f"{type(error).__name__}: {error}"
-    if _has_statement(error) or hasattr(error, "sqlstate") or hasattr(error, "sqlite_errorname"):
-        return _of_database(error)
-    return f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
-
-
-def _of_database(error: BaseException) -> str:
+        return f"{name}: {error}"
+    if not (_has_statement(error) or hasattr(error, "sqlstate") or hasattr(error, "sqlite_errorname")):
+        return f"{name}: {_first_line(error)}".removesuffix(": ")
     cause: BaseException = getattr(error, "orig", None) or error
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
-    name = type(error).__name__ + (f" ({state})" if state else "")
+    if state := getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None):
+        name += f" ({state})"
     kinds = {family.__name__ for family in (*type(error).__mro__, *type(cause).__mro__)}
     is_quoting = bool(kinds & _QUOTES_VALUES) or (cause is error and _has_statement(error))
     return name if is_quoting else f"{name}: {_first_line(cause)}"
@@ -139,33 +131,27 @@ def _has_statement(error: BaseException) -> bool:
     return hasattr(error, "statement")
 
 
-def _holds_statement(error: BaseException) -> bool:
-    """Tell whether an error, or one that led to it, has a statement in its text."""
+def _linked(error: BaseException, *links: str) -> Iterator[BaseException]:
+    """Yield an error and those that some of its attributes lead to, each once."""
     pending, known = [error], set[int]()
     while pending:
         error = pending.pop()
-        if _has_statement(error):
-            return True
-        known.add(id(error))
-        around = (error.__cause__, error.__context__)
-        pending += [other for other in around if other is not None and id(other) not in known]
-    return False
+        if id(error) not in known:
+            known.add(id(error))
+            yield error
+            pending += [other for link in links if (other := getattr(error, link)) is not None]
 
 
 # -- values ------------------------------------------------------------------------------------------------
 
 
-def redact(text: str) -> str:
-    """Return a text without passwords and signatures."""
-    return _SECRET.sub(lambda found: f"{found[1] or found[2]}[redacted]{'@' if found[1] else ''}", text)
-
-
-def _redact_value(value: object) -> object:
+def redact(value: object) -> object:
+    """Return a value without passwords and signatures: a number as it is, anything else as text."""
     if isinstance(value, int | float):
         return value
     if isinstance(value, Collection) and not isinstance(value, str | bytes):
         return [redact(str(item)) for item in value]
-    return redact(str(value))
+    return _SECRET.sub(lambda found: f"{found[1] or found[2]}[redacted]{'@' if found[1] else ''}", str(value))
 
 
 def quote(value: object) -> str:
@@ -178,15 +164,15 @@ def quote(value: object) -> str:
         text = ", ".join(map(str, value[:MOST_SHOWN])) + (f" and {more} more" if more > 0 else "")
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}…"
-    return text if _PLAIN.fullmatch(text) else f'"{"".join(map(_escape, text))}"'
-
-
-def _escape(character: str) -> str:
-    if character in '"\\':
-        return f"\\{character}"
-    if character.isprintable():
-        return character
-    # Among them are what moves a terminal's cursor, ends a line, or turns the direction of what follows.
-    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
-    code = ord(character)
-    return short or (f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")  # noqa: PLR2004 - four digits
+    if _PLAIN.fullmatch(text):
+        return text
+    escaped = list[str]()
+    for character in text:
+        code = ord(character)
+        if character in _ESCAPES:
+            escaped.append(_ESCAPES[character])
+        elif character.isprintable():
+            escaped.append(character)
+        else:  # it moves a terminal's cursor, ends a line, or turns the direction of what follows
+            escaped.append(f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")  # noqa: PLR2004 - four digits
+    return f'"{"".join(escaped)}"'

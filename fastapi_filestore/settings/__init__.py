@@ -1,8 +1,8 @@
 """The environment, read once into frozen settings; nothing else of the library asks it for a setting."""
 
+from fastapi_filestore.settings.addresses import problem_of_address
 from fastapi_filestore.settings.backend import BackendSettings
 from fastapi_filestore.settings.filestore import FilestoreSettings
-from fastapi_filestore.settings.http_address import problem_of_address
 from fastapi_filestore.settings.mode import parse_file_mode, parse_folder_mode
 from fastapi_filestore.settings.problems import variable
 from fastapi_filestore.settings.size import format_size, parse_size

@@ -5,14 +5,16 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from fastapi_filestore.settings.values import (
+from fastapi_filestore.settings.addresses import (
     AZURE_SCHEMES,
     GOOGLE_SCHEMES,
-    HTTPURL,
     LOCAL_SCHEMES,
     NETWORK_SCHEMES,
     S3_SCHEMES,
     STORE_SCHEMES,
+)
+from fastapi_filestore.settings.values import (
+    HTTPURL,
     DownloadWay,
     ExistingFile,
     FileMode,

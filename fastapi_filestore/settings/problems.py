@@ -1,4 +1,4 @@
-"""Validation errors in words: the variable, its value unless it is a secret, and the remedy."""
+"""Put validation errors into words: the variable, its value unless it is a secret, and the remedy."""
 
 import re
 from collections.abc import Sequence
@@ -6,12 +6,11 @@ from difflib import get_close_matches
 from typing import get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from fastapi_filestore.settings.addresses import STORE_URL_REMEDY
 from fastapi_filestore.settings.backend import BackendSettings
 from fastapi_filestore.settings.sources import DELIMITER, PREFIX
-from fastapi_filestore.settings.values import STORE_URL_REMEDY
 
 REMEDIES = {
     "bool_parsing": "use true or false",
@@ -37,7 +36,22 @@ _BACKENDS = re.compile(r"backends?_+")
 
 def describe(error: ValidationError, settings: type[BaseModel]) -> list[str]:
     """Return a line for each problem of settings that failed to validate."""
-    return [_describe(details, settings) for details in error.errors(include_url=False)]
+    problems = list[str]()
+    for details in error.errors(include_url=False):
+        path = [part for part in details["loc"] if isinstance(part, str) and part != "[key]"]
+        template = REMEDIES.get(details["type"])
+        remedy = (template.format_map(details.get("ctx", {})) if template else details["msg"]).rstrip(".")
+        match details["type"]:
+            case "extra_forbidden":
+                problem = f" is not a setting: {_suggestion(path, settings)}"
+            case "model_type":
+                problem = f" sets no option of a backend: {_suggestion(path, settings)}"
+            case "missing":
+                problem = f" is not set: {remedy}."
+            case _:
+                problem = f"{_quoted_value(details, path, settings)}: {remedy}."
+        problems.append(variable(*path) + problem)
+    return problems
 
 
 def variable(*path: str) -> str:
@@ -46,47 +60,25 @@ def variable(*path: str) -> str:
 
 
 def holds_secret(annotation: object) -> bool:
-    """Say whether a value of this type is, or contains, a secret."""
+    """Tell whether a value of this type is, or contains, a secret."""
     return annotation is SecretStr or any(holds_secret(part) for part in get_args(annotation))
 
 
-def _describe(details: ErrorDetails, settings: type[BaseModel]) -> str:
-    path = [part for part in details["loc"] if isinstance(part, str) and part != "[key]"]
-    name = variable(*path)
-    match details["type"]:
-        case "extra_forbidden":
-            return f"{name} is not a setting: {_suggestion(path, settings)}"
-        case "model_type":
-            return f"{name} sets no option of a backend: {_suggestion(path, settings)}"
-        case "missing":
-            return f"{name} is not set: {_remedy(details)}."
-        case _:
-            return f"{name}{_value(details, _field(path, settings))}: {_remedy(details)}."
-
-
-def _remedy(details: ErrorDetails) -> str:
-    template = REMEDIES.get(details["type"])
-    return (template.format_map(details.get("ctx", {})) if template else details["msg"]).rstrip(".")
-
-
-def _value(details: ErrorDetails, field: FieldInfo | None) -> str:
+def _quoted_value(details: ErrorDetails, path: Sequence[str], settings: type[BaseModel]) -> str:
+    """Quote a wrong value, or say which entry of a list it is; nothing of a secret, or of a backend with some."""
     value, place = details["input"], details["loc"][-1]
     if isinstance(place, int):
         return f", entry {place + 1}"
+    match path:
+        case ["backends", _, option]:
+            field = BackendSettings.model_fields.get(option)
+        case ["backends", *_]:
+            field = None
+        case _:
+            field = settings.model_fields.get(path[0])
     if field is None or holds_secret(field.annotation) or not isinstance(value, str | int | float):
         return ""
     return f" is {_CREDENTIALS.sub('***', str(value))[:SHOWN_LENGTH]!r}"
-
-
-def _field(path: Sequence[str], settings: type[BaseModel]) -> FieldInfo | None:
-    """Return the field that a variable sets; a whole backend is none, since secrets may be in it."""
-    match path:
-        case ["backends", _, option]:
-            return BackendSettings.model_fields.get(option)
-        case ["backends", *_]:
-            return None
-        case _:
-            return settings.model_fields.get(path[0])
 
 
 def _suggestion(path: Sequence[str], settings: type[BaseModel]) -> str:

@@ -7,9 +7,9 @@ import pytest
 from pydantic import SecretStr
 
 from fastapi_filestore.settings import BackendSettings
+from fastapi_filestore.settings.addresses import STORE_SCHEMES
 from fastapi_filestore.settings.backend import FAMILIES, Options
 from fastapi_filestore.settings.problems import holds_secret
-from fastapi_filestore.settings.values import STORE_SCHEMES
 from fastapi_filestore.storage.obstore.opening.options import read_options
 from fastapi_filestore.storage.obstore.opening.store_url import SCHEMES
 from tests.settings.conftest import Read

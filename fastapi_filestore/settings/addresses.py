@@ -1,4 +1,4 @@
-"""Check addresses of http: parsers of URLs take many that no server can be reached at."""
+"""Check URLs of stores, and addresses of http: parsers take many that no server can be reached at."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address
@@ -6,9 +6,33 @@ from urllib.parse import SplitResult, urlsplit
 
 UNSAFE = frozenset(' "<>\\^`{|}')
 """Printable characters that no URL holds (RFC 3986)."""
+S3_SCHEMES = ("s3", "s3a")
+GOOGLE_SCHEMES = ("gs", "gcs")
+AZURE_SCHEMES = ("az", "azure", "abfs", "abfss")
+LOCAL_SCHEMES = ("file",)
+NETWORK_SCHEMES = S3_SCHEMES + GOOGLE_SCHEMES + AZURE_SCHEMES
+STORE_SCHEMES = (*NETWORK_SCHEMES, *LOCAL_SCHEMES, "memory")
+STORE_URL_REMEDY = "use s3://bucket/, gs://bucket/, az://container/, file:///folder/ or memory://"
 PORT = "use a port from 1 to 65535"
+# A secret key may contain a slash, so it is not always in what a parser calls the network location.
+_CREDENTIALS = re.compile(r":.*@|[?#]")
 _LABEL = re.compile(r"[\w-]{1,63}")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def problem_of_store_url(url: str) -> str | None:
+    """Return what is wrong with the URL of a store, as what to do; None if it will do."""
+    scheme, delimiter, place = url.partition("://")
+    if "${" in url:
+        return "a variable in it was not replaced; write what it stands for"
+    if scheme in LOCAL_SCHEMES:
+        if "?" in place or "#" in place:
+            return "it has no ? and no #; options are settings of their own, and in a name write %3F and %23"
+        if place.strip("/") in ("", ".") and place.startswith("/"):
+            return "it is the root of all disks; name a folder, and see whether a variable in it was empty"
+    elif _CREDENTIALS.search(place):
+        return "give credentials in settings of their own; a URL holds none, and no ? or #"
+    return None if delimiter and scheme in STORE_SCHEMES else STORE_URL_REMEDY
 
 
 def problem_of_address(url: str) -> str | None:

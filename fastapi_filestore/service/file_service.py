@@ -1,8 +1,7 @@
 """Keep rows and their files: `FileService` is called by routes, and by any other code."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from functools import partial
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
@@ -16,24 +15,18 @@ from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.intake.no_field import no_field
 from fastapi_filestore.intake.upload import Uploads
 from fastapi_filestore.orm.column.assignment import as_some_files
-from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute, file_attributes, list_attribute
-from fastapi_filestore.orm.column.row_values import KnownValues, values_of_new
-from fastapi_filestore.orm.ledger.ledger import bound_ledger
+from fastapi_filestore.orm.column.attributes import file_attribute, file_attributes, list_attribute
 from fastapi_filestore.orm.ledger.reservations import expect_upload
-from fastapi_filestore.orm.sessions import AnySession, plain_session, taking_turn
-from fastapi_filestore.orm.unit_of_work.end import abandon
-from fastapi_filestore.orm.unit_of_work.entries import room_beside
-from fastapi_filestore.orm.unit_of_work.ownership import Delivery, own
+from fastapi_filestore.orm.sessions import AnySession
 from fastapi_filestore.orm.unit_of_work.session_loops import home_where_made
-from fastapi_filestore.orm.unit_of_work.transfer import store
-from fastapi_filestore.service import rows
 from fastapi_filestore.service.new_rows import build, check_names
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
 from fastapi_filestore.service.parameters import NoParameter
+from fastapi_filestore.service.rows import Rows
 from fastapi_filestore.service.scopes import check_scope
-from fastapi_filestore.service.unit import Part, Transactional
+from fastapi_filestore.service.storing import Storing
+from fastapi_filestore.service.unit import Unit
 from fastapi_filestore.storage.backend import ObjectStream, SignedURL
-from fastapi_filestore.storage.paths import Values
 
 ModelT = TypeVar("ModelT")
 T = TypeVar("T")
@@ -42,7 +35,7 @@ P = ParamSpec("P")
 NO_DEFAULTS: Mapping[str, object] = MappingProxyType({})
 
 
-class FileService(Transactional[ModelT]):
+class FileService(Storing[ModelT]):
     """Creates, reads, replaces and deletes rows of one model together with their files.
 
     It holds a session, sync or async, and commits nothing on its own: as a dependency it is committed before the
@@ -99,7 +92,7 @@ class FileService(Transactional[ModelT]):
             raise ConfigurationError(
                 f"{type(self).__name__} knows no model: pass model=, or subclass FileService[Model]."
             )
-        self.session, self._made = session, home_where_made(session)
+        self.session, self._made, self._unit = session, home_where_made(session), Unit()
         self.scope = None if scope is None else check_scope(self.model, scope)
         self.defaults = dict(defaults)
 
@@ -129,7 +122,7 @@ class FileService(Transactional[ModelT]):
                     if name not in inspect(row).dict:
                         setattr(row, name, value)
             files = [file for attribute in file_attributes(inspect(row).mapper) for file in attribute.files(row)]
-            await self._store(self._take(files, stack), part)
+            await self._store(files, part, stack)
             await self._run(part, self._rows.add, row)
         return row
 
@@ -171,7 +164,7 @@ class FileService(Transactional[ModelT]):
         if any(isinstance(value, Uploads) for value in data.values()):
             await self.require(identity)
         async with AsyncExitStack() as stack:
-            attributes = file_attributes(self._mapper)
+            attributes = file_attributes(inspect(self.model))
             known = await self._values_of_row(identity, data, attributes)
             values = await self._store_uploads(data, known, stack)
             files = list[FileObject]()
@@ -179,9 +172,7 @@ class FileService(Transactional[ModelT]):
                 if values.get(attribute.name) is not None:
                     values[attribute.name] = attribute.type.coerce(values[attribute.name])
                     files += attribute.type.files(values[attribute.name], of=known)
-            if delivery := self._take(files, stack):
-                await self.require(identity)
-            await self._store(delivery, part)
+            await self._store(files, part, stack, identity)
             return await self._run(part, self._rows.change, identity, values)
 
     @must_await
@@ -215,9 +206,7 @@ class FileService(Transactional[ModelT]):
             if isinstance(files, Uploads):
                 files = await self._store_all(files, attribute, known, stack)
             new = attribute.type.files(as_some_files(files), of=known)
-            if delivery := self._take(new, stack):
-                await self.require(identity)
-            await self._store(delivery, part)
+            await self._store(new, part, stack, identity)
             return await self._run(part, self._rows.edit, identity, attribute, lambda files: [*files, *new])
 
     @must_await
@@ -245,40 +234,6 @@ class FileService(Transactional[ModelT]):
             lambda files: [file for file in files if file.location not in unwanted],
             purge=purge,
         )
-
-    @asynccontextmanager
-    async def storing(
-        self, file: object, *, field: str | None = None, identity: object = None
-    ) -> AsyncIterator[FileObject]:
-        """Store a file whose row the block writes, for values that are known only when the file has arrived.
-
-        What the block gives to no row is deleted again, as it is if the block raises.
-
-        Args:
-            file: A FileObject, an Upload or an UploadFile.
-            field: The file column that it is for, if there are several.
-            identity: The row that is to hold it, if that is there already: a column may choose its folder by the row.
-
-        >>> async with service.storing(upload) as file:
-        ...     await service.create({"title": upload.fields["title"], "file": file})
-        """
-        attribute = file_attribute(self.model, field)
-        known = self._values_of_new_row
-        if identity is not None:
-            known = await self._values_of_row(identity, {}, [attribute])
-        async with AsyncExitStack() as stack:
-            waiting, delivery, part = self._take_one(file, attribute, known, stack)
-            await self._store(delivery, part)
-            yield waiting
-
-    @asynccontextmanager
-    async def storing_all(
-        self, files: AsyncIterable[object], *, field: str | None = None
-    ) -> AsyncIterator[Sequence[FileObject]]:
-        """Store files one after the other as they come, for rows that the block writes: all of them or none."""
-        attribute = file_attribute(self.model, field)
-        async with AsyncExitStack() as stack:
-            yield await self._store_all(files, attribute, self._values_of_new_row, stack)
 
     @must_await
     async def delete(self, identity: object, *, purge: bool = False) -> None:
@@ -366,81 +321,9 @@ class FileService(Transactional[ModelT]):
         column.files([file] if column.multiple else file)
         limit = min((size for size in (max_size, column.rules.max_size) if size is not None), default=None)
         signed = await file.signed_url_async(expires_in=expires_in, method="PUT", max_size=limit)
-        await self._run(part, expect_upload, self._mapper, file)
+        await self._run(part, expect_upload, inspect(self.model), file)
         return signed
 
-    # -- inside --------------------------------------------------------------------------------------
-
     @property
-    def _rows(self) -> rows.Rows[ModelT]:
-        return rows.Rows(self.model, self.scope)
-
-    def _values_of_new_row(self) -> Values:
-        """Return what is known of a row before it is made."""
-        return values_of_new(self._mapper, self.defaults)
-
-    async def _values_of_row(
-        self, identity: object, changes: Mapping[str, object], attributes: Iterable[FileAttribute]
-    ) -> Callable[[], Values]:
-        """Return what gives the values of a row that some are changed of; it is asked where a folder may need it."""
-        if all(isinstance(attribute.type.folder, str) for attribute in attributes):
-            return self._values_of_new_row
-        columns = await self._run(self._begin(), self._rows.column_values, identity)
-        known = KnownValues(self._mapper, {**self.defaults, **columns, **changes})
-        return lambda: known
-
-    async def _store_uploads(
-        self, data: Mapping[str, object], known: Callable[[], Values], stack: AsyncExitStack
-    ) -> dict[str, object]:
-        """Return the values of a row, with the files that are on their way in stored."""
-        values = dict(data)
-        for name, value in data.items():
-            if isinstance(value, Uploads):
-                values[name] = await self._store_all(value, file_attribute(self.model, name), known, stack)
-        return values
-
-    async def _store_all(
-        self, files: AsyncIterable[object], attribute: FileAttribute, known: Callable[[], Values], stack: AsyncExitStack
-    ) -> Sequence[FileObject]:
-        await self.end_reading()  # the first one is read before it is known to be one
-        stored = list[FileObject]()
-        async for file in files:
-            waiting, delivery, part = self._take_one(file, attribute, known, stack)
-            await self._store(delivery, part)
-            stored.append(waiting)
-        return stored
-
-    def _take_one(
-        self, file: object, attribute: FileAttribute, known: Callable[[], Values], stack: AsyncExitStack
-    ) -> tuple[FileObject, Delivery | None, Part]:
-        (waiting,) = attribute.type.files([file] if attribute.type.multiple else file, of=known)
-        part = self._begin(writing=True)
-        return waiting, self._take([waiting], stack), part
-
-    def _take(self, files: Iterable[FileObject], stack: AsyncExitStack) -> Delivery | None:
-        """Take those files that are still to be stored, for rows that are written before the stack ends.
-
-        What no flush has taken over by then is deleted.
-
-        Raises:
-            SharedFileError: Another unit of work is about to write one of them to a row of its own.
-        """
-        waiting = [file for file in files if not file.is_stored]
-        if not waiting:
-            return None
-        delivery = Delivery(plain_session(self.session))
-        delivery.take(waiting)
-        stack.push_async_callback(abandon, self.session, delivery)
-        return delivery
-
-    async def _store(self, delivery: Delivery | None, part: Part) -> None:
-        if delivery is None:
-            return
-        part.refuse_ended()  # before bytes move
-        if any(file.is_arriving or file.is_upload for file in delivery.files):
-            await self._end_reading(part)
-        access = bound_ledger(delivery.session, self._mapper)
-        claimed = [(file, access) for file in delivery.files]
-        turn = nullcontext() if access is None else taking_turn(delivery.session)
-        await store(claimed, room=partial(room_beside, delivery.session, claimed), turn=turn)
-        own(delivery, delivery.files)  # those, too, that a flush has meanwhile failed to store
+    def _rows(self) -> Rows[ModelT]:
+        return Rows(self.model, self.scope)

@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from functools import cache
 from inspect import Parameter, signature
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Column, Join, Table, inspect
-from sqlalchemy.orm import Mapper
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.failures.refusals import translate_attribute_errors
+from fastapi_filestore.orm.mapped_types import AnyMapper
 
 ModelT = TypeVar("ModelT")
+
+Mapped: TypeAlias = Any
+"""A mapped class, which type checkers can't tell from others."""
 
 
 def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
@@ -20,34 +23,33 @@ def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
     if inspect(model).polymorphic_abstract:
         refuse_rowless(model)
     check_names(model, values)
-    taken = constructor_takes(cast("Any", model))
-    own = _identity_needed(cast("Any", model))
-    later = {name for name in values if name == "self" or (taken is not None and name not in taken)}
+    mapped: Mapped = model
+    taken = constructor_takes(mapped)
+    given, later = dict(_identity_needed(mapped)), dict[str, object]()
+    for name, value in values.items():
+        (given if name != "self" and (taken is None or name in taken) else later)[name] = value
+    mapper: AnyMapper = inspect(model)
     try:
-        with translate_attribute_errors(inspect(model), model.__name__):
-            row = model(**{**own, **{name: value for name, value in values.items() if name not in later}})
+        with translate_attribute_errors(mapper, model.__name__):
+            row = model(**given)
     except (InvalidFieldsError, AssertionError):
-        _refuse_each(inspect(model), values)
+        # A constructor names no attribute: the first value that its attribute does not take is refused by name.
+        blank = mapper.class_manager.new_instance()
+        for name, value in values.items():
+            # A row in a relationship would take this one along into its session.
+            if name in mapper.column_attrs and not isinstance(mapper.column_attrs[name].columns[0].type, StoredObject):
+                with translate_attribute_errors(mapper, name):
+                    setattr(blank, name, value)
         raise
-    for name in later:
-        with translate_attribute_errors(inspect(model), name):
-            setattr(row, name, values[name])
+    for name, value in later.items():
+        with translate_attribute_errors(mapper, name):
+            setattr(row, name, value)
     return row
 
 
-def _refuse_each(mapper: Mapper[Any], values: Mapping[str, object]) -> None:
-    """Raise `InvalidFieldsError` for the first value that its attribute does not take: a constructor names none."""
-    row = mapper.class_manager.new_instance()
-    for name, value in values.items():
-        # A row in a relationship would take this one along into its session.
-        if name in mapper.column_attrs and not isinstance(mapper.column_attrs[name].columns[0].type, StoredObject):
-            with translate_attribute_errors(mapper, name):
-                setattr(row, name, value)
-
-
-def refuse_rowless(model: type[Any]) -> None:
+def refuse_rowless(model: Mapped) -> None:
     """Raise `ConfigurationError` for a model that has no rows of its own, but those of others."""
-    mapper: Mapper[Any] = inspect(model)
+    mapper: AnyMapper = inspect(model)
     if mapper.polymorphic_abstract or not isinstance(mapper.local_table, Table | Join):
         why = "is polymorphic_abstract" if mapper.polymorphic_abstract else "maps a query"
         heirs = [heir for heir in mapper.self_and_descendants if heir is not mapper and not heir.polymorphic_abstract]
@@ -59,7 +61,7 @@ def refuse_rowless(model: type[Any]) -> None:
 
 
 @cache
-def constructor_takes(model: Any) -> frozenset[str] | None:
+def constructor_takes(model: Mapped) -> frozenset[str] | None:
     """Return the names that a model's constructor takes; None for any, as SQLAlchemy's own does."""
     parameters = signature(model.__init__).parameters.values()
     if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
@@ -68,7 +70,7 @@ def constructor_takes(model: Any) -> frozenset[str] | None:
 
 
 @cache
-def _identity_needed(model: Any) -> Mapping[str, object]:
+def _identity_needed(model: Mapped) -> Mapping[str, object]:
     """Return what tells the class of a row, where its constructor asks for what the mapper sets by itself."""
     mapper = inspect(model)
     on = mapper.polymorphic_on
@@ -76,7 +78,7 @@ def _identity_needed(model: Any) -> Mapping[str, object]:
     return {name: mapper.polymorphic_identity} if name in constructor_needs(model) else {}
 
 
-def constructor_needs(model: type[Any]) -> list[str]:
+def constructor_needs(model: Mapped) -> list[str]:
     """Return the names that a model's constructor can't do without."""
     named = {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
     _, *parameters = signature(model.__init__).parameters.values()
@@ -85,11 +87,13 @@ def constructor_needs(model: type[Any]) -> list[str]:
     ]
 
 
-def check_names(model: type[Any], values: Mapping[str, object]) -> None:
+def check_names(model: Mapped, values: Mapping[str, object]) -> None:
     """Raise `InvalidFieldsError` for values that the model has no attribute for."""
-    known = inspect(model).attrs.keys()
-    unknown = [name for name in values if name not in known]
-    if unknown:
-        raise InvalidFieldsError(
-            [{"loc": (name,), "msg": f"{model.__name__} has no such attribute", "type": "extra"} for name in unknown]
-        )
+    known = inspect(model).attrs
+    problems = [
+        {"loc": (name,), "msg": f"{model.__name__} has no such attribute", "type": "extra"}
+        for name in values
+        if name not in known
+    ]
+    if problems:
+        raise InvalidFieldsError(problems)

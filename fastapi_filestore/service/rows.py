@@ -45,7 +45,9 @@ class Rows(Generic[ModelT]):
     def add(self, session: Session, row: ModelT) -> None:
         """Write a new row."""
         session.add(row)
-        self._write(session, row)
+        flush(session, row)
+        if self.scope is not None:
+            self._refuse_outside(session, row)
 
     def fetch(self, session: Session, identity: object) -> ModelT:
         """Read a row; `RowNotFoundError` if there is none."""
@@ -102,7 +104,9 @@ class Rows(Generic[ModelT]):
         for name, value in values.items():
             with translate_attribute_errors(inspect(self.model), name):
                 setattr(row, name, value)
-        self._write(session, row)
+        flush(session, row)
+        if self.scope is not None:
+            self._refuse_outside(session, row)
         return row
 
     def edit(
@@ -130,7 +134,9 @@ class Rows(Generic[ModelT]):
         note_locked(inspect(row), attribute, values[0])
         with purging(session) if purge else nullcontext():
             setattr(row, attribute.name, edit(files))
-            self._write(session, row)
+            flush(session, row)
+            if self.scope is not None:
+                self._refuse_outside(session, row)
         return row
 
     def remove(self, session: Session, identity: object, *, purge: bool) -> None:
@@ -174,15 +180,14 @@ class Rows(Generic[ModelT]):
             raise self._missing(identity)
         return row
 
-    def _write(self, session: Session, row: ModelT) -> None:
-        flush(session, row)
-        if self.scope is None or self._is_inside(session, inspect(row).mapper.primary_key_from_instance(row)):
-            return
-        # Whoever catches the error and commits must not commit the row.
-        transaction = innermost_transaction(session)
-        assert transaction is not None
-        transaction.rollback()
-        raise OutOfScopeError(self.model.__name__)
+    def _refuse_outside(self, session: Session, row: ModelT) -> None:
+        """Roll back and raise `OutOfScopeError` if a row was written that is outside of the scope."""
+        if not self._is_inside(session, inspect(row).mapper.primary_key_from_instance(row)):
+            # Whoever catches the error and commits must not commit the row.
+            transaction = innermost_transaction(session)
+            assert transaction is not None
+            transaction.rollback()
+            raise OutOfScopeError(self.model.__name__)
 
     def _is_inside(self, session: Session, identity: object, *, lock: bool = False) -> bool:
         mapper = inspect(self.model)

@@ -5,19 +5,20 @@ back, while the others are still storing bytes or waiting for the session. What 
 roll back, and the next unit of the same service is none of theirs.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
 from inspect import CORO_CREATED, getcoroutinestate
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
-from weakref import ref
+from typing import Concatenate, Final, Generic, ParamSpec, Self, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 from anyio import CancelScope
 from sqlalchemy import Engine, inspect
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Session
 from sqlalchemy.orm.identity import IdentityMap
+from sqlalchemy.pool import QueuePool
 
 from fastapi_filestore.concurrency.awaited import must_await, requiring_awaits
 from fastapi_filestore.concurrency.blocking import run_blocking_here
@@ -31,7 +32,6 @@ from fastapi_filestore.orm.unit_of_work.changes import has_edits
 from fastapi_filestore.orm.unit_of_work.read_only import end_if_only_read, is_connected
 from fastapi_filestore.orm.unit_of_work.session_loops import home_of, refuse_elsewhere
 from fastapi_filestore.service import rows
-from fastapi_filestore.service.turns import taking_turn
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +79,7 @@ class Transactional(Generic[ModelT]):
     model: type[ModelT]
     session: AnySession
     hold_session: bool
+    _unit: Unit
     _made: HomeLoop | None = None
 
     @asynccontextmanager
@@ -121,9 +122,11 @@ class Transactional(Generic[ModelT]):
 
         The service does so before it stores what a client is sending; any other transaction is kept.
         """
-        await self._end_reading(self._begin())
+        part = self._begin()
+        if not self.hold_session and is_connected(part.session):
+            await self._run(part, end_if_only_read)
 
-    def wait(self, call: Coroutine[Any, Any, T]) -> T:
+    def wait(self, call: Coroutine[object, object, T]) -> T:
         """Run a call of this service to its end, blocking, where nothing can be awaited: in a `def` endpoint, a thread.
 
         Over an AsyncSession it runs on the event loop that the session was used in last, or the service was made in,
@@ -135,8 +138,11 @@ class Transactional(Generic[ModelT]):
             BlockingCallError: An event loop runs in this thread, or the session's does nothing any more.
         """
         try:
-            home = self._made and home_of(self.session, self._made, self._mapper, self._name)
-            return run_blocking_here(call if home is None else home.run(lambda: call, self._name))
+            if self._made is None:
+                return run_blocking_here(call)
+            name = f"The service of {self.model.__name__}"
+            home = home_of(self.session, self._made, inspect(self.model), name)
+            return run_blocking_here(call if home is None else home.run(lambda: call, name))
         except BlockingCallError:
             if getcoroutinestate(call) == CORO_CREATED:
                 call.close()  # Python would only warn of it
@@ -145,7 +151,7 @@ class Transactional(Generic[ModelT]):
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Wait for a turn at writing rows, for a block that writes and commits at once: it is faster and fairer so."""
         session = plain_session(self.session)
-        engine = writing_bind(session, self._mapper)
+        engine = writing_bind(session, inspect(self.model))
         if session.in_transaction() or not isinstance(engine, Engine):
             return nullcontext()
         return taking_turn(engine)
@@ -173,19 +179,6 @@ class Transactional(Generic[ModelT]):
 
     # -- inside --------------------------------------------------------------------------------------
 
-    @cached_property
-    def _mapper(self) -> Mapper[Any]:
-        mapper: Mapper[Any] = inspect(self.model)
-        return mapper
-
-    @cached_property
-    def _name(self) -> str:
-        return f"The service of {self.model.__name__}"
-
-    @cached_property
-    def _unit(self) -> Unit:
-        return Unit()
-
     def _begin(self, *, writing: bool = False) -> Part:
         """Begin a call: note what it is a part of, so that it does nothing once that has ended.
 
@@ -193,7 +186,8 @@ class Transactional(Generic[ModelT]):
             UnitOfWorkEndedError: It is `writing`, and its unit of work has ended already.
         """
         if self._made is not None:  # on another event loop than the session's it would spoil that one's connections
-            refuse_elsewhere(self.session, self._made, self._mapper, self._name)
+            name = f"The service of {self.model.__name__}"
+            refuse_elsewhere(self.session, self._made, inspect(self.model), name)
         around = None
         for unit in _entered.get():  # the innermost comes last
             if unit.service is not None and unit.service() is self:
@@ -202,10 +196,6 @@ class Transactional(Generic[ModelT]):
         if writing and unit.has_ended:
             raise UnitOfWorkEndedError(self.model.__name__)
         return Part(unit, self.model.__name__, session, session.identity_map, unit.has_ended, around is not None)
-
-    async def _end_reading(self, part: Part) -> None:
-        if not self.hold_session and is_connected(part.session):
-            await self._run(part, end_if_only_read)
 
     async def _run(
         self, part: Part, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
@@ -227,7 +217,7 @@ class Transactional(Generic[ModelT]):
             with translate_outages(url_of(part.session)), translate_ended_begin(self.model.__name__):
                 return await run_in_session(self.session, step)
         except DatabaseFailedError as error:
-            if (ledger := ledger_of_class(self._mapper)) is not None:
+            if (ledger := ledger_of_class(inspect(self.model))) is not None:
                 explain_missing(error, ledger)
             raise
 
@@ -238,3 +228,45 @@ async def end_reading(session: AnySession) -> None:
     if is_connected(plain):
         with translate_outages(url_of(plain)):
             await run_in_session(session, end_if_only_read)
+
+
+# -- turns at writing ------------------------------------------------------------------------------------
+#
+# A pool that overflows opens a connection for one row and closes it again, which takes ten times as long as to write
+# it. On SQLite, which has one writer, those who wait sleep and try again, some of them until they give up. To wait in
+# line is faster and fair. Nothing relies on it: who has waited long, or cannot wait, writes all the same.
+
+PATIENCE: Final = 2.0
+"""Seconds in line, before the database is left to say who waits."""
+
+Lines = WeakKeyDictionary[Engine, asyncio.Semaphore]
+
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Lines] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def taking_turn(engine: Engine) -> AsyncIterator[None]:
+    """Run a block that writes and commits in turn; whoever holds a connection already must not wait here."""
+    lines = _lines.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
+    line = lines.get(engine)
+    if line is None:
+        pooled = engine.pool.size() if isinstance(engine.pool, QueuePool) else 0
+        room = 1 if engine.dialect.name == "sqlite" else pooled
+        if not room:  # any number may write at once
+            yield
+            return
+        line = lines[engine] = asyncio.Semaphore(room)
+    has_turn = True
+    if not line.locked():
+        await line.acquire()
+    else:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await line.acquire()
+        except TimeoutError:
+            has_turn = False
+    try:
+        yield
+    finally:
+        if has_turn:
+            line.release()

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, QueuePool
 
 from fastapi_filestore import FileService
-from fastapi_filestore.service import turns
-from fastapi_filestore.service.turns import taking_turn
+from fastapi_filestore.service import unit
+from fastapi_filestore.service.unit import taking_turn
 from tests.rows.models import Document
 
 
@@ -54,7 +54,7 @@ async def test_as_many_write_as_the_pool_keeps(pool: dict[str, object], most: in
 
 async def test_patience_ends(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has waited long goes on all the same, so that turns can never lock each other out."""
-    monkeypatch.setattr(turns, "PATIENCE", 0.01)
+    monkeypatch.setattr(unit, "PATIENCE", 0.01)
     async with taking_turn(sqlite), taking_turn(sqlite), taking_turn(sqlite):
         pass
 

@@ -64,11 +64,6 @@ def content_disposition(filename: str, *, inline: bool) -> str:
     return f"{header}; filename*=UTF-8''{quote(filename, safe=_ATTR_CHARS)}"
 
 
-def is_inline(content_type: str) -> bool:
-    """Tell whether a browser may show the type in place."""
-    return essence(content_type) in INLINE_TYPES
-
-
 def served_type(content_type: str) -> str:
     """Return the media type to serve a file as: bytes if it is a script's, or a header can't carry it safely.
 
@@ -80,4 +75,5 @@ def served_type(content_type: str) -> str:
 
 def disposition_of(filename: str, content_type: str, *, attachment: bool = False) -> str:
     """Return the Content-Disposition of a file: in place if its type is safe there and no download is asked for."""
-    return content_disposition(filename, inline=not attachment and is_inline(served_type(content_type)))
+    inline = not attachment and essence(served_type(content_type)) in INLINE_TYPES
+    return content_disposition(filename, inline=inline)

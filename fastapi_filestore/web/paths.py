@@ -24,20 +24,14 @@ _ASKED: Final = "fastapi_filestore.asked"
 """Has the path that a request asks for; a router that finds none tries another one in a copy of the scope."""
 
 
-def root_of(scope: Scope) -> str:
-    """Return the path that clients reach the application at, without a slash at its end."""
-    root: str = scope.get("root_path", "")
-    outer: str = scope.get("app_root_path", root)  # that of the server, which what is mounted is below
-    return (outer.rstrip("/") + root.removeprefix(outer)).rstrip("/")
-
-
-def path_of(scope: Scope) -> str:
-    """Return the path that a client asks for, from the root of the host on."""
+def path_above(scope: Scope, segments: int) -> str:
+    """Return the path, from the root of the host on, that is so many segments above the one that a client asks for."""
     # A proxy that strips a prefix says so in the root path, which the request's own path then lacks.
     path: str = scope["path"]
     root: str = scope.get("app_root_path", scope.get("root_path", ""))
     inner = path.removeprefix(root) if path.startswith(f"{root}/") else path
-    return root.rstrip("/") + inner  # uvicorn has two slashes there if the root path ends with one
+    whole = (root.rstrip("/") + inner).removesuffix("/")  # uvicorn has two there if the root path ends with one
+    return quote(whole.rsplit("/", segments)[0] if segments else whole)
 
 
 class SlashRoute(APIRoute):
@@ -112,7 +106,9 @@ def noting_root_path(app: FastAPI) -> Iterator[None]:
     async def reach(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal inner
         inner = inner or app.build_middleware_stack()
-        token = REACHED_AT.set(quote(root_of(scope)))
+        root: str = scope.get("root_path", "")
+        outer: str = scope.get("app_root_path", root)  # that of the server, which what is mounted is below
+        token = REACHED_AT.set(quote((outer.rstrip("/") + root.removeprefix(outer)).rstrip("/")))
         try:
             await inner(scope, receive, send)
         finally:

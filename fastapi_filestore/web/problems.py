@@ -189,20 +189,19 @@ def problem_of(error: errors.FilestoreError) -> Problem:
     """Return the problem that an error is to a client, with nothing internal in it; operators find that in the log."""
     kind = next(KINDS[family] for family in type(error).__mro__ if family in KINDS)
     if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _tell_operators(error, kind)
+        # What a store does, or a row says, is no place in our code: one line says it, for each request of an outage.
+        # A traceback is for whoever finds a frame of his own in it.
+        has_place = not isinstance(error, _TOLD_IN_ONE_LINE) and any(
+            not frame.f_code.co_filename.startswith(_NOT_THE_APPLICATION) for frame, _ in walk_tb(error.__traceback__)
+        )
+        PROBLEM.tell(error, with_traceback=has_place, problem=kind.name, status=kind.status)
     members = {name: getattr(error, name) for name in kind.members if getattr(error, name, None) is not None}
     if isinstance(error, errors.InvalidFieldsError):
         members |= field_problems(error.problems)
-    return Problem(kind, kind.detail or str(error), members, _headers(error))
-
-
-def _tell_operators(error: errors.FilestoreError, kind: Kind) -> None:
-    # What a store does, or a row says, is no place in our code: one line says it, for each request of an outage.
-    # A traceback is for whoever finds a frame of his own in it.
-    has_place = not isinstance(error, _TOLD_IN_ONE_LINE) and any(
-        not frame.f_code.co_filename.startswith(_NOT_THE_APPLICATION) for frame, _ in walk_tb(error.__traceback__)
-    )
-    PROBLEM.tell(error, with_traceback=has_place, problem=kind.name, status=kind.status)
+    headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, _OF_A_MOMENT) else {}
+    if isinstance(error, errors.RangeNotSatisfiableError) and error.size is not None:
+        headers = {"Content-Range": f"bytes */{error.size}"}
+    return Problem(kind, kind.detail or str(error), members, headers)
 
 
 def validation_problem(error: RequestValidationError) -> Problem:
@@ -214,22 +213,14 @@ def validation_problem(error: RequestValidationError) -> Problem:
 def _method_problem(scope: Scope, methods: Collection[str]) -> Problem:
     """Return the problem of a path that is there and a method that is not; `methods` are those of one of its routes."""
     # All routes of the path, and not that one alone, as Starlette does (RFC 9110, section 10.2.1).
-    allowed = ", ".join(method for method in _METHODS if _is_served(scope, method)) or ", ".join(sorted(methods))
+    served = [
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in scope["app"].routes)
+    ]
+    allowed = ", ".join(served or sorted(methods))
     detail = f"There is no {scope['method']} here; there is {allowed}."
     return Problem(METHOD_NOT_ALLOWED, detail, {}, {"Allow": allowed})
-
-
-def _is_served(scope: Scope, method: str) -> bool:
-    asked = {**scope, "method": method}
-    return any(route.matches(asked)[0] is Match.FULL for route in scope["app"].routes)
-
-
-def _headers(error: errors.FilestoreError) -> dict[str, str]:
-    if isinstance(error, _OF_A_MOMENT):
-        return {"Retry-After": str(RETRY_SECONDS)}
-    if isinstance(error, errors.RangeNotSatisfiableError) and error.size is not None:
-        return {"Content-Range": f"bytes */{error.size}"}
-    return {}
 
 
 class ProblemRoute(SlashRoute):

@@ -1,10 +1,9 @@
 """Build the provider behind `Depends(get_document_service)`: a service for a request, committed before the response."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 
 from fastapi import Depends
 from sqlalchemy import inspect
@@ -23,6 +22,9 @@ from fastapi_filestore.web.wiring import Dependency, require_dependency
 
 ModelT = TypeVar("ModelT")
 
+_DEFAULT: Final = "default_"
+"""What the parameters begin with whose values are those of new rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -36,7 +38,7 @@ class Bounds:
 
         The bounds come first, so that who is refused costs no session.
         """
-        needed = {f"default_{name}": default for name, default in self.defaults.items()}
+        needed = {f"{_DEFAULT}{name}": default for name, default in self.defaults.items()}
         if self.scope is not None:
             needed["scope"] = self.scope
         keywords = [
@@ -46,11 +48,6 @@ class Bounds:
         return Signature(
             [Parameter("connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection), *keywords]
         )
-
-    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the service's arguments that the values of the dependencies are."""
-        defaults = {name: values[f"default_{name}"] for name in self.defaults}
-        return {**({"scope": values["scope"]} if self.scope else {}), **({"defaults": defaults} if defaults else {})}
 
 
 def bounds_of(model: type | None, scope: Dependency | None, defaults: Mapping[str, Dependency]) -> Bounds:
@@ -85,24 +82,39 @@ def service_provider(
 
     FastAPI ends a dependency with `yield` after the response, where a failing commit would follow a 201. The inner
     one has the scope of the function instead; the outer one is plain, so that routes may depend on it as they like.
+    It commits even if the client of a WebSocket has left.
     """
 
     async def unit_of_work(
         connection: HTTPConnection, *, session: Any, **bounded: Any
     ) -> AsyncIterator[FileService[ModelT]]:
         name_request(connection.scope)
+        departure: BaseException | None = None
         try:
             _require_session_of_request(session)
-            arguments = bounds.arguments(bounded)
+            arguments = {"scope": bounded.pop("scope")} if bounds.scope else {}
+            if bounded:
+                arguments["defaults"] = {name.removeprefix(_DEFAULT): value for name, value in bounded.items()}
             service = make(session, **arguments)
             # None would be a service of all rows, and so would a subclass that keeps the scope to itself.
-            if "scope" in arguments and service.scope is not check_scope(service.model, arguments["scope"]):
+            if bounds.scope and service.scope is not check_scope(service.model, arguments["scope"]):
                 raise InvalidScopeError(f"{type(service).__name__} must pass scope= and defaults= on to FileService.")
             service.hold_session = hold_session or service.hold_session
-            async with _committing(service):
-                yield service
+            try:
+                async with service.unit_of_work():
+                    try:
+                        yield service
+                    except (WebSocketDisconnect, BaseExceptionGroup) as error:
+                        # Tasks of a group that receive and send hear it together.
+                        if isinstance(error, BaseExceptionGroup) and error.split(WebSocketDisconnect)[1] is not None:
+                            raise
+                        departure = error  # no failure: what the client was told is to last, and is committed
+            finally:
+                service.refuse_writes()
         except FilestoreError as error:
             raise problem_of(error) from error
+        if departure is not None:
+            raise departure
 
     vars(unit_of_work)["__signature__"] = bounds.signature(get_session)  # FastAPI reads the parameters from it
 
@@ -112,25 +124,6 @@ def service_provider(
     # Whoever calls it, instead of giving it to Depends, reads this name in Python's own error.
     provide.__qualname__ = "files.service(...) goes into Depends uncalled; provider"
     return cast("Callable[..., FileService[ModelT]]", provide)
-
-
-@asynccontextmanager
-async def _committing(service: FileService[ModelT]) -> AsyncIterator[None]:
-    """Commit at the end of a request, even if the client of its WebSocket has left; refuse writes from then on."""
-    departure: BaseException | None = None
-    try:
-        async with service.unit_of_work():
-            try:
-                yield
-            except (WebSocketDisconnect, BaseExceptionGroup) as error:
-                # Tasks of a group that receive and send hear it together.
-                if isinstance(error, BaseExceptionGroup) and error.split(WebSocketDisconnect)[1] is not None:
-                    raise
-                departure = error  # no failure: what the client was told is to last
-    finally:
-        service.refuse_writes()
-    if departure is not None:
-        raise departure
 
 
 def _require_session_of_request(session: object) -> None:

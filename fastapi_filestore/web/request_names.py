@@ -4,7 +4,8 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from starlette.types import Scope
 
@@ -57,22 +58,20 @@ _SANE: Final = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 """An id is a name, and no text of a stranger's."""
 
 
+@dataclass(slots=True, weakref_slot=True, eq=False, repr=False)
 class RequestName:
     """Knows of a request what the log says of it; the request holds it, so that it is gone with it."""
 
-    __slots__ = ("__weakref__", "_headers", "_method", "_path", "_state")
-
-    def __init__(self, scope: Scope) -> None:
-        self._method: str = scope.get("method", "WEBSOCKET")
-        self._path: str = scope.get("path", "")
-        self._headers: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
-        self._state: Mapping[str, Any] = scope.setdefault("state", {})
+    method: str
+    path: str
+    headers: Iterable[tuple[bytes, bytes]]
+    state: Mapping[str, object]
 
     def facts(self) -> Mapping[str, str]:
         """Return its method, its path and, where it has one, its id: that of the application, or the client's."""
-        facts = {"method": self._method, "path": without_token(self._path or "/")}
-        given = next((self._state[name] for name in _IN_STATE if self._state.get(name) is not None), None)
-        sent = next((value.decode("latin-1") for name, value in self._headers if name.lower() == _HEADER), None)
+        facts = {"method": self.method, "path": without_token(self.path or "/")}
+        given = next((self.state[name] for name in _IN_STATE if self.state.get(name) is not None), None)
+        sent = next((value.decode("latin-1") for name, value in self.headers if name.lower() == _HEADER), None)
         ids = [str(found) for found in (given, sent) if found is not None]
         sane = next(filter(_SANE.fullmatch, ids), None)
         return facts if sane is None else {**facts, "request_id": sane}
@@ -82,5 +81,6 @@ def name_request(scope: Scope) -> None:
     """Say in the log which request it is about, from here on, in this task."""
     name = scope.get(_NOTED)
     if name is None:
-        name = scope[_NOTED] = RequestName(scope)
+        method, path, headers = scope.get("method", "WEBSOCKET"), scope.get("path", ""), scope.get("headers", ())
+        name = scope[_NOTED] = RequestName(method, path, headers, scope.setdefault("state", {}))
     note_request(name)

@@ -118,7 +118,6 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     ),
     "intake.disposition.content_disposition": (lambda text: disposition.content_disposition(text, inline=False), ()),
     "intake.disposition.disposition_of": (lambda text: disposition.disposition_of("a", text), ("text/plain",)),
-    "intake.disposition.is_inline": (disposition.is_inline, ("text/plain",)),
     "intake.disposition.served_type": (disposition.served_type, ("text/plain", "text/plain;")),
     "intake.types.markup.marked_text": (lambda text: markup.marked_text(text.encode()), ()),
     "intake.types.markup.sniff_markup": (

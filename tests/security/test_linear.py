@@ -87,7 +87,6 @@ NOT_OF_A_CLIENT = {
     "intake.types.special_cases.share_a_container": "such types",
     "web.receiving.form_fields.names_of": "a name of the application's",
     "web.serving.redirects.response_elsewhere": "headers of ours",
-    "web.serving.headers.content_security_policy": "a type that was kept",
     "web.serving.headers.shown_tag": "a tag of a store",
     "web.routes.resource.resource_of": "a name of the application's",
     "web.routes.router.file_router": "names of the application's",

@@ -9,7 +9,7 @@ import pytest
 from fastapi import Depends, FastAPI, Header, HTTPException
 
 from fastapi_filestore import FileObject, Filestore, ObstoreBackend, StorageRegistry
-from fastapi_filestore.web.serving.headers import entity_tag, store_tag
+from fastapi_filestore.web.serving.headers import validators_of
 from tests.web.conftest import Serve
 from tests.web.models import Document
 from tests.web.site import SIGNING_KEY
@@ -66,9 +66,9 @@ def test_a_tag_tells_nothing_of_the_disk() -> None:
         for path in ("a", "b"):
             file = FileObject(filename="a", path=path)
             file.etag = etag
-            tags.add(entity_tag(file))
-            assert entity_tag(file) == entity_tag(file)
-            assert store_tag(file) == etag
+            tags.add(validators_of(file).etag)
+            assert validators_of(file).etag == validators_of(file).etag
+            assert validators_of(file).alias == etag
 
     assert len(tags) == 4
     assert all(tag is not None and len(tag) == 34 and "-" not in tag for tag in tags)
@@ -80,7 +80,7 @@ def test_a_tag_of_another_store_is_shown(etag: str) -> None:
     file = FileObject(filename="a", path="a")
     file.etag = etag
 
-    assert entity_tag(file) == etag
+    assert validators_of(file).etag == etag
 
 
 async def test_a_client_that_stored_a_file_sees_no_inode(serve: Serve, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ other, and no download holds a connection.
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.params import Depends as Dependency
@@ -17,7 +16,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.names import MEDIA_TYPE
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
-from fastapi_filestore.web.paths import path_of
+from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import json_body, without_app_limit
@@ -101,7 +100,7 @@ def _add_create(router: APIRouter, resource: Resource[ModelT], provider: Provide
     async def create(
         request: Request, response: Response, service: Annotated[FileService[ModelT], Depends(provider)]
     ) -> BaseModel:
-        base = _collection_path(request, below=0)
+        base = path_above(request.scope, 0)
         async with service.unit_of_work():
             await service.end_reading()
             upload = await receive_upload(request, resource.policy(resource.schemas.create, limits=resource.limits()))
@@ -133,7 +132,7 @@ def _add_list(router: APIRouter, resource: Resource[ModelT], provider: Provider)
         ] = DEFAULT_LIMIT,
         page_after: Annotated[str | None, Query(alias="after", description="`next_cursor` of the page before.")] = None,
     ) -> dict[str, Any]:
-        base = _collection_path(request, below=0)
+        base = path_above(request.scope, 0)
         async with service.unit_of_work():
             page = await service.list(limit=page_limit, after=page_after)
             items = [await resource.show_loaded(service, row, base) for row in page.items]
@@ -190,7 +189,7 @@ def _add_read(router: APIRouter, resource: Resource[ModelT], provider: Provider,
         identity: key,  # pyright: ignore[reportInvalidTypeForm]
         service: Annotated[FileService[ModelT], Depends(provider)],
     ) -> BaseModel:
-        base = _collection_path(request, below=1)
+        base = path_above(request.scope, 1)
         async with service.unit_of_work():
             return await resource.show_loaded(service, await service.get(identity), base)
 
@@ -220,7 +219,7 @@ def _add_update(router: APIRouter, resource: Resource[ModelT], provider: Provide
             values = resource.settable(values_of(fields, only_set=True))
             async with service.turn():
                 row = await service.update(identity, values)
-                answer = await resource.show_loaded(service, row, _collection_path(request, below=1), changed=True)
+                answer = await resource.show_loaded(service, row, path_above(request.scope, 1), changed=True)
                 await service.commit()
             return answer
 
@@ -303,12 +302,6 @@ def _add_replace(router: APIRouter, resource: Resource[ModelT], provider: Provid
                     # Now that nobody else can write: it may have been replaced while this one was on its way.
                     require_file_state(request, await service.lock_file(identity, field=field))
                 row = await service.replace(identity, file, field=field)
-                answer = await resource.show_loaded(service, row, _collection_path(request, below=2), changed=True)
+                answer = await resource.show_loaded(service, row, path_above(request.scope, 2), changed=True)
                 await service.commit()
             return answer
-
-
-def _collection_path(request: Request, *, below: int) -> str:
-    """Return the path that clients reach the collection at, so many segments above the request's."""
-    whole = path_of(request.scope).removesuffix("/")
-    return quote(whole.rsplit("/", below)[0] if below else whole)

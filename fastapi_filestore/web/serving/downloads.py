@@ -53,38 +53,36 @@ async def download(request: Request, file: FileObject, options: DownloadOptions 
         if (header := asked.get("range")) is not None:
             size = file.size if file.size is not None else (await file.head_async()).size
             ranges = requested_ranges(header, size)
-    return await _send(file, ranges, headers)
-
-
-async def _send(file: FileObject, ranges: Sequence[ByteRange], headers: Mapping[str, str]) -> Response:
-    """Return the response with the bytes: all of them, one range, or a body of several (RFC 9110, section 14.6)."""
+    stream = await _open(file, ranges[0] if ranges else None)
     if not ranges:
-        stream = await _open(file)
         return StreamedResponse(stream, size=stream.info.size, headers=headers)
-    first = await _open(file, ranges[0])
-    places = [byte_range.content_range(first.info.size) for byte_range in ranges]
-    if len(ranges) == 1:
-        headers = {**headers, "Content-Range": places[0]}
-        return StreamedResponse(first, size=ranges[0].size, status_code=206, headers=headers)
+    if len(ranges) > 1:
+        return _several_ranges(file, stream, ranges, headers)
+    headers["Content-Range"] = ranges[0].content_range(stream.info.size)
+    return StreamedResponse(stream, size=ranges[0].size, status_code=206, headers=headers)
+
+
+def _several_ranges(
+    file: FileObject, first: ObjectStream, ranges: Sequence[ByteRange], headers: Mapping[str, str]
+) -> Response:
+    """Return the response whose body has a part for each range (RFC 9110, section 14.6); the first one is open."""
     boundary = token_hex(16)
     about = f"\r\n--{boundary}\r\nContent-Type: {headers['Content-Type']}\r\nContent-Range: "
-    heads = [f"{about}{place}\r\n\r\n".encode() for place in places]
+    heads = [f"{about}{byte_range.content_range(first.info.size)}\r\n\r\n".encode() for byte_range in ranges]
     end = f"\r\n--{boundary}--\r\n".encode()
+
+    async def send_parts() -> AsyncGenerator[bytes, None]:
+        for position, (byte_range, head) in enumerate(zip(ranges, heads, strict=True)):
+            yield head
+            stream = first if position == 0 else await _open(file, byte_range)
+            async with aclosing(stream):
+                async for chunk in stream:
+                    yield chunk
+        yield end
+
     size = sum(map(len, heads)) + sum(byte_range.size for byte_range in ranges) + len(end)
     headers = {**headers, "Content-Type": f"multipart/byteranges; boundary={boundary}"}
-    return StreamedResponse(_parts(file, first, ranges, heads, end), size=size, status_code=206, headers=headers)
-
-
-async def _parts(
-    file: FileObject, first: ObjectStream, ranges: Sequence[ByteRange], heads: Sequence[bytes], end: bytes
-) -> AsyncGenerator[bytes, None]:
-    for position, (byte_range, head) in enumerate(zip(ranges, heads, strict=True)):
-        yield head
-        stream = first if position == 0 else await _open(file, byte_range)
-        async with aclosing(stream):
-            async for chunk in stream:
-                yield chunk
-    yield end
+    return StreamedResponse(send_parts(), size=size, status_code=206, headers=headers)
 
 
 async def _open(file: FileObject, byte_range: ByteRange | None = None) -> ObjectStream:

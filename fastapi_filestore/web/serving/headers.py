@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from hashlib import sha256
 
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.intake.disposition import INLINE_TYPES, content_disposition, is_inline, served_type
+from fastapi_filestore.intake.disposition import INLINE_TYPES, content_disposition, served_type
 from fastapi_filestore.intake.types.media_types import essence
 from fastapi_filestore.web.header_fields import AS_DECLARED
 from fastapi_filestore.web.serving.conditions import Validators
@@ -24,14 +24,15 @@ _OF_DISK = re.compile('"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"')
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def entity_tag(file: FileObject) -> str | None:
-    """Return the strong entity tag of a file: its checksum, which is the bytes' own, else one made of the store's."""
-    return _quote(file.checksum) if file.checksum else shown_tag(store_tag(file), file.path)
+def validators_of(file: FileObject) -> Validators:
+    """Return what tells the present state of a file from another.
 
-
-def store_tag(file: FileObject) -> str | None:
-    """Return the entity tag that the store gives to clients which are sent to it."""
-    return _quote((file.etag or "").removeprefix("W/").strip('"'))
+    Its tag is its checksum, which is the bytes' own, else one made of the store's. Clients that are sent to the store
+    know it by the store's.
+    """
+    tag_of_store = _quote(file.etag.removeprefix("W/").strip('"')) if file.etag else None
+    tag = _quote(file.checksum) if file.checksum else shown_tag(tag_of_store, file.path)
+    return Validators(tag, file.last_modified, tag_of_store)
 
 
 def shown_tag(tag: str | None, path: str | None) -> str | None:
@@ -46,33 +47,26 @@ def _quote(tag: str) -> str | None:
     return f'"{tag}"' if tag and '"' not in tag and tag.isascii() and tag.isprintable() else None
 
 
-def validators_of(file: FileObject) -> Validators:
-    """Return what tells the present state of a file from another."""
-    return Validators(entity_tag(file), file.last_modified, store_tag(file))
-
-
-def content_security_policy(served_as: str) -> str:
-    """Return the Content-Security-Policy of a file that is served as a type: none allows a script."""
-    kind = essence(served_as)
-    if kind in INLINE_TYPES and kind.startswith(("audio/", "video/")):
-        return PLAYER
-    return VIEWER if kind == "application/pdf" else SANDBOX
-
-
 def file_headers(
     file: FileObject, options: DownloadOptions = PRIVATELY, validators: Validators | None = None
 ) -> dict[str, str]:
     """Return the headers of a file's download but for its length; its validators are found if they are not given."""
     content_type = served_type(file.content_type)
-    inline = not options.attachment and is_inline(content_type)
+    kind = essence(content_type)
+    inline = not options.attachment and kind in INLINE_TYPES
+    policy = VIEWER if kind == "application/pdf" else SANDBOX  # none allows a script
+    if kind in INLINE_TYPES and kind.startswith(("audio/", "video/")):
+        policy = PLAYER
+    # A host of its own for uploads is another origin of the same site, and its pictures are for the pages beside it.
+    cross_origin = options.cross_origin or ("cross-origin" if options.visibility == "public" else "same-site")
     # Its bytes may have been replaced since, unless its URL names a version.
     caching = f"max-age={YEAR}, immutable" if options.immutable else "no-cache"
     headers = {
         **AS_DECLARED,
-        "Cross-Origin-Resource-Policy": options.embedded_by,
+        "Cross-Origin-Resource-Policy": cross_origin,
         "Cache-Control": f"{options.visibility}, {caching}",
         "Accept-Ranges": "bytes",
-        "Content-Security-Policy": content_security_policy(content_type),
+        "Content-Security-Policy": policy,
         "Content-Type": content_type,
         "Content-Disposition": content_disposition(file.filename, inline=inline),
     }

@@ -1,7 +1,7 @@
 """Say how files reach clients: which way, who may keep a copy, and whether a browser may show them in place."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.settings.values import DownloadWay
@@ -13,7 +13,7 @@ CrossOrigin = Literal["same-origin", "same-site", "cross-origin"]
 """Whose pages may embed a file as a picture, sound, film or font, as Cross-Origin-Resource-Policy says it."""
 
 
-def require_word(given: object, words: Any, *, name: str) -> None:
+def require_word(given: object, words: object, *, name: str) -> None:
     """Raise `ConfigurationError` if something is none of the words that an argument takes."""
     known = get_args(words)
     if given not in known:
@@ -49,14 +49,6 @@ class DownloadOptions:
         require_word(self.visibility, Visibility, name="visibility=")
         if self.cross_origin is not None:
             require_word(self.cross_origin, CrossOrigin, name="cross_origin=")
-
-    @property
-    def embedded_by(self) -> CrossOrigin:
-        """Whose pages may embed the file, once the default is applied.
-
-        A host of its own for uploads is another origin of the same site, and its pictures are for the pages beside it.
-        """
-        return self.cross_origin or ("cross-origin" if self.visibility == "public" else "same-site")
 
 
 PRIVATELY = DownloadOptions()

@@ -45,50 +45,44 @@ def requested_ranges(header: str | None, size: int) -> Sequence[ByteRange]:
     specs = _specs(header or "")
     if not specs or size == 0:
         return ()
-    ranges = [satisfied for spec in specs if (satisfied := _satisfied(*spec, size)) is not None]
+    ranges: list[ByteRange] = []
+    for first, last in specs:
+        if first is None and last:  # the last bytes
+            ranges.append(ByteRange(max(size - last, 0), size))
+        elif first is not None and first < size:
+            ranges.append(ByteRange(first, size if last is None else min(last + 1, size)))
     if not ranges:
         raise RangeNotSatisfiableError("Every range begins after the end.", size=size)
-    return _coalesced(ranges)
+    merged: list[ByteRange] = []
+    for byte_range in sorted(ranges):
+        if merged and byte_range.start <= merged[-1].end:
+            merged[-1] = ByteRange(merged[-1].start, max(merged[-1].end, byte_range.end))
+        else:
+            merged.append(byte_range)
+    # The order asked for is kept where nothing was merged (section 15.3.7.2).
+    return ranges if len(merged) == len(ranges) else merged
 
 
 def _specs(header: str) -> list[tuple[int | None, int | None]]:
-    if len(header) > MAX_HEADER:
-        return []
+    """Return the first and the last byte of each range as they are written; none if the header is to be ignored."""
     unit, _, listed = header.partition("=")
-    elements = [element.strip(" \t") for element in listed.split(",")]
-    matches = [_SPEC.fullmatch(element) for element in elements if element]
-    if unit.strip().lower() != "bytes" or len(matches) > MAX_RANGES or not listed.isascii():
+    if len(header) > MAX_HEADER or unit.strip().lower() != "bytes" or not listed.isascii():
         return []
-    specs = [(_number(match[1]), _number(match[2])) for match in matches if match is not None]
-    return specs if len(specs) == len(matches) and all(_is_valid(*spec) for spec in specs) else []
+    specs: list[tuple[int | None, int | None]] = []
+    for text in listed.split(","):
+        element = text.strip(" \t")
+        if not element:
+            continue
+        match = _SPEC.fullmatch(element)
+        if match is None or element == "-":
+            return []
+        first, last = _number(match[1]), _number(match[2])
+        if first is not None and last is not None and first > last:
+            return []
+        specs.append((first, last))
+    return specs if len(specs) <= MAX_RANGES else []
 
 
 def _number(digits: str) -> int | None:
     # More digits than any size has mean "beyond the end"; int() would take its time over a million of them.
     return None if not digits else int(digits.lstrip("0")[:20] or "0")
-
-
-def _is_valid(first: int | None, last: int | None) -> bool:
-    if first is None:
-        return last is not None
-    return last is None or first <= last
-
-
-def _satisfied(first: int | None, last: int | None, size: int) -> ByteRange | None:
-    if first is None:
-        assert last is not None, "a suffix has a length"
-        return ByteRange(max(size - last, 0), size) if last else None
-    if first >= size:
-        return None
-    return ByteRange(first, size if last is None else min(last + 1, size))
-
-
-def _coalesced(ranges: Sequence[ByteRange]) -> Sequence[ByteRange]:
-    merged: list[ByteRange] = []
-    for each in sorted(ranges):
-        if merged and each.start <= merged[-1].end:
-            merged[-1] = ByteRange(merged[-1].start, max(merged[-1].end, each.end))
-        else:
-            merged.append(each)
-    # The order asked for is kept where nothing was merged (section 15.3.7.2).
-    return ranges if len(merged) == len(ranges) else merged

@@ -27,28 +27,14 @@ async def response_elsewhere(
 
     That is so where the store has no URLs, or none whose answer is safe.
     """
+    backend = file.backend_in_use()
     if options.way == "redirect":
-        return await _redirect(file, options, headers)
-    if options.way == "accel" and not any(name in request.headers for name in DECIDED_HERE):
-        return await _accel(file, options, headers)
-    return None
-
-
-async def _redirect(file: FileObject, options: DownloadOptions, headers: Mapping[str, str]) -> Response | None:
-    backend = file.backend_in_use()
-    sign = backend.sign_download if isinstance(backend, DownloadURLs) else None
-    url = await _sign(file, options, headers, sign)
-    if url is None:
+        url = await _sign(file, options, headers, backend.sign_download if isinstance(backend, DownloadURLs) else None)
+        seconds = min(REDIRECT_SECONDS, options.url_seconds // 2)
+        caching = {"Cache-Control": f"{options.visibility}, max-age={seconds}", "Referrer-Policy": "no-referrer"}
+        return None if url is None else Response(status_code=307, headers={"Location": url, **caching})
+    if options.way == "stream" or any(name in request.headers for name in DECIDED_HERE):
         return None
-    seconds = min(REDIRECT_SECONDS, options.url_seconds // 2)
-    caching = f"{options.visibility}, max-age={seconds}"
-    return Response(
-        status_code=307, headers={"Location": url, "Cache-Control": caching, "Referrer-Policy": "no-referrer"}
-    )
-
-
-async def _accel(file: FileObject, options: DownloadOptions, headers: Mapping[str, str]) -> Response | None:
-    backend = file.backend_in_use()
     if file.path is not None and isinstance(backend, LocalObjects) and backend.folder is not None:
         target = quote(check_held_path(file.path))
     else:
@@ -70,6 +56,7 @@ async def _accel(file: FileObject, options: DownloadOptions, headers: Mapping[st
 async def _sign(
     file: FileObject, options: DownloadOptions, headers: Mapping[str, str], sign: Sign | None
 ) -> str | None:
+    """Return the URL that a store signs for a file; None if it has no safe one."""
     if sign is None or file.path is None or not file.is_stored:
         return None
     try:

@@ -47,14 +47,30 @@ class StreamedResponse(Response):
         """Send it, as long as the client listens."""
         name_request(scope)
         life = CancelScope()
-        watching = asyncio.create_task(_watch(receive, life))
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            life.cancel()
+
+        watching = asyncio.create_task(watch())
         try:
             with life:
-                await self._send(send)
+                start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+                await _pass_on(send, start)
+                left = self.size
+                async for chunk in self.stream:
+                    left -= len(chunk)
+                    await _pass_on(send, {"type": "http.response.body", "body": chunk, "more_body": True})
+                if left:
+                    message = f"The store gave {left:,} bytes less than it has of a file that is being sent."
+                    raise StorageError(message)  # noqa: TRY301 - it ends as a store's own failure does
+                await _pass_on(send, {"type": "http.response.body", "body": b"", "more_body": False})
         except _ClientGoneError:
             pass
         except StorageError as error:
-            self._tell_operators(error)
+            # What a store does is no place in our code, and a handler of errors could not answer any more.
+            BROKEN_OFF.tell(error, status=self.status_code, size=self.size)
             return
         finally:
             watching.cancel()
@@ -63,26 +79,6 @@ class StreamedResponse(Response):
                 await self.stream.aclose()
         if self.background is not None:
             await self.background()
-
-    def _tell_operators(self, error: StorageError) -> None:
-        # What a store does is no place in our code, and a handler of errors could not answer any more.
-        BROKEN_OFF.tell(error, status=self.status_code, size=self.size)
-
-    async def _send(self, send: Send) -> None:
-        await _pass_on(send, {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        left = self.size
-        async for chunk in self.stream:
-            left -= len(chunk)
-            await _pass_on(send, {"type": "http.response.body", "body": chunk, "more_body": True})
-        if left:
-            raise StorageError(f"The store gave {left:,} bytes less than it has of a file that is being sent.")
-        await _pass_on(send, {"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _watch(receive: Receive, life: CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    life.cancel()
 
 
 async def _pass_on(send: Send, message: Message) -> None:

@@ -212,7 +212,6 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         lambda text: form_fields.without_unknown(Titled, dict.fromkeys(text.split(";"), ""), "ignore", refused=()),
         (),
     ),
-    "web.receiving.form_fields.without_blanks": (lambda text: form_fields.without_blanks(Titled, {text: text}), ()),
     "web.header_fields.joined_fields": (in_field("if-match"), ('"a"',)),
     "web.header_fields.joined_fields digests": (in_field("repr-digest"), ("sha-256=:",)),
     "web.quoting.cut": (lambda text: quoting.cut(text, 10), ()),

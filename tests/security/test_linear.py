@@ -90,6 +90,7 @@ NOT_OF_A_CLIENT = {
     "web.serving.headers.shown_tag": "a tag of a store",
     "web.routes.resource.resource_of": "a name of the application's",
     "web.routes.router.file_router": "names of the application's",
+    **{f"web.routes.row.add_{name}": "paths of ours" for name in ("read", "update", "delete", "download", "replace")},
     "web.serving.options.require_word": "such names",
     "web.wiring.require_dependency": "such names",
     "web.wiring.mapped_class": "such names",

@@ -79,7 +79,7 @@ class Listening:
         self._cancelling = self._task.cancelling() if self._task else 0
         self._since = began = monotonic()
         if self._timer is None:
-            self._set_timer(min(self._silence, self._over))
+            self._watch_pace()
         try:
             message = await receive()
         except asyncio.CancelledError:
@@ -141,20 +141,18 @@ class Listening:
             self._waited, self._came = -waiting, 0  # the next stretch of time begins now
         return None
 
-    def _set_timer(self, seconds: float) -> None:
-        if seconds < inf:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._check_pace)
-
-    def _check_pace(self) -> None:
+    def _watch_pace(self) -> None:
+        """End a wait that is too slow by now; look again when it can be."""
         self._timer = None
         if self._since is None:
             return  # the next wait is watched again
         waiting = monotonic() - self._since
         fault = self._fault(waiting=waiting)
+        seconds = min(self._silence - waiting, self._over - self._waited - waiting)
         if fault is not None:
             self._end(fault)
-        else:
-            self._set_timer(min(self._silence - waiting, self._over - self._waited - waiting))
+        elif seconds < inf:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._watch_pace)
 
 
 class Exchange:
@@ -172,23 +170,22 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
         self._closable = scope["http_version"].startswith("1")  # later versions end a stream without a word of ours
-        headers = Headers(scope=scope)
-        announced = announced_size(headers)
-        self._waits = headers.get("expect", "").lower() == "100-continue"
-        # A client that was never told to go on may send its body all the same, or not: nobody could tell.
-        is_long = announced is None or announced > SMALL_BYTES or self._waits
-        self._unread = not scope.get(_WATCHED) and is_long and has_body(scope)
-        self.receive: Receive = self._receive_watched if self._unread else receive
-        self._lingers = False
+        self._unread = self._waits = self._lingers = False
+        if not scope.get(_WATCHED) and has_body(scope):
+            headers = Headers(scope=scope)
+            announced = announced_size(headers)
+            self._waits = headers.get("expect", "").lower() == "100-continue"
+            # A client that was never told to go on may send its body all the same, or not: nobody could tell.
+            self._unread = announced is None or announced > SMALL_BYTES or self._waits
         self.has_begun = False
         """Whether some of the answer is out."""
         scope[_WATCHED] = True
 
-    async def _receive_watched(self) -> Message:
-        self._waits = False  # the server has told it to go on
+    async def receive(self) -> Message:
+        """Pass on the request, and note its end."""
+        self._waits = False  # the server has told the client to go on
         message = await self._receive()
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            self._unread = False
+        self._unread = self._unread and message["type"] != "http.disconnect" and message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:

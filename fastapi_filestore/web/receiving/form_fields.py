@@ -26,24 +26,22 @@ UnknownFields = Literal["ignore", "refuse"]
 _JSON: Any = Json
 
 
-def without_blanks(schema: type[BaseModel], fields: Mapping[str, str]) -> dict[str, str]:
-    """Return a form's fields without those that are empty and can't be: numbers, dates, choices, keys, JSON and so on.
-
-    A form sends all its inputs, those that nobody filled in as well. FastAPI's `Form()` takes them for not sent, too.
-    Text may be empty.
-    """
-    blanks = _names_never_empty(schema)
-    return {name: value for name, value in fields.items() if value or name not in blanks}
-
-
 @cache
-def _names_never_empty(schema: type[BaseModel]) -> frozenset[str]:
-    return frozenset(
-        name
-        for attribute, field in schema.model_fields.items()
-        if not _takes_empty_text(field)
-        for name in names_of(schema, attribute, field)
-    )
+def names_never_empty(schema: type[BaseModel]) -> frozenset[str]:
+    """Return the names of fields that are no empty text, by their type, or since they don't take one."""
+    names: set[str] = set()
+    for attribute, field in schema.model_fields.items():
+        kind: Any = field.annotation
+        if field.metadata:
+            kind = Annotated.__class_getitem__((kind, *field.metadata))  # type: ignore[attr-defined]
+        if _is_text(kind):  # which may be too short for its model, and is told so
+            continue
+        with suppress(Exception):  # of a validator of the user's, which may need all of its model
+            try:
+                TypeAdapter(kind).validate_python("")
+            except ValidationError:
+                names.update(names_of(schema, attribute, field))
+    return frozenset(names)
 
 
 def without_unknown(
@@ -109,22 +107,6 @@ def names_of(schema: type[BaseModel], attribute: str, field: FieldInfo) -> Itera
             yield str(choice.path[0]) if isinstance(choice, AliasPath) else choice
 
 
-def _takes_empty_text(field: FieldInfo) -> bool:
-    """Tell whether a field may be an empty text: by its type, or since it takes one."""
-    kind: Any = field.annotation
-    if field.metadata:
-        kind = Annotated.__class_getitem__((kind, *field.metadata))  # type: ignore[attr-defined]
-    if _is_text(kind):  # which may be too short for its model, and is told so
-        return True
-    try:
-        TypeAdapter(kind).validate_python("")
-    except ValidationError:
-        return False
-    except Exception:  # noqa: BLE001 - a validator of the user's, which may need all of its model
-        return True
-    return True
-
-
 def _is_text(kind: Any) -> bool:
     """Tell whether a type, or one of a union, is text of any form."""
     if get_origin(kind) in (Union, UnionType):
@@ -182,10 +164,16 @@ def values_of(fields: BaseModel, *, only_set: bool = False) -> dict[str, Any]:
 def validate_form(schema: type[SchemaT], fields: Mapping[str, str], *, limits: FormLimits | None = None) -> SchemaT:
     """Validate the fields of a form; `InvalidFieldsError` says which are wrong.
 
-    Those of JSON columns, which come as JSON's text, are within the limits.
+    Those of JSON columns, which come as JSON's text, are within the limits. A form sends all its inputs, those that
+    nobody filled in as well: empty ones that can't be empty, such as numbers, dates, choices and JSON, count as not
+    sent, as with FastAPI's `Form()`. Text may be empty.
     """
+    filled = dict(fields)
+    if not all(filled.values()):
+        blanks = names_never_empty(schema)
+        filled = {name: value for name, value in filled.items() if value or name not in blanks}
     try:
-        return schema.model_validate(without_blanks(schema, fields), context=limits)
+        return schema.model_validate(filled, context=limits)
     except ValidationError as error:
         raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
 

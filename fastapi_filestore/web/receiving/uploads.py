@@ -119,7 +119,18 @@ def _file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Uplo
     if declared == JSON and policy.is_fields:  # meant for the fields, not for a file
         raise UnsupportedUploadError(declared, [MULTIPART])
     if declared.startswith("multipart/") or declared == URLENCODED:
-        raise _other_form(policy, declared)
+        expected = [MULTIPART]
+        with suppress(InvalidFieldsError):  # a file alone will do where no other field is needed
+            if policy.validate is not None:
+                policy.validate(NO_FIELDS)
+            expected += policy.rules.content_types or ["*/*"]
+        alone = " or, of a body that is the file itself, its own Content-Type, such as application/octet-stream"
+        raise UnsupportedUploadError(
+            declared,
+            expected,
+            sentence=f"A body with Content-Type: {declared} holds no file that can be read: set the Content-Type: "
+            f"{MULTIPART} of a form with the file{alone if len(expected) > 1 else ''}.",
+        )
     headers = joined_fields(request.headers)
     refuse_fragments(headers)
     if policy.validate is not None:  # before a gigabyte is read for nothing
@@ -137,20 +148,6 @@ def _file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Uplo
         rules=policy.rules,
         digests=client_digests(headers),
         longest=announced_size(request.headers),
-    )
-
-
-def _other_form(policy: UploadPolicy, declared: str) -> UnsupportedUploadError:
-    """Return the error of a form that holds no file, or whose type a client has set without a thought."""
-    expected = [MULTIPART]
-    with suppress(InvalidFieldsError):  # a file alone will do where no other field is needed
-        if policy.validate is not None:
-            policy.validate(NO_FIELDS)
-        expected += policy.rules.content_types or ["*/*"]
-    alone = " or, of a body that is the file itself, its own Content-Type, such as application/octet-stream"
-    remedy = f"set the Content-Type: {MULTIPART} of a form with the file{alone if len(expected) > 1 else ''}"
-    return UnsupportedUploadError(
-        declared, expected, sentence=f"A body with Content-Type: {declared} holds no file that can be read: {remedy}."
     )
 
 

@@ -39,8 +39,11 @@ def require_readable(model: type, read: type[BaseModel], *, seen: frozenset[type
     )
     if read in seen or issubclass(read, RootModel) or makes_its_own or makes_up_attributes:
         return
+    # Not asked of the class itself, where a hybrid property may have no sense.
+    known = {*inspect(model).all_orm_descriptors.keys()}
+    known.update(name for cls in model.__mro__ for name in (*vars(cls), *get_annotations(cls)))
     for name, field in read.model_fields.items():
-        found = [attribute for attribute in names_of(read, name, field) if _has(model, attribute)]
+        found = [attribute for attribute in names_of(read, name, field) if attribute in known]
         if found:
             if found[0] in inspect(model).attrs:
                 _require_loadable(getattr(model, found[0]), f"{read.__name__}.{name}", field, seen | {read})
@@ -49,13 +52,6 @@ def require_readable(model: type, read: type[BaseModel], *, seen: frozenset[type
                 f"{read.__name__}.{name}: {model.__name__} has no attribute {name!r}, so no row could be shown. Give "
                 "the field a default, or the name of an attribute as its alias, or add a property to the model."
             )
-
-
-def _has(model: type, name: str) -> bool:
-    # Not asked of the class itself, where a hybrid property may have no sense.
-    if name in inspect(model).all_orm_descriptors:
-        return True
-    return any(name in vars(cls) or name in get_annotations(cls) for cls in model.__mro__)
 
 
 def _require_loadable(

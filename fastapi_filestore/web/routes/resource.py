@@ -1,7 +1,6 @@
 """Keep what the routes of one model share: how its rows are found, shown and described."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -88,24 +87,45 @@ class Resource(Generic[ModelT]):
         kind = python_type(prop)
         return str if kind is Any else kind
 
-    def show(self, row: ModelT, base: str) -> BaseModel:
-        """Return a row as a response shows it; `base` is the path that the collection is mounted at."""
-        for file in self.attribute.files(row):
-            file.url = file.public_url or f"{self.path(row, base)}/file"
-        return show_row(row, self.schemas.read)
-
-    async def show_loaded(
-        self, service: FileService[ModelT], row: ModelT, base: str, *, changed: bool = False
-    ) -> BaseModel:
+    async def show(self, service: FileService[ModelT], row: ModelT, base: str, *, changed: bool = False) -> BaseModel:
         """Return a row as a response shows it, loading what that needs and was not read yet.
 
-        The relationships of a row that was `changed` may lead elsewhere by now, and are read again.
+        `base` is the path that the collection is mounted at. The relationships of a row that was `changed` may lead
+        elsewhere by now, and are read again.
         """
         if not self.loads:
-            return self.show(row, base)
+            return self.show_loaded(row, base)
         if changed:
-            forget_relationships(row)
-        return await service.loading(partial(self.show, row, base))
+            state = inspect(row)
+            read = [relationship.key for relationship in state.mapper.relationships if relationship.key in state.dict]
+            if state.session is not None and state.persistent and read:
+                state.session.expire(row, read)
+        return await service.loading(partial(self.show_loaded, row, base))
+
+    def show_loaded(self, row: ModelT, base: str) -> BaseModel:
+        """Return a row that is loaded as a response shows it.
+
+        Raises:
+            ConfigurationError: It can't be shown: a value does not fit, or its relationship may not be loaded.
+        """
+        for file in self.attribute.files(row):
+            file.url = file.public_url or f"{self.path(row, base)}/file"
+        read = self.schemas.read
+        try:
+            return read.model_validate(row, from_attributes=True)
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_input=False, include_context=False)
+        message = f"{read.__name__} can't show a row of {type(row).__name__}"
+        try:
+            for problem in problems:
+                if problem["type"] == "get_attribute_error":
+                    value: Any = row
+                    for step in problem["loc"]:  # raises again what pydantic made a text of, such as a database's
+                        value = value[step] if isinstance(step, int) else getattr(value, step)
+        except InvalidRequestError as error:
+            raise ConfigurationError(f"{message}: {error}. Have it loaded with the row, or leave it out.") from error
+        place = ".".join(map(str, problems[0]["loc"]))
+        raise ConfigurationError(f"{message}: {place}: {problems[0]['msg']}. Let the schema take what rows have.")
 
     def require_rows(self) -> None:
         """Raise `ConfigurationError` if a plain service could make no row of what clients send, or not show it."""
@@ -147,49 +167,43 @@ class Resource(Generic[ModelT]):
                     check_storable(value)
         return fields
 
-    @contextmanager
-    def naming_columns(self, argument: str) -> Iterator[None]:
-        """Tell of a column that is not for clients that it is none, and which argument of the router has what is."""
-        try:
-            yield
-        except InvalidFieldsError as error:
-            mapper = inspect(self.model)
-            columns = {
-                name: "The application sets this"
-                if name in self.reserved
-                else f"This column is not for clients to set, unless {argument}= of the router has it"
-                for name, column in mapper.column_attrs.items()
-                if not (name.startswith("_") or isinstance(column.columns[0].type, StoredObject))
-            }
-            raise InvalidFieldsError(
-                [
-                    {**problem, "msg": columns.get(problem["loc"][0], problem["msg"])}
-                    if problem["type"] == "extra_forbidden"
-                    else problem
-                    for problem in error.problems
-                ]
-            ) from None
+    def name_columns(self, error: InvalidFieldsError, argument: str) -> InvalidFieldsError:
+        """Return an error that tells columns which clients may not set, and which argument of the router has others."""
+        columns = {
+            name: "The application sets this"
+            if name in self.reserved
+            else f"This column is not for clients to set, unless {argument}= of the router has it"
+            for name, column in inspect(self.model).column_attrs.items()
+            if not (name.startswith("_") or isinstance(column.columns[0].type, StoredObject))
+        }
+        return InvalidFieldsError(
+            [
+                {**problem, "msg": columns.get(problem["loc"][0], problem["msg"])}
+                if problem["type"] == "extra_forbidden"
+                else problem
+                for problem in error.problems
+            ]
+        )
 
     def policy(self, schema: type[BaseModel], *, limits: FormLimits | None = None) -> UploadPolicy:
         """Say what a request may hold: a file, and the fields of a model; JSON in them is within the limits."""
+        known, is_fields = known_names(schema), schema is not NoFields
 
         def validate(fields: Mapping[str, str]) -> BaseModel:
-            if issubclass(schema, (ColumnFields, NoFields)) or "extra" not in schema.model_config:
-                meant = set(inspect(self.model).attrs.keys())
-                # FilePond sends its metadata in the field of the file, before that.
-                if is_json_object(fields.get(self.attribute.name, "")):
-                    meant.discard(self.attribute.name)
-                fields = without_unknown(schema, fields, self.unknown_fields, refused=meant)
-            return validate_form(schema, fields, limits=limits)
-
-        def validate_named(fields: Mapping[str, str]) -> BaseModel:
-            with self.naming_columns("create"):
-                return validate(fields)
+            try:
+                is_ours = issubclass(schema, (ColumnFields, NoFields)) or "extra" not in schema.model_config
+                if is_ours and not fields.keys() <= known:
+                    meant = set(inspect(self.model).attrs.keys())
+                    # FilePond sends its metadata in the field of the file, before that.
+                    if is_json_object(fields.get(self.attribute.name, "")):
+                        meant.discard(self.attribute.name)
+                    fields = without_unknown(schema, fields, self.unknown_fields, refused=meant)
+                return validate_form(schema, fields, limits=limits)
+            except InvalidFieldsError as error:
+                raise (self.name_columns(error, "create") if is_fields else error) from None
 
         allowed = self.limits().narrowed(self.rules.max_size)
-        known, is_fields = known_names(schema), schema is not NoFields
-        checked = validate_named if is_fields else validate
-        return UploadPolicy(self.attribute.name, allowed, checked, self.rules, known, is_fields, switch_names(schema))
+        return UploadPolicy(self.attribute.name, allowed, validate, self.rules, known, is_fields, switch_names(schema))
 
     def check_type(self, file: FileObject) -> None:
         """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""
@@ -201,37 +215,6 @@ class Resource(Generic[ModelT]):
     def path(self, row: ModelT, base: str) -> str:
         """Return the path of a row, whose last segment is its primary key."""
         return f"{base}/{quote(str(to_jsonable_python(inspect(row).identity[0])), safe='')}"
-
-
-def show_row(row: Any, read: type[SchemaT]) -> SchemaT:
-    """Return a row as a schema shows it.
-
-    Raises:
-        ConfigurationError: It can't be shown: a value does not fit, or its relationship may not be loaded.
-    """
-    try:
-        return read.model_validate(row, from_attributes=True)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-    message = f"{read.__name__} can't show a row of {type(row).__name__}"
-    try:
-        for problem in problems:
-            if problem["type"] == "get_attribute_error":
-                value: Any = row
-                for step in problem["loc"]:  # raises once more what pydantic has made a text of, such as a database's
-                    value = value[step] if isinstance(step, int) else getattr(value, step)
-    except InvalidRequestError as error:
-        raise ConfigurationError(f"{message}: {error}. Have it loaded with the row, or leave it out.") from error
-    place = ".".join(map(str, problems[0]["loc"]))
-    raise ConfigurationError(f"{message}: {place}: {problems[0]['msg']}. Let the schema take what rows have.")
-
-
-def forget_relationships(row: object) -> None:
-    """Have the relationships of a row that were read be read again."""
-    state = inspect(row)
-    read = [name for name in state.mapper.relationships.keys() if name in state.dict]  # noqa: SIM118 - of SQLAlchemy's
-    if state.session is not None and state.persistent and read:
-        state.session.expire(row, read)
 
 
 def resource_of(

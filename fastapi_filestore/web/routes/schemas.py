@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from math import ceil
+from operator import not_
 from typing import Annotated, Any, TypeAlias, cast
 
 from pydantic import (
@@ -22,7 +23,6 @@ from pydantic import (
     create_model,
 )
 from sqlalchemy import JSON, Column, ColumnElement, Float, Numeric, String, inspect
-from sqlalchemy.types import TypeEngine
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
@@ -108,8 +108,15 @@ def page_schema(name: str, read: type[BaseModel]) -> type[BaseModel]:
 def _derive_read(mapper: AnyMapper) -> type[BaseModel]:
     shown = [prop for prop in _public(mapper) if not prop.deferred]
     fields: Fields = {prop.key: (_read_type(prop), ...) for prop in shown}
-    files = [prop for prop in shown if isinstance(_column(prop).type, StoredObject)]
-    problems = {f"{prop.key}_error": _problem_of(prop.key) for prop in files}
+    description = "Why it is null, if its row holds something that can't be read as a file."
+    problems: Fields = {
+        f"{prop.key}_error": (
+            Annotated[str | None, BeforeValidator(_problem)],
+            Field(default=None, validation_alias=prop.key, exclude_if=not_, description=description),
+        )
+        for prop in shown
+        if isinstance(_column(prop).type, StoredObject)
+    }
     # A column of such a name says what the application wants it to say.
     return _model(mapper, "Read", ConfigDict(from_attributes=True), fields | {**problems, **fields})
 
@@ -176,9 +183,18 @@ def _is_filled_in(column: ColumnElement[Any]) -> bool:
 
 def _constraints(prop: AnyProperty) -> Fields:
     kind, column = python_type(prop), _column(prop)
-    if kind is Decimal:
-        return {"max_digits": MOST_DIGITS, **_digits(wrapped_type(column))}
     length = _length(column)
+    if kind is Decimal:
+        number, digits = wrapped_type(column), MOST_DIGITS
+        # A Float's precision is in binary digits, and a scale alone is no limit to any database.
+        if isinstance(number, Numeric) and not isinstance(number, Float) and number.precision is not None:
+            digits = number.precision
+            # Beyond these a scale moves the point out of the digits, which pydantic has no word for.
+            if number.scale is not None and 0 <= number.scale <= digits:
+                return {"max_digits": digits, "decimal_places": number.scale}
+            if number.scale is not None:
+                digits = MOST_DIGITS
+        return {"max_digits": digits}
     return {
         **({"max_length": length} if kind is str and length is not None else {}),
         **({"pattern": PATH_SEGMENT} if kind in (str, bytes) and column.primary_key else {}),
@@ -190,28 +206,17 @@ def _length(column: Column[Any]) -> int | None:
     return length if isinstance(length, int) else None
 
 
-def _digits(kind: TypeEngine[Any]) -> Fields:
-    if not isinstance(kind, Numeric) or isinstance(kind, Float) or kind.precision is None:
-        return {}  # a Float's precision is in binary digits, and a scale alone is no limit to any database
-    precision, scale = kind.precision, kind.scale
-    if scale is None:  # a database rounds what is after the point
-        return {"max_digits": precision}
-    # Beyond these a scale moves the point out of the digits, which pydantic has no word for.
-    return {"max_digits": precision, "decimal_places": scale} if 0 <= scale <= precision else {}
+def _problem(value: object) -> str | None:
+    """Say why a file column is null though its row holds something."""
+    for file in value if isinstance(value, list) else [value]:
+        if isinstance(file, FileObject) and file.unreadable is not None:
+            return UNREADABLE
+    return None
 
 
-def _problem_of(name: str) -> Any:
-    """Return the field that says why a file column is null though its row holds something; left out if it is not."""
-    kind = Annotated[str | None, BeforeValidator(lambda value: UNREADABLE if _is_unreadable(value) else None)]
-    description = "Why it is null, if its row holds something that can't be read as a file."
-    return kind, Field(
-        default=None, validation_alias=name, exclude_if=lambda value: value is None, description=description
-    )
-
-
-def _is_unreadable(value: object) -> bool:
-    files = value if isinstance(value, list) else [value]
-    return any(isinstance(file, FileObject) and file.unreadable is not None for file in files)
+def _readable(value: object) -> object:
+    """Return the files of a column; None if one of them can't be read."""
+    return value if _problem(value) is None else None
 
 
 def _read_type(prop: AnyProperty) -> Any:
@@ -219,7 +224,7 @@ def _read_type(prop: AnyProperty) -> Any:
     if isinstance(column.type, StoredObject):
         files: Any = list[FileObject] if column.type.multiple else FileObject
         # It may be null in a column that is not nullable, for whatever cannot be read.
-        return Annotated[files | None, BeforeValidator(lambda value: None if _is_unreadable(value) else value)]
+        return Annotated[files | None, BeforeValidator(_readable)]
     kind = python_type(prop)
     if kind is str and not isinstance(wrapped_type(column), String):
         # Whatever the driver makes of it: an address, say, which an annotation calls text.

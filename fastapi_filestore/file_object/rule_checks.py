@@ -26,7 +26,7 @@ async def check_stream(
         rules.check_size(size)
     if rules.is_empty:
         return content_type
-    head = await stream.peek(HEAD_BYTES) if rules.judges_heads else None
+    head = await stream.peek(HEAD_BYTES) if rules.validators else None
     return await check_head(rules, head, filename=filename, content_type=content_type)
 
 

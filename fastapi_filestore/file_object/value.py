@@ -261,7 +261,7 @@ class FileObject(FileDescription):
         info = await self.head_async()
         self.custody.rules.check_size(info.size)
         head = None
-        if self.custody.rules.judges_heads:  # a store has no range of an empty object
+        if self.custody.rules.validators:  # a store has no range of an empty object
             head = await (await self.open_async(end=HEAD_BYTES)).read() if info.size else b""
         self._become(await check_head(self.custody.rules, head, **self._declared))
         await check_object(self, self.custody.rules)

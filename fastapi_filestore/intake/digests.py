@@ -72,7 +72,13 @@ class DigestingStream:
                 while (chunk := self._peeked.popleft() if self._peeked else await self._pull()) is not None:
                     while self._running is not None and self._behind >= MAX_BEHIND:
                         await asyncio.wait({self._running})
-                    self._hash(chunk)
+                    if self._running is None and len(chunk) < THREAD_FROM:
+                        self._update([chunk])
+                    else:
+                        self._waiting.append(chunk)
+                        self._behind += len(chunk)
+                        if self._running is None:
+                            self._go_on()
                     yield chunk
         finally:
             while self._running is not None:
@@ -91,15 +97,6 @@ class DigestingStream:
         chunk = await anext(self._chunks, None)
         self._is_broken = False
         return chunk
-
-    def _hash(self, chunk: bytes) -> None:
-        if self._running is None and len(chunk) < THREAD_FROM:
-            self._update([chunk])
-            return
-        self._waiting.append(chunk)
-        self._behind += len(chunk)
-        if self._running is None:
-            self._go_on()
 
     def _go_on(self, _: object = None) -> None:
         # All that came in while the last batch was hashed is the next one, so that a hop to the thread serves many.
@@ -134,24 +131,18 @@ def client_digests(headers: Mapping[str, str]) -> dict[str, bytes]:
     """
     digests: dict[str, bytes] = {}
     for field in FIELDS:
-        for algorithm, encoded in _members(field, headers[field]) if field in headers else ():
-            if algorithm in ALGORITHMS:
-                name, size = ALGORITHMS[algorithm]
-                _add(digests, name, _decode(field, encoded, size))
+        header, start = headers.get(field, ""), 0
+        while start < len(header):
+            member = _MEMBER.match(header, start)
+            if member is None:
+                raise MalformedUploadError(f"The header {field} can't be read: write it like sha-256=:base64:.")
+            if member[1] in ALGORITHMS:
+                name, size = ALGORITHMS[member[1]]
+                _add(digests, name, _decode(field, member[2], size))
+            start = member.end()
     if (md5 := headers.get("content-md5")) is not None:
         _add(digests, "md5", _decode("content-md5", md5.strip(), MD5_SIZE))
     return digests
-
-
-def _members(field: str, header: str) -> list[tuple[str, str]]:
-    members, at = [], 0
-    while at < len(header):
-        match = _MEMBER.match(header, at)
-        if match is None:
-            raise MalformedUploadError(f"The header {field} can't be read: write it like sha-256=:base64:.")
-        members.append((match[1], match[2]))
-        at = match.end()
-    return members
 
 
 def _decode(field: str, encoded: str, size: int) -> bytes:

@@ -68,16 +68,12 @@ def safe_filename(name: str) -> str:
         base = "".join(char for char in base if unicodedata.category(char) not in _HIDDEN)
     base = base.strip()
     if len(base.encode()) > MAX_FILENAME_BYTES:
-        base = _shorten(base).strip()
+        stem, dot, extension = base.rpartition(".")
+        if not stem or len(extension.encode()) > MAX_EXTENSION_BYTES:
+            stem, dot, extension = base, "", ""
+        room = MAX_FILENAME_BYTES - len((dot + extension).encode())
+        base = (stem.encode()[:room].decode(errors="ignore") + dot + extension).strip()
     return FALLBACK_NAME if _NAMELESS.fullmatch(base) else base
-
-
-def _shorten(name: str) -> str:
-    stem, dot, extension = name.rpartition(".")
-    if not stem or len(extension.encode()) > MAX_EXTENSION_BYTES:
-        stem, dot, extension = name, "", ""
-    room = MAX_FILENAME_BYTES - len((dot + extension).encode())
-    return stem.encode()[:room].decode(errors="ignore") + dot + extension
 
 
 def guess_content_type(filename: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from fastapi_filestore.errors import TooManyFilesError, UnsupportedUploadError, UploadTooLargeError
@@ -33,21 +33,16 @@ class FileRules:
     content_types: tuple[str, ...] = ()
     validators: tuple[Validator, ...] = ()
     object_validators: tuple[ChecksObjects, ...] = ()
+    sniffs: bool = field(init=False)
+    """Whether the types that the first bytes, the sender and the name tell must agree."""
+    is_empty: bool = field(init=False)
+    """Whether any file will do."""
 
-    @property
-    def sniffs(self) -> bool:
-        """Tell whether the types that the first bytes, the sender and the name tell must agree."""
-        return any(isinstance(validator, TypesAgree) for validator in self.validators)
-
-    @property
-    def judges_heads(self) -> bool:
-        """Tell whether the first bytes, and not only what is declared, decide."""
-        return bool(self.validators)
-
-    @property
-    def is_empty(self) -> bool:
-        """Tell whether any file will do."""
-        return self.max_size is None and not (self.content_types or self.validators or self.object_validators)
+    def __post_init__(self) -> None:
+        """Find what every file asks for."""
+        object.__setattr__(self, "sniffs", any(isinstance(validator, TypesAgree) for validator in self.validators))
+        limits = (self.content_types, self.validators, self.object_validators)
+        object.__setattr__(self, "is_empty", self.max_size is None and not any(limits))
 
     def within(self, column: "FileRules") -> "FileRules":
         """Return these rules of a route as they are known before a file reaches a column with rules of its own.
@@ -62,22 +57,23 @@ class FileRules:
 
     def needs_head(self, upload: Described) -> bool:
         """Tell whether the first bytes decide: for validators, or because nothing else says what type the file is."""
-        return self.judges_heads or (bool(self.content_types) and says_nothing(upload.known_type))
+        return bool(self.validators or (self.content_types and says_nothing(upload.known_type)))
 
     def check_declared(self, upload: Described) -> None:
         """Raise `UnsupportedUploadError` for a type that is not taken, as far as it is known without the bytes."""
-        if not (self.sniffs and says_nothing(upload.known_type)):
+        if self.content_types and not (self.sniffs and says_nothing(upload.known_type)):
             self._check_type(upload)
 
     async def check_head(self, head: bytes, upload: Described) -> None:
         """Raise an `UploadError` unless a file with these first bytes is taken."""
         for validator in self.validators:
             await validator.validate(head, upload)
-        self._check_type(upload)
+        if self.content_types:
+            self._check_type(upload)
 
     def _check_type(self, upload: Described) -> None:
         known = ranged_type(upload.known_type, upload.sniffed_type) if self.sniffs else upload.known_type
-        if not self.content_types or is_within(known, self.content_types):
+        if is_within(known, self.content_types):
             return
         # Whoever takes bytes of no known type takes whatever is declared as nothing else.
         if not (says_nothing(upload.content_type) and is_within(FALLBACK_TYPE, self.content_types)):

@@ -115,14 +115,15 @@ class Upload:
         Raises:
             UploadError: They refuse the file.
         """
-        if not self._examined:
-            await self._home.run(self._examine, self)
-            self._examined = True
 
-    async def _examine(self) -> None:
-        head = await self.peek(HEAD_BYTES)
-        self.sniffed_type = sniff(head)
-        await self.rules.check_head(head, self)
+        async def judge() -> None:
+            head = await self._stream.peek(HEAD_BYTES)
+            self.sniffed_type = sniff(head)
+            await self.rules.check_head(head, self)
+
+        if not self._examined:
+            await self._home.run(judge, self)
+            self._examined = True
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
         if self._taken:

@@ -1,6 +1,6 @@
 """Whatever reads a client's text, as functions of that text alone: what has no cap here is not capped anywhere."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -65,11 +65,14 @@ def finished(work: Coroutine[Any, Any, Any]) -> object:
     return None
 
 
-async def _form(body: bytes) -> None:
-    async def chunks() -> AsyncGenerator[bytes, None]:
-        yield body
+async def aiter_of(chunks: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yield chunks."""
+    for chunk in chunks:
+        yield chunk
 
-    reader = multipart.FormReader(chunks(), content_type="multipart/form-data; boundary=b", limits=ENDLESS)
+
+async def _form(body: bytes) -> None:
+    reader = multipart.FormReader(aiter_of([body]), content_type="multipart/form-data; boundary=b", limits=ENDLESS)
     while await reader.next_file() is not None:
         pass
 
@@ -135,7 +138,10 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         lambda text: finished(_form(text.encode())),
         ("--b\r\n", "--b\r\nContent-Disposition: form-data; name=a", "--b\r\nContent-Disposition: form-data\r\n\r\n"),
     ),
-    "intake.forms.multipart._parameters": (multipart._parameters, ("multipart/form-data; boundary=b",)),  # noqa: SLF001
+    "intake.forms.multipart.FormReader of a type": (
+        lambda text: multipart.FormReader(aiter_of(()), content_type=text, limits=ENDLESS),
+        ("multipart/form-data; boundary=b",),
+    ),
     "intake.names.guess_content_type": (names.guess_content_type, ("a.", "a.tgz.")),
     "intake.names.is_media_type": (names.is_media_type, ("text/plain", "text/plain;")),
     "intake.names.safe_filename": (names.safe_filename, ("a", "a.")),

@@ -12,7 +12,7 @@ from typing import Self
 from fastapi_filestore.errors import InvalidFieldsError
 
 ENVELOPE_BYTES = 64 * 1024
-"""ConnectionUse for boundaries and part headers, beside the files and the fields."""
+"""Room for boundaries and part headers, beside the files and the fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,15 @@ class FormLimits:
         return self if file_size is None else replace(self, file_size=file_size)
 
     @property
-    def fields_size(self) -> int:
-        """The bytes of the most and largest fields within the limits."""
-        return self.fields * self.field_size + ENVELOPE_BYTES
-
-    @property
     def json_body_size(self) -> int:
         """The bytes of the largest body of JSON within the limits: one field, as large as it may be, always fits."""
-        return min(self.fields_size, max(self.json_size, self.field_size + ENVELOPE_BYTES))
+        one_field = self.field_size + ENVELOPE_BYTES
+        return min(self.fields * self.field_size + ENVELOPE_BYTES, max(self.json_size, one_field))
 
     @property
     def body_size(self) -> int:
         """The bytes of the largest body within the limits."""
-        return self.files * self.file_size + self.fields_size
+        return self.files * self.file_size + self.fields * self.field_size + ENVELOPE_BYTES
 
 
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")

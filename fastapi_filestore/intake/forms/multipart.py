@@ -37,6 +37,11 @@ SILENT = Logger("python_multipart", CRITICAL)  # noqa: LOG001 - whose level no c
 CHARSET_FIELD = "_charset_"
 """The field in which a form says what charset it is in (RFC 7578, section 4.6), so it is none of its own."""
 
+FOLDED_HEAD = (
+    "The form can't be read: the head of a part has a header that is folded over several lines, or a space in the name "
+    "of one. Send each header on a line of its own (RFC 9112, section 5.2)."
+)
+
 
 class _Mark(Enum):
     FILE_ENDS = 1
@@ -71,18 +76,29 @@ class FormReader:
         Raises:
             MalformedUploadError: The type lacks a boundary, or has a charset that no form is in.
         """
-        self._boundary, codec = _parameters(content_type)
+        _, parameters = read_parameters(content_type)
+        boundary = parameters.get("boundary", "")
+        codec = codec_of_form(parameters["charset"]) if "charset" in parameters else UTF_8
+        if not boundary:
+            raise MalformedUploadError(
+                "The form can't be read: its Content-Type has no boundary. Let the client set this header by itself; "
+                "one that is set by hand lacks it."
+            )
+        if len(boundary) > MAX_BOUNDARY or not boundary.isprintable():
+            raise MalformedUploadError(
+                f"The form can't be read: the boundary in its Content-Type has more than {MAX_BOUNDARY} characters, or "
+                "some that can't be printed."
+            )
+        if codec is None:
+            raise MalformedUploadError("The form's charset can't be read: leave it out, and send UTF-8.")
+        self._boundary = boundary.encode("latin-1")
         self._body, self._memory = body, memory
         self._turn = 0
         end = None if announced is None else announced - len(b"\r\n--" + self._boundary + b"--\r\n")
         self._collector = _Collector(limits, codec, file_field, end, known=known, switches=switches)
+        self.fields = self._collector.fields
         self._preamble: Preamble | None = None
         self._parser: MultipartParser | None = None
-
-    @property
-    def fields(self) -> dict[str, str]:
-        """The text fields that were read so far."""
-        return self._collector.fields
 
     @property
     def left(self) -> int | None:
@@ -114,21 +130,23 @@ class FormReader:
         Raises:
             ContentConsumedError: As they are read: the form was read on to another file, or to its end.
         """
-        return self._chunks(self._turn, is_last=is_last)
+        turn = self._turn
 
-    async def _chunks(self, turn: int, *, is_last: bool) -> AsyncGenerator[bytes, None]:
-        while True:
-            # What comes from here on is of another file, or nothing: neither may pass for the rest of this one.
-            if turn != self._turn:
-                raise ContentConsumedError(
-                    "This file of a form was passed over: store each file before you ask for the next one."
-                )
-            event = await self._next()
-            if not isinstance(event, bytes):
-                break
-            yield event
-        if is_last:
-            await self.next_file()
+        async def read_chunks() -> AsyncGenerator[bytes, None]:
+            while True:
+                # What comes from here on is of another file, or nothing: neither may pass for the rest of this one.
+                if turn != self._turn:
+                    raise ContentConsumedError(
+                        "This file of a form was passed over: store each file before you ask for the next one."
+                    )
+                event = await self._next()
+                if not isinstance(event, bytes):
+                    break
+                yield event
+            if is_last:
+                await self.next_file()
+
+        return read_chunks()
 
     async def _next(self) -> "PartHead | bytes | _Mark":
         collector = self._collector
@@ -147,7 +165,7 @@ class FormReader:
                     self._begin(chunk)
             except FormParserError as error:
                 if str(error).startswith(("Found invalid character 32 in", "Found invalid character 9 in")):
-                    raise _folded_head() from error
+                    raise MalformedUploadError(FOLDED_HEAD) from error
                 raise MalformedUploadError(f"The form can't be read: {error}") from error
             collector.position += len(chunk)
             if self._memory is not None and collector.kept >= WORTHWHILE:
@@ -181,32 +199,6 @@ class FormReader:
         )
         self._parser.logger = SILENT
         self._parser.write(chunk)
-
-
-def _folded_head() -> MalformedUploadError:
-    return MalformedUploadError(
-        "The form can't be read: the head of a part has a header that is folded over several lines, or a space in the "
-        "name of one. Send each header on a line of its own (RFC 9112, section 5.2)."
-    )
-
-
-def _parameters(content_type: str) -> tuple[bytes, str]:
-    """Return the boundary and the codec of a form."""
-    _, parameters = read_parameters(content_type)
-    boundary, codec = parameters.get("boundary", ""), codec_of_form(parameters.get("charset", UTF_8))
-    if not boundary:
-        raise MalformedUploadError(
-            "The form can't be read: its Content-Type has no boundary. Let the client set this header by itself; one "
-            "that is set by hand lacks it."
-        )
-    if len(boundary) > MAX_BOUNDARY or not boundary.isprintable():
-        raise MalformedUploadError(
-            f"The form can't be read: the boundary in its Content-Type has more than {MAX_BOUNDARY} characters, or "
-            "some that can't be printed."
-        )
-    if codec is None:
-        raise MalformedUploadError("The form's charset can't be read: leave it out, and send UTF-8.")
-    return boundary.encode("latin-1"), codec
 
 
 class _Collector:

@@ -10,14 +10,12 @@ from fastapi_filestore.intake.types.media_types import canonical, says_nothing
 from fastapi_filestore.intake.types.sniffing import TEXT
 from fastapi_filestore.intake.types.special_cases import is_case_of
 
-
-def _from_base64(text: bytes) -> bytes:
-    return binascii.a2b_base64(b"".join(text.split()), strict_mode=True)
-
-
 _ABOUT_CONTENT = (b"content-disposition", b"content-type", b"content-transfer-encoding")
 _KINDS = frozenset({"form-data", "multipart/form-data"})
-_DECODERS: Mapping[str, Callable[[bytes], bytes]] = {"base64": _from_base64, "quoted-printable": binascii.a2b_qp}
+_DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
+    "base64": lambda text: binascii.a2b_base64(b"".join(text.split()), strict_mode=True),
+    "quoted-printable": binascii.a2b_qp,
+}
 _OTHER_ENCODINGS = frozenset({"uuencode", "x-uu", "x-uue", "x-uuencode", "gzip", "x-gzip"})
 """What changes the bytes of a part, too; whatever else is said of them, `8bit`, `8-bit` or `binary`, does not."""
 

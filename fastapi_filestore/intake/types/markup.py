@@ -37,36 +37,25 @@ def sniff_markup(head: bytes) -> str | None:
     if not text.startswith("<"):
         return None
     is_xml = text.startswith("<?xml")
-    root = _root(text)
+    at = 0
+    while text.startswith(("<!", "<?"), at):  # comments, instructions and a document type before the root element
+        if text.startswith("<!--", at):
+            at = _past(text, "-->", at + 4)
+        elif text.startswith("<?", at):
+            at = _past(text, "?>", at + 2)
+        else:
+            end = _past(text, ">", at)
+            subset = text.find("[", at, end)  # no further, or a head of many would be read again for each
+            at = end if subset < 0 else _past(text, ">", _past(text, "]", subset))
+        while at < len(text) and text[at] in _WHITESPACE:
+            at += 1
+    element = _ELEMENT.match(text, at)
+    root = element[1] if element else ""
     if root == "svg" or (is_xml and root in _ROOTS):
         return _ROOTS[root]
     if _HTML.match(text):
         return HTML
     return XML if is_xml else None
-
-
-def _root(text: str) -> str:
-    """Return the local name of the first element, past comments, instructions and a document type; or nothing."""
-    at = 0
-    while (after := _past_prolog(text, at)) > at:
-        at = after
-        while at < len(text) and text[at] in _WHITESPACE:
-            at += 1
-    match = _ELEMENT.match(text, at)
-    return match[1] if match else ""
-
-
-def _past_prolog(text: str, at: int) -> int:
-    """Return where what stands before the root element ends, or the same place if that is not what stands there."""
-    if text.startswith("<!--", at):
-        return _past(text, "-->", at + 4)
-    if text.startswith("<?", at):
-        return _past(text, "?>", at + 2)
-    if text.startswith("<!", at):
-        end = _past(text, ">", at)
-        subset = text.find("[", at, end)  # no further, or a head of many would be read again for each
-        return end if subset < 0 else _past(text, ">", _past(text, "]", subset))
-    return at
 
 
 def _past(text: str, mark: str, start: int) -> int:

@@ -4,7 +4,8 @@ Each is as its format's specification has it; what stands before a PDF is what A
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 AMR, AMR_WB = "audio/amr", "audio/amr-wb"
 ICON = "image/x-icon"
@@ -40,6 +41,7 @@ _PDF_LEAD = 1024
 
 _TAR_BLOCK = 512
 _TAR_SUM = slice(148, 156)
+_number = partial(int.from_bytes, byteorder="little")
 _BITMAP_DEPTHS = frozenset({1, 4, 8, 16, 24, 32})
 
 _WRITTEN_PDF = re.compile(
@@ -69,7 +71,12 @@ def sniff_container(head: bytes) -> str | None:
     """Return the type of a film, a sound or a picture in the containers of ISO and Matroska; None for any other."""
     box = head[4:8]
     if box == b"ftyp":
-        return _of_brands(head)
+        major = head[8:12].lower()
+        if major not in _OF_ANY_PICTURE:
+            return _BRANDS.get(major[:3], "video/mp4")
+        end = min(int.from_bytes(head[:4], "big"), _MOST_BRANDS)
+        others = [head[start : start + 4] for start in range(16, end, 4)]
+        return "image/avif" if b"avif" in others or b"avis" in others else "image/heic"
     if box in _OLD_FILMS and len(head) > 8:  # noqa: PLR2004 - the size of a box's header
         return "video/quicktime"
     if box in _SEGMENTS:
@@ -79,60 +86,29 @@ def sniff_container(head: bytes) -> str | None:
     return None
 
 
-def _of_brands(head: bytes) -> str:
-    end = min(int.from_bytes(head[:4], "big"), _MOST_BRANDS)
-    major, others = head[8:12].lower(), [head[at : at + 4] for at in range(16, end, 4)]
-    if major in _OF_ANY_PICTURE:
-        return "image/avif" if b"avif" in others or b"avis" in others else "image/heic"
-    return _BRANDS.get(major[:3], "video/mp4")
-
-
 def sniff_other(head: bytes) -> str | None:
     """Return the type of a file that neither the library nor a container's box tells; None if nothing does."""
     for start, at_eight, kind in _PLAIN:
         if head.startswith(start) and head.startswith(at_eight, 8):
             return kind
-    return next((kind for kind, matches in _LOOKS if matches(head)), None)
-
-
-def _is_pdf(head: bytes) -> bool:
-    found = _PDF_HEADER.search(head, 0, _PDF_LEAD + 8)
-    return found is not None and _PDF_OBJECT.search(head, found.end()) is not None
+    header = _PDF_HEADER.search(head, 0, _PDF_LEAD + 8)
+    if header is not None and _PDF_OBJECT.search(head, header.end()) is not None:
+        return PDF
+    # What archives began with before POSIX is told by the sum of its first block.
+    block, written = head[:_TAR_BLOCK], head[_TAR_SUM].strip(b" \0")
+    is_block = len(block) == _TAR_BLOCK and re.fullmatch(rb"[0-7]{1,7}", written) is not None
+    if is_block and sum(block) - sum(block[_TAR_SUM]) + 8 * ord(" ") == int(written, 8):
+        return "application/x-tar"
+    # A bitmap without the header of a file has its size, one plane, and a depth.
+    if _number(head[:4]) in {40, 108, 124} and _number(head[12:14]) == 1 and _number(head[14:16]) in _BITMAP_DEPTHS:
+        return "image/bmp"
+    images = _number(head[4:6])  # of a cursor
+    if head.startswith(b"\0\0\2\0") and images > 0 and _number(head[18:22]) >= 6 + 16 * images:
+        return ICON
+    # A script is followed by its archive in Java's and Python's files that can be started.
+    return "application/zip" if head.startswith(b"#!") and b"PK\3\4" in head else None
 
 
 def is_written_pdf(head: bytes) -> bool:
     """Tell whether a text is a PDF without a binary byte, and not one that writes of PDF."""
     return _WRITTEN_PDF.match(head) is not None
-
-
-def _is_old_tar(head: bytes) -> bool:
-    """Tell whether a file begins as archives did before POSIX: by the sum of its first block."""
-    block, written = head[:_TAR_BLOCK], head[_TAR_SUM].strip(b" \0")
-    if len(block) < _TAR_BLOCK or not re.fullmatch(rb"[0-7]{1,7}", written):
-        return False
-    return sum(block) - sum(block[_TAR_SUM]) + 8 * ord(" ") == int(written, 8)
-
-
-def _is_bare_bitmap(head: bytes) -> bool:
-    """Tell whether a file is a bitmap without the header of a file: its size, one plane, and a depth."""
-    size, planes, depth = (int.from_bytes(head[at:end], "little") for at, end in ((0, 4), (12, 14), (14, 16)))
-    return size in {40, 108, 124} and planes == 1 and depth in _BITMAP_DEPTHS
-
-
-def _is_cursor(head: bytes) -> bool:
-    images, offset = int.from_bytes(head[4:6], "little"), int.from_bytes(head[18:22], "little")
-    return head.startswith(b"\0\0\2\0") and images > 0 and offset >= 6 + 16 * images
-
-
-def _is_program_before_zip(head: bytes) -> bool:
-    """Tell whether a script is followed by its archive, as in Java's and Python's files that can be started."""
-    return head.startswith(b"#!") and b"PK\3\4" in head
-
-
-_LOOKS: Sequence[tuple[str, Callable[[bytes], bool]]] = (
-    (PDF, _is_pdf),
-    ("application/x-tar", _is_old_tar),
-    ("image/bmp", _is_bare_bitmap),
-    (ICON, _is_cursor),
-    ("application/zip", _is_program_before_zip),
-)

@@ -66,13 +66,9 @@ def sniff(head: bytes) -> str | None:
     if known is None and (kind := guess(head)) is not None:
         known = _BY_EXTENSION.get(kind.extension, str(kind.mime))
     known = known or sniff_other(head)
-    if not _is_text(head):
+    encoding, rest = marked_text(head) or ("", head)
+    if not encoding.startswith("utf-16") and len(rest.translate(None, _BINARY)) < len(rest):
         return known or FALLBACK_TYPE
     if known == PDF and not is_written_pdf(head):
         return TEXT
     return known if known in _WRITTEN_AS_TEXT else TEXT
-
-
-def _is_text(head: bytes) -> bool:
-    encoding, rest = marked_text(head) or ("", head)
-    return encoding.startswith("utf-16") or len(rest.translate(None, _BINARY)) == len(rest)

@@ -36,16 +36,23 @@ def types_agree(declared: str | None, sniffed: str | None, named: str | None) ->
     known type.
     """
     shown = None if sniffed is None else canonical(sniffed)
-    said, suggested = (None if each is None or says_nothing(each) else canonical(each) for each in (declared, named))
+    said, suggested = (
+        None if claim is None or says_nothing(claim) else canonical(claim) for claim in (declared, named)
+    )
     if said == TEXT != suggested and shown in _RUNS:  # which says less: it is kept, and so no browser runs the page
         said = None
     claims = [claim for claim in (said, suggested) if claim is not None]
-    known = _telling([claim for claim in claims if is_known(claim)], shown)
+    known = [claim for claim in claims if is_known(claim)]
+    if len(known) == len((said, suggested)) and is_case_of(known[0], TEXT):
+        # The name's may make a claim of text clearer: text of a kind, or packed as `a.csv.gz` is.
+        is_packed = known[1] == shown and shown in COMPRESSED
+        is_of_a_kind = known[0] == TEXT and is_case_of(known[1], TEXT) and known[1] not in SCRIPTABLE
+        known = known[1:] if is_packed or is_of_a_kind else known
     if shown is not None and not all(_shows(shown, claim) for claim in known):
         return False
     if claims and not known:
         return shown not in _RUNS
-    return len(known) < 2 or _can_be_one(known[0], known[1], shown)  # noqa: PLR2004 - the declared one and the name's
+    return len(known) <= 1 or _can_be_one(known[0], known[1], shown)
 
 
 def ranged_type(kept: str, sniffed: str | None) -> str:
@@ -59,20 +66,11 @@ def ranged_type(kept: str, sniffed: str | None) -> str:
     return sniffed if plain and sniffed not in {TEXT, FALLBACK_TYPE} else kept
 
 
-def _telling(claims: list[str], shown: str | None) -> list[str]:
-    """Leave out a claim of text that the name's makes clearer: text of a kind, or packed as `a.csv.gz` is."""
-    if len(claims) < 2 or not is_case_of(claims[0], TEXT):  # noqa: PLR2004 - the declared one and the name's
-        return claims
-    is_packed = claims[1] == shown and shown in COMPRESSED
-    is_of_a_kind = claims[0] == TEXT and is_case_of(claims[1], TEXT) and claims[1] not in SCRIPTABLE
-    return claims[1:] if is_packed or is_of_a_kind else claims
-
-
 def _can_be_one(one: str, other: str, sniffed: str | None) -> bool:
     if one == other or is_said_of(one, other) or is_said_of(other, one) or share_a_container(one, other):
         return True
     texts = sniffed == TEXT or (is_case_of(one, TEXT) and is_case_of(other, TEXT))
-    by_habit = sniffed is not None and any(is_said_of(each, sniffed, by_habit=True) for each in (one, other))
+    by_habit = sniffed is not None and any(is_said_of(claim, sniffed, by_habit=True) for claim in (one, other))
     return (texts or by_habit) and not SCRIPTABLE & {one, other}
 
 
@@ -82,11 +80,9 @@ def _shows(sniffed: str, claim: str) -> bool:
         return not (claim == TEXT and sniffed in _RUNS)
     if claim != TEXT and is_case_of(sniffed, claim):
         return True
-    return not is_unmistakable(claim) and _may_be_unknown(sniffed, claim)
-
-
-def _may_be_unknown(sniffed: str, claim: str) -> bool:
-    """Tell whether bytes may be of a claimed type that nobody knows the signature of."""
+    # They may be of a claimed type that nobody knows the signature of.
+    if is_unmistakable(claim):
+        return False
     if sniffed == TEXT:
         return not claim.startswith(_MEDIA)
     if sniffed in CONTAINERS:

@@ -73,11 +73,12 @@ class UploadPolicy:
 
     async def admit(self, upload: Upload) -> Upload:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
-        needs_head = self.rules.needs_head(upload)
-        if not (needs_head and says_nothing(upload.known_type)):
-            self.rules.check_declared(upload)
-        if needs_head:
-            await upload.examine()
+        if self.rules.content_types or self.rules.validators:
+            needs_head = self.rules.needs_head(upload)
+            if not (needs_head and says_nothing(upload.known_type)):
+                self.rules.check_declared(upload)
+            if needs_head:
+                await upload.examine()
         return upload
 
 

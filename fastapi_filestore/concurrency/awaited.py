@@ -47,7 +47,7 @@ class _Watched:
         calls = _calls.get()
         if calls is not None:
             if len(calls) >= ENOUGH:
-                calls[:] = _unawaited(calls)
+                calls[:] = filter(_is_unawaited, calls)
             calls.append(call)
         return call
 
@@ -62,13 +62,13 @@ async def requiring_awaits() -> AsyncIterator[None]:
         yield
     finally:
         _calls.set(outer)
-    if _unawaited(calls):
+    if any(map(_is_unawaited, calls)):
         await asyncio.sleep(0)  # a task may have it, and not have begun
-        if forgotten := _unawaited(calls):
+        if forgotten := [*filter(_is_unawaited, calls)]:
             for call in forgotten:
                 call.close()  # Python would only warn of it
             raise NeverAwaitedError([call.__qualname__ for call in forgotten])
 
 
-def _unawaited(calls: list[Call]) -> list[Call]:
-    return [call for call in calls if inspect.getcoroutinestate(call) == inspect.CORO_CREATED]
+def _is_unawaited(call: Call) -> bool:
+    return inspect.getcoroutinestate(call) == inspect.CORO_CREATED

@@ -34,7 +34,7 @@ class _BackgroundLoop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self.thread: threading.Thread | None = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for it.
@@ -43,47 +43,51 @@ class _BackgroundLoop:
             BlockingCallError: It would wait for ever.
         """
         try:
-            self._refuse_to_hang()
+            _refuse_to_hang()
         except BlockingCallError:
             work.close()
             raise
         try:
             _this_thread.waits = True
-            if (loop := self._running_loop()) is not None:
+            if (loop := self._start()) is not None:
                 with stopping_loop():
                     return _result_of(Call(work, loop))
         finally:
             _this_thread.waits = False
         return asyncio.run(work)
 
-    def _refuse_to_hang(self) -> None:
-        refuse_late()
-        if self.runs_here():
-            raise BlockingCallError("A blocking call was made from the library's own event loop: await its async twin.")
-        if _this_thread.waits or holds_a_lock():
-            raise BlockingCallError(
-                "This blocking call has interrupted the library, as in a signal handler or a `__del__`, and would "
-                "wait for what it has interrupted: let the handler set a flag only, and store, read and delete "
-                "files afterwards."
-            )
-
-    def runs_here(self) -> bool:
-        """Tell whether this is the thread of the loop."""
-        return threading.current_thread() is self._thread
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop | None:
+    def _start(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop; None if it never ran, and the interpreter is about to end and starts no thread any more."""
+
+        def run_forever(loop: asyncio.AbstractEventLoop) -> None:
+            # asyncio lets these out of a loop as well as into the future that a caller waits for, to end the program;
+            # here they would end the loop of everybody else, and the caller, whose they are, would never hear of them.
+            while True:
+                with suppress(KeyboardInterrupt, SystemExit):
+                    loop.run_forever()
+
         with self._lock:
             if self._loop is None:
                 loop = asyncio.new_event_loop()
-                thread = threading.Thread(target=_run_forever, args=(loop,), name="fastapi-filestore", daemon=True)
+                thread = threading.Thread(target=run_forever, args=(loop,), name="fastapi-filestore", daemon=True)
                 try:
                     thread.start()
                 except RuntimeError:
                     loop.close()
                     return None
-                self._loop, self._thread = loop, thread
+                self._loop, self.thread = loop, thread
             return self._loop
+
+
+def _refuse_to_hang() -> None:
+    refuse_late()
+    if is_own_loop():
+        raise BlockingCallError("A blocking call was made from the library's own event loop: await its async twin.")
+    if _this_thread.waits or holds_a_lock():
+        raise BlockingCallError(
+            "This blocking call has interrupted the library, as in a signal handler or a `__del__`, and would wait for "
+            "what it has interrupted: let the handler set a flag only, and store, read and delete files afterwards."
+        )
 
 
 def _result_of(call: Call[T]) -> T:
@@ -105,14 +109,6 @@ def _result_of(call: Call[T]) -> T:
         del error, call  # which would hold this frame, as it holds them
 
 
-def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
-    # asyncio lets these out of a loop as well as into the future that a caller waits for, to end the program; here
-    # they would end the loop of everybody else, and the caller, whose they are, would never hear of them.
-    while True:
-        with suppress(KeyboardInterrupt, SystemExit):
-            loop.run_forever()
-
-
 _background = _BackgroundLoop()
 
 
@@ -128,7 +124,7 @@ def run_blocking(work: Coroutine[Any, Any, T]) -> T:
 
 def is_own_loop() -> bool:
     """Tell whether this is the thread of the library's own event loop."""
-    return _background.runs_here()
+    return threading.current_thread() is _background.thread
 
 
 def run_blocking_here(work: Coroutine[Any, Any, T]) -> T:

@@ -40,15 +40,6 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def calling_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs in this thread, or that has lent it, as for a `def` endpoint."""
-    loop = running_loop()
-    if loop is None:
-        with suppress(RuntimeError):  # no event loop knows of this thread
-            return from_thread.run_sync(asyncio.get_running_loop)
-    return loop
-
-
 def refuse_late() -> None:
     """Raise `BlockingCallError` when the interpreter ends: what waits for a thread then waits for ever."""
     if sys.is_finalizing():
@@ -76,11 +67,12 @@ def stopping_loop() -> Iterator[None]:
 
 def refuse_stopped(loop: asyncio.AbstractEventLoop | None, what: object, remedy: str = SAVE_FIRST) -> None:
     """Raise `BlockingCallError` if what needs a loop is itself waited for by a blocking call in that loop's thread."""
-    if any(stop.loop is loop and not stop.is_over for stop in _stops.get()):
-        raise BlockingCallError(
-            f"{what} needs the event loop that this blocking call has stopped, and would never come: await the async "
-            f"twin instead, such as {remedy}."
-        )
+    for stop in _stops.get():
+        if stop.loop is loop and not stop.is_over:
+            raise BlockingCallError(
+                f"{what} needs the event loop that this blocking call has stopped, and would never come: await the "
+                f"async twin instead, such as {remedy}."
+            )
 
 
 class Call(Generic[T]):
@@ -90,20 +82,21 @@ class Call(Generic[T]):
         self._work, self._loop = work, loop
         self._task: asyncio.Future[T] | None = None
         self.end = Future[T]()
-        loop.call_soon_threadsafe(self._begin)
 
-    def _begin(self) -> None:
-        self._task = asyncio.ensure_future(self._work)
-        self._task.add_done_callback(self._end)
+        def begin() -> None:
+            self._task = asyncio.ensure_future(work)
+            self._task.add_done_callback(end)
 
-    def _end(self, task: "asyncio.Future[T]") -> None:
-        if task.cancelled():
-            self.end.cancel()
-            self.end.set_running_or_notify_cancel()  # for those who wait for it
-        elif error := task.exception():
-            self.end.set_exception(error)
-        else:
-            self.end.set_result(task.result())
+        def end(task: "asyncio.Future[T]") -> None:
+            if task.cancelled():
+                self.end.cancel()
+                self.end.set_running_or_notify_cancel()  # for those who wait for it
+            elif error := task.exception():
+                self.end.set_exception(error)
+            else:
+                self.end.set_result(task.result())
+
+        loop.call_soon_threadsafe(begin)
 
     def cancel(self) -> None:
         """Ask it to end; it is at its end only when it says so."""
@@ -140,7 +133,11 @@ class HomeLoop:
 
     def __init__(self, *, remedy: str = SAVE_FIRST) -> None:
         """Note the event loop; `remedy` says what to do where it can't be had."""
-        self._loop, self._process, self._remedy = calling_loop(), os.getpid(), remedy
+        self._process, self._remedy = os.getpid(), remedy
+        self._loop = running_loop()
+        if self._loop is None:
+            with suppress(RuntimeError):  # no event loop knows of this thread
+                self._loop = from_thread.run_sync(asyncio.get_running_loop)
 
     @property
     def is_known(self) -> bool:
@@ -153,12 +150,8 @@ class HomeLoop:
         return self._loop is not None and self.is_known and self._loop.is_running()
 
     @property
-    def is_elsewhere(self) -> bool:
-        """Tell whether the loop runs, in another thread than the caller's."""
-        return self._other is not None
-
-    @property
-    def _other(self) -> asyncio.AbstractEventLoop | None:
+    def elsewhere(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, if it runs in another thread than the caller's."""
         loop = self._loop
         return None if loop is running_loop() or not self.is_running else loop
 
@@ -179,7 +172,7 @@ class HomeLoop:
         Raises:
             BlockingCallError: The loop stands still as long as the caller is waited for, or has come to its end.
         """
-        loop = self._other
+        loop = self.elsewhere
         if loop is None:
             return await work()
         self.refuse_stopped(what)
@@ -205,21 +198,22 @@ class HomeLoop:
 
     def each(self, chunks: AsyncGenerator[T, None], what: object) -> AsyncGenerator[T, None]:
         """Return an iterator over what the loop yields, wherever it is read, one thing at a time."""
-        return chunks if self._other is None else self._hand_over(chunks, what)
 
-    async def _hand_over(self, chunks: AsyncGenerator[T, None], what: object) -> AsyncGenerator[T, None]:
         async def next_chunk() -> object:
             return await anext(chunks, _END)
 
-        self.refuse_stopped(what)
-        try:
-            while (chunk := await self.run(next_chunk, what)) is not _END:
-                yield cast("T", chunk)
-        except BlockingCallError:
-            raise  # nobody is there to close them
-        except BaseException:
-            await self.run(chunks.aclose, what)
-            raise
+        async def hand_over() -> AsyncGenerator[T, None]:
+            self.refuse_stopped(what)
+            try:
+                while (chunk := await self.run(next_chunk, what)) is not _END:
+                    yield cast("T", chunk)
+            except BlockingCallError:
+                raise  # nobody is there to close them
+            except BaseException:
+                await self.run(chunks.aclose, what)
+                raise
+
+        return chunks if self.elsewhere is None else hand_over()
 
 
 async def is_dead(loop: asyncio.AbstractEventLoop) -> bool:

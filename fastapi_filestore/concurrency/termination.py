@@ -8,8 +8,6 @@ from types import FrameType
 from typing import NoReturn
 
 _SIGNALS = [signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
-
-
 Handler = Callable[[int, FrameType | None], object]
 
 
@@ -27,11 +25,15 @@ def deferring_termination() -> Iterator[None]:
 
     Programs that handle these signals, or ignore them, and threads other than the main one are left alone.
     """
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise _TerminatedError(number)
+
     is_main = threading.current_thread() is threading.main_thread()
     ours = [number for number in _SIGNALS if is_main and signal.getsignal(number) is signal.SIG_DFL]
     try:
         try:
-            _handle(ours, _raise)
+            _handle(ours, terminate)
             yield
         finally:
             _handle(ours, signal.SIG_DFL)
@@ -44,7 +46,3 @@ def deferring_termination() -> Iterator[None]:
 def _handle(signals: list[signal.Signals], handler: Handler | signal.Handlers) -> None:
     for number in signals:
         signal.signal(number, handler)
-
-
-def _raise(number: int, frame: FrameType | None) -> NoReturn:
-    raise _TerminatedError(number)

@@ -23,7 +23,6 @@ P = ParamSpec("P")
 
 Job = tuple["Future[Any]", Callable[[], Any]]
 
-
 MOST = 1000
 """Threads of one kind at the most, whatever waits for one: each keeps some memory."""
 RELIEF_DELAY = 0.05
@@ -121,26 +120,24 @@ class WorkThreads:
         self._moved = monotonic()
 
     def _work(self, jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> None:
-        while (job := _next_job(jobs, idle)) is not None:
+        """Do what comes, in a thread, until nothing has come for long."""
+        while True:
+            try:
+                job = jobs.get_nowait()
+            except Empty:
+                with _guard:
+                    idle.release()
+                try:
+                    job = jobs.get(timeout=IDLE)
+                except Empty:
+                    with _guard:
+                        if idle.acquire(blocking=False):
+                            break
+                    continue  # whoever counts on this thread has put something in line
             _do(*job)
             self._moved = monotonic()
             del job  # nothing is kept alive by a thread that waits
         self._is_last_to_leave()
-
-
-def _next_job(jobs: "SimpleQueue[Job]", idle: threading.Semaphore) -> Job | None:
-    """Wait for work; None if none has come for long."""
-    while True:
-        with suppress(Empty):
-            return jobs.get_nowait()
-        with _guard:
-            idle.release()
-        with suppress(Empty):
-            return jobs.get(timeout=IDLE)
-        # Whoever counts on this thread has put something in line.
-        with _guard:
-            if idle.acquire(blocking=False):
-                return None
 
 
 def _take_job(job: "Future[Any]") -> bool:

@@ -5,6 +5,8 @@ import os
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import filterfalse
+from operator import attrgetter
 from typing import Protocol
 
 from fastapi_filestore.concurrency.forks import forkable_lock
@@ -49,7 +51,13 @@ class one_at_a_time:  # noqa: N801 - contextlib's own read like this, too
     subject: Savable
 
     async def __aenter__(self) -> None:
-        while (turn := _take_turn(self.subject)) is not None:
+        while True:
+            with _guard:
+                turn = self.subject.saving
+                # A process that was forked meanwhile has nobody who would end the turn of its parent.
+                if turn is None or turn.process != os.getpid():
+                    turn = self.subject.saving = Turn(asyncio.get_running_loop())
+                    break
             if turn in _turns.get():
                 raise BlockingCallError(
                     "A file is being stored whose content waits for that file, or for what it is read from, and would "
@@ -57,6 +65,7 @@ class one_at_a_time:  # noqa: N801 - contextlib's own read like this, too
                 )
             refuse_stopped(turn.loop, "A file, or its content, that a task is at work on")
             await _wait_for_end(turn)
+        _turns.set((*filterfalse(attrgetter("is_over"), _turns.get()), turn))
 
     async def __aexit__(self, *error: object) -> None:
         with _guard:
@@ -65,17 +74,6 @@ class one_at_a_time:  # noqa: N801 - contextlib's own read like this, too
             turn.is_over = True
         for end in turn.waiting:
             end.set_result(None)
-
-
-def _take_turn(subject: Savable) -> Turn | None:
-    """Begin a turn; return the one that has not ended."""
-    with _guard:
-        # A process that was forked meanwhile has nobody who would end the turn of its parent.
-        if subject.saving is not None and subject.saving.process == os.getpid():
-            return subject.saving
-        turn = subject.saving = Turn(asyncio.get_running_loop())
-    _turns.set((*(outer for outer in _turns.get() if not outer.is_over), turn))
-    return None
 
 
 async def _wait_for_end(turn: Turn) -> None:

@@ -80,7 +80,7 @@ def home_of(session: AnySession, made: HomeLoop, mapper: Mapper[Any], what: obje
 def refuse_elsewhere(session: AnySession, made: HomeLoop, mapper: Mapper[Any], what: object) -> None:
     """Raise `BlockingCallError` where a call would use connections of another loop, which runs in another thread."""
     home = _last_home(session) if _is_connected(session) else made
-    if home is None or not home.is_elsewhere:
+    if home is None or home.elsewhere is None:
         return
     if _is_connected(session) or _pool_of(session, mapper) is not None:
         raise BlockingCallError(

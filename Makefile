@@ -5,7 +5,7 @@
 # make coverage  which lines the tests run, on Python 3.12 or newer: make coverage PYTHON=python3.13 (a part: TESTS=tests/rows)
 # make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0: with one kind of session for each database, without
 #              triggers (all of it: ALL=1)
-# make crash   kill a process at every statement and store call of every script, thousands of times
+# make crash   kill a process at every statement and store call of every script, 25,000 times, in about an hour
 # make power-cuts  cut the power 10,000 times (fewer: make power-cuts CUTS=1000), on a disk that keeps what was synced
 # make model   play 20,000 random sequences of everything that programs do with sessions, against a model of rows and files
 #              (fewer: SEQUENCES=2000; the same again: SEED=…; one kind of database, ledger, session and column: CELL=…)
@@ -79,7 +79,7 @@ test-sqlalchemy-2.0: $(SQLALCHEMY_2_0)/.installed
 	$(BIN)/python $(call LIMITED,,$(VENV)) tests/rows tests/schema $(if $(ALL),,-k "not sqlite-sync and not postgres-async")
 
 crash: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/crash/every_point.py
+	$(BIN)/python -m tests.run --seconds 14400 -- $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/crash/every_point.py
 
 power-cuts: $(VENV)/.dev
 	$(BIN)/python -m tests.power.cuts $(CUTS)

@@ -1,6 +1,7 @@
 """A warm process that has imported everything and used nothing, and forks one process off for each schedule."""
 
 import faulthandler
+import gc
 import os
 import signal
 import subprocess
@@ -82,6 +83,9 @@ def _warm_up() -> None:
     # Making an engine imports its driver and connects to nothing.
     for driver in chain.from_iterable(DRIVERS.values()):
         create_engine(f"{driver}://")
+    # The garbage collector of each process passes over what is here, else a collection costs more than a schedule.
+    gc.collect()
+    gc.freeze()
 
 
 def _fork(schedule: Schedule, folder: Path) -> Outcome:

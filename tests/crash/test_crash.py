@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from tests.crash.child import Fault
-from tests.crash.combinations import COMBINATIONS, LOCAL, makes_sense
+from tests.crash.combinations import COMBINATIONS, LOCAL, is_tried, makes_sense
 from tests.crash.conftest import Places
 from tests.crash.place import Combination
 from tests.crash.scripts import SCRIPTS
@@ -17,6 +17,21 @@ SCRIPTS_EACH = 2
 POINTS_EACH = 3
 
 FAULTS = [fault for fault in get_args(Fault) if fault not in {"none", "kill"}]
+
+
+@pytest.mark.parametrize("fault", ["kill", "error", "sweep"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_every_pair_is_tried(fault: Fault, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that is tried in half of the combinations meets each session with each database and each store."""
+    monkeypatch.delenv("EVERY_KIND", raising=False)
+    possible = [each for each in (COMBINATIONS if fault == "kill" else LOCAL) if each.database != "sqlite_legacy"]
+    tried = [each for each in possible if is_tried(each, fault, number)]
+
+    assert 2 * len(tried) == len(possible)
+    for one, other in (("mode", "database"), ("mode", "store"), ("database", "store")) if fault == "kill" else ():
+        assert len({(getattr(each, one), getattr(each, other)) for each in tried}) == 4
+    for kind in ("mode", "database"):
+        assert {getattr(each, kind) for each in tried} == {getattr(each, kind) for each in possible}
 
 
 async def _try_some(

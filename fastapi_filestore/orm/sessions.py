@@ -167,7 +167,7 @@ def has_room(engine: Engine) -> bool:
     return not isinstance(engine.pool, StaticPool | SingletonThreadPool)
 
 
-def chosen_isolation(connection: Connection) -> str | None:
+def isolation_of(connection: Connection) -> str | None:
     """Return the level of isolation that a connection, or its engine, was told to have; None if it was told none."""
     dialect = cast("DefaultDialect", connection.dialect)
     of_engine = dialect._on_connect_isolation_level  # noqa: SLF001 - to ask the database takes a statement

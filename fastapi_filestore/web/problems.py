@@ -20,7 +20,7 @@ from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
 from fastapi_filestore.events import PROBLEM
-from fastapi_filestore.orm.failures.outages import is_of_database, translated_error
+from fastapi_filestore.orm.failures.outages import is_of_database, translate_error
 from fastapi_filestore.web.header_fields import AS_DECLARED
 from fastapi_filestore.web.paths import SlashRoute
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
@@ -245,7 +245,7 @@ class ProblemRoute(SlashRoute):
                 raise
             # Of a dependency that ended behind its route. An answer that is out stays as it is; operators are told all
             # the same, without the statement.
-            problem = problem_of(translated_error(error))
+            problem = problem_of(translate_error(error))
             if not exchange.has_begun:
                 await problem.response()(scope, exchange.receive, exchange.send)
         await exchange.finish()
@@ -267,7 +267,7 @@ class ProblemRoute(SlashRoute):
                 if not is_of_database(error):
                     raise
                 # Of a dependency, such as that of the session.
-                return problem_of(translated_error(error)).response()
+                return problem_of(translate_error(error)).response()
             if request.method == "HEAD":
                 response.body = b""  # the headers stay those of GET
             # Without a word a shared cache may keep a row and give it to others; a download has words of its own.

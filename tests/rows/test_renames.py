@@ -13,7 +13,7 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, 
 from sqlalchemy.exc import DBAPIError
 
 from fastapi_filestore import StoredObject, add_ledger, install_triggers
-from fastapi_filestore.orm.triggers.installed import lacking_triggers
+from fastapi_filestore.orm.triggers.installed import find_lacking_triggers
 from tests.schema.conftest import triggers_in
 from tests.servers.postgres import Postgres
 
@@ -40,7 +40,7 @@ class Place:
     def lacking(self, metadata: MetaData) -> list[str]:
         """Return the tables of a metadata whose triggers the database lacks."""
         with self.engine.connect() as connection:
-            return [triggers.table for triggers in lacking_triggers(connection, metadata.tables.values())]
+            return [triggers.table for triggers in find_lacking_triggers(connection, metadata.tables.values())]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

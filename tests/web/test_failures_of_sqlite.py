@@ -15,7 +15,7 @@ from fastapi_filestore import (
     ObstoreBackend,
     RowConflictError,
 )
-from fastapi_filestore.orm.failures.outages import translated_error
+from fastapi_filestore.orm.failures.outages import translate_error
 from tests.web.letters import FILE, TITLE, application, check_answer, check_log, database, sqlite, upload
 
 __all__ = ["database"]
@@ -74,7 +74,7 @@ def test_a_column_without_a_value(statement: str, kind: type[FilestoreError]) ->
             connection.execute(text(statement))
     engine.dispose()
 
-    assert type(translated_error(caught.value)) is kind
+    assert type(translate_error(caught.value)) is kind
 
 
 @pytest.mark.parametrize(

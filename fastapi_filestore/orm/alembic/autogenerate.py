@@ -14,7 +14,7 @@ from fastapi_filestore.orm.alembic.operations import CreateFileTriggers, DropFil
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.holders.path_index import path_indexes, path_indexes_on_sqlite, refuse_lists
 from fastapi_filestore.orm.triggers.description import triggers_of
-from fastapi_filestore.orm.triggers.installed import COMPLETE, Place, installed_triggers, is_same
+from fastapi_filestore.orm.triggers.installed import COMPLETE, Place, find_installed_triggers, is_same
 
 RenderItem: TypeAlias = Callable[[str, object, AutogenContext], str | Literal[False]]
 
@@ -67,7 +67,7 @@ def _trigger_differences(
 ) -> tuple[list[DropFileTriggers], list[CreateFileTriggers]]:
     """Return what to drop before anything else in a migration, and what to create after everything else."""
     dialect, default = connection.dialect.name, connection.dialect.default_schema_name
-    known = installed_triggers(connection)
+    known = find_installed_triggers(connection)
     wanted = {(None if table.schema == default else table.schema, table.name): triggers_of(table) for table in tables}
     drops, creations = list[DropFileTriggers](), list[CreateFileTriggers]()
     for place in sorted(wanted.keys() | known.keys() & touched, key=str):

@@ -32,18 +32,7 @@ class FileTriggersOperation(MigrateOperation):
         ledger_schema: str | None = None,
         grace: float = DELETION_GRACE,
     ) -> None:
-        """Run the operation for the triggers of a table.
-
-        Args:
-            operations: Alembic's `op`.
-            table: The table's name.
-            columns: Its file columns, and of each whether it holds a list.
-            key: The columns of its primary key.
-            schema: Its schema.
-            ledger: The ledger's name.
-            ledger_schema: The ledger's schema.
-            grace: Seconds before an intent falls due.
-        """
+        """Run the operation for the triggers of a table, which are described as `FileTriggers` and `LedgerTarget`."""
         target = LedgerTarget(ledger, ledger_schema, grace)
         operations.invoke(cls(FileTriggers(table, schema, dict(columns), list(key), target)))
 

@@ -26,7 +26,7 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.row_values import values_of
 from fastapi_filestore.orm.column.stored_object import StoredObject
-from fastapi_filestore.orm.column.table_rows import described, is_written, key_in, table_of, way_to, with_heirs
+from fastapi_filestore.orm.column.table_rows import is_written, key_in, self_and_heirs, table_identity, table_of, way_to
 from fastapi_filestore.orm.column.tables import columns_in, file_columns_of, schema_in
 from fastapi_filestore.orm.ledger.ledger import ledger_of
 from fastapi_filestore.orm.mapped_types import AnyColumn, AnyExpression, AnyMapper, Identity
@@ -68,7 +68,7 @@ def file_attributes(mapper: AnyMapper) -> tuple[FileAttribute, ...]:
 @cache
 def file_attributes_below(mapper: AnyMapper) -> tuple[FileAttribute, ...]:
     """Return those of a mapped class and of all that inherit from it, whose rows are rows of its own, too."""
-    found = {attribute.column: attribute for heir in with_heirs(mapper) for attribute in file_attributes(heir)}
+    found = {attribute.column: attribute for heir in self_and_heirs(mapper) for attribute in file_attributes(heir)}
     return tuple(found.values())
 
 
@@ -98,7 +98,7 @@ def file_columns(mapper: AnyMapper) -> tuple[FileAttribute, ...]:
     found = {attribute.column: attribute for attribute in file_attributes_below(mapper)}
     tables = (
         table
-        for heir in with_heirs(mapper)
+        for heir in self_and_heirs(mapper)
         for table in heir.tables
         if isinstance(table, Table) and is_written(heir, table)
     )
@@ -112,11 +112,11 @@ def file_columns(mapper: AnyMapper) -> tuple[FileAttribute, ...]:
 @cache
 def _namesakes(mapper: AnyMapper) -> tuple[Table, ...]:
     """Return the descriptions with file columns that other classes have of tables which this one describes without."""
-    bare = {described(table) for table in mapper.tables if isinstance(table, Table) and not file_columns_of(table)}
+    bare = {table_identity(table) for table in mapper.tables if isinstance(table, Table) and not file_columns_of(table)}
     others = {
         table for other in _mappers for table in other.tables if isinstance(table, Table) and file_columns_of(table)
     }
-    return tuple(table for table in others if described(table) in bare)
+    return tuple(table for table in others if table_identity(table) in bare)
 
 
 def has_file_columns(mapper: AnyMapper) -> bool:
@@ -215,7 +215,8 @@ def stored_files(
         for start in range(0, len(identities), ROWS_AT_ONCE):
             batch = identities[start : start + ROWS_AT_ONCE]
             for identity, values in _locked_rows(session, mapper, table, columns, batch):
-                found[identity] |= {at: at.type.held_files(value) for at, value in zip(columns, values, strict=True)}
+                pairs = zip(columns, values, strict=True)
+                found[identity] |= {column: column.type.held_files(value) for column, value in pairs}
     return dict(found)
 
 

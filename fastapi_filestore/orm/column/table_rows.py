@@ -23,7 +23,7 @@ class Way:
     key: tuple[tuple[int, AnyExpression], ...]
 
 
-def described(table: Table) -> tuple[object, ...]:
+def table_identity(table: Table) -> tuple[object, ...]:
     """Return what two descriptions of one table have in common; one with keys of another kind is another database's."""
     return table.schema, table.name, *((key.name, _kind_of_key(key)) for key in table.primary_key)
 
@@ -35,12 +35,12 @@ def _kind_of_key(key: AnyColumn) -> object:
         return str(key.type)
 
 
-def with_heirs(mapper: AnyMapper) -> list[AnyMapper]:
+def self_and_heirs(mapper: AnyMapper) -> list[AnyMapper]:
     """Return a class and those that inherit from it whose rows are rows of its own, too: no concrete ones."""
-    return [below for below in mapper.self_and_descendants if mapper in _with_ancestors(below)]
+    return [below for below in mapper.self_and_descendants if mapper in _self_and_ancestors(below)]
 
 
-def _with_ancestors(mapper: AnyMapper) -> list[AnyMapper]:
+def _self_and_ancestors(mapper: AnyMapper) -> list[AnyMapper]:
     """Return a class and those whose rows its own are, too: a concrete class has a table for itself."""
     line = list(mapper.iterate_to_root())
     end = next((position for position, ancestor in enumerate(line) if ancestor.concrete), len(line))
@@ -49,7 +49,7 @@ def _with_ancestors(mapper: AnyMapper) -> list[AnyMapper]:
 
 def table_of(mapper: AnyMapper) -> Table:
     """Return a table of a mapped class, that of the class which others inherit from."""
-    return next(table for table in _with_ancestors(mapper)[-1].tables if isinstance(table, Table))
+    return next(table for table in _self_and_ancestors(mapper)[-1].tables if isinstance(table, Table))
 
 
 @cache
@@ -62,7 +62,7 @@ def way_to(mapper: AnyMapper, table: Table) -> Way | None:
     if key := key_in(mapper, table):
         return Way(table, key)
     whole = tuple(enumerate(mapper.primary_key))
-    joins = (heir.persist_selectable for heir in with_heirs(mapper))
+    joins = (heir.persist_selectable for heir in self_and_heirs(mapper))
     return next((Way(join, whole) for join in joins if table in _joined(join)), None)
 
 
@@ -90,7 +90,7 @@ def key_in(mapper: AnyMapper, table: Table) -> Parts:
 def _key_by(mapper: AnyMapper, table: Table, starts: Iterable[set[AnyExpression]]) -> Parts:
     """Return the columns of a table that say the same as the parts of a key, from what is known to be each of them."""
     # By the joins of tables that inherit, and by what is one attribute of the class.
-    family = dict.fromkeys([*_with_ancestors(mapper), *with_heirs(mapper)])
+    family = dict.fromkeys([*_self_and_ancestors(mapper), *self_and_heirs(mapper)])
     conditions = [relative.inherit_condition for relative in family if relative.inherit_condition is not None]
     comparisons = (part for condition in conditions for part in iterate(condition))
     equal = [
@@ -104,8 +104,8 @@ def _key_by(mapper: AnyMapper, table: Table, starts: Iterable[set[AnyExpression]
     for position, start in enumerate(starts):
         names = {
             column.name
-            for column in _with_equals(start, equal)
-            if isinstance(own := getattr(column, "table", None), Table) and described(own) == described(table)
+            for column in _add_equals(start, equal)
+            if isinstance(own := getattr(column, "table", None), Table) and table_identity(own) == table_identity(table)
         }
         found += [(position, column) for column in table.columns if column.name in names][:1]
     tells_all = len(found) == len(mapper.primary_key) or {column for _, column in found} >= set(table.primary_key)
@@ -118,9 +118,9 @@ def _in_table(column: AnyExpression) -> AnyExpression:
     return next(iter(column.base_columns)) if is_of_table else column
 
 
-def _with_equals(columns: set[AnyExpression], equal: Iterable[set[AnyExpression]]) -> set[AnyExpression]:
+def _add_equals(columns: set[AnyExpression], equal: Iterable[set[AnyExpression]]) -> set[AnyExpression]:
     more = set[AnyExpression]().union(*(others for others in equal if others & columns)) - columns
-    return _with_equals(columns | more, equal) if more else columns
+    return _add_equals(columns | more, equal) if more else columns
 
 
 def is_written(mapper: AnyMapper, table: Table) -> bool:

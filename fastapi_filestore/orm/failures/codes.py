@@ -211,14 +211,3 @@ WORDS: Final[tuple[tuple[re.Pattern[str], Fault], ...]] = (
     (re.compile(r"timeout expired"), HANGING),
 )
 """What a database says before it gives codes, as it refuses a connection; and SQLite, which has one code for these."""
-
-
-def fault_of_state(state: str) -> Fault | None:
-    """Return what a SQL state means."""
-    return SQL_STATES.get(state) or SQL_STATES.get(state[:2])
-
-
-def fault_of_sqlite(name: str) -> Fault | None:
-    """Return what the name of one of SQLite's codes means."""
-    parts = name.split("_")
-    return next((fault for end in (3, 2) if (fault := SQLITE.get("_".join(parts[:end])))), None)

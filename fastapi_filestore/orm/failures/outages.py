@@ -34,10 +34,10 @@ from fastapi_filestore.orm.failures.codes import (
     OLD_PLAN,
     RAISED,
     READ_ONLY,
+    SQL_STATES,
+    SQLITE,
     WORDS,
     Fault,
-    fault_of_sqlite,
-    fault_of_state,
 )
 
 DRIVERS: Final = frozenset({"aiosqlite", "asyncpg", "psycopg", "psycopg2", "sqlite3"})
@@ -64,10 +64,10 @@ _FUNCTION = re.compile(r"PL/\w+ function [\w.\"]+\([^)]*\) line \d+")
 
 
 @contextmanager
-def translate_outages(at: URL | None = None) -> Iterator[None]:
+def translate_outages(url: URL | None = None) -> Iterator[None]:
     """Raise an error of ours for whatever a database fails with in the block, which uses nothing else.
 
-    `at` is where it is, for operators who have several.
+    `url` says where it is, for operators who have several.
 
     Raises:
         DatabaseUnavailableError: The same may succeed later; `DatabaseReadOnlyError` and `DatabaseFullError` are those
@@ -81,7 +81,7 @@ def translate_outages(at: URL | None = None) -> Iterator[None]:
         # A driver may let a socket's own error through.
         if isinstance(error, FilestoreError) or not (is_of_database(error) or isinstance(error, OSError)):
             raise
-        raise translated_error(error, at) from None
+        raise translate_error(error, url) from None
 
 
 def is_of_database(error: Exception) -> bool:
@@ -89,7 +89,7 @@ def is_of_database(error: Exception) -> bool:
     return isinstance(error, DBAPIError | PoolTimeoutError) or type(error).__module__.partition(".")[0] in DRIVERS
 
 
-def translated_error(error: Exception, at: URL | None = None) -> FilestoreError:
+def translate_error(error: Exception, url: URL | None = None) -> FilestoreError:
     """Return the error of ours for one of a database; its words have neither the statement nor values."""
     if isinstance(error, IntegrityError) and not is_of_schema(error):
         return RowConflictError("row")
@@ -104,8 +104,9 @@ def translated_error(error: Exception, at: URL | None = None) -> FilestoreError:
         facts += f" in {place[0]}"
     # Whoever got no answer may not even say whom he asked. User, password and options, which may hold them, stay out.
     # SQLite says of no failure which file it is about.
-    if at is not None and (fault in SILENT or at.get_backend_name() == "sqlite"):
-        facts += f", {URL.create(at.drivername, host=at.host, port=at.port, database=at.database).render_as_string()}"
+    if url is not None and (fault in SILENT or url.get_backend_name() == "sqlite"):
+        bare = URL.create(url.drivername, host=url.host, port=url.port, database=url.database)
+        facts += f", {bare.render_as_string()}"
     return error_class(f"{fault.sentence}: {fault.remedy} ({facts})", code=code)
 
 
@@ -161,15 +162,13 @@ def fault_in(error: Exception) -> Fault:
 
 def fault_of_code(error: Exception) -> Fault | None:
     """Return the fault that the code of a database's error stands for, if it has one that is known."""
-    match _code(error):
-        case None:
-            return None
-        case str() as code if code.startswith("SQLITE_"):
-            return fault_of_sqlite(code)
-        case str() as code if code.startswith("MySQL "):
-            return MYSQL.get(int(code.removeprefix("MySQL ")))
-        case code:
-            return fault_of_state(code)
+    if (code := _code(error)) is None:
+        return None
+    if code.startswith("MySQL "):
+        return MYSQL.get(int(code.removeprefix("MySQL ")))
+    if code.startswith("SQLITE_"):
+        return SQLITE.get(code) or SQLITE.get("_".join(code.split("_")[:2]))
+    return SQL_STATES.get(code) or SQL_STATES.get(code[:2])
 
 
 def _lacks_unwritten(error: Exception) -> bool:
@@ -177,15 +176,10 @@ def _lacks_unwritten(error: Exception) -> bool:
     if not isinstance(error, IntegrityError) or error.statement is None or _code(error) not in NOT_NULL:
         return False
     origin = _origin(error)
-    column = next(
-        (name for source in (getattr(origin, "diag", None), origin.__cause__) if (name := _column(source))),
-        _text(origin).rpartition(".")[2],  # `NOT NULL constraint failed: letters.title` of SQLite
-    )
+    names = [getattr(source, "column_name", None) for source in (getattr(origin, "diag", None), origin.__cause__)]
+    # Else `NOT NULL constraint failed: letters.title` of SQLite.
+    column = next(filter(None, names), _text(origin).rpartition(".")[2])
     return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", error.statement) is None
-
-
-def _column(source: object) -> str | None:
-    return getattr(source, "column_name", None)
 
 
 def _origin(error: Exception) -> BaseException:
@@ -219,16 +213,3 @@ def _is_raised(origin: BaseException) -> bool:
     sources = (getattr(origin, "diag", None), origin.__cause__)
     names = ("source_function", "server_source_function")
     return any(getattr(source, name, None) == RAISING for source in sources for name in names)
-
-
-__all__ = [
-    "LOST",
-    "fault_in",
-    "is_contention",
-    "is_of_database",
-    "is_of_schema",
-    "is_raised_by_trigger",
-    "names_missing",
-    "translate_outages",
-    "translated_error",
-]

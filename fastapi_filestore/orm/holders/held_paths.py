@@ -100,13 +100,8 @@ def rows_holding(
 ) -> SelectBase:
     """Return a query for the backend and the path of each of some paths in a row's column, as the rows spell them.
 
-    Args:
-        dialect: The database's.
-        file_column: The column.
-        default: Key of the backend of files that name none.
-        paths: The objects' paths.
-        or_odd: Ask for paths, too, that a store may read as some of these. An index serves only a few of them, so of a
-            column with one the others are left out.
+    `default` is the key of the backend of files that name none. With `or_odd` paths are asked for, too, that a store
+    may read as some of these. An index serves only a few of them, so of a column with one the others are left out.
     """
     assert isinstance(file_column.type, StoredObject), "only columns that hold files are asked"
     few_odd = or_odd and file_column.type.index and len(paths) <= FEW_PATHS

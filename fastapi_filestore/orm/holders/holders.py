@@ -91,12 +91,8 @@ def places_holding(
 ) -> Counter[Location]:
     """Return in how many places rows hold objects: a place is a row's column, however often a list has the file.
 
-    Without an index (`StoredObject(index=True)`) it reads whole tables.
-
-    Args:
-        connection: Whose transaction asks.
-        tables: Those that may be in its database; others are left out. Of a view, the tables are asked that it shows.
-        locations: Where the objects are.
+    Tables that are not in the database are left out; of a view, the tables are asked that it shows. Without an index
+    (`StoredObject(index=True)`) it reads whole tables.
     """
     found = Counter[Location]()
     columns = _file_columns(connection, tables)
@@ -105,7 +101,7 @@ def places_holding(
     return Counter({location: found[location] for location in locations if location in found})
 
 
-def behind_views(connection: Connection, tables: Collection[Table], paths: Collection[str]) -> set[Location]:
+def find_behind_views(connection: Connection, tables: Collection[Table], paths: Collection[str]) -> set[Location]:
     """Return where rows hold some paths that a mapped view may not show: its condition leaves some rows out."""
     columns = _file_columns(connection, tables)
     unmapped = [file_column for file_column in columns if file_column.table not in tables]
@@ -132,7 +128,7 @@ def _places_in(
             yield from (((backend, form), count) for form in {path_of({"path": path}), *forms_in_stores(path)})
 
 
-def left_behind(
+def find_left_behind(
     session: Session, mapper: AnyMapper, before: Mapping[Identity, HeldFiles], after: Mapping[Identity, HeldFiles]
 ) -> Collection[Location]:
     """Return which files a table holds on to whose rows are found by a join alone, and have lost their other half."""

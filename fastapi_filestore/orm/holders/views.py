@@ -66,12 +66,9 @@ VIRTUAL = 2
 def columns_behind(
     view: Collection[AnyColumn], sources: Iterable[Source], asked: Collection[ColumnPlace]
 ) -> dict[ColumnPlace, AnyColumn] | None:
-    """Return the columns that are to be asked because a view shows their files; None if the view is to be asked itself.
+    """Return the columns that are to be asked, beside those that are already, because a view shows their files.
 
-    Args:
-        view: The columns of the view that hold files.
-        sources: What it reads.
-        asked: The columns that are asked already.
+    None if the view is to be asked itself.
     """
     tables = defaultdict[Place, list[Source]](list)
     for source in sources:

@@ -57,7 +57,7 @@ class Installed:
     is_of_new_rows: bool
 
 
-def installed_triggers(
+def find_installed_triggers(
     connection: Connection, *, schemas: Collection[str | None] = (None,)
 ) -> dict[Place, FileTriggers]:
     """Return the triggers of ours that are complete, of the version that is made now, and not switched off.
@@ -98,12 +98,12 @@ def is_same(found: FileTriggers | None, wanted: FileTriggers | None, dialect: st
     return same_key and found.columns.keys() == wanted.columns.keys() and found.ledger == wanted.ledger
 
 
-def lacking_triggers(connection: Connection, tables: Iterable[Table]) -> list[FileTriggers]:
+def find_lacking_triggers(connection: Connection, tables: Iterable[Table]) -> list[FileTriggers]:
     """Return the triggers that tables are to have and that the database lacks; a table that is not there lacks none."""
     wanted = [
         translate_schemas(triggers, connection) for table in tables if (triggers := triggers_of(table)) is not None
     ]
-    installed = installed_triggers(connection, schemas={triggers.schema for triggers in wanted})
+    installed = find_installed_triggers(connection, schemas={triggers.schema for triggers in wanted})
     default, dialect = connection.dialect.default_schema_name, connection.dialect.name
     lacking = list[FileTriggers]()
     for triggers in wanted:
@@ -121,7 +121,7 @@ def install_triggers(connection: Connection, metadata: MetaData) -> list[str]:
     `create_all` makes triggers only with the tables that it makes itself. It is fine to call this again and again;
     commit afterwards. With an asynchronous engine: `await connection.run_sync(install_triggers, Base.metadata)`.
     """
-    lacking = lacking_triggers(connection, metadata.sorted_tables)
+    lacking = find_lacking_triggers(connection, metadata.sorted_tables)
     for triggers in lacking:
         for statement in drop_triggers(triggers, connection.dialect, connection):
             connection.execute(statement)

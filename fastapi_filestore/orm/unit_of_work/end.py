@@ -27,7 +27,7 @@ from fastapi_filestore.events import (
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.failures.outages import translate_outages
 from fastapi_filestore.orm.ledger.ledger import BoundLedger
-from fastapi_filestore.orm.sessions import AnySession, await_in_session, chosen_isolation, plain_session, run_in_session
+from fastapi_filestore.orm.sessions import AnySession, await_in_session, isolation_of, plain_session, run_in_session
 from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.ownership import Delivery, disown
 from fastapi_filestore.orm.unit_of_work.sharing import Intents, condemn_own
@@ -210,7 +210,7 @@ def watch_commits(state: SessionState, root: SessionTransaction, connection: Con
         event.listen(connection.engine, "commit_twophase", _note_sent)
         event.listen(connection.engine, "handle_error", _note_refused)
     # Nothing that is written over such a connection can be rolled back.
-    if chosen_isolation(connection) == "AUTOCOMMIT" and connection.engine not in _warned_of:
+    if isolation_of(connection) == "AUTOCOMMIT" and connection.engine not in _warned_of:
         _warned_of.add(connection.engine)
         AUTOCOMMIT.tell(engine=repr(connection.engine.url))
 

@@ -20,7 +20,7 @@ from fastapi_filestore.orm.column.attributes import (
     stored_files,
 )
 from fastapi_filestore.orm.column.stored_object import FileList
-from fastapi_filestore.orm.column.table_rows import described
+from fastapi_filestore.orm.column.table_rows import table_identity
 from fastapi_filestore.orm.mapped_types import AnyMapper, RowState
 from fastapi_filestore.orm.sessions import writing_bind
 from fastapi_filestore.orm.unit_of_work.changes import watch_files
@@ -102,7 +102,7 @@ def _refuse_twins(session: Session, states: Sequence[RowState]) -> None:
         for table in state.mapper.tables:
             if not isinstance(table, Table) or state.identity is None:
                 continue
-            place = writing_bind(session, state.mapper), *described(table), *state.identity
+            place = writing_bind(session, state.mapper), *table_identity(table), *state.identity
             twin = seen.setdefault(place, state)
             if twin.mapper.base_mapper is not state.mapper.base_mapper:
                 raise UnsupportedStatementError(

@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.functions import FunctionElement
 
 from fastapi_filestore.events import SESSION_HELD
-from fastapi_filestore.orm.sessions import chosen_isolation, has_room
+from fastapi_filestore.orm.sessions import has_room, isolation_of
 from fastapi_filestore.orm.unit_of_work.state import Sent, SessionState, open_journal, state_of
 
 SNAPSHOTS: Final = frozenset({"REPEATABLE READ", "SERIALIZABLE", "SNAPSHOT"})
@@ -112,7 +112,7 @@ def _has_options(session: Session, connection: Connection) -> bool:
 
 
 def _is_snapshot(connection: Connection) -> bool:
-    chosen = chosen_isolation(connection)
+    chosen = isolation_of(connection)
     if chosen is None and connection.dialect.name == "sqlite":
         return False  # it has no other level, so nobody asked for this one
     return (chosen or connection.dialect.default_isolation_level) in SNAPSHOTS

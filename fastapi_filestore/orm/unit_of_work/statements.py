@@ -32,7 +32,7 @@ from fastapi_filestore.orm.column.attributes import (
 from fastapi_filestore.orm.column.row_values import values_in
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.column.table_rows import key_in, table_of
-from fastapi_filestore.orm.holders.holders import left_behind
+from fastapi_filestore.orm.holders.holders import find_left_behind
 from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
 from fastapi_filestore.orm.unit_of_work.changes import files_in
@@ -131,7 +131,7 @@ def _change(bulk: Bulk) -> AnyResult:
                 f"update({mapper.class_.__name__}) would change primary keys of rows that hold files: change them one "
                 "by one."
             )
-        left = left_behind(session, mapper, before, after)
+        left = find_left_behind(session, mapper, before, after)
         changes = [
             (files, after.get(identity, {}).get(attribute, [file for file in files if file.location in left]))
             for identity, held in before.items()

@@ -12,7 +12,7 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object.record import path_of
 from fastapi_filestore.orm.column.attributes import file_mappers
 from fastapi_filestore.orm.column.tables import file_columns_of, is_in_database, schema_in
-from fastapi_filestore.orm.holders.holders import behind_views, condemn
+from fastapi_filestore.orm.holders.holders import condemn, find_behind_views
 from fastapi_filestore.orm.ledger.ledger import Ledger, ledger_of
 from fastapi_filestore.service.audit.findings import RowIdentity
 from fastapi_filestore.service.audit.references import FileTable, Location
@@ -67,7 +67,7 @@ class Database:
         held = [statement for table in self.tables for statement in table.holding(connection, paths)]
         # One statement sees one state: a file that moves to another row, or into a deletion intent, is in either.
         found = _locations(connection, [*held, *self._intents(paths)])
-        hidden = behind_views(connection, {table.table for table in self.tables}, set(paths))
+        hidden = find_behind_views(connection, {table.table for table in self.tables}, set(paths))
         return found | {Location(backend, path) for backend, path in hidden if backend is not None}
 
     def intended(self, paths: Sequence[str], connection: Connection) -> set[Location]:

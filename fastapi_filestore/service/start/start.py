@@ -25,7 +25,7 @@ from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribut
 from fastapi_filestore.orm.column.tables import file_columns_of, what_lacks
 from fastapi_filestore.orm.ledger.ledger import Ledger
 from fastapi_filestore.orm.sessions import has_room, run_on_engine
-from fastapi_filestore.orm.triggers.installed import COMPLETE, lacking_triggers
+from fastapi_filestore.orm.triggers.installed import COMPLETE, find_lacking_triggers
 from fastapi_filestore.service.audit.tables import Database
 from fastapi_filestore.service.start.databases import Databases
 from fastapi_filestore.storage.paths import generate_path
@@ -99,7 +99,7 @@ def _check(connection: Connection, database: Database) -> Found:
     wanted |= {ledger.table: [column.name for column in ledger.table.columns] for ledger in database.ledgers}
     missing = {table: what_lacks(inspector, table, columns) for table, columns in wanted.items()}
     present = [file_table.table for file_table in database.tables if missing[file_table.table] is None]
-    lacking = lacking_triggers(connection, present) if connection.dialect.name in COMPLETE else ()
+    lacking = find_lacking_triggers(connection, present) if connection.dialect.name in COMPLETE else ()
     return Found([name for name in missing.values() if name is not None], [triggers.table for triggers in lacking])
 
 

@@ -96,27 +96,29 @@ def file_columns(mapper: AnyMapper) -> tuple[FileAttribute, ...]:
     A class may map some of its table's columns only, and a row may be loaded as the class that others inherit from.
     """
     found = {attribute.column: attribute for attribute in file_attributes_below(mapper)}
-    tables = (
-        table
-        for heir in self_and_heirs(mapper)
-        for table in heir.tables
-        if isinstance(table, Table) and is_written(heir, table)
-    )
-    for table in tables:
-        for column in table.columns:
-            if isinstance(column.type, StoredObject):
-                found.setdefault(column, FileAttribute(column.key, column, column.type))
+    for heir in self_and_heirs(mapper):
+        for table in heir.tables:
+            if isinstance(table, Table) and is_written(heir, table):
+                for attribute in _attributes_of_table(table):
+                    found.setdefault(attribute.column, attribute)
     return tuple(found.values())
+
+
+def _attributes_of_table(table: Table) -> list[FileAttribute]:
+    """Return the file columns of a table, by their own names."""
+    return [
+        FileAttribute(column.key, column, column.type)
+        for column in table.columns
+        if isinstance(column.type, StoredObject)
+    ]
 
 
 @cache
 def _namesakes(mapper: AnyMapper) -> tuple[Table, ...]:
     """Return the descriptions with file columns that other classes have of tables which this one describes without."""
     bare = {table_identity(table) for table in mapper.tables if isinstance(table, Table) and not file_columns_of(table)}
-    others = {
-        table for other in _mappers for table in other.tables if isinstance(table, Table) and file_columns_of(table)
-    }
-    return tuple(table for table in others if table_identity(table) in bare)
+    others = {table for other in _mappers for table in other.tables if isinstance(table, Table)}
+    return tuple(table for table in others if file_columns_of(table) and table_identity(table) in bare)
 
 
 def has_file_columns(mapper: AnyMapper) -> bool:
@@ -149,10 +151,9 @@ def columns_in_database(session: Session, mapper: AnyMapper) -> Sequence[FileAtt
     found: dict[tuple[str | None, str, str], FileAttribute] = {}
     for table in namesakes:
         there = columns_in(database, schema_in(database.bind, table), table.name)
-        for column in table.columns:
-            if isinstance(column.type, StoredObject) and column.name in there:
-                place = (table.schema, table.name, column.name)
-                found.setdefault(place, FileAttribute(column.key, column, column.type))
+        for attribute in _attributes_of_table(table):
+            if attribute.column.name in there:
+                found.setdefault((table.schema, table.name, attribute.column.name), attribute)
     return [*file_columns(mapper), *found.values()]
 
 

@@ -48,7 +48,7 @@ def lenient_parser(json: AnyType, dialect: Dialect, coltype: object) -> Parser |
     return parse_anything
 
 
-class RawJSON(TypeDecorator[Any]):
+class RawJSON(TypeDecorator[object]):
     """The JSON of a file column, without making files of it."""
 
     impl = JSON

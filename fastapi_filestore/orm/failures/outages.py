@@ -6,7 +6,7 @@ Their text has the statement and its values, and a traceback would print it: a l
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -187,7 +187,7 @@ def _origin(error: Exception) -> BaseException:
 
 
 def _code(error: Exception) -> str | None:
-    origin: Any = _origin(error)
+    origin = _origin(error)
     for source in (origin, origin.__cause__):  # what stands in for an asynchronous driver has its error as the cause
         state = getattr(source, "sqlstate", None) or getattr(source, "pgcode", None)
         name = getattr(source, "sqlite_errorname", None)

@@ -6,7 +6,7 @@ A database, or its driver, refuses a whole row: which of its values it meant, th
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import BigInteger, ClauseElement, Dialect, Integer, SmallInteger, String, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
@@ -20,7 +20,6 @@ from sqlalchemy.exc import (
     StatementError,
 )
 from sqlalchemy.orm.exc import StaleDataError
-from sqlalchemy.types import TypeEngine
 
 from fastapi_filestore.errors import (
     ConfigurationError,
@@ -30,7 +29,7 @@ from fastapi_filestore.errors import (
     StaleRowError,
 )
 from fastapi_filestore.orm.failures.outages import is_of_schema
-from fastapi_filestore.orm.mapped_types import AnyMapper
+from fastapi_filestore.orm.mapped_types import AnyMapper, AnyType
 
 REFUSED_STATES = ("22", "42804", "42601")
 """SQL states of values that are too long, out of range or not text, of another type than the column, or written in a
@@ -124,7 +123,7 @@ def _is_of_a_value(error: StatementError | OverflowError) -> bool:
     return state.startswith(REFUSED_STATES) or isinstance(getattr(error.orig, "__cause__", None), ValueError)
 
 
-def unfit_attributes(mapper: AnyMapper, given: Mapping[str, Any], dialect: Dialect) -> Iterator[str]:
+def unfit_attributes(mapper: AnyMapper, given: Mapping[str, object], dialect: Dialect) -> Iterator[str]:
     """Yield the names of values that their columns can't take, as far as their types tell."""
     for prop in mapper.column_attrs:
         value = given.get(prop.key)
@@ -132,9 +131,9 @@ def unfit_attributes(mapper: AnyMapper, given: Mapping[str, Any], dialect: Diale
             yield prop.key
 
 
-def _fits(value: object, column_type: TypeEngine[Any], dialect: Dialect) -> bool:
+def _fits(value: object, column_type: AnyType, dialect: Dialect) -> bool:
     """Tell whether a column of a type can take a value, by writing it as that type does."""
-    kind: TypeEngine[Any] = column_type.dialect_impl(dialect)
+    kind: AnyType = column_type.dialect_impl(dialect)
     write = kind.bind_processor(dialect)
     while isinstance(kind, TypeDecorator):
         kind = kind.impl_instance

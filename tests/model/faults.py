@@ -70,7 +70,7 @@ def deletion_before_commit() -> Iterator[None]:
 def old_value_from_memory() -> Iterator[None]:
     """What a row held is what the session remembers of it, and not what the database says."""
 
-    def remembered(session: Session, states: Sequence[InstanceState[Any]], switched: object) -> states.Rows:
+    def remembered(session: Session, states: Sequence[InstanceState[Any]], switched: object = None) -> states.Rows:
         return {
             state: {attribute: _remembered(state, attribute.name) for attribute in file_attributes(state.mapper)}
             for state in states

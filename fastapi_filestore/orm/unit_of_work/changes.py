@@ -1,7 +1,6 @@
-"""Changes of files in place, and those that no attribute event tells of.
+"""Find changes of files in place before rows are written, also those that no attribute event tells of.
 
-Nobody held the row any more, or the file came into it by a way that tells nobody. They are found before rows are
-written.
+Then nobody held the row any more, or the file came into it by a way that tells nobody.
 """
 
 from collections.abc import Iterable
@@ -27,7 +26,7 @@ def files_in(held: object) -> list[FileObject]:
     return [file for file in (held if isinstance(held, list) else [held]) if isinstance(file, FileObject)]
 
 
-def _repeat(edit: Edit, session: Session) -> None:
+def _repeat_edit(session: Session, edit: Edit) -> None:
     """Repeat a change on the row's file, wherever the session has it now; not if it forgot the row meanwhile."""
 
     def is_changed(file: FileObject) -> bool:
@@ -63,7 +62,7 @@ def find_edits(session: Session) -> None:
         if edit.applied_in is not None:
             continue
         known = len(edits)
-        _repeat(edit, session)
+        _repeat_edit(session, edit)
         del edits[known:]  # what a row that held the file once was told is the same change
     for state in session.identity_map.all_states() if unseen else ():
         for attribute in file_attributes(state.mapper):

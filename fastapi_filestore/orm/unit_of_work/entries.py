@@ -1,4 +1,4 @@
-"""Before rows are written: bytes complete, intents settled, replaced files entered with the deletions that follow."""
+"""Complete bytes before rows are written, settle intents, and enter replaced files with the deletions that follow."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -70,9 +70,10 @@ def settle_intents(session: Session, files: FilesByClass) -> None:
     """Remove the upload intents of files that rows come to hold; `IntentLostError` if a sweeper was faster."""
     for mapper, of_class in files.items():
         settled = whole_journal(session).settled
-        claims = {
-            file.location: file for file in of_class if file.custody.claim is not None and file.location not in settled
-        }
+        claims = Files()
+        for file in of_class:
+            if file.custody.claim is not None and file.location not in settled:
+                claims[file.location] = file
         if not claims:
             continue
         access, first = bound_ledger(session, mapper), next(iter(claims.values()))
@@ -152,14 +153,15 @@ def _intend_deletions(session: Session, mapper: AnyMapper, touched: set[Location
         # One that moves was in a row that had come back.
         journal.regained |= {location for location in kept if whole.references[location] > 0}
         whole = whole_journal(session)
-    intended, doomed = set[Location](), set[Location]()
+    intended, doomed, uploads = set[Location](), set[Location](), set[Location]()
     for location in touched:
         if whole.intended.get(location) is not None:
             intended.add(location)
         if whole.holders(location) <= 0:
             doomed.add(location)
+            if is_upload_path(location[1]):
+                uploads.add(location)
     # Where clients store by upload URLs, the ledger may know of it already, also if they do it once more later.
-    uploads = {location for location in doomed if is_upload_path(location[1])}
     expected = ledger.known(connection, uploads) if uploads else uploads
     # What it owes is in the ledger already, where the transaction can't see it: whoever sweeps that finds no row.
     if new := doomed - intended - whole.owed.keys() - expected:
@@ -191,8 +193,8 @@ def settle_ledgers(session: Session) -> None:
         if places_holding(connection, tables_with_files(ledger.table.metadata), [location]):
             ledger.forget(connection, [location])
     # From now on no row may have what is not to be kept.
-    purged = whole.to_purge()
-    for location, mapper in whole.lost.items():
+    purged = whole.to_purge() if whole.purges or whole.purged else ()
+    for location, mapper in whole.lost.items() if purged else ():
         access = whole.intended.get(location)
         if access is not None and access.ledger.keep_deleted and location in purged:
             access.ledger.purge(writing_connection(session, mapper), [location])

@@ -1,4 +1,4 @@
-"""A flush: which rows change which files, in memory and in the database."""
+"""Find out in a flush which rows change which files, in memory and in the database, and enter it in the journal."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -32,8 +32,6 @@ Identity: TypeAlias = tuple[object, ...]
 """The primary key of a row."""
 Switched: TypeAlias = Mapping[RowState, RowState]
 """New rows, each with the deleted one whose key and place it has."""
-
-NOTHING_SWITCHED: Switched = MappingProxyType({})
 
 
 def is_flushing(session: Session) -> bool:
@@ -70,9 +68,8 @@ def prepare_flush(session: Session, context: UOWTransaction) -> None:
     for state in new:
         if (row := _replaced_row(session, context, state)) is not None:
             switched[state] = row
-    replaced = set(switched.values())
-    gone = [state for state in map(instance_state, session.deleted) if has_file_columns(state.mapper)]
-    deleted = [state for state in gone if state not in replaced]
+    replaced, gone = set(switched.values()), map(instance_state, session.deleted)
+    deleted = [state for state in gone if state not in replaced and has_file_columns(state.mapper)]
     touched = [*changed, *deleted]
     if len(touched) > 1:
         _refuse_twins(session, touched)
@@ -81,29 +78,31 @@ def prepare_flush(session: Session, context: UOWTransaction) -> None:
         store_bytes(session, files)
         settle_intents(session, files)
         for state, held in changed.items():
-            for attribute, its_files in held.items():
-                watch_files(state, attribute.name, its_files)
+            for attribute, held_files in held.items():
+                watch_files(state, attribute.name, held_files)
     flush = Flush(context, _in_database(session, touched, switched), deleted=set(deleted))
-    # Rows of several tables may have been added again as one after the other was asked: what is found is locked.
-    in_part = [row for row in deleted if row in flush.was and set(file_attributes(row.mapper)) - flush.was[row].keys()]
-    flush.was |= _in_database(session, in_part, NOTHING_SWITCHED)
+    if deleted:
+        # Rows of several tables may have been added again as one after the other was asked: what is found is locked.
+        found = [state for state in deleted if state in flush.was]
+        in_part = [state for state in found if set(file_attributes(state.mapper)) - flush.was[state].keys()]
+        flush.was |= _in_database(session, in_part)
     state_of(session).flush = flush
     refuse_stale_lists(changed, flush.was)
     after = {state: flush.was.get(state, {}) | held for state, held in changed.items()}
-    _enter(session, flush, after | {state: {} for state in deleted})
+    _enter(session, flush, after | dict.fromkeys(deleted, HeldFiles()))
 
 
 def _refuse_twins(session: Session, states: Sequence[RowState]) -> None:
     """Refuse rows of two classes which are one row of a table: which of the two writes last is not known."""
     if len({state.mapper.base_mapper for state in states}) < 2:  # noqa: PLR2004 - two of them
         return
-    seen: dict[tuple[object, ...], RowState] = {}
+    rows: dict[Identity, RowState] = {}
     for state in states:
         for table in state.mapper.tables:
             if not isinstance(table, Table) or state.identity is None:
                 continue
             place = writing_bind(session, state.mapper), *table_identity(table), *state.identity
-            twin = seen.setdefault(place, state)
+            twin = rows.setdefault(place, state)
             if twin.mapper.base_mapper is not state.mapper.base_mapper:
                 raise UnsupportedStatementError(
                     f"A {twin.class_.__name__} and a {state.class_.__name__} are the same row of {table}, and both "
@@ -129,7 +128,7 @@ def enter_deleted(session: Session, state: RowState) -> None:
     if state not in flush.deleted:
         flush.deleted.add(state)
         if state not in flush.was:
-            flush.was |= _in_database(session, [state], NOTHING_SWITCHED)
+            flush.was |= _in_database(session, [state])
         _enter(session, flush, {state: {}})
     else:
         look_again(session, state)
@@ -145,7 +144,7 @@ def look_again(session: Session, state: RowState) -> None:
         return
     if all(column.column.table not in state.mapper.tables for column in file_columns(state.mapper)):
         return  # only heirs' tables have a place for a file, and there it was not to be seen
-    if held := _in_database(session, [state], NOTHING_SWITCHED).get(state):
+    if held := _in_database(session, [state]).get(state):
         planned = {} if state in flush.deleted else flush.holds[state]
         flush.was[state] = held
         refuse_stale_lists({state: planned}, flush.was)
@@ -161,7 +160,7 @@ def enter_switched(session: Session, state: RowState) -> None:
     if replaced is None or state in flush.was:
         return
     if replaced not in flush.was:
-        flush.was |= _in_database(session, [replaced], NOTHING_SWITCHED)
+        flush.was |= _in_database(session, [replaced])
     flush.deleted.add(replaced)
     # SQLAlchemy updates the row with what is set alone; whatever was planned for the other one is not written.
     held = flush.was.get(replaced, {})
@@ -263,6 +262,7 @@ def _replaced_row(session: Session, context: UOWTransaction | None, state: RowSt
 
 
 def _files_by_class(held: Rows) -> dict[AnyMapper, list[FileObject]]:
+    """Return the files of rows by the classes of these rows."""
     by_class: dict[AnyMapper, list[FileObject]] = defaultdict(list)
     for state, of_row in held.items():
         for files in of_row.values():
@@ -270,7 +270,7 @@ def _files_by_class(held: Rows) -> dict[AnyMapper, list[FileObject]]:
     return by_class
 
 
-def _in_database(session: Session, states: Sequence[RowState], switched: Switched) -> Rows:
+def _in_database(session: Session, states: Sequence[RowState], switched: Switched = MappingProxyType({})) -> Rows:
     """Lock rows and return what they hold in the database; of a new row, what the one holds whose place it takes."""
     by_mapper: dict[AnyMapper, dict[Identity, RowState]] = defaultdict(dict)
     for state in states:

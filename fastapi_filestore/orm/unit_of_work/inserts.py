@@ -15,11 +15,11 @@ from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.mapped_types import AnyMapper
 
 ALTERNATIVES = re.compile("REPLACE |INSERT (?!INTO )")
-"""How a statement begins that may leave rows out or replace them, as INSERT OR IGNORE does."""
+"""The beginning of a statement that may leave rows out or replace them, as INSERT OR IGNORE does."""
 REPLACING = re.compile("REPLACE |INSERT OR REPLACE ")
-"""How one begins that may replace rows, files and all, also without a file among its values."""
+"""The beginning of one that may replace rows, files and all, also without a file among its values."""
 UPSERTS = ("on_conflict", "on_duplicate")
-"""How the clauses of the dialects that know upserts are called."""
+"""The names of the clauses of dialects that know upserts begin with one of these."""
 ON_CONFLICT_DO_NOTHING = "on_conflict_do_nothing"
 
 

@@ -1,4 +1,4 @@
-"""The journal: what one (nested) transaction did to files, so that its end can be honoured."""
+"""Keep a journal of what one (nested) transaction did to files, so that its end can be honoured."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -24,14 +24,22 @@ def by_location(files: Iterable[FileObject]) -> Files:
 class Journal:
     """The files of one (nested) transaction, by location.
 
-    `fresh` are those whose bytes it stored. `references` counts, for each file, the places in rows that came to hold it
-    less those that ceased to; `mappers` are the classes of these rows. `settled` are those whose upload intents it
-    removed, `intended` those whose deletion intents it wrote (None: and took back), `forgettable` those that are gone
-    while their intents are still there, `owed` those whose upload intents it could not see, which go once it is
-    committed. `lost` are those that a place in a row of some class ceased to hold, wherever they went. `regained` are
-    those that no row held, and that were taken back before they were deleted. `purged` are those that are not to be
-    kept though the ledger keeps others; with `purges` none is. `spared` are those that other rows hold as well, None if
-    nobody asked. It is `uncertain` if a savepoint undid some of that, and nobody knows what.
+    Attributes:
+        fresh: Files whose bytes it stored.
+        references: For each file, the places in rows that came to hold it, less those that ceased to.
+        files: All files that such places held or hold.
+        mappers: The classes of these rows.
+        settled: Files whose upload intents it removed.
+        intended: Files whose deletion intents it wrote (None: and took back).
+        forgettable: Files that are gone while their intents are still there.
+        owed: Files whose upload intents it could not see, which go once it is committed.
+        lost: Files that a place in a row of some class ceased to hold, wherever they went.
+        regained: Files that no row held, and that were taken back before they were deleted.
+        purged: Files that are not to be kept though the ledger keeps others.
+        purges: No file at all is to be kept.
+        spared: Files that other rows hold as well; None if nobody asked.
+        committed: It is committed; what follows is decided when it ends.
+        uncertain: A savepoint undid some of that, and nobody knows what.
     """
 
     fresh: Files = field(default_factory=dict)
@@ -52,8 +60,10 @@ class Journal:
 
     def replace(self, before: Files, after: Files) -> None:
         """Note that a place in a row that held some files holds others."""
-        self.references.subtract(before.keys())
-        self.references.update(after.keys())
+        for location in before:
+            self.references[location] -= 1
+        for location in after:
+            self.references[location] += 1
         self.files.update(before)
         self.files.update(after)
 

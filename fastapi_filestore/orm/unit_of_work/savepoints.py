@@ -1,10 +1,10 @@
-"""Savepoints of a connection: what they undo is taken out of the journals of the sessions that use the connection.
+"""Take what the savepoints of a connection undo out of the journals of the sessions that use the connection.
 
-A savepoint of a session has a journal of its own, which is closed with it. Of others, which bulk statements set, and
-whoever has the session's connection, the session is not told: when they are set, its journals are copied, and restored
-if they are rolled back.
+A savepoint of a session has a journal of its own, which is closed with it. Nobody tells the session of others, which
+bulk statements set, and whoever has its connection: its journals are copied then, and restored if they are rolled back.
 """
 
+from typing import Any, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Engine, event
@@ -88,7 +88,7 @@ def _watch_engine(engine: Engine) -> None:
 
 def _open_savepoints(connection: Connection) -> list[str]:
     """Return the names of a connection's savepoints, outer ones first."""
-    names, savepoint = list[str](), connection.get_nested_transaction()
+    names, savepoint = list[str](), cast("Any", connection.get_nested_transaction())
     while savepoint is not None:
         names.append(savepoint._savepoint)  # noqa: SLF001 - no event tells which of them it is about
         savepoint = savepoint._previous_nested  # noqa: SLF001 - as above
@@ -98,4 +98,4 @@ def _open_savepoints(connection: Connection) -> list[str]:
 def _users(connection: Connection) -> list[tuple[Session, Watched]]:
     """Return the sessions whose open transactions run over a connection."""
     found = [(session, state_of(session).savepoints) for session in _sessions.get(connection, ())]
-    return [(session, its) for session, its in found if its is not None and connection in its.connections]
+    return [(session, watch) for session, watch in found if watch is not None and connection in watch.connections]

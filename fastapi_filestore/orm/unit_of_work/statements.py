@@ -1,4 +1,4 @@
-"""Bulk statements of the ORM: `insert()`, `update()` and `delete()` of rows that hold files.
+"""Track bulk statements of the ORM: `insert()`, `update()` and `delete()` of rows that hold files.
 
 What an update replaces, and what a delete takes along, is read under a lock before the statement and compared with what
 the rows hold after it, so that any expression is understood. The statement is held to the rows that were read: asked a
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, cast
 
-from sqlalchemy import BindParameter, ColumnElement, Delete, Insert, Result, Select, Table, Update, select, tuple_
+from sqlalchemy import BindParameter, ColumnElement, Delete, Insert, Result, Table, Update, select, tuple_
 from sqlalchemy.orm import FromStatement, ORMExecuteState
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import NullType
@@ -42,7 +42,7 @@ from fastapi_filestore.orm.unit_of_work.inserts import checking_insert, names_of
 from fastapi_filestore.orm.unit_of_work.sharing import settle_late_changes
 
 LOOKS = 4
-"""How often rows that come and go are looked for; a condition with `random()` finds others each time."""
+"""Looks for rows that come and go; a condition with `random()` finds others each time."""
 MOST_PARAMETERS = 10_000
 """Values in one condition: below every database's limit. A statement about more rows is believed to find them again."""
 
@@ -60,7 +60,7 @@ class Bulk:
 
     @property
     def condition(self) -> ColumnElement[bool] | None:
-        """The rows that an update or a delete is about; None if it is about all of them."""
+        """Condition of an update or a delete; None if it is about all rows."""
         return None if isinstance(self.statement, Insert) else self.statement.whereclause
 
 
@@ -168,18 +168,18 @@ def _names_of_keys(mapper: AnyMapper) -> list[str]:
     return [mapper.get_property_by_column(column).key for column in mapper.primary_key]
 
 
-def _rows_of(bulk: Bulk) -> Select[Any]:
+def _rows_of(bulk: Bulk) -> Any:
     """Return the query for the primary keys of the rows that a statement is about."""
     # A statement on a table says nothing of the class, which may be read from others as well.
     parts = key_in(bulk.mapper, cast("Table", bulk.statement.table)) if bulk.state.bind_mapper is None else ()
     key = [column for _, column in parts]
     if len(key) < len(bulk.mapper.primary_key):
         key = [getattr(bulk.mapper.class_, name) for name in _names_of_keys(bulk.mapper)]
-    query = select(*key)
+    query: Any = select(*key)
     return query if bulk.condition is None else query.where(bulk.condition)
 
 
-def _is_of_one_table(query: Select[Any]) -> bool:
+def _is_of_one_table(query: Any) -> bool:
     sources = query.get_final_froms()
     return len(sources) == 1 and isinstance(sources[0], Table)
 

@@ -53,7 +53,7 @@ def delete_at_savepoint_release() -> None:
     def too_early(session: Session, transaction: SessionTransaction) -> None:
         book = states.state_of(session).journals.get(transaction)
         if transaction.nested and book is not None and book.committed:
-            await_in_session(transfer.discard(book.unreferenced()))
+            await_in_session(transfer.discard(book.unreferenced_files()))
         honour_end(session, transaction)
 
     _replace(unit_of_work, "honour_end", too_early)
@@ -74,7 +74,7 @@ def delete_before_commit() -> None:
     @event.listens_for(Session, "before_commit")
     def too_early(session: Session) -> None:
         session.flush()
-        await_in_session(transfer.discard(states.whole_journal(session).unreferenced()))
+        await_in_session(transfer.discard(states.whole_journal(session).unreferenced_files()))
 
 
 def settle_in_another_transaction() -> None:

@@ -57,7 +57,9 @@ def deletion_before_commit() -> Iterator[None]:
 
     def too_early(session: Session, *flush: object) -> None:
         whole = states.whole_journal(session)
-        await_in_session(discard({at: file for at, file in whole.unreferenced().items() if at not in whole.fresh}))
+        await_in_session(
+            discard({at: file for at, file in whole.unreferenced_files().items() if at not in whole.fresh})
+        )
 
     event.listen(Session, "after_flush", too_early)
     try:

@@ -96,7 +96,7 @@ Home: TypeAlias = tuple["ref[Session]", "ref[IdentityMap]"]
 
 @dataclass(slots=True, eq=False)
 class FileWatcher:
-    """Makes a change in place of one file a change of a row's attribute."""
+    """A watcher that makes a change in place of one file a change of a row's attribute."""
 
     state: RowState
     name: str

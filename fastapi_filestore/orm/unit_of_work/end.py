@@ -108,19 +108,19 @@ def _leave(journal: Journal) -> None:
 
 def _wait_for_another(journal: Journal) -> None:
     """Delete nothing: whoever began the connection's transaction may roll it back. An audit finds what is left."""
-    for file in journal.kept():
+    for file in journal.kept_files():
         file.settle()
 
 
 def _follow_commit(journal: Journal) -> None:
-    unreferenced = {at: file for at, file in journal.unreferenced().items() if not journal.outlasts(at)}
+    unreferenced = {at: file for at, file in journal.unreferenced_files().items() if not journal.outlasts(at)}
     try:
         if unreferenced or journal.forgettable or journal.owed:
             await_in_session(finish(_clear_away(journal, unreferenced), patience=PATIENCE))
     finally:
         for file in unreferenced.values():
             file.undo()
-        for file in journal.kept():
+        for file in journal.kept_files():
             file.settle()
 
 

@@ -98,7 +98,7 @@ class Journal:
         """Return how many places in rows hold a file: one stored or taken back here had none before, others had one."""
         return self.references[location] + (location not in self.fresh and location not in self.regained)
 
-    def unreferenced(self) -> Files:
+    def unreferenced_files(self) -> Files:
         """Return the files that no row points to once this transaction is committed."""
         return {location: file for location, file in (self.files | self.fresh).items() if self.holders(location) <= 0}
 
@@ -115,6 +115,6 @@ class Journal:
             return False
         return location not in self.fresh and location not in self.to_purge()
 
-    def kept(self) -> list[FileObject]:
+    def kept_files(self) -> list[FileObject]:
         """Return the files stored in this transaction that a row points to."""
         return [file for location, file in self.fresh.items() if self.holders(location) > 0]

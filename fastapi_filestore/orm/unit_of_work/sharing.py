@@ -80,7 +80,7 @@ def _lost(session: Session, journal: Journal) -> Files:
 
     Chance did not name them, or SQL that triggers saw may have put them into other rows before they were lost.
     """
-    lost = journal.unreferenced()
+    lost = journal.unreferenced_files()
     if lost and any(
         (ledger := ledger_of_class(mapper)) is not None and ledger.misses_copies(writing_bind(session, mapper).dialect)
         for mapper in journal.mappers

@@ -77,7 +77,8 @@ from fastapi_filestore.service import FileService, Page
 from fastapi_filestore.service.audit.audit import Audit, audit
 from fastapi_filestore.service.audit.findings import Finding, FindingKind, RowIdentity
 from fastapi_filestore.service.sweep.backlog import Backlog
-from fastapi_filestore.service.sweep.sweep import Swept, sweep
+from fastapi_filestore.service.sweep.claims import Swept
+from fastapi_filestore.service.sweep.sweep import sweep
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend

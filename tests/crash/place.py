@@ -13,7 +13,8 @@ from sqlalchemy import JSON, Connection, Engine, NullPool, column, create_engine
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fastapi_filestore import StorageRegistry
-from fastapi_filestore.service.sweep.sweep import Swept, sweep
+from fastapi_filestore.service.sweep.claims import Swept
+from fastapi_filestore.service.sweep.sweep import sweep
 from fastapi_filestore.storage.backend import UnfinishedUpload
 from tests.crash.application import DRIVERS
 from tests.crash.child import FIRST_ROWS, Schedule, make_backend

@@ -178,7 +178,7 @@ async def test_a_database_that_is_gone_at_the_end(
     async def release() -> None:
         raise OSError("The database is gone.")
 
-    monkeypatch.setattr("fastapi_filestore.filestore.release_reservations", release)
+    monkeypatch.setattr("fastapi_filestore.filestore.lifecycle.release_reservations", release)
     files = Filestore(settings=settings(tmp_path), registry=StorageRegistry())
     async with files.lifespan(FastAPI()):
         pass

@@ -14,7 +14,7 @@ from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.ledger.ledger import ABANDONED, DELETION, UPLOAD
 from fastapi_filestore.service import contention
 from fastapi_filestore.service.sweep import sweep as sweeper
-from fastapi_filestore.service.sweep.sweep import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LEASE_SECONDS, retry_delay
+from fastapi_filestore.service.sweep.claims import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LEASE_SECONDS, retry_delay
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.testing import FaultyBackend
 from tests.maintenance.conftest import Site, keys

@@ -23,7 +23,8 @@ from fastapi_filestore.orm.ledger.ledger import DELETION_GRACE, LedgerTarget, le
 from fastapi_filestore.orm.ledger.metadata import watch_tables
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.sessions import run_in_session
-from fastapi_filestore.service.sweep.sweep import Swept, sweep
+from fastapi_filestore.service.sweep.claims import Swept
+from fastapi_filestore.service.sweep.sweep import sweep
 from fastapi_filestore.testing import assert_no_orphans, referenced_paths
 from tests.compiled import compiled_for
 from tests.rows.models import FILED, LEDGER, Base, Document

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.orm import Mapper, configure_mappers
+from sqlalchemy.orm import configure_mappers
 
 from fastapi_filestore.errors import (
     ConfigurationError,
@@ -24,6 +24,7 @@ from fastapi_filestore.events import (
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attributes, file_mappers
 from fastapi_filestore.orm.column.tables import file_columns_of, what_lacks
 from fastapi_filestore.orm.ledger.ledger import Ledger
+from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import has_room, run_on_engine
 from fastapi_filestore.orm.triggers.installed import COMPLETE, find_lacking_triggers
 from fastapi_filestore.service.audit.tables import Database
@@ -48,6 +49,14 @@ async def check_databases(databases: Databases, *, probe: bool, write: bool) -> 
             ledger that `write` is about can't be written.
     """
     found, refusals = list[Found](), list[str]()
+
+    def try_writing(connection: Connection, ledger: Ledger) -> None:
+        backend, path = "filestore-probe", generate_path()
+        ledger.reserve(connection, backend, [path])
+        ledger.renew(connection, [(backend, path)])
+        ledger.forget(connection, ledger.known(connection, [(backend, path)]))
+        connection.rollback()
+
     try:
         async with asyncio.timeout(PATIENCE):
             for database in await databases.of_models() if databases.are_known else ():
@@ -55,7 +64,7 @@ async def check_databases(databases: Databases, *, probe: bool, write: bool) -> 
                     found.append(await run_on_engine(database.engine, partial(_check, database=database)))
                     for ledger in database.ledgers if write and not found[-1].missing else ():
                         try:
-                            await run_on_engine(database.engine, partial(_write, ledger=ledger))
+                            await run_on_engine(database.engine, partial(try_writing, ledger=ledger))
                         except (DatabaseFailedError, DatabaseReadOnlyError, DatabaseFullError) as error:
                             refusals.append(
                                 f"The ledger's table {ledger.table.fullname!r} can't be written (FILESTORE_PROBE=read "
@@ -72,15 +81,6 @@ async def check_databases(databases: Databases, *, probe: bool, write: bool) -> 
         TABLES_MISSING.tell(tables=missing, remedy=_explain_missing(missing))
     if lacking:
         TRIGGERS_MISSING.tell(tables=lacking, remedy=_explain(lacking))
-
-
-def _write(connection: Connection, *, ledger: Ledger) -> None:
-    """Do what uploads and sweeps do to a ledger, and undo it."""
-    backend, path = "filestore-probe", generate_path()
-    ledger.reserve(connection, backend, [path])
-    ledger.renew(connection, [(backend, path)])
-    ledger.forget(connection, ledger.known(connection, [(backend, path)]))
-    connection.rollback()
 
 
 class Found(NamedTuple):
@@ -157,7 +157,7 @@ def require_backends(models: Collection[type], registry: StorageRegistry) -> Non
     """
     configure_mappers()  # this may be the first that a process does
     # First those that it is told to serve, then what inherits from them, whose rows are rows of theirs.
-    served = dict[Mapper[Any], None]()
+    served = dict[AnyMapper, None]()
     for model in models:
         served |= dict.fromkeys(inspect(model).self_and_descendants)
     own = {
@@ -165,21 +165,36 @@ def require_backends(models: Collection[type], registry: StorageRegistry) -> Non
         for mapper in reversed(served)
         for attribute in file_attributes(mapper)
     }
-    problems = [
-        f"- {_name(model, attribute)}: {_remedy(attribute, registry)}."
-        for model, attribute in own.values()
-        if not _has_backend(attribute)
-    ]
+    problems = list[str]()
+    for model, attribute in own.values():
+        key, columns_own = _key(attribute), attribute.type.registry
+        if key in columns_own:
+            continue
+        if columns_own is not registry and key in registry:
+            remedy = (
+                "it is registered in the registry of this Filestore: give that to the column, "
+                "StoredObject(registry=...)"
+            )
+        elif key.lower() in columns_own:
+            name = key.lower()
+            remedy = f"it is registered as {name!r}, as settings name all in lower case: call it so in StoredObject"
+        else:
+            known = ", ".join(sorted(backend.key for backend in columns_own)) or "none"
+            remedy = (
+                f"there is {known}; set FILESTORE_BACKENDS__{key.upper()}__URL, or call storages.register_backend(...) "
+                "before files.lifespan begins, or give the column one of those there are"
+            )
+        problems.append(f"- {_name(model, attribute)}: {remedy}.")
     if problems:
         raise ConfigurationError("\n".join(["Columns whose backend nobody has registered:", *problems]))
     others = [(mapper.class_, attribute) for mapper in file_mappers() for attribute in file_attributes(mapper)]
-    lacking = {_name(*other) for other in others if other[1].column not in own and not _has_backend(other[1])}
+    lacking = {
+        _name(model, attribute)
+        for model, attribute in others
+        if attribute.column not in own and _key(attribute) not in attribute.type.registry
+    }
     if lacking:
         BACKEND_NOT_REGISTERED.tell(columns=sorted(lacking))
-
-
-def _has_backend(attribute: FileAttribute) -> bool:
-    return _key(attribute) in attribute.type.registry
 
 
 def _key(attribute: FileAttribute) -> str:
@@ -188,16 +203,3 @@ def _key(attribute: FileAttribute) -> str:
 
 def _name(model: type, attribute: FileAttribute) -> str:
     return f"{model.__name__}.{attribute.name} (backend {_key(attribute)!r})"
-
-
-def _remedy(attribute: FileAttribute, registry: StorageRegistry) -> str:
-    key, own = _key(attribute), attribute.type.registry
-    if own is not registry and key in registry:
-        return "it is registered in the registry of this Filestore: give that to the column, StoredObject(registry=...)"
-    if key.lower() in own:
-        return f"it is registered as {key.lower()!r}, as settings name all in lower case: call it so in StoredObject"
-    known = ", ".join(sorted(backend.key for backend in own)) or "none"
-    return (
-        f"there is {known}; set FILESTORE_BACKENDS__{key.upper()}__URL, or call storages.register_backend(...) before "
-        "files.lifespan begins, or give the column one of those there are"
-    )

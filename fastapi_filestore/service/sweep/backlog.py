@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from fastapi_filestore.errors import DatabaseFailedError
 from fastapi_filestore.orm.ledger.clock import database_time
-from fastapi_filestore.orm.ledger.ledger import BoundLedger, Ledger, explain_missing
+from fastapi_filestore.orm.ledger.ledger import BoundLedger, explain_missing
+from fastapi_filestore.orm.mapped_types import AnyColumn
 from fastapi_filestore.service.contention import run_despite_others
 
 
@@ -43,8 +44,16 @@ async def backlog_of(accesses: Iterable[BoundLedger]) -> Backlog:
     """
     backlogs = list[Backlog]()
     for access in accesses:
+        columns = access.ledger.table.c
+
+        def count(connection: Connection, columns: ReadOnlyColumnCollection[str, AnyColumn] = columns) -> Backlog:
+            now: float = connection.execute(select(database_time())).scalar_one()
+            counts = (func.count(), _number_of(columns.due_at <= now), _number_of(columns.error.is_not(None)))
+            total, due, failing, first = connection.execute(select(*counts, func.min(columns.due_at))).one()
+            return Backlog(due or 0, total - (due or 0), failing or 0, now - first if due else None)
+
         try:
-            backlogs.append(await run_despite_others(access.engine, partial(_count, ledger=access.ledger)))
+            backlogs.append(await run_despite_others(access.engine, count))
         except DatabaseFailedError as error:
             explain_missing(error, access.ledger)
             raise
@@ -54,14 +63,6 @@ async def backlog_of(accesses: Iterable[BoundLedger]) -> Backlog:
         sum(backlog.failing for backlog in backlogs),
         max((backlog.oldest for backlog in backlogs if backlog.oldest is not None), default=None),
     )
-
-
-def _count(connection: Connection, *, ledger: Ledger) -> Backlog:
-    columns = ledger.table.c
-    now: float = connection.execute(select(database_time())).scalar_one()
-    counts = (func.count(), _number_of(columns.due_at <= now), _number_of(columns.error.is_not(None)))
-    total, due, failing, first = connection.execute(select(*counts, func.min(columns.due_at))).one()
-    return Backlog(due or 0, total - (due or 0), failing or 0, now - first if due else None)
 
 
 def _number_of(condition: ColumnElement[bool]) -> ColumnElement[int]:

@@ -1,0 +1,74 @@
+"""Define every error this library raises; know no HTTP and import nothing of ours.
+
+The files are by who meets them: `application` whoever writes or sets one up, `storage` whoever runs stores, `files`
+whoever handles files, `requests` clients, and `rows` whoever writes to the database.
+
+FilestoreError
+├── ConfigurationError                 (ValueError)
+│   ├── SettingsError
+│   ├── DuplicateBackendError
+│   ├── InvalidScopeError
+│   ├── OverlappingBackendsError
+│   └── UnknownBackendError            (LookupError)
+├── StorageError
+│   ├── ObjectNotFoundError            (FileNotFoundError)
+│   ├── BucketNotFoundError            (FileNotFoundError)
+│   ├── ObjectExistsError              (FileExistsError)
+│   ├── PreconditionFailedError
+│   ├── StorageFullError               (OSError)
+│   ├── StoragePermissionError         (PermissionError)
+│   ├── StorageUnavailableError        (ConnectionError)
+│   ├── StorageTimeoutError            (TimeoutError)
+│   ├── InvalidKeyError                (ValueError)
+│   ├── RangeNotSatisfiableError       (ValueError)
+│   ├── SigningUnavailableError        (NotImplementedError)
+│   └── ForkedProcessError             (RuntimeError)
+├── BlockingCallError                  (RuntimeError)
+├── DatabaseFailedError                (RuntimeError)
+├── DatabaseUnavailableError           (ConnectionError)
+│   ├── DatabaseFullError
+│   └── DatabaseReadOnlyError
+├── UploadMemoryError                  (MemoryError)
+├── InvalidSignatureError              (PermissionError)
+├── ContentError
+│   ├── UnsupportedContentError        (TypeError)
+│   │   └── NotAFileError
+│   ├── PendingContentError            (RuntimeError)
+│   ├── ContentConsumedError           (RuntimeError)
+│   ├── SharedFileError                (ValueError)
+│   ├── StaleFileError                 (RuntimeError)
+│   └── UnsupportedStatementError      (TypeError)
+├── LedgerError
+│   ├── IntentLostError                (RuntimeError)
+│   └── LedgerMissingError             (RuntimeError)
+├── UploadError                        (ValueError)
+│   ├── ClientDisconnectedError        (ConnectionError)
+│   ├── DigestMismatchError
+│   ├── LengthRequiredError
+│   ├── MalformedUploadError
+│   ├── MissingFileError
+│   │   └── NoFileChosenError
+│   ├── SlowUploadError                (TimeoutError)
+│   ├── TooManyFilesError
+│   ├── UnsupportedUploadError
+│   │   └── TypeMismatchError
+│   └── UploadTooLargeError
+├── HeaderTooLargeError                (ValueError)
+├── InvalidCursorError                 (ValueError)
+├── InvalidFieldsError                 (ValueError)
+├── OutOfScopeError                    (PermissionError)
+├── RowNotFoundError                   (LookupError)
+├── FileNotSetError                    (LookupError)
+├── NeverAwaitedError                  (RuntimeError)
+├── UnitOfWorkEndedError               (RuntimeError)
+├── RowConflictError                   (ValueError)
+├── StaleRowError                      (RuntimeError)
+└── UnreadableFileError                (ValueError)
+"""
+
+from fastapi_filestore.errors.application import *
+from fastapi_filestore.errors.files import *
+from fastapi_filestore.errors.requests import *
+from fastapi_filestore.errors.root import *
+from fastapi_filestore.errors.rows import *
+from fastapi_filestore.errors.storage import *

@@ -1,0 +1,143 @@
+"""Name what a client sent, or asks for, that is refused."""
+
+from collections.abc import Sequence
+
+from fastapi_filestore.errors.root import FilestoreError
+
+
+class UploadError(FilestoreError, ValueError):
+    """What a client sent can't be accepted."""
+
+
+class ClientDisconnectedError(UploadError, ConnectionError):
+    """The client went away before the end of the body."""
+
+    def __init__(self) -> None:
+        super().__init__("The connection was closed before the end of the body.")
+
+
+class SlowUploadError(UploadError, TimeoutError):
+    """The client sent nothing, or next to nothing, for longer than an upload may wait for it."""
+
+    def __init__(self, seconds: float, *, least: int | None = None) -> None:
+        self.seconds, self.least = seconds, least
+        came = "nothing" if least is None else f"fewer than {least:,} bytes"
+        super().__init__(f"In {seconds:g} seconds {came} of the body came: send it again, over a better connection.")
+
+
+class LengthRequiredError(UploadError):
+    """A request that needs a body has neither a Content-Length nor a Transfer-Encoding, so it has none."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no body: send one, with its Content-Length or in chunks.")
+
+
+class HeaderTooLargeError(FilestoreError, ValueError):
+    """A header field of a request is longer than its limit, all of its lines together; both in bytes."""
+
+    def __init__(self, name: str, *, limit: int, actual: int) -> None:
+        self.name, self.limit, self.actual = name, limit, actual
+        super().__init__(f"The header {name} has {actual:,} bytes; the limit is {limit:,} bytes: send less of it.")
+
+
+class MalformedUploadError(UploadError):
+    """The request's body is not the form it says it is."""
+
+
+class DigestMismatchError(UploadError):
+    """The bytes that arrived are not those that the client gave a digest of; `algorithm` is the digest's."""
+
+    def __init__(self, algorithm: str) -> None:
+        self.algorithm = algorithm
+        super().__init__(f"The bytes that arrived don't have the {algorithm} digest that came with them: send again.")
+
+
+class MissingFileError(UploadError):
+    """The form lacks the file field, or no file was chosen in it."""
+
+    def __init__(self, field: str, *, has_text: bool = False, found_in: str | None = None) -> None:
+        """Say which field it is, whether there is text in it, and in which one a file was found instead."""
+        self.field: str | None = field
+        if has_text:
+            message = f"What came in the field {field!r} has no filename, so it is text and no file: send it with one"
+        elif found_in is not None:
+            message = f"A file came in the field {found_in!r}, where none is taken: send it in the field {field!r}"
+        else:
+            message = f"The form has no file in the field {field!r}: send one as multipart/form-data"
+        super().__init__(f"{message}.")
+
+
+class NoFileChosenError(MissingFileError):
+    """A form's file input was left empty, so there is nothing to store; `field` is None where it is not known."""
+
+    def __init__(self, field: str | None = None) -> None:
+        self.field = field
+        where = "" if field is None else f" in the field {field!r}"
+        UploadError.__init__(
+            self, f"No file was chosen{where}: send one. (Code gives None, not an empty upload, to store no file.)"
+        )
+
+
+class TooManyFilesError(UploadError):
+    """There are more files than the route or the column takes."""
+
+    def __init__(self, *, limit: int, actual: int, field: str | None = None, found_in: str | None = None) -> None:
+        """Say how many there are, which field they are taken in, and in which other one the last came if it did."""
+        self.limit, self.actual = limit, actual
+        place = "" if field is None else f" in the field {field!r}"
+        elsewhere = "" if found_in is None else f": leave out the one in the field {found_in!r}"
+        super().__init__(f"There are {actual} files; at most {limit} are taken{place}{elsewhere}.")
+
+
+class UnsupportedUploadError(UploadError):
+    """The body's media type, or how it is coded, is not one the route takes."""
+
+    def __init__(self, actual: str, expected: Sequence[str], *, sentence: str | None = None) -> None:
+        """Say what came, empty for a body that says nothing of itself, and what is taken; or say all in a sentence."""
+        self.actual, self.expected = actual, tuple(expected)
+        what = f"of type {actual!r}" if actual else "without a Content-Type"
+        super().__init__(sentence or f"A body {what} can't be read here; send {' or '.join(expected)}.")
+
+
+class TypeMismatchError(UnsupportedUploadError):
+    """What a file is declared as, what its first bytes are of and what its name says contradict each other."""
+
+    def __init__(self, *, declared: str | None, sniffed: str | None, extension: str | None) -> None:
+        self.declared, self.sniffed, self.extension = declared, sniffed, extension
+        self.actual, self.expected = sniffed or "", tuple(kind for kind in (declared, extension) if kind)
+        UploadError.__init__(
+            self,
+            f"The file's types contradict each other: it is declared as {declared or 'nothing'}, its first bytes are "
+            f"{sniffed or 'unknown'}, and its name says {extension or 'nothing'}.",
+        )
+
+
+class UploadTooLargeError(UploadError):
+    """A body, file or field is larger than its limit; both in bytes, `actual` is None if only its start was read.
+
+    That of a file in a form is what the form's announced length leaves for it: it `is_about` so, since its head, or
+    fields behind it, may not have come yet.
+    """
+
+    def __init__(self, what: str, *, limit: int, actual: int | None = None, is_about: bool = False) -> None:
+        self.what, self.limit, self.actual, self.is_about = what, limit, actual, is_about
+        size = "more" if actual is None else f"{'about ' if is_about else ''}{actual:,} bytes"
+        super().__init__(f"The {what} has {size}; the limit is {limit:,} bytes.")
+
+
+class InvalidSignatureError(FilestoreError, PermissionError):
+    """A signed URL of the application is forged, expired, or meant for something else; its text never says which.
+
+    `reason` does, for operators: `expired`, `unknown-key`, `mangled`, …
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        self.reason = reason
+        super().__init__("The signed URL is not valid, or no longer.")
+
+
+class InvalidCursorError(FilestoreError, ValueError):
+    """A page's cursor was not made by this listing."""
+
+    def __init__(self) -> None:
+        super().__init__("The cursor is not one of this listing: start again without it.")

@@ -19,7 +19,6 @@ from fastapi_filestore.errors import DatabaseUnavailableError, FilestoreError
 from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.logs import describe_error, redact
 from fastapi_filestore.service.audit.audit import DEFAULT_GRACE
-from fastapi_filestore.service.audit.coverage import Coverage
 from fastapi_filestore.service.audit.findings import FIXABLE, FindingKind
 from fastapi_filestore.service.start.databases import FAILURES
 from fastapi_filestore.version import DISTRIBUTION, __version__
@@ -70,39 +69,40 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"{DISTRIBUTION} {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
+
+    def hours(text: str) -> timedelta:
+        try:
+            return timedelta(hours=float(text))
+        except (ValueError, OverflowError):
+            raise argparse.ArgumentTypeError(f"{text!r} is no number of hours") from None
+
+    def count(text: str) -> int:
+        if not text.isdecimal():
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+        return int(text)
+
     _add_command(commands, "sweep", "delete what the ledger knows to be garbage")
     audit = _add_command(commands, "audit", "compare rows and objects both ways")
     audit.add_argument("--verify", action="store_true", help="read every object and compare its SHA-256")
-    audit.add_argument("--grace", type=_hours, default=DEFAULT_GRACE, metavar="HOURS", help="age of garbage (24)")
+    audit.add_argument("--grace", type=hours, default=DEFAULT_GRACE, metavar="HOURS", help="age of garbage (24)")
     audit.add_argument("--fix", action="append", default=[], choices=sorted(FIXABLE), help="put this kind right")
     audit.add_argument("--backend", action="append", help="a backend to look for orphans in (those of the columns)")
     audit.add_argument(
-        "--at-most", type=_count, metavar="N", help="orphans of a backend that may go (100, or 1 %% of it)"
+        "--at-most", type=count, metavar="N", help="orphans of a backend that may go (100, or 1 %% of it)"
     )
     audit.add_argument("--after", metavar="CURSOR", help="go on where an audit was cut short")
     return top
 
 
-def _add_command(commands: Any, name: str, meaning: str) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=meaning, description=meaning)
+def _add_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, meaning: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=meaning, description=meaning)
     command.add_argument(
         "--app", required=True, metavar="MODULE:NAME", help="your Filestore, as example_app.main:files"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object a line")
     return command
-
-
-def _hours(text: str) -> timedelta:
-    try:
-        return timedelta(hours=float(text))
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours") from None
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
-    return int(text)
 
 
 def load(place: str) -> Filestore:
@@ -166,22 +166,18 @@ async def run_audit(files: Filestore, given: argparse.Namespace) -> int:
         except asyncio.CancelledError:
             print(f"filestore: go on with --after {audit.cursor or given.after or ''}", file=sys.stderr)
             raise
-    if FindingKind.ORPHAN in given.fix:
-        _print_coverage(audit.coverage, as_json=given.json)
+    if FindingKind.ORPHAN in given.fix:  # what the deletion was based on
+        coverage = audit.coverage
+        if given.json:
+            print(json.dumps({"kind": "coverage", **asdict(coverage)}), flush=True)
+        else:
+            tables, backends = (", ".join(names) or "none" for names in (coverage.tables, coverage.backends))
+            print(f"coverage  tables: {tables}  backends: {backends}", flush=True)
+            for backend, reason in coverage.kept.items():
+                print(f"kept  {backend}  no orphan was deleted: {reason}", flush=True)
     if kinds - {FindingKind.UNCHECKED}:
         return FOUND
     return UNCHECKED if kinds else ALL_IS_WELL
-
-
-def _print_coverage(coverage: Coverage, *, as_json: bool) -> None:
-    """Say which tables and backends a deletion of orphans was based on."""
-    if as_json:
-        print(json.dumps({"kind": "coverage", **asdict(coverage)}), flush=True)
-        return
-    tables, backends = (", ".join(names) or "none" for names in (coverage.tables, coverage.backends))
-    print(f"coverage  tables: {tables}  backends: {backends}", flush=True)
-    for backend, reason in coverage.kept.items():
-        print(f"kept  {backend}  no orphan was deleted: {reason}", flush=True)
 
 
 def _print(about: Mapping[str, Any], *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ Add `pytest_plugins = ["fastapi_filestore.testing"]` to your conftest.py for the
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from sqlalchemy import inspect, select
@@ -188,7 +188,7 @@ class FaultyBackend:
         await self.inner.aclose()
 
 
-async def assert_no_orphans(session: AnySession, backend: StorageBackend, *models: type[Any]) -> None:
+async def assert_no_orphans(session: AnySession, backend: StorageBackend, *models: type) -> None:
     """Assert that the rows of the models and the objects of a backend agree: none without the other.
 
     An object that a ledger keeps for a while (`keep_deleted`) needs no row.
@@ -201,7 +201,7 @@ async def assert_no_orphans(session: AnySession, backend: StorageBackend, *model
     assert not missing, f"objects that rows point to, but that are not there: {missing}"
 
 
-def referenced_paths(session: Session, models: tuple[type[Any], ...], key: str) -> list[str]:
+def referenced_paths(session: Session, models: tuple[type, ...], key: str) -> list[str]:
     """Return the object paths in a backend that the rows of models point to."""
     return [
         file.path
@@ -213,7 +213,7 @@ def referenced_paths(session: Session, models: tuple[type[Any], ...], key: str) 
     ]
 
 
-def _kept_paths(session: Session, models: tuple[type[Any], ...], key: str) -> list[str]:
+def _kept_paths(session: Session, models: tuple[type, ...], key: str) -> list[str]:
     ledgers = {ledger for model in models if (ledger := ledger_of_class(inspect(model))) and ledger.keep_deleted}
     tables = [ledger.table.c for ledger in ledgers]
     return [

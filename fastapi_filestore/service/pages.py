@@ -16,13 +16,14 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 from sqlalchemy import ColumnElement, DateTime, String, and_, asc, desc, inspect, literal, or_, select, type_coerce
-from sqlalchemy.orm import Mapper, QueryableAttribute, RelationshipProperty, Session, selectinload
+from sqlalchemy.orm import QueryableAttribute, RelationshipProperty, Session, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from fastapi_filestore.errors import ConfigurationError, InvalidCursorError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.python_types import python_type
 from fastapi_filestore.orm.failures.refusals import translate_value_errors
+from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.storage.base64url import decode_base64url, encode_base64url
 
 ModelT = TypeVar("ModelT")
@@ -124,7 +125,7 @@ class Order(Generic[ModelT]):
         return or_(*alternatives)
 
 
-def _read_apart(mapper: Mapper[Any]) -> list[ExecutableOption]:
+def _read_apart(mapper: AnyMapper) -> list[ExecutableOption]:
     """Return options for relationships that would repeat a row for each of their objects: they are read afterwards."""
     return [
         selectinload(relationship.class_attribute)
@@ -152,7 +153,7 @@ def _filled(found: Iterable[Any], limit: int, most_bytes: int) -> tuple[list[Any
     return page, True
 
 
-def _streams(session: Session, mapper: Mapper[Any], dialect: str) -> bool:
+def _streams(session: Session, mapper: AnyMapper, dialect: str) -> bool:
     """Tell whether rows can come from the database a few at a time: its cursors need a transaction."""
     if dialect not in STREAMING:
         return False

@@ -26,6 +26,7 @@ from fastapi_filestore.orm.failures.refusals import (
     translate_value_errors,
     unfit_attributes,
 )
+from fastapi_filestore.orm.mapped_types import AnyExpression
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
 from fastapi_filestore.orm.unit_of_work.purging import purging
 from fastapi_filestore.orm.unit_of_work.read_only import has_own_connections
@@ -153,7 +154,7 @@ class Rows(Generic[ModelT]):
     def _missing(self, identity: object) -> RowNotFoundError:
         return RowNotFoundError(self.model.__name__, identity)
 
-    def _keys(self) -> list[ColumnElement[Any]]:
+    def _keys(self) -> list[AnyExpression]:
         mapper = inspect(self.model)
         return [getattr(self.model, mapper.get_property_by_column(column).key) for column in mapper.primary_key]
 
@@ -198,7 +199,7 @@ class Rows(Generic[ModelT]):
         return connection.execute(query.with_for_update() if lock else query).first() is not None
 
 
-def _values(identity: object, keys: Sequence[ColumnElement[Any]]) -> Sequence[object]:
+def _values(identity: object, keys: Sequence[AnyExpression]) -> Sequence[object]:
     # What Session.get takes: one value, several in order, or several by name.
     if isinstance(identity, Mapping):
         return [identity[cast("Any", key).key] for key in keys]

@@ -1,11 +1,9 @@
 """Check that the scope of a service is a condition, and says something of the model's rows only."""
 
-from typing import Any
-
 from sqlalchemy import ColumnElement, inspect, literal, select
-from sqlalchemy.orm import Mapper
 
 from fastapi_filestore.errors import InvalidScopeError
+from fastapi_filestore.orm.mapped_types import AnyMapper
 
 
 def check_scope(model: type, scope: object) -> ColumnElement[bool]:
@@ -16,7 +14,7 @@ def check_scope(model: type, scope: object) -> ColumnElement[bool]:
             f"The scope of {model.__name__} is {scope!r}, which is no condition: return one on its columns, such as "
             f"`return {model.__name__}.owner_id == user.id`, or sqlalchemy.true() for all rows."
         )
-    mapper: Mapper[Any] = inspect(model)
+    mapper: AnyMapper = inspect(model)
     own = [*mapper.tables, mapper.persist_selectable, mapper.selectable]
     others = [str(table) for table in select(literal(1)).where(scope).get_final_froms() if table not in own]
     if others:

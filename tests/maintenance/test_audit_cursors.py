@@ -20,7 +20,7 @@ from tests.maintenance.models import Base, Report, Scan
 async def test_batches(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows beyond one batch are read, and suspects beyond one batch are looked for, in any order of keys."""
     monkeypatch.setattr(references, "ROWS_AT_ONCE", 3)
-    monkeypatch.setattr("fastapi_filestore.service.audit.audit.SUSPECTS_AT_ONCE", 2)
+    monkeypatch.setattr("fastapi_filestore.service.audit.uploads.SUSPECTS_AT_ONCE", 2)
     monkeypatch.setattr("fastapi_filestore.service.audit.audit.REFERENCES_AT_ONCE", 2)
     reports = [await site.add() for _ in range(7)]
     scans = [await site.add(Scan, owner=f"o{number % 2}", number=number) for number in range(7)]

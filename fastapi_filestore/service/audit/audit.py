@@ -49,14 +49,13 @@ from fastapi_filestore.service.audit.inventory import (
     add_linked,
     add_objects,
     add_rows,
-    batches,
     inventory,
     place_of,
 )
 from fastapi_filestore.service.audit.observation import Observation, difference, facts, look_at_all, observe
-from fastapi_filestore.service.audit.orphans import CONDEMNED_AT_ONCE, SUSPECTS_AT_ONCE, OrphanSearch, locations
+from fastapi_filestore.service.audit.orphans import CONDEMNED_AT_ONCE, OrphanSearch
 from fastapi_filestore.service.audit.references import FiledRow, FileTable, Location, OtherRegistries, Reference
-from fastapi_filestore.service.audit.shared import SharedSearch, places_of
+from fastapi_filestore.service.audit.shared import SharedSearch
 from fastapi_filestore.service.audit.tables import (
     Database,
     Known,
@@ -68,8 +67,8 @@ from fastapi_filestore.service.audit.tables import (
     models_in,
     name_of,
 )
+from fastapi_filestore.service.audit.uploads import UnfinishedSearch
 from fastapi_filestore.service.contention import run_despite_others
-from fastapi_filestore.storage.backend import UnfinishedUploads
 from fastapi_filestore.storage.paths import HeldPath
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
@@ -137,7 +136,11 @@ class Audit:
         self.coverage = Coverage(sorted({name_of(table) for _, table in self._tables()}), unknown=self._known.unknown)
         with inventory() as stock:
             stages = (self._take_stock(stock), self._unreadable(stock), self._orphans(stock), self._rows(stock))
-            for findings in (*stages, self._shared(stock), self._uploads()):
+            fixes = FindingKind.UNFINISHED_UPLOAD in self.fix
+            uploads = UnfinishedSearch(self.registry, self._known, self._before, UPLOADS).findings(
+                self._audited, fixes=fixes
+            )
+            for findings in (*stages, self._shared(stock), uploads):
                 async with aclosing(findings):
                     async for finding in findings:
                         if finding.kind is FindingKind.MISSING:
@@ -309,35 +312,6 @@ class Audit:
                 async for finding in findings:
                     yield finding
             self._reach(UPLOADS)
-
-    # -- uploads without an end ------------------------------------------------------------------------------
-
-    async def _uploads(self) -> Findings:
-        for key in self._audited():
-            backend = self.registry.get_backend(key)
-            if isinstance(backend, UnfinishedUploads):
-                try:
-                    async for finding in self._unfinished(key, backend):
-                        yield finding
-                except (ConfigurationError, StorageError) as error:
-                    yield unchecked(Position(UPLOADS, key), error)
-
-    async def _unfinished(self, key: str, backend: UnfinishedUploads) -> Findings:
-        async for uploads in batches(backend.unfinished_uploads(), SUSPECTS_AT_ONCE):
-            old = [upload for upload in uploads if upload.started < self._before]
-            live = await locations(self._known, Database.intended, [upload.path for upload in old])
-            # Another program may have given a name to an object that only looks like what an upload left.
-            names = [Location(key, upload.name) for upload in old if upload.name is not None]
-            held = await places_of(self._known, names)
-            for upload in old:
-                if (key, upload.path) in live or (key, upload.name) in held:
-                    continue
-                finding = partial(finding_at, FindingKind.UNFINISHED_UPLOAD, Position(UPLOADS, key, upload.path))
-                detail = f"It began at {upload.started} and never ended."
-                if FindingKind.UNFINISHED_UPLOAD in self.fix:
-                    yield await report_repair(finding, detail, backend.abort_upload(upload))
-                else:
-                    yield finding(detail=detail)
 
 
 def audit(

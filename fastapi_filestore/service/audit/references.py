@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy import (
     JSON,
-    Column,
     ColumnElement,
     Connection,
     Select,
@@ -27,6 +26,7 @@ from fastapi_filestore.errors import ConfigurationError, UnreadableFileError
 from fastapi_filestore.file_object.record import NotJSON, files_in, path_of, size_in, text_in
 from fastapi_filestore.orm.column.stored_object import RawJSON, StoredObject
 from fastapi_filestore.orm.holders.held_paths import rows_holding
+from fastapi_filestore.orm.mapped_types import AnyColumn
 from fastapi_filestore.service.audit.findings import RowIdentity
 from fastapi_filestore.storage.backend import PlacedObjects
 from fastapi_filestore.storage.registry import StorageRegistry
@@ -92,7 +92,7 @@ class FileTable:
 
     table: Table
     default_backend: str
-    columns: tuple[Column[Any], ...]
+    columns: tuple[AnyColumn, ...]
     is_asked: bool = True
 
     @classmethod
@@ -104,14 +104,14 @@ class FileTable:
         return cls(table, default_backend, tuple(columns), is_asked)
 
     @cached_property
-    def key(self) -> tuple[Column[Any], ...]:
+    def key(self) -> tuple[AnyColumn, ...]:
         """The primary key."""
         key = tuple(self.table.primary_key.columns)
         if not key:
             raise ConfigurationError(f"The table {self.table.fullname!r} can't be audited: it has no primary key.")
         return key
 
-    def backend_of(self, column: Column[Any]) -> str:
+    def backend_of(self, column: AnyColumn) -> str:
         """Return the key of the backend of files in a column that name none."""
         own, registry = _type_of(column).backend, _type_of(column).registry
         # What is registered nowhere else is in the audit's registry.
@@ -205,7 +205,7 @@ class FileTable:
         return True
 
 
-def _type_of(column: Column[Any]) -> StoredObject:
+def _type_of(column: AnyColumn) -> StoredObject:
     assert isinstance(column.type, StoredObject), "only columns that hold files are asked"
     return column.type
 

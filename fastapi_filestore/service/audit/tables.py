@@ -142,7 +142,12 @@ async def locate(
     databases, missing = list[Database](), dict.fromkeys(nowhere)
     missing.update(dict.fromkeys(table for tables in places.values() for table in tables))
     for engine, tables in places.items():
-        here = await run_despite_others(engine, partial(_present, tables=tables))
+
+        def present(connection: Connection, tables: Collection[Table] = tables) -> list[Table]:
+            inspector = inspect(connection)
+            return [table for table in tables if is_in_database(inspector, table)]
+
+        here = await run_despite_others(engine, present)
         asked = [table for table in here if table.metadata in metadatas]
         databases.append(await _describe(engine, here, asked, registry))
         for table in here:
@@ -157,11 +162,6 @@ async def locate(
     names = mapped_tables()
     unknown = (f"{names[table]} ({table.fullname})" if table in names else table.fullname for table in missing)
     return Known(tuple(databases), tuple(sorted(unknown)))
-
-
-def _present(connection: Connection, *, tables: Collection[Table]) -> list[Table]:
-    inspector = inspect(connection)
-    return [table for table in tables if is_in_database(inspector, table)]
 
 
 async def _describe(

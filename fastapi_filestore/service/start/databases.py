@@ -4,17 +4,17 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from inspect import Parameter, signature
-from typing import Any
 
 from sqlalchemy import Engine, MetaData, Table, inspect, update
 from sqlalchemy.exc import SQLAlchemyError, UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.ext.horizontal_shard import ShardedSession
-from sqlalchemy.orm import Mapper, Session, registry, scoped_session
+from sqlalchemy.orm import Session, registry, scoped_session
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.orm.column.attributes import file_mappers
 from fastapi_filestore.orm.ledger.ledger import BoundLedger, ledger_of
+from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import plain_engine, plain_session
 from fastapi_filestore.service.audit.tables import (
     Database,
@@ -106,7 +106,7 @@ class Databases:
                 raise ConfigurationError(f"The session of get_session has its rows in several shards. {SHARDS}")
             registries: set[registry] = {inspect(model).registry for model in self._models}
             mapped = [*file_mappers(), *(mapper for bases in registries for mapper in bases.mappers)]
-            mappers: dict[object, Mapper[Any]] = {mapper.local_table: mapper for mapper in mapped}
+            mappers: dict[object, AnyMapper] = {mapper.local_table: mapper for mapper in mapped}
             places, nowhere = defaultdict[Engine, list[Table]](list), list[Table]()
             for table in tables:
                 try:

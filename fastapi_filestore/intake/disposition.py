@@ -2,55 +2,33 @@
 
 from urllib.parse import quote
 
-from fastapi_filestore.intake.names import FALLBACK_TYPE, is_media_type
+from fastapi_filestore.intake.names import FALLBACK_TYPE, is_media_type, types_by_kind
 from fastapi_filestore.intake.types.media_types import essence
 
-INLINE_TYPES = frozenset(
+INLINE_TYPES = types_by_kind(
     {
-        "application/pdf",
-        "audio/mpeg",
-        "audio/ogg",
-        "audio/wav",
-        "audio/webm",
-        "image/avif",
-        "image/bmp",
-        "image/gif",
-        "image/jpeg",
-        "image/png",
-        "image/webp",
-        "text/plain",
-        "video/mp4",
-        "video/ogg",
-        "video/webm",
+        "application": "pdf",
+        "audio": "mpeg ogg wav webm",
+        "image": "avif bmp gif jpeg png webp",
+        "text": "plain",
+        "video": "mp4 ogg webm",
     }
 )
 """What a browser may show in place: formats that run no script. SVG, HTML and XML can, and are downloads."""
 
-SCRIPT_TYPES = frozenset(
+SCRIPT_TYPES = types_by_kind(
     {
-        "application/ecmascript",
-        "application/javascript",
-        "application/x-ecmascript",
-        "application/x-javascript",
-        "text/ecmascript",
-        "text/javascript",
-        "text/javascript1.0",
-        "text/javascript1.1",
-        "text/javascript1.2",
-        "text/javascript1.3",
-        "text/javascript1.4",
-        "text/javascript1.5",
-        "text/jscript",
-        "text/livescript",
-        "text/x-ecmascript",
-        "text/x-javascript",
+        "application": "ecmascript javascript x-ecmascript x-javascript",
+        "text": (
+            "ecmascript javascript javascript1.0 javascript1.1 javascript1.2 javascript1.3 javascript1.4 javascript1.5 "
+            "jscript livescript x-ecmascript x-javascript"
+        ),
     }
 )
 """What `<script src>` runs in spite of `nosniff` (MIME Sniffing Standard, "JavaScript MIME type")."""
 
-_UNSAFE_QUOTED = str.maketrans(
-    '"\\%?', "'___"
-)  # what browsers read differently in a quoted string (RFC 6266, appendix D)
+_UNSAFE_QUOTED = str.maketrans('"\\%?', "'___")
+"""What browsers read differently in a quoted string (RFC 6266, appendix D)."""
 _ATTR_CHARS = "!#$&+-.^_`|~"  # what RFC 8187 lets stand as it is, beside letters and digits
 
 

@@ -3,6 +3,7 @@
 import mimetypes
 import re
 import unicodedata
+from collections.abc import Mapping
 
 MAX_FILENAME_BYTES = 255
 """What common file systems take for one name, so that a download can be saved under it."""
@@ -59,6 +60,11 @@ _NEWER_TYPES = {
 _types = mimetypes.MimeTypes()
 for _ending, _type in _NEWER_TYPES.items():
     _types.add_type(_type, _ending)
+
+
+def types_by_kind(names: Mapping[str, str]) -> frozenset[str]:
+    """Return media types such as `image/png` of their names by kind: `{"image": "gif png"}`."""
+    return frozenset(f"{kind}/{name}" for kind, listed in names.items() for name in listed.split())
 
 
 def safe_filename(name: str) -> str:

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from types import MappingProxyType
-from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.errors import ContentConsumedError, NoFileChosenError
@@ -42,7 +42,7 @@ class Upload:
     """
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Say what gives one to a route."""
         return no_field(source, handler, name="Upload", right="upload: Annotated[Upload, Depends(files.upload())]")
 
@@ -170,7 +170,7 @@ def chosen_content(content: object) -> ContentReader:
     if getattr(content, "filename", None) == "" and getattr(content, "size", None) == 0:
         field = None
         with suppress(AttributeError, LookupError, TypeError):
-            field = read_parameters(cast("Any", content).headers["content-disposition"])[1].get("name")
+            field = read_parameters(getattr(content, "headers", {})["content-disposition"])[1].get("name")
         raise NoFileChosenError(field)
     return read_content(content)
 
@@ -195,7 +195,7 @@ class Uploads:
     """
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Say what gives one to a route."""
         right = "uploads: Annotated[Uploads, Depends(files.uploads(max_files=10))]"
         return no_field(source, handler, name="Uploads", right=right)

@@ -149,7 +149,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 class Problem(HTTPException):
     """A problem detail on its way to the client."""
 
-    def __init__(self, kind: Kind, detail: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+    def __init__(self, kind: Kind, detail: str, members: Mapping[str, object], headers: Mapping[str, str]) -> None:
         text = cut(detail, MAX_DETAIL)
         super().__init__(kind.status, text, dict(headers))
         self.args = (kind, text, members, headers)  # what it is made of, once it was pickled or copied

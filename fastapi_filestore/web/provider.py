@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
-from typing import Annotated, Any, Final, TypeVar, cast
+from typing import Annotated, Final, TypeVar, cast
 
 from fastapi import Depends
 from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
-from sqlalchemy.orm import Mapper, Session, scoped_session
+from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.util import ThreadLocalRegistry
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
@@ -42,7 +42,7 @@ class Bounds:
         if self.scope is not None:
             needed["scope"] = self.scope
         keywords = [
-            Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(call)])
+            Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[object, Depends(call)])
             for name, call in {**needed, "session": get_session}.items()
         ]
         return Signature(
@@ -61,9 +61,8 @@ def bounds_of(model: type | None, scope: Dependency | None, defaults: Mapping[st
         require_dependency(
             scope, name=f"The scope of {name}", example=f"a function that returns {name}.owner_id == user.id"
         )
-    mapper: Mapper[Any] | None = None if model is None else inspect(model)
     for attribute, given in defaults.items():
-        if mapper is not None and attribute not in mapper.attrs:
+        if model is not None and attribute not in inspect(model).attrs:
             raise ConfigurationError(f"{name} has no attribute {attribute!r} to give a default to.")
         require_dependency(
             given,
@@ -86,7 +85,7 @@ def service_provider(
     """
 
     async def unit_of_work(
-        connection: HTTPConnection, *, session: Any, **bounded: Any
+        connection: HTTPConnection, *, session: object, **bounded: object
     ) -> AsyncIterator[FileService[ModelT]]:
         name_request(connection.scope)
         departure: BaseException | None = None
@@ -118,7 +117,7 @@ def service_provider(
 
     vars(unit_of_work)["__signature__"] = bounds.signature(get_session)  # FastAPI reads the parameters from it
 
-    async def provide(service: Annotated[Any, Depends(unit_of_work, scope="function")]) -> Any:
+    async def provide(service: Annotated[object, Depends(unit_of_work, scope="function")]) -> object:
         return service
 
     # Whoever calls it, instead of giving it to Depends, reads this name in Python's own error.

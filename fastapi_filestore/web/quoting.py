@@ -20,14 +20,14 @@ def cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def field_problems(problems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def field_problems(problems: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     """Return the first of the problems of fields, and how many more there are."""
-    shown: list[dict[str, Any]] = []
+    shown: list[dict[str, object]] = []
     room = MAX_ERRORS_BYTES
     for problem in problems[:MAX_ERRORS]:
         steps = [step if isinstance(step, int) else cut(str(step), MAX_QUOTED // 2) for step in problem["loc"]]
         texts = {name: cut(str(problem[name]), MAX_QUOTED) for name in ("msg", "type")}
-        quoted = {"loc": steps[:MAX_PLACES], **texts}
+        quoted: dict[str, object] = {"loc": steps[:MAX_PLACES], **texts}
         room -= len(json.dumps(quoted))
         if room < 0:
             break

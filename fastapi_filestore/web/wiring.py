@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from dataclasses import dataclass
 from functools import partial
 from inspect import isasyncgenfunction, isgeneratorfunction, unwrap
-from typing import Any, get_args, get_origin
+from typing import Any, NoReturn, get_args, get_origin
 
 from fastapi.params import Depends
 from pydantic import BaseModel
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapper, Session, sessionmaker
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.service import FileService
 
-Dependency = Callable[..., Any]
+Dependency = Callable[..., object]
 """What FastAPI's Depends takes."""
 
 _A_MODEL = "class Document(Base), with file: Mapped[FileObject] = mapped_column(StoredObject())"
@@ -30,7 +30,7 @@ class CalledFirst:
     method: str
     right: str
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> NoReturn:
         """Say what belongs into Depends: the method itself was given to it."""
         raise ConfigurationError(f"Depends({self.method}) gives FastAPI the method itself. Write {self.right}.")
 
@@ -45,7 +45,7 @@ class NoRouter:
         """Refuse the method that newer versions of FastAPI ask."""
         raise ConfigurationError(f"include_router was given the method itself. Write {self._right}.")
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         """Refuse the method whose routes older versions of FastAPI iterate."""
         return iter([self()])
 
@@ -53,7 +53,7 @@ class NoRouter:
 # -- models ------------------------------------------------------------------------------------------------
 
 
-def service_of(model: Any) -> tuple[Callable[..., FileService[Any]], type[Any] | None]:
+def service_of(model: object) -> tuple[Callable[..., FileService[Any]], type | None]:
     """Return what makes a service, and the class of its rows; None if only a service of the user's own knows it.
 
     Raises:
@@ -71,7 +71,7 @@ def service_of(model: Any) -> tuple[Callable[..., FileService[Any]], type[Any] |
     return model, None if own is None else mapped_class(own, method="service")
 
 
-def mapped_class(model: object, *, method: str) -> type[Any]:
+def mapped_class(model: object, *, method: str) -> type:
     """Return a class that SQLAlchemy maps; `ConfigurationError` says what to give to the method instead."""
     if not isinstance(model, type) or get_origin(model) is not None:
         name = str(model) if get_origin(model) is not None else f"<{type(model).__name__}>"

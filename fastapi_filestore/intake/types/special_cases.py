@@ -7,13 +7,14 @@ aliases and its `sub-class-of`), and the registries of Windows, macOS and Androi
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from fastapi_filestore.intake.names import types_by_kind
 from fastapi_filestore.intake.types.media_types import canonical
 from fastapi_filestore.intake.types.sniffing import OLE, TEXT
 
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument"
 
-COMPRESSED = frozenset(f"application/{each}" for each in ("bzip2", "compress", "gzip", "lz4", "lzip", "xz", "zstd"))
+COMPRESSED = types_by_kind({"application": "bzip2 compress gzip lz4 lzip xz zstd"})
 """What one file is packed with, whatever it is."""
 
 _OF_OFFICE = ("application/msword*", "application/vnd.ms-excel")
@@ -195,69 +196,30 @@ _CASES, _SAID = _canonical(SPECIAL_CASES), _canonical(ALSO_SAID)
 _SAME_CONTAINER = ("audio/ogg", "video/matroska", "video/mp4", "video/mpeg", "video/ms-wmv")
 """What of sound and film names its sender by the one, and its ending by the other."""
 
-UNMISTAKABLE = frozenset(
+UNMISTAKABLE = types_by_kind(
     {
-        canonical(OLE),
-        "application/7z-compressed",
-        "application/gzip",
-        "application/pdf",
-        "application/vnd.rar",
-        "application/wasm",
-        "application/zip",
-        "audio/flac",
-        "audio/midi",
-        "audio/mp4",
-        "audio/ogg",
-        "audio/wav",
-        "font/woff",
-        "font/woff2",
-        "image/avif",
-        "image/bmp",
-        "image/gif",
-        "image/heic",
-        "image/jpeg",
-        "image/png",
-        "image/tiff",
-        "image/vnd.adobe.photoshop",
-        "image/vnd.microsoft.icon",
-        "image/webp",
-        "video/3gpp",
-        "video/3gpp2",
-        "video/matroska",
-        "video/mp4",
-        "video/msvideo",
-        "video/quicktime",
-        "video/webm",
+        "application": "7z-compressed gzip pdf vnd.rar wasm zip",
+        "audio": "flac midi mp4 ogg wav",
+        "font": "woff woff2",
+        "image": "avif bmp gif heic jpeg png tiff vnd.adobe.photoshop vnd.microsoft.icon webp",
+        "video": "3gpp 3gpp2 matroska mp4 msvideo quicktime webm",
     }
-)
+) | {canonical(OLE)}
 """Types whose bytes always show it, so that bytes which don't are of another."""
 
 _OLDER = frozenset({"application/msword", "application/vnd.ms-excel"})
 """What was written before there was a container that shows it."""
 
-OFTEN_SHOWN = frozenset(
-    map(
-        canonical,
-        (
-            "application/dicom",
-            "application/vnd.ms-cab-compressed",
-            "application/vnd.ms-fontobject",
-            "application/vnd.sqlite3",
-            "application/x-deb",
-            "application/x-executable",
-            "application/x-msdownload",
-            "application/x-rpm",
-            "application/x-shockwave-flash",
-            "application/x-unix-archive",
-            "audio/amr",
-            "audio/amr-wb",
-            "audio/x-aiff",
-            "image/jpx",
-            "image/vnd.ms-photo",
-            "image/x-canon-cr3",
-            "video/x-flv",
+OFTEN_SHOWN = types_by_kind(
+    {
+        "application": (
+            "deb dicom executable msdownload rpm shockwave-flash "
+            "unix-archive vnd.ms-cab-compressed vnd.ms-fontobject vnd.sqlite3"
         ),
-    )
+        "audio": "aiff amr amr-wb",
+        "image": "canon-cr3 jpx vnd.ms-photo",
+        "video": "flv",
+    }
 )
 """Other types that bytes may show, so that they are not of these if they show something else."""
 
@@ -290,8 +252,8 @@ def _is_in(table: _Patterns, special: str, general: str) -> bool:
     return any(fnmatchcase(special, pattern) for pattern in table.get(general, ()))
 
 
-def share_a_container(one: str, other: str) -> bool:
+def share_a_container(claim: str, other: str) -> bool:
     """Tell whether two types are of sound and film that lie in the same kind of file."""
     return any(
-        all(each == general or is_said_of(each, general) for each in (one, other)) for general in _SAME_CONTAINER
+        all(kind == general or is_said_of(kind, general) for kind in (claim, other)) for general in _SAME_CONTAINER
     )

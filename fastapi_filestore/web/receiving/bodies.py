@@ -10,7 +10,7 @@ from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from inspect import signature
-from typing import Any
+from typing import TypedDict
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
@@ -156,7 +156,13 @@ UNLIMITED = sys.maxsize
 TOO_LARGE = 413
 
 
-def without_app_limit() -> dict[str, Any]:
+class RouterLimit(TypedDict, total=False):
+    """The argument of a router that limits the bodies of its routes, in newer versions of FastAPI."""
+
+    max_body_size: int
+
+
+def without_app_limit() -> RouterLimit:
     """Return the arguments of a router whose routes the application's limit does not hold for."""
     return {"max_body_size": UNLIMITED} if "max_body_size" in signature(APIRouter).parameters else {}
 

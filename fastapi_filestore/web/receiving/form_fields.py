@@ -11,7 +11,7 @@ from enum import Enum
 from functools import cache
 from math import isfinite
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, Json, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic.fields import FieldInfo
@@ -23,7 +23,7 @@ from fastapi_filestore.intake.forms.limits import FormLimits, check_shape
 UnknownFields = Literal["ignore", "refuse"]
 """What becomes of a form's fields that nobody asked for."""
 
-_JSON: Any = Json
+_JSON = cast("type", Json)
 
 
 @cache
@@ -107,12 +107,14 @@ def names_of(schema: type[BaseModel], attribute: str, field: FieldInfo) -> Itera
             yield str(choice.path[0]) if isinstance(choice, AliasPath) else choice
 
 
-def _is_text(kind: Any) -> bool:
+def _is_text(kind: object) -> bool:
     """Tell whether a type, or one of a union, is text of any form."""
     if get_origin(kind) in (Union, UnionType):
         return any(map(_is_text, get_args(kind)))
     if get_origin(kind) is Annotated:
-        for metadata in kind.__metadata__:  # JSON, and what has another format, is text that can't be empty
+        for metadata in getattr(
+            kind, "__metadata__", ()
+        ):  # JSON, and what has another format, is text that can't be empty
             schema = metadata.json_schema if isinstance(metadata, WithJsonSchema) else None
             if isinstance(metadata, _JSON) or "format" in (schema or {}):
                 return False
@@ -122,6 +124,8 @@ def _is_text(kind: Any) -> bool:
 
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
+FieldDefinition: TypeAlias = tuple[Any, Any]
+"""The annotation of a field and its default, as pydantic's `create_model` takes them."""
 
 
 class ColumnFields(BaseModel, protected_namespaces=()):
@@ -132,7 +136,7 @@ RESERVED = frozenset({*dir(ColumnFields), "Config"})
 """What is something else in a model of pydantic's than a field of that name, as `model_config` and `json`."""
 
 
-def rename_reserved(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+def rename_reserved(fields: Mapping[str, FieldDefinition]) -> Iterator[tuple[str, FieldDefinition]]:
     """Yield fields under names that no model of pydantic's has a meaning for; clients use those of the columns."""
     for column, (kind, default) in fields.items():
         if column not in RESERVED:
@@ -152,7 +156,7 @@ def attributes_of(schema: type[BaseModel]) -> dict[str, str]:
     return {name: field.alias or name for name, field in schema.model_fields.items()}
 
 
-def values_of(fields: BaseModel, *, only_set: bool = False) -> dict[str, Any]:
+def values_of(fields: BaseModel, *, only_set: bool = False) -> dict[str, object]:
     """Return fields by name: of columns as each column's type takes them, of a user's model as dicts and lists."""
     if not isinstance(fields, ColumnFields):
         return fields.model_dump(exclude_unset=only_set)

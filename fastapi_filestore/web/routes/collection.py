@@ -5,7 +5,7 @@ other.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
@@ -83,7 +83,7 @@ def add_list(router: APIRouter, resource: Resource[ModelT], provider: Provider[M
             int, Query(alias="limit", ge=1, le=MAX_LIMIT, description="Rows on the page.")
         ] = DEFAULT_LIMIT,
         page_after: Annotated[str | None, Query(alias="after", description="`next_cursor` of the page before.")] = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         base = path_above(request.scope, 0)
         async with service.unit_of_work():
             page = await service.list(limit=page_limit, after=page_after)

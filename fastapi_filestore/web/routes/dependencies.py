@@ -27,6 +27,7 @@ from fastapi_filestore.web.receiving.form_fields import known_names, switch_name
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
+from fastapi_filestore.web.wiring import Dependency
 
 REFUSALS = (400, 408, 411, 413, 415, 422)
 """What a body can be refused with before any code of the route has run."""
@@ -54,7 +55,7 @@ class UploadDependency(Generic[ReceivedT]):
     limits: Callable[[], FormLimits]
     rules: FileRules
     fields: type[BaseModel] | None
-    get_session: Callable[..., Any] | None = None
+    get_session: Dependency | None = None
     max_files: int | None = None
 
     @property
@@ -64,7 +65,7 @@ class UploadDependency(Generic[ReceivedT]):
         if self.get_session is None:
             return Signature([request])
         # The same session as that of the route's other dependencies, which FastAPI calls once for all.
-        annotation = Annotated[Any, Depends(self.get_session)]
+        annotation = Annotated[object, Depends(self.get_session)]
         return Signature([request, Parameter("session", Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)])
 
     async def __call__(self, request: Request, session: AnySession | None = None) -> ReceivedT:
@@ -97,7 +98,7 @@ class UploadDependency(Generic[ReceivedT]):
         return UploadPolicy(self.field, limits, validate, self.rules, known, is_fields=True, switches=switches)
 
     @property
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, object]:
         """The request's body, as OpenAPI describes it."""
         return upload_body(self.policy(), self.fields, several=self.max_files is not None)
 
@@ -171,7 +172,7 @@ def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
     """
     for route in _api_routes(routes):
         for upload in _uploads(route):
-            extra: Mapping[str, Any] = route.openapi_extra or {}
+            extra: Mapping[str, object] = route.openapi_extra or {}
             route.openapi_extra = {"requestBody": upload.body, **extra}
             route.responses = {**(problems(*REFUSALS) if refusals else {}), **route.responses}
 

@@ -1,15 +1,17 @@
 """Tell of a mapped class's attributes what its columns do not say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import Column, ColumnElement
 from sqlalchemy.orm import ColumnProperty, Mapper
 from sqlalchemy.sql import visitors
 
 AnyMapper: TypeAlias = Mapper[Any]
 AnyProperty: TypeAlias = ColumnProperty[Any]
+AnyElement: TypeAlias = ColumnElement[Any]
+AnyColumn: TypeAlias = Column[Any]
 
 
 def owned_names(mapper: AnyMapper) -> frozenset[str]:
@@ -42,12 +44,12 @@ def owned_names(mapper: AnyMapper) -> frozenset[str]:
     return frozenset({*names, *composed, *(key for key, synonym in mapper.synonyms.items() if synonym.name in names)})
 
 
-def _columns_in(expression: object) -> Iterator[ColumnElement[Any]]:
+def _columns_in(expression: object) -> Iterator[AnyElement]:
     if isinstance(expression, ColumnElement):
         yield from (element for element in visitors.iterate(expression) if isinstance(element, ColumnElement))
 
 
-def _is_among(column: ColumnElement[Any], others: Any) -> bool:
+def _is_among(column: AnyElement, others: Iterable[AnyElement]) -> bool:
     return any(column.shares_lineage(other) for other in others)
 
 

@@ -196,7 +196,7 @@ def _schema_of(model: type[BaseModel]) -> Description:
     return {key: _written_out(value, definitions) for key, value in schema.items()}
 
 
-def _written_out(schema: Any, definitions: Description) -> Any:
+def _written_out(schema: object, definitions: Description) -> object:
     if isinstance(schema, list):
         return [_written_out(item, definitions) for item in schema]
     if not isinstance(schema, dict):
@@ -205,5 +205,5 @@ def _written_out(schema: Any, definitions: Description) -> Any:
     if target in definitions:
         rest = {name: value for name, value in definitions.items() if name != target}  # ends a recursion
         siblings = {key: value for key, value in schema.items() if key != "$ref"}
-        return {**_written_out(definitions[target], rest), **siblings}
+        return _written_out({**definitions[target], **siblings}, rest)
     return {key: _written_out(value, definitions) for key, value in schema.items() if key != "$ref"}

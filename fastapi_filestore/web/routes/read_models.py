@@ -74,7 +74,7 @@ def _require_loadable(
         )
 
 
-def _schemas_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def _schemas_in(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):

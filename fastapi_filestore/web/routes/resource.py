@@ -74,7 +74,7 @@ class Resource(Generic[ModelT]):
         return self.model.__name__.lower()
 
     @property
-    def identity_type(self) -> Any:
+    def identity_type(self) -> object:
         """The type of the primary key in a path."""
         mapper: AnyMapper = inspect(self.model)
         keys = mapper.primary_key

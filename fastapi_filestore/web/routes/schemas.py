@@ -22,7 +22,7 @@ from pydantic import (
     WithJsonSchema,
     create_model,
 )
-from sqlalchemy import JSON, Column, ColumnElement, Float, Numeric, String, inspect
+from sqlalchemy import JSON, Column, Float, Numeric, String, inspect
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
@@ -31,8 +31,17 @@ from fastapi_filestore.orm.column.python_types import is_json_in_forms, python_t
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
 from fastapi_filestore.web.receiving.form_fields import MOST_DIGITS, ColumnFields, check_storable, rename_reserved
-from fastapi_filestore.web.routes.model_attributes import AnyMapper, AnyProperty, makes_value, owned_names
+from fastapi_filestore.web.routes.model_attributes import (
+    AnyColumn,
+    AnyElement,
+    AnyMapper,
+    AnyProperty,
+    makes_value,
+    owned_names,
+)
 
+Kind: TypeAlias = Any
+"""The annotation of a field: whatever `Annotated` and `|` make of types."""
 Fields: TypeAlias = dict[str, Any]
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
@@ -97,7 +106,7 @@ def derive_schemas(
 @cache
 def page_schema(name: str, read: type[BaseModel]) -> type[BaseModel]:
     """Return the model of a page of rows."""
-    items: Any = list.__class_getitem__(read)
+    items: Kind = list.__class_getitem__(read)
     return create_model(f"{name}Page", __module__=read.__module__, items=(items, ...), next_cursor=(str | None, ...))
 
 
@@ -128,8 +137,8 @@ def _derive_create(mapper: AnyMapper, reserved: frozenset[str]) -> type[BaseMode
         if prop.key not in reserved:
             column = _column(prop)
             # A scalar: computed ones are not for clients to set.
-            default: Any = getattr(column.default, "arg", None if column.nullable else ...)
-            fields[prop.key] = (_form_type(prop), Field(default=default, **_constraints(prop)))
+            default = getattr(column.default, "arg", None if column.nullable else ...)
+            fields[prop.key] = (_written_type(prop, in_form=True), Field(default=default, **_constraints(prop)))
     return _model(mapper, "Create", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
 
 
@@ -145,7 +154,7 @@ def _derive_update(mapper: AnyMapper, reserved: frozenset[str]) -> type[BaseMode
 
 def _model(mapper: AnyMapper, suffix: str, config: ConfigDict, fields: Fields) -> type[BaseModel]:
     row = mapper.class_
-    options: Any = {"__base__": ColumnFields, "__cls_kwargs__": dict(config), "__module__": row.__module__}
+    options: Fields = {"__base__": ColumnFields, "__cls_kwargs__": dict(config), "__module__": row.__module__}
     model: type[BaseModel] = create_model(f"{row.__name__}{suffix}", **options, **Fields(rename_reserved(fields)))
     return model
 
@@ -172,7 +181,7 @@ def _settable(mapper: AnyMapper, *, with_primary_key: bool) -> list[AnyProperty]
     ]
 
 
-def _is_filled_in(column: ColumnElement[Any]) -> bool:
+def _is_filled_in(column: AnyElement) -> bool:
     """Tell whether the application or the database gives a column its value."""
     assert isinstance(column, Column), "what is mapped beside a column is one"
     computed = column.default is not None and not column.default.is_scalar
@@ -201,7 +210,7 @@ def _constraints(prop: AnyProperty) -> Fields:
     }
 
 
-def _length(column: Column[Any]) -> int | None:
+def _length(column: AnyColumn) -> int | None:
     length = getattr(column.type, "length", None)
     return length if isinstance(length, int) else None
 
@@ -219,10 +228,10 @@ def _readable(value: object) -> object:
     return value if _problem(value) is None else None
 
 
-def _read_type(prop: AnyProperty) -> Any:
+def _read_type(prop: AnyProperty) -> Kind:
     column = _column(prop)
     if isinstance(column.type, StoredObject):
-        files: Any = list[FileObject] if column.type.multiple else FileObject
+        files: Kind = list[FileObject] if column.type.multiple else FileObject
         # It may be null in a column that is not nullable, for whatever cannot be read.
         return Annotated[files | None, BeforeValidator(_readable)]
     kind = python_type(prop)
@@ -230,26 +239,21 @@ def _read_type(prop: AnyProperty) -> Any:
         # Whatever the driver makes of it: an address, say, which an annotation calls text.
         as_text = BeforeValidator(lambda value: value if value is None else str(value))
         return _or_none(Annotated[str, as_text], column)
-    shown: dict[Any, Any] = {Decimal: AnyDecimal, bytes: _base64()}
+    shown: dict[Kind, Kind] = {Decimal: AnyDecimal, bytes: _base64()}
     return _or_none(shown.get(kind, kind), column)
 
 
-def _written_type(prop: AnyProperty) -> Any:
+def _written_type(prop: AnyProperty, *, in_form: bool = False) -> Kind:
     kind, column = python_type(prop), _column(prop)
-    written: dict[Any, Any] = {float: FiniteFloat, bytes: _base64(_length(column))}
+    if in_form and (isinstance(wrapped_type(column), JSON) or is_json_in_forms(kind)):
+        json: Kind = cast("Kind", Json)[kind]
+        return _or_none(Annotated[json, BeforeValidator(_check_text), AfterValidator(check_storable)], column)
+    written: dict[Kind, Kind] = {float: FiniteFloat, bytes: _base64(_length(column))}
     if kind is Any:
         return Annotated[kind, AfterValidator(check_storable)]
     if kind is datetime or is_json_in_forms(kind):
         return _or_none(Annotated[kind, AfterValidator(check_storable)], column)
     return _or_none(written.get(kind, kind), column)
-
-
-def _form_type(prop: AnyProperty) -> Any:
-    kind, column = python_type(prop), _column(prop)
-    if not isinstance(wrapped_type(column), JSON) and not is_json_in_forms(kind):
-        return _written_type(prop)
-    json: Any = cast("Any", Json)[kind]
-    return _or_none(Annotated[json, BeforeValidator(_check_text), AfterValidator(check_storable)], column)
 
 
 def _check_text(value: object, info: ValidationInfo) -> object:
@@ -258,17 +262,17 @@ def _check_text(value: object, info: ValidationInfo) -> object:
     return value
 
 
-def _base64(length: int | None = None) -> Any:
+def _base64(length: int | None = None) -> Kind:
     characters = {} if length is None else {"maxLength": 4 * ceil(length / 3)}
     schema = WithJsonSchema({"type": "string", "contentEncoding": "base64", **characters})
     serializer = PlainSerializer(lambda value: b64encode(value).decode(), when_used="json")
     return Annotated[bytes, Field(max_length=length), serializer, schema]
 
 
-def _or_none(kind: Any, column: Column[Any]) -> Any:
+def _or_none(kind: Kind, column: AnyColumn) -> Kind:
     is_nullable = getattr(column, "nullable", True)  # an expression may always be NULL
     return kind | None if is_nullable and kind is not Any else kind
 
 
-def _column(prop: AnyProperty) -> Any:
-    return prop.columns[0]
+def _column(prop: AnyProperty) -> AnyColumn:
+    return cast("AnyColumn", prop.columns[0])

@@ -3,7 +3,7 @@
 from fastapi_filestore.errors import UploadTooLargeError
 from fastapi_filestore.intake.digests import DigestingStream
 from fastapi_filestore.intake.rules import FileRules
-from fastapi_filestore.intake.types.media_types import likely_type, says_nothing
+from fastapi_filestore.intake.types.media_types import is_unspecific, likely_type
 from fastapi_filestore.intake.types.sniffing import sniff
 from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.intake.validators import HEAD_BYTES, Candidate
@@ -20,7 +20,7 @@ async def check_stream(
     """
     if isinstance(stream, Upload):
         await stream.examine()  # for its own rules
-        if says_nothing(content_type):
+        if is_unspecific(content_type):
             content_type = stream.known_type
     elif size is not None:
         rules.check_size(size)
@@ -57,7 +57,7 @@ async def check_upload(
     if limit is not None and info.size > limit:
         raise UploadTooLargeError("file", limit=limit, actual=info.size)
     # A client that holds a store's own URL may have sent another type than it was signed for.
-    if not says_nothing(info.content_type):
+    if not is_unspecific(info.content_type):
         await check_head(rules, None, filename=filename, content_type=info.content_type or content_type)
 
 

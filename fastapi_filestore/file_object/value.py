@@ -22,7 +22,7 @@ from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.rules import NO_RULES
-from fastapi_filestore.intake.upload import Upload, chosen_content, incoming
+from fastapi_filestore.intake.upload import Upload, chosen_content, stream_of
 from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader
@@ -111,12 +111,12 @@ class FileObject(FileDescription):
         custody.reserved_path = None if own_path else path
         try:
             async with nullcontext() if own_path else self._undoing(path):
-                stream, size = incoming(self._pending_content())
+                stream, size = stream_of(self._pending_content())
                 chunks = aiter(stream)  # refuses what somebody else reads, before a rule could judge what that leaves
                 async with aclosing(stream):
                     self._become(await check_stream(custody.rules, stream, size=size, **self._declared))
                     if custody.rules.max_size is not None:
-                        chunks = custody.rules.limited(chunks, longest=size)
+                        chunks = custody.rules.limit_chunks(chunks, longest=size)
                     info = await self.backend_in_use().put(
                         path,
                         CheckedContent(chunks, size=size),

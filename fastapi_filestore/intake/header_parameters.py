@@ -193,16 +193,16 @@ def read_parameters(header: str, *, single_quotes: bool = False) -> tuple[str, d
             f"A header's parameters can't be read: it is longer than {MAX_HEADER_BYTES:,} bytes."
         )
     value = header.partition(";")[0]
-    at = len(value) + 1
+    position = len(value) + 1
     parameters: dict[str, str] = {}
-    while at < len(header):
-        end = header.find(";", at)
+    while position < len(header):
+        end = header.find(";", position)
         end = len(header) if end < 0 else end
-        equals = header.find("=", at, end)
+        equals = header.find("=", position, end)
         equals = end if equals < 0 else equals
-        name = header[at:equals].strip().lower()
+        name = header[position:equals].strip().lower()
         if equals == end and not name:  # `;;`
-            at = end + 1
+            position = end + 1
             continue
         if equals == end or not _NAME.fullmatch(name):
             raise MalformedUploadError(_UNREADABLE)
@@ -210,9 +210,9 @@ def read_parameters(header: str, *, single_quotes: bool = False) -> tuple[str, d
             raise MalformedUploadError(f"A header has the parameter {name!r} twice.")
         start = _SPACE.match(header, equals + 1).end()  # type: ignore[union-attr]  # which always matches
         if header.startswith('"', start):
-            parameters[name], at = _read_quoted(header, start + 1)
+            parameters[name], position = _read_quoted(header, start + 1)
             continue
-        bare, at = header[start:end].strip(), end + 1
+        bare, position = header[start:end].strip(), end + 1
         if '"' in bare:
             raise MalformedUploadError(_UNREADABLE)
         is_quoted = single_quotes and len(bare) > 1 and bare.startswith("'") and bare.endswith("'")
@@ -245,11 +245,11 @@ def _join_pieces(parameters: dict[str, str]) -> dict[str, str]:
 
 def _read_quoted(header: str, start: int) -> tuple[str, int]:
     """Return the value that begins behind an opening quote, and where the next parameter begins."""
-    at = start
-    while match := _TO_QUOTE.match(header, at):
-        at = match.end()
-        if end := _ENDS.match(header, at):
-            value = header[start : at - 1]
+    position = start
+    while match := _TO_QUOTE.match(header, position):
+        position = match.end()
+        if end := _ENDS.match(header, position):
+            value = header[start : position - 1]
             # `@Part("file\"; filename=\"a.png\" ")` is how Retrofit is made to send a filename: the last quote closes
             # again.
             bare = value.rstrip()

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 from fastapi_filestore.errors import TooManyFilesError, UnsupportedUploadError, UploadTooLargeError
 from fastapi_filestore.intake.names import FALLBACK_TYPE
-from fastapi_filestore.intake.types.media_types import is_within, says_nothing
+from fastapi_filestore.intake.types.media_types import is_unspecific, is_within
 from fastapi_filestore.intake.types.type_agreement import ranged_type
 from fastapi_filestore.intake.validators import Described, TypesAgree, Validator
 
 
 class ChecksObjects(Protocol):
-    """Whoever looks at a stored object; what a file is, only higher floors know."""
+    """A validator of stored objects; what a file is, only higher floors know."""
 
     async def validate_object(self, file: Any) -> None:
         """Raise an `UploadError` to refuse the file."""
@@ -57,11 +57,11 @@ class FileRules:
 
     def needs_head(self, upload: Described) -> bool:
         """Tell whether the first bytes decide: for validators, or because nothing else says what type the file is."""
-        return bool(self.validators or (self.content_types and says_nothing(upload.known_type)))
+        return bool(self.validators or (self.content_types and is_unspecific(upload.known_type)))
 
     def check_declared(self, upload: Described) -> None:
         """Raise `UnsupportedUploadError` for a type that is not taken, as far as it is known without the bytes."""
-        if self.content_types and not (self.sniffs and says_nothing(upload.known_type)):
+        if self.content_types and not (self.sniffs and is_unspecific(upload.known_type)):
             self._check_type(upload)
 
     async def check_head(self, head: bytes, upload: Described) -> None:
@@ -76,7 +76,7 @@ class FileRules:
         if is_within(known, self.content_types):
             return
         # Whoever takes bytes of no known type takes whatever is declared as nothing else.
-        if not (says_nothing(upload.content_type) and is_within(FALLBACK_TYPE, self.content_types)):
+        if not (is_unspecific(upload.content_type) and is_within(FALLBACK_TYPE, self.content_types)):
             raise UnsupportedUploadError(known, self.content_types)
 
     def check_size(self, size: int) -> None:
@@ -89,7 +89,7 @@ class FileRules:
         if self.max_files is not None and files > self.max_files:
             raise TooManyFilesError(limit=self.max_files, actual=files)
 
-    async def limited(
+    async def limit_chunks(
         self, chunks: AsyncGenerator[bytes, None], *, longest: int | None = None
     ) -> AsyncGenerator[bytes, None]:
         """Pass chunks on until they are too many, which is an `UploadTooLargeError`; `longest` is about all of them."""

@@ -175,7 +175,7 @@ def chosen_content(content: object) -> ContentReader:
     return read_content(content)
 
 
-def incoming(content: ContentReader) -> "tuple[Upload | DigestingStream, int | None]":
+def stream_of(content: ContentReader) -> "tuple[Upload | DigestingStream, int | None]":
     """Return content as a stream that knows its SHA-256 in the end, and its size, or a bound of it, if known."""
     source = content.source
     if isinstance(source, Upload):

@@ -46,8 +46,8 @@ class SlashRoute(APIRoute):
         if scope["type"] != "http":
             return super().matches(scope)
         path: str = scope["path"]
-        asked: str = scope.setdefault(_ASKED, path)
-        if path != asked and path.rstrip("/") == asked.rstrip("/"):  # a router asks for a path to redirect to
+        requested: str = scope.setdefault(_ASKED, path)
+        if path != requested and path.rstrip("/") == requested.rstrip("/"):  # a router asks for a path to redirect to
             return Match.NONE, {}
         match, child = super().matches(scope)
         if match is not Match.NONE or _EXACTLY in scope:
@@ -56,10 +56,10 @@ class SlashRoute(APIRoute):
             return match, child
         match, child = super().matches({**scope, "path": path[:-1] if path.endswith("/") else f"{path}/"})
         if match is not Match.NONE:
-            exactly = {**scope, _EXACTLY: True}
+            exact = {**scope, _EXACTLY: True}
             # What is mounted takes all paths below it.
             others = [route for route in scope["app"].routes if not isinstance(route, Mount)]
-            if any(route.matches(exactly)[0] is Match.FULL for route in others):
+            if any(route.matches(exact)[0] is Match.FULL for route in others):
                 return Match.NONE, {}
         return match, child
 

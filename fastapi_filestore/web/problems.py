@@ -39,7 +39,7 @@ RETRY_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What an error becomes: a status, a name, a text where the error's own is not for clients, and its data."""
+    """A problem that errors become: a status, a name, a text where the error's own is not for clients, and its data."""
 
     status: int
     name: str

@@ -4,7 +4,7 @@ import pytest
 
 from fastapi_filestore import TypeMismatchError, TypesAgree
 from fastapi_filestore.intake.names import guess_content_type
-from fastapi_filestore.intake.types.media_types import canonical, is_within, likely_type
+from fastapi_filestore.intake.types.media_types import canonical_type, is_within, likely_type
 from fastapi_filestore.intake.types.sniffing import sniff
 from fastapi_filestore.intake.types.type_agreement import ranged_type, types_agree
 from fastapi_filestore.intake.validators import Candidate
@@ -207,7 +207,7 @@ def test_names_of_one_type_are_compared_as_one() -> None:
     assert is_within("image/JPG; q=1", ["image/jpeg"])
     assert is_within("application/x-zip-compressed", ["application/zip"])
     assert not is_within("application/javascript", ["text/*"])
-    assert canonical("audio/x-wav") == canonical("audio/wav")
+    assert canonical_type("audio/x-wav") == canonical_type("audio/wav")
 
 
 def test_the_first_type_that_says_anything_is_kept() -> None:

@@ -84,7 +84,7 @@ NOT_OF_A_CLIENT = {
     "intake.types.special_cases.is_known": "such a type",
     "intake.types.special_cases.is_said_of": "such types",
     "intake.types.special_cases.is_unmistakable": "such a type",
-    "intake.types.special_cases.share_a_container": "such types",
+    "intake.types.special_cases.is_in_same_container": "such types",
     "web.receiving.form_fields.names_of": "a name of the application's",
     "web.serving.redirects.response_elsewhere": "headers of ours",
     "web.serving.headers.shown_tag": "a tag of a store",

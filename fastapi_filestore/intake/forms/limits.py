@@ -46,7 +46,7 @@ class FormLimits:
     json_depth: int = maxsize
     pace: Pace = Pace()
 
-    def narrowed(self, file_size: int | None) -> Self:
+    def with_file_size(self, file_size: int | None) -> Self:
         """Return the limits of a place that has a file size of its own, if it has one."""
         return self if file_size is None else replace(self, file_size=file_size)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fastapi_filestore.errors import InvalidFieldsError, MalformedUploadError
 from fastapi_filestore.intake.header_parameters import UTF_8, as_text, codec_of, read_name, read_parameters
-from fastapi_filestore.intake.types.media_types import canonical, says_nothing
+from fastapi_filestore.intake.types.media_types import canonical_type, is_unspecific
 from fastapi_filestore.intake.types.sniffing import TEXT
 from fastapi_filestore.intake.types.special_cases import is_case_of
 
@@ -32,7 +32,7 @@ class PartHead:
     def check_is_text(self) -> None:
         """Raise `InvalidFieldsError` for what is declared as anything but text: a file where text is taken."""
         declared = self.content_type
-        if declared is not None and not says_nothing(declared) and not is_case_of(canonical(declared), TEXT):
+        if declared is not None and not is_unspecific(declared) and not is_case_of(canonical_type(declared), TEXT):
             raise self._no_text()
 
     def text_of(self, content: bytes, codec: str) -> str:

@@ -47,19 +47,19 @@ class Preamble:
         if is_quoted and held.startswith(b"--" + bare, 2 if held.startswith(_NEWLINES) else 0):
             self.boundary, self._line = bare, b"--" + bare
         last = MAX_PREAMBLE + len(self._line)
-        at = held.find(self._line, self._looked_at, last)
-        if at > 0 and held[at - 1] not in _NEWLINES:  # or a part that is not where it should be would be lost
+        start = held.find(self._line, self._looked_at, last)
+        if start > 0 and held[start - 1] not in _NEWLINES:  # or a part that is not where it should be would be lost
             raise missing_boundary()
-        self._looked_at = at if at >= 0 else max(0, min(len(held), last) - len(self._line) + 1)
-        after = at + len(self._line)
+        self._looked_at = start if start >= 0 else max(0, min(len(held), last) - len(self._line) + 1)
+        after = start + len(self._line)
         padded = bytes(held[after : after + MAX_PADDING])
-        if at >= 0 and ((rest := padded.lstrip(b" \t")) or len(padded) == MAX_PADDING):
+        if start >= 0 and ((rest := padded.lstrip(b" \t")) or len(padded) == MAX_PADDING):
             if rest.startswith(b"\n"):
                 raise MalformedUploadError("The form can't be read: its lines end with LF alone, and not with CR LF.")
             self.is_over, padding = True, len(padded) - len(rest)
             self._held = bytearray()
-            return self._line + held[after + padding :] if padding else bytes(held[at:])
-        if at < 0 and len(held) > last:
+            return self._line + held[after + padding :] if padding else bytes(held[start:])
+        if start < 0 and len(held) > last:
             raise missing_boundary()
         self._held = bytearray(held) if held is chunk else self._held
         return b""

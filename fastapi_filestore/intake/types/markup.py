@@ -37,19 +37,19 @@ def sniff_markup(head: bytes) -> str | None:
     if not text.startswith("<"):
         return None
     is_xml = text.startswith("<?xml")
-    at = 0
-    while text.startswith(("<!", "<?"), at):  # comments, instructions and a document type before the root element
-        if text.startswith("<!--", at):
-            at = _past(text, "-->", at + 4)
-        elif text.startswith("<?", at):
-            at = _past(text, "?>", at + 2)
+    start = 0
+    while text.startswith(("<!", "<?"), start):  # comments, instructions and a document type before the root element
+        if text.startswith("<!--", start):
+            start = _past(text, "-->", start + 4)
+        elif text.startswith("<?", start):
+            start = _past(text, "?>", start + 2)
         else:
-            end = _past(text, ">", at)
-            subset = text.find("[", at, end)  # no further, or a head of many would be read again for each
-            at = end if subset < 0 else _past(text, ">", _past(text, "]", subset))
-        while at < len(text) and text[at] in _WHITESPACE:
-            at += 1
-    element = _ELEMENT.match(text, at)
+            end = _past(text, ">", start)
+            subset = text.find("[", start, end)  # no further, or a head of many would be read again for each
+            start = end if subset < 0 else _past(text, ">", _past(text, "]", subset))
+        while start < len(text) and text[start] in _WHITESPACE:
+            start += 1
+    element = _ELEMENT.match(text, start)
     root = element[1] if element else ""
     if root == "svg" or (is_xml and root in _ROOTS):
         return _ROOTS[root]

@@ -81,7 +81,7 @@ What is missing here contradicts nothing, so a list that is never complete refus
 """
 ALIASES = {alias: name for name, aliases in OTHER_NAMES.items() for alias in aliases.split()}
 
-SAY_NOTHING = frozenset(
+UNSPECIFIC_TYPES = frozenset(
     {
         FALLBACK_TYPE,
         "application/binary",
@@ -131,7 +131,7 @@ def _read(content_type: str) -> tuple[str, dict[str, str]]:
     return name, parameters
 
 
-def canonical(content_type: str) -> str:
+def canonical_type(content_type: str) -> str:
     """Return the one name of a media type that all of its other names are compared by; it may be nobody's usual one."""
     whole = essence(content_type)
     kind, _, name = ALIASES.get(whole, whole).partition("/")
@@ -140,17 +140,17 @@ def canonical(content_type: str) -> str:
 
 def likely_type(declared: str | None, filename: str, sniffed: str | None) -> str:
     """Return the first of these types that says anything: the declared one, the name's, that of the first bytes."""
-    if declared is not None and not says_nothing(declared):
+    if declared is not None and not is_unspecific(declared):
         return declared
     named = guess_content_type(filename)
-    if not says_nothing(named):
+    if not is_unspecific(named):
         return named
-    return FALLBACK_TYPE if sniffed is None or says_nothing(sniffed) else sniffed
+    return FALLBACK_TYPE if sniffed is None or is_unspecific(sniffed) else sniffed
 
 
-def says_nothing(content_type: str | None) -> bool:
+def is_unspecific(content_type: str | None) -> bool:
     """Tell whether a type is none, or one that senders give to what they don't know."""
-    return content_type is None or not is_media_type(content_type) or essence(content_type) in SAY_NOTHING
+    return content_type is None or not is_media_type(content_type) or essence(content_type) in UNSPECIFIC_TYPES
 
 
 def check_ranges(ranges: Iterable[str]) -> tuple[str, ...]:
@@ -166,6 +166,6 @@ def check_ranges(ranges: Iterable[str]) -> tuple[str, ...]:
 
 def is_within(content_type: str, ranges: Sequence[str]) -> bool:
     """Tell whether a media type is, under any of its names, one of the ranges, which are in lower case."""
-    whole, own = essence(content_type), canonical(content_type)
+    whole, own = essence(content_type), canonical_type(content_type)
     wide = {"*/*", f"{whole.partition('/')[0]}/*"}
-    return any(media_range in wide or canonical(media_range) == own for media_range in ranges)
+    return any(media_range in wide or canonical_type(media_range) == own for media_range in ranges)

@@ -7,7 +7,7 @@ from typing import Protocol, TypeGuard
 from fastapi_filestore.errors import NotAFileError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.names import FALLBACK_NAME
-from fastapi_filestore.intake.types.media_types import says_nothing
+from fastapi_filestore.intake.types.media_types import is_unspecific
 from fastapi_filestore.intake.upload import Upload
 
 
@@ -37,7 +37,7 @@ def as_file(value: object) -> FileObject:
     if isinstance(value, Upload):
         return FileObject(filename=value.filename, content_type=value.known_type, content=value)
     if _is_upload(value):
-        declared = None if says_nothing(value.content_type) else value.content_type
+        declared = None if is_unspecific(value.content_type) else value.content_type
         return FileObject(filename=value.filename or FALLBACK_NAME, content_type=declared, content=value)
     raise NotAFileError(
         f"A file column can't hold a {type(value).__name__}: give it a FileObject (content= takes bytes, a path, "

@@ -125,19 +125,19 @@ async def json_body(request: Request, limit: int, *, pace: Pace) -> bytes:
     if not is_json(declared):
         raise UnsupportedUploadError(declared, [JSON])
     refuse_codings(joined_fields(request.headers))
-    memory, kept, size = upload_memory.kept(), list[bytes](), 0
+    memory, chunks, size = upload_memory.kept(), list[bytes](), 0
     async for chunk in limited_body(request, limit, pace=pace, memory=memory):
-        kept.append(chunk)
+        chunks.append(chunk)
         size += len(chunk)
         if size >= WORTHWHILE:
             await memory.keep(size)
-    body = b"".join(kept)
-    named, found = UTF_8, json.detect_encoding(body)
+    body = b"".join(chunks)
+    charset, detected = UTF_8, json.detect_encoding(body)
     with suppress(MalformedUploadError):  # what says nothing that can be read says nothing of it
-        named = read_parameters(request.headers["content-type"])[1].get("charset", UTF_8)
-    is_other = codec_of(named) != codec_of(UTF_8) and not body.isascii()
-    if is_other or not found.startswith("utf-8"):
-        charset = named if is_other else found
+        charset = read_parameters(request.headers["content-type"])[1].get("charset", UTF_8)
+    is_other = codec_of(charset) != codec_of(UTF_8) and not body.isascii()
+    if is_other or not detected.startswith("utf-8"):
+        charset = charset if is_other else detected
         raise UnsupportedUploadError(
             f"{declared}; charset={charset}",
             [JSON],

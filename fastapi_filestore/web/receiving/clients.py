@@ -106,7 +106,7 @@ class Listening:
 
     @property
     def is_ending(self) -> bool:
-        """Whether an error is to be raised where the client is waited for."""
+        """True while an error is on its way to where the client is waited for."""
         return self._is_ending
 
     def end(self, error: FilestoreError) -> None:

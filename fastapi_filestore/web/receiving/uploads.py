@@ -26,7 +26,7 @@ from fastapi_filestore.intake.forms.part_head import PartHead
 from fastapi_filestore.intake.header_parameters import extended_name, plain_name, read_parameters
 from fastapi_filestore.intake.names import FALLBACK_NAME
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
-from fastapi_filestore.intake.types.media_types import says_nothing
+from fastapi_filestore.intake.types.media_types import is_unspecific
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE, join_chunks
@@ -75,7 +75,7 @@ class UploadPolicy:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
         if self.rules.content_types or self.rules.validators:
             needs_head = self.rules.needs_head(upload)
-            if not (needs_head and says_nothing(upload.known_type)):
+            if not (needs_head and is_unspecific(upload.known_type)):
                 self.rules.check_declared(upload)
             if needs_head:
                 await upload.examine()

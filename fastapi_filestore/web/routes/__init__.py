@@ -1,1 +1,1 @@
-"""The routes to mount, their schemas and their OpenAPI; and the dependencies for routes of one's own."""
+"""Build the routes to mount, their schemas and their OpenAPI; and dependencies for routes of an application's own."""

@@ -90,7 +90,7 @@ class UploadDependency(Generic[ReceivedT]):
 
     def policy(self) -> UploadPolicy:
         """Say what the request may hold."""
-        limits = replace(self.limits().narrowed(self.rules.max_size), files=self.max_files or 1)
+        limits = replace(self.limits().with_file_size(self.rules.max_size), files=self.max_files or 1)
         validate = None if self.fields is None else partial(validate_form, self.fields)
         if self.fields is None:
             return UploadPolicy(self.field, limits, validate, self.rules)

@@ -53,7 +53,7 @@ def _is_among(column: AnyElement, others: Iterable[AnyElement]) -> bool:
     return any(column.shares_lineage(other) for other in others)
 
 
-def makes_value(mapper: AnyMapper, prop: AnyProperty) -> bool:
+def has_generated_value(mapper: AnyMapper, prop: AnyProperty) -> bool:
     """Tell whether a dataclass makes up a value by itself: with a factory, or in any way if it is the key's."""
     known = fields(mapper.class_) if is_dataclass(mapper.class_) else ()
     field = next((field for field in known if field.name == prop.key), None)

@@ -16,7 +16,7 @@ from fastapi_filestore.web.routes.model_attributes import AnyMapper
 _NEVER_LOADED = {"raise", "raise_on_sql"}
 
 
-def shows_more_than_columns(model: type, read: type[BaseModel]) -> bool:
+def has_more_than_columns(model: type, read: type[BaseModel]) -> bool:
     """Tell whether a schema reads attributes of a row that are not loaded with it: deferred ones, relationships."""
     mapper: AnyMapper = inspect(model)
     columns = {prop.key for prop in mapper.column_attrs if not prop.deferred}
@@ -25,7 +25,7 @@ def shows_more_than_columns(model: type, read: type[BaseModel]) -> bool:
     return not {alias if isinstance(alias, str) else name for name, alias in aliases.items()} <= columns
 
 
-def require_readable(model: type, read: type[BaseModel], *, seen: frozenset[type] = frozenset()) -> None:
+def require_readable(model: type, read: type[BaseModel], *, outer: frozenset[type] = frozenset()) -> None:
     """Raise `ConfigurationError` for a field that no row of a model can give a value to.
 
     The model lacks the attribute, or forbids to load it. What a schema of the user's makes of rows by itself is not
@@ -37,7 +37,7 @@ def require_readable(model: type, read: type[BaseModel], *, seen: frozenset[type
     makes_up_attributes = any(
         name in vars(cls) for cls in model.__mro__[:-1] for name in ("__getattr__", "__getattribute__")
     )
-    if read in seen or issubclass(read, RootModel) or makes_its_own or makes_up_attributes:
+    if read in outer or issubclass(read, RootModel) or makes_its_own or makes_up_attributes:
         return
     # Not asked of the class itself, where a hybrid property may have no sense.
     known = {*inspect(model).all_orm_descriptors.keys()}
@@ -46,7 +46,7 @@ def require_readable(model: type, read: type[BaseModel], *, seen: frozenset[type
         found = [attribute for attribute in names_of(read, name, field) if attribute in known]
         if found:
             if found[0] in inspect(model).attrs:
-                _require_loadable(getattr(model, found[0]), f"{read.__name__}.{name}", field, seen | {read})
+                _require_loadable(getattr(model, found[0]), f"{read.__name__}.{name}", field, outer | {read})
         elif field.is_required():
             raise ConfigurationError(
                 f"{read.__name__}.{name}: {model.__name__} has no attribute {name!r}, so no row could be shown. Give "
@@ -55,7 +55,7 @@ def require_readable(model: type, read: type[BaseModel], *, seen: frozenset[type
 
 
 def _require_loadable(
-    attribute: QueryableAttribute[Any], shown_by: str, field: FieldInfo, seen: frozenset[type]
+    attribute: QueryableAttribute[Any], shown_by: str, field: FieldInfo, outer: frozenset[type]
 ) -> None:
     forbidden, prop = None, attribute.property
     if isinstance(prop, RelationshipProperty):
@@ -64,7 +64,7 @@ def _require_loadable(
         if prop.lazy in _NEVER_LOADED or (prop.lazy == "write_only" and not field.metadata):
             forbidden = f"lazy={prop.lazy!r}"
         elif len(schemas) == 1:
-            require_readable(prop.mapper.class_, schemas[0], seen=seen)
+            require_readable(prop.mapper.class_, schemas[0], outer=outer)
     elif isinstance(prop, ColumnProperty) and prop.raiseload:
         forbidden = "raiseload=True"
     if forbidden is not None:

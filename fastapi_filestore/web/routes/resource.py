@@ -37,7 +37,7 @@ from fastapi_filestore.web.receiving.form_fields import (
 )
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.model_attributes import AnyMapper, owned_names
-from fastapi_filestore.web.routes.read_models import require_readable, shows_more_than_columns
+from fastapi_filestore.web.routes.read_models import has_more_than_columns, require_readable
 from fastapi_filestore.web.routes.schemas import NoFields, Schemas
 from fastapi_filestore.web.serving.options import require_word
 
@@ -202,7 +202,7 @@ class Resource(Generic[ModelT]):
             except InvalidFieldsError as error:
                 raise (self.name_columns(error, "create") if is_fields else error) from None
 
-        allowed = self.limits().narrowed(self.rules.max_size)
+        allowed = self.limits().with_file_size(self.rules.max_size)
         return UploadPolicy(self.attribute.name, allowed, validate, self.rules, known, is_fields, switch_names(schema))
 
     def check_type(self, file: FileObject) -> None:
@@ -253,6 +253,6 @@ def resource_of(
         redirects,
         reserved | owned_names(inspect(model)),
         rules.within(attribute.type.rules),
-        loads=shows_more_than_columns(model, schemas.read),
+        loads=has_more_than_columns(model, schemas.read),
         unknown_fields=unknown_fields,
     )

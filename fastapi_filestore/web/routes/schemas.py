@@ -36,7 +36,7 @@ from fastapi_filestore.web.routes.model_attributes import (
     AnyElement,
     AnyMapper,
     AnyProperty,
-    makes_value,
+    has_generated_value,
     owned_names,
 )
 
@@ -176,7 +176,7 @@ def _settable(mapper: AnyMapper, *, with_primary_key: bool) -> list[AnyProperty]
         if isinstance(prop.columns[0], Column)
         and not isinstance(prop.columns[0].type, StoredObject)
         and not any(map(_is_filled_in, prop.columns))  # in the table of a base, too
-        and not makes_value(mapper, prop)
+        and not has_generated_value(mapper, prop)
         and (with_primary_key or not prop.columns[0].primary_key)
     ]
 

@@ -13,7 +13,7 @@ _ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')  # section 8.8.3
 
 
 class Outcome(Enum):
-    """What the conditions of a request come to."""
+    """The result of a request's conditions."""
 
     PROCEED = 200
     NOT_MODIFIED = 304
@@ -22,7 +22,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What tells one state of a representation from another: a strong entity tag, quotes included, and a date.
+    """The validators of one state of a representation: a strong entity tag, quotes included, and a date.
 
     `alias` is another strong tag of that state: the store's own, which its clients know it by.
     """

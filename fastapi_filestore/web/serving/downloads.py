@@ -35,9 +35,9 @@ async def download(request: Request, file: FileObject, options: DownloadOptions 
         StorageError: The store has other bytes, or can't be asked.
     """
     name_request(request.scope)
-    asked, validators = joined_fields(request.headers), validators_of(file)
+    fields, validators = joined_fields(request.headers), validators_of(file)
     headers = file_headers(file, options, validators)
-    outcome = evaluate(asked, validators)
+    outcome = evaluate(fields, validators)
     if outcome is Outcome.PRECONDITION_FAILED:
         raise PreconditionFailedError("The file is not in the state that the request names.")
     if outcome is Outcome.NOT_MODIFIED:
@@ -46,11 +46,11 @@ async def download(request: Request, file: FileObject, options: DownloadOptions 
     if request.method == "HEAD":
         return Response(headers=headers | {"Content-Length": str(_agreed_size(file, await file.head_async()))})
     ranges: Sequence[ByteRange] = ()
-    if range_applies(asked, validators):  # not every store heeds If-Range, and would send the rest of another file
+    if range_applies(fields, validators):  # not every store heeds If-Range, and would send the rest of another file
         elsewhere = await response_elsewhere(request, file, options, headers)
         if elsewhere is not None:
             return elsewhere
-        if (header := asked.get("range")) is not None:
+        if (header := fields.get("range")) is not None:
             size = file.size if file.size is not None else (await file.head_async()).size
             ranges = requested_ranges(header, size)
     stream = await _open(file, ranges[0] if ranges else None)

@@ -23,7 +23,7 @@ def require_word(given: object, words: object, *, name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class DownloadOptions:
-    """How one file is to reach its client.
+    """The way in which one file reaches its client.
 
     Attributes:
         way: Through the application, by a redirect to the store, or by the server in front.

@@ -1,4 +1,4 @@
-"""A response that sends what a store streams: flat memory, and never a short body that looks whole."""
+"""Send what a store streams as a response: flat memory, and never a short body that looks whole."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -15,7 +15,7 @@ from fastapi_filestore.web.request_names import name_request
 
 
 class Body(Protocol):
-    """What is sent: an `ObjectStream`, or an asynchronous generator."""
+    """The bytes of a response: an `ObjectStream`, or an asynchronous generator."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate the bytes."""

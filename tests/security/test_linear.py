@@ -80,6 +80,7 @@ MATCHED = {
 
 NOT_OF_A_CLIENT = {
     "intake.no_field.no_field": "names of the application's",
+    "intake.names.types_by_kind": "names of ours",
     "intake.types.special_cases.is_case_of": "a type of at most 255 characters, as in the next ones",
     "intake.types.special_cases.is_known": "such a type",
     "intake.types.special_cases.is_said_of": "such types",

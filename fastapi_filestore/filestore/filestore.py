@@ -18,7 +18,7 @@ from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import refuse_rowless
 from fastapi_filestore.settings.values import DownloadWay
-from fastapi_filestore.web.problems import Problem, answer_error, answer_problem
+from fastapi_filestore.web.problems import Problem, answer_error
 from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.receiving.form_fields import UnknownFields
 from fastapi_filestore.web.receiving.uploads import receive_upload, receive_uploads
@@ -336,7 +336,7 @@ class Filestore(Lifecycle):
     @property
     def exception_handlers(self) -> dict[Any, Any]:
         """Handlers that make the library's errors problem details in every route: `FastAPI(exception_handlers=…)`."""
-        return {FilestoreError: answer_error, Problem: answer_problem}
+        return {FilestoreError: answer_error, Problem: answer_error}
 
 
 for _method, _right in {

@@ -278,20 +278,15 @@ class ProblemRoute(SlashRoute):
 
 
 async def answer_error(connection: Request | WebSocket, error: Exception) -> Response | None:
-    """Answer an error of the library raised in any route."""
-    assert isinstance(error, errors.FilestoreError)
-    name_request(connection.scope)
-    return await _answer(connection, problem_of(error))
+    """Answer an error of the library, raised in any route, or a problem that a dependency raised.
 
-
-async def answer_problem(connection: Request | WebSocket, error: Exception) -> Response | None:
-    """Answer a problem that a dependency raised."""
+    A WebSocket is ended; its handshake is refused with the response if it is still open.
+    """
+    if isinstance(error, errors.FilestoreError):
+        name_request(connection.scope)
+        error = problem_of(error)
     assert isinstance(error, Problem)
-    return await _answer(connection, error)
-
-
-async def _answer(connection: Request | WebSocket, problem: Problem) -> Response | None:
-    """Return the response to a request; end a WebSocket, whose handshake is refused with it if it is still open."""
+    problem = error
     if not isinstance(connection, WebSocket):
         return problem.response()
     opening = connection.application_state is WebSocketState.CONNECTING

@@ -49,6 +49,19 @@ class Bounds:
             [Parameter("connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection), *keywords]
         )
 
+    def make_service(
+        self, make: Callable[..., FileService[ModelT]], session: object, values: dict[str, object]
+    ) -> FileService[ModelT]:
+        """Return the service that works with a session within the values of the dependencies."""
+        arguments = {"scope": values.pop("scope")} if self.scope else {}
+        if values:
+            arguments["defaults"] = {name.removeprefix(_DEFAULT): value for name, value in values.items()}
+        service = make(session, **arguments)
+        # None would be a service of all rows, and so would a subclass that keeps the scope to itself.
+        if self.scope and service.scope is not check_scope(service.model, arguments["scope"]):
+            raise InvalidScopeError(f"{type(service).__name__} must pass scope= and defaults= on to FileService.")
+        return service
+
 
 def bounds_of(model: type | None, scope: Dependency | None, defaults: Mapping[str, Dependency]) -> Bounds:
     """Return the bounds of a model's service.
@@ -91,13 +104,7 @@ def service_provider(
         departure: BaseException | None = None
         try:
             _require_session_of_request(session)
-            arguments = {"scope": bounded.pop("scope")} if bounds.scope else {}
-            if bounded:
-                arguments["defaults"] = {name.removeprefix(_DEFAULT): value for name, value in bounded.items()}
-            service = make(session, **arguments)
-            # None would be a service of all rows, and so would a subclass that keeps the scope to itself.
-            if bounds.scope and service.scope is not check_scope(service.model, arguments["scope"]):
-                raise InvalidScopeError(f"{type(service).__name__} must pass scope= and defaults= on to FileService.")
+            service = bounds.make_service(make, session, bounded)
             service.hold_session = hold_session or service.hold_session
             try:
                 async with service.unit_of_work():

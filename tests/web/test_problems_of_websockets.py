@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fastapi_filestore.errors import FilestoreError
-from fastapi_filestore.web.problems import KINDS, Problem, answer_error, answer_problem, problem_of
+from fastapi_filestore.web.problems import KINDS, Problem, answer_error, problem_of
 from tests.web.feeding import served
 from tests.web.raised import RAISED, SECRETS
 
@@ -28,7 +28,7 @@ def raise_problem(name: str) -> None:
 @pytest.fixture
 def app() -> FastAPI:
     """Routes that fail at each moment of a WebSocket's life."""
-    handlers: dict[Any, Any] = {FilestoreError: answer_error, Problem: answer_problem}
+    handlers: dict[Any, Any] = {FilestoreError: answer_error, Problem: answer_error}
     app = FastAPI(exception_handlers=handlers)
 
     @app.websocket("/first/{name}")

@@ -49,11 +49,7 @@ PROBLEM_SCHEMA = {
         "detail": {"type": "string"},
         "limit": {"type": "integer", "description": "What may be sent, in bytes or files."},
         "actual": {"description": "What was sent, if it is known."},
-        "expected": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "Types that may be sent.",
-        },
+        "expected": {"type": "array", "items": {"type": "string"}, "description": "Types that may be sent."},
         "declared": {"type": "string", "description": "What the file is declared as."},
         "sniffed": {"type": "string", "description": "What its first bytes are of."},
         "extension": {"type": "string", "description": "What its name says."},

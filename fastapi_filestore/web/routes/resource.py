@@ -36,8 +36,12 @@ from fastapi_filestore.web.receiving.form_fields import (
     without_unknown,
 )
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
-from fastapi_filestore.web.routes.model_attributes import AnyMapper, owned_names
-from fastapi_filestore.web.routes.read_models import has_more_than_columns, require_readable
+from fastapi_filestore.web.routes.model_attributes import (
+    AnyMapper,
+    has_more_than_columns,
+    owned_names,
+    require_readable,
+)
 from fastapi_filestore.web.routes.schemas import NoFields, Schemas
 from fastapi_filestore.web.serving.options import require_word
 

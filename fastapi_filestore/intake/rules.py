@@ -33,9 +33,9 @@ class FileRules:
     content_types: tuple[str, ...] = ()
     validators: tuple[Validator, ...] = ()
     object_validators: tuple[ChecksObjects, ...] = ()
-    sniffs: bool = field(init=False)
+    sniffs: bool = field(init=False, repr=False)
     """Whether the types that the first bytes, the sender and the name tell must agree."""
-    is_empty: bool = field(init=False)
+    is_empty: bool = field(init=False, repr=False)
     """Whether any file will do."""
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ class Custody:
         reserved_path: A generated path that a ledger knows of, for the upload that is under way.
         rules: Those of the column that it is in, or on its way to.
         checked_by: The rules that it was checked by.
+        claim_ends: Whether the claim has ended, if it holds anything: one list of all copies.
     """
 
     fresh: bool = False
@@ -28,26 +29,21 @@ class Custody:
     rules: FileRules = NO_RULES
     checked_by: FileRules | None = None
     _claim: object | None = None
-    _claim_ends: list[bool] = field(default_factory=list[bool])
+    claim_ends: list[bool] = field(default_factory=list[bool])
 
     @property
     def claim(self) -> object | None:
         """The ledger that knows of a fresh object's path until a row holds it, whichever of its copies that is."""
-        return None if self._claim_ends else self._claim
+        return None if self.claim_ends else self._claim
 
     @claim.setter
     def claim(self, claim: object | None) -> None:
-        self._claim, self._claim_ends = claim, []
-
-    def settle(self) -> None:
-        """Note that a committed row points to the bytes."""
-        self._claim_ends.append(True)  # its copies see it
-        self.fresh = False
+        self._claim, self.claim_ends = claim, []
 
     def of_copy(self, *, is_stored: bool) -> "Custody":
         """Return the custody of a copy: the bytes go with the file that stored them, and so does its owner.
 
         A reserved path is good for one upload, and that of the copy is not under way.
         """
-        claim, ends = (self._claim, self._claim_ends) if is_stored else (None, [])
-        return Custody(rules=self.rules, checked_by=self.checked_by, _claim=claim, _claim_ends=ends)
+        claim, ends = (self._claim, self.claim_ends) if is_stored else (None, [])
+        return Custody(rules=self.rules, checked_by=self.checked_by, _claim=claim, claim_ends=ends)

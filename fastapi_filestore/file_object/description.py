@@ -123,10 +123,7 @@ class FileDescription:
         self._upload: str | None = None
         self.upload_limit: int | None = None
         self.prefix = ""
-        self._forget()
-
-    def _forget(self) -> None:
-        """Forget what the store said of the object, for there is none."""
+        # What the store says of the object.
         self.size: int | None = None
         self.checksum: str | None = None
         self.etag: str | None = None
@@ -293,7 +290,8 @@ class FileDescription:
 
     def settle(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
-        self.custody.settle()
+        self.custody.claim_ends.append(True)  # its copies see it
+        self.custody.fresh = False
         self._content = self._upload = None
 
     def undo(self) -> None:
@@ -301,14 +299,14 @@ class FileDescription:
 
         What was copied from where a client stored it is to be confirmed again.
         """
-        if self._upload is not None:
-            self.state, self._path, self._upload = FileState.RESERVED, self._upload, None
-            self._forget()
-        elif self._content is None:
+        if self._upload is None and self._content is None:
             self.state = FileState.GONE
         else:
-            self.state, self._path = FileState.PENDING, self._chosen_path
-            self._forget()
+            self.size = self.checksum = self.etag = self.last_modified = self.version_id = None
+            if self._upload is not None:
+                self.state, self._path, self._upload = FileState.RESERVED, self._upload, None
+            else:
+                self.state, self._path = FileState.PENDING, self._chosen_path
         self.custody.fresh, self.custody.claim = False, None
 
     def _not_stored(self, what: str) -> PendingContentError:

@@ -131,12 +131,14 @@ def from_record(data: JSONFile, *, registry: StorageRegistry = storages) -> File
     path = path_of(data)
     filename, content_type = data.get("filename"), data.get("content_type")
     is_typed = isinstance(content_type, str) and is_media_type(content_type)
-    metadata = data.get("metadata")
+    metadata = data.get("metadata") or None
     file = FileObject(
         data.get("backend") or None,
         filename if isinstance(filename, str) and filename else path,
         content_type=content_type if is_typed else FALLBACK_TYPE,
-        metadata={_text(key): _text(metadata[key]) for key in metadata} if isinstance(metadata, Mapping) else None,
+        metadata={_text(key): _text(metadata[key]) for key in metadata}
+        if metadata and isinstance(metadata, Mapping)
+        else None,
         path=path,
         registry=registry,
     )

@@ -25,7 +25,7 @@ from fastapi_filestore.intake.rules import NO_RULES
 from fastapi_filestore.intake.upload import Upload, chosen_content, stream_of
 from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledObjects, SignedURL, StorageBackend
-from fastapi_filestore.storage.content import CheckedContent, Content, ContentReader
+from fastapi_filestore.storage.content import Content, ContentReader
 from fastapi_filestore.storage.paths import (
     can_be_held,
     folder_of,
@@ -88,6 +88,40 @@ class FileObject(FileDescription):
             UploadError: It is not what its column asks for, or what its route did; nothing is left in the store.
             StorageError: The backend could not store it; nothing is left there.
         """
+        async with self._storing(data) as path:
+            if path is None:
+                return self
+            custody = self.custody  # whose rules may become those of a column meanwhile
+            stream, size = stream_of(self._pending_content())
+            chunks = aiter(stream)  # refuses what somebody else reads, before a rule could judge what that leaves
+            async with aclosing(stream):
+                self._become(await check_stream(custody.rules, stream, size=size, **self._declared))
+                if custody.rules.max_size is not None:
+                    chunks = custody.rules.limit_chunks(chunks, longest=size)
+                info = await self.backend_in_use().put(
+                    path,
+                    ContentReader(chunks, size=size, is_checked=True),
+                    content_type=self._content_type,
+                    content_disposition=disposition_of(self._filename, self._content_type),
+                    metadata=self._metadata,
+                    if_absent=path == self._path,
+                    use_multipart=use_multipart,
+                    chunk_size=chunk_size,
+                    max_concurrency=max_concurrency,
+                )
+            self._record(info)
+            self.checksum, custody.fresh = stream.hexdigest, True
+            async with self._discarding():
+                await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, custody.rules)
+            self.note_checked(custody.rules)
+        return self
+
+    @asynccontextmanager
+    async def _storing(self, data: Content | None) -> AsyncIterator[str | None]:
+        """Give the block the path to store content at: the file's own, or else a fresh one; None if it is stored.
+
+        What may be at a fresh path is deleted if the block fails.
+        """
         async with one_at_a_time(self.custody):
             if data is not None:
                 if self.is_stored:
@@ -96,45 +130,20 @@ class FileObject(FileDescription):
                     )
                 self._refuse_gone()
                 self._content, self.state = chosen_content(data), FileState.PENDING
-            if not self.is_stored:
-                await self._store(use_multipart=use_multipart, chunk_size=chunk_size, max_concurrency=max_concurrency)
-        return self
-
-    async def _store(self, *, use_multipart: bool | None, chunk_size: int | None, max_concurrency: int | None) -> None:
-        """Store the content at the path that was given, or else at a fresh one, and fill in what is known then."""
-        custody = self.custody  # whose rules may become those of a column meanwhile
-        if self._chosen_path is not None:
-            refuse_uploads(self._chosen_path)
-        # What the application stores itself goes where no client has a signature for.
-        own_path = None if self.path is None or is_upload_path(self.path) else self.path
-        path = own_path or custody.reserved_path or generate_path(self.prefix)
-        custody.reserved_path = None if own_path else path
-        try:
-            async with nullcontext() if own_path else self._undoing(path):
-                stream, size = stream_of(self._pending_content())
-                chunks = aiter(stream)  # refuses what somebody else reads, before a rule could judge what that leaves
-                async with aclosing(stream):
-                    self._become(await check_stream(custody.rules, stream, size=size, **self._declared))
-                    if custody.rules.max_size is not None:
-                        chunks = custody.rules.limit_chunks(chunks, longest=size)
-                    info = await self.backend_in_use().put(
-                        path,
-                        CheckedContent(chunks, size=size),
-                        content_type=self.content_type,
-                        content_disposition=disposition_of(self.filename, self.content_type),
-                        metadata=self.metadata,
-                        if_absent=own_path is not None,
-                        use_multipart=use_multipart,
-                        chunk_size=chunk_size,
-                        max_concurrency=max_concurrency,
-                    )
-                self._record(info)
-                self.checksum, custody.fresh = stream.hexdigest, True
-                async with self._discarding():
-                    await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, custody.rules)
-                self.note_checked(custody.rules)
-        finally:
-            custody.reserved_path = None
+            if self.is_stored:
+                yield None
+                return
+            if self._chosen_path is not None:
+                refuse_uploads(self._chosen_path)
+            # What the application stores itself goes where no client has a signature for.
+            own_path = None if self._path is None or is_upload_path(self._path) else self._path
+            path = own_path or self.custody.reserved_path or generate_path(self.prefix)
+            self.custody.reserved_path = None if own_path else path
+            try:
+                async with nullcontext() if own_path else self._undoing(path):
+                    yield path
+            finally:
+                self.custody.reserved_path = None
 
     @asynccontextmanager
     async def _undoing(self, path: str) -> AsyncIterator[None]:
@@ -159,10 +168,10 @@ class FileObject(FileDescription):
 
     @property
     def _declared(self) -> _Declared:
-        return {"filename": self.filename, "content_type": self.content_type}
+        return {"filename": self._filename, "content_type": self._content_type}
 
     def _become(self, content_type: str) -> None:
-        if content_type != self.content_type:
+        if content_type != self._content_type:
             self.content_type = content_type
 
     def _refuse_gone(self) -> None:
@@ -186,7 +195,7 @@ class FileObject(FileDescription):
 
     def backend_in_use(self) -> StorageBackend:
         """Return the backend that holds, or will hold, the bytes."""
-        backend = self._registry.get_backend(self.backend)
+        backend = self._registry.get_backend(self._backend)
         self._backend = backend.key
         return backend
 
@@ -329,15 +338,15 @@ class FileObject(FileDescription):
 
     def _stored_path(self, what: str = "read") -> str:
         self.refuse_unreadable()
-        if self.path is None or self.state is FileState.PENDING:
+        if self._path is None or self.state is FileState.PENDING:
             raise self._not_stored(what)
-        if self.is_stored and not can_be_held(self.path):
+        if self.is_stored and not can_be_held(self._path):
             raise ObjectNotFoundError(
-                f"The object {self.path!a} can't be there: no store holds an object of such a name.",
-                backend=self.backend,
-                path=self.path,
+                f"The object {self._path!a} can't be there: no store holds an object of such a name.",
+                backend=self._backend,
+                path=self._path,
             )
-        return self.path
+        return self._path
 
     # -- signing -----------------------------------------------------------------------------------
 
@@ -402,7 +411,7 @@ class FileObject(FileDescription):
     @property
     def public_url(self) -> str | None:
         """URL where anybody may fetch it without a signature, if its backend has a public address; else None."""
-        return self._registry.public_url(self.backend, self.path) if self.path and self.is_stored else None
+        return self._registry.public_url(self._backend, self._path) if self._path and self.is_stored else None
 
     @property
     def url(self) -> str | None:

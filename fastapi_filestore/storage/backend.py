@@ -29,7 +29,7 @@ class ObjectInfo:
     etag: str | None = None
     version_id: str | None = None
     content_type: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from time import monotonic
 from typing import Final
 
@@ -192,7 +193,8 @@ class MemoryBudget:
                 self.flowed()
             share.size = 0
             self._shares.discard(share)
-            self._make_room()
+            if self._waiting:
+                self._make_room()
 
     def flowed(self) -> None:
         """Note that bytes have reached their store: whoever holds memory lets go of it by itself."""
@@ -223,16 +225,25 @@ class MemoryBudget:
             return
         missing = self._held + self._waiting[0].least - self.limit
         missing -= sum(share.size for share in self._shares if share.is_ending)
-        behind = sorted(((share.behind, share) for share in self._shares), key=lambda each: each[0], reverse=True)
+        behind = sorted(((share.behind, share) for share in self._shares), key=itemgetter(0), reverse=True)
         for seconds, share in behind:
             if missing <= 0 or seconds < GIVES_BACK_AFTER:
                 break
             freed = share.give_back_unused()
             self._held -= freed
             missing -= freed
-        missing = self._refuse_kept(missing)
+        if not self._waiting[0].share.is_kept:
+            # A file waits: those who wait for more to keep are refused, who has most first.
+            kept = [turn for turn in self._waiting if turn.share.is_kept and turn.share.size]
+            for turn in sorted(kept, key=lambda turn: turn.share.size, reverse=True):
+                if missing <= 0:
+                    break
+                self._waiting.remove(turn)
+                turn.share.is_waiting, turn.share.is_refused = False, True
+                turn.came.set_result(None)
+                missing -= turn.share.size
         # First those whose end frees something: one who holds little is seldom what others wait for.
-        for seconds, share in sorted(behind, key=lambda each: (not each[1].is_kept, each[1].size <= STEP)):
+        for seconds, share in sorted(behind, key=lambda entry: (not entry[1].is_kept, entry[1].size <= STEP)):
             if missing > 0 and seconds >= self._ends_after(share):
                 missing -= share.end()
         self._let_in()
@@ -245,20 +256,6 @@ class MemoryBudget:
             return ENDS_IN_FLOW_AFTER
         jam = dry / JAMMED_AFTER
         return ENDS_AFTER if jam < 1 or share.size <= STEP else ENDS_IN_A_JAM_AFTER / jam
-
-    def _refuse_kept(self, missing: int) -> int:
-        """Refuse those who wait for more to keep, if a file waits too; return the bytes that are missing still."""
-        kept = [turn for turn in self._waiting if turn.share.is_kept and turn.share.size]
-        if self._waiting[0].share.is_kept:
-            return missing
-        for turn in sorted(kept, key=lambda turn: turn.share.size, reverse=True):
-            if missing <= 0:
-                break
-            self._waiting.remove(turn)
-            turn.share.is_waiting, turn.share.is_refused = False, True
-            turn.came.set_result(None)
-            missing -= turn.share.size
-        return missing
 
     def _let_in(self) -> None:
         """Let go on who may: the first in line, or a file beyond the limit where only first steps are held."""
@@ -282,10 +279,6 @@ upload_memory = MemoryBudget()
 """What all uploads of this process share: memory is the process's, whatever applications run in it."""
 
 
-def _forget_parent() -> None:
-    # Nothing in a forked process gives back what its parent held.
-    upload_memory.__init__(upload_memory.limit)  # type: ignore[misc]
-
-
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_forget_parent)
+    # Nothing in a forked process gives back what its parent held.
+    os.register_at_fork(after_in_child=lambda: upload_memory.__init__(upload_memory.limit))  # type: ignore[misc]

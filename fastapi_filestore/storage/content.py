@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from functools import partial
 from inspect import iscoroutinefunction
 from io import TextIOBase
@@ -62,15 +62,22 @@ class ContentReader:
     """Content as chunks of bytes; it is content itself.
 
     `source` is the content as it was given. `size` is known in advance for bytes and paths. `replayable` content can be
-    read again from its start. `shared` is what others may read from as well.
+    read again from its start. `shared` is what others may read from as well. `is_checked` says that somebody has made
+    sure already that an iterator's chunks are bytes.
     """
 
-    __slots__ = ("_home", "_shared", "_taken", "replayable", "size", "source")
+    __slots__ = ("_home", "_is_checked", "_shared", "_taken", "replayable", "size", "source")
 
     def __init__(
-        self, content: Content, *, size: int | None = None, replayable: bool = False, shared: Source | None = None
+        self,
+        content: Content,
+        *,
+        size: int | None = None,
+        replayable: bool = False,
+        shared: Source | None = None,
+        is_checked: bool = False,
     ) -> None:
-        self.source, self._shared = content, shared
+        self.source, self._shared, self._is_checked = content, shared, is_checked
         # A response of a client, or a queue, may come only on the loop of those who gave it; an UploadFile reads its
         # file in threads, on any loop.
         is_upload_file = hasattr(content, "file")
@@ -88,38 +95,26 @@ class ContentReader:
                 is asked for, by another one of the same file or iterator.
             BlockingCallError: It may need the event loop that a blocking call has stopped, which waits for this.
         """
+        name = f"This {type(self.source).__name__}"
         if self._home is not None:
-            self._home.refuse_stopped(_describe(self.source))
+            self._home.refuse_stopped(name)
         if self._taken and not self.replayable:
             raise ContentConsumedError(
                 "This content was read already and can't be read again: give new content "
                 "(bytes and paths can be read any number of times)."
             )
         self._taken = True
-        chunks = self._open()
+        if self._is_checked:
+            return cast("AsyncGenerator[bytes, None]", self.source)
+        chunks = _check_chunks(self.source)
+        if self._home is not None:
+            chunks = self._home.each(chunks, name)
         if self._shared is None:
             return chunks
         return self._shared.read_again(chunks) if self.replayable else self._shared.read_on(self.source, chunks)
 
-    def _open(self) -> AsyncGenerator[bytes, None]:
-        chunks = _check_chunks(self.source)
-        return chunks if self._home is None else self._home.each(chunks, _describe(self.source))
-
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks()
-
-
-class CheckedContent(ContentReader):
-    """Chunks on their way from one step to the next; whoever read them first has made sure that they are bytes."""
-
-    __slots__ = ("_chunks",)
-
-    def __init__(self, chunks: AsyncGenerator[bytes, None], *, size: int | None) -> None:
-        super().__init__(chunks, size=size)
-        self._chunks = chunks
-
-    def _open(self) -> AsyncGenerator[bytes, None]:
-        return self._chunks
 
 
 def read_content(content: object) -> ContentReader:
@@ -148,9 +143,10 @@ def read_content(content: object) -> ContentReader:
             "an UploadFile, or an iterator of bytes."
         )
     # To read these moves them on, for everybody; other iterables begin anew for each reader.
-    moves = isinstance(content, AsyncIterator | Iterator) or _is_async_file(content)
+    is_async_file = _is_async_file(content)
+    moves = is_async_file or isinstance(content, AsyncIterator | Iterator)
     moves = moves or (is_file and not isinstance(content, AsyncIterable))
-    replayable = _is_async_file(content) or isinstance(content, list | tuple)
+    replayable = is_async_file or isinstance(content, list | tuple)
     return ContentReader(cast("Content", content), replayable=replayable, shared=source_of(content) if moves else None)
 
 
@@ -158,15 +154,11 @@ def _is_async_file(content: object) -> TypeGuard[AsyncBinaryFile]:
     return hasattr(content, "seek") and iscoroutinefunction(getattr(content, "read", None))
 
 
-def _describe(content: object) -> str:
-    return f"This {type(content).__name__}"
-
-
 def _open(content: Content) -> AsyncIterator[bytes]:
     if isinstance(content, bytes | bytearray | memoryview):
         return _read_buffer(memoryview(content))
     if isinstance(content, os.PathLike):
-        return _read_path(Path(content))
+        return _read_file(content)
     if _is_async_file(content):
         return _read_async_file(content)
     if isinstance(content, AsyncIterable):
@@ -206,18 +198,13 @@ async def _read_buffer(content: memoryview) -> AsyncIterator[bytes]:
         yield bytes(view[start : start + READ_SIZE])
 
 
-async def _read_path(path: Path) -> AsyncIterator[bytes]:
-    file = await READING_THREADS.run(partial(path.open, "rb", buffering=0))
-    try:
-        async for chunk in _read_file(cast("BinaryFile", file)):
+async def _read_file(file: BinaryFile | os.PathLike[str]) -> AsyncIterator[bytes]:
+    with ExitStack() as own:
+        if isinstance(file, os.PathLike):
+            file = cast("BinaryFile", await READING_THREADS.run(partial(Path(file).open, "rb", buffering=0)))
+            own.callback(cast("IO[bytes]", file).close)
+        while (chunk := await READING_THREADS.run(file.read, READ_SIZE)) != b"":
             yield chunk
-    finally:
-        file.close()
-
-
-async def _read_file(file: BinaryFile) -> AsyncIterator[bytes]:
-    while (chunk := await READING_THREADS.run(file.read, READ_SIZE)) != b"":
-        yield chunk
 
 
 async def _read_async_file(content: AsyncBinaryFile) -> AsyncIterator[bytes]:

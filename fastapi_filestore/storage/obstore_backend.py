@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NoReturn, Protocol
+from typing import Final, Literal, NoReturn
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.backend import (
@@ -13,76 +13,22 @@ from fastapi_filestore.storage.backend import (
     ObjectStream,
     Place,
     SignedURL,
-    Stored,
     UnfinishedUpload,
     bad_range,
     empty_chunks,
 )
-from fastapi_filestore.storage.content import Content, ContentReader, read_content
+from fastapi_filestore.storage.content import Content, read_content
 from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.local.driver import FolderDriver
 from fastapi_filestore.storage.local.durability import Durability
 from fastapi_filestore.storage.local.folder import LocalFolder
 from fastapi_filestore.storage.obstore.driver import StoreDriver
 from fastapi_filestore.storage.obstore.moving.metadata import CONTENT_TYPE, attributes_for
-from fastapi_filestore.storage.obstore.moving.parts import PartPlan, plan_parts
+from fastapi_filestore.storage.obstore.moving.parts import plan_parts
 from fastapi_filestore.storage.obstore.opening.elsewhere import check_public_url, public_address
 from fastapi_filestore.storage.obstore.opening.stores import Store, connect, place_of
 from fastapi_filestore.storage.obstore.process import Lifetime
 from fastapi_filestore.storage.paths import UPLOADS, check_bound, check_held_path, check_path, leads_to_uploads
-
-
-class _Driver(Protocol):
-    """Does what a backend is asked for in one kind of store; paths and ranges were checked before.
-
-    `root` is the folder that objects are files in, `has_links` whether links there may lead from one to another.
-    """
-
-    @property
-    def root(self) -> Path | None: ...
-
-    @property
-    def has_links(self) -> bool: ...
-
-    def obstacle_to_others(self) -> str | None: ...
-
-    async def put(
-        self, path: str, reader: ContentReader, attributes: Mapping[str, str] | None, plan: PartPlan, *, if_absent: bool
-    ) -> Stored: ...
-
-    async def open(self, path: str, start: int, end: int | None) -> ObjectStream: ...
-
-    async def head(self, path: str) -> ObjectInfo: ...
-
-    async def copy(self, source: str, target: str) -> None: ...
-
-    async def settle(self, path: str) -> None: ...
-
-    async def delete(self, paths: Sequence[str]) -> None: ...
-
-    def list(self, below: str, after: str | None) -> AsyncIterator[ObjectInfo]: ...
-
-    async def listed_as(self, paths: Sequence[str]) -> Sequence[str]: ...
-
-    async def sign(
-        self, path: str, *, method: Literal["GET", "PUT"], expires_in: int, content_type: str | None
-    ) -> SignedURL: ...
-
-    async def sign_download(
-        self, path: str, *, expires_in: int, content_type: str, content_disposition: str, for_proxy: bool
-    ) -> SignedURL: ...
-
-    async def probe(self, *, write: bool) -> None: ...
-
-    def unfinished_uploads(self) -> AsyncIterator[UnfinishedUpload]: ...
-
-    async def abort_upload(self, upload: UnfinishedUpload) -> None: ...
-
-    async def drop_unfinished(self, paths: Collection[str]) -> None: ...
-
-    async def remains_of(self, paths: Collection[str]) -> Mapping[str, Collection[str]]: ...
-
-    def close(self) -> None: ...
 
 
 class ObstoreBackend:
@@ -112,7 +58,7 @@ class ObstoreBackend:
     def __init__(self, key: str, fs: "str | os.PathLike[str] | Store", **options: object) -> None:
         if not key:
             raise ConfigurationError("A backend needs a key: the name that rows and settings know it by.")
-        self._key = key
+        self.key: Final = key
         try:
             self._public_url = check_public_url(options.pop("public_url", None))
             connection = connect(fs, options)
@@ -125,18 +71,13 @@ class ObstoreBackend:
                 "another folder or prefix."
             )
         self._lifetime = Lifetime(key)
-        self._driver: _Driver
+        self._driver: StoreDriver | FolderDriver
         if (root := connection.store_url.root) is None:
             self._driver = StoreDriver(self._lifetime, connection)
         else:
             keeps_folders = not connection.removes_folders
             durability = Durability(key, root, is_on=connection.is_durable, believes=keeps_folders)
             self._driver = FolderDriver(LocalFolder(key, root, durability, keeps_folders, connection.modes))
-
-    @property
-    def key(self) -> str:
-        """The name that rows and settings know it by."""
-        return self._key
 
     @property
     def url(self) -> str:
@@ -149,11 +90,11 @@ class ObstoreBackend:
         return self._place
 
     def __repr__(self) -> str:
-        return f"ObstoreBackend(key={self._key!r}, fs={self.url!r})"
+        return f"ObstoreBackend(key={self.key!r}, fs={self.url!r})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"Backend {self._key!r} can't be pickled: its credentials would go along. Register a backend of the same "
+            f"Backend {self.key!r} can't be pickled: its credentials would go along. Register a backend of the same "
             "key where the pickle is read."
         )
 
@@ -186,7 +127,7 @@ class ObstoreBackend:
             chunk_size=chunk_size,
             max_concurrency=max_concurrency,
         )
-        with translating(self._key, path):
+        with translating(self.key, path):
             attributes = attributes_for(
                 kind,
                 content_type=content_type,
@@ -211,11 +152,11 @@ class ObstoreBackend:
         object, any other range at or after the end raises `RangeNotSatisfiableError`.
         """
         if start < 0 or (end is not None and end < start):
-            raise bad_range(self._key, path, start)
+            raise bad_range(self.key, path, start)
         if end == start:
             info = await self.head(path)
             if start > info.size:
-                raise bad_range(self._key, path, start, size=info.size)
+                raise bad_range(self.key, path, start, size=info.size)
             return ObjectStream(info, start, start, empty_chunks())
         self._lifetime.check()
         return await self._driver.open(check_held_path(path), start, end)

@@ -67,7 +67,10 @@ def check_path(path: str) -> str:
         InvalidKeyError: The path is empty, longer than 1,024 bytes or not UTF-8, has a part that is empty, `.` or
             `..`, begins or ends with a slash, or holds a backslash, a control character, U+FFFE or U+FFFF.
     """
-    return _check(path, may_hold_backslash=False)
+    problem = _problem(path) or ("holds a backslash: some stores read it as a slash" if "\\" in path else None)
+    if problem is not None:
+        raise _invalid(path, problem)
+    return path
 
 
 def check_held_path(path: str) -> str:
@@ -76,7 +79,11 @@ def check_held_path(path: str) -> str:
     Raises:
         InvalidKeyError: No store can hold an object of that path, or stores would misread it.
     """
-    return _check(path, may_hold_backslash=isinstance(path, HeldPath))
+    if "\\" in path and not isinstance(path, HeldPath):
+        return check_path(path)
+    if (problem := _problem(path)) is not None:
+        raise _invalid(path, problem)
+    return path
 
 
 def check_bound(path: str) -> str:
@@ -107,15 +114,6 @@ def forms_in_stores(path: str) -> set[str]:
                 parts.append(part)
         forms.add("/".join(parts))
     return forms - {""}
-
-
-def _check(path: str, *, may_hold_backslash: bool) -> str:
-    problem = _problem(path)
-    if problem is None and not may_hold_backslash and "\\" in path:
-        problem = "holds a backslash: some stores read it as a slash"
-    if problem is not None:
-        raise _invalid(path, problem)
-    return path
 
 
 def _invalid(path: str, problem: str) -> InvalidKeyError:

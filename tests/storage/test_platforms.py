@@ -16,7 +16,7 @@ from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this be Windows, as far as names and waiting are concerned."""
-    monkeypatch.setattr(platforms, "is_windows", lambda: True)
+    monkeypatch.setattr(platforms, "IS_WINDOWS", True)
     monkeypatch.setattr(platforms, "PAUSE", 0)
 
 
@@ -88,7 +88,7 @@ async def test_elsewhere_they_are_names(local: ObstoreBackend, key: str) -> None
 def test_drives_in_urls(monkeypatch: pytest.MonkeyPatch, path: str, on_windows: str) -> None:
     """The URL of a folder on a drive is that folder on Windows, and what it says elsewhere."""
     assert platforms.path_in_url(path) == path
-    monkeypatch.setattr(platforms, "is_windows", lambda: True)
+    monkeypatch.setattr(platforms, "IS_WINDOWS", True)
 
     assert platforms.path_in_url(path) == on_windows
 

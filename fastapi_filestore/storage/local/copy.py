@@ -8,7 +8,7 @@ from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.storage.local.durability import DISK_THREADS, SYNC_STEP
 from fastapi_filestore.storage.local.folder import LocalFolder
 from fastapi_filestore.storage.local.read import LocalFile
-from fastapi_filestore.storage.local.staged import StagedFile, check_name, writing
+from fastapi_filestore.storage.local.staged import StagedFile, writing
 
 STEP = 64 * 1024 * 1024
 """Bytes that the kernel copies at once: a copy that is cancelled goes on for no longer."""
@@ -25,7 +25,6 @@ async def copy_file(folder: LocalFolder, source: str, target: str) -> None:
     """
     _, file = await folder.open(source)
     try:
-        check_name(folder.backend, target)
         copy = LocalCopy(file, StagedFile(folder, target, if_absent=False))
         with writing(folder, target):
             job = DISK_THREADS.submit(copy.run)

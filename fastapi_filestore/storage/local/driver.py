@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -52,11 +52,11 @@ class FolderDriver:
             return obstacle_to_others(self.folder.root, self.folder.modes)
         return None
 
-    async def put(
+    def put(
         self, path: str, reader: ContentReader, attributes: Mapping[str, str] | None, plan: object, *, if_absent: bool
-    ) -> Stored:
+    ) -> Coroutine[object, object, Stored]:
         """Store content, written as it comes."""
-        return await LocalPut(self.folder, path, if_absent).run(reader.chunks())
+        return LocalPut(self.folder, path, if_absent).run(reader.chunks())
 
     async def open(self, path: str, start: int, end: int | None) -> ObjectStream:
         """Open an object, or a range of it that is not empty."""
@@ -64,7 +64,9 @@ class FolderDriver:
         if start and start >= info.size:
             raise bad_range(self.folder.backend, path, start, size=info.size)
         last = info.size if end is None else min(end, info.size)
-        return ObjectStream(info, start, last, FileChunks(self.folder.backend, self.root, path, file, start, last))
+        return ObjectStream(
+            info, start, last, FileChunks(self.folder.backend, self.folder.root, path, file, start, last)
+        )
 
     async def head(self, path: str) -> ObjectInfo:
         """Return what is known of an object; obstore would wait for somebody to write to a named pipe."""

@@ -18,11 +18,11 @@ from fastapi_filestore.errors import ObjectNotFoundError
 from fastapi_filestore.storage.backend import ObjectInfo
 from fastapi_filestore.storage.content import iterate_in_threads
 from fastapi_filestore.storage.failures.translate import translating
+from fastapi_filestore.storage.local import platforms
 from fastapi_filestore.storage.local.durability import DISK_THREADS, Durability
 from fastapi_filestore.storage.local.modes import Modes
 from fastapi_filestore.storage.local.open_folder import OpenFolder, open_folder
 from fastapi_filestore.storage.local.platforms import (
-    can_name,
     folds_names,
     is_link,
     opening_to_sync,
@@ -78,7 +78,7 @@ class LocalFolder:
 
     async def open(self, path: str) -> tuple[ObjectInfo, LocalFile]:
         """Open an object; `ObjectNotFoundError` if it is missing, or if links lead out of the root."""
-        with self.translating(path):
+        with translating(self.backend, path, self.root):
             file = await THREADS.run(open_inside, self.root, path) if can_be_there(path) else None
         if file is None:
             raise ObjectNotFoundError(
@@ -176,7 +176,9 @@ def is_staged(path: str) -> bool:
 
 def can_be_there(path: str) -> bool:
     """Tell whether an object of a path may be in a folder of this platform."""
-    return can_name(path) and not is_staged(path)
+    if platforms.IS_WINDOWS and not platforms.can_name(path):
+        return False
+    return STAGED_NAME.fullmatch(path.rpartition("/")[2]) is None
 
 
 def info_of(path: str, status: os.stat_result) -> ObjectInfo:

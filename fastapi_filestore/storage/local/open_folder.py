@@ -162,19 +162,39 @@ class OpenFolder:
         return name if self.number is not None else str(self.path / name)
 
 
-def open_folder(root: Path, below: str) -> OpenFolder:
-    """Open a folder below a root.
+def open_folder(root: Path, below: str, step: _Step | None = None) -> OpenFolder:
+    """Open a folder below a root, step by step where the platform can, over links that stay inside.
 
     Raises:
         FileNotFoundError, NotADirectoryError: It is missing, or no folder.
         LeadsOutsideError: A link leads out of the root.
     """
-    if HOLDS_FOLDERS:
-        return _reach(root, below, _open)
-    led = resolve_links(root, below)
-    if not stat.S_ISDIR((root / led).stat().st_mode):
-        raise _no_folder(root / led)
-    return OpenFolder(root, led, None)
+    if not HOLDS_FOLDERS:
+        led = resolve_links(root, below)
+        if not stat.S_ISDIR((root / led).stat().st_mode):
+            raise _no_folder(root / led)
+        return OpenFolder(root, led, None)
+    step, tries = step or _open, 0
+    while True:
+        try:
+            if not below:
+                return OpenFolder(root, below, _open(os.fspath(root), below, None, _FOLDER))
+            first, *others = below.split("/")
+            # Nobody who may write in the root can swap the root itself.
+            number, path = step(f"{root}/{first}", first, None), first
+            for name in others:
+                outer, path = number, f"{path}/{name}"
+                try:
+                    number = step(name, path, outer)
+                finally:
+                    os.close(outer)
+            return OpenFolder(root, below, number)
+        except OSError as error:
+            if error.errno not in _IS_LINK:
+                raise
+            below, tries = resolve_links(root, below), tries + 1
+            if tries == MOST_TRIES:
+                raise
 
 
 def make_folder(root: Path, below: str, mode: int, tell: Callable[[Path], None]) -> OpenFolder:
@@ -200,7 +220,7 @@ def make_folder(root: Path, below: str, mode: int, tell: Callable[[Path], None])
 
     make_root(root, mode)
     if HOLDS_FOLDERS:
-        return _reach(root, below, open_or_make)
+        return open_folder(root, below, open_or_make)
     led = resolve_links(root, below)
     if not (root / led).is_dir():
         tell(root / led)
@@ -220,31 +240,6 @@ def make_root(path: Path, mode: int) -> None:
             raise _no_folder(path) from None
     else:
         set_folder_mode(path, mode)
-
-
-def _reach(root: Path, below: str, step: _Step) -> OpenFolder:
-    """Open a folder step by step, over links that stay inside."""
-    tries = 0
-    while True:
-        try:
-            if not below:
-                return OpenFolder(root, below, _open(os.fspath(root), below, None, _FOLDER))
-            first, *others = below.split("/")
-            # Nobody who may write in the root can swap the root itself.
-            number, path = step(f"{root}/{first}", first, None), first
-            for name in others:
-                outer, path = number, f"{path}/{name}"
-                try:
-                    number = step(name, path, outer)
-                finally:
-                    os.close(outer)
-            return OpenFolder(root, below, number)
-        except OSError as error:
-            if error.errno not in _IS_LINK:
-                raise
-            below, tries = resolve_links(root, below), tries + 1
-            if tries == MOST_TRIES:
-                raise
 
 
 def _open(name: str, _: str, outer: int | None, flags: int = _FOLDER | _NO_LINK) -> int:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+IS_WINDOWS = sys.platform == "win32"
 NO_NAME = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$')
 """What no name on Windows holds, or what Windows drops at its end; a colon leads to another stream of a file."""
 DEVICE = re.compile(
@@ -27,38 +28,31 @@ T = TypeVar("T")
 _JUNCTION = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", 0xA0000003)
 
 
-def is_windows() -> bool:
-    """Tell whether this is Windows."""
-    return sys.platform == "win32"
-
-
 def folds_names() -> bool:
     """Tell whether disks of this platform take capitals for small letters, as they do unless made otherwise."""
     return sys.platform in {"win32", "darwin"}
 
 
 def can_name(path: str) -> bool:
-    """Tell whether this platform names a file so, and no other one: what it can't name is not there."""
-    if not is_windows():
-        return True
+    """Tell whether Windows names a file so, and no other one: what it can't name is not there."""
     return not any(NO_NAME.search(part) or DEVICE.fullmatch(part) for part in path.split("/"))
 
 
 def path_in_url(path: str) -> str:
     """Return the path of a `file://` URL: on Windows without the slash before a drive, as in `/C:/folder`."""
-    return path[1:] if is_windows() and DRIVE.match(path) else path
+    return path[1:] if IS_WINDOWS and DRIVE.match(path) else path
 
 
 def is_link(entry: "os.DirEntry[str]") -> bool:
     """Tell whether what is listed leads elsewhere: a link, or a junction of Windows, which is a folder to Python."""
     if entry.is_symlink():
         return True
-    return is_windows() and getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _JUNCTION
+    return IS_WINDOWS and getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _JUNCTION
 
 
 def status_of(entry: "os.DirEntry[str]") -> os.stat_result:
     """Return the status of what is listed; Windows' listing leaves out the number that an entity tag begins with."""
-    return os.lstat(entry.path) if is_windows() else entry.stat(follow_symlinks=False)
+    return os.lstat(entry.path) if IS_WINDOWS else entry.stat(follow_symlinks=False)
 
 
 def once_free(act: Callable[[], T]) -> T:
@@ -67,7 +61,7 @@ def once_free(act: Callable[[], T]) -> T:
     Raises:
         PermissionError: Somebody has it open for longer, or it may not be done at all.
     """
-    for _ in range(TRIES if is_windows() else 0):
+    for _ in range(TRIES if IS_WINDOWS else 0):
         try:
             return act()
         except PermissionError:
@@ -78,7 +72,7 @@ def once_free(act: Callable[[], T]) -> T:
 @contextmanager
 def opening_to_sync(number: int, path: Path) -> Iterator[int]:
     """Give the number of an open file that can be synced: Windows syncs only what may be written."""
-    if not is_windows():
+    if not IS_WINDOWS:
         yield number
         return
     writable = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))

@@ -24,12 +24,14 @@ _NOT_THERE = frozenset({EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, ENXIO})
 class LocalFile:
     """An open file; forgotten, it closes itself."""
 
-    __slots__ = ("__weakref__", "_file", "status")
+    __slots__ = ("__weakref__", "_file", "close", "status")
 
     def __init__(self, path: str | Path, opener: Callable[[str, int], int]) -> None:
         self._file = open(path, "rb", buffering=0, opener=opener)  # noqa: SIM115 - an opener is what counts
         weakref.finalize(self, self._file.close)
         self.status = os.fstat(self._file.fileno())
+        self.close = self._file.close
+        """Closes it; it may be closed already."""
 
     def read(self, start: int, size: int) -> bytes:
         """Return bytes from a position, fewer than asked for at the end."""
@@ -39,10 +41,6 @@ class LocalFile:
     def fileno(self) -> int:
         """Return its number in this process."""
         return self._file.fileno()
-
-    def close(self) -> None:
-        """Close it; it may be closed already."""
-        self._file.close()
 
 
 @dataclass(slots=True)

@@ -11,14 +11,13 @@ from itertools import islice
 from secrets import randbelow
 
 from fastapi_filestore.errors import InvalidKeyError, StorageUnavailableError
+from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.local.folder import (
     DIGITS,
     STAGED,
     LocalFolder,
     can_be_there,
-    folder_of,
     is_staged,
-    name_of,
 )
 from fastapi_filestore.storage.local.open_folder import OpenFolder, make_folder, open_folder
 
@@ -38,9 +37,23 @@ class StagedFile:
     """
 
     def __init__(self, folder: LocalFolder, path: str, *, if_absent: bool) -> None:
-        """Prepare a file for the object at a path; with `if_absent` it may only go where nothing is."""
+        """Prepare a file for the object at a path; with `if_absent` it may only go where nothing is.
+
+        Raises:
+            InvalidKeyError: The name is one that only an unfinished upload has, or that this platform can't give.
+        """
+        if not can_be_there(path):
+            is_staged_name = is_staged(path)
+            why = (
+                "it is a name of an unfinished upload" if is_staged_name else "no file of this platform has such a name"
+            )
+            raise InvalidKeyError(
+                f"Backend {folder.backend!r} can't hold an object named {path!a}: {why}.",
+                backend=folder.backend,
+                path=path,
+            )
         self._folder, self._durability, self._if_absent = folder, folder.durability, if_absent
-        self._below, self._target = folder_of(path), name_of(path)
+        self._below, _, self._target = path.rpartition("/")
         self._staged = self._target
         self._file: FileIO | None = None
         self._open_folder: OpenFolder | None = None
@@ -164,7 +177,7 @@ def writing(folder: LocalFolder, path: str) -> Iterator[None]:
             the rest of a process that is dead.
         StorageError: The disk did not take it, or did not confirm that it is there.
     """
-    with folder.translating(path):
+    with translating(folder.backend, path, folder.root):
         try:
             yield
         except FileNotFoundError:
@@ -174,12 +187,3 @@ def writing(folder: LocalFolder, path: str) -> Iterator[None]:
                 backend=folder.backend,
                 path=path,
             ) from None
-
-
-def check_name(backend: str, path: str) -> None:
-    """Raise `InvalidKeyError` if a name is one that only an unfinished upload has, or that this platform can't give."""
-    if not can_be_there(path):
-        why = "it is a name of an unfinished upload" if is_staged(path) else "no file of this platform has such a name"
-        raise InvalidKeyError(
-            f"Backend {backend!r} can't hold an object named {path!a}: {why}.", backend=backend, path=path
-        )

@@ -16,7 +16,7 @@ from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.content import WORTHWHILE, gather_chunks
 from fastapi_filestore.storage.local.durability import DISK_THREADS, SYNC_STEP
 from fastapi_filestore.storage.local.folder import LocalFolder, etag_of
-from fastapi_filestore.storage.local.staged import StagedFile, check_name, writing
+from fastapi_filestore.storage.local.staged import StagedFile, writing
 
 BATCH = 1024 * 1024
 """Bytes written by one hop to a thread, at the most: as many may come in meanwhile."""
@@ -45,7 +45,6 @@ class LocalPut:
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
         """Store the chunks; an error of theirs is raised as it is."""
-        check_name(self.folder.backend, self.path)
         self.file = StagedFile(self.folder, self.path, if_absent=self.if_absent)
         async with aclosing(gather_chunks(chunks, WORTHWHILE)) as batches:
             try:
@@ -74,7 +73,11 @@ class LocalPut:
                 worthwhile = min(LEAST_BATCH if self._writing else 2 * LEAST_BATCH, share.size // 2)
                 if waiting_size >= worthwhile and (self._is_idle or waiting_size >= share.size // 2):
                     await self._end(self._writing)
-                    if self.folder.durability.is_on and unsynced >= SYNC_STEP and await self._begin_sync(unsynced):
+                    is_syncing = self._syncing is not None and not self._syncing.done()
+                    is_due = unsynced >= (MOST_UNSYNCED if is_syncing else SYNC_STEP)
+                    if self.folder.durability.is_on and is_due:
+                        await self._end(self._syncing)
+                        self._syncing = DISK_THREADS.submit(self.file.sync)
                         unsynced = 0
                     self._writing = DISK_THREADS.submit(partial(self.file.write, waiting))
                     unsynced += waiting_size
@@ -90,14 +93,6 @@ class LocalPut:
     @property
     def _is_idle(self) -> bool:
         return self._writing is None or self._writing.done()
-
-    async def _begin_sync(self, unsynced: int) -> bool:
-        """Have the disk take what was written while more comes in; say no if it is at that already."""
-        if self._syncing is not None and not self._syncing.done() and unsynced < MOST_UNSYNCED:
-            return False
-        await self._end(self._syncing)
-        self._syncing = DISK_THREADS.submit(self.file.sync)
-        return True
 
     async def _end(self, job: "asyncio.Future[None] | None") -> None:
         if job is not None:

@@ -19,20 +19,6 @@ class Workers:
 
     pid: int | None = None
 
-    def enter(self, *, backend: str) -> None:
-        """Note that they are about to be used.
-
-        Raises:
-            ForkedProcessError: They were started before this process was forked off. No store works here then, not
-                even a new one.
-            BlockingCallError: The interpreter is ending, and the threads with it.
-        """
-        refuse_late()
-        if self.pid != os.getpid():
-            self.refuse_forked(backend=backend)
-            self.pid = os.getpid()
-            atexit.register(time.sleep, SETTLING)
-
     def refuse_forked(self, *, backend: str) -> None:
         """Raise `ForkedProcessError` if a process that used them forked this one off, where they don't run."""
         if self.pid not in {None, os.getpid()}:
@@ -61,9 +47,14 @@ class Lifetime:
 
         Raises:
             StorageError: It is closed.
-            ForkedProcessError: The process was forked off one that had used a backend.
-            BlockingCallError: The interpreter is ending.
+            ForkedProcessError: obstore's threads were started before this process was forked off. No store works here
+                then, not even a new one.
+            BlockingCallError: The interpreter is ending, and the threads with it.
         """
         if self.is_closed:
             raise StorageError(f"Backend {self.backend!r} is closed: use it inside its lifespan.", backend=self.backend)
-        WORKERS.enter(backend=self.backend)
+        refuse_late()
+        if WORKERS.pid != os.getpid():
+            WORKERS.refuse_forked(backend=self.backend)
+            WORKERS.pid = os.getpid()
+            atexit.register(time.sleep, SETTLING)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from anyio import from_thread
 
 from fastapi_filestore.concurrency.forks import holds_a_lock
-from fastapi_filestore.concurrency.loops import Call, refuse_late, running_loop, stopping_loop
+from fastapi_filestore.concurrency.loops import Call, late_call, running_loop, stopping_loop
 from fastapi_filestore.concurrency.termination import deferring_termination
 from fastapi_filestore.errors import BlockingCallError, FilestoreError
 
@@ -80,7 +80,8 @@ class _BackgroundLoop:
 
 
 def _refuse_to_hang() -> None:
-    refuse_late()
+    if sys.is_finalizing():
+        raise late_call()
     if is_own_loop():
         raise BlockingCallError("A blocking call was made from the library's own event loop: await its async twin.")
     if _this_thread.waits or holds_a_lock():

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -40,13 +39,12 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def refuse_late() -> None:
-    """Raise `BlockingCallError` when the interpreter ends: what waits for a thread then waits for ever."""
-    if sys.is_finalizing():
-        raise BlockingCallError(
-            "The interpreter is ending, and runs no thread any more: store, read and delete files before, in a "
-            "function that `atexit` calls at the latest."
-        )
+def late_call() -> BlockingCallError:
+    """Return the error of a call when the interpreter ends: what waits for a thread then waits for ever."""
+    return BlockingCallError(
+        "The interpreter is ending, and runs no thread any more: store, read and delete files before, in a function "
+        "that `atexit` calls at the latest."
+    )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from weakref import ref
 
 from fastapi_filestore.concurrency.forks import forkable_lock
-from fastapi_filestore.concurrency.loops import refuse_late
+from fastapi_filestore.concurrency.loops import late_call
 from fastapi_filestore.errors import BlockingCallError
 
 T = TypeVar("T")
@@ -59,7 +59,8 @@ class WorkThreads:
         Raises:
             BlockingCallError: The interpreter is ending.
         """
-        refuse_late()
+        if sys.is_finalizing():
+            raise late_call()
         job: Future[T] = Future()
         self._jobs.put((job, work))
         if not self._have_thread(self._most):

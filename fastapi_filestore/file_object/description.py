@@ -112,8 +112,10 @@ class FileDescription:
         self._registry = registry
         self._backend = backend if backend is None or isinstance(backend, str) else _register(backend, registry)
         self._filename = safe_filename("" if filename is None else _checked_text(filename, "A filename"))
-        self._content_type = guess_content_type(self._filename) if content_type is None else _checked_type(content_type)
-        self._metadata = Metadata(checked_metadata({} if metadata is None else metadata))
+        self._content_type = guess_content_type(self._filename)
+        if content_type is not None:
+            self._content_type = _checked_text(content_type, "A media type", is_type=True)
+        self._metadata = Metadata(None if metadata is None else checked_metadata(metadata))
         self._path = self._chosen_path = None if path is None else _checked_text(path, "An object key (path=)")
         self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
         self.custody = Custody()
@@ -149,7 +151,7 @@ class FileDescription:
 
     @content_type.setter
     def content_type(self, content_type: str) -> None:
-        self._content_type = _checked_type(content_type)
+        self._content_type = _checked_text(content_type, "A media type", is_type=True)
         self._metadata.tell(lambda file: setattr(file, "content_type", content_type))
 
     @property
@@ -382,15 +384,11 @@ def _register(backend: StorageBackend, registry: StorageRegistry) -> str:
     return backend.key
 
 
-def _checked_type(content_type: str) -> str:
-    if not is_media_type(_checked_text(content_type, "A media type")):
-        raise UnsupportedContentError(f"{content_type!r} is not a media type: write it like 'application/pdf'.")
-    return content_type
-
-
-def _checked_text(text: str, what: str) -> str:
+def _checked_text(text: str, what: str, *, is_type: bool = False) -> str:
     if not isinstance(text, str):
         raise UnsupportedContentError(f"{what} is text, and not {_kind(text)}.")
+    if is_type and not is_media_type(text):
+        raise UnsupportedContentError(f"{text!r} is not a media type: write it like 'application/pdf'.")
     return text
 
 

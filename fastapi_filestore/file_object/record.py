@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypedDict
@@ -84,7 +85,7 @@ def files_in(value: object, *, multiple: bool) -> list[JSONFile]:
             raise UnreadableFileError(f"it is {_kind(file)} where an object with a backend and a path belongs")
         named_by = "path" if file.get("path") not in (None, "") else "filename"
         for member in ("backend", named_by):
-            if not _is_text_or_nothing(file.get(member)):
+            if file.get(member) is not None and text_in(file, member) is None:
                 raise UnreadableFileError(f"its {member} is {_kind(file[member])} that names nothing")
         if len(file.get("backend") or "") > LONGEST_BACKEND:
             raise UnreadableFileError(f"its backend has more than {LONGEST_BACKEND} characters")
@@ -96,13 +97,6 @@ def files_in(value: object, *, multiple: bool) -> list[JSONFile]:
 def _kind(value: object) -> str:
     kinds: dict[type, str] = {str: "text", list: "a list", dict: "an object", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number")
-
-
-def _is_text_or_nothing(value: object) -> bool:
-    if not isinstance(value, str):
-        return value is None
-    # Half a surrogate pair is no character: no store has it in a key, and no database lets it be asked for.
-    return value.isascii() or HALF_A_PAIR.search(value) is None
 
 
 def path_of(file: JSONFile) -> str:
@@ -136,15 +130,15 @@ def from_record(data: JSONFile, *, registry: StorageRegistry = storages) -> File
         data.get("backend") or None,
         filename if isinstance(filename, str) and filename else path,
         content_type=content_type if is_typed else FALLBACK_TYPE,
-        metadata={_text(key): _text(metadata[key]) for key in metadata}
-        if metadata and isinstance(metadata, Mapping)
-        else None,
+        metadata={_text(key): _text(metadata[key]) for key in metadata} if isinstance(metadata, Mapping) else None,
         path=path,
         registry=registry,
     )
     file.size, file.checksum, file.etag = size_in(data), text_in(data, "checksum"), text_in(data, "etag")
-    file.version_id, file.last_modified = text_in(data, "version_id"), moment_in(data, "last_modified")
-    file.state = FileState.STORED
+    file.version_id, file.state = text_in(data, "version_id"), FileState.STORED
+    if isinstance(timestamp := data.get("last_modified"), int | float):
+        with suppress(ValueError, OverflowError, OSError):
+            file.last_modified = datetime.fromtimestamp(timestamp, UTC)
     return file
 
 
@@ -157,18 +151,9 @@ def size_in(file: JSONFile) -> int | None:
 def text_in(file: JSONFile, member: str) -> str | None:
     """Return a text of a file in JSON; None if it says none."""
     value = file.get(member)
-    return value if isinstance(value, str) and _is_text_or_nothing(value) else None
-
-
-def moment_in(file: JSONFile, member: str) -> datetime | None:
-    """Return a moment of a file in JSON; None if it says none."""
-    timestamp = file.get(member)
-    if not isinstance(timestamp, int | float):
-        return None
-    try:
-        return datetime.fromtimestamp(timestamp, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
+    # Half a surrogate pair is no character: no store has it in a path, and no database lets it be asked for.
+    is_text = isinstance(value, str) and (value.isascii() or HALF_A_PAIR.search(value) is None)
+    return value if is_text else None
 
 
 def unreadable_file(value: object, problem: str, *, registry: StorageRegistry = storages) -> FileObject:

@@ -11,7 +11,7 @@ from fastapi_filestore.storage.backend import ObjectInfo
 
 
 async def check_stream(
-    rules: FileRules, stream: Upload | DigestingStream, *, size: int | None, filename: str, content_type: str
+    rules: FileRules, stream: Upload | DigestingStream, size: int | None, filename: str, content_type: str
 ) -> str:
     """Check what is known of content before any of it is stored, and return the type that it has.
 

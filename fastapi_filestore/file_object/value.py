@@ -22,7 +22,7 @@ from fastapi_filestore.file_object.description import FileDescription, FileState
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.rules import NO_RULES
-from fastapi_filestore.intake.upload import Upload, chosen_content, stream_of
+from fastapi_filestore.intake.upload import Upload, chosen_content
 from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.content import Content, ContentReader
@@ -88,14 +88,15 @@ class FileObject(FileDescription):
             UploadError: It is not what its column asks for, or what its route did; nothing is left in the store.
             StorageError: The backend could not store it; nothing is left there.
         """
-        async with self._storing(data) as path:
-            if path is None:
+        async with self._storing(data) as pending:
+            if pending is None:
                 return self
+            path, content = pending
             custody = self.custody  # whose rules may become those of a column meanwhile
-            stream, size = stream_of(self._pending_content())
+            stream, size = incoming(content)
             chunks = aiter(stream)  # refuses what somebody else reads, before a rule could judge what that leaves
             async with aclosing(stream):
-                self._become(await check_stream(custody.rules, stream, size=size, **self._declared))
+                self._become(await check_stream(custody.rules, stream, size, self._filename, self._content_type))
                 if custody.rules.max_size is not None:
                     chunks = custody.rules.limit_chunks(chunks, longest=size)
                 info = await self.backend_in_use().put(
@@ -117,8 +118,8 @@ class FileObject(FileDescription):
         return self
 
     @asynccontextmanager
-    async def _storing(self, data: Content | None) -> AsyncIterator[str | None]:
-        """Give the block the path to store content at: the file's own, or else a fresh one; None if it is stored.
+    async def _storing(self, data: Content | None) -> AsyncIterator[tuple[str, ContentReader] | None]:
+        """Give the block content to store and a path, the file's own or else a fresh one; None if it is stored.
 
         What may be at a fresh path is deleted if the block fails.
         """
@@ -140,8 +141,14 @@ class FileObject(FileDescription):
             path = own_path or self.custody.reserved_path or generate_path(self.prefix)
             self.custody.reserved_path = None if own_path else path
             try:
+                self._refuse_gone()
+                if self._content is None:
+                    raise PendingContentError(
+                        f"{self.filename!r} can't be stored: it has no content. Pass content= to FileObject, or data "
+                        "to save; path= if it is stored already, for a filename names no stored object."
+                    )
                 async with nullcontext() if own_path else self._undoing(path):
-                    yield path
+                    yield path, self._content
             finally:
                 self.custody.reserved_path = None
 
@@ -178,15 +185,6 @@ class FileObject(FileDescription):
         self.refuse_unreadable()
         if self.state is FileState.GONE:
             raise PendingContentError(f"{self.filename!r} can't be stored: {self.state.value}. Make a new FileObject.")
-
-    def _pending_content(self) -> ContentReader:
-        self._refuse_gone()
-        if self._content is None:
-            raise PendingContentError(
-                f"{self.filename!r} can't be stored: it has no content. Pass content= to FileObject, or data to save; "
-                "path= if it is stored already, for a filename names no stored object."
-            )
-        return self._content
 
     @property
     def is_arriving(self) -> bool:
@@ -280,8 +278,8 @@ class FileObject(FileDescription):
     @must_await
     async def copy_async(self) -> Self:
         """Return a new file with the same bytes at a path of its own, copied inside the store to the same folder."""
-        with self._telling_if_missing():
-            source, twin = self._stored_path("copied"), copy(self)
+        with self._reading("copied") as source:
+            twin = copy(self)
             twin.become_new(path := generate_path(folder_of(source)))
             async with self._undoing(path):
                 await self.backend_in_use().copy(source, path)
@@ -310,8 +308,8 @@ class FileObject(FileDescription):
     @must_await
     async def open_async(self, *, start: int = 0, end: int | None = None) -> ObjectStream:
         """Open the bytes, or those from `start` up to but without `end`, for streaming."""
-        with self._telling_if_missing():
-            return await self.backend_in_use().open(self._stored_path(), start=start, end=end)
+        with self._reading() as path:
+            return await self.backend_in_use().open(path, start=start, end=end)
 
     @must_await
     async def get_content_async(self) -> bytes:
@@ -321,32 +319,29 @@ class FileObject(FileDescription):
     @must_await
     async def head_async(self) -> ObjectInfo:
         """Return what the store says of the object now."""
-        with self._telling_if_missing():
-            return await self.backend_in_use().head(self._stored_path())
+        with self._reading() as path:
+            return await self.backend_in_use().head(path)
 
     @contextmanager
-    def _telling_if_missing(self) -> Iterator[None]:
-        """Log that the object is missing, if a committed row holds it, and raise what the store raised."""
+    def _reading(self, purpose: str = "read", *, is_told: bool = True) -> Iterator[str]:
+        """Give the path of the stored object, and log that the object is missing if a committed row holds it."""
+        self.refuse_unreadable()
+        if self._path is None or self.state is FileState.PENDING:
+            raise self._not_stored(purpose)
         # A file that only its path names, as a signed URL does, is perhaps in no row; a fresh one is in none yet.
         is_of_row = self.is_stored and not self.custody.fresh
         try:
-            yield
+            if self.is_stored and not can_be_held(self._path):
+                raise ObjectNotFoundError(  # noqa: TRY301 - told as if the store had said so
+                    f"The object {self._path!a} can't be there: no store holds an object of such a name.",
+                    backend=self._backend,
+                    path=self._path,
+                )
+            yield self._path
         except ObjectNotFoundError:
-            if is_of_row:
+            if is_told and is_of_row:
                 OBJECT_MISSING.tell(backend=self.backend, object=self.path, file=self.filename)
             raise
-
-    def _stored_path(self, what: str = "read") -> str:
-        self.refuse_unreadable()
-        if self._path is None or self.state is FileState.PENDING:
-            raise self._not_stored(what)
-        if self.is_stored and not can_be_held(self._path):
-            raise ObjectNotFoundError(
-                f"The object {self._path!a} can't be there: no store holds an object of such a name.",
-                backend=self._backend,
-                path=self._path,
-            )
-        return self._path
 
     # -- signing -----------------------------------------------------------------------------------
 
@@ -391,14 +386,15 @@ class FileObject(FileDescription):
             )
             self._path, self.state, self.upload_limit = path, FileState.RESERVED, max_size
             return signed
-        return await self._registry.sign_download(
-            self.backend_in_use().key,
-            self._stored_path("signed"),
-            expires_in=seconds,
-            content_type=served_type(self.content_type),
-            content_disposition=disposition_of(self.filename, self.content_type),
-            filename=self.filename,
-        )
+        with self._reading("signed", is_told=False) as path:
+            return await self._registry.sign_download(
+                self.backend_in_use().key,
+                path,
+                expires_in=seconds,
+                content_type=served_type(self.content_type),
+                content_disposition=disposition_of(self.filename, self.content_type),
+                filename=self.filename,
+            )
 
     @must_await
     async def sign_async(self, *, expires_in: int | None = None, for_upload: bool = False) -> str:

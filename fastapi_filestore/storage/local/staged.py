@@ -61,7 +61,9 @@ class StagedFile:
 
     def write(self, pieces: Iterable[bytes]) -> None:
         """Append bytes, with as few system calls as can be: after each, a thread waits for the interpreter's lock."""
-        file, waiting = self._open(), deque([memoryview(piece) for piece in pieces])
+        file, waiting = self._open(), deque[memoryview]()
+        for piece in pieces:
+            waiting.append(memoryview(piece))
         while waiting:
             if sys.platform == "win32":
                 size = file.write(waiting[0])

@@ -2,10 +2,11 @@
 
 import atexit
 import os
+import sys
 import time
 from dataclasses import dataclass
 
-from fastapi_filestore.concurrency.loops import refuse_late
+from fastapi_filestore.concurrency.loops import late_call
 from fastapi_filestore.errors import ForkedProcessError, StorageError
 
 SETTLING = 0.1
@@ -53,7 +54,8 @@ class Lifetime:
         """
         if self.is_closed:
             raise StorageError(f"Backend {self.backend!r} is closed: use it inside its lifespan.", backend=self.backend)
-        refuse_late()
+        if sys.is_finalizing():
+            raise late_call()
         if WORKERS.pid != os.getpid():
             WORKERS.refuse_forked(backend=self.backend)
             WORKERS.pid = os.getpid()

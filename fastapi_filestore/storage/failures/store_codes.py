@@ -120,242 +120,142 @@ _TRANSFER = Reason(
     "correct the endpoint, and whether it is of https",
 )
 
-GROUPS: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
-    (NO_OBJECT, ("NoSuchKey", "NoSuchVersion", "BlobNotFound", "ResourceNotFound", "PathNotFound", "notFound")),
+_CODES_OF: Final[tuple[tuple[Reason, str], ...]] = (
+    (NO_OBJECT, "NoSuchKey NoSuchVersion BlobNotFound ResourceNotFound PathNotFound notFound"),
     (
         NO_BUCKET,
-        (
-            "NoSuchBucket",
-            "ContainerNotFound",
-            "ContainerBeingDeleted",
-            "ContainerDisabled",
-            "FilesystemNotFound",
-            "NoSuchAccessPoint",
-        ),
+        """
+        NoSuchBucket ContainerNotFound ContainerBeingDeleted ContainerDisabled FilesystemNotFound
+        NoSuchAccessPoint
+        """,
     ),
-    (EXISTS, ("BlobAlreadyExists", "ResourceAlreadyExists", "PathAlreadyExists", "ObjectAlreadyExists")),
+    (EXISTS, "BlobAlreadyExists ResourceAlreadyExists PathAlreadyExists ObjectAlreadyExists"),
     (
         CHANGED,
-        (
-            "PreconditionFailed",
-            "ConditionNotMet",
-            "TargetConditionNotMet",
-            "SourceConditionNotMet",
-            "ConditionalRequestConflict",
-            "conditionNotMet",
-        ),
+        """
+        PreconditionFailed ConditionNotMet TargetConditionNotMet SourceConditionNotMet ConditionalRequestConflict
+        conditionNotMet
+        """,
     ),
-    (NO_RANGE, ("InvalidRange", "requestedRangeNotSatisfiable")),
+    (NO_RANGE, "InvalidRange requestedRangeNotSatisfiable"),
     (
         REFUSED,
-        (
-            "AccessDenied",
-            "AccessDeniedException",
-            "AllAccessDisabled",
-            "AuthorizationFailure",
-            "AuthorizationPermissionMismatch",
-            "AuthorizationResourceTypeMismatch",
-            "AuthorizationServiceMismatch",
-            "InsufficientAccountPermissions",
-            "InvalidSecurity",
-            "MethodNotAllowedByPolicy",
-            "NoAuthenticationInformation",
-            "PublicAccessNotPermitted",
-            "UnauthorizedAccess",
-            "UnauthorizedClientApplication",
-            "AuthenticationRequired",
-            "UserAccessDenied",
-            "Forbidden",
-            "forbidden",
-            "insufficientPermissions",
-            "required",
-            "PERMISSION_DENIED",
-        ),
+        """
+        AccessDenied AccessDeniedException AllAccessDisabled AuthorizationFailure AuthorizationPermissionMismatch
+        AuthorizationResourceTypeMismatch AuthorizationServiceMismatch InsufficientAccountPermissions
+        InvalidSecurity MethodNotAllowedByPolicy NoAuthenticationInformation PublicAccessNotPermitted
+        UnauthorizedAccess UnauthorizedClientApplication AuthenticationRequired UserAccessDenied Forbidden
+        forbidden insufficientPermissions required PERMISSION_DENIED
+        """,
     ),
-    (_WRONG_KEY, ("InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException")),
-    (_WRONG_SECRET, ("SignatureDoesNotMatch", "AuthenticationFailed", "InvalidAuthenticationInfo")),
-    (_EXPIRED, ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired", "authError")),
-    (_CLOCK, ("RequestTimeTooSkewed", "RequestExpired", "ExpiredPresignedUrlRequest")),
+    (_WRONG_KEY, "InvalidAccessKeyId InvalidClientTokenId UnrecognizedClientException"),
+    (_WRONG_SECRET, "SignatureDoesNotMatch AuthenticationFailed InvalidAuthenticationInfo"),
+    (_EXPIRED, "ExpiredToken ExpiredTokenException InvalidToken TokenRefreshRequired authError"),
+    (_CLOCK, "RequestTimeTooSkewed RequestExpired ExpiredPresignedUrlRequest"),
     (
         _ACCOUNT,
-        (
-            "AccountIsDisabled",
-            "AccountProblem",
-            "NotSignedUp",
-            "UserSuspended",
-            "accountDisabled",
-            "userAccountDisabled",
-            "AccountBeingCreated",
-        ),
+        """
+        AccountIsDisabled AccountProblem NotSignedUp UserSuspended accountDisabled userAccountDisabled
+        AccountBeingCreated
+        """,
     ),
     (
         _FIREWALL,
-        (
-            "AuthorizationSourceIPMismatch",
-            "AuthorizationProtocolMismatch",
-            "IpAuthorizationError",
-            "SecurityPolicyViolated",
-        ),
+        """
+        AuthorizationSourceIPMismatch AuthorizationProtocolMismatch IpAuthorizationError SecurityPolicyViolated
+        """,
     ),
-    (_PAYER, ("UserProjectMissing", "userProjectMissing", "UserProjectInconsistent", "InvalidPayer")),
+    (_PAYER, "UserProjectMissing userProjectMissing UserProjectInconsistent InvalidPayer"),
     (
         _ENCRYPTION,
-        (
-            "KMS.DisabledException",
-            "KMS.InvalidStateException",
-            "KMS.KMSInvalidStateException",
-            "KMS.NotFoundException",
-            "KMS.AccessDeniedException",
-            "KMS.KeyUnavailableException",
-            "KMS.InvalidKeyUsageException",
-            "KMSKeyDisabled",
-            "KMSNotConfigured",
-            "KeyVaultEncryptionKeyNotFound",
-            "KeyVaultVaultNotFound",
-            "KeyVaultAccessTokenCannotBeAcquired",
-            "CustomerEncryptionKeyIsIncorrect",
-            "customerEncryptionKeyIsIncorrect",
-        ),
+        """
+        KMS.DisabledException KMS.InvalidStateException KMS.KMSInvalidStateException KMS.NotFoundException
+        KMS.AccessDeniedException KMS.KeyUnavailableException KMS.InvalidKeyUsageException KMSKeyDisabled
+        KMSNotConfigured KeyVaultEncryptionKeyNotFound KeyVaultVaultNotFound KeyVaultAccessTokenCannotBeAcquired
+        CustomerEncryptionKeyIsIncorrect customerEncryptionKeyIsIncorrect
+        """,
     ),
     (
         _ENCRYPTION_ASKED,
-        (
-            "InvalidEncryptionAlgorithmError",
-            "ServerSideEncryptionConfigurationNotFoundError",
-            "BlobUsesCustomerSpecifiedEncryption",
-            "ResourceIsEncryptedWithCustomerEncryptionKey",
-            "resourceIsEncryptedWithCustomerEncryptionKey",
-            "BlobDoesNotUseCustomerSpecifiedEncryption",
-        ),
+        """
+        InvalidEncryptionAlgorithmError ServerSideEncryptionConfigurationNotFoundError
+        BlobUsesCustomerSpecifiedEncryption ResourceIsEncryptedWithCustomerEncryptionKey
+        resourceIsEncryptedWithCustomerEncryptionKey BlobDoesNotUseCustomerSpecifiedEncryption
+        """,
     ),
-    (_ARCHIVED, ("InvalidObjectState", "BlobArchived", "BlobBeingRehydrated", "ObjectNotInActiveTierError")),
+    (_ARCHIVED, "InvalidObjectState BlobArchived BlobBeingRehydrated ObjectNotInActiveTierError"),
     (
         _LOCKED,
-        (
-            "BlobImmutableDueToPolicy",
-            "BlobImmutableDueToLegalHold",
-            "LeaseIdMissing",
-            "LeaseIdMismatchWithBlobOperation",
-            "LeaseLost",
-            "ObjectLocked",
-            "ObjectUnderActiveHold",
-            "retentionPolicyNotMet",
-            "RetentionPolicyNotMet",
-            "InvalidRetentionPeriod",
-        ),
+        """
+        BlobImmutableDueToPolicy BlobImmutableDueToLegalHold LeaseIdMissing LeaseIdMismatchWithBlobOperation
+        LeaseLost ObjectLocked ObjectUnderActiveHold retentionPolicyNotMet RetentionPolicyNotMet
+        InvalidRetentionPeriod
+        """,
     ),
-    (_WRONG_TYPE, ("InvalidBlobType", "BlobTypeNotSupported", "SnapshotsPresent", "ResourceTypeMismatch")),
-    (_BAD_BUCKET_NAME, ("InvalidBucketName", "InvalidBucketOwnerAWSAccountID", "InvalidResourceName")),
-    (_LONG_KEY, ("KeyTooLong", "KeyTooLongError", "InvalidObjectName", "XMinioInvalidObjectName", "InvalidUri")),
-    (
-        FULL,
-        ("XMinioStorageFull", "XMinioBackendDown.DiskFull", "InsufficientStorage", "InsufficientCapacity", "DiskFull"),
-    ),
+    (_WRONG_TYPE, "InvalidBlobType BlobTypeNotSupported SnapshotsPresent ResourceTypeMismatch"),
+    (_BAD_BUCKET_NAME, "InvalidBucketName InvalidBucketOwnerAWSAccountID InvalidResourceName"),
+    (_LONG_KEY, "KeyTooLong KeyTooLongError InvalidObjectName XMinioInvalidObjectName InvalidUri"),
+    (FULL, "XMinioStorageFull XMinioBackendDown.DiskFull InsufficientStorage InsufficientCapacity DiskFull"),
     (
         QUOTA,
-        (
-            "QuotaExceeded",
-            "quotaExceeded",
-            "XMinioAdminBucketQuotaExceeded",
-            "AccountLimitExceeded",
-            "StorageQuotaExceeded",
-            "ServiceQuotaExceededException",
-        ),
+        """
+        QuotaExceeded quotaExceeded XMinioAdminBucketQuotaExceeded AccountLimitExceeded StorageQuotaExceeded
+        ServiceQuotaExceededException
+        """,
     ),
-    (TOO_LARGE, ("EntityTooLarge", "RequestBodyTooLarge", "BlockCountExceedsLimit", "uploadTooLarge")),
+    (TOO_LARGE, "EntityTooLarge RequestBodyTooLarge BlockCountExceedsLimit uploadTooLarge"),
     (
         WRONG_REGION,
-        (
-            "PermanentRedirect",
-            "Redirect",
-            "TemporaryRedirect",
-            "AuthorizationHeaderMalformed",
-            "IllegalLocationConstraintException",
-            "IncorrectEndpoint",
-            "InvalidRegion",
-        ),
+        """
+        PermanentRedirect Redirect TemporaryRedirect AuthorizationHeaderMalformed
+        IllegalLocationConstraintException IncorrectEndpoint InvalidRegion
+        """,
     ),
-    (
-        NOT_SUPPORTED,
-        ("NotImplemented", "UnsupportedHeader", "UnsupportedOperation", "FeatureVersionMismatch", "XNotImplemented"),
-    ),
-    (NO_METHOD, ("MethodNotAllowed", "UnsupportedHttpVerb", "methodNotAllowed")),
+    (NOT_SUPPORTED, "NotImplemented UnsupportedHeader UnsupportedOperation FeatureVersionMismatch XNotImplemented"),
+    (NO_METHOD, "MethodNotAllowed UnsupportedHttpVerb methodNotAllowed"),
     (
         STORE_FAILED,
-        (
-            "InternalError",
-            "InternalServerError",
-            "internalError",
-            "ServiceUnavailable",
-            "ServerUnavailable",
-            "backendError",
-            "XMinioServerNotInitialized",
-            "XMinioBackendDown",
-        ),
+        """
+        InternalError InternalServerError internalError ServiceUnavailable ServerUnavailable backendError
+        XMinioServerNotInitialized XMinioBackendDown
+        """,
     ),
     (
         BUSY,
-        (
-            "SlowDown",
-            "SlowDownRead",
-            "SlowDownWrite",
-            "Busy",
-            "ServerBusy",
-            "TooManyRequests",
-            "Throttling",
-            "ThrottlingException",
-            "RequestLimitExceeded",
-            "BandwidthLimitExceeded",
-            "rateLimitExceeded",
-            "userRateLimitExceeded",
-            "RequestThrottled",
-            "KMS.ThrottlingException",
-        ),
+        """
+        SlowDown SlowDownRead SlowDownWrite Busy ServerBusy TooManyRequests Throttling ThrottlingException
+        RequestLimitExceeded BandwidthLimitExceeded rateLimitExceeded userRateLimitExceeded RequestThrottled
+        KMS.ThrottlingException
+        """,
     ),
-    (SILENT, ("OperationTimedOut", "GatewayTimeout", "XMinioServerTimeout")),
-    (_SLOW_REQUEST, ("RequestTimeout",)),
+    (SILENT, "OperationTimedOut GatewayTimeout XMinioServerTimeout"),
+    (_SLOW_REQUEST, "RequestTimeout"),
     (
         _IN_TRANSITION,
-        (
-            "OperationAborted",
-            "BucketNotReady",
-            "AccountBeingDeleted",
-            "PendingCopyOperation",
-            "ContainerOperationFailure",
-            "conflict",
-        ),
+        """
+        OperationAborted BucketNotReady AccountBeingDeleted PendingCopyOperation ContainerOperationFailure
+        conflict
+        """,
     ),
     (
         _DAMAGED_ON_WAY,
-        (
-            "BadDigest",
-            "IncompleteBody",
-            "Md5Mismatch",
-            "Crc64Mismatch",
-            "XAmzContentSHA256Mismatch",
-            "ContentLengthMismatch",
-        ),
+        """
+        BadDigest IncompleteBody Md5Mismatch Crc64Mismatch XAmzContentSHA256Mismatch ContentLengthMismatch
+        """,
     ),
-    (_CHECKSUM, ("InvalidDigest", "InvalidMd5", "InvalidChecksum", "MissingContentLength", "MissingContentMD5")),
-    (UPLOAD_GONE, ("NoSuchUpload", "InvalidPart", "InvalidBlockList", "InvalidBlockId", "InvalidPartOrder")),
-    (_NO_GRANT, ("invalid_grant", "invalid_client", "unauthorized_client", "InvalidIdentityToken", "invalid_request")),
-    (_TRANSFER, ("AccountRequiresHttps", "InvalidHost", "HostMismatch", "InsecureTransport")),
+    (_CHECKSUM, "InvalidDigest InvalidMd5 InvalidChecksum MissingContentLength MissingContentMD5"),
+    (UPLOAD_GONE, "NoSuchUpload InvalidPart InvalidBlockList InvalidBlockId InvalidPartOrder"),
+    (_NO_GRANT, "invalid_grant invalid_client unauthorized_client InvalidIdentityToken invalid_request"),
+    (_TRANSFER, "AccountRequiresHttps InvalidHost HostMismatch InsecureTransport"),
     (
         REQUEST_REFUSED,
-        (
-            "InvalidRequest",
-            "InvalidArgument",
-            "InvalidHeaderValue",
-            "InvalidInput",
-            "InvalidQueryParameterValue",
-            "MalformedXML",
-            "MissingRequiredHeader",
-            "OutOfRangeInput",
-            "invalid",
-            "badRequest",
-        ),
+        """
+        InvalidRequest InvalidArgument InvalidHeaderValue InvalidInput InvalidQueryParameterValue MalformedXML
+        MissingRequiredHeader OutOfRangeInput invalid badRequest
+        """,
     ),
 )
+GROUPS: Final = tuple((reason, tuple(codes.split())) for reason, codes in _CODES_OF)
 """Each reason, with the codes that mean it."""
 
 CODES: Final[Mapping[str, Reason]] = {code: reason for reason, codes in GROUPS for code in codes}

@@ -30,7 +30,6 @@ from fastapi_filestore.storage.failures.reasons import (
     ERRNOS,
     EXISTS,
     FAILED,
-    NEVER_STORED,
     NO_BUCKET,
     NO_BULK_DELETE,
     NO_CREDENTIALS,
@@ -156,35 +155,28 @@ def _error_of_credentials(
     return error
 
 
-def with_region(error: StorageError, region: str) -> StorageError:
-    """Return the error of a bucket that was asked for in another region than the one it is in."""
-    report = Report(text="", status=error.status, code=error.code, region=region)
-    return _build_error(
-        WRONG_REGION, _describe_cause(WRONG_REGION, report, None), report, error.backend or "", error.path
-    )
+def explain_anew(
+    error: StorageError,
+    reason: Reason,
+    *,
+    cause: str | None = None,
+    region: str | None = None,
+    place: str = "",
+    silence: str = SILENCE,
+) -> StorageError:
+    """Return an error of a store for a reason, or with a fact, that was found out after it was translated.
 
-
-def never_stored(error: StorageError) -> StorageError:
-    """Return the error of a store that confirmed, without an entity tag, what it did not store.
-
-    S3 finds out later, too, once it has begun to answer with 200: what the answer says then, obstore does not tell.
+    Args:
+        error: The error as it was translated.
+        reason: Why the store failed.
+        cause: What is shown of the store's answer; made of its status, code and number if None.
+        region: The region that the bucket is in.
+        place: Where the backend is, with what separates it from the words behind it.
+        silence: How long the store may be silent.
     """
-    report = Report(text="", status=error.status, code=error.code)
-    return _build_error(NEVER_STORED, "", report, error.backend or "", error.path)
-
-
-def with_place(error: StorageError, place: str) -> StorageError:
-    """Return the error of a bucket that is not there, with where the backend is."""
-    report = Report(text="", status=error.status, code=error.code)
-    return _build_error(
-        NO_BUCKET, _describe_cause(NO_BUCKET, report, None), report, error.backend or "", error.path, place=f"{place}, "
-    )
-
-
-def with_silence(error: StorageError, silence: str) -> StorageError:
-    """Return the error of a store that did not answer, with how long it may be silent."""
-    report = Report(text="", number=error.errno)
-    return _build_error(SILENT, error.cause or "", report, error.backend or "", error.path, silence=silence)
+    report = Report(text="", status=error.status, code=error.code, number=error.errno, region=region)
+    shown = _describe_cause(reason, report, None) if cause is None else cause
+    return _build_error(reason, shown, report, error.backend or "", error.path, place=place, silence=silence)
 
 
 def _find_reason(exc: BaseException, report: Report) -> tuple[Reason, str | None]:

@@ -28,8 +28,8 @@ from fastapi_filestore.storage.backend import (
     empty_chunks,
 )
 from fastapi_filestore.storage.content import ContentReader, read_content
-from fastapi_filestore.storage.failures.reasons import NO_ETAG_WORDS
-from fastapi_filestore.storage.failures.translate import never_stored, translating
+from fastapi_filestore.storage.failures.reasons import NEVER_STORED, NO_ETAG_WORDS
+from fastapi_filestore.storage.failures.translate import explain_anew, translating
 from fastapi_filestore.storage.obstore.moving.delete import delete_all
 from fastapi_filestore.storage.obstore.moving.long_copy import COPY_LIMIT, copy_through, copy_within
 from fastapi_filestore.storage.obstore.moving.metadata import attributes_for
@@ -85,7 +85,8 @@ class StoreDriver:
                 try:
                     await self.head(path)
                 except ObjectNotFoundError:
-                    raise never_stored(error) from None
+                    # S3 finds out once it has begun to answer with 200, too: what the answer says then, nobody tells.
+                    raise explain_anew(error, NEVER_STORED, cause="") from None
                 except StorageError:
                     pass
                 raise

@@ -3,10 +3,12 @@
 import difflib
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.settings.backend import AzureOptions, GoogleOptions, LocalOptions, Options, S3Options
 from fastapi_filestore.storage.obstore.opening.store_url import Kind
 
 SCHEME_OF_KIND: Mapping[Kind, str] = {
@@ -16,6 +18,8 @@ SCHEME_OF_KIND: Mapping[Kind, str] = {
     "file": "local",
     "memory": "memory://",
 }
+
+NO_SYNONYMS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +49,24 @@ NETWORK_NAMES = (
 )
 """What every store behind a network takes."""
 
+
+def vocabulary_of(
+    settings: type[Options], *prefixes: str, others: Sequence[str] = (), synonyms: Mapping[str, str] = NO_SYNONYMS
+) -> Vocabulary:
+    """Return the options of a kind of store: those of its settings, without a prefix, and others."""
+    names = {*others}
+    for field in settings.model_fields:
+        prefix = max(filter(field.startswith, prefixes), key=len, default="")
+        name = field.removeprefix(prefix)
+        names.add(synonyms.get(name, name))
+    return Vocabulary(prefixes, tuple(names), synonyms)
+
+
 VOCABULARIES: Mapping[Kind, Vocabulary] = {
-    "s3": Vocabulary(
-        prefixes=("aws_",),
-        names=(
-            *NETWORK_NAMES,
-            "access_key_id",
-            "checksum_algorithm",
-            "conditional_put",
-            "container_authorization_token_file",
-            "container_credentials_full_uri",
-            "container_credentials_relative_uri",
-            "copy_if_not_exists",
-            "disable_bulk_delete",
-            "disable_tagging",
-            "endpoint",
-            "imdsv1_fallback",
-            "metadata_endpoint",
-            "region",
-            "request_payer",
-            "role_arn",
-            "role_session_name",
-            "s3_express",
-            "secret_access_key",
-            "server_side_encryption",
-            "session_token",
-            "sse_bucket_key_enabled",
-            "sse_customer_key_base64",
-            "sse_kms_key_id",
-            "unsigned_payload",
-            "virtual_hosted_style_request",
-            "web_identity_token_file",
-        ),
+    "s3": vocabulary_of(
+        S3Options,
+        "aws_",
+        others=NETWORK_NAMES,
         synonyms={
             "default_region": "region",
             "endpoint_url": "endpoint",
@@ -84,43 +74,17 @@ VOCABULARIES: Mapping[Kind, Vocabulary] = {
             "token": "session_token",
         },
     ),
-    "gs": Vocabulary(
-        prefixes=("google_",),
-        names=(
-            *NETWORK_NAMES,
-            "application_credentials",
-            "base_url",
-            "bearer_token",
-            "service_account",
-            "service_account_key",
-        ),
+    "gs": vocabulary_of(
+        GoogleOptions,
+        "google_",
+        others=NETWORK_NAMES,
         synonyms={"endpoint": "base_url", "service_account_path": "service_account"},
     ),
-    "az": Vocabulary(
-        prefixes=("azure_", "azure_storage_"),
-        names=(
-            *NETWORK_NAMES,
-            "account_key",
-            "account_name",
-            "authority_host",
-            "client_id",
-            "client_secret",
-            "connection_string",
-            "credential_type",
-            "disable_tagging",
-            "encryption_key",
-            "endpoint",
-            "federated_token_file",
-            "msi_endpoint",
-            "msi_resource_id",
-            "object_id",
-            "sas_key",
-            "tenant_id",
-            "token",
-            "use_azure_cli",
-            "use_emulator",
-            "use_fabric_endpoint",
-        ),
+    "az": vocabulary_of(
+        AzureOptions,
+        "azure_",
+        "azure_storage_",
+        others=(*NETWORK_NAMES, "encryption_key"),
         synonyms={
             "access_key": "account_key",
             "authority_id": "tenant_id",
@@ -130,10 +94,8 @@ VOCABULARIES: Mapping[Kind, Vocabulary] = {
             "sas_token": "sas_key",
         },
     ),
-    "file": Vocabulary(
-        prefixes=(), names=("automatic_cleanup", "durable", "file_mode", "folder_mode", "mkdir"), synonyms={}
-    ),
-    "memory": Vocabulary(prefixes=(), names=(), synonyms={}),
+    "file": vocabulary_of(LocalOptions, others=("automatic_cleanup",)),
+    "memory": vocabulary_of(Options),
 }
 """Buckets and containers are missing on purpose: the URL names them."""
 

@@ -13,8 +13,9 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 
 from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import BucketNotFoundError, StorageError, StorageTimeoutError
+from fastapi_filestore.storage.failures.reasons import NO_BUCKET, SILENT, WRONG_REGION
 from fastapi_filestore.storage.failures.report import REGION
-from fastapi_filestore.storage.failures.translate import with_place, with_region, with_silence
+from fastapi_filestore.storage.failures.translate import explain_anew
 from fastapi_filestore.storage.obstore.opening.stores import Store
 
 PATIENCE: Final = 3.0
@@ -44,14 +45,14 @@ class Whereabouts:
         except BucketNotFoundError as error:
             if error.backend != self.backend:
                 raise
-            raise with_place(error, self.place) from None
+            raise explain_anew(error, NO_BUCKET, place=f"{self.place}, ") from None
         except StorageTimeoutError as error:
             options = None if isinstance(store, LocalStore | MemoryStore) else store.client_options
             # obstore shows it as text, as 10s.
             silence = f"now {options['read_timeout']}" if options and "read_timeout" in options else None
             if error.backend != self.backend or error.status is not None or silence is None:
                 raise
-            raise with_silence(error, silence) from error.__cause__
+            raise explain_anew(error, SILENT, cause=error.cause or "", silence=silence) from error.__cause__
         except StorageError as error:
             # Without a code it is the answer to a HEAD, which has no body to say more.
             is_said_so = error.status in REDIRECTS or (error.status == HTTPStatus.BAD_REQUEST and error.code is None)
@@ -60,7 +61,7 @@ class Whereabouts:
             self._region = self._region or await THREADS.run(_region_of, store)
             if self._region in (None, store.config.get("region")):
                 raise
-            raise with_region(error, self._region or "") from None
+            raise explain_anew(error, WRONG_REGION, region=self._region) from None
 
 
 def _region_of(store: S3Store) -> str | None:

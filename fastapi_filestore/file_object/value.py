@@ -93,7 +93,7 @@ class FileObject(FileDescription):
                 return self
             path, content = pending
             custody = self.custody  # whose rules may become those of a column meanwhile
-            stream, size = incoming(content)
+            stream, size = stream_of(content)
             chunks = aiter(stream)  # refuses what somebody else reads, before a rule could judge what that leaves
             async with aclosing(stream):
                 self._become(await check_stream(custody.rules, stream, size, self._filename, self._content_type))

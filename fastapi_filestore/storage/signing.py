@@ -9,11 +9,12 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi_filestore.errors import ConfigurationError, InvalidSignatureError, SigningUnavailableError
 from fastapi_filestore.settings.signing_keys import KEY_REMEDY, problem_of_key
@@ -102,9 +103,14 @@ class UrlSigner:
         if not self._is_signed(payload, mac, method):
             other: Method = "PUT" if method == "GET" else "GET"
             raise InvalidSignatureError("another-method" if self._is_signed(payload, mac, other) else "unknown-key")
-        claims = _claims_in(payload)
-        if claims is None:
+        # Another version of the library, or another program, may have written others.
+        members: Any = None
+        with suppress(ValueError, RecursionError):
+            members = json.loads(payload)
+        is_known = isinstance(members, dict) and _REQUIRED <= members.keys() <= _TYPES.keys()
+        if not is_known or any(type(value) is not _TYPES[name] for name, value in members.items()):
             raise InvalidSignatureError("unknown-claims")
+        claims = SignedClaims(**members)
         if claims.expires <= self.clock():
             raise InvalidSignatureError("expired")
         return claims
@@ -123,17 +129,6 @@ def store_without_urls(backend: str, path: str, place: str) -> SigningUnavailabl
         backend=backend,
         path=path,
     )
-
-
-def _claims_in(payload: bytes) -> SignedClaims | None:
-    """Return the claims of a payload; None if another version of the library, or another program, wrote others."""
-    try:
-        claims = json.loads(payload)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(claims, dict) or not _REQUIRED <= claims.keys() <= _TYPES.keys():
-        return None
-    return SignedClaims(**claims) if all(type(value) is _TYPES[name] for name, value in claims.items()) else None
 
 
 def _mac(key: str, method: str, payload: bytes) -> bytes:

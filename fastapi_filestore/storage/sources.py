@@ -44,7 +44,12 @@ class Source:
         """
         async with one_at_a_time(self), aclosing(chunks):
             is_begun = _is_begun(content)
-            began = self._begin(content)
+            began = self._position(content)
+            # Reading only goes forward: who stands further back was taken there on purpose.
+            if self._broken_after is not None and began > self._broken_after:
+                raise _consumed(content)
+            self._passed += 1  # an iterator that was asked may have lost what it had
+            self._broken_after = began
             is_empty = True
             try:
                 async for chunk in chunks:
@@ -57,23 +62,11 @@ class Source:
                 raise
             if is_empty and is_begun:
                 raise _consumed(content)
-            self._end(content, began, is_empty=is_empty)
-
-    def _begin(self, content: object) -> int:
-        position = self._position(content)
-        # Reading only goes forward: who stands further back was taken there on purpose.
-        if self._broken_after is not None and position > self._broken_after:
-            raise _consumed(content)
-        self._passed += 1  # an iterator that was asked may have lost what it had
-        self._broken_after = position
-        return position
-
-    def _end(self, content: object, began: int, *, is_empty: bool) -> None:
-        self._broken_after = None
-        if not is_empty:
-            self._left_at = self._position(content)
-        elif began == self._left_at:
-            raise _consumed(content)
+            self._broken_after = None
+            if not is_empty:
+                self._left_at = self._position(content)
+            elif began == self._left_at:
+                raise _consumed(content)
 
     def _position(self, content: object) -> int:
         try:
@@ -95,12 +88,9 @@ def source_of(content: object) -> Source:
         if source is new:
             # What takes no weak reference is known as long as somebody who is to read it holds it.
             with suppress(TypeError):
-                weakref.finalize(content, _let_go, source).atexit = False
+                # It does nothing: a source that waits for this call lives as long as what it is about.
+                weakref.finalize(content, lambda source: None, source).atexit = False
         return source
-
-
-def _let_go(source: Source) -> None:
-    """Do nothing: a source that waits for this call lives as long as what it is about."""
 
 
 def _is_begun(content: object) -> bool:

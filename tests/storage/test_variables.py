@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastapi_filestore import ConfigurationError, ObstoreBackend
-from fastapi_filestore.storage.obstore.opening import s3
+from fastapi_filestore.storage.obstore.opening import credentials
 from tests.storage.answering import Answering
 from tests.storage.environments import AZURE, KEYS, asked_of, bare, store
 
@@ -125,7 +125,7 @@ async def test_an_empty_variable(
         monkeypatch.setenv(name, value.format(store.url))
     monkeypatch.setenv(empty, "")
     if not boto:
-        monkeypatch.setattr(s3, "find_boto_session", lambda: None)
+        monkeypatch.setattr(credentials, "find_boto_session", lambda: None)
 
     assert SHOWN[url] in await asked_of(store, url)
 
@@ -162,7 +162,7 @@ async def test_an_empty_endpoint(monkeypatch: pytest.MonkeyPatch, name: str) -> 
 )
 def test_an_empty_variable_that_the_driver_believes(monkeypatch: pytest.MonkeyPatch, url: str, name: str) -> None:
     """What can't be taken for unset is named."""
-    monkeypatch.setattr(s3, "find_boto_session", lambda: None)
+    monkeypatch.setattr(credentials, "find_boto_session", lambda: None)
     monkeypatch.setenv(name, "")
     with pytest.raises(ConfigurationError, match=f"'d': The variable {name} is set and empty"):
         ObstoreBackend("d", url)

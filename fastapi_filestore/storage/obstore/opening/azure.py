@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from obstore.store import AzureStore
@@ -13,10 +12,9 @@ from fastapi_filestore.settings import problem_of_address
 from fastapi_filestore.storage.obstore.opening.client import check_endpoint, take_client_options, take_retry_config
 from fastapi_filestore.storage.obstore.opening.construction import (
     check_one_of,
-    explaining_refusal,
     is_unsigned,
+    make_store,
     take_provider,
-    texts,
 )
 from fastapi_filestore.storage.obstore.opening.options import as_bool, as_text
 from fastapi_filestore.storage.obstore.opening.store_url import StoreURL
@@ -30,9 +28,6 @@ from fastapi_filestore.storage.obstore.opening.variables import (
     value_of,
     variables_in,
 )
-
-if TYPE_CHECKING:
-    from obstore.store import AzureConfig, AzureCredentialProvider
 
 CREDENTIALS = {
     "account_key": "access_key",
@@ -78,25 +73,15 @@ def build_azure(store_url: StoreURL, options: dict[str, object]) -> AzureStore:
         check_account(as_text("account_name", account), display_name("az", "account_name", options))
     reached = endpoint or ("http://emulator" if emulated else address_in("az", "endpoint"))
     client, retry = take_client_options(options, endpoint=reached, variables="AZURE_"), take_retry_config(options)
-    provider = cast("AzureCredentialProvider | None", take_provider(options, tuple(CREDENTIALS)))
-    is_given = _settle_credential(options) or provider is not None
+    provider = take_provider(options, tuple(CREDENTIALS))
     if endpoint is not None:
         options |= {"endpoint": endpoint, "use_emulator": emulated}
-    _settle_environment(options, is_given=is_given)
-    config = cast("AzureConfig", texts(options))
-    with explaining_refusal("az", options, client):
-        return AzureStore(
-            store_url.bucket,
-            prefix=store_url.prefix,
-            config=config,
-            client_options=client,
-            retry_config=retry,
-            credential_provider=provider,
-        )
+    _settle_credentials(options, has_provider=provider is not None)
+    return make_store(AzureStore, store_url, options, client=client, retry=retry, provider=provider)
 
 
-def _settle_credential(options: dict[str, object]) -> bool:
-    """Say of which kind the credential is that was given; return whether any was."""
+def _settle_credentials(options: dict[str, object], *, has_provider: bool) -> None:
+    """Say of which kind the credential is that was given, and keep the environment from undoing it."""
     given = tuple(name for name in CREDENTIALS if name in options)
     shown = tuple(f"azure_storage_{name}" for name in given)
     check_one_of((*shown, "azure_skip_signature") if is_unsigned(options) else shown)
@@ -107,16 +92,7 @@ def _settle_credential(options: dict[str, object]) -> bool:
         options.setdefault("credential_type", _type_of(options.keys() | variables_in("az"), with_one_of=identity))
     if "sas_key" in options:
         options["sas_key"] = as_text("azure_storage_sas_token", options["sas_key"]).strip().removeprefix("?")
-    return bool(given) or bool(options.keys() & IDENTITY) or is_unsigned(options)
-
-
-def _type_of(names: AbstractSet[str], *, with_one_of: AbstractSet[str] | None = None) -> str:
-    """Return the kind of credential that options make, by their names, with one of some of them if they are given."""
-    kinds = (kind for kind, parts in PARTS if parts <= names and (with_one_of is None or parts & with_one_of))
-    return next(kinds, "managed_identity")
-
-
-def _settle_environment(options: dict[str, object], *, is_given: bool) -> None:
+    is_given = bool(given or options.keys() & IDENTITY) or is_unsigned(options) or has_provider
     known = variables_in("az")
     if not options.keys() & {*CREDENTIALS, "credential_type"} and any_is_empty("az", CREDENTIAL_OPTIONS):
         # Otherwise an empty one would be taken for the credential.
@@ -126,6 +102,12 @@ def _settle_environment(options: dict[str, object], *, is_given: bool) -> None:
     account = options.get("account_name") or value_in("az", "account_name")
     without = {**WITHOUT, **({} if account is None else {"endpoint": f"https://{account}.blob.core.windows.net"})}
     settle("az", options, is_given=is_given, unread=CREDENTIAL_OPTIONS - used, without=without)
+
+
+def _type_of(names: AbstractSet[str], *, with_one_of: AbstractSet[str] | None = None) -> str:
+    """Return the kind of credential that options make, by their names, with one of some of them if they are given."""
+    kinds = (kind for kind, parts in PARTS if parts <= names and (with_one_of is None or parts & with_one_of))
+    return next(kinds, "managed_identity")
 
 
 FIELDS: Mapping[str, str] = {

@@ -90,18 +90,16 @@ def _make_client(session: Any, store: S3Store, keys: StaticCredentials | None, t
         aws_secret_access_key=keys and keys.secret_access_key,
         aws_session_token=keys and keys.session_token,
     )
+
+    def leave_out_bucket(request: Any, **_: object) -> None:
+        url, below = urlsplit(request.url), urlsplit(endpoint or "").path
+        path = below + (url.path.removeprefix(f"{below}/{store.config.get('bucket', '')}") or "/")
+        request.url = urlunsplit(url._replace(path=path))
+
     if virtual_hosted and endpoint is not None:
         # obstore takes such an endpoint as it is; boto3 would put the bucket before its host once more.
-        client.meta.events.register(
-            "before-sign.s3", partial(_leave_out_bucket, endpoint, store.config.get("bucket", ""))
-        )
+        client.meta.events.register("before-sign.s3", leave_out_bucket)
     return client
-
-
-def _leave_out_bucket(endpoint: str, bucket: str, request: Any, **_: object) -> None:
-    url, below = urlsplit(request.url), urlsplit(endpoint).path
-    path = below + (url.path.removeprefix(f"{below}/{bucket}") or "/")
-    request.url = urlunsplit(url._replace(path=path))
 
 
 def _transport(store: S3Store, files: ExitStack) -> dict[str, Any]:

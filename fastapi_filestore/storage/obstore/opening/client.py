@@ -61,6 +61,13 @@ TEXTS = frozenset(
 )
 CERTIFICATES = frozenset({"proxy_ca_certificate", "root_certificate"})
 PEM = "-----BEGIN CERTIFICATE-----"
+PROBLEMS: Mapping[str, str] = {
+    **dict.fromkeys(DURATIONS, "is no duration: give seconds, or a text such as 90s or 10min"),
+    **dict.fromkeys(CERTIFICATES, "is not a PEM certificate"),
+    "proxy_url": "is not the URL of a proxy, as http://proxy.example.com:3128",
+    "pool_max_idle_per_host": "is no whole number",
+}
+"""What is wrong with an option that obstore refuses."""
 AS_THEY_ARE = frozenset({"default_headers"})
 CLIENT_NAMES = DURATIONS | FLAGS | TEXTS | AS_THEY_ARE
 RETRY_NAMES = frozenset({"max_retries", "retry_timeout", "backoff"})
@@ -113,19 +120,9 @@ def problems_of_client(client: "ClientConfig", variables: str) -> list[str]:
             HTTPStore.from_url("http://localhost", client_options=cast("ClientConfig", {name: value}))
         except (BaseError, TypeError, ValueError):
             shown = f"{variables}{name.upper()}" if found.get(name) == value else name
-            problems.append(f"{shown} {_must_be(name)}")
+            problem = PROBLEMS.get(name, "has a value that it can't have")
+            problems.append(f"{shown} {problem}")
     return problems
-
-
-def _must_be(name: str) -> str:
-    if name in DURATIONS:
-        return "is no duration: give seconds, or a text such as 90s or 10min"
-    if name in CERTIFICATES:
-        return "is not a PEM certificate"
-    return {
-        "proxy_url": "is not the URL of a proxy, as http://proxy.example.com:3128",
-        "pool_max_idle_per_host": "is no whole number",
-    }.get(name, "has a value that it can't have")
 
 
 def take_retry_config(options: dict[str, object]) -> "RetryConfig":

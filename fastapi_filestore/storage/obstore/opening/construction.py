@@ -1,33 +1,52 @@
 """Do what building any networked store has in common."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, S3Store
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.obstore.opening.client import problems_of_client
 from fastapi_filestore.storage.obstore.opening.options import as_bool, as_text
-from fastapi_filestore.storage.obstore.opening.store_url import Kind
+from fastapi_filestore.storage.obstore.opening.store_url import Kind, StoreURL
 from fastapi_filestore.storage.obstore.opening.variables import PREFIXES, display_name, name_in, variables_of
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig
+    from obstore.store import ClientConfig, RetryConfig
 
 
-@contextmanager
-def explaining_refusal(kind: Kind, options: Mapping[str, object], client: "ClientConfig") -> Iterator[None]:
-    """Turn what obstore says of wrong options into a `ConfigurationError`, whose text can't hold a secret.
+StoreT = TypeVar("StoreT", S3Store, GCSStore, AzureStore)
 
-    Each is named as whoever set it calls it: the fault may be a variable's of the environment.
+
+def make_store(
+    store_class: type[StoreT],
+    store_url: StoreURL,
+    options: Mapping[str, object],
+    *,
+    client: "ClientConfig",
+    retry: "RetryConfig",
+    provider: object,
+) -> StoreT:
+    """Make a store of obstore.
+
+    Raises:
+        ConfigurationError: obstore refuses options. Each is named as whoever set it calls it, for the fault may be a
+            variable's of the environment; the text can't hold a secret.
     """
+    config = {name: as_text(name, value) for name, value in options.items()}
     try:
-        yield
-    except ConfigurationError:
-        raise
+        return store_class(
+            store_url.bucket,
+            prefix=store_url.prefix,
+            config=cast("Any", config),
+            client_options=client,
+            retry_config=retry,
+            credential_provider=cast("Any", provider),
+        )
     except (BaseError, OSError, TypeError, ValueError) as exc:
+        kind = store_url.kind
         problems = problems_of_client(client, PREFIXES[kind]) or _problems(kind, options, str(exc))
         raise ConfigurationError(f"The store can't be set up: {'; '.join(problems)}.") from None
 
@@ -81,11 +100,6 @@ def _problems(kind: Kind, options: Mapping[str, object], text: str) -> list[str]
             return named
     named = [*beside, *(display_name(kind, name, options) for name in options)]
     return [f"one of these has a value that it can't have: {', '.join(sorted(named)) or 'the options'}"]
-
-
-def texts(options: Mapping[str, object]) -> dict[str, str]:
-    """Return options as the texts obstore takes."""
-    return {name: as_text(name, value) for name, value in options.items()}
 
 
 def take_provider(options: dict[str, object], secrets: tuple[str, ...]) -> Callable[..., object] | None:

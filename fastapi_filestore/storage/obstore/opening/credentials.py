@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from fastapi_filestore.concurrency.threads import THREADS
+from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.failures.credentials import (
     NO_AWS_CREDENTIALS,
     CredentialsError,
     explaining_missing_credentials,
 )
-from fastapi_filestore.storage.obstore.opening.variables import is_empty
+from fastapi_filestore.storage.obstore.opening.options import as_text
+from fastapi_filestore.storage.obstore.opening.variables import is_empty, value_in
 
 if TYPE_CHECKING:
     from boto3.session import Session
     from obstore.store import S3Credential, S3Store
 
 CONTAINER_VARIABLES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+WEB_IDENTITY = ("role_arn", "web_identity_token_file")
+"""Options of a role that is taken on with the token of an identity."""
 SESSION_NAME = "WebIdentitySession"
 """What obstore calls the session of a role, too."""
 
@@ -130,6 +134,42 @@ def assume_with_web_identity(session: "Session", role: str, token_file: str, *, 
         extra_args={"RoleSessionName": name or SESSION_NAME},
     )
     return credentials.DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role-with-web-identity")
+
+
+def read_web_identity(options: dict[str, object]) -> tuple[str, str]:
+    """Return the role and the file of its token, each as given or as the environment says."""
+    role, token_file = (options.get(name) or value_in("s3", name) for name in WEB_IDENTITY)
+    if role is None or token_file is None:
+        given, missing = sorted(WEB_IDENTITY, key=lambda name: name not in options)
+        raise ConfigurationError(f"aws_{given} needs aws_{missing}: a role is taken on with the token of an identity.")
+    path = as_text("aws_web_identity_token_file", token_file)
+    if not Path(path).is_file():
+        raise ConfigurationError(
+            f"The token file {path!r} of aws_web_identity_token_file is missing: correct its path, or mount it."
+        )
+    return as_text("aws_role_arn", role), path
+
+
+def find_by_boto(options: dict[str, object]) -> BotoCredentials | StaticCredentials | None:
+    """Return what boto3 finds, with the region of the profile for `options`; without it, the environment's keys."""
+    session = open_session()
+    if session is None:
+        key, secret = value_in("s3", "access_key_id"), value_in("s3", "secret_access_key")
+        if key is None or secret is None:
+            return None
+        return StaticCredentials(key, secret, value_in("s3", "session_token"))
+    if session.region_name and "region" not in options:
+        # The default only: AWS_REGION, which boto3 does not read, must not lose to a profile's region.
+        options["default_region"] = session.region_name
+    return BotoCredentials(session.get_credentials)
+
+
+def open_session() -> "Session | None":
+    """Return a boto3 session if boto3 is installed; `ConfigurationError` if its files can't be used."""
+    try:
+        return find_boto_session()
+    except CredentialsError as error:
+        raise ConfigurationError(f"It has no credentials: {error}.") from None
 
 
 def _without_empty(variable: "str | list[str] | None") -> "str | list[str] | None":

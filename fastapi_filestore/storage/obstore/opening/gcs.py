@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from obstore.store import GCSStore
 
@@ -12,18 +12,14 @@ from fastapi_filestore.storage.obstore.opening.address import GCS_VARIABLES, env
 from fastapi_filestore.storage.obstore.opening.client import check_endpoint, take_client_options, take_retry_config
 from fastapi_filestore.storage.obstore.opening.construction import (
     check_one_of,
-    explaining_refusal,
     is_unsigned,
+    make_store,
     take_provider,
-    texts,
 )
 from fastapi_filestore.storage.obstore.opening.google_credentials import GoogleCredentials, read_elsewhere
 from fastapi_filestore.storage.obstore.opening.options import as_text
 from fastapi_filestore.storage.obstore.opening.store_url import StoreURL
 from fastapi_filestore.storage.obstore.opening.variables import WITHOUT, address_in, name_in, settle, variables_in
-
-if TYPE_CHECKING:
-    from obstore.store import GCSConfig, GCSCredentialProvider
 
 WELL_KNOWN = "~/.config/gcloud/application_default_credentials.json"
 """Where gcloud leaves a developer's credentials, and obstore looks for them."""
@@ -45,7 +41,7 @@ def build_gcs(store_url: StoreURL, options: dict[str, object]) -> GCSStore:
     endpoint = check_endpoint(options.pop("base_url", None), "google_base_url")
     reached = endpoint or address_in("gs", "base_url")
     client, retry = take_client_options(options, endpoint=reached, variables="GOOGLE_"), take_retry_config(options)
-    provider = cast("GCSCredentialProvider | None", take_provider(options, CREDENTIALS))
+    provider = take_provider(options, CREDENTIALS)
     given = tuple(f"google_{name}" for name in CREDENTIALS if name in options)
     check_one_of((*given, "google_skip_signature") if is_unsigned(options) else given)
     if provider is None and not is_unsigned(options):
@@ -64,16 +60,7 @@ def build_gcs(store_url: StoreURL, options: dict[str, object]) -> GCSStore:
     if endpoint is not None:
         options["base_url"] = endpoint
     _settle_environment(options, is_given=provider is not None or bool(options.keys() & {*CREDENTIALS}))
-    config = cast("GCSConfig", texts(options))
-    with explaining_refusal("gs", options, client):
-        return GCSStore(
-            store_url.bucket,
-            prefix=store_url.prefix,
-            config=config,
-            client_options=client,
-            retry_config=retry,
-            credential_provider=provider,
-        )
+    return make_store(GCSStore, store_url, options, client=client, retry=retry, provider=provider)
 
 
 def _settle_environment(options: dict[str, object], *, is_given: bool) -> None:

@@ -137,7 +137,17 @@ def read_options(kind: Kind, options: Mapping[str, object]) -> dict[str, object]
     for spelling, wrapped in options.items():
         name = known.get(spelling.lower())
         if name is None:
-            raise ConfigurationError(_unknown(kind, spelling, known))
+            where, vocabulary = SCHEME_OF_KIND[kind], VOCABULARIES.items()
+            others = [SCHEME_OF_KIND[other] for other, words in vocabulary if spelling in dict(words.spellings())]
+            if others:
+                problem = f"Option {spelling!r} belongs to {' or '.join(others)} backends; this one is {where}."
+            elif not known:
+                problem = f"A {where} backend takes no options, but {spelling!r} was given."
+            else:
+                near = difflib.get_close_matches(spelling.lower(), known, n=3, cutoff=0.5)
+                close = ", ".join(near or sorted(VOCABULARIES[kind].names))
+                problem = f"A {where} backend has no option {spelling!r}. Close to it: {close}."
+            raise ConfigurationError(problem)
         value = unwrap(wrapped)
         if value is None or value == "":
             continue
@@ -190,14 +200,3 @@ def as_bool(name: str, value: object) -> bool:
     if text in ("false", "0", "no", "off"):
         return False
     raise ConfigurationError(f"Option {name!r} must be true or false.")
-
-
-def _unknown(kind: Kind, spelling: str, known: Mapping[str, str]) -> str:
-    where = SCHEME_OF_KIND[kind]
-    others = [SCHEME_OF_KIND[other] for other, words in VOCABULARIES.items() if spelling in dict(words.spellings())]
-    if others:
-        return f"Option {spelling!r} belongs to {' or '.join(others)} backends; this one is {where}."
-    if not known:
-        return f"A {where} backend takes no options, but {spelling!r} was given."
-    near = difflib.get_close_matches(spelling.lower(), known, n=3, cutoff=0.5) or sorted(VOCABULARIES[kind].names)
-    return f"A {where} backend has no option {spelling!r}. Close to it: {', '.join(near)}."

@@ -1,7 +1,6 @@
 """Open a bucket of S3 and everything that speaks it: MinIO, R2, Spaces, SeaweedFS."""
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -9,15 +8,17 @@ from obstore.store import S3Store
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.settings import REGION, REGION_REMEDY
-from fastapi_filestore.storage.failures.credentials import CredentialsError
 from fastapi_filestore.storage.obstore.opening.address import DEFAULT_REGION, TRUE, endpoint_with_bucket
 from fastapi_filestore.storage.obstore.opening.client import check_endpoint, take_client_options, take_retry_config
-from fastapi_filestore.storage.obstore.opening.construction import explaining_refusal, is_unsigned, take_provider, texts
+from fastapi_filestore.storage.obstore.opening.construction import is_unsigned, make_store, take_provider
 from fastapi_filestore.storage.obstore.opening.credentials import (
+    WEB_IDENTITY,
     BotoCredentials,
     StaticCredentials,
     assume_with_web_identity,
-    find_boto_session,
+    find_by_boto,
+    open_session,
+    read_web_identity,
 )
 from fastapi_filestore.storage.obstore.opening.options import as_text
 from fastapi_filestore.storage.obstore.opening.store_url import StoreURL
@@ -33,8 +34,7 @@ from fastapi_filestore.storage.obstore.opening.variables import (
 )
 
 if TYPE_CHECKING:
-    from boto3.session import Session
-    from obstore.store import S3Config, S3CredentialProvider
+    from obstore.store import S3CredentialProvider
 
 KEY_OPTIONS = ("access_key_id", "secret_access_key", "session_token")
 ROLE_OPTIONS = frozenset(
@@ -50,7 +50,6 @@ ROLE_OPTIONS = frozenset(
 """Options that say how obstore itself is to find credentials."""
 
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
-WEB_IDENTITY = ("role_arn", "web_identity_token_file")
 WAYS = (
     ("access_key_id", "secret_access_key"),
     WEB_IDENTITY,
@@ -80,51 +79,34 @@ def build_s3(store_url: StoreURL, options: dict[str, object]) -> S3Store:
     )
     client, retry = take_client_options(options, endpoint=endpoint, variables="AWS_"), take_retry_config(options)
     provider, is_given = _take_credentials(options)
-    _check_region(options)
+    found = variable_in("s3", "region")
+    region = options.get("region") or (found.value if found else options.get("default_region", DEFAULT_REGION))
+    if not REGION.fullmatch(
+        as_text("aws_region", region)
+    ):  # every request and signature would tell it as another fault
+        name = display_name("s3", "region", options) if found or "region" in options else "The region of the profile"
+        raise ConfigurationError(f"{name} is no region: {REGION_REMEDY}.")
     if is_empty("AWS_REGION") or is_empty("AWS_DEFAULT_REGION"):
         options.setdefault("region", value_in("s3", "region") or options.get("default_region", DEFAULT_REGION))
     if endpoint is None and any(map(is_empty, ENDPOINT_VARIABLES)):
-        endpoint = _endpoint_of_amazon(store_url.bucket, options)
+        # obstore's own, for an empty variable would be taken for one.
+        region = options.get("region") or value_in("s3", "region") or DEFAULT_REGION
+        own = str(options.get("virtual_hosted_style_request", value_in("s3", "virtual_hosted_style_request"))).lower()
+        in_host = f"{store_url.bucket}." if own in TRUE else ""
+        endpoint = f"https://{in_host}s3.{region}.amazonaws.com"
     if endpoint is not None:
         _set_endpoint(options, endpoint)
     if "sse_kms_key_id" in options:
         options.setdefault("server_side_encryption", "aws:kms")
     has_own = provider is not None or is_unsigned(options)
     settle("s3", options, is_given=is_given, unread=CREDENTIALS if has_own else frozenset())
-
-    def make() -> S3Store:
-        return S3Store(
-            store_url.bucket,
-            prefix=store_url.prefix,
-            config=cast("S3Config", texts(options)),
-            client_options=client,
-            retry_config=retry,
-            credential_provider=provider,
-        )
-
-    with explaining_refusal("s3", options, client):
+    make = partial(make_store, S3Store, store_url, options, client=client, retry=retry, provider=provider)
+    store = make()
+    # Both may be the environment's, which only the store has read.
+    if (with_bucket := endpoint_with_bucket(store, store_url.bucket)) is not None:
+        _set_endpoint(options, with_bucket)
         store = make()
-        # Both may be the environment's, which only the store has read.
-        if (own := endpoint_with_bucket(store, store_url.bucket)) is not None:
-            _set_endpoint(options, own)
-            store = make()
-        return store
-
-
-def _check_region(options: dict[str, object]) -> None:
-    """Raise if the region is none, of which every request and every signature would tell as something else."""
-    found = variable_in("s3", "region")
-    region = options.get("region") or (found.value if found else options.get("default_region", DEFAULT_REGION))
-    if not REGION.fullmatch(as_text("aws_region", region)):
-        name = display_name("s3", "region", options) if found or "region" in options else "The region of the profile"
-        raise ConfigurationError(f"{name} is no region: {REGION_REMEDY}.")
-
-
-def _endpoint_of_amazon(bucket: str, options: dict[str, object]) -> str:
-    """Return what obstore's own endpoint is, for where a variable of it is empty and would be taken for one."""
-    region = options.get("region") or value_in("s3", "region") or DEFAULT_REGION
-    own = str(options.get("virtual_hosted_style_request", value_in("s3", "virtual_hosted_style_request"))).lower()
-    return f"https://{bucket}.s3.{region}.amazonaws.com" if own in TRUE else f"https://s3.{region}.amazonaws.com"
+    return store
 
 
 def _set_endpoint(options: dict[str, object], endpoint: str) -> None:
@@ -160,14 +142,14 @@ def _take_credentials(options: dict[str, object]) -> "tuple[S3CredentialProvider
         return None, True
     if ROLE_OPTIONS & options.keys():
         return _take_role(options), True
-    return _find_by_boto(options), False
+    return find_by_boto(options), False
 
 
 def _take_role(options: dict[str, object]) -> BotoCredentials | None:
     """Return what provides the credentials of a role; None for obstore, which then must find no others."""
     if options.keys() & set(WEB_IDENTITY):
-        role, token_file = _web_identity(options)
-        if (session := _session()) is not None:
+        role, token_file = read_web_identity(options)
+        if (session := open_session()) is not None:
             options.pop("role_arn", None)
             options.pop("web_identity_token_file", None)
             name = options.pop("role_session_name", None)
@@ -196,37 +178,3 @@ def _take_role(options: dict[str, object]) -> BotoCredentials | None:
         (given,) = sorted(options.keys() & set(WAYS[first]))[:1]
         raise ConfigurationError(f"{undoing} of the environment would win over aws_{given}: unset it.")
     return None
-
-
-def _web_identity(options: dict[str, object]) -> tuple[str, str]:
-    """Return the role and the file of its token, each as given or as the environment says."""
-    role, token_file = (options.get(name) or value_in("s3", name) for name in WEB_IDENTITY)
-    if role is None or token_file is None:
-        given, missing = sorted(WEB_IDENTITY, key=lambda name: name not in options)
-        raise ConfigurationError(f"aws_{given} needs aws_{missing}: a role is taken on with the token of an identity.")
-    path = as_text("aws_web_identity_token_file", token_file)
-    if not Path(path).is_file():
-        raise ConfigurationError(
-            f"The token file {path!r} of aws_web_identity_token_file is missing: correct its path, or mount it."
-        )
-    return as_text("aws_role_arn", role), path
-
-
-def _find_by_boto(options: dict[str, object]) -> BotoCredentials | StaticCredentials | None:
-    session = _session()
-    if session is None:
-        key, secret = value_in("s3", "access_key_id"), value_in("s3", "secret_access_key")
-        if key is None or secret is None:
-            return None
-        return StaticCredentials(key, secret, value_in("s3", "session_token"))
-    if session.region_name and "region" not in options:
-        # The default only: AWS_REGION, which boto3 does not read, must not lose to a profile's region.
-        options["default_region"] = session.region_name
-    return BotoCredentials(session.get_credentials)
-
-
-def _session() -> "Session | None":
-    try:
-        return find_boto_session()
-    except CredentialsError as error:
-        raise ConfigurationError(f"It has no credentials: {error}.") from None

@@ -66,7 +66,18 @@ def connect(fs: "str | os.PathLike[str] | Store", options: Mapping[str, object])
         ConfigurationError: It can't work like this: unknown scheme or option, contradicting options, a missing part.
     """
     if isinstance(fs, str | os.PathLike):
-        return _connect(parse_store_url(fs), options)
+        store_url = parse_store_url(fs)
+        kind, settings, signing = store_url.kind, read_options(store_url.kind, options), None
+        if (public_endpoint := settings.pop("public_endpoint", None)) is not None:
+            signing = BUILDERS[kind](store_url, options_elsewhere(kind, settings, public_endpoint))
+        if kind == "file":
+            return _local_connection(store_url, _build_local(store_url, settings, read_modes(settings)), settings)
+        build, patient_settings = BUILDERS[kind], {**settings, "read_timeout": PATIENCE}
+        takes_patience = kind in NETWORKED and not has_read_timeout(settings)
+        store = build(store_url, settings)
+        _check_address(store, store_url)
+        make_patient = (lambda: build(store_url, dict(patient_settings))) if takes_patience else None
+        return Connection(store_url, store, signing=signing, _make_patient=make_patient)
     if isinstance(fs, LocalStore) and options.keys() <= OWN_LOCAL_OPTIONS:
         pickled: Any = fs  # only its pickle tells of its options
         return _local_connection(_locate(fs), fs, {**options, **pickled.__getnewargs_ex__()[1]})
@@ -91,23 +102,6 @@ def place_of(connection: Connection) -> Place:
             return Place(("file",), Path(os.path.realpath(store_url.root or "/")).parts)
         case MemoryStore():
             return Place(("memory", id(store)))
-
-
-def _connect(store_url: StoreURL, options: Mapping[str, object]) -> Connection:
-    settings, signing = read_options(store_url.kind, options), None
-    if (public_endpoint := settings.pop("public_endpoint", None)) is not None:
-        signing = BUILDERS[store_url.kind](store_url, options_elsewhere(store_url.kind, settings, public_endpoint))
-    if store_url.kind == "file":
-        modes = read_modes(settings)
-        return _local_connection(store_url, _build_local(store_url, settings, modes), settings)
-    build, takes_patience = BUILDERS[store_url.kind], store_url.kind in NETWORKED and not has_read_timeout(settings)
-
-    def make_patient() -> Store:
-        return build(store_url, {**settings, "read_timeout": PATIENCE})
-
-    store = build(store_url, dict(settings))
-    _check_address(store, store_url)
-    return Connection(store_url, store, signing=signing, _make_patient=make_patient if takes_patience else None)
 
 
 def _check_address(store: Store, store_url: StoreURL) -> None:

@@ -1,19 +1,18 @@
 """Describe a file: its name and type, where its bytes are, and how it compares, copies, travels and is shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from fastapi_filestore.errors import PendingContentError, UnreadableFileError, UnsupportedContentError
+from fastapi_filestore.errors import PendingContentError, UnsupportedContentError
 from fastapi_filestore.file_object.custody import Custody
-from fastapi_filestore.file_object.metadata import Metadata, checked_metadata
+from fastapi_filestore.file_object.metadata import Metadata, check_metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
+from fastapi_filestore.file_object.state import FileState, Location, Unreadable
 from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.upload import chosen_content
@@ -21,39 +20,6 @@ from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.content import Content
 from fastapi_filestore.storage.paths import is_upload_path
 from fastapi_filestore.storage.registry import StorageRegistry, storages
-
-Location: TypeAlias = tuple[str | None, str]
-"""The key of a backend, and a path in it."""
-
-
-class FileState(Enum):
-    """Tell where the bytes of a file are."""
-
-    PENDING = "its content is not stored yet"
-    RESERVED = "whoever holds its upload URL may still have to store it"
-    STORED = "its bytes are complete at its object key"
-    GONE = "its bytes were deleted"
-    UNREADABLE = "its row does not say what it is"
-
-
-@dataclass(slots=True)
-class Unreadable:
-    """A value in a row that can't be read as a file.
-
-    Attributes:
-        value: The JSON of the row.
-        problem: What is wrong with it.
-        place: Table, column and primary key of the row, once that is known.
-    """
-
-    value: object
-    problem: str
-    place: tuple[str, str, tuple[Any, ...]] | None = None
-
-    def error(self) -> UnreadableFileError:
-        """Return the error that tells it."""
-        table, column, identity = self.place or (None, None, None)
-        return UnreadableFileError(self.problem, table=table, column=column, identity=identity)
 
 
 class FileDescription:
@@ -111,12 +77,12 @@ class FileDescription:
         """
         self._registry = registry
         self._backend = backend if backend is None or isinstance(backend, str) else _register(backend, registry)
-        self._filename = safe_filename("" if filename is None else _checked_text(filename, "A filename"))
+        self._filename = safe_filename("" if filename is None else _check_text(filename, "A filename"))
         self._content_type = guess_content_type(self._filename)
         if content_type is not None:
-            self._content_type = _checked_text(content_type, "A media type", is_type=True)
-        self._metadata = Metadata(None if metadata is None else checked_metadata(metadata))
-        self._path = self._chosen_path = None if path is None else _checked_text(path, "An object key (path=)")
+            self._content_type = _check_text(content_type, "A media type", is_type=True)
+        self._metadata = Metadata(None if metadata is None else check_metadata(metadata))
+        self._path = self._chosen_path = None if path is None else _check_text(path, "An object key (path=)")
         self.state = FileState.RESERVED if path is not None and content is None else FileState.PENDING
         self.custody = Custody()
         self.unreadable: Unreadable | None = None
@@ -141,7 +107,7 @@ class FileDescription:
 
     @filename.setter
     def filename(self, filename: str) -> None:
-        self._filename = safe_filename(_checked_text(filename, "A filename"))
+        self._filename = safe_filename(_check_text(filename, "A filename"))
         self._metadata.tell(lambda file: setattr(file, "filename", filename))
 
     @property
@@ -151,7 +117,7 @@ class FileDescription:
 
     @content_type.setter
     def content_type(self, content_type: str) -> None:
-        self._content_type = _checked_text(content_type, "A media type", is_type=True)
+        self._content_type = _check_text(content_type, "A media type", is_type=True)
         self._metadata.tell(lambda file: setattr(file, "content_type", content_type))
 
     @property
@@ -187,7 +153,7 @@ class FileDescription:
     def path(self, path: str | None) -> None:
         if path != self._path:
             self._refuse_to_move("path", path)
-            self._path = self._chosen_path = None if path is None else _checked_text(path, "An object key (path=)")
+            self._path = self._chosen_path = None if path is None else _check_text(path, "An object key (path=)")
 
     def _refuse_to_move(self, name: str, value: str | None) -> None:
         if self.state not in {FileState.PENDING, FileState.RESERVED}:
@@ -384,7 +350,7 @@ def _register(backend: StorageBackend, registry: StorageRegistry) -> str:
     return backend.key
 
 
-def _checked_text(text: str, what: str, *, is_type: bool = False) -> str:
+def _check_text(text: str, what: str, *, is_type: bool = False) -> str:
     if not isinstance(text, str):
         raise UnsupportedContentError(f"{what} is text, and not {_kind(text)}.")
     if is_type and not is_media_type(text):

@@ -15,7 +15,7 @@ Watcher: TypeAlias = "Callable[[Metadata, Repeat], None]"
 """Is told of the metadata of a file that changed, and how to repeat the change."""
 
 
-def checked_metadata(values: Any) -> dict[str, str]:
+def check_metadata(values: Any) -> dict[str, str]:
     """Return what is to be a file's metadata as a dict.
 
     Raises:
@@ -54,7 +54,7 @@ class Metadata(dict[str, str]):
     def replace(self, values: Mapping[str, str]) -> None:
         """Hold these values instead."""
         if values is not self:
-            kept = checked_metadata(values)
+            kept = check_metadata(values)
             super().clear()
             super().update(kept)
             self.tell(lambda file: file.metadata.replace(kept))
@@ -83,7 +83,7 @@ class Metadata(dict[str, str]):
 
     def update(self, *args: Any, **kwargs: str) -> None:
         """Add values, as dict does."""
-        values = checked_metadata(dict(*args, **kwargs))
+        values = check_metadata(dict(*args, **kwargs))
         super().update(values)
         self.tell(lambda file: file.metadata.update(values))
 
@@ -106,7 +106,7 @@ class Metadata(dict[str, str]):
 
     def setdefault(self, name: str, default: str = "") -> str:
         """Add a value unless there is one, as dict does."""
-        value = super().setdefault(name, checked_metadata({name: default})[name])
+        value = super().setdefault(name, check_metadata({name: default})[name])
         self.tell(lambda file: file.metadata.setdefault(name, default))
         return value
 

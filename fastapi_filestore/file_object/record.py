@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 from fastapi_filestore.errors import UnreadableFileError
-from fastapi_filestore.file_object.description import FileState, Unreadable
 from fastapi_filestore.file_object.metadata import NO_TEXT
+from fastapi_filestore.file_object.state import FileState, Unreadable
 from fastapi_filestore.file_object.value import FileObject
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE, is_media_type
 from fastapi_filestore.storage.paths import HeldPath

@@ -18,11 +18,12 @@ from fastapi_filestore.errors import (
     UnsupportedContentError,
 )
 from fastapi_filestore.events import OBJECT_MISSING
-from fastapi_filestore.file_object.description import FileDescription, FileState
+from fastapi_filestore.file_object.description import FileDescription
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
+from fastapi_filestore.file_object.state import FileState
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.rules import NO_RULES
-from fastapi_filestore.intake.upload import Upload, chosen_content
+from fastapi_filestore.intake.upload import Upload, chosen_content, stream_of
 from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.content import Content, ContentReader

@@ -20,7 +20,7 @@ from fastapi_filestore.orm.unit_of_work.read_only import end_if_only_read, is_co
 from fastapi_filestore.orm.unit_of_work.transfer import store
 from fastapi_filestore.service.rows import Rows
 from fastapi_filestore.service.unit import Part, Transactional
-from fastapi_filestore.storage.paths import Values
+from fastapi_filestore.storage.prefixes import Values
 
 ModelT = TypeVar("ModelT")
 

@@ -26,7 +26,8 @@ def upload_after_commit() -> None:
     late: Late = []
 
     async def pretend(file: FileObject) -> FileObject:
-        content = b"".join([chunk async for chunk in file._pending_content().chunks()])
+        assert file._content is not None
+        content = b"".join([chunk async for chunk in file._content.chunks()])
         path = file.destination[1] if file.destination else generate_path()
         file._record(ObjectInfo(path=path, size=len(content), last_modified=datetime.now(UTC)))
         file.checksum, file.custody.fresh = sha256(content).hexdigest(), True

@@ -21,7 +21,8 @@ from fastapi_filestore import (
 )
 from fastapi_filestore.orm.ledger import reservations
 from fastapi_filestore.orm.ledger.reservations import release_reservations
-from fastapi_filestore.storage.paths import check_prefix, choose_prefix, is_generated
+from fastapi_filestore.storage.paths import is_generated
+from fastapi_filestore.storage.prefixes import check_prefix, choose_prefix
 from tests.rows.conftest import Work
 from tests.rows.invoices import LEDGER, Base, Invoice, add, engine, in_folder, keys, of_tenant, pending, work
 

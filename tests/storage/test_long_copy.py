@@ -10,7 +10,7 @@ import pytest
 from fastapi_filestore import FileObject, StorageRegistry
 from fastapi_filestore.storage.obstore import driver
 from fastapi_filestore.storage.obstore.moving import long_copy
-from fastapi_filestore.storage.obstore.moving.reading import resumed
+from fastapi_filestore.storage.obstore.moving.reading import resume_reading
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import MIB
 
@@ -70,14 +70,14 @@ async def test_a_long_copy_that_is_cancelled(
 
     async def stalling(*arguments: Any, **options: Any) -> AsyncIterator[bytes]:
         size = 0
-        async for chunk in resumed(*arguments, **options):
+        async for chunk in resume_reading(*arguments, **options):
             size += len(chunk)
             if size > 8 * MIB:
                 reached.set()
                 await asyncio.sleep(60)
             yield chunk
 
-    monkeypatch.setattr(long_copy, "resumed", stalling)
+    monkeypatch.setattr(long_copy, "resume_reading", stalling)
     copying = asyncio.create_task(s3.copy("a", "b"))
     await reached.wait()
     copying.cancel()

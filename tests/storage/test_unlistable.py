@@ -8,7 +8,7 @@ import pytest
 from obstore.store import AzureStore
 
 from fastapi_filestore import InvalidKeyError
-from fastapi_filestore.storage.obstore.signing.azure_sas import sign_blob
+from fastapi_filestore.storage.obstore.signing import sign_blob
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.conftest import boto, s3
 from tests.storage.stores import make_backend

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from sqlalchemy import Delete, Insert, Update, inspect
 
 from fastapi_filestore.orm.mapped_types import AnyMapper
-from fastapi_filestore.storage.paths import UnknownValueError, Values
+from fastapi_filestore.storage.prefixes import UnknownValueError, Values
 
 
 class KnownValues(Mapping[str, object]):

@@ -19,7 +19,8 @@ from fastapi_filestore.orm.column.assignment import as_file, as_files
 from fastapi_filestore.orm.column.comparison import FileComparator
 from fastapi_filestore.orm.column.row_values import KnownValues
 from fastapi_filestore.orm.mapped_types import AnyType, RowState
-from fastapi_filestore.storage.paths import Prefix, Values, can_be_held, check_prefix, choose_prefix
+from fastapi_filestore.storage.paths import can_be_held
+from fastapi_filestore.storage.prefixes import Prefix, Values, check_prefix, choose_prefix
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 Records: TypeAlias = Sequence[Mapping[str, object]]

@@ -54,7 +54,7 @@ def explaining_missing_credentials() -> Iterator[None]:
 
 def reason_of(error: Exception) -> str:
     """Return what an error of boto3, or of a file or program that it reads, means and what to do about it."""
-    facts = {name: _shown(value) for name, value in getattr(error, "kwargs", {}).items()}
+    facts = {name: _shorten(value) for name, value in getattr(error, "kwargs", {}).items()}
     for name in (base.__name__ for base in type(error).__mro__):
         if name in BOTO_REASONS:
             return BOTO_REASONS[name].format_map(_Facts(facts))
@@ -63,10 +63,10 @@ def reason_of(error: Exception) -> str:
         said = facts.get("error_msg") or "it said nothing"
         return f"{source} failed: {said}"
     if isinstance(error, OSError):
-        return f"{_shown(error.filename)} can't be used: {os.strerror(error.errno or 0)}"
+        return f"{_shorten(error.filename)} can't be used: {os.strerror(error.errno or 0)}"
     if isinstance(error, JSONDecodeError | AttributeError | KeyError | TypeError):
         return "a credential_process, or a file of tokens, gave what is not the JSON that it should be"
-    return f"boto3 could not get any: {_shown(error) or type(error).__name__}"
+    return f"boto3 could not get any: {_shorten(error) or type(error).__name__}"
 
 
 OUTAGES = frozenset({"ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError", "ReadTimeoutError"})
@@ -154,6 +154,6 @@ def failure_in(text: str) -> Failure | None:
     return None if reason is None else Failure(reason, is_outage=NO_ANSWER.search(text) is not None)
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}..."

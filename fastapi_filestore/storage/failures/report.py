@@ -86,13 +86,13 @@ def read_error(exc: BaseException, path: str | None) -> Report:
         # A path that looks like an error must not be read as one.
         summary = summary.replace(phrase.format(path), "")
     # What an answer quotes is no number of this system's.
-    status, code = _found(STATUS, summary), _found(CODE, summary)
+    status, code = _find(STATUS, summary), _find(CODE, summary)
     answered = status is not None or code is not None
-    number = None if answered else _found(NUMBER, summary + details)
+    number = None if answered else _find(NUMBER, summary + details)
     if status is None and BARE_REDIRECT in summary:
         status = str(HTTPStatus.MOVED_PERMANENTLY.value)
     elif status is None:  # an error may come in an answer of 200
-        status = _found(STATUS_INSIDE, details)
+        status = _find(STATUS_INSIDE, details)
     # The kinds of errors that it is of, outermost first: names of the driver's, and no text of a store.
     names = dict.fromkeys(first or second for first, second in VARIANT.findall(QUOTED.sub("", details)))
     kinds = [name for name in names if name not in {"Some", "None", "Generic", "Custom", "RetryErrorImpl"}]
@@ -101,9 +101,9 @@ def read_error(exc: BaseException, path: str | None) -> Report:
         status=None if status is None else int(status),
         code=code,
         number=None if number is None else int(number),
-        region=_found(REGION, summary),
-        action=_found(ACTION, summary),
-        culprit=_found(CULPRIT, summary),
+        region=_find(REGION, summary),
+        action=_find(ACTION, summary),
+        culprit=_find(CULPRIT, summary),
         kind=" ".join([type(exc).__name__, *kinds[:MOST_VARIANTS]]),
         summary=summary,
     )
@@ -114,6 +114,6 @@ def describe_number(number: int) -> str:
     return f"{os.strerror(number)}, {errorcode.get(number, number)}"
 
 
-def _found(pattern: re.Pattern[str], text: str) -> str | None:
+def _find(pattern: re.Pattern[str], text: str) -> str | None:
     found = pattern.search(text)
     return None if found is None else next(group for group in found.groups() if group is not None)

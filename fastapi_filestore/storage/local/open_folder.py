@@ -80,7 +80,7 @@ class OpenFolder:
 
     def create(self, name: str, mode: int) -> FileIO:
         """Create a file of a mode, whatever the process's umask is; `FileExistsError` if something has the name."""
-        file = FileIO(self._named(name), "xb", opener=partial(os.open, mode=mode, dir_fd=self.number))
+        file = FileIO(self._place(name), "xb", opener=partial(os.open, mode=mode, dir_fd=self.number))
         set_mode(file.fileno(), mode)
         return file
 
@@ -91,8 +91,8 @@ class OpenFolder:
         """
         try:
             os.link(
-                self._named(name),
-                self._named(target),
+                self._place(name),
+                self._place(target),
                 src_dir_fd=self.number,
                 dst_dir_fd=self.number,
                 # Somebody may have put a link in the place of the file.
@@ -106,7 +106,7 @@ class OpenFolder:
                 self.remove(name)
             return
         if sys.platform == "win32":
-            once_free(partial(os.rename, self._named(name), self._named(target)))  # which replaces nothing there
+            once_free(partial(os.rename, self._place(name), self._place(target)))  # which replaces nothing there
             return
         self.create(target, stat.S_IRUSR | stat.S_IWUSR).close()
         with self._freeing_after_failure(target):
@@ -125,22 +125,22 @@ class OpenFolder:
     def replace(self, name: str, target: str) -> None:
         """Rename a file; what had its new name is gone."""
         once_free(
-            partial(os.replace, self._named(name), self._named(target), src_dir_fd=self.number, dst_dir_fd=self.number)
+            partial(os.replace, self._place(name), self._place(target), src_dir_fd=self.number, dst_dir_fd=self.number)
         )
 
     def remove(self, name: str) -> None:
         """Remove a file or a link; it is fine if there is none."""
         with suppress(FileNotFoundError):
-            once_free(partial(os.unlink, self._named(name), dir_fd=self.number))
+            once_free(partial(os.unlink, self._place(name), dir_fd=self.number))
 
     def remove_folder(self, name: str) -> None:
         """Remove an empty folder."""
-        os.rmdir(self._named(name), dir_fd=self.number)
+        os.rmdir(self._place(name), dir_fd=self.number)
 
     def has_folder(self, name: str) -> bool:
         """Tell whether a name is that of a folder."""
         with suppress(OSError):
-            return stat.S_ISDIR(os.stat(self._named(name), dir_fd=self.number, follow_symlinks=False).st_mode)
+            return stat.S_ISDIR(os.stat(self._place(name), dir_fd=self.number, follow_symlinks=False).st_mode)
         return False
 
     def names(self) -> Sequence[str]:
@@ -158,7 +158,7 @@ class OpenFolder:
 
     __exit__ = __del__ = close
 
-    def _named(self, name: str) -> str:
+    def _place(self, name: str) -> str:
         return name if self.number is not None else str(self.path / name)
 
 

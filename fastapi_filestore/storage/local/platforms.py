@@ -88,7 +88,7 @@ def spelling_on_disk(root: Path, path: str) -> str:
     for part in path.split("/"):
         try:
             status = os.lstat(folder / part)
-            alike = [name for name in os.listdir(folder) if _folded(name) == _folded(part)]  # noqa: PTH208 - names
+            alike = [name for name in os.listdir(folder) if _fold(name) == _fold(part)]  # noqa: PTH208 - names
             if part in alike:
                 alike = [part]
             name = next((name for name in alike if os.path.samestat(os.lstat(folder / name), status)), None)
@@ -101,5 +101,5 @@ def spelling_on_disk(root: Path, path: str) -> str:
     return "/".join(names)
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()

@@ -1,5 +1,6 @@
 """Do what a backend is asked for in a store behind a network, or in memory."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -30,24 +31,24 @@ from fastapi_filestore.storage.backend import (
 from fastapi_filestore.storage.content import ContentReader, read_content
 from fastapi_filestore.storage.failures.reasons import NEVER_STORED, NO_ETAG_WORDS
 from fastapi_filestore.storage.failures.translate import explain_anew, translating
-from fastapi_filestore.storage.obstore.moving.delete import delete_all
 from fastapi_filestore.storage.obstore.moving.long_copy import COPY_LIMIT, copy_through, copy_within
 from fastapi_filestore.storage.obstore.moving.metadata import attributes_for
 from fastapi_filestore.storage.obstore.moving.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.moving.put import PutRequest
-from fastapi_filestore.storage.obstore.moving.reading import info_of, info_of_listed, range_options, resumed
+from fastapi_filestore.storage.obstore.moving.reading import info_of, info_of_listed, range_options, resume_reading
 from fastapi_filestore.storage.obstore.moving.unfinished import abort_in_bucket, abort_uploads_to, uploads_in_bucket
 from fastapi_filestore.storage.obstore.opening.region import Whereabouts
 from fastapi_filestore.storage.obstore.opening.store_url import Kind
 from fastapi_filestore.storage.obstore.opening.stores import Connection
 from fastapi_filestore.storage.obstore.process import Lifetime
-from fastapi_filestore.storage.obstore.signing.sign import sign_url
-from fastapi_filestore.storage.obstore.signing.sign_download import bind_answer, is_stored_as_safely
+from fastapi_filestore.storage.obstore.signing import bind_answer, is_stored_as_safely, sign_url
 from fastapi_filestore.storage.paths import check_held_path, generate_path, generate_upload_path
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
 
+DELETIONS = 10
+"""Requests at once that delete one object each."""
 LIST_PAGE = 1000
 """Objects that are asked for at once."""
 PROBE = b"filestore-probe"
@@ -101,7 +102,7 @@ class StoreDriver:
                 raise bad_range(self._backend, path, start, size=info.size) from None
             return ObjectStream(info, start, start, empty_chunks())
         first, last = result.range
-        chunks = resumed(partial(self._get, path), result, backend=self._backend, path=path)
+        chunks = resume_reading(partial(self._get, path), result, backend=self._backend, path=path)
         return ObjectStream(info_of(path, result), first, last, chunks)
 
     async def head(self, path: str) -> ObjectInfo:
@@ -129,9 +130,25 @@ class StoreDriver:
         """Do nothing: what a store has confirmed is there to stay."""
 
     async def delete(self, paths: Sequence[str]) -> None:
-        """Delete objects, several at a time."""
-        async with self._whereabouts.adding_facts(self._connection.store):
-            await delete_all(self._connection.store, self._kind, paths, backend=self._backend)
+        """Delete objects, a bounded number at a time; the first failure is raised when the others have ended."""
+        store, remaining = self._connection.store, iter(paths)
+
+        async def delete_remaining() -> None:
+            for path in remaining:
+                # Invalid: a name that can't be there.
+                with suppress(ObjectNotFoundError, InvalidKeyError), translating(self._backend, path):
+                    await obstore.delete_async(store, path)
+
+        async with self._whereabouts.adding_facts(store):
+            if self._kind == "s3":
+                # One request for up to 1,000, and S3 does not mind missing ones. The others stop at the first that is.
+                with translating(self._backend, paths[0] if len(paths) == 1 else None):
+                    await obstore.delete_async(store, list(paths))
+                return
+            workers = (delete_remaining() for _ in range(min(DELETIONS, len(paths))))
+            for result in await asyncio.gather(*workers, return_exceptions=True):
+                if result is not None:
+                    raise result
 
     async def list(self, below: str, after: str | None) -> AsyncIterator[ObjectInfo]:
         """Iterate the objects below a prefix."""

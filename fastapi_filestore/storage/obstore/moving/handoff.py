@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
-from fastapi_filestore.storage.obstore.moving.liveness import Ask, answered
+from fastapi_filestore.storage.obstore.moving.liveness import Ask, wait_for_answer
 from fastapi_filestore.storage.obstore.moving.parts import PartPlan
 
 PROBE = 1024
@@ -91,7 +91,7 @@ class Handoff:
     async def _while_it_lives(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.ensure_future(work)
         try:
-            await answered(task, self._ask)
+            await wait_for_answer(task, self._ask)
         finally:
             task.cancel()
 

@@ -32,7 +32,7 @@ async def ask(store: Store, path: str, *, backend: str) -> None:
         return
 
 
-async def answered(request: "asyncio.Future[T]", ask: Ask | None) -> T:
+async def wait_for_answer(request: "asyncio.Future[T]", ask: Ask | None) -> T:
     """Wait for a request, which goes on if this is cancelled, for as long as the store lives; without `ask`, it does.
 
     Raises:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import obstore
 
 from fastapi_filestore.storage.failures.translate import translating
-from fastapi_filestore.storage.obstore.moving.liveness import answered, ask
+from fastapi_filestore.storage.obstore.moving.liveness import ask, wait_for_answer
 from fastapi_filestore.storage.obstore.moving.parts import plan_parts
 from fastapi_filestore.storage.obstore.moving.put import PutRequest
-from fastapi_filestore.storage.obstore.moving.reading import resumed
+from fastapi_filestore.storage.obstore.moving.reading import resume_reading
 from fastapi_filestore.storage.obstore.opening.store_url import Kind
 from fastapi_filestore.storage.obstore.opening.stores import Connection
 
@@ -25,10 +25,11 @@ COPY_LIMIT = 5 * 1024**3
 async def copy_within(connection: Connection, source: str, target: str, *, backend: str) -> None:
     """Have a store copy an object, which may take it long."""
     store, patient = connection.store, connection.patient
+    question = None if patient is None else partial(ask, store, source, backend=backend)
     request = asyncio.ensure_future(obstore.copy_async(patient or store, source, target))
     try:
         with translating(backend, source):
-            await answered(request, partial(ask, store, source, backend=backend) if patient is not None else None)
+            await wait_for_answer(request, question)
     finally:
         request.cancel()
 
@@ -58,4 +59,4 @@ async def copy_through(
     plan = plan_parts(kind, size=result.meta["size"])
     attributes = dict(result.attributes)
     request = PutRequest(connection, backend, target, attributes, plan, if_absent=False)
-    await request.run(resumed(partial(get, source), result, backend=backend, path=source))
+    await request.run(resume_reading(partial(get, source), result, backend=backend, path=source))

@@ -23,7 +23,7 @@ from fastapi_filestore.storage.obstore.moving.conditions import (
     refuse_taken,
 )
 from fastapi_filestore.storage.obstore.moving.handoff import Handoff, UploadAbortedError
-from fastapi_filestore.storage.obstore.moving.liveness import Ask, answered, ask
+from fastapi_filestore.storage.obstore.moving.liveness import Ask, ask, wait_for_answer
 from fastapi_filestore.storage.obstore.moving.parts import PartPlan
 from fastapi_filestore.storage.obstore.opening.stores import Connection
 from fastapi_filestore.storage.share import STEP, Share
@@ -65,7 +65,7 @@ class PutRequest:
             # Only now, so that a client whose bytes are not there yet takes no share, and who waits holds little.
             async with upload_memory.first_step() as share:
                 share.used = sum(map(len, start))
-                counted = _counted(pieces, share)
+                counted = _count_pieces(pieces, share)
                 start, complete = await take(counted, STEP - 1, start)
                 if not complete:
                     # More has come than a first step: memory for whole parts.
@@ -94,7 +94,7 @@ class PutRequest:
         explaining = explaining_missing_conditions(store, self.path, backend=self.backend) if create else nullcontext()
         try:
             with translating(self.backend, self.path), explaining:
-                result = await answered(future, self._ask if is_long else None)
+                result = await wait_for_answer(future, self._ask if is_long else None)
             return Stored(len(body), etag=result["e_tag"], version_id=result["version"])
         except asyncio.CancelledError as error:
             # A request half-way may still arrive: only its end says whether there is something to undo.
@@ -121,7 +121,7 @@ class PutRequest:
         try:
             size = await handoff.feed(head, rest)
             with translating(self.backend, self.path):
-                result = await answered(future, self._ask)
+                result = await wait_for_answer(future, self._ask)
             return Stored(size, etag=result["e_tag"], version_id=result["version"])
         except StorageTimeoutError:
             handoff.abort()
@@ -163,7 +163,7 @@ class PutRequest:
         return await _finish(future) or _failed_as(future, FileNotFoundError)
 
 
-async def _counted(pieces: AsyncIterator[bytes], share: Share) -> AsyncGenerator[bytes, None]:
+async def _count_pieces(pieces: AsyncIterator[bytes], share: Share) -> AsyncGenerator[bytes, None]:
     async for piece in pieces:
         await share.count(len(piece))
         yield piece

@@ -57,7 +57,7 @@ async def chunks_of(result: "GetResult") -> AsyncIterator[bytes]:
             yield chunk[start : start + MAX_READ_CHUNK]
 
 
-async def resumed(
+async def resume_reading(
     get: "Callable[[GetOptions], Awaitable[GetResult]]", result: "GetResult", *, backend: str, path: str
 ) -> AsyncIterator[bytes]:
     """Iterate the bytes of an answer; one that breaks off is asked for the rest, as long as each brings some.

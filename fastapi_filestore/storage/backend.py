@@ -217,7 +217,7 @@ class PlacedObjects(Protocol):
 
     @property
     def place(self) -> Place:
-        """Where its objects are."""
+        """Place of its objects."""
         ...
 
     @property
@@ -257,7 +257,7 @@ class UploadRemains(Protocol):
     """An optional part of a backend: dropping what killed processes left half uploaded of some paths."""
 
     async def drop_unfinished(self, *paths: str) -> None:
-        """Drop what unfinished uploads left of these keys, where it can be seen; it is fine if there is nothing."""
+        """Drop what unfinished uploads left of these paths, where it can be seen; it is fine if there is nothing."""
         ...
 
 
@@ -269,7 +269,7 @@ class NamedRemains(Protocol):
     """
 
     async def remains_of(self, *paths: str) -> Mapping[str, Collection[str]]:
-        """Return the names, by these keys, of what `drop_unfinished` would drop of them."""
+        """Return the names, by these paths, of what `drop_unfinished` would drop of them."""
         ...
 
 
@@ -324,7 +324,7 @@ class LinkedObjects(Protocol):
 
     @property
     def has_links(self) -> bool:
-        """Whether a path may lead to an object of another path."""
+        """Tell whether a path may lead to an object of another path."""
         ...
 
     async def listed_as(self, paths: Sequence[str]) -> Sequence[str]:

@@ -91,7 +91,7 @@ class MemoryBudget:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody waits for a share."""
+        """Tell whether somebody waits for a share."""
         return bool(self._waiting)
 
     @asynccontextmanager

@@ -81,12 +81,12 @@ class ObstoreBackend:
 
     @property
     def url(self) -> str:
-        """Where its objects are; never holds a secret."""
+        """URL of its objects; never holds a secret."""
         return str(self._store_url)
 
     @property
     def place(self) -> Place:
-        """Where its objects are, to be told from other places."""
+        """Place of its objects, to be told from others."""
         return self._place
 
     def __repr__(self) -> str:
@@ -261,7 +261,7 @@ class ObstoreBackend:
 
     @property
     def has_links(self) -> bool:
-        """Whether a path may lead to an object of another path, as links in a local folder do."""
+        """Tell whether a path may lead to an object of another path, as links in a local folder do."""
         return self._driver.has_links
 
     async def listed_as(self, paths: Sequence[str]) -> Sequence[str]:

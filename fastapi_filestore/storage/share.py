@@ -22,7 +22,7 @@ class Sender(Protocol):
 
     @property
     def is_ending(self) -> bool:
-        """Whether it was told to end."""
+        """Tell whether it was told to end."""
         ...
 
     def end(self, error: FilestoreError) -> None:
@@ -31,11 +31,11 @@ class Sender(Protocol):
 
 
 class Budget(Protocol):
-    """What shares are of."""
+    """The memory that shares are of."""
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody waits for a share."""
+        """Tell whether somebody waits for a share."""
         ...
 
     async def take(
@@ -82,7 +82,7 @@ class Share:
 
     @property
     def is_ending(self) -> bool:
-        """Whether it is about to be given back."""
+        """Tell whether it is about to be given back."""
         return self.is_refused or (self.sender is not None and self.sender.is_ending)
 
     def end(self) -> int:

@@ -88,8 +88,8 @@ def source_of(content: object) -> Source:
         if source is new:
             # What takes no weak reference is known as long as somebody who is to read it holds it.
             with suppress(TypeError):
-                # It does nothing: a source that waits for this call lives as long as what it is about.
-                weakref.finalize(content, lambda source: None, source).atexit = False
+                # A source that waits for this call, which does nothing, lives as long as what it is about.
+                weakref.finalize(content, id, source).atexit = False
         return source
 
 

@@ -23,12 +23,12 @@ class CredentialsError(Exception):
 
     @property
     def failure(self) -> "Failure":
-        """What its text is, and its class."""
+        """The same as a value: its text, and whether it is an outage."""
         return Failure(str(self), is_outage=isinstance(self, CredentialsOutageError))
 
 
 class CredentialsOutageError(CredentialsError):
-    """What credentials come from could not be reached: a retry may help."""
+    """The source of credentials could not be reached: a retry may help."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,12 @@ class OpenFolder:
 
     @property
     def path(self) -> Path:
-        """Where it was as it was opened."""
+        """Its path as it was opened."""
         return self.root / self.below
 
     @property
     def identity(self) -> tuple[int, int]:
-        """What tells it from all other folders."""
+        """Device and number, which tell it from all other folders."""
         if self._identity is None:
             status = self.path.stat() if self.number is None else os.fstat(self.number)
             self._identity = status.st_dev, status.st_ino

@@ -37,7 +37,7 @@ async def sign_url(
     """Return a URL that is valid for some seconds.
 
     Raises:
-        SigningUnavailableError: The store has no signed URLs, or none for this key or with these credentials.
+        SigningUnavailableError: The store has no signed URLs, or none for this path or with these credentials.
         ConfigurationError: The store takes no such expiry.
     """
     if isinstance(store, LocalStore | MemoryStore):

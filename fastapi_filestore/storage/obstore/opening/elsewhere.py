@@ -25,7 +25,7 @@ def check_public_url(given: object) -> str | None:
 
 
 def public_address(url: str, path: str) -> str | None:
-    """Return the public address of an object; None for a key that a browser would read as another one."""
+    """Return the public address of an object; None for a path that a browser would read as another one."""
     return f"{url}/{quote(path)}" if can_be_held(path) else None
 
 

@@ -26,7 +26,7 @@ class GoogleCredentials:
     """Tokens for credentials that others issue; asked on first use, not when they are made."""
 
     refresh_threshold = timedelta(minutes=4)
-    """How long before its end obstore asks for another token."""
+    """Time before the end of a token at which obstore asks for another one."""
 
     def __init__(self, kind: str, provider: "GoogleCredentialProvider") -> None:
         self.kind, self._provider = kind, provider

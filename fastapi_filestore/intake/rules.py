@@ -72,6 +72,8 @@ class FileRules:
             self._check_type(upload)
 
     def _check_type(self, upload: Described) -> None:
+        if not self.content_types:
+            return
         known = ranged_type(upload.known_type, upload.sniffed_type) if self.sniffs else upload.known_type
         if is_within(known, self.content_types):
             return

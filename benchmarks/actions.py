@@ -69,7 +69,7 @@ def upload(server: Server, *, size: int, files: int = 1) -> Measured:
 
 def download(server: Server, *, size: int) -> Measured:
     """Download a big file."""
-    path = _path_of_big_file(server, size)
+    path = _path_of_file(server, size)
     server.client("ranges", path=path, size=size, length=RANGE, number=4, concurrency=1)
     with watching(server.pid, server.port) as taken:
         result = server.client("download", path=path)
@@ -81,7 +81,7 @@ def download(server: Server, *, size: int) -> Measured:
 
 def ranges(server: Server, *, size: int, number: int) -> Measured:
     """Read many ranges of a big file."""
-    path = _path_of_big_file(server, size)
+    path = _path_of_file(server, size)
     ask = partial(server.client, "ranges", path=path, size=size, length=RANGE)
     ask(number=4, concurrency=1)
     measured: Measured = {}
@@ -94,13 +94,46 @@ def ranges(server: Server, *, size: int, number: int) -> Measured:
     return measured
 
 
-def _path_of_big_file(server: Server, size: int) -> str:
+def _path_of_file(server: Server, size: int) -> str:
     if server.contender.name in {"file_response", "obstore_stream"}:
         return f"/files/{SOURCE}"
     result = server.client("upload", path=UPLOAD, size=size, files=1)
     _check(result, 201)
     server.wait_until_stored(size)
     return f"{result['location']}/file"
+
+
+def read(server: Server, *, seconds: float) -> Measured:
+    """Read a small file with its row."""
+    return _read(server, _path_of_file(server, SMALL), {}, 200, seconds)
+
+
+def revalidate(server: Server, *, seconds: float) -> Measured:
+    """Ask for a small file that the client has already."""
+    path = _path_of_file(server, SMALL)
+    tag = server.client("head", path=path)["headers"]["etag"]
+    return _read(server, path, {"If-None-Match": tag}, 304, seconds)
+
+
+def read_signed(server: Server, *, seconds: float) -> Measured:
+    """Read a small file without a row: by its signed URL or, where there is none, by its name."""
+    path = _path_of_file(server, SMALL)
+    if server.contender.name == "ours":
+        path = server.client("head", path=f"{path.removesuffix('/file')}/signed")["headers"]["location"]
+    return _read(server, path, {}, 200, seconds)
+
+
+def _read(server: Server, path: str, headers: dict[str, str], status: int, seconds: float) -> Measured:
+    ask, measured = partial(server.client, "read", path=path, headers=headers), dict[str, Values]()
+    ask(concurrency=1, seconds=seconds / 10)
+    for concurrency in CONCURRENCY:
+        with watching(server.pid, server.port) as taken:
+            result = ask(concurrency=concurrency, seconds=seconds)
+        _check(result, status)
+        if result["received"] != (SMALL * len(result["statuses"]) if status == 200 else 0):
+            raise WrongAnswerError(f"{result['received']} bytes came.")
+        measured[str(concurrency)] = {**_taken(taken, result["seconds"], SMALL), **_rate(result, result["latencies"])}
+    return measured
 
 
 def create(server: Server, *, seconds: float) -> Measured:
@@ -115,9 +148,12 @@ def _create(server: Server, concurrency: int, seconds: float) -> Values:
     latencies = result["latencies"]
     if len(latencies) < 2:
         raise WrongAnswerError("Hardly any upload succeeded.")
+    return {**_taken(taken, result["seconds"], SMALL * len(latencies)), **_rate(result, latencies)}
+
+
+def _rate(result: Mapping[str, Any], latencies: list[float]) -> dict[str, float]:
     cuts = quantiles(latencies, n=100)
     return {
-        **_taken(taken, result["seconds"], SMALL * len(latencies)),
         "rate": len(latencies) / result["seconds"],
         "p50": cuts[49] * 1000,
         "p99": cuts[98] * 1000,

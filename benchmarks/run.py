@@ -11,6 +11,7 @@ from pathlib import Path
 from obstore.exceptions import BaseError as StoreError
 
 from benchmarks.actions import TOKEN, Measured, WrongAnswerError
+from benchmarks.charts import FOLDER, draw
 from benchmarks.contenders import CONTENDERS
 from benchmarks.machine import facts
 from benchmarks.report import COLUMNS, render
@@ -74,7 +75,7 @@ class Bench:
                 make_source(place, work.source)
                 if name != "put_file":
                     store_source(place)
-            with serving(CONTENDERS[name], place) as server:
+            with serving(CONTENDERS[name], place, work.program) as server:
                 return work.measure(server)
 
 
@@ -85,6 +86,10 @@ def _line(work: Work, values: object) -> str:
 
 
 def publish(results: Results, works: list[Work], folder: Path) -> None:
-    """Write results.json and RESULTS.md."""
+    """Write results.json, RESULTS.md and its pictures."""
     results.save()
+    (folder / FOLDER).mkdir(exist_ok=True)
+    for work in works:
+        if (chart := draw(results, work)) is not None:
+            (folder / FOLDER / f"{work.name}.svg").write_text(chart)
     (folder / "RESULTS.md").write_text(render(results, works))

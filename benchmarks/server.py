@@ -1,6 +1,7 @@
 """Start a contender in a place of its own, and let the client drive it."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 from urllib.request import urlopen
 from uuid import uuid4
 
@@ -21,9 +22,15 @@ from tests.servers.postgres import Postgres
 from tests.servers.process import free_ports, running
 from tests.servers.seaweedfs import run_seaweedfs
 
+Program = Literal["uvicorn", "granian"]
+
 ROOT = Path(__file__).parents[1]
-FLAGS = ("--host", LOOPBACK, "--workers", "1", "--no-access-log", "--log-level", "warning", "--app-dir", str(ROOT))
-"""The same for every contender; uvicorn takes uvloop and httptools, which are installed."""
+FLAGS = ("--host", LOOPBACK, "--workers", "1", "--no-access-log", "--log-level", "warning")
+"""The same for every contender; both servers take uvloop, and uvicorn takes httptools, which are installed."""
+PROGRAMS: dict[Program, tuple[str, ...]] = {
+    "uvicorn": ("uvicorn", "--app-dir", str(ROOT)),
+    "granian": ("granian", "--interface", "asgi", "--workers-kill-timeout", "1", "--working-dir", str(ROOT)),
+}
 BLOCK = 16 * 1024 * 1024
 STORED_TIMEOUT = 60.0
 
@@ -82,15 +89,16 @@ def _database(root: Path, postgres: Postgres | None) -> str:
 
 
 @contextmanager
-def serving(contender: Contender, place: Place) -> Iterator[Server]:
-    """Run a contender as a uvicorn process of its own."""
+def serving(contender: Contender, place: Place, program: Program = "uvicorn") -> Iterator[Server]:
+    """Run a contender as a server process of its own."""
     [port] = free_ports(1)
-    command = (sys.executable, "-m", "uvicorn", f"benchmarks.contenders.{contender.name}:app", *FLAGS)
+    command = (sys.executable, "-m", *PROGRAMS[program], f"benchmarks.contenders.{contender.name}:app", *FLAGS)
     with running(
         (*command, "--port", str(port)),
         folder=Path(place.root),
         environment=place.environment(),
         ready=lambda: _pid(port) > 0,
+        stop_signal=signal.SIGTERM if program == "granian" else signal.SIGKILL,  # or its worker would outlive it
     ):
         yield Server(contender, place, port, _pid(port))
 

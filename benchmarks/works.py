@@ -1,18 +1,30 @@
 """The works: who does what, how often, and which columns its table has."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from benchmarks.actions import Measured, create, download, ranges, refuse, upload
+from benchmarks.actions import (
+    SMALL,
+    Measured,
+    create,
+    download,
+    ranges,
+    read,
+    read_signed,
+    refuse,
+    revalidate,
+    upload,
+)
 from benchmarks.place import DatabaseKind, StoreKind
 from benchmarks.scale import GIB, MIB, Scale
-from benchmarks.server import Server
+from benchmarks.server import Program, Server
 
 UPLOADERS = ("ours", "by_hand", "by_hand_read", "advanced_alchemy", "filestore", "fastapi_storages", "sqlalchemy_file")
+FLOORS = ("discard", "hash_and_write")
 S3_UPLOADERS = UPLOADERS[:-1]
 # A file that is read whole is the same as any other when it is small.
-CREATORS = tuple({"by_hand_read": "by_hand_ledger"}.get(each, each) for each in UPLOADERS)
+CREATORS = ("ours_not_durable", *({"by_hand_read": "by_hand_ledger"}.get(each, each) for each in UPLOADERS))
 TRANSFER = ("seconds", "speed", "memory", "written", "cpu", "ping")
 SENDING = ("seconds", "speed", "memory", "cpu", "ping")
 STORING = ("answered", *TRANSFER)
@@ -38,6 +50,7 @@ class Work:
         source: Bytes of the file that is there before.
         limit: Bytes of the largest upload, where uploads need a token, too.
         space: Bytes of disk that it needs at the most.
+        program: The server that runs the contenders.
     """
 
     name: str
@@ -51,17 +64,26 @@ class Work:
     source: int = 0
     limit: int | None = None
     space: int = 0
+    program: Program = "uvicorn"
 
 
 def all_works(scale: Scale) -> list[Work]:
     """Return every work at a scale."""
-    return [*_uploads(scale), *_downloads(scale), *_creations(scale), *_durable(scale), _refusal(scale)]
+    return [
+        *_uploads(scale),
+        *_downloads(scale),
+        *_reads(scale),
+        *_creations(scale),
+        *_durable(scale),
+        *_on_granian(scale),
+        _refusal(scale),
+    ]
 
 
 def _uploads(scale: Scale) -> list[Work]:
     def to_disk(name: str, title: str, rounds: int, size: int, files: int = 1) -> Work:
         action = partial(upload, size=size, files=files)
-        return Work(name, title, ("discard", *UPLOADERS), action, rounds, STORING, space=3 * size * files)
+        return Work(name, title, (*FLOORS, *UPLOADERS), action, rounds, STORING, space=3 * size * files)
 
     big, huge, part, each = scale.big, scale.huge, scale.part, scale.each
     return [
@@ -107,8 +129,24 @@ def _downloads(scale: Scale) -> list[Work]:
     return [
         reading("download-local", f"Download {_name(big)} from local disk", (*from_disk, READER), whole, "local"),
         reading("download-s3", f"Download {_name(big)} from SeaweedFS", (*from_store, READER), whole, "s3"),
-        reading("ranges-local", f"{connections} from local disk", from_disk, parts, "local"),
-        reading("ranges-s3", f"{connections} from SeaweedFS", from_store, parts, "s3"),
+        reading("ranges-local", f"{connections} from local disk", (*from_disk, "by_hand"), parts, "local"),
+        reading("ranges-s3", f"{connections} from SeaweedFS", (*from_store, "by_hand"), parts, "s3"),
+    ]
+
+
+def _reads(scale: Scale) -> list[Work]:
+    def reading(
+        name: str, title: str, who: tuple[str, ...], action: Callable[..., Measured], database: DatabaseKind = "sqlite"
+    ) -> Work:
+        title, measure = f"{title}, on 1, 16 and 64 connections", partial(action, seconds=scale.seconds)
+        return Work(name, title, who, measure, scale.rounds, RATE, database=database, source=SMALL)
+
+    with_row, known, without_row = ("ours", "by_hand", READER), ("ours", "by_hand"), ("file_response", "ours")
+    return [
+        reading("read-sqlite", "Download 10 KiB with its row in SQLite", with_row, read),
+        reading("read-postgresql", "Download 10 KiB with its row in PostgreSQL", with_row, read, "postgresql"),
+        reading("not-modified", "Answer 304 for a file whose row is in SQLite", known, revalidate),
+        reading("read-signed", "Download 10 KiB by a signed URL, without a row", without_row, read_signed),
     ]
 
 
@@ -137,6 +175,22 @@ def _durable(scale: Scale) -> list[Work]:
         creation("sqlite", "SQLite"),
         creation("postgresql", "PostgreSQL"),
         Work("durable-local", title, both, partial(upload, size=big), scale.rounds, STORING, space=3 * big),
+    ]
+
+
+def _on_granian(scale: Scale) -> list[Work]:
+    """Return some of the works once more, on another server."""
+    again = {work.name: work for work in [*_uploads(scale), *_reads(scale), *_creations(scale)]}
+    who = ("discard", "hash_and_write", "file_response", "ours", "ours_not_durable", "by_hand", "by_hand_ledger")
+    return [
+        replace(
+            again[name],
+            name=f"{name}-granian",
+            title=f"{again[name].title}, on Granian",
+            contenders=tuple(each for each in again[name].contenders if each in who),
+            program="granian",
+        )
+        for name in ("upload-local", "read-sqlite", "create-sqlite")
     ]
 
 

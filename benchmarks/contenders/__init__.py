@@ -24,6 +24,7 @@ CONTENDERS = {
     each.name: each
     for each in (
         Contender("discard", "ceiling: ASGI application that throws the body away"),
+        Contender("hash_and_write", "floor: discard, hash and write in threads, nothing else"),
         Contender("put_file", "ceiling: obstore put of a file on disk, no HTTP", reads_body=False),
         Contender("file_response", "ceiling: Starlette's FileResponse"),
         Contender("obstore_stream", "ceiling: raw obstore stream, no row"),

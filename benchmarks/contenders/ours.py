@@ -1,15 +1,18 @@
 """The prebuilt router of this library as its README shows it, with the ledger: one pass, SHA-256, crash-safe."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Response
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from benchmarks.contenders.application import PLACE, application, guards
-from fastapi_filestore import FileObject, Filestore, FilestoreSettings, StoredObject, add_ledger
+from fastapi_filestore import FileObject, FileService, Filestore, FilestoreSettings, StoredObject, add_ledger
 
 engine = create_async_engine(PLACE.url(asynchronous=True))
 Session = async_sessionmaker(engine, expire_on_commit=False)
@@ -50,7 +53,9 @@ def _backend() -> dict[str, object]:
     }
 
 
-settings = FilestoreSettings(backends={"default": _backend()}, max_upload_size=PLACE.limit)
+settings = FilestoreSettings(
+    backends={"default": _backend()}, max_upload_size=PLACE.limit, signing_keys=(secrets.token_hex(),)
+)
 files = Filestore(get_session, settings=settings)
 
 
@@ -65,3 +70,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 app = application(lifespan=lifespan, exception_handlers=files.exception_handlers)
 app.include_router(files.router(Document, dependencies=guards()), prefix="/documents")
+app.include_router(files.signed_router())
+Service = Annotated[FileService[Document], Depends(files.service(Document))]
+
+
+@app.get("/documents/{identity}/signed", status_code=204)
+async def sign(identity: UUID, service: Service) -> Response:
+    """Say in the header which signed URL a file has, below the host."""
+    url = urlsplit(await (await service.file(identity)).sign_async())
+    return Response(status_code=204, headers={"Location": f"{url.path}?{url.query}"})

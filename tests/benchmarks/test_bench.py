@@ -16,6 +16,11 @@ MEASURED: dict[str, list[str]] = {
     "refusal": [],
     "uploads-s3": [],
     "download-s3": [],
+    "ranges-local": ["by_hand"],
+    "read-sqlite": ["by_hand"],
+    "not-modified": ["by_hand"],
+    "read-signed": ["file_response"],
+    "upload-local": ["hash_and_write"],
     "create-sqlite": [],
     "durable-local": ["ours_not_durable"],
 }

@@ -67,6 +67,21 @@ def test_who_answers_too_early_is_marked(results: Results) -> None:
     assert row.endswith("| 0.82 |")
 
 
+def test_a_table_says_when_and_on_which_commit_it_was_measured(results: Results) -> None:
+    """Numbers are of a state of the code; those of whom nobody noted it say so."""
+    before = render(results, all_works(FULL))
+    results.works["upload-local"]["commit"] = "1234567"
+    after = render(results, all_works(FULL))
+
+    assert "2026-11-23, on a commit that was not noted, medians of 3" in before
+    assert "2026-11-23, on 1234567, medians of 3" in after
+
+
+def test_a_table_of_speeds_has_its_picture(results: Results) -> None:
+    """The report links what `make bench` draws beside it."""
+    assert "](charts/upload-local.svg)" in render(results, all_works(FULL))
+
+
 def test_results_are_kept(results: Results, tmp_path: Path) -> None:
     """What is saved is read again."""
     results.save()

@@ -14,7 +14,7 @@
 #              (with sessions that block: make soak SESSIONS=sync)
 # make fuzz    feed the parsers of forms, ranges and conditions for a minute (longer: make fuzz SECONDS=600)
 # make check   style, types, and which module may import which
-# make bench   compare uploads and downloads with other ways, in 25 minutes (a look: QUICK=1; one table: ONLY=refusal)
+# make bench   compare uploads and downloads with other ways, in 40 minutes (a look: QUICK=1; one table: ONLY=refusal)
 # make bench-layers  where the time of a small upload goes
 # make bench-audit  seconds and memory of an audit of a million objects and rows
 # make release-check  build wheel and sdist, and run the tests against what users install (a part: TESTS=tests/rows)

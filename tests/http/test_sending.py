@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,11 +16,26 @@ from tests.servers.seaweedfs import SeaweedFS
 MIB = 1024 * 1024
 
 
-@pytest.fixture
-def local(tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The application on local disk."""
+    folder = tmp_path_factory.mktemp("local")
+    with served(lambda: run_application(folder, (folder / "store").as_uri(), {})) as application:
+        yield application
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Served]:
+    """An application whose memory no other test has used."""
     with served(lambda: run_application(tmp_path, (tmp_path / "store").as_uri(), {})) as application:
         yield application
+
+
+@pytest.fixture
+def read_log(local: Served) -> Callable[[], str]:
+    """Read what the application logs during a test."""
+    before = len(local.log.read_text())
+    return lambda: local.log.read_text()[before:]
 
 
 @pytest.fixture
@@ -73,14 +88,14 @@ async def test_a_client_slower_than_any_timeout_gets_every_byte(impatient: Serve
     assert (length, sha256(body).digest()) == (len(content), sha256(content).digest())
 
 
-async def test_clients_that_do_not_read_cost_little(local: Served) -> None:
+async def test_clients_that_do_not_read_cost_little(fresh: Served) -> None:
     """Whoever stops to read holds a few pieces of the file, not the file."""
-    await local.backend.put("k", bytes(64 * MIB))
-    await read_all(await ask(local.port, "/whole/k"))
-    before = await local.held()
-    clients = [await ask(local.port, "/whole/k") for _ in range(16)]
+    await fresh.backend.put("k", bytes(24 * MIB))
+    await read_all(await ask(fresh.port, "/whole/k"))
+    before = await fresh.held()
+    clients = [await ask(fresh.port, "/whole/k") for _ in range(16)]
     await asyncio.sleep(1)
-    after = await local.held()
+    after = await fresh.held()
     for client in clients:
         client.close()
 
@@ -88,9 +103,9 @@ async def test_clients_that_do_not_read_cost_little(local: Served) -> None:
     assert after["peak"] - before["peak"] < len(clients) * 2 * MIB
 
 
-async def test_a_client_that_goes_leaves_nothing_behind(local: Served) -> None:
+async def test_a_client_that_goes_leaves_nothing_behind(local: Served, read_log: Callable[[], str]) -> None:
     """When the client goes half-way, the file is closed at once, and nobody is told of an error."""
-    await local.backend.put("k", bytes(64 * MIB))
+    await local.backend.put("k", bytes(24 * MIB))
     await read_all(await ask(local.port, "/whole/k"))  # what the first request opens for good
     before = await local.held()
     for _ in range(5):
@@ -100,13 +115,15 @@ async def test_a_client_that_goes_leaves_nothing_behind(local: Served) -> None:
     async with asyncio.timeout(5):
         while (await local.held())["files"] > before["files"]:  # noqa: ASYNC110 - another process can't set an event
             await asyncio.sleep(0.05)
-    log = await asyncio.to_thread(local.log.read_text)
+    log = await asyncio.to_thread(read_log)
 
     assert {"ERROR", "Traceback", "Exception"} & set(log.replace(":", " ").split()) == set()
 
 
 @pytest.mark.parametrize("size", [1000, 8 * MIB])
-async def test_a_store_that_fails_half_way_breaks_the_connection(local: Served, size: int) -> None:
+async def test_a_store_that_fails_half_way_breaks_the_connection(
+    local: Served, read_log: Callable[[], str], size: int
+) -> None:
     """A part of a file never looks like a whole one: it is shorter than its Content-Length says."""
     content = secrets.token_bytes(size)
     await local.backend.put("k", content)
@@ -115,15 +132,17 @@ async def test_a_store_that_fails_half_way_breaks_the_connection(local: Served, 
     assert length == size
     assert len(body) < size
     assert content.startswith(body)
-    assert "Traceback" not in await asyncio.to_thread(local.log.read_text)
+    assert "Traceback" not in await asyncio.to_thread(read_log)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"other"], ids=["deleted", "emptied", "replaced"])
-async def test_a_file_that_goes_between_two_ranges_breaks_the_connection(local: Served, content: bytes | None) -> None:
+async def test_a_file_that_goes_between_two_ranges_breaks_the_connection(
+    local: Served, read_log: Callable[[], str], content: bytes | None
+) -> None:
     """The ranges that were sent are right, those that can't be are missing, and the log has one line of it."""
-    whole = secrets.token_bytes(64 * MIB)
+    whole = secrets.token_bytes(24 * MIB)
     await local.backend.put("k", whole)
-    ranges = f"Range: bytes=0-{48 * MIB},{50 * MIB}-{60 * MIB}"
+    ranges = f"Range: bytes=0-{16 * MIB},{18 * MIB}-{22 * MIB}"
     client = await ask(local.port, "/whole/k", ranges, "Accept-Encoding: gzip")
     await asyncio.get_running_loop().sock_recv(client, 1000)
     path = local.log.parent / "store" / "k"
@@ -131,10 +150,10 @@ async def test_a_file_that_goes_between_two_ranges_breaks_the_connection(local: 
     if content is not None:
         path.write_bytes(content)
     client_read = await _rest(client)
-    log = await asyncio.to_thread(local.log.read_text)
+    log = await asyncio.to_thread(read_log)
 
-    assert whole[40 * MIB : 48 * MIB] in client_read
-    assert whole[50 * MIB : 51 * MIB] not in client_read
+    assert whole[12 * MIB : 16 * MIB] in client_read
+    assert whole[18 * MIB : 19 * MIB] not in client_read
     assert log.count("fastapi_filestore.broken_off") == 1
     assert "Traceback" not in log
 

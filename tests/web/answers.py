@@ -89,7 +89,7 @@ def application(folder: Path, parser: str = "httptools", **settings: str) -> Ite
         yield Running(port, folder)
 
 
-@pytest.fixture(scope="module", params=["httptools", "h11"])
+@pytest.fixture(scope="session", params=["httptools", "h11"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The application behind each parser of uvicorn's."""
     folder = tmp_path_factory.mktemp("answers")

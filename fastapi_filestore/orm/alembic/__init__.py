@@ -1,1 +1,1 @@
-"""Alembic: what autogenerate learns of file columns, and the directives for triggers."""
+"""Alembic: autogenerate for file columns, and the directives for triggers."""

@@ -20,7 +20,7 @@ _UNSEEN_ON_SQLITE = (
     "Skipped unsupported reflection of expression-based index filestore_",
     "autogenerate skipping metadata-specified expression-based index 'filestore_",
 )
-"""What SQLAlchemy and Alembic say of our indexes there: they are compared here."""
+"""Warnings of SQLAlchemy and Alembic about our indexes there, which are compared here."""
 
 
 def setup(plugin: "Plugin") -> None:

@@ -65,8 +65,8 @@ class FileComparator(TypeDecorator.Comparator[Any], JSON.Comparator[Any]):
             PendingContentError: A file has no place before it is stored.
         """
         value = other[0] if other else None
-        if hasattr(value, "__clause_element__"):  # an attribute of a mapped class stands for its column
-            value = value.__clause_element__()
+        if (as_clause := getattr(value, "__clause_element__", None)) is not None:
+            value = as_clause()  # an attribute of a mapped class stands for its column
         if isinstance(value, ColumnElement) and hash(value) == hash(self.expr):
             # SQLAlchemy looks its columns up in dicts, whose == must tell whether two are one.
             return super().operate(op, *other, **options)

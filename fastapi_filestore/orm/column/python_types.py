@@ -23,9 +23,9 @@ from sqlalchemy.orm import ColumnProperty, Mapped
 from fastapi_filestore.orm.mapped_types import AnyExpression, AnyType
 
 CHANGES = ("process_bind_param", "process_result_value", "bind_processor", "result_processor")
-"""What a decorator overrides if it changes values on their way, in either direction."""
+"""The methods that a decorator overrides if it changes values on their way, in either direction."""
 Annotation: TypeAlias = Any
-"""What a class may annotate an attribute as, and pydantic validates: a type, or what `typing` makes of some."""
+"""An annotation of an attribute, which pydantic may validate by: a type, or what `typing` makes of some."""
 COLLECTIONS = (list, tuple, set, frozenset, dict)
 UUID_TEXT = Annotated[
     str, AfterValidator(lambda text: str(UUID(text))), WithJsonSchema({"type": "string", "format": "uuid"})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Self, SupportsIndex, TypeAlias
+from typing import Any, Protocol, Self, SupportsIndex, TypeAlias
 
 from sqlalchemy import JSON, Dialect
 from sqlalchemy.dialects.postgresql import JSONB
@@ -27,8 +27,12 @@ Records: TypeAlias = Sequence[Mapping[str, object]]
 """The files of a list as the database has them."""
 
 
-Parser: TypeAlias = Callable[[Any], Any]
-"""What makes of a database's value what a column holds."""
+class Parser(Protocol):
+    """A function that makes of a database's value what a column holds."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return it."""
+        ...
 
 
 def lenient_parser(json: AnyType, dialect: Dialect, coltype: object) -> Parser | None:

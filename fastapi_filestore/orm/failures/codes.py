@@ -210,4 +210,4 @@ WORDS: Final[tuple[tuple[re.Pattern[str], Fault], ...]] = (
     (re.compile(r"statement timeout|lock timeout"), SLOW),
     (re.compile(r"timeout expired"), HANGING),
 )
-"""What a database says before it gives codes, as it refuses a connection; and SQLite, which has one code for these."""
+"""By words of a database that gives no code yet, as it refuses a connection, and of SQLite, with one code for these."""

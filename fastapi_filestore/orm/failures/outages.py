@@ -41,7 +41,7 @@ from fastapi_filestore.orm.failures.codes import (
 )
 
 DRIVERS: Final = frozenset({"aiosqlite", "asyncpg", "psycopg", "psycopg2", "sqlite3"})
-"""Whose errors come as they are where SQLAlchemy does not wrap them: asyncpg's of a connection, in SQLAlchemy 2.0."""
+"""Drivers whose errors SQLAlchemy does not always wrap: asyncpg's of a connection, in SQLAlchemy 2.0."""
 SQLITE_BUSY: Final = frozenset({5, 6})
 """Primary result codes of a database, or a table, that somebody else is writing to."""
 LOST_RACES: Final = frozenset({"40001", "40P01", "55P03"})
@@ -49,14 +49,14 @@ LOST_RACES: Final = frozenset({"40001", "40P01", "55P03"})
 NOT_NULL: Final = frozenset({"23502", "SQLITE_CONSTRAINT_NOTNULL"})
 """Codes of a column that must have a value and has none."""
 SILENT: Final = frozenset({CUT, HANGING, LOST, NO_CONNECTION_FREE})
-"""What is told without a word of the database's own."""
+"""Faults that are told without a word of the database's own."""
 OURS: Final = "fastapi_filestore:"
-"""How what a trigger of ours raises begins."""
+"""The beginning of what a trigger of ours raises."""
 RAISING: Final = "exec_stmt_raise"
 """The function of PostgreSQL's in which an exception of PL/pgSQL begins, whatever its SQL state."""
 LONGEST_QUOTE: Final = 200
 NO_CHANGES: Final = {READ_ONLY: DatabaseReadOnlyError, FULL: DatabaseFullError}
-"""What a database that answers, and can be read, refuses changes with."""
+"""Errors for a database that answers, and can be read, and refuses changes."""
 
 _NAME = re.compile(r"[^\W\d][\w$]*(?:\.[\w$]+)*")
 _CLASS = re.compile(r"^<class '[^']*'>: ")

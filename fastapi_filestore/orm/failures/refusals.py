@@ -36,10 +36,10 @@ REFUSED_STATES = ("22", "42804", "42601")
 way that the type has no sense for, as a search for words may be (SQLAlchemy's own statements have no wrong syntax)."""
 
 CANT_BIND = ("Error binding parameter", "adapt type")
-"""How drivers say so that have no error of its own for it: SQLite's, and those of PostgreSQL."""
+"""Words of drivers that have no error of its own for it: SQLite's, and those of PostgreSQL."""
 
 OF_VALUES: Final = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
-"""What a column's type raises for a value that it can't write."""
+"""Errors that a column's type raises for a value that it can't write."""
 
 
 @contextmanager

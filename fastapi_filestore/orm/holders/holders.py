@@ -172,7 +172,7 @@ Columns = dict[Place, frozenset[str]]
 """The names of the columns of each table that is there."""
 
 _present: "WeakKeyDictionary[Dialect, Columns]" = WeakKeyDictionary()
-"""What databases were seen to have, by the dialect object, which engines that differ in options alone share.
+"""The tables that databases were seen to have, by the dialect object, which engines that differ in options alone share.
 
 What is missing, a table or a column for files, is looked for each time: a migration may make it.
 """
@@ -199,14 +199,14 @@ def _file_columns(connection: Connection, tables: Iterable[Table]) -> list[AnyCo
     found: dict[ColumnPlace, AnyColumn] = {}
     for place, files in present.items():
         if place not in views:
-            found |= {(*place, name): file_column for name, file_column in files.items()}
+            found |= {(place[0], place[1], name): file_column for name, file_column in files.items()}
     for place, view in views.items():
         shown = present[place]
         behind = columns_behind(shown.values(), view.sources, found)
         if behind is not None:
             found |= behind
         elif view.is_readable:  # else a report for somebody else, of which this role can know nothing
-            found |= {(*place, name): file_column for name, file_column in shown.items()}
+            found |= {(place[0], place[1], name): file_column for name, file_column in shown.items()}
     return list(found.values())
 
 

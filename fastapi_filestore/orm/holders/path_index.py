@@ -13,9 +13,9 @@ from fastapi_filestore.orm.mapped_types import AnyColumn
 from fastapi_filestore.orm.triggers.description import LONGEST_NAME
 
 PREFIX, SUFFIX = "filestore_", "_path"
-"""What the names of these indexes begin and end with."""
+"""The beginning and the end of the names of these indexes."""
 EXPRESSION = "CASE WHEN json_valid("
-"""How the expression of one begins on SQLite."""
+"""The beginning of the expression of one on SQLite."""
 
 
 def name_of_index(table: str, column: str) -> str:

@@ -60,7 +60,7 @@ class View(NamedTuple):
 Views = Mapping[Place, View]
 """The views of a database."""
 VIRTUAL = 2
-"""How SQLite marks a column that is computed, and not stored."""
+"""SQLite's mark of a column that is computed, and not stored."""
 
 
 def columns_behind(

@@ -56,7 +56,7 @@ DEFAULT_NAME = "filestore_intents"
 DELETION_GRACE = 60.0
 """Seconds before a sweeper takes a deletion intent: the process that wrote it deletes the object itself at once."""
 LEDGER_KEY, TRIGGERS_KEY = "fastapi_filestore.ledger", "fastapi_filestore.triggers"
-"""Where the `info` of a metadata has its ledger, and where its triggers write to."""
+"""Keys in the `info` of a metadata: of its ledger, and of the table that its triggers write to."""
 
 
 S = TypeVar("S", Select[Any], Update, Delete)

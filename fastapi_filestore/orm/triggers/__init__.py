@@ -19,7 +19,7 @@ from fastapi_filestore.orm.triggers import postgresql, sqlite
 from fastapi_filestore.orm.triggers.description import FileTriggers, translate_schemas, triggers_of
 
 _Writers: TypeAlias = Mapping[str, Callable[[FileTriggers, IdentifierPreparer, Connection | None], Iterator[str]]]
-"""What yields the statements about triggers, by the name of the dialect."""
+"""Functions that yield the statements about triggers, by the name of the dialect."""
 
 
 class TriggerStatement(ExecutableDDLElement):

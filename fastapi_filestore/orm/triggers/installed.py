@@ -22,7 +22,7 @@ Place: TypeAlias = tuple[str | None, str]
 """Schema and name of a table; None for the default schema."""
 
 COMPLETE = {"postgresql": len(postgresql.PURPOSES), "sqlite": len(sqlite.PURPOSES)}
-"""How many triggers a table has where there are triggers."""
+"""The number of triggers that a table has where there are triggers."""
 
 _ON_POSTGRESQL = """
 SELECT namespace.nspname, class.relname, proc.prosrc, (trig.tgtype & 4) <> 0, ARRAY(

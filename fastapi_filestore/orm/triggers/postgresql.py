@@ -42,7 +42,7 @@ READABLE = (
     ' || ((!exists(@.path) || @.path.type() == "null" || (@.path.type() == "string" && @.path == ""))'
     ' && @.filename.type() == "string" && @.filename != ""))'
 )
-"""What an object in JSON is like that says where its file is: `file_object.record` reads no other, either."""
+"""Holds for an object in JSON that says where its file is: `file_object.record` reads no other, either."""
 
 FILES = f"jsonb_path_query({{0}}, '$[*] ? (!exists(@[*] ? (!({READABLE}))))[*]') AS found (file)"
 """The files in an array of the values of columns, each of which holds one or a list; those of a readable value only."""

@@ -17,7 +17,7 @@ from fastapi_filestore.orm.ledger.clock import SQLITE_CLOCK
 from fastapi_filestore.orm.triggers.description import MARK, FileTriggers, qualified
 
 PURPOSES = {"delete": "OLD.{0} IS NOT NULL", "update": "OLD.{0} IS NOT NEW.{0}", "insert": "NEW.{0} IS NOT NULL"}
-"""What each trigger is for, and its condition for one column."""
+"""The event of each trigger, and its condition for one column."""
 
 READABLE = (
     "CASE odd.type WHEN 'object' THEN coalesce(\n"
@@ -27,7 +27,7 @@ READABLE = (
     "        OR json_type(odd.value, '$.filename') = 'text' AND json_extract(odd.value, '$.filename') <> ''), 0)\n"
     "      ELSE 0 END"
 )
-"""What an object in JSON is like that says where its file is: `file_object.record` reads no other, either."""
+"""Holds for an object in JSON that says where its file is: `file_object.record` reads no other, either."""
 
 
 def create(triggers: FileTriggers, preparer: IdentifierPreparer, connection: Connection | None) -> Iterator[str]:

@@ -12,7 +12,7 @@ from example_app.models import Base
 
 
 class DatabaseSettings(BaseSettings):
-    """Where the rows are."""
+    """The address of the database."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 

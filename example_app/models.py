@@ -1,4 +1,4 @@
-"""What the application keeps: documents, each with a title and a file."""
+"""Map what the application keeps: documents, each with a title and a file."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -25,7 +25,7 @@ class Moment(TypeDecorator[datetime]):
 
     @property
     def python_type(self) -> type[datetime]:
-        """What a row holds, for schemas and cursors."""
+        """The type of the value in a row, for schemas and cursors."""
         return datetime
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:

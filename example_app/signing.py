@@ -50,8 +50,8 @@ def _make_key(folder: Path) -> None:
 
 def tell_of_own_key(data: Path, settings: FilestoreSettings) -> None:
     """Log where the key is that signs, if nobody gave one: signed URLs end when it is lost."""
-    key = data / FOLDER / NAME
-    if settings.secrets_dir == key.parent and [key.read_text()] == [
-        one.get_secret_value() for one in settings.signing_keys
+    file = data / FOLDER / NAME
+    if settings.secrets_dir == file.parent and [file.read_text()] == [
+        key.get_secret_value() for key in settings.signing_keys
     ]:
-        log.info("URLs are signed with the key in %s: keep it, or set %s, for all of them end with it.", key, NAME)
+        log.info("URLs are signed with the key in %s: keep it, or set %s, for all of them end with it.", file, NAME)

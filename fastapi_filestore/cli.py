@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from importlib import import_module
@@ -81,8 +81,8 @@ def parser() -> argparse.ArgumentParser:
             raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
         return int(text)
 
-    _add_command(commands, "sweep", "delete what the ledger knows to be garbage")
-    audit = _add_command(commands, "audit", "compare rows and objects both ways")
+    _add_command(commands.add_parser, "sweep", "delete what the ledger knows to be garbage")
+    audit = _add_command(commands.add_parser, "audit", "compare rows and objects both ways")
     audit.add_argument("--verify", action="store_true", help="read every object and compare its SHA-256")
     audit.add_argument("--grace", type=hours, default=DEFAULT_GRACE, metavar="HOURS", help="age of garbage (24)")
     audit.add_argument("--fix", action="append", default=[], choices=sorted(FIXABLE), help="put this kind right")
@@ -94,10 +94,8 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, meaning: str
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=meaning, description=meaning)
+def _add_command(add: Callable[..., argparse.ArgumentParser], name: str, meaning: str) -> argparse.ArgumentParser:
+    command = add(name, help=meaning, description=meaning)
     command.add_argument(
         "--app", required=True, metavar="MODULE:NAME", help="your Filestore, as example_app.main:files"
     )

@@ -6,7 +6,7 @@ from typing import Final
 from fastapi_filestore.logs import Event
 
 SWEEPS: Final = "FILESTORE_SWEEP_EVERY, or filestore sweep"
-"""What lets sweeps happen: without it, nobody does what they are to do."""
+"""The ways to have sweeps: without one, nobody does their work."""
 
 # -- requests ----------------------------------------------------------------------------------------------
 

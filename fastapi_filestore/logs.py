@@ -34,14 +34,14 @@ _SECRET = re.compile(
 )
 """User and password of an address, and what signs a URL or stands in a connection string."""
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
-"""What needs no quotes: printable ASCII but for blanks, quotes, equals signs and backslashes."""
+"""Texts that need no quotes: printable ASCII but for blanks, quotes, equals signs and backslashes."""
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _QUOTES_VALUES: Final = frozenset({"IntegrityError", "DataError", "InternalError", "NotSupportedError"})
 """Errors of databases whose text quotes what was written, or what a trigger chose to say of it."""
 
 
 class RequestFacts(Protocol):
-    """What a request is called in a log."""
+    """A request as a log names it."""
 
     def facts(self) -> Mapping[str, str]:
         """Return its method, its path and, where it has one, its id."""
@@ -49,7 +49,7 @@ class RequestFacts(Protocol):
 
 
 _request: "ContextVar[ref[RequestFacts] | None]" = ContextVar("fastapi_filestore_request", default=None)
-"""What is being answered; weak, since a task that outlives its request keeps the context that it was made in."""
+"""The request that is answered; weak, since a task that outlives it keeps the context that it was made in."""
 
 
 def note_request(request: RequestFacts) -> None:
@@ -84,7 +84,7 @@ class Event:
         described = dict[str, object](error=error)
         if isinstance(error, BaseException):
             texts = list[str]()
-            for link in islice(_linked(error, "__cause__"), 1 + MOST_CAUSES):
+            for link in islice(_linked_errors(error, "__cause__"), 1 + MOST_CAUSES):
                 texts.append(describe_error(link))
                 if _has_statement(link):  # so have its causes
                     break
@@ -96,7 +96,7 @@ class Event:
         known = {name: redact(value) for name, value in facts.items() if value is not None}
         line = " ".join(f"{name}={quote(value)}" for name, value in known.items())
         where = error if with_traceback and isinstance(error, BaseException) else None
-        if where and any(map(_has_statement, _linked(where, "__cause__", "__context__"))):
+        if where and any(map(_has_statement, _linked_errors(where, "__cause__", "__context__"))):
             where = None
         # The name alone is the template, by which collectors of errors group what they are sent.
         template, args = (self.title + " %s", (line,)) if line else (self.title, ())
@@ -131,7 +131,7 @@ def _has_statement(error: BaseException) -> bool:
     return hasattr(error, "statement")
 
 
-def _linked(error: BaseException, *links: str) -> Iterator[BaseException]:
+def _linked_errors(error: BaseException, *links: str) -> Iterator[BaseException]:
     """Yield an error and those that some of its attributes lead to, each once."""
     pending, known = [error], set[int]()
     while pending:

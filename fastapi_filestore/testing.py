@@ -131,16 +131,17 @@ class FaultyBackend:
         """Open an object, unless this call fails."""
         doomed = await self._is_doomed("open")
         stream = await self.inner.open(path, start=start, end=end)
-        return replace(stream, chunks=self._tear(stream)) if doomed else stream
 
-    async def _tear(self, stream: ObjectStream) -> AsyncIterator[bytes]:
-        left = (stream.end - stream.start) // 2
-        async for chunk in stream:
-            yield chunk[:left]
-            left -= len(chunk)
-            if left <= 0:
-                break
-        raise self.error()
+        async def tear() -> AsyncIterator[bytes]:
+            left = (stream.end - stream.start) // 2
+            async for chunk in stream:
+                yield chunk[:left]
+                left -= len(chunk)
+                if left <= 0:
+                    break
+            raise self.error()
+
+        return replace(stream, chunks=tear()) if doomed else stream
 
     async def head(self, path: str) -> ObjectInfo:
         """Ask for an object, unless this call fails."""

@@ -39,7 +39,7 @@ class FilestoreError(Exception):
 
 
 _is_looked_into: ContextVar[bool] = ContextVar("fastapi_filestore_is_looked_into", default=False)
-"""Whether something is pickled only to see whether it can be."""
+"""True while something is pickled only to see if it can be."""
 
 
 def _remake(family: type[Exception], *args: object) -> Exception:

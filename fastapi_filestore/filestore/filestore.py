@@ -53,7 +53,7 @@ _DOWNLOAD = CalledFirst("files.download", "return await files.download(request, 
 
 
 class Serving(TypedDict):
-    """How the routes of a resource take bodies and serve files."""
+    """The limits and downloads of a resource, as the settings have them."""
 
     limits: Callable[[], FormLimits]
     url_seconds: Callable[[], int]

@@ -25,7 +25,7 @@ async def run_despite_others(engine: Engine, work: Callable[[Connection], T]) ->
         DatabaseUnavailableError: It lost every time, or the database can't be used at all.
     """
     with translate_outages(engine.url):
-        return await _retried(engine, work)
+        return await _retry(engine, work)
 
 
 async def run_unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T | None:
@@ -36,7 +36,7 @@ async def run_unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T 
     """
     with translate_outages(engine.url):
         try:
-            return await _retried(engine, work)
+            return await _retry(engine, work)
         except DBAPIError as error:
             if not is_contention(error):
                 raise
@@ -44,7 +44,7 @@ async def run_unless_busy(engine: Engine, work: Callable[[Connection], T]) -> T 
             return None
 
 
-async def _retried(engine: Engine, work: Callable[[Connection], T]) -> T:
+async def _retry(engine: Engine, work: Callable[[Connection], T]) -> T:
     for pause in PAUSES:
         try:
             return await run_untranslated(engine, work)

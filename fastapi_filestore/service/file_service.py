@@ -1,11 +1,13 @@
 """Keep rows and their files: `FileService` is called by routes, and by any other code."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
+from typing import Annotated, ParamSpec, TypeVar, get_args, get_origin
 
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 from sqlalchemy import ColumnElement, inspect
 
 import fastapi_filestore.orm.unit_of_work.listeners  # noqa: F401 # pyright: ignore[reportUnusedImport] - it listens from now on
@@ -55,7 +57,7 @@ class FileService(Storing[ModelT]):
     page_bytes: int = PAGE_BYTES
     hold_session = False
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         for name, method in list(vars(cls).items()):
             if iscoroutinefunction(method) and not name.startswith("_"):
@@ -65,10 +67,11 @@ class FileService(Storing[ModelT]):
                 cls.model = get_args(base)[0]
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Say what gives one to a route."""
         right = "service: Annotated[FileService[Document], Depends(files.service(Document))]"
-        return no_field(source, handler, name="FileService", right=right)
+        schema: CoreSchema = no_field(source, handler, name="FileService", right=right)
+        return schema
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ def build(model: type[ModelT], values: Mapping[str, object]) -> ModelT:
     check_names(model, values)
     mapped: Mapped = model
     taken = constructor_takes(mapped)
-    given, later = dict(_identity_needed(mapped)), dict[str, object]()
+    given, later = dict(_needed_identity(mapped)), dict[str, object]()
     for name, value in values.items():
         (given if name != "self" and (taken is None or name in taken) else later)[name] = value
     mapper: AnyMapper = inspect(model)
@@ -70,7 +70,7 @@ def constructor_takes(model: Mapped) -> frozenset[str] | None:
 
 
 @cache
-def _identity_needed(model: Mapped) -> Mapping[str, object]:
+def _needed_identity(model: Mapped) -> Mapping[str, object]:
     """Return what tells the class of a row, where its constructor asks for what the mapper sets by itself."""
     mapper = inspect(model)
     on = mapper.polymorphic_on

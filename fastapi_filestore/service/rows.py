@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from sqlalchemy import ColumnElement, inspect, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import QueryableAttribute, Session
 
 from fastapi_filestore.errors import OutOfScopeError, RowNotFoundError
 from fastapi_filestore.file_object import FileObject
@@ -26,7 +26,6 @@ from fastapi_filestore.orm.failures.refusals import (
     translate_value_errors,
     unfit_attributes,
 )
-from fastapi_filestore.orm.mapped_types import AnyExpression
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
 from fastapi_filestore.orm.unit_of_work.purging import purging
 from fastapi_filestore.orm.unit_of_work.read_only import has_own_connections
@@ -34,6 +33,8 @@ from fastapi_filestore.orm.unit_of_work.readings import forget_read, note_locked
 from fastapi_filestore.orm.unit_of_work.state import innermost_transaction
 
 ModelT = TypeVar("ModelT")
+
+AnyAttribute: TypeAlias = QueryableAttribute[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class Rows(Generic[ModelT]):
     def _missing(self, identity: object) -> RowNotFoundError:
         return RowNotFoundError(self.model.__name__, identity)
 
-    def _keys(self) -> list[AnyExpression]:
+    def _keys(self) -> list[AnyAttribute]:
         mapper = inspect(self.model)
         return [getattr(self.model, mapper.get_property_by_column(column).key) for column in mapper.primary_key]
 
@@ -199,10 +200,10 @@ class Rows(Generic[ModelT]):
         return connection.execute(query.with_for_update() if lock else query).first() is not None
 
 
-def _values(identity: object, keys: Sequence[AnyExpression]) -> Sequence[object]:
+def _values(identity: object, keys: Sequence[AnyAttribute]) -> Sequence[object]:
     # What Session.get takes: one value, several in order, or several by name.
     if isinstance(identity, Mapping):
-        return [identity[cast("Any", key).key] for key in keys]
+        return [identity[key.key] for key in keys]
     return identity if isinstance(identity, tuple | list) else (identity,)
 
 
@@ -223,10 +224,10 @@ def flush(session: Session, row: object) -> None:
     state = inspect(row)
     given = dict(state.dict)  # which a failing flush forgets
 
-    def blamed() -> Iterator[str]:
+    def unfit_names() -> Iterator[str]:
         return unfit_attributes(state.mapper, given, writing_bind(session, state.mapper).dialect)
 
-    with translate_row_errors(type(row).__name__, blamed):
+    with translate_row_errors(type(row).__name__, unfit_names):
         session.flush()
     made = state.expired_attributes & set(state.mapper.column_attrs.keys())
     if made and state.persistent:

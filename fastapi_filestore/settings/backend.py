@@ -1,7 +1,7 @@
 """The settings of one backend: where it is, and every option that reaches it."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -246,5 +246,5 @@ class BackendSettings(NetworkOptions, LocalOptions, AzureOptions, GoogleOptions,
             raise ValueError(f"{given} can't be used with a {scheme}:// URL; remove what belongs to another store")
         return self
 
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
         return ((name, value) for name, value in super().__repr_args__() if value is not None)

@@ -27,7 +27,7 @@ REMEDIES = {
     "string_type": "use text",
     "value_error": "{error}",
 }
-"""What to do, by the type of pydantic's error; other types keep pydantic's own words."""
+"""The remedy by the type of pydantic's error; other types keep pydantic's own words."""
 
 SHOWN_LENGTH = 100
 _CREDENTIALS = re.compile(r"(?<=//).*(?=@)|(?<=[?#]).+")
@@ -86,9 +86,9 @@ def _suggestion(path: Sequence[str], settings: type[BaseModel]) -> str:
         case ["backends", backend, option]:
             meant = [f"backends{DELIMITER}{backend}{DELIMITER}{name}" for name in _closest(option, BackendSettings)]
         case ["backends", text]:
-            meant = [_delimited(text)]
+            meant = [_delimit(text)]
         case [name, *_] if _BACKENDS.match(name):
-            meant = [_delimited(_BACKENDS.sub("", name))]
+            meant = [_delimit(_BACKENDS.sub("", name))]
         case _:
             meant = _closest(path[0], settings)
     return f"did you mean {variable(*meant)}?" if meant else "docs/settings.md lists them all."
@@ -100,7 +100,7 @@ def _closest(name: str, model: type[BaseModel]) -> list[str]:
     return longer[:1] or get_close_matches(name, model.model_fields, n=1)
 
 
-def _delimited(text: str) -> str:
+def _delimit(text: str) -> str:
     """Put the two underscores where they belong in `documents_aws_region`; a backend's name alone gets its URL."""
     endings = [name for name in BackendSettings.model_fields if text.endswith(f"_{name}")]
     option = max(endings, key=len, default="url")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
@@ -36,11 +36,11 @@ class VariableSource(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
         self.variables = variables
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[object, str, bool]:
         """Return the variable of one field as it was written."""
         return self.variables.get(PREFIX.lower() + field_name), field_name, False
 
-    def __call__(self) -> dict[str, Any]:
+    def __call__(self) -> dict[str, object]:
         """Return the values that are set, nested as the fields are."""
         settings = dict[str, str]()
         for name, value in self.variables.items():
@@ -61,7 +61,7 @@ class SecretFileSource(VariableSource):
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls, {})
 
-    def __call__(self) -> dict[str, Any]:
+    def __call__(self) -> dict[str, object]:
         """Return what the files set; the folder is known from the sources before."""
         folder = self.current_state.get("secrets_dir")
         self.variables = read_secrets(Path(folder)) if isinstance(folder, str | Path) else {}
@@ -125,12 +125,12 @@ def read_secrets(folder: Path) -> dict[str, str | None]:
     return secrets
 
 
-def nest(variables: Mapping[str, str]) -> dict[str, Any]:
+def nest(variables: Mapping[str, str]) -> dict[str, object]:
     """Turn `backends__documents__url` into `{"backends": {"documents": {"url": …}}}`; other names stay flat.
 
     A backend, or all of them, may also be given as a JSON object; a variable of one option beats it.
     """
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     paths = [name.split(DELIMITER, 2) if name.startswith(f"backends{DELIMITER}") else [name] for name in variables]
     for *path, last in sorted(paths, key=len):
         branch: object = settings

@@ -138,7 +138,7 @@ class Audit:
             stages = (self._take_stock(stock), self._unreadable(stock), self._orphans(stock), self._rows(stock))
             fixes = FindingKind.UNFINISHED_UPLOAD in self.fix
             uploads = UnfinishedSearch(self.registry, self._known, self._before, UPLOADS).findings(
-                self._audited, fixes=fixes
+                self._audited_keys, fixes=fixes
             )
             for findings in (*stages, self._shared(stock), uploads):
                 async with aclosing(findings):
@@ -164,7 +164,7 @@ class Audit:
 
     async def _take_stock(self, stock: Inventory) -> Findings:
         """List the objects, then read the rows: what is stored meanwhile is at worst a row without an object."""
-        for key in self._audited():
+        for key in self._audited_keys():
             try:
                 await add_objects(stock, self.registry.get_backend(key))
                 self.coverage.backends.append(key)
@@ -176,13 +176,13 @@ class Audit:
             self.coverage.keep([key], reason)
         for name, backends in stock.doubtful.items():
             self.coverage.keep(backends, f"{name} has values that can't be read as files.")
-        for key in set(self._audited()).difference(self.coverage.backends):
+        for key in set(self._audited_keys()).difference(self.coverage.backends):
             await stock.forget_backend(key)
         await stock.sort()
         for key in self.coverage.backends:
             await add_linked(stock, self.registry.get_backend(key))
 
-    def _audited(self) -> list[str]:
+    def _audited_keys(self) -> list[str]:
         if self.backends is not None:
             return sorted(set(self.backends))
         named = {
@@ -231,13 +231,13 @@ class Audit:
 
     async def _examine_orphans(self, search: OrphanSearch, suspects: Sequence[Location]) -> list[Finding]:
         # The store is asked last: whatever was being deleted is gone now, and whatever was written again is young.
-        seen = dict(zip(suspects, await look_at_all(partial(observe, self.registry), suspects), strict=True))
+        observations = dict(zip(suspects, await look_at_all(partial(observe, self.registry), suspects), strict=True))
         failed = [
             finding_at(observation.error[0], Position(ORPHANS, *at), detail=observation.error[1])
-            for at, observation in seen.items()
+            for at, observation in observations.items()
             if observation.error
         ]
-        infos = {at: observation.info for at, observation in seen.items() if observation.info}
+        infos = {at: observation.info for at, observation in observations.items() if observation.info}
         old = [at for at, info in infos.items() if info.last_modified < self._before]
         fixes = FindingKind.ORPHAN in self.fix
         kept = [at for at in old if not fixes or at.backend in self.coverage.kept]
@@ -266,14 +266,14 @@ class Audit:
         references = stock.references(after=after, everything=self.verify, limit=REFERENCES_AT_ONCE)
         async with aclosing(references):
             async for batch in references:
-                seen = await look_at_all(look, [reference.location for reference in batch])
+                observations = await look_at_all(look, [reference.location for reference in batch])
                 # Asked last: a row that still holds a file whose object was missing before has lost it.
                 current = {
                     reference.place: reference
                     async for _, row in self._reread([reference.row for reference in batch])
                     for reference in row.references
                 }
-                for reference, observation in zip(batch, seen, strict=True):
+                for reference, observation in zip(batch, observations, strict=True):
                     still = current.get(reference.place)
                     if still and (differs := difference(still, observation)):
                         yield await self._report_difference(still, observation, *differs)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastapi_filestore.errors import FilestoreError, InvalidCursorError
 from fastapi_filestore.events import OBJECT_MISSING
@@ -54,7 +54,7 @@ class RowIdentity:
 
     table: str
     column: str
-    identity: tuple[Any, ...]
+    identity: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)

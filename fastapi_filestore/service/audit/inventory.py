@@ -165,7 +165,7 @@ class Inventory:
         found = await self._run(ROWS, {**at._asdict(), "limit": limit})
         return sorted((_identity(row) for (row,) in found), key=str)
 
-    async def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         with closing(self._connection.cursor()) as cursor:
             await finish(THREADS.run(cursor.executemany, statement, rows))
 

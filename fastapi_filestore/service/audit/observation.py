@@ -55,12 +55,12 @@ async def look_at_all(look: Callable[[S], Awaitable[T]], subjects: Sequence[S]) 
     """Look at several subjects, a bounded number at a time; the answers are in their order."""
     gate = asyncio.Semaphore(LOOKS_AT_ONCE)
 
-    async def gated(subject: S) -> T:
+    async def look_in_turn(subject: S) -> T:
         async with gate:
             return await look(subject)
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(gated(subject)) for subject in subjects]
+        tasks = [group.create_task(look_in_turn(subject)) for subject in subjects]
     return [task.result() for task in tasks]
 
 

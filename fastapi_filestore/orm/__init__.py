@@ -19,12 +19,12 @@ Mapper.before_update             _look_again              a file that a listener
 Mapper.before_delete             _enter_cascaded_delete    rows that a cascade deletes give up their files, too
 Session.after_flush              _check_after_rows        what changed during the flush is entered, and settled if a
                                                           COMMIT began
-Session.do_orm_execute           _track_bulk              bulk insert(), update() and delete() do what single rows do
+Session.do_orm_execute           track_bulk               bulk insert(), update() and delete() do what single rows do
 Session.before_commit            _check_sharing           a file belongs to one row; garbage is written down with the
                                                           rows
 Session.after_commit             _mark_committed          the journal knows that its transaction stands
 Session.after_soft_rollback      _forget_rolled_back      what lists held when they were read is as before
-Session.after_transaction_end    _honour_end              replaced objects go after the outermost COMMIT, new ones
+Session.after_transaction_end    _follow_end              replaced objects go after the outermost COMMIT, new ones
                                                           after a rollback
 Session.detached_to_persistent   _watch_added             a row that comes from elsewhere is watched as well
 Mapper.mapper_configured         _watch_rows              mappings that can't be kept in step are refused

@@ -9,9 +9,11 @@ from typing import Annotated, ParamSpec, TypeVar, get_args, get_origin
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 from sqlalchemy import ColumnElement, inspect
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 
 import fastapi_filestore.orm.unit_of_work.listeners  # noqa: F401 # pyright: ignore[reportUnusedImport] - it listens from now on
 from fastapi_filestore.concurrency.awaited import must_await
+from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.errors import ConfigurationError, FileNotSetError, PendingContentError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.intake.no_field import no_field
@@ -20,7 +22,7 @@ from fastapi_filestore.orm.column.assignment import as_some_files
 from fastapi_filestore.orm.column.attributes import file_attribute, file_attributes, list_attribute
 from fastapi_filestore.orm.ledger.reservations import expect_upload
 from fastapi_filestore.orm.sessions import AnySession
-from fastapi_filestore.orm.unit_of_work.session_loops import home_where_made
+from fastapi_filestore.orm.unit_of_work.session_loops import REMEDY
 from fastapi_filestore.service.new_rows import build, check_names
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
 from fastapi_filestore.service.parameters import NoParameter
@@ -95,7 +97,9 @@ class FileService(Storing[ModelT]):
             raise ConfigurationError(
                 f"{type(self).__name__} knows no model: pass model=, or subclass FileService[Model]."
             )
-        self.session, self._made, self._unit = session, home_where_made(session), Unit()
+        self.session, self._unit = session, Unit()
+        if isinstance(session, AsyncSession | async_scoped_session):
+            self._made = HomeLoop(remedy=REMEDY)
         self.scope = None if scope is None else check_scope(self.model, scope)
         self.defaults = dict(defaults)
 

@@ -119,8 +119,8 @@ class Storing(Transactional[ModelT]):
         waiting = [file for file in files if not file.is_stored]
         if not waiting:
             return
-        delivery = Delivery(part.session)
-        delivery.take(waiting)
+        delivery = Delivery(part.session, waiting)
+        own(delivery, waiting)
         stack.push_async_callback(abandon, self.session, delivery)
         for identity in rows:
             await self._run(self._begin(), Rows(self.model, self.scope).require, identity)
@@ -134,5 +134,5 @@ class Storing(Transactional[ModelT]):
         access = bound_ledger(part.session, inspect(self.model))
         claimed = [(file, access) for file in waiting]
         turn = nullcontext() if access is None else taking_turn(part.session)
-        await store(claimed, room=partial(room_beside, part.session, claimed), turn=turn)
+        await store(claimed, use=partial(room_beside, part.session, claimed), turn=turn)
         own(delivery, waiting)  # those, too, that a flush has meanwhile failed to store

@@ -15,7 +15,7 @@ from fastapi_filestore.orm.sessions import await_in_session, run_on_engine
 from fastapi_filestore.orm.unit_of_work import listeners as unit_of_work
 from fastapi_filestore.orm.unit_of_work import state as states
 from fastapi_filestore.orm.unit_of_work import transfer
-from fastapi_filestore.orm.unit_of_work.end import honour_end
+from fastapi_filestore.orm.unit_of_work.end import on_transaction_end
 from fastapi_filestore.storage.paths import generate_path
 
 Late = list[tuple[StorageBackend, str, bytes]]
@@ -51,13 +51,13 @@ async def _upload(late: Late) -> None:
 def delete_at_savepoint_release() -> None:
     """Take the release of a savepoint for a commit."""
 
-    def too_early(session: Session, transaction: SessionTransaction) -> None:
-        book = states.state_of(session).journals.get(transaction)
-        if transaction.nested and book is not None and book.committed:
-            await_in_session(transfer.discard(book.unreferenced_files()))
-        honour_end(session, transaction)
+    def too_early(session: Session, state: states.SessionState, transaction: SessionTransaction) -> None:
+        journal = state.journals.get(transaction)
+        if transaction.nested and journal is not None and journal.committed:
+            await_in_session(transfer.discard(journal.unreferenced_files()))
+        on_transaction_end(session, state, transaction)
 
-    _replace(unit_of_work, "honour_end", too_early)
+    _replace(unit_of_work, "on_transaction_end", too_early)
 
 
 def write_no_intent() -> None:

@@ -16,7 +16,7 @@ from fastapi_filestore.orm.unit_of_work import flush as flushing
 from fastapi_filestore.orm.unit_of_work import listeners as unit_of_work
 from fastapi_filestore.orm.unit_of_work import state as states
 from fastapi_filestore.orm.unit_of_work.journal import Journal
-from fastapi_filestore.orm.unit_of_work.transfer import discard
+from fastapi_filestore.orm.unit_of_work.transfer import discard, forget
 
 Fault = Callable[[], AbstractContextManager[object]]
 
@@ -24,17 +24,17 @@ Fault = Callable[[], AbstractContextManager[object]]
 @contextmanager
 def inner_rollback_deletes_outer() -> Iterator[None]:
     """A savepoint that is rolled back deletes what the transaction around it stored, if it touched its row."""
-    honour_end = ending.honour_end
+    on_transaction_end = ending.on_transaction_end
 
-    def hasty(session: Session, transaction: SessionTransaction) -> None:
-        books: Mapping[Any, Journal] = states.state_of(session).journals
+    def hasty(session: Session, state: states.SessionState, transaction: SessionTransaction) -> None:
+        books: Mapping[Any, Journal] = state.journals
         book = books.get(transaction)
         if transaction.nested and book is not None and not book.committed:
             outer = [one.fresh for one in books.values() if one is not book]
             await_in_session(discard({at: fresh[at] for fresh in outer for at in fresh if at in book.files}))
-        honour_end(session, transaction)
+        on_transaction_end(session, state, transaction)
 
-    with patch.object(unit_of_work, "honour_end", hasty):
+    with patch.object(unit_of_work, "on_transaction_end", hasty):
         yield
 
 
@@ -94,7 +94,7 @@ def intent_forgotten_early() -> Iterator[None]:
     """The ledger forgets what is to be deleted before its bytes are gone."""
 
     async def in_haste(book: Journal, unreferenced: Mapping[Any, FileObject]) -> None:
-        await ending._forget({at: book.intended.get(at) for at in unreferenced} | book.forgettable)
+        await forget({at: book.intended.get(at) for at in unreferenced} | book.forgettable)
         await discard(unreferenced)
 
     with patch.object(ending, "_clear_away", in_haste):

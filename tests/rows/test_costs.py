@@ -4,14 +4,15 @@ import gc
 from asyncio import Event, get_running_loop, timeout
 from collections.abc import Iterator
 from dataclasses import dataclass
-from weakref import finalize
+from weakref import finalize, ref
 
 import pytest
 from sqlalchemy import Engine, delete, event
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import Session
 
 from fastapi_filestore import storages
-from fastapi_filestore.orm.sessions import plain_session
+from fastapi_filestore.orm.sessions import plain_session, run_in_session
 from fastapi_filestore.testing import FaultyBackend
 from tests.rows.conftest import Rows, Work, pending
 from tests.rows.models import Document
@@ -158,3 +159,15 @@ async def test_a_session_is_freed_without_the_collector(rows: Rows) -> None:
 
     async with timeout(5):  # the thread that worked for it may hold it a moment longer than the work
         await freed.wait()
+
+
+@LEDGERED
+async def test_a_connection_is_freed_with_its_transaction(rows: Rows) -> None:
+    """What a transaction has sent is forgotten with its connection: a process that runs for long does not grow."""
+    async with rows.work() as work:
+        connection = ref(await run_in_session(work.session, Session.connection))
+        await _create(work, "t")
+    del work
+    gc.collect()
+
+    assert connection() is None

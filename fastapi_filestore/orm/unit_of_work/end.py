@@ -5,12 +5,10 @@ the answer came leaves nobody knowing: then nothing may be deleted, and the ledg
 """
 
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
-from weakref import WeakKeyDictionary, WeakSet
+from collections.abc import Mapping
+from typing import cast
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, SessionTransaction
@@ -18,7 +16,6 @@ from sqlalchemy.orm import Session, SessionTransaction
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.events import (
-    AUTOCOMMIT,
     COMMIT_IN_DOUBT,
     ROWS_UNKNOWN,
     SAVEPOINT_OF_ONE_CONNECTION,
@@ -27,95 +24,72 @@ from fastapi_filestore.events import (
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.failures.outages import translate_outages
 from fastapi_filestore.orm.ledger.ledger import BoundLedger
-from fastapi_filestore.orm.sessions import AnySession, await_in_session, isolation_of, plain_session, run_in_session
+from fastapi_filestore.orm.sessions import AnySession, await_in_session, run_in_session
 from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.ownership import Delivery, disown
-from fastapi_filestore.orm.unit_of_work.sharing import Intents, condemn_own
+from fastapi_filestore.orm.unit_of_work.sharing import condemn_own
 from fastapi_filestore.orm.unit_of_work.state import (
-    Commits,
     SessionState,
     Watch,
-    close_journal,
+    current_journal,
     enclosing_journal,
-    note_forgettable,
-    open_journal,
-    state_of,
-    unended,
+    innermost_transaction,
+    open_transactions,
+    sent_over,
 )
-from fastapi_filestore.orm.unit_of_work.transfer import discard, forget, known
+from fastapi_filestore.orm.unit_of_work.transfer import Intents, discard, find_known, forget
 
 PATIENCE = 30.0
 """Seconds that a cancelled task waits for a store which does not answer: the sweeper deletes what is left then."""
 
 
-def mark_committed(session: Session) -> None:
-    """Note that the innermost transaction is committed; what follows is decided when it ends."""
-    if journal := open_journal(session):
-        journal.committed = True
-
-
-def honour_end(session: Session, transaction: SessionTransaction) -> None:
+def on_transaction_end(session: Session, state: SessionState, transaction: SessionTransaction) -> None:
     """Hand a released savepoint's journal to the transaction around it; make bytes follow rows at any other end."""
-    journal = close_journal(session, transaction)
+    journal = state.journals.pop(transaction, None)
     if journal is None:
         return
     if journal.committed and transaction.nested:
         enclosing_journal(session, transaction).absorb(journal)
         return
+    watch = state.watch if state.watch is not None and state.watch.transaction is transaction else None
     try:
-        _honour(session, transaction, journal)
+        if journal.committed:
+            _follow_commit(journal, watch)
+        else:
+            _follow_rollback(session, transaction, journal, watch)
     finally:
         disown(session, journal.fresh.values())
 
 
-def _honour(session: Session, transaction: SessionTransaction, journal: Journal) -> None:
-    if sys.is_finalizing():
-        # Of a session that was never closed. Nothing can be awaited any more: a sweeper or an audit finds the bytes.
-        if journal.committed:
-            _wait_for_another(journal)
-        else:
-            SESSION_NEVER_CLOSED.tell(objects=[path for _, path in journal.fresh])
-            _leave(journal)
-    elif journal.committed and is_inside_another(session, transaction):
-        _wait_for_another(journal)
-    elif journal.committed and journal.uncertain:
-        SAVEPOINT_OF_ONE_CONNECTION.tell(objects=[path for _, path in journal.files])
-        _wait_for_another(journal)
-    elif journal.committed:
-        _follow_commit(journal)
-    elif is_doubtful(session, transaction):
-        COMMIT_IN_DOUBT.tell(objects=[path for _, path in journal.fresh])
-        _leave(journal)
-    elif transaction.nested:
-        # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
-        gone = await_in_session(finish(_undo(session, journal.fresh, is_inner=True), patience=PATIENCE))
-        enclosing_journal(session, transaction).forgettable.update(journal.forgettable | gone)
-    else:
-        await_in_session(finish(_follow_rollback(session, journal), patience=PATIENCE))
-
-
-def honour_unended(session: Session) -> None:
+def end_unended(session: Session, state: SessionState) -> None:
     """Make bytes follow the rows of earlier transactions whose end was cut short as they gave their connection back."""
-    while stale := unended(session):
-        honour_end(session, stale[0])
+    while state.journals:
+        open_ones = open_transactions(session)
+        ended = [entered for entered in state.journals if entered is not None and entered not in open_ones]
+        if not ended:
+            return
+        # Inner ones first: theirs may be handed to outer ones.
+        on_transaction_end(session, state, next((inner for inner in ended if inner.nested), ended[0]))
 
 
-def _leave(journal: Journal) -> None:
-    """Delete nothing: rows that were perhaps committed point to the bytes. The sweeper knows from the ledger."""
-    for file in journal.fresh.values():
-        file.undo()
-
-
-def _wait_for_another(journal: Journal) -> None:
-    """Delete nothing: whoever began the connection's transaction may roll it back. An audit finds what is left."""
-    for file in journal.kept_files():
-        file.settle()
-
-
-def _follow_commit(journal: Journal) -> None:
-    unreferenced = {at: file for at, file in journal.unreferenced_files().items() if not journal.outlasts(at)}
+def _follow_commit(journal: Journal, watch: Watch | None) -> None:
+    """Delete what no row points to any more, if the rows are sure to stay so; an audit finds what is left."""
+    unreferenced: dict[Location, FileObject] = {}
+    # Of a session that was never closed nothing can be awaited when the interpreter ends. Whoever began the
+    # transaction of the connection may roll it back.
+    is_left = sys.is_finalizing() or (
+        watch is not None
+        and any(not connection.closed and connection.in_transaction() for connection in watch.connections)
+    )
+    if journal.uncertain and not is_left:
+        SAVEPOINT_OF_ONE_CONNECTION.tell(objects=[path for _, path in journal.files])
+        is_left = True
+    if not is_left:
+        unreferenced = {
+            place: file for place, file in journal.unreferenced_files().items() if not journal.outlasts(place)
+        }
     try:
-        if unreferenced or journal.forgettable or journal.owed:
+        if unreferenced or (not is_left and (journal.forgettable or journal.owed)):
             await_in_session(finish(_clear_away(journal, unreferenced), patience=PATIENCE))
     finally:
         for file in unreferenced.values():
@@ -126,22 +100,42 @@ def _follow_commit(journal: Journal) -> None:
 
 async def _clear_away(journal: Journal, unreferenced: Mapping[Location, FileObject]) -> None:
     # What a trigger saw raw SQL put into another row of the same transaction is not to be deleted.
-    watched = {at: access for at, access in journal.intended.items() if access is not None and access.ledger.triggers}
-    spared = set(watched) - {at for access, some in _by_access(watched) for at in await known(access, some)}
-    gone = await discard({at: file for at, file in unreferenced.items() if at not in spared})
-    owed = {at: access for at, access in journal.owed.items() if at in gone or at not in unreferenced}
-    await _forget({at: journal.intended.get(at) for at in gone} | owed | journal.forgettable)
+    watched = {place: bound for place, bound in journal.intended.items() if bound is not None and bound.ledger.triggers}
+    spared = watched.keys() - await find_known(watched)
+    gone = await discard({place: file for place, file in unreferenced.items() if place not in spared})
+    owed = {place: bound for place, bound in journal.owed.items() if place in gone or place not in unreferenced}
+    await forget({place: journal.intended.get(place) for place in gone} | owed | journal.forgettable)
 
 
-async def _follow_rollback(session: Session, journal: Journal) -> None:
-    await _forget(journal.forgettable | await _undo(session, journal.fresh, is_inner=False))
+def _follow_rollback(session: Session, transaction: SessionTransaction, journal: Journal, watch: Watch | None) -> None:
+    """Delete what the transaction stored, if its rows are sure to be gone; the sweeper knows of what is left."""
+    # A COMMIT that nobody refused may have been carried out: its rows would point to the bytes.
+    is_doubtful = watch is not None and watch.sent.commits > watch.sent.refused
+    if sys.is_finalizing() or is_doubtful:  # of a session that was never closed nothing can be awaited any more
+        left = SESSION_NEVER_CLOSED if sys.is_finalizing() else COMMIT_IN_DOUBT
+        left.tell(objects=[path for _, path in journal.fresh])
+        for file in journal.fresh.values():
+            file.undo()
+        return
+
+    async def undo() -> Intents:
+        gone = journal.forgettable | await _undo(session, journal.fresh, is_inner=transaction.nested)
+        if not transaction.nested:
+            await forget(gone)
+        return gone
+
+    gone = await_in_session(finish(undo(), patience=PATIENCE))
+    if transaction.nested:
+        # Its connection is still the outer transaction's: intents are forgotten once that has ended, too.
+        enclosing_journal(session, transaction).forgettable.update(gone)
 
 
 async def _undo(
     session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
 ) -> dict[Location, BoundLedger | None]:
-    claims = {at: cast("BoundLedger | None", file.custody.claim) for at, file in fresh.items()}
-    own = {at for at, file in fresh.items() if file.has_own_path}
+    """Delete what was stored, but for what other rows hold; return what is gone, with the ledgers that know of it."""
+    claims = {place: cast("BoundLedger | None", file.custody.claim) for place, file in fresh.items()}
+    own = {place for place, file in fresh.items() if file.has_own_path}
     held: set[Location] = own
     intents: Intents = {}
     try:
@@ -151,95 +145,50 @@ async def _undo(
         except (FilestoreError, SQLAlchemyError) as error:
             # Whether a row has taken one meanwhile is not known: an audit finds those that none has.
             ROWS_UNKNOWN.tell(error, objects=[path for _, path in own])
-        gone = await discard({at: file for at, file in fresh.items() if at not in held})
+        gone = await discard({place: file for place, file in fresh.items() if place not in held})
     finally:
         # Whoever adds the row again must never meet the old object, deleted or about to be.
         for file in fresh.values():
             file.undo()
-    return {at: intents.get(at) or claims[at] for at in gone}
-
-
-async def _forget(intents: Intents) -> None:
-    for access, locations in _by_access(intents):
-        await forget(access, locations)
-
-
-def _by_access(intents: Intents) -> Iterable[tuple[BoundLedger, list[Location]]]:
-    groups: dict[BoundLedger, list[Location]] = defaultdict(list)
-    for at, access in intents.items():
-        if access is not None:
-            groups[access].append(at)
-    return groups.items()
+    return {place: intents.get(place) or claims[place] for place in gone}
 
 
 async def abandon(session: AnySession, delivery: Delivery) -> None:
     """End a delivery: what it stored for rows that will never be written is deleted, with its intents."""
-    fresh = {file.location: file for file in delivery.end()}
+    fresh = delivery.end()
+
+    async def undo() -> None:
+        gone = await _undo(delivery.session, fresh, is_inner=delivery.session.in_transaction())
+
+        def leave_to_end(plain: Session) -> bool:
+            if is_open := innermost_transaction(plain) is not None:
+                current_journal(plain).forgettable.update(gone)
+            return is_open
+
+        # It may hold the lock of SQLite's one writer: intents are forgotten once it has ended.
+        if not (delivery.session.in_transaction() and await run_in_session(session, leave_to_end)):
+            await forget(gone)
+
     try:
         if fresh:
-            await finish(_abandon(session, fresh), patience=PATIENCE)
+            await finish(undo(), patience=PATIENCE)
     finally:
         disown(delivery, delivery.files)
 
 
-async def _abandon(session: AnySession, fresh: Mapping[Location, FileObject]) -> None:
-    plain = plain_session(session)
-    gone = await _undo(plain, fresh, is_inner=plain.in_transaction())
-    # It may hold the lock of SQLite's one writer: intents are forgotten once it has ended.
-    if plain.in_transaction() and await run_in_session(session, note_forgettable, gone):
-        return
-    await _forget(gone)
+# -- COMMITs ---------------------------------------------------------------------------------------------
 
 
-_watched: WeakSet[Engine] = WeakSet()
-_warned_of: WeakSet[Engine] = WeakSet()
-_of_connections: WeakKeyDictionary[Connection, Commits] = WeakKeyDictionary()
+def note_commit(connection: Connection, *details: object) -> None:
+    """Count a COMMIT that is sent over a connection."""
+    if sent := sent_over.get(connection):
+        sent.commits += 1
 
 
-def watch_commits(state: SessionState, root: SessionTransaction, connection: Connection) -> None:
-    """Count the COMMITs that the open transaction of a session sends over a connection."""
-    watch = state.commits
-    if watch is None or watch.transaction is not root:
-        watch = state.commits = Watch(root)
-    watch.connections.append(connection)
-    _of_connections[connection] = watch.commits
-    if connection.engine not in _watched:
-        # From now on, and not as the session commits: whoever owns its connection may, and rows are committed with it.
-        _watched.add(connection.engine)
-        event.listen(connection.engine, "commit", _note_sent)
-        event.listen(connection.engine, "commit_twophase", _note_sent)
-        event.listen(connection.engine, "handle_error", _note_refused)
-    # Nothing that is written over such a connection can be rolled back.
-    if isolation_of(connection) == "AUTOCOMMIT" and connection.engine not in _warned_of:
-        _warned_of.add(connection.engine)
-        AUTOCOMMIT.tell(engine=repr(connection.engine.url))
-
-
-def _watch_of(session: Session, transaction: SessionTransaction | None) -> Watch | None:
-    watch = state_of(session).commits
-    return watch if watch is not None and watch.transaction is transaction else None
-
-
-def is_doubtful(session: Session, transaction: SessionTransaction) -> bool:
-    """Tell whether nobody knows if an outermost transaction, which did not end with a commit, was committed."""
-    watch = _watch_of(session, transaction)
-    return watch is not None and watch.commits.doubtful
-
-
-def _note_sent(connection: Connection, *rest: Any) -> None:
-    if commits := _of_connections.get(connection):
-        commits.sent += 1
-
-
-def _note_refused(context: ExceptionContext) -> None:
-    commits = _of_connections.get(context.connection) if context.connection is not None else None
+def note_refusal(context: ExceptionContext) -> None:
+    """Count a COMMIT that a database answered with an error."""
+    sent = sent_over.get(context.connection) if context.connection is not None else None
     # Without an exception of SQLAlchemy's it is none of the driver's: a timeout, a cancellation, an interrupt.
-    answered = context.sqlalchemy_exception is not None and not context.is_disconnect
-    if commits and answered and context.statement is None:
-        commits.refused = min(commits.refused + 1, commits.sent)
-
-
-def is_inside_another(session: Session, transaction: SessionTransaction) -> bool:
-    """Tell whether an outermost transaction that has ended was part of one that somebody else began."""
-    watch = _watch_of(session, transaction)
-    return watch is not None and any(not each.closed and each.in_transaction() for each in watch.connections)
+    is_answer = context.sqlalchemy_exception is not None and not context.is_disconnect
+    if sent and is_answer and context.statement is None:
+        sent.refused = min(sent.refused + 1, sent.commits)

@@ -51,7 +51,7 @@ def store_bytes(session: Session, files: FilesByClass) -> None:
     own(session, untaken)
     try:
         if is_pending:
-            await_in_session(store(claimed, room=partial(room_beside, session, claimed)))
+            await_in_session(store(claimed, use=partial(room_beside, session, claimed)))
     finally:
         note_stored(session, [file for file, _ in claimed if file.is_stored])
         disown(session, [file for file, _ in claimed if not (file.is_stored and file.custody.fresh)])

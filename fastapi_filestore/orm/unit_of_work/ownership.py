@@ -5,7 +5,7 @@ The first to take it stores it and writes its row; every other one is refused, a
 takes it before bytes move, and the session's transaction takes it over with the flush, which journals it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 from weakref import ref
@@ -14,52 +14,55 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore.concurrency.forks import forkable_lock
 from fastapi_filestore.errors import SharedFileError
-from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.file_object import FileObject, Location
 
 _guard = forkable_lock()
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Delivery:
-    """Files on their way to rows of a session that a flush is still to write."""
+    """Files on their way to rows of a session that a flush is still to write; what that is storing is left to it."""
 
     session: Session
-    is_over: bool = False
     files: list[FileObject] = field(default_factory=list[FileObject])
+    is_over: bool = False
 
-    def take(self, files: Sequence[FileObject]) -> None:
-        """Become the owner of files; what a flush of the session is storing is left to that.
-
-        Raises:
-            SharedFileError: They are another's.
-        """
-        own(self, files)
-        self.files += files
-
-    def end(self) -> list[FileObject]:
+    def end(self) -> dict[Location, FileObject]:
         """Return what it stored and no flush took over; it stays the owner, so that nobody takes what is deleted."""
+        fresh: dict[Location, FileObject] = {}
         with _guard:
             self.is_over = True
-            return [file for file in self.files if _owner(file) is self and file.custody.fresh]
+            for file in self.files:
+                if file.custody.fresh and _owner(file) is self:
+                    fresh[file.location] = file
+        return fresh
 
 
 Owner: TypeAlias = Session | Delivery
 
 
-def own(owner: Owner, files: Sequence[FileObject]) -> None:
+def own(owner: Owner, files: Iterable[FileObject]) -> None:
     """Make one the owner of files: all of them or, if one is another's, none.
 
     Raises:
         SharedFileError: Another unit of work is about to write one of them to a row of its own.
     """
     with _guard:
+        owned: list[FileObject] = []
         for file in files:
-            if not _may_take(owner, _owner(file)):
+            holder = _owner(file)
+            if isinstance(owner, Delivery):
+                may_own = holder in (None, owner, owner.session)
+            else:
+                is_for_owner = isinstance(holder, Delivery) and holder.session is owner and not holder.is_over
+                may_own = holder in (None, owner) or is_for_owner
+            if not may_own:
                 raise SharedFileError(file.filename)
-        for file in files:
             # What a call is storing stays its own until it is stored, and what the session has stays the session's.
-            if (holder := _owner(file)) is None or (isinstance(holder, Delivery) and file.is_stored):
-                file.custody.unit = ref(owner)
+            if holder is None or (isinstance(holder, Delivery) and file.is_stored):
+                owned.append(file)
+        for file in owned:
+            file.custody.unit = ref(owner)
 
 
 def disown(owner: Owner, files: Iterable[FileObject]) -> None:
@@ -72,11 +75,3 @@ def disown(owner: Owner, files: Iterable[FileObject]) -> None:
 
 def _owner(file: FileObject) -> Owner | None:
     return None if file.custody.unit is None else file.custody.unit()
-
-
-def _may_take(owner: Owner, holder: Owner | None) -> bool:
-    if holder is None or holder is owner:
-        return True
-    if isinstance(owner, Delivery):
-        return holder is owner.session
-    return isinstance(holder, Delivery) and holder.session is owner and not holder.is_over

@@ -7,83 +7,33 @@ bulk statements set, and whoever has its connection: its journals are copied the
 from typing import Any, cast
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
 
 from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import writing_connection
 from fastapi_filestore.orm.unit_of_work.state import (
     Savepoint,
-    SessionState,
-    Watched,
+    Watch,
     copied_journals,
     doubt,
     innermost_transaction,
-    is_open,
+    open_transactions,
     restore_journals,
-    root_of,
     state_of,
 )
 
-_engines: WeakSet[Engine] = WeakSet()
-_sessions: WeakKeyDictionary[Connection, WeakSet[Session]] = WeakKeyDictionary()
-
-
-def watch_savepoints(
-    session: Session, state: SessionState, transaction: SessionTransaction, connection: Connection
-) -> None:
-    """Hear of the savepoints of a connection over which a transaction of a session has just begun."""
-    if connection.engine not in _engines:
-        _engines.add(connection.engine)
-        _watch_engine(connection.engine)
-    watched, root = state.savepoints, root_of(transaction)
-    if watched is None or watched.transaction is not root:
-        watched = state.savepoints = Watched(root)
-    if transaction.nested:
-        watched.begun.setdefault(transaction, []).append(connection)
-    else:
-        _sessions.setdefault(connection, WeakSet()).add(session)
-        watched.connections.append(connection)
+sessions_over: WeakKeyDictionary[Connection, WeakSet[Session]] = WeakKeyDictionary()
+"""The sessions whose transactions run over a connection, or did."""
 
 
 def note_entered(session: Session, mapper: AnyMapper) -> None:
     """Note that what is entered next is about rows of a class, which are written over one connection."""
-    watched = state_of(session).savepoints
-    if watched is not None and watched.savepoints:
+    watch = state_of(session).watch
+    if watch is not None and watch.savepoints:
         connection = writing_connection(session, mapper)
-        for savepoint in watched.savepoints:
+        for savepoint in watch.savepoints:
             savepoint.mixed = savepoint.mixed or savepoint.connection is not connection
-
-
-def _watch_engine(engine: Engine) -> None:
-    @event.listens_for(engine, "savepoint")
-    def note_set(connection: Connection, name: object) -> None:
-        depth = len(_open_savepoints(connection))
-        for session, watched in _users(connection):
-            watched.drop(connection, depth)
-            within = innermost_transaction(session)
-            if within is not None and within.nested and connection not in watched.begun.get(within, ()):
-                continue  # the session's own: to copy its journals for each would take long where there are thousands
-            watched.savepoints.append(Savepoint(connection, depth, within, copied_journals(session)))
-
-    @event.listens_for(engine, "release_savepoint")
-    def note_released(connection: Connection, name: str, context: object) -> None:
-        names = _open_savepoints(connection)
-        for _, watched in _users(connection) if name in names else ():
-            watched.drop(connection, names.index(name))
-
-    @event.listens_for(engine, "rollback_savepoint")
-    def note_rolled_back(connection: Connection, name: str, context: object) -> None:
-        names = _open_savepoints(connection)
-        for session, watched in _users(connection) if name in names else ():
-            depth = names.index(name)
-            undone = [other for other in watched.savepoints if other.connection is connection and other.depth == depth]
-            for savepoint in [other for other in undone if is_open(session, other.within)]:
-                if savepoint.mixed:
-                    doubt(session, savepoint.within)
-                else:
-                    restore_journals(session, savepoint.journals)
-            watched.drop(connection, depth)
 
 
 def _open_savepoints(connection: Connection) -> list[str]:
@@ -95,7 +45,40 @@ def _open_savepoints(connection: Connection) -> list[str]:
     return names[::-1]
 
 
-def _users(connection: Connection) -> list[tuple[Session, Watched]]:
+def _users(connection: Connection) -> list[tuple[Session, Watch]]:
     """Return the sessions whose open transactions run over a connection."""
-    found = [(session, state_of(session).savepoints) for session in _sessions.get(connection, ())]
-    return [(session, watch) for session, watch in found if watch is not None and connection in watch.connections]
+    users = [(session, state_of(session).watch) for session in sessions_over.get(connection, ())]
+    return [(session, watch) for session, watch in users if watch is not None and connection in watch.connections]
+
+
+def note_savepoint(connection: Connection, name: object) -> None:
+    """Copy the journals of the sessions that use a connection on which a savepoint is set."""
+    depth = len(_open_savepoints(connection))
+    for session, watch in _users(connection):
+        watch.drop(connection, depth)
+        within = innermost_transaction(session)
+        if within is not None and within.nested and connection not in watch.begun.get(within, ()):
+            continue  # the session's own: to copy its journals for each would take long where there are thousands
+        watch.savepoints.append(Savepoint(connection, depth, within, copied_journals(session)))
+
+
+def note_release(connection: Connection, name: str, context: object) -> None:
+    """Forget a savepoint that is released, and those that were set in it."""
+    names = _open_savepoints(connection)
+    for _, watch in _users(connection) if name in names else ():
+        watch.drop(connection, names.index(name))
+
+
+def note_rollback(connection: Connection, name: str, context: object) -> None:
+    """Make journals what they were when the savepoint was set that is rolled back."""
+    names = _open_savepoints(connection)
+    for session, watch in _users(connection) if name in names else ():
+        depth = names.index(name)
+        for savepoint in watch.savepoints:
+            is_meant = savepoint.connection is connection and savepoint.depth == depth
+            if is_meant and savepoint.within in open_transactions(session):
+                if savepoint.mixed:
+                    doubt(session, savepoint.within)
+                else:
+                    restore_journals(session, savepoint.journals)
+        watch.drop(connection, depth)

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
-from sqlalchemy.orm import Mapper
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import Pool, QueuePool
 
 from fastapi_filestore.concurrency.blocking import is_own_loop
 from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.errors import BlockingCallError, FilestoreError
+from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import AnySession, writing_bind
-from fastapi_filestore.orm.unit_of_work.read_only import is_connected
 from fastapi_filestore.orm.unit_of_work.state import SessionState, state_of
 
 REMEDY: Final = "`await` its calls in that loop while it runs, or make a session and a service anew where they are used"
@@ -49,12 +48,7 @@ def serving() -> Iterator[None]:
         _applications.remove(home)
 
 
-def home_where_made(session: AnySession) -> HomeLoop | None:
-    """Return the event loop of whoever makes a service of a session; None if the session needs none."""
-    return HomeLoop(remedy=REMEDY) if isinstance(session, AsyncSession | async_scoped_session) else None
-
-
-def home_of(session: AnySession, made: HomeLoop, mapper: Mapper[Any], what: object) -> HomeLoop | None:
+def home_of(session: AnySession, made: HomeLoop, mapper: AnyMapper, what: object) -> HomeLoop | None:
     """Return the event loop that calls of a service have to run in; None if it may be the library's own.
 
     It is the one that the session's connection belongs to. Without a connection it is the first one that runs: where
@@ -64,11 +58,15 @@ def home_of(session: AnySession, made: HomeLoop, mapper: Mapper[Any], what: obje
     Raises:
         BlockingCallError: The session or the service belongs to a loop that does not run any more.
     """
-    last = _last_home(session)
-    own = [last] if _is_connected(session) else [last, made]
+    state = _state_of(session)
+    if state is not None and state.is_connected:
+        own, others = [state.home], list[HomeLoop | None]()
+    else:
+        pool = _pool_of(session, mapper)
+        own, others = [made], [None if pool is None else _homes.get(pool), *_applications]
+        if state is not None:
+            own.insert(0, state.home)
     known = [home for home in own if home is not None and home.is_known]
-    used = [] if _is_connected(session) or (pool := _pool_of(session, mapper)) is None else [_homes.get(pool)]
-    others = [] if _is_connected(session) else [*used, *_applications]
     for home in (*known, *others):
         if home is not None and home.is_running:
             return home
@@ -77,12 +75,14 @@ def home_of(session: AnySession, made: HomeLoop, mapper: Mapper[Any], what: obje
     return None
 
 
-def refuse_elsewhere(session: AnySession, made: HomeLoop, mapper: Mapper[Any], what: object) -> None:
+def refuse_elsewhere(session: AnySession, made: HomeLoop, mapper: AnyMapper, what: object) -> None:
     """Raise `BlockingCallError` where a call would use connections of another loop, which runs in another thread."""
-    home = _last_home(session) if _is_connected(session) else made
+    state = _state_of(session)
+    is_connected = state is not None and state.is_connected
+    home = state.home if state is not None and is_connected else made
     if home is None or home.elsewhere is None:
         return
-    if _is_connected(session) or _pool_of(session, mapper) is not None:
+    if is_connected or _pool_of(session, mapper) is not None:
         raise BlockingCallError(
             f"{what} is used in an event loop of its own, and its session belongs to another one, which runs in "
             "another thread and has the connections: use a blocking `service.wait(service.create(...))`, which runs a "
@@ -90,16 +90,12 @@ def refuse_elsewhere(session: AnySession, made: HomeLoop, mapper: Mapper[Any], w
         )
 
 
-def _last_home(session: AnySession) -> HomeLoop | None:
-    return state_of(session.sync_session).home if isinstance(session, AsyncSession) else None
-
-
-def _is_connected(session: AnySession) -> bool:
+def _state_of(session: AnySession) -> SessionState | None:
     # Which session a scoped one means is known in the task only that uses it.
-    return isinstance(session, AsyncSession) and is_connected(session.sync_session)
+    return state_of(session.sync_session) if isinstance(session, AsyncSession) else None
 
 
-def _pool_of(session: AnySession, mapper: Mapper[Any]) -> Pool | None:
+def _pool_of(session: AnySession, mapper: AnyMapper) -> Pool | None:
     """Return the pool that a session takes connections from, if it keeps them: each belongs to the loop it began in."""
     if isinstance(session, AsyncSession):
         with suppress(FilestoreError, SQLAlchemyError):  # it has none for the model, or another one for each row

@@ -4,26 +4,27 @@ It holds the session weakly, if at all: what a session refers to, and what refer
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import ClauseElement, Connection
-from sqlalchemy.orm import InstanceState, Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
 from sqlalchemy.orm.identity import IdentityMap
 
 from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.file_object.metadata import Repeat
 from fastapi_filestore.orm.column.attributes import HeldFiles
-from fastapi_filestore.orm.ledger.ledger import BoundLedger
+from fastapi_filestore.orm.mapped_types import RowState
 from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.ownership import own
 
 Journals: TypeAlias = Mapping[SessionTransaction | None, Journal]
 """The journals of the open transactions of a session."""
-Rows: TypeAlias = dict[InstanceState[Any], HeldFiles]
+Rows: TypeAlias = dict[RowState, HeldFiles]
 """Rows, each with the files that its attributes hold."""
 
 _STATE = "fastapi_filestore.state"
@@ -37,7 +38,7 @@ class Edit:
     file that is in no row now may come back from a copy of one.
     """
 
-    row: tuple[Any, ...]
+    row: tuple[type[Any], tuple[object, ...], object]
     rows: "ref[IdentityMap]"
     name: str
     place: Location
@@ -57,34 +58,12 @@ class Flush:
     context: UOWTransaction | None = None
     was: Rows = field(default_factory=dict)
     holds: Rows = field(default_factory=dict)
-    deleted: set[InstanceState[Any]] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class Commits:
-    """The COMMITs of one transaction of a session, of which there is one for each connection."""
-
-    sent: int = 0
-    refused: int = 0
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether one that nobody refused may have been carried out."""
-        return self.sent > self.refused
-
-
-@dataclass(slots=True)
-class Watch:
-    """What is seen of one outermost transaction: the connections that it runs over, and the COMMITs that it sends."""
-
-    transaction: SessionTransaction | None
-    connections: list[Connection] = field(default_factory=list[Connection])
-    commits: Commits = field(default_factory=Commits)
+    deleted: set[RowState] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Savepoint:
-    """One that is set on a connection, as the so manieth of those that are open, and the journals as they were then.
+    """A savepoint of a connection: how many are open around it, and the journals as they were when it was set.
 
     `within` is the transaction of the session in which it was set, and with which it ends. It is `mixed` if the session
     has since changed rows over another connection, too: these it does not undo.
@@ -97,17 +76,33 @@ class Savepoint:
     mixed: bool = False
 
 
-def _nothing_begun() -> WeakKeyDictionary[SessionTransaction, list[Connection]]:
-    return WeakKeyDictionary()
+@dataclass(slots=True)
+class Sent:
+    """What an outermost transaction has sent over its connections, none of which it refers to: they know it.
+
+    Attributes:
+        selects: Its SELECTs by their text.
+        has_more: Whether it has sent anything else.
+        commits: How many COMMITs it has sent, one for each connection.
+        refused: How many of these the databases have refused.
+    """
+
+    selects: dict[str, ClauseElement] = field(default_factory=dict[str, ClauseElement])
+    has_more: bool = False
+    commits: int = 0
+    refused: int = 0
 
 
 @dataclass(slots=True)
-class Watched:
-    """What is watched of one outermost transaction of a session; `begun` are its own savepoints, by connection."""
+class Watch:
+    """What is seen of one outermost transaction; `begun` are the session's own savepoints, by connection."""
 
     transaction: SessionTransaction | None
     connections: list[Connection] = field(default_factory=list[Connection])
-    begun: WeakKeyDictionary[SessionTransaction, list[Connection]] = field(default_factory=_nothing_begun)
+    sent: Sent = field(default_factory=Sent)
+    begun: WeakKeyDictionary[SessionTransaction, list[Connection]] = field(
+        default_factory=WeakKeyDictionary[SessionTransaction, list[Connection]]
+    )
     savepoints: list[Savepoint] = field(default_factory=list[Savepoint])
 
     def drop(self, connection: Connection, depth: int) -> None:
@@ -115,13 +110,8 @@ class Watched:
         self.savepoints = [each for each in self.savepoints if each.connection is not connection or each.depth < depth]
 
 
-@dataclass(slots=True)
-class Sent:
-    """What a transaction has sent over its connections: its SELECTs by their text, or that there was more."""
-
-    connections: list[Connection] = field(default_factory=list[Connection])
-    selects: dict[str, ClauseElement] = field(default_factory=dict[str, ClauseElement])
-    has_more: bool = False
+sent_over: WeakKeyDictionary[Connection, Sent] = WeakKeyDictionary()
+"""What the transaction that uses a connection has sent."""
 
 
 @dataclass(slots=True)
@@ -133,21 +123,19 @@ class SessionState:
         edits: Changes of files whose rows are to be loaded for them.
         begun: The flush that has begun, until its transaction does.
         flush: What is entered for the flush under way.
-        commits: The COMMITs of its outermost transaction.
-        savepoints: The savepoints of its connections.
-        sent: What its transaction has sent; None while it has no connection.
+        watch: What is seen of its outermost transaction, once that has a connection.
+        is_connected: Whether its transaction has a connection.
         is_committing: Whether the check before a COMMIT is over, and the COMMIT is not.
         home: The event loop that it was used in last; None if that was the library's own.
         written: The lists that its open transaction wrote.
     """
 
-    journals: defaultdict[SessionTransaction | None, Journal] = field(default_factory=lambda: defaultdict(Journal))
+    journals: defaultdict[SessionTransaction | None, Journal] = field(default_factory=partial(defaultdict, Journal))
     edits: list[Edit] = field(default_factory=list[Edit])
     begun: UOWTransaction | None = None
     flush: Flush = field(default_factory=Flush)
-    commits: Watch | None = None
-    savepoints: Watched | None = None
-    sent: Sent | None = None
+    watch: Watch | None = None
+    is_connected: bool = False
     is_committing: bool = False
     home: HomeLoop | None = None
     written: list[object] = field(default_factory=list[object])
@@ -163,7 +151,7 @@ def state_of(session: Session) -> SessionState:
 
 def current_journal(session: Session) -> Journal:
     """Return the journal of the innermost transaction of a session."""
-    transaction = innermost_transaction(session)
+    transaction = session.get_nested_transaction() or session.get_transaction()
     assert transaction is not None, "files are entered inside a transaction only"
     return state_of(session).journals[transaction]
 
@@ -208,27 +196,12 @@ def note_stored(session: Session, files: Iterable[FileObject]) -> None:
     Raises:
         SharedFileError: Another unit of work is about to write one of them to a row of its own.
     """
-    new = {file.location: file for file in files if file.custody.fresh and not is_in_journal(session, file)}
+    journals, new = state_of(session).journals.values(), dict[Location, FileObject]()
+    for file in files:
+        if file.custody.fresh and not any(file.location in journal.fresh for journal in journals):
+            new[file.location] = file
     own(session, list(new.values()))
     current_journal(session).fresh.update(new)
-
-
-def note_forgettable(session: Session, gone: Mapping[Location, BoundLedger | None]) -> bool:
-    """Note files that are gone, whose intents go when the open transaction has ended; False if there is none."""
-    if innermost_transaction(session) is None:
-        return False
-    current_journal(session).forgettable.update(gone)
-    return True
-
-
-def is_in_journal(session: Session, file: FileObject) -> bool:
-    """Tell whether an open transaction of a session knows of a file's bytes."""
-    return any(file.location in journal.fresh for journal in state_of(session).journals.values())
-
-
-def close_journal(session: Session, transaction: SessionTransaction) -> Journal | None:
-    """Take the journal of a transaction that ended out of its session, if anything was entered."""
-    return state_of(session).journals.pop(transaction, None)
 
 
 def innermost_transaction(session: Session) -> SessionTransaction | None:
@@ -236,34 +209,18 @@ def innermost_transaction(session: Session) -> SessionTransaction | None:
     return session.get_nested_transaction() or session.get_transaction()
 
 
-def root_of(transaction: SessionTransaction) -> SessionTransaction:
-    """Return the outermost transaction around another one, or itself."""
-    while transaction.parent is not None:
-        transaction = transaction.parent
-    return transaction
-
-
-def unended(session: Session) -> list[SessionTransaction]:
-    """Return the entered transactions, inner ones first, of whose end SQLAlchemy did not tell."""
-    if not (journals := state_of(session).journals):
-        return []
-    open_ones = set(_chain(innermost_transaction(session)))
-    stale = [one for one in journals if one is not None and one not in open_ones]
-    return sorted(stale, key=lambda one: not one.nested)
-
-
-def is_open(session: Session, transaction: SessionTransaction | None) -> bool:
-    """Tell whether a transaction of a session, or a savepoint of its own, has not ended."""
-    return transaction in set(_chain(innermost_transaction(session)))
-
-
-def enclosing_journal(session: Session, transaction: SessionTransaction) -> Journal:
-    """Return the journal of the transaction around a savepoint."""
-    outer = next(one for one in _chain(transaction.parent) if one.nested or one.parent is None)
-    return state_of(session).journals[outer]
-
-
-def _chain(transaction: SessionTransaction | None) -> Iterator[SessionTransaction]:
+def open_transactions(session: Session) -> list[SessionTransaction]:
+    """Return the transactions of a session that have not ended, inner ones first."""
+    transactions, transaction = list[SessionTransaction](), innermost_transaction(session)
     while transaction is not None:
-        yield transaction
+        transactions.append(transaction)
         transaction = transaction.parent
+    return transactions
+
+
+def enclosing_journal(session: Session, savepoint: SessionTransaction) -> Journal:
+    """Return the journal of the transaction around a savepoint, which may have ended."""
+    outer = savepoint.parent
+    while outer is not None and outer.parent is not None and not outer.nested:
+        outer = outer.parent
+    return state_of(session).journals[outer]

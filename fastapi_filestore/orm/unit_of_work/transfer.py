@@ -29,6 +29,8 @@ LAST_RENEWAL = 1.0
 
 Claimed = tuple[FileObject, BoundLedger | None]
 """A file to be stored, and the ledger that is to know of it first."""
+Intents = Mapping[Location, BoundLedger | None]
+"""Places of objects, each with the ledger that has an intent of it."""
 
 _DATABASE_FAILURES = (FilestoreError, SQLAlchemyError)
 """What statements fail with: a database's errors as ours, and SQLAlchemy's own, as of a closed connection."""
@@ -37,86 +39,102 @@ _DATABASE_FAILURES = (FilestoreError, SQLAlchemyError)
 async def store(
     claimed: Collection[Claimed],
     *,
-    room: Callable[[], ConnectionUse] = lambda: ConnectionUse.FROM_POOL,
+    use: Callable[[], ConnectionUse] = lambda: ConnectionUse.FROM_POOL,
     turn: AbstractAsyncContextManager[None] | None = None,
 ) -> None:
     """Store the bytes of pending files and confirm those that a client stored; the first failure stops the others.
 
-    What was stored before, but not for this column, is judged by the column's rules now. The ledger learns of every key
-    first, in a transaction of its own; where there is no `room` for one, only keys that are reserved already are used.
-    For as long as that takes, the `turn` keeps other tasks from beginning a transaction that it would have to wait for.
+    What was stored before, but not for this column, is judged by the column's rules now. The ledger learns of every
+    path first, in a transaction of its own; where its `use` of a connection is forbidden, only paths that are reserved
+    already are taken. For as long as that takes, the `turn` keeps other tasks from beginning a transaction that it
+    would have to wait for.
     """
     # One that is in two places of a row is stored once.
-    once = {id(file): (file, access) for file, access in claimed if not file.is_checked}
-    waiting = list(once.values())
+    waiting = {id(file): (file, ledger) for file, ledger in claimed if not file.is_checked}.values()
+    files = [file for file, _ in waiting]
     async with turn or nullcontext():
-        await _reserve([one for one in waiting if one[0].gets_new_path], room())
+        await _reserve(waiting, use())
     # Claims of uploads in flight are kept from falling due.
-    accesses = {access for file, access in waiting if access is not None and file.custody.claim is not None}
-    renewals = [Renewal(access, [file for file, _ in waiting]) for access in accesses]
+    renewals: dict[BoundLedger, Renewal] = {}
+    for file, ledger in waiting:
+        if ledger is not None and ledger not in renewals and file.custody.claim is not None:
+            renewals[ledger] = Renewal(ledger, files)
+    gate, tasks = asyncio.Semaphore(UPLOADS_AT_ONCE), list[asyncio.Task[None]]()
     try:
-        await _store_all([file for file, _ in waiting])
-    finally:
-        for renewal in renewals:
-            await renewal.stop()
-
-
-async def _reserve(waiting: Iterable[Claimed], room: ConnectionUse) -> None:
-    groups: dict[tuple[BoundLedger, str, str], list[FileObject]] = defaultdict(list)
-    for file, access in waiting:
-        if access is not None:
-            groups[access, file.backend_in_use().key, file.prefix].append(file)
-    for (access, backend, prefix), files in groups.items():
-        keys = await reservations_of(access, backend, prefix).take(len(files), room)
-        for file, key in zip(files, keys, strict=False):
-            if file.custody.saving is None and file.gets_new_path:
-                file.reserve(key, access)
-            else:  # somebody else stores it, and did so before the key came
-                reservations_of(access, backend, prefix).give_back(key)
-
-
-async def _store_all(files: Sequence[FileObject]) -> None:
-    if len(files) == 1:
-        await _store_one(files[0])
-        return
-    gate = asyncio.Semaphore(UPLOADS_AT_ONCE)
-
-    async def gated(file: FileObject) -> None:
-        async with gate:
-            await _store_one(file)
-
-    tasks = [asyncio.create_task(gated(file)) for file in files]
-    try:
-        await asyncio.gather(*tasks)
+        if len(files) == 1:
+            await _store_file(files[0], gate)
+        else:
+            tasks += [asyncio.create_task(_store_file(file, gate)) for file in files]
+            await asyncio.gather(*tasks)
     except BaseException:
         for task in tasks:
             task.cancel()
-        await finish(asyncio.wait(tasks))
+        if tasks:
+            await finish(asyncio.wait(tasks))
         raise
+    finally:
+        for renewal in renewals.values():
+            await renewal.stop()
 
 
-async def _store_one(file: FileObject) -> None:
-    at = file.destination
-    try:
-        await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
-    except Exception as error:
-        if at is not None and isinstance(file.custody.claim, BoundLedger) and not file.is_stored:
-            access, file.custody.claim = file.custody.claim, None
-            if not may_be_left(error):  # nothing is there: content was refused, or failed before the store had it all
-                reservations_of(access, at[0] or "", folder_of(at[1])).give_back(at[1])
-        raise
-    await file.check_async()
+async def _reserve(waiting: Iterable[Claimed], use: ConnectionUse) -> None:
+    """Give files generated paths whose upload intents are committed."""
+    groups: dict[tuple[BoundLedger, str, str], list[FileObject]] = defaultdict(list)
+    for file, ledger in waiting:
+        if ledger is not None and file.gets_new_path:
+            groups[ledger, file.backend_in_use().key, file.prefix].append(file)
+    for (ledger, backend, prefix), files in groups.items():
+        reservations = reservations_of(ledger, backend, prefix)
+        paths = await reservations.take(len(files), use)
+        for file, path in zip(files, paths, strict=False):
+            if file.custody.saving is None and file.gets_new_path:
+                file.reserve(path, ledger)
+            else:  # somebody else stores it, and did so before the path came
+                reservations_of(ledger, backend, prefix).give_back(path)
+
+
+async def _store_file(file: FileObject, gate: asyncio.Semaphore) -> None:
+    """Store one file, or confirm it, and judge it by the rules of its column; give a path back that it did not need."""
+    async with gate:
+        place = file.destination
+        try:
+            await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
+        except Exception as error:
+            ledger = file.custody.claim
+            if place is not None and isinstance(ledger, BoundLedger) and not file.is_stored:
+                file.custody.claim = None
+                if not may_be_left(error):  # nothing is there: content was refused, or failed before it was stored
+                    reservations_of(ledger, place[0] or "", folder_of(place[1])).give_back(place[1])
+            raise
+        await file.check_async()
 
 
 class Renewal:
     """Renews the claims of files again and again; a timer until then, since hardly any upload takes so long."""
 
-    def __init__(self, access: BoundLedger, files: Sequence[FileObject]) -> None:
-        self._access, self._files = access, files
-        self._pause = access.ledger.min_age / RENEWALS_PER_AGE
+    def __init__(self, ledger: BoundLedger, files: Sequence[FileObject]) -> None:
+        self._ledger, self._files = ledger, files
+        self._pause = ledger.ledger.min_age / RENEWALS_PER_AGE
         self._over = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(self._pause, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        while not self._over.is_set():
+            places = [
+                place
+                for file in self._files
+                if file.custody.claim == self._ledger and (place := file.destination) is not None
+            ]
+            try:
+                await run_on_engine(self._ledger.engine, partial(self._ledger.ledger.renew, locations=places))
+            except _DATABASE_FAILURES as error:
+                RENEWAL_FAILED.tell(error, objects=[path for _, path in places])
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), self._pause)
 
     async def stop(self) -> None:
         """Renew no more; a statement on its way ends, since a driver that is cut off may lose its connection."""
@@ -126,22 +144,6 @@ class Renewal:
             # Not for ever: on SQLite it may wait for the transaction that waits here.
             await asyncio.wait({self._task}, timeout=LAST_RENEWAL)
 
-    def _begin(self) -> None:
-        self._task = asyncio.create_task(self._go_on())
-
-    async def _go_on(self) -> None:
-        access = self._access
-        while not self._over.is_set():
-            locations = [
-                at for file in self._files if file.custody.claim == access and (at := file.destination) is not None
-            ]
-            try:
-                await run_on_engine(access.engine, partial(access.ledger.renew, locations=locations))
-            except _DATABASE_FAILURES as error:
-                RENEWAL_FAILED.tell(error, objects=[path for _, path in locations])
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), self._pause)
-
 
 async def discard(doomed: Mapping[Location, FileObject]) -> list[Location]:
     """Delete the bytes of files that no row points to, and return where they were.
@@ -149,9 +151,9 @@ async def discard(doomed: Mapping[Location, FileObject]) -> list[Location]:
     A failure is logged, for the transaction is over: the ledger's sweeper tries again.
     """
     groups: dict[tuple[StorageRegistry, str | None], list[Location]] = defaultdict(list)
-    for at, file in doomed.items():
-        groups[file.registry, at[0]].append(at)
-    return [at for (registry, _), group in groups.items() for at in await _delete(registry, group)]
+    for place, file in doomed.items():
+        groups[file.registry, place[0]].append(place)
+    return [place for (registry, _), group in groups.items() for place in await _delete(registry, group)]
 
 
 async def _delete(registry: StorageRegistry, group: list[Location]) -> list[Location]:
@@ -161,31 +163,39 @@ async def _delete(registry: StorageRegistry, group: list[Location]) -> list[Loca
     except Exception as error:  # noqa: BLE001 - whatever a backend raises, what else is to be done goes on
         if len(group) > 1 and not isinstance(error, StorageUnavailableError | UnknownBackendError):
             # One that can't be deleted must not keep the others: each is tried alone.
-            return [at for one in group for at in await _delete(registry, [one])]
+            return [deleted for place in group for deleted in await _delete(registry, [place])]
         DISCARD_FAILED.tell(error, backend=backend, objects=paths)
         return []
     return group
 
 
-async def forget(access: BoundLedger, locations: Collection[Location]) -> None:
+async def forget(intents: Intents) -> None:
     """Remove the intents of objects that are gone; left behind, they cost a sweeper one look.
 
-    Till then a key of one's own can't be used again: the sweeper would take the new object for the old one.
+    Till then a path of one's own can't be used again: the sweeper would take the new object for the old one.
     """
-    if not has_room(access.engine):
-        return
-    try:
-        await run_on_engine(access.engine, partial(access.ledger.forget, locations=locations))
-    except _DATABASE_FAILURES as error:
-        FORGET_FAILED.tell(error, objects=[path for _, path in locations])
+    for bound, places in _by_ledger(intents):
+        try:
+            await run_on_engine(bound.engine, partial(bound.ledger.forget, locations=places))
+        except _DATABASE_FAILURES as error:
+            FORGET_FAILED.tell(error, objects=[path for _, path in places])
 
 
-async def known(access: BoundLedger, locations: Collection[Location]) -> set[Location]:
-    """Return those of the locations that the ledger still holds intents of; none if it can't be asked."""
-    if not has_room(access.engine):
-        return set()
-    try:
-        return await run_on_engine(access.engine, partial(access.ledger.known, locations=locations))
-    except _DATABASE_FAILURES as error:
-        INTENTS_UNKNOWN.tell(error, objects=[path for _, path in locations])
-        return set()
+async def find_known(intents: Intents) -> set[Location]:
+    """Return the places of intents that the ledgers still hold; a ledger that can't be asked holds none."""
+    known = set[Location]()
+    for bound, places in _by_ledger(intents):
+        try:
+            known |= await run_on_engine(bound.engine, partial(bound.ledger.known, locations=places))
+        except _DATABASE_FAILURES as error:
+            INTENTS_UNKNOWN.tell(error, objects=[path for _, path in places])
+    return known
+
+
+def _by_ledger(intents: Intents) -> Iterable[tuple[BoundLedger, list[Location]]]:
+    """Return the places of intents by ledger; not of ledgers that can have no transaction of their own."""
+    groups: dict[BoundLedger, list[Location]] = defaultdict(list)
+    for place, bound in intents.items():
+        if bound is not None and has_room(bound.engine):
+            groups[bound].append(place)
+    return groups.items()

@@ -29,7 +29,7 @@ Session.after_transaction_end    _follow_end              replaced objects go af
 Session.detached_to_persistent   _watch_added             a row that comes from elsewhere is watched as well
 Mapper.mapper_configured         _watch_rows              mappings that can't be kept in step are refused
 class.load, refresh              _watch_row               changes in place of what was read are found
-class._sa_event_merge_wo_load    _watch_merged            the same of rows that are merged without being loaded
+class._sa_event_merge_wo_load    watch_row                the same of rows that are merged without being loaded
 attribute.set                    mappings.py              what is assigned becomes a FileObject, or is refused by name
 object.attribute_instrument      mappings.py              the same for attributes that are mapped later
 Engine.savepoint, rollback_savepoint, release_savepoint

@@ -16,7 +16,8 @@ from fastapi_filestore.orm.sessions import taking_turn
 from fastapi_filestore.orm.unit_of_work.end import abandon
 from fastapi_filestore.orm.unit_of_work.entries import room_beside
 from fastapi_filestore.orm.unit_of_work.ownership import Delivery, own
-from fastapi_filestore.orm.unit_of_work.read_only import end_if_only_read, is_connected
+from fastapi_filestore.orm.unit_of_work.read_only import end_if_only_read
+from fastapi_filestore.orm.unit_of_work.state import state_of
 from fastapi_filestore.orm.unit_of_work.transfer import store
 from fastapi_filestore.service.rows import Rows
 from fastapi_filestore.service.unit import Part, Transactional
@@ -126,7 +127,7 @@ class Storing(Transactional[ModelT]):
             await self._run(self._begin(), Rows(self.model, self.scope).require, identity)
         part.refuse_ended()  # before bytes move
         if (
-            is_connected(part.session)
+            state_of(part.session).is_connected
             and not self.hold_session
             and any(file.is_arriving or file.is_upload for file in waiting)
         ):

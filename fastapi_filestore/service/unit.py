@@ -29,8 +29,9 @@ from fastapi_filestore.orm.failures.refusals import translate_ended_begin
 from fastapi_filestore.orm.ledger.ledger import explain_missing, ledger_of_class
 from fastapi_filestore.orm.sessions import AnySession, plain_session, run_in_session, url_of, writing_bind
 from fastapi_filestore.orm.unit_of_work.changes import has_edits
-from fastapi_filestore.orm.unit_of_work.read_only import end_if_only_read, is_connected
+from fastapi_filestore.orm.unit_of_work.read_only import end_if_only_read
 from fastapi_filestore.orm.unit_of_work.session_loops import home_of, refuse_elsewhere
+from fastapi_filestore.orm.unit_of_work.state import state_of
 from fastapi_filestore.service import rows
 
 
@@ -225,7 +226,7 @@ class Transactional(Generic[ModelT]):
 async def end_reading(session: AnySession) -> None:
     """End the transaction of a session if it has only read, and expire nothing; log once why another one is kept."""
     plain = plain_session(session)
-    if is_connected(plain):
+    if state_of(plain).is_connected:
         with translate_outages(url_of(plain)):
             await run_in_session(session, end_if_only_read)
 

@@ -86,7 +86,7 @@ def _follow_commit(journal: Journal, watch: Watch | None) -> None:
         is_left = True
     if not is_left:
         unreferenced = {
-            place: file for place, file in journal.unreferenced_files().items() if not journal.outlasts(place)
+            location: file for location, file in journal.unreferenced_files().items() if not journal.outlasts(location)
         }
     try:
         if unreferenced or (not is_left and (journal.forgettable or journal.owed)):
@@ -100,11 +100,15 @@ def _follow_commit(journal: Journal, watch: Watch | None) -> None:
 
 async def _clear_away(journal: Journal, unreferenced: Mapping[Location, FileObject]) -> None:
     # What a trigger saw raw SQL put into another row of the same transaction is not to be deleted.
-    watched = {place: bound for place, bound in journal.intended.items() if bound is not None and bound.ledger.triggers}
+    watched = {
+        location: bound for location, bound in journal.intended.items() if bound is not None and bound.ledger.triggers
+    }
     spared = watched.keys() - await find_known(watched)
-    gone = await discard({place: file for place, file in unreferenced.items() if place not in spared})
-    owed = {place: bound for place, bound in journal.owed.items() if place in gone or place not in unreferenced}
-    await forget({place: journal.intended.get(place) for place in gone} | owed | journal.forgettable)
+    gone = await discard({location: file for location, file in unreferenced.items() if location not in spared})
+    owed = {
+        location: bound for location, bound in journal.owed.items() if location in gone or location not in unreferenced
+    }
+    await forget({location: journal.intended.get(location) for location in gone} | owed | journal.forgettable)
 
 
 def _follow_rollback(session: Session, transaction: SessionTransaction, journal: Journal, watch: Watch | None) -> None:
@@ -134,8 +138,8 @@ async def _undo(
     session: Session, fresh: Mapping[Location, FileObject], *, is_inner: bool
 ) -> dict[Location, BoundLedger | None]:
     """Delete what was stored, but for what other rows hold; return what is gone, with the ledgers that know of it."""
-    claims = {place: cast("BoundLedger | None", file.custody.claim) for place, file in fresh.items()}
-    own = {place for place, file in fresh.items() if file.has_own_path}
+    claims = {location: cast("BoundLedger | None", file.custody.claim) for location, file in fresh.items()}
+    own = {location for location, file in fresh.items() if file.has_own_path}
     held: set[Location] = own
     intents: Intents = {}
     try:
@@ -145,12 +149,12 @@ async def _undo(
         except (FilestoreError, SQLAlchemyError) as error:
             # Whether a row has taken one meanwhile is not known: an audit finds those that none has.
             ROWS_UNKNOWN.tell(error, objects=[path for _, path in own])
-        gone = await discard({place: file for place, file in fresh.items() if place not in held})
+        gone = await discard({location: file for location, file in fresh.items() if location not in held})
     finally:
         # Whoever adds the row again must never meet the old object, deleted or about to be.
         for file in fresh.values():
             file.undo()
-    return {place: intents.get(place) or claims[place] for place in gone}
+    return {location: intents.get(location) or claims[location] for location in gone}
 
 
 async def abandon(session: AnySession, delivery: Delivery) -> None:

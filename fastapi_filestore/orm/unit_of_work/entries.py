@@ -16,9 +16,9 @@ from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import ConnectionUse, await_in_session, run_on_engine, writing_connection
 from fastapi_filestore.orm.unit_of_work.journal import Files, Journal, by_location
 from fastapi_filestore.orm.unit_of_work.ownership import disown, own
-from fastapi_filestore.orm.unit_of_work.read_only import SNAPSHOTS, is_connected
+from fastapi_filestore.orm.unit_of_work.read_only import SNAPSHOTS
 from fastapi_filestore.orm.unit_of_work.savepoints import note_entered
-from fastapi_filestore.orm.unit_of_work.state import current_journal, note_stored, whole_journal
+from fastapi_filestore.orm.unit_of_work.state import current_journal, note_stored, state_of, whole_journal
 from fastapi_filestore.orm.unit_of_work.transfer import Claimed, store
 from fastapi_filestore.storage.paths import is_upload_path
 
@@ -59,7 +59,7 @@ def store_bytes(session: Session, files: FilesByClass) -> None:
 
 def room_beside(session: Session, claimed: Iterable[Claimed]) -> ConnectionUse:
     """Return where there is room for a transaction of the ledger's own beside the one that a session may be in."""
-    if not is_connected(session):
+    if not state_of(session).is_connected:
         return ConnectionUse.FROM_POOL
     # SQLite has one writer: another transaction might wait for this one for ever.
     sqlite = any(access is not None and access.engine.dialect.name == "sqlite" for _, access in claimed)

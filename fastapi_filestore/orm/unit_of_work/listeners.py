@@ -38,7 +38,7 @@ from fastapi_filestore.orm.unit_of_work.read_only import note_statement
 from fastapi_filestore.orm.unit_of_work.readings import forget_rolled_back, forget_written, note_read
 from fastapi_filestore.orm.unit_of_work.savepoints import note_release, note_rollback, note_savepoint, sessions_over
 from fastapi_filestore.orm.unit_of_work.session_loops import note_loop
-from fastapi_filestore.orm.unit_of_work.sharing import settle, settle_late_changes
+from fastapi_filestore.orm.unit_of_work.sharing import settle
 from fastapi_filestore.orm.unit_of_work.state import Flush, Watch, innermost_transaction, sent_over, state_of
 from fastapi_filestore.orm.unit_of_work.statements import track_bulk
 
@@ -103,7 +103,8 @@ def _store_before_rows(session: Session, transaction: SessionTransaction) -> Non
 @event.listens_for(Session, "after_flush")
 def _check_after_rows(session: Session, context: UOWTransaction) -> None:
     enter_late_changes(session)
-    settle_late_changes(session)
+    if state_of(session).is_committing:  # the check before the COMMIT is over
+        settle(session)
 
 
 @event.listens_for(Mapper, "before_insert")
@@ -137,10 +138,6 @@ def _watch_row(state: RowState, context: object, names: Iterable[str] | None = N
     note_read(state, names)
 
 
-def _watch_merged(state: RowState, context: object) -> None:
-    watch_row(state)
-
-
 @event.listens_for(Mapper, "mapper_configured")
 def _watch_rows(mapper: AnyMapper, class_: type) -> None:
     watch_or_refuse(mapper, class_)
@@ -148,7 +145,7 @@ def _watch_rows(mapper: AnyMapper, class_: type) -> None:
         note_mapper(mapper)
         event.listen(class_, "load", _watch_row, raw=True)
         event.listen(class_, "refresh", _watch_row, raw=True)
-        event.listen(class_, "_sa_event_merge_wo_load", _watch_merged, raw=True)  # as SQLAlchemy's own `Mutable` does
+        event.listen(class_, "_sa_event_merge_wo_load", lambda state, _: watch_row(state), raw=True)
         for attribute in file_attributes(mapper):
             event.listen(getattr(class_, attribute.name), "set", watch_assigned, raw=True)
 

@@ -22,6 +22,6 @@ def purge(session: AnySession) -> None:
 def purging(session: Session) -> Iterator[None]:
     """Keep no file that the block takes out of rows; it flushes, and is entered with nothing pending."""
     journal = begin_journal(session)
-    before = {place for place, ledger in journal.intended.items() if ledger is not None}
+    before = {location for location, ledger in journal.intended.items() if ledger is not None}
     yield
-    journal.purged |= {place for place, ledger in journal.intended.items() if ledger is not None} - before
+    journal.purged |= {location for location, ledger in journal.intended.items() if ledger is not None} - before

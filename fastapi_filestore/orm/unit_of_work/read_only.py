@@ -41,11 +41,6 @@ _WRITES = re.compile(r"\b(?:delete|for|insert|into|merge|update|lock\s+in)\b|--|
 _told = set[str]()
 
 
-def is_connected(session: Session) -> bool:
-    """Tell whether a session holds a connection for its transaction."""
-    return state_of(session).is_connected
-
-
 class Execution(Protocol):
     """What is known of a statement that is about to be executed."""
 

@@ -53,26 +53,26 @@ def settle(session: Session) -> None:
     settle_ledgers(session)
 
 
-def settle_late_changes(session: Session) -> None:
-    """Settle again if the check before the COMMIT is over: nobody else asks after a change that comes so late."""
-    if state_of(session).is_committing:
-        settle(session)
-
-
 def _settle_sharing(session: Session, journal: Journal) -> None:
     """Refuse a file that would be in two places, and spare one that another row holds as well."""
-    for place, file in journal.fresh.items():
-        if journal.references[place] > 1:
+    for location, file in journal.fresh.items():
+        if journal.references[location] > 1:
             raise SharedFileError(file.filename)
     # The files that a place comes to hold, none ceases to, and whose paths somebody else may know.
     gained = {
-        place: file
-        for place, file in journal.files.items()
-        if journal.references[place] > 0 and (place not in journal.fresh or journal.fresh[place].has_own_path)
+        location: file
+        for location, file in journal.files.items()
+        if journal.references[location] > 0 and (location not in journal.fresh or journal.fresh[location].has_own_path)
     }
     lost = journal.unreferenced_files()
-    if lost and not _misses_copies(session, journal):
-        lost = {place: file for place, file in lost.items() if not is_generated(place[1])}
+    # SQL that triggers saw may have put files into other rows before they were lost.
+    misses_copies = any(
+        ledger.misses_copies(writing_bind(session, mapper).dialect)
+        for mapper in (journal.mappers if lost else ())
+        if (ledger := ledger_of_class(mapper)) is not None
+    )
+    if not misses_copies:
+        lost = {location: file for location, file in lost.items() if not is_generated(location[1])}
     if not (gained or lost):
         return
     if gained:
@@ -83,29 +83,21 @@ def _settle_sharing(session: Session, journal: Journal) -> None:
         lock(connection, [*gained, *lost], table_of(mapper))
     held = _refuse_gains(session, journal, gained, also=lost)
     current_journal(session).spared = set(held)
-    for place in held:  # by other rows: its deletion is taken back
-        loser = journal.lost.get(place)
+    for location in held:  # by other rows: its deletion is taken back
+        loser = journal.lost.get(location)
         ledger = None if loser is None else ledger_of_class(loser)
-        if loser is not None and ledger is not None and (ledger.triggers or journal.intended.get(place) is not None):
-            ledger.forget(writing_connection(session, loser), [place])
-            current_journal(session).intended[place] = None
+        if loser is not None and ledger is not None and (ledger.triggers or journal.intended.get(location) is not None):
+            ledger.forget(writing_connection(session, loser), [location])
+            current_journal(session).intended[location] = None
 
 
 async def _refuse_missing(gained: Iterable[FileObject]) -> None:
+    """Ask the store for the bytes of files: no lock is held yet."""
     for file in gained:
         try:
             await file.backend_in_use().head(str(file.path))  # one that others have just deleted is no fault
         except (ObjectNotFoundError, InvalidKeyError):
             raise StaleFileError(file.filename) from None
-
-
-def _misses_copies(session: Session, journal: Journal) -> bool:
-    """Tell whether SQL that triggers saw may have put files into other rows before they were lost."""
-    for mapper in journal.mappers:
-        ledger = ledger_of_class(mapper)
-        if ledger is not None and ledger.misses_copies(writing_bind(session, mapper).dialect):
-            return True
-    return False
 
 
 def _refuse_gains(
@@ -122,7 +114,7 @@ def _refuse_gains(
     places = Counter[Location]()
     for connection, tables in databases.items():
         places += places_holding(connection, tables, [*gained, *also])
-    if shared := next((place for place in gained if places[place] > 1), None):
+    if shared := next((location for location in gained if places[location] > 1), None):
         raise SharedFileError(gained[shared].filename)
     # What a row of the transaction lost was no garbage before: a trigger took it for some, as it does.
     strange = gained.keys() - journal.intended.keys() - journal.lost.keys()
@@ -156,8 +148,8 @@ async def condemn_own(session: Session, own: Collection[Location], *, is_inner: 
 
         taken, ledgers = await run_on_engine(engine, ask, ConnectionUse.NEW if is_inner else ConnectionUse.FROM_POOL)
         held |= taken
-        intents |= {place: BoundLedger(ledger, engine) for ledger in ledgers for place in own}
-    return held, {place: bound for place, bound in intents.items() if place not in held}
+        intents |= {location: BoundLedger(ledger, engine) for ledger in ledgers for location in own}
+    return held, {location: bound for location, bound in intents.items() if location not in held}
 
 
 def _databases(session: Session, tables: Iterable[Table]) -> Iterator[tuple[Table, BindArguments, Engine | Connection]]:

@@ -107,7 +107,11 @@ class Watch:
 
     def drop(self, connection: Connection, depth: int) -> None:
         """Forget the savepoints of a connection from a depth on."""
-        self.savepoints = [each for each in self.savepoints if each.connection is not connection or each.depth < depth]
+        self.savepoints = [
+            savepoint
+            for savepoint in self.savepoints
+            if savepoint.connection is not connection or savepoint.depth < depth
+        ]
 
 
 sent_over: WeakKeyDictionary[Connection, Sent] = WeakKeyDictionary()
@@ -211,7 +215,8 @@ def innermost_transaction(session: Session) -> SessionTransaction | None:
 
 def open_transactions(session: Session) -> list[SessionTransaction]:
     """Return the transactions of a session that have not ended, inner ones first."""
-    transactions, transaction = list[SessionTransaction](), innermost_transaction(session)
+    transactions = list[SessionTransaction]()
+    transaction = session.get_nested_transaction() or session.get_transaction()
     while transaction is not None:
         transactions.append(transaction)
         transaction = transaction.parent

@@ -39,7 +39,8 @@ from fastapi_filestore.orm.unit_of_work.changes import files_in
 from fastapi_filestore.orm.unit_of_work.entries import enter_changes, settle_intents, store_bytes
 from fastapi_filestore.orm.unit_of_work.flush import Identity, is_flushing, refuse_rows_in_flush
 from fastapi_filestore.orm.unit_of_work.inserts import checking_insert, names_of_files, refuse_untracked
-from fastapi_filestore.orm.unit_of_work.sharing import settle_late_changes
+from fastapi_filestore.orm.unit_of_work.sharing import settle
+from fastapi_filestore.orm.unit_of_work.state import state_of
 
 LOOKS = 4
 """Looks for rows that come and go; a condition with `random()` finds others each time."""
@@ -105,7 +106,8 @@ def _all_or_nothing(bulk: Bulk) -> Iterator[None]:
         take_write_lock(connection, table_of(bulk.mapper))  # a savepoint outside of a transaction would be one itself
     with connection.begin_nested():  # with which its journals are undone
         yield
-        settle_late_changes(session)
+        if state_of(session).is_committing:  # nobody else asks after a change that comes so late
+            settle(session)
 
 
 def _change(bulk: Bulk) -> AnyResult:

@@ -96,15 +96,15 @@ async def _reserve(waiting: Iterable[Claimed], use: ConnectionUse) -> None:
 async def _store_file(file: FileObject, gate: asyncio.Semaphore) -> None:
     """Store one file, or confirm it, and judge it by the rules of its column; give a path back that it did not need."""
     async with gate:
-        place = file.destination
+        location = file.destination
         try:
             await (file.confirm_async() if file.state is FileState.RESERVED else file.save_async())
         except Exception as error:
             ledger = file.custody.claim
-            if place is not None and isinstance(ledger, BoundLedger) and not file.is_stored:
+            if location is not None and isinstance(ledger, BoundLedger) and not file.is_stored:
                 file.custody.claim = None
                 if not may_be_left(error):  # nothing is there: content was refused, or failed before it was stored
-                    reservations_of(ledger, place[0] or "", folder_of(place[1])).give_back(place[1])
+                    reservations_of(ledger, location[0] or "", folder_of(location[1])).give_back(location[1])
             raise
         await file.check_async()
 
@@ -120,21 +120,18 @@ class Renewal:
         self._timer = asyncio.get_running_loop().call_later(self._pause, self._begin)
 
     def _begin(self) -> None:
-        self._task = asyncio.create_task(self._renew())
+        async def renew() -> None:
+            while not self._over.is_set():
+                claimed = [file for file in self._files if file.custody.claim == self._ledger]
+                locations = [file.destination for file in claimed if file.destination is not None]
+                try:
+                    await run_on_engine(self._ledger.engine, partial(self._ledger.ledger.renew, locations=locations))
+                except _DATABASE_FAILURES as error:
+                    RENEWAL_FAILED.tell(error, objects=[path for _, path in locations])
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._over.wait(), self._pause)
 
-    async def _renew(self) -> None:
-        while not self._over.is_set():
-            places = [
-                place
-                for file in self._files
-                if file.custody.claim == self._ledger and (place := file.destination) is not None
-            ]
-            try:
-                await run_on_engine(self._ledger.engine, partial(self._ledger.ledger.renew, locations=places))
-            except _DATABASE_FAILURES as error:
-                RENEWAL_FAILED.tell(error, objects=[path for _, path in places])
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), self._pause)
+        self._task = asyncio.create_task(renew())
 
     async def stop(self) -> None:
         """Renew no more; a statement on its way ends, since a driver that is cut off may lose its connection."""
@@ -151,9 +148,9 @@ async def discard(doomed: Mapping[Location, FileObject]) -> list[Location]:
     A failure is logged, for the transaction is over: the ledger's sweeper tries again.
     """
     groups: dict[tuple[StorageRegistry, str | None], list[Location]] = defaultdict(list)
-    for place, file in doomed.items():
-        groups[file.registry, place[0]].append(place)
-    return [place for (registry, _), group in groups.items() for place in await _delete(registry, group)]
+    for location, file in doomed.items():
+        groups[file.registry, location[0]].append(location)
+    return [location for (registry, _), group in groups.items() for location in await _delete(registry, group)]
 
 
 async def _delete(registry: StorageRegistry, group: list[Location]) -> list[Location]:
@@ -163,7 +160,7 @@ async def _delete(registry: StorageRegistry, group: list[Location]) -> list[Loca
     except Exception as error:  # noqa: BLE001 - whatever a backend raises, what else is to be done goes on
         if len(group) > 1 and not isinstance(error, StorageUnavailableError | UnknownBackendError):
             # One that can't be deleted must not keep the others: each is tried alone.
-            return [deleted for place in group for deleted in await _delete(registry, [place])]
+            return [deleted for location in group for deleted in await _delete(registry, [location])]
         DISCARD_FAILED.tell(error, backend=backend, objects=paths)
         return []
     return group
@@ -174,28 +171,28 @@ async def forget(intents: Intents) -> None:
 
     Till then a path of one's own can't be used again: the sweeper would take the new object for the old one.
     """
-    for bound, places in _by_ledger(intents):
+    for bound, locations in _by_ledger(intents):
         try:
-            await run_on_engine(bound.engine, partial(bound.ledger.forget, locations=places))
+            await run_on_engine(bound.engine, partial(bound.ledger.forget, locations=locations))
         except _DATABASE_FAILURES as error:
-            FORGET_FAILED.tell(error, objects=[path for _, path in places])
+            FORGET_FAILED.tell(error, objects=[path for _, path in locations])
 
 
 async def find_known(intents: Intents) -> set[Location]:
     """Return the places of intents that the ledgers still hold; a ledger that can't be asked holds none."""
     known = set[Location]()
-    for bound, places in _by_ledger(intents):
+    for bound, locations in _by_ledger(intents):
         try:
-            known |= await run_on_engine(bound.engine, partial(bound.ledger.known, locations=places))
+            known |= await run_on_engine(bound.engine, partial(bound.ledger.known, locations=locations))
         except _DATABASE_FAILURES as error:
-            INTENTS_UNKNOWN.tell(error, objects=[path for _, path in places])
+            INTENTS_UNKNOWN.tell(error, objects=[path for _, path in locations])
     return known
 
 
 def _by_ledger(intents: Intents) -> Iterable[tuple[BoundLedger, list[Location]]]:
     """Return the places of intents by ledger; not of ledgers that can have no transaction of their own."""
     groups: dict[BoundLedger, list[Location]] = defaultdict(list)
-    for place, bound in intents.items():
+    for location, bound in intents.items():
         if bound is not None and has_room(bound.engine):
-            groups[bound].append(place)
+            groups[bound].append(location)
     return groups.items()

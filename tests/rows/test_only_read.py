@@ -76,7 +76,7 @@ async def work(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Wor
     async with rows.work() as other:
         await other.add(Document(title="t", file=pending(), notes=[Note(file=pending())]))
         await other.commit()
-    monkeypatch.setattr(read_only, "_told", set())
+    monkeypatch.setattr(read_only, "_logged", set())
     async with rows.work() as work:
         yield work
 

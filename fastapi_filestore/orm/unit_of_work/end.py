@@ -1,4 +1,4 @@
-"""When a transaction ends, bytes follow rows: deleted after the outermost commit, or undone with a rollback.
+"""Make bytes follow rows when a transaction ends: deleted after the outermost commit, or undone with a rollback.
 
 A database that answers with an error has not committed. A connection that breaks, or a task that is cancelled, before
 the answer came leaves nobody knowing: then nothing may be deleted, and the ledger's sweeper or an audit decides later.

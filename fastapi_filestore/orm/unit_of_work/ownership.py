@@ -1,4 +1,4 @@
-"""Who deletes a file's bytes if no row comes to hold them: one owner at a time, and this is decided here alone.
+"""Decide who deletes a file's bytes if no row comes to hold them: it has one owner at a time.
 
 A FileObject may be given to several units of work at once, such as a default picture that is a constant of a module.
 The first to take it stores it and writes its row; every other one is refused, and touches nothing. A call of a service

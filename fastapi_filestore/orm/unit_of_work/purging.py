@@ -1,4 +1,4 @@
-"""Erasing at once what a ledger with `keep_deleted` would keep for a while."""
+"""Erase at once what a ledger with `keep_deleted` would keep for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Transactions that have only read: they end before a client is waited for, so that no body holds a connection."""
+"""End transactions that have only read before a client is waited for, so that no body holds a connection."""
 
 import re
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ _WRITES = re.compile(r"\b(?:delete|for|insert|into|merge|update|lock\s+in)\b|--|
 """What locks, or writes, in something that begins like a SELECT; in a comment it could not be told."""
 
 
-_told = set[str]()
+_logged = set[str]()
 
 
 class Execution(Protocol):
@@ -75,8 +75,8 @@ def end_if_only_read(session: Session) -> None:
     reason = _reason_to_keep(session, transaction, state, watch)
     if reason is None:
         transaction.close()
-    elif reason not in _told:
-        _told.add(reason)
+    elif reason not in _logged:
+        _logged.add(reason)
         SESSION_HELD.tell(reason=f"the transaction {reason}")
 
 

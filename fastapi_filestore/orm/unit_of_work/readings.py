@@ -1,4 +1,4 @@
-"""What lists held when they were read, so that a flush tells whether somebody else has changed one since.
+"""Remember what lists held when they were read, so that a flush tells whether somebody has changed one since.
 
 A list is changed as a whole: whoever writes one that he read before another transaction's commit would take out what
 that one put in. What a list held is noted with its row as it is loaded and as it is written, and with the list itself,

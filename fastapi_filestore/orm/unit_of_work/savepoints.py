@@ -12,14 +12,12 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import writing_connection
+from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.state import (
     Savepoint,
     Watch,
-    copied_journals,
-    doubt,
     innermost_transaction,
     open_transactions,
-    restore_journals,
     state_of,
 )
 
@@ -59,7 +57,8 @@ def note_savepoint(connection: Connection, name: object) -> None:
         within = innermost_transaction(session)
         if within is not None and within.nested and connection not in watch.begun.get(within, ()):
             continue  # the session's own: to copy its journals for each would take long where there are thousands
-        watch.savepoints.append(Savepoint(connection, depth, within, copied_journals(session)))
+        journals = {transaction: journal.copy() for transaction, journal in state_of(session).journals.items()}
+        watch.savepoints.append(Savepoint(connection, depth, within, journals))
 
 
 def note_release(connection: Connection, name: str, context: object) -> None:
@@ -77,8 +76,10 @@ def note_rollback(connection: Connection, name: str, context: object) -> None:
         for savepoint in watch.savepoints:
             is_meant = savepoint.connection is connection and savepoint.depth == depth
             if is_meant and savepoint.within in open_transactions(session):
+                journals = state_of(session).journals
                 if savepoint.mixed:
-                    doubt(session, savepoint.within)
+                    journals[savepoint.within].uncertain = True  # nobody knows any more what it did to files
                 else:
-                    restore_journals(session, savepoint.journals)
+                    for transaction, journal in journals.items():
+                        journal.restore(savepoint.journals.get(transaction, Journal()))
         watch.drop(connection, depth)

@@ -1,4 +1,4 @@
-"""The event loop that an AsyncSession belongs to: connections that one loop has made work on no other one."""
+"""Keep an AsyncSession to its event loop: connections that one loop has made work on no other one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

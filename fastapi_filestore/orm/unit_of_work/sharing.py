@@ -1,4 +1,4 @@
-"""Before a COMMIT: a stored file belongs to one row, and goes with the last place that holds it.
+"""Check before a COMMIT that a stored file belongs to one row, and goes with the last place that holds it.
 
 What a transaction generated itself is believed: nobody else knows it. For every other path that a row comes to hold,
 and for every path of somebody else's form that one ceases to hold, the rows are asked under the lock that other
@@ -65,13 +65,12 @@ def _settle_sharing(session: Session, journal: Journal) -> None:
         if journal.references[location] > 0 and (location not in journal.fresh or journal.fresh[location].has_own_path)
     }
     lost = journal.unreferenced_files()
-    # SQL that triggers saw may have put files into other rows before they were lost.
-    misses_copies = any(
+    # SQL that triggers saw may have put files into other rows before they were lost; else chance named the others.
+    if lost and not any(
         ledger.misses_copies(writing_bind(session, mapper).dialect)
-        for mapper in (journal.mappers if lost else ())
+        for mapper in journal.mappers
         if (ledger := ledger_of_class(mapper)) is not None
-    )
-    if not misses_copies:
+    ):
         lost = {location: file for location, file in lost.items() if not is_generated(location[1])}
     if not (gained or lost):
         return

@@ -1,4 +1,4 @@
-"""What is known of a session: one object, kept in its info, and the journals of its open transactions.
+"""Keep what is known of a session: one object, in its info, with the journals of its open transactions.
 
 It holds the session weakly, if at all: what a session refers to, and what refers to the session, would be freed late.
 """
@@ -49,7 +49,7 @@ class Edit:
 
 @dataclass(slots=True)
 class Flush:
-    """What is entered for a flush.
+    """The changes that are entered for a flush.
 
     `was` is what the database says that rows held before it, `holds` what is entered that they come to hold: a deleted
     row holds nothing, and so does one whose place in the table a new row takes.
@@ -78,7 +78,7 @@ class Savepoint:
 
 @dataclass(slots=True)
 class Sent:
-    """What an outermost transaction has sent over its connections, none of which it refers to: they know it.
+    """The statements of one outermost transaction; it refers to none of its connections, which know it.
 
     Attributes:
         selects: Its SELECTs by their text.
@@ -95,7 +95,10 @@ class Sent:
 
 @dataclass(slots=True)
 class Watch:
-    """What is seen of one outermost transaction; `begun` are the session's own savepoints, by connection."""
+    """The connections of one outermost transaction, and what is heard of them.
+
+    `begun` are the savepoints of the session itself, each with its connections.
+    """
 
     transaction: SessionTransaction | None
     connections: list[Connection] = field(default_factory=list[Connection])
@@ -120,7 +123,7 @@ sent_over: WeakKeyDictionary[Connection, Sent] = WeakKeyDictionary()
 
 @dataclass(slots=True)
 class SessionState:
-    """What is known of one session.
+    """All that is known of one session.
 
     Attributes:
         journals: What each of its open transactions did to files.
@@ -160,11 +163,6 @@ def current_journal(session: Session) -> Journal:
     return state_of(session).journals[transaction]
 
 
-def open_journal(session: Session) -> Journal | None:
-    """Return the journal of the innermost transaction of a session, if anything was entered."""
-    return state_of(session).journals.get(innermost_transaction(session))
-
-
 def whole_journal(session: Session) -> Journal:
     """Return everything that the open transactions of a session did, as if it were to be committed now; to read."""
     journals = state_of(session).journals
@@ -174,22 +172,6 @@ def whole_journal(session: Session) -> Journal:
     for journal in journals.values():
         whole.absorb(journal)
     return whole
-
-
-def copied_journals(session: Session) -> Journals:
-    """Return copies of the journals of a session, as they are now."""
-    return {transaction: journal.copy() for transaction, journal in state_of(session).journals.items()}
-
-
-def restore_journals(session: Session, before: Journals) -> None:
-    """Make the journals of a session what they were, but for the bytes that were stored or deleted since."""
-    for transaction, journal in state_of(session).journals.items():
-        journal.restore(before.get(transaction, Journal()))
-
-
-def doubt(session: Session, transaction: SessionTransaction | None) -> None:
-    """Note that nobody knows any more what a transaction of a session did to files."""
-    state_of(session).journals[transaction].uncertain = True
 
 
 def note_stored(session: Session, files: Iterable[FileObject]) -> None:

@@ -1,4 +1,4 @@
-"""Moving the bytes of several files: all stored or the first error, and deletions that never raise."""
+"""Move the bytes of several files: all are stored or the first error is raised, and deletions never raise."""
 
 import asyncio
 from collections import defaultdict

@@ -11,7 +11,6 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import URL, Connection, Engine, Table, update
-from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
@@ -169,7 +168,7 @@ def has_room(engine: Engine) -> bool:
 
 def isolation_of(connection: Connection) -> str | None:
     """Return the level of isolation that a connection, or its engine, was told to have; None if it was told none."""
-    dialect = cast("DefaultDialect", connection.dialect)
+    dialect = cast("Any", connection.dialect)
     of_engine = dialect._on_connect_isolation_level  # noqa: SLF001 - to ask the database takes a statement
     level: str | None = connection.get_execution_options().get("isolation_level", of_engine)
     return level

@@ -132,7 +132,7 @@ def watch_files(state: RowState, name: str, files: Iterable[FileObject]) -> None
         file.metadata.watch((id(state), name), FileWatcher(state, name, file.destination, home))
 
 
-def watch_row(state: RowState) -> None:
+def watch_row(state: RowState, context: object = None) -> None:
     """Watch the files that a row holds in memory."""
     for attribute in file_attributes(state.mapper):
         if (value := state.dict.get(attribute.name)) is not None:

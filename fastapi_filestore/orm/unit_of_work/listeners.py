@@ -145,7 +145,7 @@ def _watch_rows(mapper: AnyMapper, class_: type) -> None:
         note_mapper(mapper)
         event.listen(class_, "load", _watch_row, raw=True)
         event.listen(class_, "refresh", _watch_row, raw=True)
-        event.listen(class_, "_sa_event_merge_wo_load", lambda state, _: watch_row(state), raw=True)
+        event.listen(class_, "_sa_event_merge_wo_load", watch_row, raw=True)  # as SQLAlchemy's own `Mutable` does
         for attribute in file_attributes(mapper):
             event.listen(getattr(class_, attribute.name), "set", watch_assigned, raw=True)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from sqlalchemy import ClauseElement, Compiled, Connection, SelectBase, TextClause, TextualSelect
 from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin
@@ -106,7 +106,7 @@ def _reason_to_keep(session: Session, transaction: SessionTransaction, state: Se
 def has_own_connections(transaction: SessionTransaction) -> bool:
     """Tell whether a session took all connections of its outermost transaction out of pools by itself."""
     # Each is the connection, its transaction, whether that is committed, and whether the session closes the connection.
-    connections = transaction._connections  # noqa: SLF001 - nothing else tells
+    connections = cast("Any", transaction)._connections  # noqa: SLF001 - nothing else tells
     return all(closes for _, _, _, closes in connections.values())
 
 

@@ -63,9 +63,8 @@ def home_of(session: AnySession, made: HomeLoop, mapper: AnyMapper, what: object
         own, others = [state.home], list[HomeLoop | None]()
     else:
         pool = _pool_of(session, mapper)
-        own, others = [made], [None if pool is None else _homes.get(pool), *_applications]
-        if state is not None:
-            own.insert(0, state.home)
+        own = [made] if state is None else [state.home, made]
+        others = [None if pool is None else _homes.get(pool), *_applications]
     known = [home for home in own if home is not None and home.is_known]
     for home in (*known, *others):
         if home is not None and home.is_running:

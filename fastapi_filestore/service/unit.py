@@ -124,7 +124,7 @@ class Transactional(Generic[ModelT]):
         The service does so before it stores what a client is sending; any other transaction is kept.
         """
         part = self._begin()
-        if not self.hold_session and is_connected(part.session):
+        if not self.hold_session and state_of(part.session).is_connected:
             await self._run(part, end_if_only_read)
 
     def wait(self, call: Coroutine[object, object, T]) -> T:

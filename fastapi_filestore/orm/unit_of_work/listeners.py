@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Mapper, Session, SessionTransaction, SessionTransactionOrigin, UOWTransaction
 from sqlalchemy.orm.attributes import instance_state
 
-import fastapi_filestore.orm.holders.path_index  # noqa: F401 - listens to columns and indexes
+import fastapi_filestore.orm.holders.path_index  # noqa: F401 # pyright: ignore[reportUnusedImport] - listens to tables
 from fastapi_filestore.errors import UnsupportedStatementError
 from fastapi_filestore.events import AUTOCOMMIT
 from fastapi_filestore.orm.column.attributes import file_attributes, has_file_columns, note_mapper

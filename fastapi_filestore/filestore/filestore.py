@@ -173,15 +173,9 @@ class Filestore(Lifecycle):
         reserved = self._reserved.get(provider, frozenset())
         schemas = derive_schemas(model, read=read, create=create, update=update, reserved=reserved)
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
-        serving = self._serving(downloads, visibility, cross_origin)
+        ways = self._serving(downloads, visibility, cross_origin)
         resource = resource_of(
-            model,
-            field=field,
-            schemas=schemas,
-            reserved=reserved,
-            rules=rules,
-            unknown_fields=unknown_fields,
-            **serving,
+            model, field=field, schemas=schemas, reserved=reserved, rules=rules, unknown_fields=unknown_fields, **ways
         )
         if service is None:
             resource.require_rows()

@@ -27,10 +27,9 @@ from fastapi_filestore.service.sweep.sweep import BATCH, sweep
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.storage.from_settings import registering_backends
 from fastapi_filestore.storage.registry import StorageRegistry, storages
-from fastapi_filestore.web.paths import noting_root_path, root_path, signed_url_of
+from fastapi_filestore.web.paths import noting_root_path, redacting_access_log, root_path, signed_url_of
 from fastapi_filestore.web.problems import Problem
 from fastapi_filestore.web.refused_start import failing_in_sentences
-from fastapi_filestore.web.request_names import redacting_access_log
 from fastapi_filestore.web.routes.dependencies import (
     describe_redirects,
     describe_uploads,

@@ -22,11 +22,10 @@ from fastapi_filestore import errors
 from fastapi_filestore.events import PROBLEM
 from fastapi_filestore.orm.failures.outages import is_of_database, translate_error
 from fastapi_filestore.web.header_fields import AS_DECLARED
-from fastapi_filestore.web.paths import SlashRoute
+from fastapi_filestore.web.paths import SlashRoute, name_request
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
 from fastapi_filestore.web.receiving.bodies import UNREAD, lift_limit
 from fastapi_filestore.web.receiving.clients import Exchange
-from fastapi_filestore.web.request_names import name_request
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:fastapi-filestore:"

@@ -16,8 +16,8 @@ from starlette.websockets import WebSocketDisconnect
 from fastapi_filestore.errors import ConfigurationError, FilestoreError, InvalidScopeError
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.scopes import check_scope
+from fastapi_filestore.web.paths import name_request
 from fastapi_filestore.web.problems import problem_of
-from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.wiring import Dependency, require_dependency
 
 ModelT = TypeVar("ModelT")

@@ -3,9 +3,10 @@
 Points are before and after each statement, COMMIT, ROLLBACK and call of the store, each piece of an upload, calls of
 the disk where a script is about those, and each await that a cancellation can meet. At each of them a process is
 killed, gets an error, meets an early sweeper, hangs in its store or is cancelled, by asyncio and by anyio; then rows,
-objects and ledger are judged, before and after a sweep. Every script is run on both databases, in both stores if it is
-killed, and with both kinds of sessions, in every pair of these: what a third of them adds is the same code once more.
-`EVERY_KIND=1 make crash` runs all, in twice the time.
+objects and ledger are judged, before and after a sweep. A script that is killed meets each pair of a kind of session, a
+database and a store; one whose points get errors or early sweepers meets both kinds of session and both databases, but
+two of their four pairs; one that hangs or is cancelled meets all. `EVERY_KIND=1 make crash` leaves none out, and takes
+twice the time.
 
 A process takes a tenth of a second of a processor: a fork of one that has imported everything, and rows that are
 copied back.

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastapi_filestore.intake.types.markup import sniff_markup
-from fastapi_filestore.intake.types.sniffing import sniff
+from fastapi_filestore.intake.types.sniffing import sniff, sniff_markup
 from fastapi_filestore.intake.validators import HEAD_BYTES
 from tests.intake.heads import HEADS
 

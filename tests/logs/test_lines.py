@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fastapi_filestore import StorageError, StorageUnavailableError
 from fastapi_filestore.logs import Event, quote
-from fastapi_filestore.web.request_names import name_request
+from fastapi_filestore.web.paths import name_request
 
 EVENT = Event("tried", logging.WARNING, "Something was tried.")
 SCOPE: dict[str, Any] = {"type": "http", "method": "PUT", "path": "/documents/1/file", "headers": []}

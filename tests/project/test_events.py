@@ -74,7 +74,7 @@ def test_nothing_else_is_logged() -> None:
 
     assert loggers == {
         "logs.py",
-        "web/request_names.py",
+        "web/paths.py",
         "web/refused_start.py",
     }
 

@@ -17,14 +17,13 @@ from fastapi_filestore.intake import header_parameters as parameters
 from fastapi_filestore.intake import header_parameters as spelling
 from fastapi_filestore.intake.forms import chunks, limits, multipart, part_head, preamble
 from fastapi_filestore.intake.forms import limits as json_shape
-from fastapi_filestore.intake.types import markup, media_types, signatures, sniffing
-from fastapi_filestore.intake.types import type_agreement as agreement
+from fastapi_filestore.intake.types import media_types, sniffing, type_agreement
 from fastapi_filestore.service import pages
 from fastapi_filestore.storage import paths as keys
 from fastapi_filestore.storage import signing
 from fastapi_filestore.web import header_fields as fields
+from fastapi_filestore.web import paths as redaction
 from fastapi_filestore.web import quoting
-from fastapi_filestore.web import request_names as redaction
 from fastapi_filestore.web.receiving import form_fields, uploads
 from fastapi_filestore.web.receiving import form_fields as validation
 from fastapi_filestore.web.routes import schemas
@@ -105,11 +104,11 @@ def in_field(name: str) -> Parser:
 
 PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.types.type_agreement.types_agree": (
-        lambda text: agreement.types_agree(text, "text/plain", text),
+        lambda text: type_agreement.types_agree(text, "text/plain", text),
         ("image/png",),
     ),
     "intake.types.type_agreement.ranged_type": (
-        lambda text: agreement.ranged_type("image/x-own", text),
+        lambda text: type_agreement.ranged_type("image/x-own", text),
         ("image/png",),
     ),
     "intake.upload.chosen_content": (lambda text: upload.chosen_content(_Chosen(text)), ("form-data; name=a",)),
@@ -122,9 +121,9 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.disposition.content_disposition": (lambda text: disposition.content_disposition(text, inline=False), ()),
     "intake.disposition.disposition_of": (lambda text: disposition.disposition_of("a", text), ("text/plain",)),
     "intake.disposition.served_type": (disposition.served_type, ("text/plain", "text/plain;")),
-    "intake.types.markup.marked_text": (lambda text: markup.marked_text(text.encode()), ()),
-    "intake.types.markup.sniff_markup": (
-        lambda text: markup.sniff_markup(text.encode()),
+    "intake.types.sniffing.marked_text": (lambda text: sniffing.marked_text(text.encode()), ()),
+    "intake.types.sniffing.sniff_markup": (
+        lambda text: sniffing.sniff_markup(text.encode()),
         ("<", "<!", "<!a>", "<!--", "<?", "<a:", "<svg", "<!a["),
     ),
     "intake.types.media_types.canonical_type": (media_types.canonical_type, ("text/plain",)),
@@ -170,16 +169,16 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         lambda text: spelling.read_name({"name": latin(text), "name*": f"utf-8''{text}"}, "name"),
         ("a.", "=?utf-8?B?"),
     ),
-    "intake.types.signatures.is_written_pdf": (
-        lambda text: signatures.is_written_pdf(text.encode()),
+    "intake.types.sniffing.is_written_pdf": (
+        lambda text: sniffing.is_written_pdf(text.encode()),
         ("%PDF-1.4", "\n", "@PJL", "\x1b"),
     ),
-    "intake.types.signatures.sniff_container": (
-        lambda text: signatures.sniff_container(text.encode()),
+    "intake.types.sniffing.sniff_container": (
+        lambda text: sniffing.sniff_container(text.encode()),
         ("\0\0\0 ftyp",),
     ),
-    "intake.types.signatures.sniff_other": (
-        lambda text: signatures.sniff_other(text.encode()),
+    "intake.types.sniffing.sniff_other": (
+        lambda text: sniffing.sniff_other(text.encode()),
         ("%PDF-1.4", "%PDF-1.4 1 0 ob", "%PDF-", "#!", "\0\0\2\0", "1 0 obj"),
     ),
     "intake.types.sniffing.sniff": (lambda text: sniffing.sniff(text.encode()), ("<", "PK\x03\x04", "%PDF-", "{\\rtf")),
@@ -230,7 +229,7 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         lambda text: ranges.requested_ranges(text, 100),
         ("bytes=", "bytes=0-", "bytes=0"),
     ),
-    "web.request_names.without_token": (redaction.without_token, ("/filestore/",)),
+    "web.paths.without_token": (redaction.without_token, ("/filestore/",)),
     "web.receiving.uploads.name_in_disposition": (
         uploads.name_in_disposition,
         ("a; filename*=utf-8'", "a; filename*=utf-8''", 'a; filename="'),

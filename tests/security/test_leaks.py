@@ -9,7 +9,7 @@ import pytest
 
 from fastapi_filestore import FilestoreSettings, ObstoreBackend, StorageError, StorageRegistry
 from fastapi_filestore.storage.signing import UrlSigner
-from fastapi_filestore.web.request_names import RedactSignedURLs
+from fastapi_filestore.web.paths import RedactSignedURLs
 from tests.security.conftest import SIGNING_KEY, Server
 from tests.servers.process import LOOPBACK
 

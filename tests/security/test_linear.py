@@ -38,8 +38,8 @@ SEARCHED = {
     "file_object.record.HALF_A_PAIR",
     "intake.header_parameters._ESCAPED",
     "intake.header_parameters._BEYOND_ASCII",
-    "intake.types.signatures._PDF_HEADER",
-    "intake.types.signatures._PDF_OBJECT",
+    "intake.types.sniffing._PDF_HEADER",
+    "intake.types.sniffing._PDF_OBJECT",
     "storage.local.folder.SURROGATE",
     "storage.obstore.opening.region.ENDPOINT",
     "storage.failures.report.ACTION",
@@ -51,22 +51,22 @@ SEARCHED = {
     "storage.failures.report.STATUS",
     "storage.failures.report.VARIANT",
     "web.serving.conditions._ENTITY_TAG",
-    "web.request_names._TOKEN",
+    "web.paths._TOKEN",
     "web.refused_start._OURS",
 }
 """Patterns that are looked for from every place of a text; all others are matched at one place."""
 
 MATCHED = {
     "intake.digests._MEMBER",
-    "intake.types.markup._ELEMENT",
-    "intake.types.markup._HTML",
+    "intake.types.sniffing._ELEMENT",
+    "intake.types.sniffing._HTML",
     "intake.types.media_types._RANGE",
     "intake.names._MEDIA_TYPE",
     "intake.names._NAMELESS",
     "intake.header_parameters._ENDS",
     "intake.header_parameters._NAME",
     "intake.header_parameters._PIECE",
-    "intake.types.signatures._WRITTEN_PDF",
+    "intake.types.sniffing._WRITTEN_PDF",
     "intake.header_parameters._SPACE",
     "intake.header_parameters._TO_QUOTE",
     "intake.header_parameters._ENCODED_WORD",
@@ -74,7 +74,7 @@ MATCHED = {
     "web.serving.headers._OF_DISK",
     "web.serving.headers._SHA256",
     "web.serving.ranges._SPEC",
-    "web.request_names._SANE",
+    "web.paths._SANE",
 }
 """Patterns of the floors that clients talk to, which are matched at one place."""
 

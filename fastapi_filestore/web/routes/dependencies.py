@@ -21,11 +21,11 @@ from fastapi_filestore.orm.sessions import AnySession
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.parameters import NO_PARAMETER
 from fastapi_filestore.service.unit import end_reading
+from fastapi_filestore.web.paths import name_request
 from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
 from fastapi_filestore.web.receiving.form_fields import known_names, switch_names, validate_form
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
-from fastapi_filestore.web.request_names import name_request
 from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
 from fastapi_filestore.web.wiring import Dependency
 

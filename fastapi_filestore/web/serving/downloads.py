@@ -10,7 +10,7 @@ from fastapi_filestore.errors import PreconditionFailedError, RangeNotSatisfiabl
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream
 from fastapi_filestore.web.header_fields import joined_fields
-from fastapi_filestore.web.request_names import name_request
+from fastapi_filestore.web.paths import name_request
 from fastapi_filestore.web.serving.conditions import Outcome, evaluate, range_applies
 from fastapi_filestore.web.serving.headers import file_headers, validators_of
 from fastapi_filestore.web.serving.options import PRIVATELY, DownloadOptions

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from fastapi_filestore.errors import StorageError
 from fastapi_filestore.events import BROKEN_OFF
-from fastapi_filestore.web.request_names import name_request
+from fastapi_filestore.web.paths import name_request
 
 
 class Body(Protocol):

@@ -43,10 +43,8 @@ def create(triggers: FileTriggers, preparer: IdentifierPreparer, connection: Con
     if connection is not None:
         taken = {name.lower() for name, _, _ in _triggers_in(connection, triggers.schema)}
         endings = ("", *(f"_{number}" for number in range(2, len(taken) + 3)))
-        candidates = (replace(triggers, ending=ending) for ending in endings)
-        triggers = next(
-            named for named in candidates if not taken & {named.name(purpose).lower() for purpose in PURPOSES}
-        )
+        named = (replace(triggers, ending=ending) for ending in endings)
+        triggers = next(free for free in named if not taken & {free.name(purpose).lower() for purpose in PURPOSES})
     table, ledger = preparer.quote(triggers.table), preparer.quote(triggers.ledger.name)
     old, new = (_files_of(triggers, preparer, row) for row in ("OLD", "NEW"))
     # Not OR IGNORE: the statement that fires the trigger would have its own conflict clause used instead.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect, text
@@ -157,9 +158,9 @@ def require_backends(models: Collection[type], registry: StorageRegistry) -> Non
     """
     configure_mappers()  # this may be the first that a process does
     # First those that it is told to serve, then what inherits from them, whose rows are rows of theirs.
-    served = dict[AnyMapper, None]()
-    for model in models:
-        served |= dict.fromkeys(inspect(model).self_and_descendants)
+    served: dict[AnyMapper, None] = dict.fromkeys(
+        chain.from_iterable(inspect(model).self_and_descendants for model in models)
+    )
     own = {
         attribute.column: (mapper.class_, attribute)
         for mapper in reversed(served)

@@ -58,7 +58,7 @@ class Kind:
 
 _NOT_THE_APPLICATION = (
     *(f"{get_path(name)}{os.sep}" for name in ("stdlib", "purelib", "platlib")),
-    f"{Path(errors.__file__).parent}{os.sep}",
+    f"{Path(errors.__file__).parents[1]}{os.sep}",
     "<",
 )
 """Where the code of Python, of installed packages and of this one is, and what has no file."""

@@ -12,7 +12,7 @@ SERVER_LOG: Final = "uvicorn.error"
 """Where uvicorn, also under gunicorn, writes what Starlette says of a start that failed."""
 
 _TRACEBACK: Final = "Traceback (most recent call last):\n"
-_OURS: Final = re.compile(rf"\n{re.escape(errors.__name__)}\.\w+: (.*)\Z", re.DOTALL)
+_OURS: Final = re.compile(rf"\n{re.escape(errors.__name__)}[.\w]+: (.*)\Z", re.DOTALL)
 """The last error of a traceback, if it is one of the library's, with all of its text."""
 
 

@@ -88,7 +88,7 @@ async def test_a_list_whose_row_is_gone_refuses_more(rows: Rows) -> None:
     """Nobody would ever store what is added."""
     cached = await cached_document(rows)
     async with rows.work() as work:
-        pages = (await work.get(Document, cached.id)).pages
+        pages = await work.do(lambda session: session.get_one(Document, cached.id).pages)  # and holds no row
         assert pages is not None
         with pytest.raises(PendingContentError, match="keep the row in a name"):
             pages.append(pending())

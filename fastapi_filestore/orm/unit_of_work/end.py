@@ -116,8 +116,11 @@ def _follow_rollback(session: Session, transaction: SessionTransaction, journal:
     # A COMMIT that nobody refused may have been carried out: its rows would point to the bytes.
     is_doubtful = watch is not None and watch.sent.commits > watch.sent.refused
     if sys.is_finalizing() or is_doubtful:  # of a session that was never closed nothing can be awaited any more
-        left = SESSION_NEVER_CLOSED if sys.is_finalizing() else COMMIT_IN_DOUBT
-        left.tell(objects=[path for _, path in journal.fresh])
+        objects = [path for _, path in journal.fresh]
+        if sys.is_finalizing():
+            SESSION_NEVER_CLOSED.tell(objects=objects)
+        else:
+            COMMIT_IN_DOUBT.tell(objects=objects)
         for file in journal.fresh.values():
             file.undo()
         return

@@ -256,7 +256,7 @@ class FileDescription:
         self._path, self.state, self.custody.fresh = path, FileState.RESERVED, True
         self._chosen_path = self._content = self._url = self._upload = self.custody.claim = None
 
-    def settle(self) -> None:
+    def note_committed(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
         self.custody.claim_ends.append(True)  # its copies see it
         self.custody.fresh = False

@@ -25,7 +25,7 @@ from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.rules import NO_RULES
 from fastapi_filestore.intake.upload import Upload, chosen_content, stream_of
 from fastapi_filestore.intake.validators import HEAD_BYTES
-from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SettledObjects, SignedURL, StorageBackend
+from fastapi_filestore.storage.backend import DurableObjects, ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.content import Content, ContentReader
 from fastapi_filestore.storage.paths import (
     can_be_held,
@@ -222,8 +222,8 @@ class FileObject(FileDescription):
         if self.state is FileState.RESERVED and self.path is not None and self._content is None:
             refuse_uploads(self.path)
             backend = self.backend_in_use()
-            if isinstance(backend, SettledObjects):
-                await backend.settle(self.path)
+            if isinstance(backend, DurableObjects):
+                await backend.make_durable(self.path)
         return await self.look_async()
 
     async def _promote(self, upload: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fastapi_filestore.concurrency.shielded import let_cancelled_finish
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.events import RELEASE_FAILED
-from fastapi_filestore.orm.failures.outages import translate_outages
+from fastapi_filestore.orm.failures.translate import translate_outages
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.unit_of_work.session_loops import serving
 from fastapi_filestore.service.audit.audit import DEFAULT_GRACE, Audit
@@ -94,7 +94,7 @@ class Lifecycle:
 
         It logs tables that are missing or lack their triggers (with FILESTORE_PROBE it refuses to start, and where a
         ledger can't be written, too) and commits that don't last. With FILESTORE_SWEEP_EVERY it sweeps all the while.
-        At the end, requests that the server has cancelled undo what they stored, and reserved keys that are unused are
+        At the end, requests that the server has cancelled undo what they stored, and reserved paths that are unused are
         given back.
 
         Raises:

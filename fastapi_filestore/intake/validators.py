@@ -1,4 +1,4 @@
-"""Refuse a file when its first bytes are there, before any of it is stored."""
+"""Refuse a file by its name, its type and its first bytes, before any of it is stored."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable

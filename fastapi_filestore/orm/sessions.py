@@ -21,7 +21,7 @@ from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.concurrency.threads import WorkThreads
 from fastapi_filestore.errors import UnsupportedStatementError
-from fastapi_filestore.orm.failures.outages import translate_outages
+from fastapi_filestore.orm.failures.translate import translate_outages
 from fastapi_filestore.orm.mapped_types import AnyMapper
 
 _CONNECTING = WorkThreads("fastapi-filestore-session", most=min(32, (os.cpu_count() or 1) + 4))

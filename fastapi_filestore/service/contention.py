@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from fastapi_filestore.events import SWEEP_GAVE_WAY
-from fastapi_filestore.orm.failures.outages import is_contention, translate_outages
+from fastapi_filestore.orm.failures.translate import is_contention, translate_outages
 from fastapi_filestore.orm.sessions import run_untranslated
 
 T = TypeVar("T")

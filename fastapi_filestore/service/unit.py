@@ -24,8 +24,8 @@ from fastapi_filestore.concurrency.awaited import must_await, requiring_awaits
 from fastapi_filestore.concurrency.blocking import run_blocking_here
 from fastapi_filestore.concurrency.loops import HomeLoop
 from fastapi_filestore.errors import BlockingCallError, DatabaseFailedError, UnitOfWorkEndedError
-from fastapi_filestore.orm.failures.outages import translate_outages
 from fastapi_filestore.orm.failures.refusals import translate_ended_begin
+from fastapi_filestore.orm.failures.translate import translate_outages
 from fastapi_filestore.orm.ledger.ledger import explain_missing, ledger_of_class
 from fastapi_filestore.orm.sessions import AnySession, plain_session, run_in_session, url_of, writing_bind
 from fastapi_filestore.orm.unit_of_work.changes import has_edits

@@ -240,10 +240,10 @@ class UnfinishedUploads(Protocol):
 
 
 @runtime_checkable
-class SettledObjects(Protocol):
+class DurableObjects(Protocol):
     """An optional part of a backend: objects that somebody else put there, made to outlast a power cut."""
 
-    async def settle(self, path: str) -> None:
+    async def make_durable(self, path: str) -> None:
         """Return once an object outlasts a power cut: its row is about to be committed.
 
         Raises:

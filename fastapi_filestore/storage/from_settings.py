@@ -171,17 +171,17 @@ def applying_wishes(registry: StorageRegistry, wishes: Wishes) -> Iterator[None]
     before = Wishes(registry.url_seconds, registry.max_upload_size, registry.signer)
     standing = _standings.setdefault(registry, _Standing(before))
     standing.running.append(wishes)
-    _settle(registry, standing)
+    _apply(registry, standing)
     try:
         yield
     finally:
         standing.running.remove(wishes)
-        _settle(registry, standing)
+        _apply(registry, standing)
         if not standing.running:
             del _standings[registry]
 
 
-def _settle(registry: StorageRegistry, standing: _Standing) -> None:
+def _apply(registry: StorageRegistry, standing: _Standing) -> None:
     wanted = [standing.before, *standing.running]
     registry.url_seconds, registry.max_upload_size = wanted[-1].url_seconds, wanted[-1].max_upload_size
     registry.signer = next((wishes.signer for wishes in reversed(wanted) if wishes.signer is not None), None)

@@ -1,4 +1,4 @@
-"""Offer every store of the reference behind one protocol, by the driver of its kind."""
+"""Offer networked stores and memory, by obstore, and local folders, by this library, as one kind of backend."""
 
 import os
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -32,7 +32,7 @@ from fastapi_filestore.storage.paths import UPLOADS, check_bound, check_held_pat
 
 
 class ObstoreBackend:
-    """Objects in S3, Google Cloud Storage, Azure Blob Storage, a local folder or memory, by obstore.
+    """Objects in S3, Google Cloud Storage, Azure Blob Storage or memory by obstore, or files in a local folder.
 
     Nothing is sent when it is made. Credentials that are given are used alone; without any, the environment, `~/.aws`
     (with boto3 installed) and roles are asked as the store's own tools would.
@@ -175,10 +175,10 @@ class ObstoreBackend:
         self._lifetime.check()
         await self._driver.copy(check_held_path(source), check_path(target))
 
-    async def settle(self, path: str) -> None:
+    async def make_durable(self, path: str) -> None:
         """Make an object that somebody else put into a local folder outlast a power cut; elsewhere it does."""
         self._lifetime.check()
-        await self._driver.settle(path)
+        await self._driver.make_durable(path)
 
     async def delete(self, *paths: str) -> None:
         """Delete objects, several at a time; a missing one is fine. In a local folder, a power cut undoes nothing."""

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocketState
 
 from fastapi_filestore import errors
 from fastapi_filestore.events import PROBLEM
-from fastapi_filestore.orm.failures.outages import is_of_database, translate_error
+from fastapi_filestore.orm.failures.translate import is_of_database, translate_error
 from fastapi_filestore.web.header_fields import AS_DECLARED
 from fastapi_filestore.web.paths import SlashRoute, name_request
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems

@@ -55,7 +55,7 @@ async def _stored(registry: StorageRegistry) -> FileObject:
 
 async def _settled(registry: StorageRegistry) -> FileObject:
     file = await _stored(registry)
-    file.settle()
+    file.note_committed()
     return file
 
 
@@ -225,7 +225,7 @@ async def test_settling(registry: StorageRegistry) -> None:
     """A file that a committed row points to is no longer fresh, and lets go of its content."""
     file = await _stored(registry)
     fresh = file.custody.fresh
-    file.settle()
+    file.note_committed()
 
     assert (fresh, file.custody.fresh) == (True, False)
     assert (await file.save_async()).state is STORED

@@ -12,10 +12,10 @@ import pytest
 from fastapi_filestore import ObjectInfo
 from fastapi_filestore.service.audit.findings import RowIdentity
 from fastapi_filestore.service.audit.inventory import inventory
-from fastapi_filestore.service.audit.references import Location, Reference
+from fastapi_filestore.service.audit.references import ObjectLocation, Reference
 
-AT = Location("shelf", "k")
-NOWHERE = Location("", "")
+AT = ObjectLocation("shelf", "k")
+NOWHERE = ObjectLocation("", "")
 
 
 @pytest.fixture

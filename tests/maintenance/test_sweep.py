@@ -11,7 +11,7 @@ from sqlalchemy.schema import DropTable
 
 from fastapi_filestore import LedgerMissingError, ObstoreBackend, StorageError, StorageUnavailableError, storages
 from fastapi_filestore.orm.ledger.clock import database_time
-from fastapi_filestore.orm.ledger.ledger import ABANDONED, DELETION, UPLOAD
+from fastapi_filestore.orm.ledger.ledger import ABORTED, DELETION, UPLOAD
 from fastapi_filestore.service import contention
 from fastapi_filestore.service.sweep import sweep as sweeper
 from fastapi_filestore.service.sweep.claims import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LEASE_SECONDS, retry_delay
@@ -89,7 +89,7 @@ async def test_a_missing_object_is_fine(site: Site) -> None:
     assert await site.intents() == set()
 
 
-@pytest.mark.parametrize("kind", [UPLOAD, ABANDONED, DELETION])
+@pytest.mark.parametrize("kind", [UPLOAD, ABORTED, DELETION])
 async def test_what_a_row_holds_stays(site: Site, kind: str) -> None:
     """Whatever an intent says, the rows are asked: one that came back, or that an intent was left of, has its file."""
     row = await site.add()

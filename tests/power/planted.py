@@ -47,7 +47,9 @@ UNSYNCED: dict[str, Plant] = {
 LATE: dict[str, Plant] = {"a file is put in its place before it is synced": _place_first}
 """What is found where an object is replaced."""
 UNSETTLED: dict[str, Plant] = {
-    "a file of somebody else's is not synced": lambda patch: patch.setattr(ObstoreBackend, "settle", _settle_nothing)
+    "a file of somebody else's is not synced": lambda patch: patch.setattr(
+        ObstoreBackend, "make_durable", _settle_nothing
+    )
 }
 """What is found where a row points to what a client stored."""
 PLANTED = UNSYNCED | LATE | UNSETTLED

@@ -90,7 +90,7 @@ class Script:
 
     async def _settle(self, key: str) -> None:
         with suppress(ObjectNotFoundError):
-            await self._process().settle(key)
+            await self._process().make_durable(key)
 
     def _expect(self, key: str, size: int | None = None) -> None:
         """Promise what was there before, or what is about to be."""

@@ -121,7 +121,7 @@ async def test_durability_can_be_turned_off(root: Path, make: Any) -> None:
         await local.put("f/a", b"x")
         await local.put("f/b", bytes(2 * SYNC_STEP), if_absent=True)
         await local.copy("f/b", "f/c")
-        await local.settle("f/c")
+        await local.make_durable("f/c")
         await local.delete("f/b")
         operations = {event.operation for event in recorder.events if isinstance(event, Call)}
 

@@ -102,7 +102,7 @@ async def test_a_stored_file_that_is_not_confirmed(local: ObstoreBackend, fail: 
     await local.put("f/k", b"x")
     fail("f/k", EIO)
     with pytest.raises(StorageError, match="EIO"):
-        await local.settle("f/k")
+        await local.make_durable("f/k")
 
 
 async def test_folders_that_cannot_be_synced(

@@ -69,6 +69,19 @@ def test_no_operation_costs_more(operation: str) -> None:
     assert {name: figure for name, figure in found.items() if figure > MOST[operation][name]} == {}
 
 
+def test_every_answer_of_the_page_is_there() -> None:
+    """A function that the page sends people to is in the file that it names."""
+    places = re.findall(r"`(fastapi_filestore/[\w/]+\.py)`: `(\w+)`", PAGE)
+
+    assert len(places) > 20
+    missing = [
+        (file, name)
+        for file, name in places
+        if not re.search(rf"^ *((async )?def|class) {name}\b|^ *{name}\b.*=", (ROOT / file).read_text(), re.MULTILINE)
+    ]
+    assert missing == []
+
+
 def test_every_room_says_what_it_is() -> None:
     """The first words of each folder tell its idea in a paragraph."""
     rooms = [file.parent for file in PACKAGE.rglob("__init__.py") if file.parent != PACKAGE]

@@ -140,7 +140,7 @@ async def test_a_file_that_stays_open(local: ObstoreBackend, monkeypatch: pytest
 async def test_settling_opens_for_writing(local: ObstoreBackend, tmp_path: Path) -> None:
     """What is made to last is opened so that Windows syncs it."""
     await local.put("k", b"bytes")
-    await local.settle("k")
+    await local.make_durable("k")
     with platforms.opening_to_sync(-1, tmp_path / "root" / "k") as number:
         assert os.write(number, b"b") == 1
 

@@ -63,7 +63,7 @@ WORKS: dict[str, Work] = {
     "copy": lambda local: local.copy("source", "f/g/k"),
     "copy from there": lambda local: local.copy("f/g/k", "copied"),
     "delete": lambda local: local.delete("f/g/k", "f/g/l"),
-    "settle": lambda local: local.settle("f/g/k"),
+    "make_durable": lambda local: local.make_durable("f/g/k"),
     "abort": _abort,
     "drop": _drop,
 }

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from fastapi_filestore import DatabaseFailedError, DatabaseUnavailableError, FilestoreError, RowConflictError
 from fastapi_filestore.orm.failures.codes import CONSTRAINT, MYSQL, SQL_STATES, SQLITE, Fault
-from fastapi_filestore.orm.failures.outages import NO_CHANGES
+from fastapi_filestore.orm.failures.translate import NO_CHANGES
 from fastapi_filestore.storage.failures.reasons import DISK_FAILED, ERRNOS, SILENCE, STATUSES, WORDS, Reason
 from fastapi_filestore.storage.failures.store_codes import GROUPS
 from fastapi_filestore.web.problems import KINDS, Kind

@@ -15,7 +15,7 @@ from fastapi_filestore import (
     ObstoreBackend,
     RowConflictError,
 )
-from fastapi_filestore.orm.failures.outages import translate_error
+from fastapi_filestore.orm.failures.translate import translate_error
 from tests.web.letters import FILE, TITLE, application, check_answer, check_log, database, sqlite, upload
 
 __all__ = ["database"]

@@ -1,4 +1,4 @@
-"""Limit how much a form and its JSON may hold, and how slowly they may come.
+"""Limit how much a form and its JSON may hold, and how slowly they may come; the numbers are settings.
 
 Whatever a parser has read of a text that turns out to be no JSON is counted here, too.
 """

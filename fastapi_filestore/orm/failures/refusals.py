@@ -28,7 +28,7 @@ from fastapi_filestore.errors import (
     RowConflictError,
     StaleRowError,
 )
-from fastapi_filestore.orm.failures.outages import is_of_schema
+from fastapi_filestore.orm.failures.translate import is_of_schema
 from fastapi_filestore.orm.mapped_types import AnyMapper, AnyType
 
 REFUSED_STATES = ("22", "42804", "42601")

@@ -37,7 +37,7 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import DatabaseFailedError, LedgerMissingError
 from fastapi_filestore.file_object import Location
-from fastapi_filestore.orm.failures.outages import names_missing
+from fastapi_filestore.orm.failures.translate import names_missing
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import has_room, writing_bind, writing_connection
@@ -49,7 +49,7 @@ DEFAULT_BLOCK = 64
 
 UPLOAD: Final = "upload"
 DELETION: Final = "delete"
-ABANDONED: Final = "aborted"
+ABORTED: Final = "aborted"
 """An upload intent that a sweeper has claimed: nobody can settle it any more, and parts of the upload may be left."""
 
 DEFAULT_NAME = "filestore_intents"

@@ -22,7 +22,7 @@ from fastapi_filestore.events import (
     SESSION_NEVER_CLOSED,
 )
 from fastapi_filestore.file_object import FileObject, Location
-from fastapi_filestore.orm.failures.outages import translate_outages
+from fastapi_filestore.orm.failures.translate import translate_outages
 from fastapi_filestore.orm.ledger.ledger import BoundLedger
 from fastapi_filestore.orm.sessions import AnySession, await_in_session, run_in_session
 from fastapi_filestore.orm.unit_of_work.journal import Journal
@@ -95,7 +95,7 @@ def _follow_commit(journal: Journal, watch: Watch | None) -> None:
         for file in unreferenced.values():
             file.undo()
         for file in journal.kept_files():
-            file.settle()
+            file.note_committed()
 
 
 async def _clear_away(journal: Journal, unreferenced: Mapping[Location, FileObject]) -> None:

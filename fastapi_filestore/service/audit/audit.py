@@ -54,7 +54,7 @@ from fastapi_filestore.service.audit.inventory import (
 )
 from fastapi_filestore.service.audit.observation import Observation, difference, facts, look_at_all, observe
 from fastapi_filestore.service.audit.orphans import CONDEMNED_AT_ONCE, OrphanSearch
-from fastapi_filestore.service.audit.references import FiledRow, FileTable, Location, OtherRegistries, Reference
+from fastapi_filestore.service.audit.references import FiledRow, FileTable, ObjectLocation, OtherRegistries, Reference
 from fastapi_filestore.service.audit.shared import SharedSearch
 from fastapi_filestore.service.audit.tables import (
     Database,
@@ -150,14 +150,14 @@ class Audit:
     def _tables(self) -> Iterator[tuple[Database, FileTable]]:
         return ((database, table) for database in self._known.databases for table in database.tables)
 
-    def _start(self, stage: int) -> Location | None:
+    def _start(self, stage: int) -> ObjectLocation | None:
         """Return where to begin in a stage; None if the stage is behind us."""
         position = Position.decode(self.cursor)
         if position.stage == stage:
-            return Location(position.backend, position.path)
-        return Location("", "") if position.stage < stage else None
+            return ObjectLocation(position.backend, position.path)
+        return ObjectLocation("", "") if position.stage < stage else None
 
-    def _reach(self, stage: int, at: Location | None = None) -> None:
+    def _reach(self, stage: int, at: ObjectLocation | None = None) -> None:
         self.cursor = Position(stage, *(at or ())).encode()
 
     # -- both sides ------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ class Audit:
                     yield finding
             self._reach(ORPHANS, after := suspects[-1])
 
-    async def _examine_orphans(self, search: OrphanSearch, suspects: Sequence[Location]) -> list[Finding]:
+    async def _examine_orphans(self, search: OrphanSearch, suspects: Sequence[ObjectLocation]) -> list[Finding]:
         # The store is asked last: whatever was being deleted is gone now, and whatever was written again is young.
         observations = dict(zip(suspects, await look_at_all(partial(observe, self.registry), suspects), strict=True))
         failed = [
@@ -243,7 +243,7 @@ class Audit:
         kept = [at for at in old if not fixes or at.backend in self.coverage.kept]
         async with search.condemning([at for at in old if at not in kept]) as doomed:
 
-            async def report(at: Location) -> Finding:
+            async def report(at: ObjectLocation) -> Finding:
                 finding = partial(finding_at, FindingKind.ORPHAN, Position(ORPHANS, *at))
                 info = infos[at]
                 detail = f"No row holds it, and no ledger knows of it: {info.size} bytes of {info.last_modified}."

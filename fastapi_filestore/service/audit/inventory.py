@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.service.audit.findings import RowIdentity
-from fastapi_filestore.service.audit.references import FileTable, Location, OtherRegistries, Reference
+from fastapi_filestore.service.audit.references import FileTable, ObjectLocation, OtherRegistries, Reference
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.storage.backend import LinkedObjects, ObjectInfo, StorageBackend
 from fastapi_filestore.storage.paths import forms_in_stores
@@ -99,7 +99,7 @@ class Inventory:
         ]
         await self._insert("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    async def add_held(self, locations: Iterable[Location]) -> None:
+    async def add_held(self, locations: Iterable[ObjectLocation]) -> None:
         """Take in where no object is an orphan, whatever else there is to say of it."""
         await self._insert("INSERT INTO held VALUES (?, ?)", list(locations))
 
@@ -108,7 +108,7 @@ class Inventory:
         values = [(*place_of(row), _row(row)) for row in rows]
         await self._insert("INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?)", values)
 
-    async def unreadable(self, *, after: Location, limit: int) -> list[RowIdentity]:
+    async def unreadable(self, *, after: ObjectLocation, limit: int) -> list[RowIdentity]:
         """Return the next rows that could not be read, after one's place."""
         found = await self._run(UNREADABLE, {**after._asdict(), "limit": limit})
         return [_identity(row) for (row,) in found]
@@ -123,13 +123,13 @@ class Inventory:
         for statement in INDEXES:
             await self._run(statement)
 
-    async def orphans(self, *, after: Location, before: datetime, limit: int) -> list[Location]:
+    async def orphans(self, *, after: ObjectLocation, before: datetime, limit: int) -> list[ObjectLocation]:
         """Return the next objects that no row held, last modified before a moment."""
         values = {**after._asdict(), "before": before.timestamp(), "limit": limit}
         found = await self._run(f"SELECT backend, path {ORPHANS} ORDER BY backend, path LIMIT :limit", values)
-        return [Location(backend, path) for backend, path in found]
+        return [ObjectLocation(backend, path) for backend, path in found]
 
-    async def count_orphans(self, *, after: Location, before: datetime) -> int:
+    async def count_orphans(self, *, after: ObjectLocation, before: datetime) -> int:
         """Return how many objects of a backend that no row held there are, at the most."""
         values = {**after._asdict(), "before": before.timestamp()}
         [(count,)] = await self._run(f"SELECT count(*) {ORPHANS} AND backend = :backend", values)
@@ -141,7 +141,7 @@ class Inventory:
         return int(count)
 
     async def references(
-        self, *, after: Location, everything: bool, limit: int
+        self, *, after: ObjectLocation, everything: bool, limit: int
     ) -> AsyncGenerator[list[Reference], None]:
         """Yield batches of references: of every file, or of those only whose object is not there or looks different."""
         values = {**after._asdict(), "all": everything}
@@ -151,16 +151,16 @@ class Inventory:
             while rows := await finish(THREADS.run(cursor.fetchmany, limit)):
                 yield [Reference(_identity(row), *rest) for row, *rest in rows]
 
-    async def unlisted(self, *, after: Location, limit: int) -> list[str]:
+    async def unlisted(self, *, after: ObjectLocation, limit: int) -> list[str]:
         """Return the next paths that rows held in a backend and its listing did not show."""
         return [path for (path,) in await self._run(UNLISTED, {**after._asdict(), "limit": limit})]
 
-    async def shared(self, *, after: Location, limit: int) -> list[Location]:
+    async def shared(self, *, after: ObjectLocation, limit: int) -> list[ObjectLocation]:
         """Return the next objects that several places in rows held."""
         found = await self._run(SHARED, {**after._asdict(), "limit": limit})
-        return [Location(backend, path) for backend, path in found]
+        return [ObjectLocation(backend, path) for backend, path in found]
 
-    async def rows_holding(self, at: Location, *, limit: int) -> list[RowIdentity]:
+    async def rows_holding(self, at: ObjectLocation, *, limit: int) -> list[RowIdentity]:
         """Return some of the places in rows that held an object."""
         found = await self._run(ROWS, {**at._asdict(), "limit": limit})
         return sorted((_identity(row) for (row,) in found), key=str)
@@ -174,9 +174,9 @@ class Inventory:
             return await finish(THREADS.run(lambda: cursor.execute(statement, values).fetchall()))
 
 
-def place_of(row: RowIdentity) -> Location:
+def place_of(row: RowIdentity) -> ObjectLocation:
     """Return where a row that can't be read is in their order."""
-    return Location(row.table, f"{row.column} {row.identity!r}")
+    return ObjectLocation(row.table, f"{row.column} {row.identity!r}")
 
 
 def _identity(row: bytes) -> RowIdentity:
@@ -222,7 +222,7 @@ async def add_rows(
         asked, others = registries.split(table, references)
         await stock.add_references(asked)
         # What a store may list it as, if not by the key that the row has.
-        listed = {Location(file.backend, form) for file in references for form in forms_in_stores(file.path)}
+        listed = {ObjectLocation(file.backend, form) for file in references for form in forms_in_stores(file.path)}
         await stock.add_held((listed | {file.location for file in others}) - {file.location for file in asked})
         unreadable = [value for row in rows for value in row.unreadable]
         await stock.add_unreadable(value.row for value in unreadable)
@@ -239,11 +239,11 @@ async def add_linked(stock: Inventory, backend: StorageBackend) -> None:
     """Take in what links lead the rows to: no listing follows them."""
     if not (isinstance(backend, LinkedObjects) and backend.has_links):
         return
-    after = Location(backend.key, "")
+    after = ObjectLocation(backend.key, "")
     while paths := await stock.unlisted(after=after, limit=OBJECTS_AT_ONCE):
         leads = zip(paths, await backend.listed_as(paths), strict=True)
-        await stock.add_held(Location(backend.key, listed) for path, listed in leads if listed != path)
-        after = Location(backend.key, paths[-1])
+        await stock.add_held(ObjectLocation(backend.key, listed) for path, listed in leads if listed != path)
+        after = ObjectLocation(backend.key, paths[-1])
 
 
 async def batches(items: AsyncIterator[T], size: int) -> AsyncIterator[list[T]]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from fastapi_filestore.errors import InvalidKeyError, ObjectNotFoundError, StorageError, UnknownBackendError
 from fastapi_filestore.intake.digests import DigestingStream
 from fastapi_filestore.service.audit.findings import FindingKind
-from fastapi_filestore.service.audit.references import Location, Reference
+from fastapi_filestore.service.audit.references import ObjectLocation, Reference
 from fastapi_filestore.storage.backend import ObjectInfo
 from fastapi_filestore.storage.paths import HeldPath
 from fastapi_filestore.storage.registry import StorageRegistry
@@ -32,7 +32,7 @@ class Observation:
     error: Difference | None = None
 
 
-async def observe(registry: StorageRegistry, at: Location, *, read: bool = False) -> Observation:
+async def observe(registry: StorageRegistry, at: ObjectLocation, *, read: bool = False) -> Observation:
     """Ask a store for an object; with `read`, digest its bytes."""
     try:
         store = registry.get_backend(at.backend)

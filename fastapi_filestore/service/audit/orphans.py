@@ -12,7 +12,7 @@ from fastapi_filestore.file_object.record import spellings
 from fastapi_filestore.orm.column.tables import is_translated
 from fastapi_filestore.service.audit.coverage import Coverage, limit_of
 from fastapi_filestore.service.audit.inventory import Inventory
-from fastapi_filestore.service.audit.references import Location
+from fastapi_filestore.service.audit.references import ObjectLocation
 from fastapi_filestore.service.audit.tables import Database, Known
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.storage.paths import upload_expiry
@@ -28,10 +28,10 @@ SPELLINGS = len(spellings(""))
 
 
 async def locations(
-    known: Known, ask: Callable[[Database, Sequence[str], Connection], set[Location]], paths: Sequence[str]
-) -> set[Location]:
+    known: Known, ask: Callable[[Database, Sequence[str], Connection], set[ObjectLocation]], paths: Sequence[str]
+) -> set[ObjectLocation]:
     """Ask every database for those of some paths that it knows."""
-    found = set[Location]()
+    found = set[ObjectLocation]()
     for database in known.databases:
         found |= await run_despite_others(database.engine, partial(ask, database, paths))
     return found
@@ -51,28 +51,28 @@ class OrphanSearch:
     known: Known
     before: datetime
 
-    async def suspects(self, after: Location) -> list[Location]:
+    async def suspects(self, after: ObjectLocation) -> list[ObjectLocation]:
         """Return the next objects that no row held when the rows were read."""
         databases = self.known.databases
         columns = max((sum(len(table.columns) for table in database.tables) for database in databases), default=0)
         limit = min(SUSPECTS_AT_ONCE, PARAMETERS // (SPELLINGS * columns + 1))
         return await self.stock.orphans(after=after, before=self.before, limit=limit)
 
-    async def without_rows(self, suspects: Sequence[Location]) -> list[Location]:
+    async def without_rows(self, suspects: Sequence[ObjectLocation]) -> list[ObjectLocation]:
         """Return those of some objects that no row holds, no ledger knows of now, and no upload URL is for any more."""
         held = await locations(self.known, Database.known, [suspect.path for suspect in suspects])
         before = self.before.timestamp()
         return [suspect for suspect in suspects if suspect not in held and upload_expiry(suspect.path) < before]
 
     @asynccontextmanager
-    async def condemning(self, objects: Sequence[Location]) -> AsyncIterator[list[Location]]:
+    async def condemning(self, objects: Sequence[ObjectLocation]) -> AsyncIterator[list[ObjectLocation]]:
         """Keep rows from taking objects that are to go during the block; give those that no row holds.
 
         A row that takes one at this moment has it, or is refused: both sides lock its path. A database without a ledger
         can refuse nobody.
         """
-        condemned: list[tuple[Database, list[Location]]] = []
-        taken = set[Location]()
+        condemned: list[tuple[Database, list[ObjectLocation]]] = []
+        taken = set[ObjectLocation]()
         try:
             for database in self.known.databases if objects else ():
                 held = await run_despite_others(database.engine, partial(database.condemn, objects))
@@ -83,7 +83,7 @@ class OrphanSearch:
             for database, paths in condemned:
                 await run_despite_others(database.engine, partial(database.release, paths))
 
-    async def keep_if_in_doubt(self, coverage: Coverage, after: Location, at_most: int | None) -> None:
+    async def keep_if_in_doubt(self, coverage: Coverage, after: ObjectLocation, at_most: int | None) -> None:
         """Decide of each backend whether its orphans may be deleted, before the first one is."""
         coverage.keep_for_unknown(coverage.backends)
         # One schema of several, such as one tenant's, says nothing of the others.
@@ -96,7 +96,7 @@ class OrphanSearch:
             )
         for key in coverage.backends:
             if key >= after.backend and key not in coverage.kept:
-                start, objects = max(after, Location(key, "")), await self.stock.count_objects(key)
+                start, objects = max(after, ObjectLocation(key, "")), await self.stock.count_objects(key)
                 orphans = await self.stock.count_orphans(after=start, before=self.before)
                 if orphans > limit_of(objects, at_most):
                     # A ledger may know of many of them.

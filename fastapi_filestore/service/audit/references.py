@@ -35,8 +35,8 @@ ROWS_AT_ONCE = 2000
 """Rows read in one short transaction."""
 
 
-class Location(NamedTuple):
-    """The place of an object: the key of its backend, and its path."""
+class ObjectLocation(NamedTuple):
+    """A location in an audit, which always has a backend, and which is sorted by: its backend's key, and the path."""
 
     backend: str
     path: str
@@ -53,12 +53,12 @@ class Reference(NamedTuple):
     checksum: str | None
 
     @property
-    def location(self) -> Location:
+    def location(self) -> ObjectLocation:
         """The place of the object."""
-        return Location(self.backend, self.path)
+        return ObjectLocation(self.backend, self.path)
 
     @property
-    def place(self) -> tuple[RowIdentity, Location]:
+    def place(self) -> tuple[RowIdentity, ObjectLocation]:
         """The place of the reference: it is another one when the row holds another file."""
         return self.row, self.location
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fastapi_filestore.file_object import Location as Place
+from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.holders.holders import places_holding
 from fastapi_filestore.service.audit.findings import Finding, FindingKind, Position, finding_at
 from fastapi_filestore.service.audit.inventory import Inventory
-from fastapi_filestore.service.audit.references import Location
+from fastapi_filestore.service.audit.references import ObjectLocation
 from fastapi_filestore.service.audit.tables import Known
 from fastapi_filestore.service.contention import run_despite_others
 
@@ -31,7 +31,7 @@ class SharedSearch:
     known: Known
     stage: int
 
-    async def findings(self, after: Location) -> AsyncGenerator[Finding, None]:
+    async def findings(self, after: ObjectLocation) -> AsyncGenerator[Finding, None]:
         """Yield a finding for each object that is in several places, after one of them."""
         while suspects := await self.stock.shared(after=after, limit=OBJECTS_AT_ONCE):
             places = await places_of(self.known, suspects)
@@ -49,9 +49,9 @@ class SharedSearch:
             after = suspects[-1]
 
 
-async def places_of(known: Known, objects: Sequence[Location]) -> Counter[Place]:
+async def places_of(known: Known, objects: Sequence[ObjectLocation]) -> Counter[Location]:
     """Ask every database in how many places its rows hold some objects."""
-    places = Counter[Place]()
+    places = Counter[Location]()
     for database in known.databases if objects else ():
         tables = [table.table for table in database.tables]
         # One statement sees one state: a file that moves to another row is in one of them.

@@ -15,7 +15,7 @@ from fastapi_filestore.orm.column.tables import file_columns_of, is_in_database,
 from fastapi_filestore.orm.holders.holders import condemn, find_behind_views
 from fastapi_filestore.orm.ledger.ledger import Ledger, ledger_of
 from fastapi_filestore.service.audit.findings import RowIdentity
-from fastapi_filestore.service.audit.references import FileTable, Location
+from fastapi_filestore.service.audit.references import FileTable, ObjectLocation
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.storage.registry import StorageRegistry
 
@@ -62,24 +62,24 @@ class Database:
     tables: tuple[FileTable, ...]
     ledgers: tuple[Ledger, ...]
 
-    def known(self, paths: Sequence[str], connection: Connection) -> set[Location]:
+    def known(self, paths: Sequence[str], connection: Connection) -> set[ObjectLocation]:
         """Return the locations among `paths` that a row holds or a ledger knows of, as of one moment."""
         held = [statement for table in self.tables for statement in table.holding(connection, paths)]
         # One statement sees one state: a file that moves to another row, or into a deletion intent, is in either.
         found = _locations(connection, [*held, *self._intents(paths)])
         hidden = find_behind_views(connection, {table.table for table in self.tables}, set(paths))
-        return found | {Location(backend, path) for backend, path in hidden if backend is not None}
+        return found | {ObjectLocation(backend, path) for backend, path in hidden if backend is not None}
 
-    def intended(self, paths: Sequence[str], connection: Connection) -> set[Location]:
+    def intended(self, paths: Sequence[str], connection: Connection) -> set[ObjectLocation]:
         """Return the locations among `paths` that a ledger knows of."""
         return _locations(connection, list(self._intents(paths)))
 
-    def condemn(self, locations: Sequence[Location], connection: Connection) -> set[Location]:
+    def condemn(self, locations: Sequence[ObjectLocation], connection: Connection) -> set[ObjectLocation]:
         """Keep rows from taking some objects from now on; return those that one holds, or that a ledger knows of."""
         known = partial(self.known, [location.path for location in locations], connection)
         return condemn(connection, self.ledgers, locations, known)
 
-    def release(self, locations: Sequence[Location], connection: Connection) -> None:
+    def release(self, locations: Sequence[ObjectLocation], connection: Connection) -> None:
         """Forget what was condemned: it is gone, or stays."""
         for ledger in self.ledgers:
             ledger.forget(connection, locations)
@@ -181,8 +181,8 @@ async def _describe(
     return await run_despite_others(engine, with_ledgers)
 
 
-def _locations(connection: Connection, statements: Sequence[SelectBase]) -> set[Location]:
+def _locations(connection: Connection, statements: Sequence[SelectBase]) -> set[ObjectLocation]:
     if not statements:
         return set()
     rows: Sequence[Any] = connection.execute(union_all(*statements)).all()
-    return {Location(backend, path_of({"path": path})) for backend, path in rows}
+    return {ObjectLocation(backend, path_of({"path": path})) for backend, path in rows}

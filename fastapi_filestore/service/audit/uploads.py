@@ -16,7 +16,7 @@ from fastapi_filestore.service.audit.findings import (
 )
 from fastapi_filestore.service.audit.inventory import batches
 from fastapi_filestore.service.audit.orphans import SUSPECTS_AT_ONCE, locations
-from fastapi_filestore.service.audit.references import Location
+from fastapi_filestore.service.audit.references import ObjectLocation
 from fastapi_filestore.service.audit.shared import places_of
 from fastapi_filestore.service.audit.tables import Database, Known
 from fastapi_filestore.storage.backend import UnfinishedUploads
@@ -50,7 +50,7 @@ class UnfinishedSearch:
                     old = [upload for upload in uploads if upload.started < self.before]
                     live = await locations(self.known, Database.intended, [upload.path for upload in old])
                     # Another program may have given a name to an object that only looks like what an upload left.
-                    names = [Location(key, upload.name) for upload in old if upload.name is not None]
+                    names = [ObjectLocation(key, upload.name) for upload in old if upload.name is not None]
                     held = await places_of(self.known, names)
                     for upload in old:
                         if (key, upload.path) in live or (key, upload.name) in held:

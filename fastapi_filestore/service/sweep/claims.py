@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, exists, false, sel
 
 from fastapi_filestore.orm.holders.holders import lock, places_holding, tables_with_files
 from fastapi_filestore.orm.ledger.clock import database_time
-from fastapi_filestore.orm.ledger.ledger import ABANDONED, DELETION, UPLOAD, Ledger
+from fastapi_filestore.orm.ledger.ledger import ABORTED, DELETION, UPLOAD, Ledger
 from fastapi_filestore.storage.paths import is_generated
 
 LEASE_SECONDS = 300.0
@@ -54,11 +54,11 @@ def claim(connection: Connection, *, ledger: Ledger, batch: int, leave: Collecti
             .with_for_update(skip_locked=True)
         )
         claimed = [
-            Swept(backend, path, attempts + 1, is_upload=kind in {UPLOAD, ABANDONED})
+            Swept(backend, path, attempts + 1, is_upload=kind in {UPLOAD, ABORTED})
             for backend, path, attempts, kind in due
         ]
         # From now on no unit of work can settle it, and what became of an upload is not forgotten, whoever goes on.
-        kind = case((table.c.kind == UPLOAD, ABANDONED), else_=table.c.kind)
+        kind = case((table.c.kind == UPLOAD, ABORTED), else_=table.c.kind)
         for group in by_backend(claimed):
             connection.execute(
                 update(table)
@@ -79,7 +79,7 @@ def claim(connection: Connection, *, ledger: Ledger, batch: int, leave: Collecti
             return doomed
 
 
-def settle(connection: Connection, *, ledger: Ledger, swept: Sequence[Swept]) -> None:
+def record_outcomes(connection: Connection, *, ledger: Ledger, swept: Sequence[Swept]) -> None:
     """Remove the intents of objects that are gone, and let the others fall due again later."""
     ledger.forget(connection, [(intent.backend, intent.path) for intent in swept if intent.error is None])
     for intent in swept:

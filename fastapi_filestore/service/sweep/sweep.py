@@ -28,7 +28,7 @@ from fastapi_filestore.orm.holders.holders import places_holding, tables_with_fi
 from fastapi_filestore.orm.ledger.ledger import Ledger, explain_missing
 from fastapi_filestore.orm.sessions import plain_engine
 from fastapi_filestore.service.contention import run_despite_others, run_unless_busy
-from fastapi_filestore.service.sweep.claims import LEASE_SECONDS, Swept, by_backend, claim, has_due, settle
+from fastapi_filestore.service.sweep.claims import LEASE_SECONDS, Swept, by_backend, claim, has_due, record_outcomes
 from fastapi_filestore.storage.backend import NamedRemains, StorageBackend, UploadRemains
 from fastapi_filestore.storage.paths import HeldPath, can_be_held, is_generated
 from fastapi_filestore.storage.registry import StorageRegistry, storages
@@ -86,7 +86,7 @@ async def sweep(
         groups = await asyncio.gather(*map(delete_in_time, by_backend(claimed)))
         swept = [intent for group in groups for intent in group]
         # What it left undone is due again later.
-        await run_unless_busy(plain, partial(settle, ledger=ledger, swept=swept))
+        await run_unless_busy(plain, partial(record_outcomes, ledger=ledger, swept=swept))
         for intent in swept:
             yield intent
 

@@ -78,9 +78,9 @@ class FolderDriver:
         """Copy an object to a file of its own."""
         await copy_file(self.folder, source, target)
 
-    async def settle(self, path: str) -> None:
+    async def make_durable(self, path: str) -> None:
         """Make an object that somebody else put here outlast a power cut."""
-        await self.folder.settle(check_held_path(path))
+        await self.folder.make_durable(check_held_path(path))
 
     async def delete(self, paths: Sequence[str]) -> None:
         """Delete objects, several at a time; the first failure is raised when the others have ended."""

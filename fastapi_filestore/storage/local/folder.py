@@ -99,7 +99,7 @@ class LocalFolder:
             places.append(spelling_on_disk(root, place) if folds_names() else place)
         return places
 
-    async def settle(self, path: str) -> None:
+    async def make_durable(self, path: str) -> None:
         """Make an object that somebody else put here outlast a power cut.
 
         Raises:

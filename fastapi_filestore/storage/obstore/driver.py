@@ -126,7 +126,7 @@ class StoreDriver:
             async with self._whereabouts.adding_facts(connection.store):
                 await copy_within(connection, source, target, backend=self._backend)
 
-    async def settle(self, path: str) -> None:
+    async def make_durable(self, path: str) -> None:
         """Do nothing: what a store has confirmed is there to stay."""
 
     async def delete(self, paths: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ from fastapi_filestore.storage.obstore.opening.variables import (
     address_in,
     any_is_empty,
     display_name,
-    settle,
+    keep_environment_out,
     value_in,
     value_of,
     variables_in,
@@ -76,11 +76,11 @@ def build_azure(store_url: StoreURL, options: dict[str, object]) -> AzureStore:
     provider = take_provider(options, tuple(CREDENTIALS))
     if endpoint is not None:
         options |= {"endpoint": endpoint, "use_emulator": emulated}
-    _settle_credentials(options, has_provider=provider is not None)
+    _complete_credentials(options, has_provider=provider is not None)
     return make_store(AzureStore, store_url, options, client=client, retry=retry, provider=provider)
 
 
-def _settle_credentials(options: dict[str, object], *, has_provider: bool) -> None:
+def _complete_credentials(options: dict[str, object], *, has_provider: bool) -> None:
     """Say of which kind the credential is that was given, and keep the environment from undoing it."""
     given = tuple(name for name in CREDENTIALS if name in options)
     shown = tuple(f"azure_storage_{name}" for name in given)
@@ -101,7 +101,7 @@ def _settle_credentials(options: dict[str, object], *, has_provider: bool) -> No
     used = next((parts for name, parts in PARTS if name == kind), IDENTITY if kind else CREDENTIAL_OPTIONS)
     account = options.get("account_name") or value_in("az", "account_name")
     without = {**WITHOUT, **({} if account is None else {"endpoint": f"https://{account}.blob.core.windows.net"})}
-    settle("az", options, is_given=is_given, unread=CREDENTIAL_OPTIONS - used, without=without)
+    keep_environment_out("az", options, is_given=is_given, unread=CREDENTIAL_OPTIONS - used, without=without)
 
 
 def _type_of(names: AbstractSet[str], *, with_one_of: AbstractSet[str] | None = None) -> str:

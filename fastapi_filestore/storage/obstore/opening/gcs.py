@@ -19,7 +19,13 @@ from fastapi_filestore.storage.obstore.opening.construction import (
 from fastapi_filestore.storage.obstore.opening.google_credentials import GoogleCredentials, read_elsewhere
 from fastapi_filestore.storage.obstore.opening.options import as_text
 from fastapi_filestore.storage.obstore.opening.store_url import StoreURL
-from fastapi_filestore.storage.obstore.opening.variables import WITHOUT, address_in, name_in, settle, variables_in
+from fastapi_filestore.storage.obstore.opening.variables import (
+    WITHOUT,
+    address_in,
+    keep_environment_out,
+    name_in,
+    variables_in,
+)
 
 WELL_KNOWN = "~/.config/gcloud/application_default_credentials.json"
 """Where gcloud leaves a developer's credentials, and obstore looks for them."""
@@ -59,11 +65,11 @@ def build_gcs(store_url: StoreURL, options: dict[str, object]) -> GCSStore:
             )
     if endpoint is not None:
         options["base_url"] = endpoint
-    _settle_environment(options, is_given=provider is not None or bool(options.keys() & {*CREDENTIALS}))
+    _complete_environment(options, is_given=provider is not None or bool(options.keys() & {*CREDENTIALS}))
     return make_store(GCSStore, store_url, options, client=client, retry=retry, provider=provider)
 
 
-def _settle_environment(options: dict[str, object], *, is_given: bool) -> None:
+def _complete_environment(options: dict[str, object], *, is_given: bool) -> None:
     """Keep variables of other credentials from winning over those given."""
     given = next((name for name in CREDENTIALS if name in options), None)
     if given == "service_account" and "service_account_key" in variables_in("gs"):
@@ -77,7 +83,9 @@ def _settle_environment(options: dict[str, object], *, is_given: bool) -> None:
     is_known = is_given or name_in("gs", *CREDENTIALS) is not None
     default = Path(WELL_KNOWN).expanduser()
     without = {**WITHOUT, **({"application_credentials": str(default)} if default.is_file() else {})}
-    settle("gs", options, is_given=is_given, unread=("application_credentials",) if is_known else (), without=without)
+    keep_environment_out(
+        "gs", options, is_given=is_given, unread=("application_credentials",) if is_known else (), without=without
+    )
 
 
 def _take_elsewhere(options: dict[str, object]) -> GoogleCredentials | None:

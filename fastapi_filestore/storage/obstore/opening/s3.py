@@ -26,8 +26,8 @@ from fastapi_filestore.storage.obstore.opening.variables import (
     address_in,
     display_name,
     is_empty,
+    keep_environment_out,
     name_in,
-    settle,
     value_in,
     value_of,
     variable_in,
@@ -99,7 +99,7 @@ def build_s3(store_url: StoreURL, options: dict[str, object]) -> S3Store:
     if "sse_kms_key_id" in options:
         options.setdefault("server_side_encryption", "aws:kms")
     has_own = provider is not None or is_unsigned(options)
-    settle("s3", options, is_given=is_given, unread=CREDENTIALS if has_own else frozenset())
+    keep_environment_out("s3", options, is_given=is_given, unread=CREDENTIALS if has_own else frozenset())
     make = partial(make_store, S3Store, store_url, options, client=client, retry=retry, provider=provider)
     store = make()
     # Both may be the environment's, which only the store has read.

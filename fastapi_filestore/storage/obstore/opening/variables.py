@@ -151,7 +151,7 @@ def any_is_empty(kind: Kind, options: Collection[str]) -> bool:
     return any(variable.is_empty for name in options for variable in found.get(name, []))
 
 
-def settle(
+def keep_environment_out(
     kind: Kind,
     options: dict[str, object],
     *,

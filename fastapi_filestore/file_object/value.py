@@ -19,13 +19,22 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.events import OBJECT_MISSING
 from fastapi_filestore.file_object.description import FileDescription
+from fastapi_filestore.file_object.open_file import OpenFile, refuse_in_loop
+from fastapi_filestore.file_object.path_of_file import PathOfFile
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.file_object.state import FileState
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.rules import NO_RULES
 from fastapi_filestore.intake.upload import Upload, chosen_content, stream_of
 from fastapi_filestore.intake.validators import HEAD_BYTES
-from fastapi_filestore.storage.backend import DurableObjects, ObjectInfo, ObjectStream, SignedURL, StorageBackend
+from fastapi_filestore.storage.backend import (
+    DurableObjects,
+    LocalObjects,
+    ObjectInfo,
+    ObjectStream,
+    SignedURL,
+    StorageBackend,
+)
 from fastapi_filestore.storage.content import Content, ContentReader
 from fastapi_filestore.storage.paths import (
     can_be_held,
@@ -312,6 +321,33 @@ class FileObject(FileDescription):
         with self._reading() as path:
             return await self.backend_in_use().open(path, start=start, end=end)
 
+    def open(self) -> OpenFile:
+        """Open the stored bytes as a binary file that seeks, for programs that read files: `zipfile`, Pillow, pandas.
+
+        It reads by ranges of 1 MiB, as they are needed, and asks for nothing before. Its blocking reads would stop an
+        event loop: there, call it inside `asyncio.to_thread`, or use `as_path` or `open_async`.
+
+        Raises:
+            PendingContentError: It is not stored yet.
+            BlockingCallError: An event loop runs in this thread.
+        """
+        refuse_in_loop("`file.open()`")
+        with self._reading("opened"):
+            opened, size = copy(self), self.head().size if self.size is None else self.size
+        return OpenFile(self.filename, size, lambda start, end: opened.open_async(start=start, end=end))
+
+    def as_path(self, *, read_only: bool = False) -> PathOfFile:
+        """Return a context whose value is the path of a file with the bytes, for programs such as ffmpeg.
+
+        `async with file.as_path() as path` (or `with`, outside of an event loop) has a temporary copy, which goes at
+        the end of the block. With `read_only`, whoever reads promises to change nothing, and on local disk the path is
+        that of the object itself.
+        """
+        with self._reading() as path:
+            backend = self.backend_in_use()
+        folder = backend.folder if read_only and isinstance(backend, LocalObjects) else None
+        return PathOfFile(self.filename, None if folder is None else folder / path, copy(self).open_async)
+
     @must_await
     async def get_content_async(self) -> bytes:
         """Return all of the bytes."""
@@ -452,9 +488,27 @@ class FileObject(FileDescription):
         """Do what `confirm_async` does, blocking."""
         return run_blocking(self.confirm_async())
 
+    def copy(self) -> Self:
+        """Do what `copy_async` does, blocking."""
+        return run_blocking(self.copy_async())
+
+    def head(self) -> ObjectInfo:
+        """Do what `head_async` does, blocking."""
+        return run_blocking(self.head_async())
+
     def get_content(self) -> bytes:
         """Do what `get_content_async` does, blocking."""
         return run_blocking(self.get_content_async())
+
+    def signed_url(
+        self,
+        *,
+        expires_in: int | None = None,
+        method: Literal["GET", "PUT"] = "GET",
+        max_size: int | None = None,
+    ) -> SignedURL:
+        """Do what `signed_url_async` does, blocking."""
+        return run_blocking(self.signed_url_async(expires_in=expires_in, method=method, max_size=max_size))
 
     def sign(self, *, expires_in: int | None = None, for_upload: bool = False) -> str:
         """Do what `sign_async` does, blocking."""

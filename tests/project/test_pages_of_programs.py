@@ -89,6 +89,27 @@ asyncio.run(main())
 """
 
 
+OPEN_FILES = """
+import io, zipfile
+{blocks}
+
+
+async def main():
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a.txt", "one")
+        archive.writestr("b.txt", "two")
+    async with lifespan(app):
+        upload = await FileObject(None, "a.zip", content=content.getvalue()).save_async()
+        text = await FileObject(None, "a.txt", content=b"one\\ntwo\\n").save_async()
+        print(await list_upload(upload), await count_lines(text))
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
 def test_the_page_on_places(tmp_path: Path) -> None:
     """Files of a row lie in a folder of their tenant, and in one of their column."""
     program = PLACES.format(blocks="\n".join(blocks("docs/places.md")))
@@ -122,3 +143,10 @@ def test_the_page_on_processes(tmp_path: Path) -> None:
         "200 n.txt was awaited",
         "4",
     ]
+
+
+def test_the_page_on_open_files(tmp_path: Path) -> None:
+    """An archive is listed in a thread, and a program counts the lines of a file at a path."""
+    program = OPEN_FILES.format(blocks="\n\n".join(blocks("docs/open-files.md")))
+
+    assert run(program, tmp_path) == "['a.txt', 'b.txt'] 2\n"

@@ -5,7 +5,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.concurrency.loops import running_loop
@@ -31,19 +31,18 @@ def refuse_in_loop(call: str) -> None:
         )
 
 
-class OpenFile(io.BufferedIOBase):
+class OpenFile(io.BufferedIOBase, BinaryIO):
     """The bytes of a stored file, read as those of any open binary file: by `read`, `seek`, `readline`, iteration.
 
     It asks the store for aligned blocks of 1 MiB and keeps the last four; a longer `read` is one request for all that
     is not there yet. A seek asks for nothing. Any thread may use it but that of a running event loop.
 
     Attributes:
-        name: The filename.
         size: Bytes.
     """
 
     def __init__(self, name: str, size: int, open_range: Callable[[int, int], Awaitable[ObjectStream]]) -> None:
-        self.name, self.size = name, size
+        self._name, self.size = name, size
         self._open_range = open_range
         self._etag: str | None = None
         self._position = 0
@@ -67,6 +66,11 @@ class OpenFile(io.BufferedIOBase):
         """Tell that it can be read from anywhere."""
         self._refuse_closed()
         return True
+
+    @property
+    def name(self) -> str:
+        """The filename."""
+        return self._name
 
     @property
     def mode(self) -> str:

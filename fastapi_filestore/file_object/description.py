@@ -131,6 +131,10 @@ class FileDescription:
 
     # -- where its bytes are -----------------------------------------------------------------------
 
+    def update_metadata(self, values: Mapping[str, str]) -> None:
+        """Add to the metadata, or replace what has these names."""
+        self.metadata.update(values)
+
     @property
     def backend(self) -> str | None:
         """Key of the backend that holds the bytes, or will; `UnsupportedContentError` if one is set once they are."""
@@ -297,6 +301,23 @@ class FileDescription:
 
     def __hash__(self) -> int:
         return hash(self.location)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what is known of it for a log or an answer of one's own; not the key of its backend."""
+        return {
+            "filename": self.filename,
+            "content_type": self.content_type,
+            "size": self.size,
+            "path": self.path,
+            "last_modified": None if self.last_modified is None else self.last_modified.timestamp(),
+            "checksum": self.checksum,
+            "etag": self.etag,
+            "version_id": self.version_id,
+            "metadata": dict(self.metadata),
+        }
+
+    def __str__(self) -> str:
+        return self.filename
 
     def __repr__(self) -> str:
         return (

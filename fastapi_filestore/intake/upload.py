@@ -3,7 +3,9 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
+from inspect import iscoroutinefunction
 from types import MappingProxyType
+from typing import Protocol, TypeGuard
 
 from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
@@ -227,3 +229,34 @@ class Uploads:
                 upload.pass_over()
         if self._validate is not None:
             self.values = self._validate(self.fields)
+
+
+class UploadLike(Protocol):
+    """An upload as FastAPI gives it: named, typed, and read with await."""
+
+    @property
+    def filename(self) -> str | None:
+        """What the client calls it."""
+        ...
+
+    @property
+    def content_type(self) -> str | None:
+        """Its media type, as the client says."""
+        ...
+
+    async def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        ...
+
+    async def seek(self, offset: int) -> None:
+        """Go to a place in the bytes."""
+        ...
+
+
+def is_upload(value: object) -> TypeGuard[UploadLike]:
+    """Tell whether something is an upload of FastAPI, Starlette or one like theirs."""
+    return (
+        hasattr(value, "filename")
+        and hasattr(value, "content_type")
+        and iscoroutinefunction(getattr(value, "read", None))
+    )

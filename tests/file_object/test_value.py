@@ -1,14 +1,19 @@
 """A file as a Python value: how it is made, compared, copied and pickled."""
 
 import copy
+import io
+import json
 import pickle
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from fastapi import UploadFile
+from starlette.datastructures import Headers
 
 from fastapi_filestore import (
     FileObject,
+    NotAFileError,
     ObstoreBackend,
     PendingContentError,
     StorageRegistry,
@@ -258,3 +263,26 @@ async def test_copy_inside_the_store(file: FileObject, memory: ObstoreBackend) -
     assert (twin.filename, twin.content_type, twin.metadata) == (file.filename, file.content_type, file.metadata)
     assert (twin.checksum, twin.size, twin.custody.fresh) == (file.checksum, 5, True)
     assert {info.path async for info in memory.list()} == {file.path, twin.path}
+
+
+def test_text_and_dict(registry: StorageRegistry) -> None:
+    """As text it is its filename, and as a dict all that is known of it but the backend."""
+    file = FileObject("memory", "a.txt", content=b"hello", metadata={"a": "1"}, registry=registry).save()
+    file.update_metadata({"b": "2"})
+    known = file.to_dict()
+
+    assert f"{file}" == "a.txt"
+    assert (known["filename"], known["content_type"], known["size"]) == ("a.txt", "text/plain", 5)
+    assert (known["path"], known["checksum"], known["metadata"]) == (file.path, file.checksum, {"a": "1", "b": "2"})
+    assert json.loads(json.dumps(known)) == known
+
+
+def test_of(registry: StorageRegistry) -> None:
+    """It is made of an upload, and is itself; of anything else it is not made."""
+    upload = UploadFile(io.BytesIO(b"x"), filename="a.png", headers=Headers({"content-type": "image/png"}))
+    file = FileObject.of(upload)
+
+    assert (file.filename, file.content_type) == ("a.png", "image/png")
+    assert FileObject.of(file) is file
+    with pytest.raises(NotAFileError, match="can't hold a bytes"):
+        FileObject.of(b"x")

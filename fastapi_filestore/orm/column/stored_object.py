@@ -15,7 +15,7 @@ from fastapi_filestore.errors import ConfigurationError, PendingContentError, Un
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.record import FileRecord, NotJSON, files_in, from_record, to_record, unreadable_file
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
-from fastapi_filestore.orm.column.assignment import as_file, as_files
+from fastapi_filestore.orm.column.assignment import as_files
 from fastapi_filestore.orm.column.comparison import FileComparator
 from fastapi_filestore.orm.column.row_values import KnownValues
 from fastapi_filestore.orm.mapped_types import AnyType, RowState
@@ -77,11 +77,11 @@ class FileList(MutableList[FileObject]):
 
     def append(self, x: object) -> None:
         """Add a file or an upload at the end."""
-        super().append(as_file(x))
+        super().append(FileObject.of(x))
 
     def insert(self, i: SupportsIndex, x: object) -> None:
         """Add a file or an upload before another."""
-        super().insert(i, as_file(x))
+        super().insert(i, FileObject.of(x))
 
     def extend(self, x: Iterable[object]) -> None:
         """Add files and uploads at the end: all, or none if one of them is something else."""
@@ -92,7 +92,7 @@ class FileList(MutableList[FileObject]):
         return self
 
     def __setitem__(self, index: SupportsIndex | slice, value: object) -> None:
-        super().__setitem__(index, as_files(value) if isinstance(index, slice) else as_file(value))
+        super().__setitem__(index, as_files(value) if isinstance(index, slice) else FileObject.of(value))
 
     def __reduce_ex__(self, proto: SupportsIndex) -> Any:
         return _unpickle, (type(self), list(self), self.records, self.origin)
@@ -223,7 +223,7 @@ class StoredObject(TypeDecorator[Any]):
         """Write the files; refuse one whose bytes nobody stored."""
         if value is None:
             return None
-        files = as_files(value) if self.multiple else [as_file(value)]
+        files = as_files(value) if self.multiple else [FileObject.of(value)]
         for file in files:
             file.refuse_unreadable()
             file.refuse_upload()
@@ -275,7 +275,7 @@ class StoredObject(TypeDecorator[Any]):
         """Return a value given to this column as what the column holds."""
         if value is None:
             return None
-        return FileList.coerce("", value) if self.multiple else as_file(value)
+        return FileList.coerce("", value) if self.multiple else FileObject.of(value)
 
     def files(self, value: object, *, of: Callable[[], Values] | None = None) -> list[FileObject]:
         """Return the files of a value of this column, each with its backend chosen, and its folder.
@@ -289,7 +289,7 @@ class StoredObject(TypeDecorator[Any]):
         """
         if value is None:
             return []
-        files = as_files(value) if self.multiple else [as_file(value)]
+        files = as_files(value) if self.multiple else [FileObject.of(value)]
         # A list that grew before it had a limit can still be read, and shortened.
         if self.multiple and any(file.custody.fresh or file.custody.checked_by is not self.rules for file in files):
             self.rules.check_count(len(files))

@@ -8,7 +8,6 @@ from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute
 
 from fastapi_filestore.errors import ConfigurationError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.column.assignment import as_file
 from fastapi_filestore.orm.column.stored_object import FileList, StoredObject
 from fastapi_filestore.orm.mapped_types import AnyMapper, RowState
 from fastapi_filestore.orm.unit_of_work.changes import files_in
@@ -101,7 +100,7 @@ def _watch_attribute(
         return value
 
     def coerce(target: object, value: object, old: object, initiator: object) -> FileObject | None:
-        return None if value is None else as_file(value)
+        return None if value is None else FileObject.of(value)
 
     # Each class listens to its own attributes: what a concrete one inherits from may be another thing of that name.
     if kind.multiple:

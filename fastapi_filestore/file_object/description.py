@@ -8,14 +8,15 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from fastapi_filestore.errors import PendingContentError, UnsupportedContentError
+from fastapi_filestore.errors import NotAFileError, PendingContentError, UnsupportedContentError
 from fastapi_filestore.file_object.custody import Custody
 from fastapi_filestore.file_object.metadata import Metadata, check_metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
 from fastapi_filestore.file_object.state import FileState, Location, Unreadable
-from fastapi_filestore.intake.names import guess_content_type, is_media_type, safe_filename
+from fastapi_filestore.intake.names import FALLBACK_NAME, guess_content_type, is_media_type, safe_filename
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
-from fastapi_filestore.intake.upload import chosen_content
+from fastapi_filestore.intake.types.media_types import is_unspecific
+from fastapi_filestore.intake.upload import Upload, chosen_content, is_upload
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.content import Content
 from fastapi_filestore.storage.paths import is_upload_path
@@ -98,6 +99,27 @@ class FileDescription:
         self.last_modified: datetime | None = None
         self.version_id: str | None = None
 
+    @classmethod
+    def of(cls, upload: object) -> Self:
+        """Return the file that an upload is to become; a file itself.
+
+        `row.file = upload_file` works without it, but a type checker refuses that.
+
+        Raises:
+            NotAFileError: It is neither.
+        """
+        if isinstance(upload, cls):
+            return upload
+        if isinstance(upload, Upload):
+            return cls(filename=upload.filename, content_type=upload.known_type, content=upload)
+        if is_upload(upload):
+            declared = None if is_unspecific(upload.content_type) else upload.content_type
+            return cls(filename=upload.filename or FALLBACK_NAME, content_type=declared, content=upload)
+        raise NotAFileError(
+            f"A file column can't hold a {type(upload).__name__}: give it a FileObject (content= takes bytes, a path, "
+            "a file or an iterator), an Upload, an UploadFile, or None."
+        )
+
     # -- what a row that holds it keeps, and watches -----------------------------------------------
 
     @property
@@ -129,11 +151,11 @@ class FileDescription:
     def metadata(self, values: Mapping[str, str]) -> None:
         self._metadata.replace(values)
 
-    # -- where its bytes are -----------------------------------------------------------------------
-
     def update_metadata(self, values: Mapping[str, str]) -> None:
         """Add to the metadata, or replace what has these names."""
         self.metadata.update(values)
+
+    # -- where its bytes are -----------------------------------------------------------------------
 
     @property
     def backend(self) -> str | None:

@@ -12,7 +12,6 @@ from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.concurrency.turns import one_at_a_time
 from fastapi_filestore.errors import (
     FilestoreError,
-    NotAFileError,
     ObjectNotFoundError,
     PendingContentError,
     StorageError,
@@ -25,10 +24,8 @@ from fastapi_filestore.file_object.path_of_file import PathOfFile
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.file_object.state import FileState
 from fastapi_filestore.intake.disposition import disposition_of, served_type
-from fastapi_filestore.intake.names import FALLBACK_NAME
 from fastapi_filestore.intake.rules import NO_RULES
-from fastapi_filestore.intake.types.media_types import is_unspecific
-from fastapi_filestore.intake.upload import Upload, chosen_content, is_upload, stream_of
+from fastapi_filestore.intake.upload import Upload, chosen_content, stream_of
 from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.backend import (
     DurableObjects,
@@ -75,27 +72,6 @@ class FileObject(FileDescription):
     """
 
     __slots__ = ()
-
-    @classmethod
-    def of(cls, upload: object) -> "FileObject":
-        """Return the file that an upload is to become; a file itself.
-
-        `row.file = upload_file` works without it, but a type checker refuses that.
-
-        Raises:
-            NotAFileError: It is neither.
-        """
-        if isinstance(upload, FileObject):
-            return upload
-        if isinstance(upload, Upload):
-            return cls(filename=upload.filename, content_type=upload.known_type, content=upload)
-        if is_upload(upload):
-            declared = None if is_unspecific(upload.content_type) else upload.content_type
-            return cls(filename=upload.filename or FALLBACK_NAME, content_type=declared, content=upload)
-        raise NotAFileError(
-            f"A file column can't hold a {type(upload).__name__}: give it a FileObject (content= takes bytes, a path, "
-            "a file or an iterator), an Upload, an UploadFile, or None."
-        )
 
     # -- storing -----------------------------------------------------------------------------------
 

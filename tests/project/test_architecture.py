@@ -16,10 +16,10 @@ PACKAGE = ROOT / "fastapi_filestore"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 CHAINS = {"create": "A POST", "replace": "A flush that replaces a file", "read": "A download of a range"}
 MOST = {
-    "create": {"functions": 368, "files": 83, "calls": 838, "statements": 2},
-    "replace": {"functions": 303, "files": 59, "calls": 668, "statements": 8},
-    "read": {"functions": 163, "files": 55, "calls": 357, "statements": 1},
-    "delete": {"functions": 237, "files": 56, "calls": 621, "statements": 7},
+    "create": {"functions": 368, "files": 82, "calls": 838, "statements": 2},
+    "replace": {"functions": 303, "files": 58, "calls": 668, "statements": 8},
+    "read": {"functions": 163, "files": 54, "calls": 357, "statements": 1},
+    "delete": {"functions": 237, "files": 55, "calls": 621, "statements": 7},
 }
 """What the operations of a file may cost: a change that lowers a figure lowers it here, too."""
 

@@ -188,10 +188,10 @@ def require_backends(models: Collection[type], registry: StorageRegistry) -> Non
         problems.append(f"- {_name(model, attribute)}: {remedy}.")
     if problems:
         raise ConfigurationError("\n".join(["Columns whose backend nobody has registered:", *problems]))
-    others = [(mapper.class_, attribute) for mapper in file_mappers() for attribute in file_attributes(mapper)]
     lacking = {
-        _name(model, attribute)
-        for model, attribute in others
+        _name(mapper.class_, attribute)
+        for mapper in file_mappers()
+        for attribute in file_attributes(mapper)
         if attribute.column not in own and _key(attribute) not in attribute.type.registry
     }
     if lacking:

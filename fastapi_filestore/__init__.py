@@ -70,7 +70,7 @@ from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.intake.validators import TypesAgree, Validator
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.ledger.ledger import Ledger
-from fastapi_filestore.orm.ledger.metadata import add_ledger
+from fastapi_filestore.orm.ledger.table import add_ledger
 from fastapi_filestore.orm.triggers.installed import install_triggers
 from fastapi_filestore.orm.unit_of_work.purging import purge
 from fastapi_filestore.service import FileService, Page

@@ -67,16 +67,16 @@ async def run_in_session(
     """
     own = session() if isinstance(session, (scoped_session, async_scoped_session)) else session
     if isinstance(own, AsyncSession):
-        async with taking_turn(own.sync_session):
+        async with waiting_for_session(own.sync_session):
             return await own.run_sync(work, *args, **kwargs)
-    async with taking_turn(own):
+    async with waiting_for_session(own):
         # A session in a transaction must not queue for a thread behind sessions that wait for its connection.
         threads = _CONNECTED if own.in_transaction() else _CONNECTING
         return await finish(threads.submit(partial(copy_context().run, partial(work, own, *args, **kwargs))))
 
 
 @asynccontextmanager
-async def taking_turn(session: Session) -> AsyncIterator[None]:
+async def waiting_for_session(session: Session) -> AsyncIterator[None]:
     """Wait until no other task of this loop is at work on a session, and let others wait for the end of the block."""
     loop, outer = asyncio.get_running_loop(), _at_work.get()
     while (end := _ends.get(session)) is not None and not end.done():

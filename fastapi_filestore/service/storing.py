@@ -12,7 +12,7 @@ from fastapi_filestore.intake.upload import Uploads
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute
 from fastapi_filestore.orm.column.row_values import KnownValues, values_of_new
 from fastapi_filestore.orm.ledger.ledger import bound_ledger
-from fastapi_filestore.orm.sessions import taking_turn
+from fastapi_filestore.orm.sessions import waiting_for_session
 from fastapi_filestore.orm.unit_of_work.end import abandon
 from fastapi_filestore.orm.unit_of_work.entries import room_beside
 from fastapi_filestore.orm.unit_of_work.ownership import Delivery, own
@@ -134,6 +134,6 @@ class Storing(Transactional[ModelT]):
             await self._run(part, end_if_only_read)
         access = bound_ledger(part.session, inspect(self.model))
         claimed = [(file, access) for file in waiting]
-        turn = nullcontext() if access is None else taking_turn(part.session)
+        turn = nullcontext() if access is None else waiting_for_session(part.session)
         await store(claimed, use=partial(room_beside, part.session, claimed), turn=turn)
         own(delivery, waiting)  # those, too, that a flush has meanwhile failed to store

@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 
 from fastapi_filestore import FileObject, ObstoreBackend, StorageBackend, storages
 from fastapi_filestore.orm.ledger.ledger import DELETION_GRACE, LedgerTarget, ledger_of
-from fastapi_filestore.orm.ledger.metadata import watch_tables
 from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.ledger.table import ask_for_triggers
 from fastapi_filestore.orm.sessions import run_in_session
 from fastapi_filestore.service.sweep.claims import Swept
 from fastapi_filestore.service.sweep.sweep import sweep
@@ -292,7 +292,7 @@ def _postgres(request: pytest.FixtureRequest) -> Postgres:
 
 def _add_triggers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Base.metadata, "info", {"fastapi_filestore.ledger": replace(LEDGER, triggers=True)})
-    watch_tables(Base.metadata, LedgerTarget(LEDGER.table.name, LEDGER.table.schema, DELETION_GRACE))
+    ask_for_triggers(Base.metadata, LedgerTarget(LEDGER.table.name, LEDGER.table.schema, DELETION_GRACE))
 
 
 def begin_sqlite_properly(engine: Engine) -> None:

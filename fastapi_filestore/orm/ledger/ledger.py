@@ -1,8 +1,9 @@
-"""The ledger: a table beside the user's own that remembers, across any crash, which objects may be garbage.
+"""Write the ledger, a table beside the user's own (`table.py`) that remembers which objects may be garbage.
 
-An *upload intent* says that an object may become an orphan. It is committed before bytes move there and removed in the
-transaction that writes the row. A *deletion intent* says that no row points to an object any more. It is committed
-with the change that made it so, and removed once the object is gone. Both fall due at a moment of the database's clock.
+It outlasts any crash. An *upload intent* says that an object may become an orphan. It is committed before bytes move
+there and removed in the transaction that writes the row. A *deletion intent* says that no row points to an object any
+more. It is committed with the change that made it so, and removed once the object is gone. Both fall due at a moment of
+the database's clock.
 
 With `keep_deleted` an object stays for a while after its row is gone: a database that comes back from yesterday, or a
 row that somebody wants back, finds its file. Nobody but the sweeper deletes it then, and a row that takes it back takes

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.errors import ConfigurationError, StorageError
 from fastapi_filestore.orm.ledger.clock import database_time
-from fastapi_filestore.orm.ledger.metadata import seconds_of
+from fastapi_filestore.orm.ledger.table import seconds_of
 from fastapi_filestore.orm.sessions import plain_engine
 from fastapi_filestore.service.audit.coverage import Coverage
 from fastapi_filestore.service.audit.findings import (

@@ -54,6 +54,7 @@ def add_ledger(
     kept = seconds_of("keep_deleted", keep_deleted)
     if kept < 0:
         raise ConfigurationError(f"keep_deleted is {keep_deleted!r}: give the seconds, or a timedelta, from 0 on.")
+    # Its columns are repeated, as text, by the triggers of each database: see `orm/triggers`.
     table = Table(
         name,
         metadata,
@@ -68,7 +69,7 @@ def add_ledger(
     ledger = Ledger(table, min_age=min_age, block=block, triggers=triggers, keep_deleted=kept)
     metadata.info[LEDGER_KEY] = ledger
     if triggers:
-        watch_tables(metadata, LedgerTarget(table.name, table.schema, kept or DELETION_GRACE))
+        ask_for_triggers(metadata, LedgerTarget(table.name, table.schema, kept or DELETION_GRACE))
     return ledger
 
 
@@ -80,6 +81,6 @@ def seconds_of(name: str, time: object) -> float:
     return float(seconds)
 
 
-def watch_tables(metadata: MetaData, ledger: LedgerTarget) -> None:
+def ask_for_triggers(metadata: MetaData, ledger: LedgerTarget) -> None:
     """Let every table of a metadata that has file columns have triggers, those defined later included."""
     metadata.info[TRIGGERS_KEY] = ledger

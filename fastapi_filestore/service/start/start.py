@@ -171,20 +171,7 @@ def require_backends(models: Collection[type], registry: StorageRegistry) -> Non
         key, columns_own = _key(attribute), attribute.type.registry
         if key in columns_own:
             continue
-        if columns_own is not registry and key in registry:
-            remedy = (
-                "it is registered in the registry of this Filestore: give that to the column, "
-                "StoredObject(registry=...)"
-            )
-        elif key.lower() in columns_own:
-            name = key.lower()
-            remedy = f"it is registered as {name!r}, as settings name all in lower case: call it so in StoredObject"
-        else:
-            known = ", ".join(sorted(backend.key for backend in columns_own)) or "none"
-            remedy = (
-                f"there is {known}; set FILESTORE_BACKENDS__{key.upper()}__URL, or call storages.register_backend(...) "
-                "before files.lifespan begins, or give the column one of those there are"
-            )
+        remedy = _remedy(key, columns_own, registry)
         problems.append(f"- {_name(model, attribute)}: {remedy}.")
     if problems:
         raise ConfigurationError("\n".join(["Columns whose backend nobody has registered:", *problems]))
@@ -204,3 +191,16 @@ def _key(attribute: FileAttribute) -> str:
 
 def _name(model: type, attribute: FileAttribute) -> str:
     return f"{model.__name__}.{attribute.name} (backend {_key(attribute)!r})"
+
+
+def _remedy(key: str, of_column: StorageRegistry, of_settings: StorageRegistry) -> str:
+    """Say how a column comes to its backend, which its registry lacks."""
+    if of_column is not of_settings and key in of_settings:
+        return "it is registered in the registry of this Filestore: give that to the column, StoredObject(registry=...)"
+    if key.lower() in of_column:
+        return f"it is registered as {key.lower()!r}, as settings name all in lower case: call it so in StoredObject"
+    known = ", ".join(sorted(backend.key for backend in of_column)) or "none"
+    return (
+        f"there is {known}; set FILESTORE_BACKENDS__{key.upper()}__URL, or call storages.register_backend(...) "
+        "before files.lifespan begins, or give the column one of those there are"
+    )

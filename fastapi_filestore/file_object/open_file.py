@@ -5,15 +5,12 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
+from typing import BinaryIO, Final, NoReturn
 
 from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.concurrency.loops import running_loop
 from fastapi_filestore.errors import BlockingCallError, StorageError
 from fastapi_filestore.storage.backend import ObjectStream
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 BLOCK: Final = 1024 * 1024
 """Bytes asked of the store at once, at least: a small read brings those around it along."""
@@ -128,20 +125,6 @@ class OpenFile(io.BufferedIOBase, BinaryIO):
             self._refuse_closed()
             start = self._position
             return self._bytes(start, max(start, min(start - start % BLOCK + BLOCK, self.size)))
-
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Fill a buffer with the next bytes, and return how many there were."""
-        return self._fill(buffer, self.read)
-
-    def readinto1(self, buffer: "WriteableBuffer", /) -> int:
-        """Fill a buffer with the next bytes, by one request at the most, and return how many there were."""
-        return self._fill(buffer, self.read1)
-
-    def _fill(self, buffer: "WriteableBuffer", read: Callable[[int], bytes]) -> int:
-        view = memoryview(buffer).cast("B")
-        data = read(len(view))
-        view[: len(data)] = data
-        return len(data)
 
     def close(self) -> None:
         """Let go of what was read; reading a closed file raises ValueError."""

@@ -1,6 +1,5 @@
 """Give a stored file a path on this machine, for programs that read no other way."""
 
-import asyncio
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -10,6 +9,7 @@ from typing import Final
 
 from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.concurrency.shielded import finish
+from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.file_object.open_file import refuse_in_loop
 from fastapi_filestore.storage.backend import ObjectStream
 
@@ -38,12 +38,12 @@ class PathOfFile(AbstractContextManager[Path], AbstractAsyncContextManager[Path]
             ending = PurePosixPath(self._filename).suffix
             if len(ending) > LONGEST_ENDING or not ending[1:].isascii() or not ending[1:].isalnum():
                 ending = ""
-            handle, name = await asyncio.to_thread(tempfile.mkstemp, ending, "filestore-")
+            handle, name = tempfile.mkstemp(ending, "filestore-")
             self._copy = Path(name)
             try:
                 with os.fdopen(handle, "wb") as target:
                     async for chunk in stream:
-                        await asyncio.to_thread(target.write, chunk)
+                        await THREADS.run(target.write, chunk)
             except BaseException:
                 await finish(self.__aexit__())
                 raise
@@ -52,7 +52,7 @@ class PathOfFile(AbstractContextManager[Path], AbstractAsyncContextManager[Path]
     async def __aexit__(self, *exc: object) -> None:
         copy, self._copy = self._copy, None
         if copy is not None:
-            await asyncio.to_thread(copy.unlink, missing_ok=True)
+            await THREADS.run(copy.unlink, missing_ok=True)
 
     def __enter__(self) -> Path:
         refuse_in_loop("`with file.as_path()`")

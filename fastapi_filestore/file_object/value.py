@@ -333,7 +333,8 @@ class FileObject(FileDescription):
         """
         refuse_in_loop("`file.open()`")
         with self._reading("opened"):
-            opened, size = copy(self), self.head().size if self.size is None else self.size
+            opened = copy(self)
+        size = self.head().size if self.size is None else self.size  # which tells a missing object by itself
         return OpenFile(self.filename, size, lambda start, end: opened.open_async(start=start, end=end))
 
     def as_path(self, *, read_only: bool = False) -> PathOfFile:

@@ -30,6 +30,7 @@ def stored(registry: StorageRegistry, content: bytes, filename: str) -> FileObje
     return FileObject(None, filename, content=content, registry=registry).save()
 
 
+@pytest.mark.works_with("Pillow")
 def test_pillow(registry: StorageRegistry) -> None:
     """Pillow opens an image, and reads its pixels."""
     picture = io.BytesIO()
@@ -38,6 +39,7 @@ def test_pillow(registry: StorageRegistry) -> None:
         assert (image.size, image.format, image.getpixel((10, 10))) == ((300, 200), "PNG", (0, 128, 128))
 
 
+@pytest.mark.works_with("pandas")
 def test_pandas(registry: StorageRegistry) -> None:
     """Pandas reads CSV as text and in pieces."""
     file = stored(registry, b"name,size\n" + b"".join(b"n%d,%d\n" % (n, n) for n in range(5000)), "a.csv")
@@ -46,6 +48,7 @@ def test_pandas(registry: StorageRegistry) -> None:
     assert sum(len(piece) for piece in pd.read_csv(file.open(), chunksize=999)) == 5000
 
 
+@pytest.mark.works_with("Python's zipfile")
 def test_zipfile(registry: StorageRegistry) -> None:
     """An archive is listed, and its members are read."""
     archive = io.BytesIO()
@@ -56,6 +59,7 @@ def test_zipfile(registry: StorageRegistry) -> None:
         assert source.read("a/b.txt") == b"hello\n" * 10000
 
 
+@pytest.mark.works_with("pyarrow")
 def test_parquet(registry: StorageRegistry) -> None:
     """Pyarrow reads one column of a Parquet file."""
     table, target = pa.table({"a": list(range(10000)), "b": ["x"] * 10000}), io.BytesIO()
@@ -64,6 +68,7 @@ def test_parquet(registry: StorageRegistry) -> None:
         assert pq.read_table(file, columns=["a"]) == table.select(["a"])
 
 
+@pytest.mark.works_with("openpyxl")
 def test_openpyxl(registry: StorageRegistry) -> None:
     """Openpyxl reads a workbook."""
     book, target = openpyxl.Workbook(), io.BytesIO()
@@ -73,6 +78,7 @@ def test_openpyxl(registry: StorageRegistry) -> None:
         assert openpyxl.load_workbook(file, read_only=True).active["B2"].value == "früh"
 
 
+@pytest.mark.works_with("boto3")
 def test_boto3(registry: StorageRegistry, seaweedfs: SeaweedFS) -> None:
     """boto3 uploads it, in parts."""
     content = bytes(range(256)) * (9 * 4096)
@@ -89,6 +95,7 @@ def test_boto3(registry: StorageRegistry, seaweedfs: SeaweedFS) -> None:
     assert client.get_object(Bucket=seaweedfs.bucket, Key="by-boto3")["Body"].read() == content
 
 
+@pytest.mark.works_with("Flask")
 def test_flask(registry: StorageRegistry) -> None:
     """Flask sends it, whole and by range."""
     file, app = stored(registry, b"0123456789" * 1000, "a.txt"), Flask("application")

@@ -18,6 +18,8 @@ from tests.http.served import run_application
 from tests.servers.process import LOOPBACK, MissingServerError, free_ports, running, served
 from tests.servers.seaweedfs import SeaweedFS
 
+pytestmark = pytest.mark.works_with("nginx")
+
 MISSING = "nginx is missing: `make test` fetches it, or `apt-get install nginx-light`."
 PLACES = os.pathsep.join((str(Path(sys.executable).parent), *os.get_exec_path(), "/usr/sbin"))
 

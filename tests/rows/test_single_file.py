@@ -1,5 +1,6 @@
 """One file in a column: its bytes and its row live and die together."""
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -11,6 +12,7 @@ from tests.rows.conftest import Rows, pending
 from tests.rows.models import Document, Note
 
 
+@pytest.mark.works_with("PostgreSQL: asyncpg, psycopg", "SQLite: aiosqlite, sqlite3")
 async def test_commit_keeps_the_bytes(rows: Rows) -> None:
     """A committed row's file can be read by anyone, with size and checksum known."""
     identity = await rows.add(title="t", file=pending(b"hello"))

@@ -13,6 +13,8 @@ from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
 from fastapi_filestore import StoredObject, add_ledger
 from tests.schema.conftest import Project
 
+pytestmark = pytest.mark.works_with("Alembic")
+
 
 def documents(metadata: MetaData, *columns: Column[object], schema: str | None = None) -> Table:
     """Define a table with a file, and more columns."""

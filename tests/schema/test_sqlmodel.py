@@ -16,6 +16,8 @@ from fastapi_filestore import FileObject, FileService, ObstoreBackend, StoredObj
 from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 
+pytestmark = pytest.mark.works_with("SQLModel")
+
 
 class Base(SQLModel):
     """What the tables of this file share, apart from those of other tests."""

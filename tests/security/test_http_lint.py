@@ -49,6 +49,7 @@ def _let_time_pass(server: Server, url: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.works_with("REDbot")
 def test_redbot_has_nothing_to_warn_of(urls: dict[str, str]) -> None:
     """Neither the answers nor those to the ranges and conditions that it asks with are flawed."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.security.lint", *urls.values()]

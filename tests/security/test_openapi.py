@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.example_app.app import run_app
 from tests.security.conftest import SIGNING_KEY, run_server
 from tests.servers.postgres import Postgres
@@ -29,6 +31,7 @@ def test_the_router_keeps_its_promises(postgres_database: Postgres, tmp_path: Pa
         assert "Traceback" not in server.log()
 
 
+@pytest.mark.works_with("Schemathesis")
 def test_the_example_keeps_its_promises(tmp_path: Path) -> None:
     """The application that people copy: no server error, and each answer is as the document says."""
     with served(lambda: run_app({"FILESTORE_SIGNING_KEYS": SIGNING_KEY})) as app:

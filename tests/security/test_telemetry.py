@@ -67,6 +67,7 @@ async def traced() -> AsyncIterator[Traced]:
     loggers.shutdown()
 
 
+@pytest.mark.works_with("OpenTelemetry")
 async def test_no_token_is_in_a_span_a_metric_or_a_log(traced: Traced) -> None:
     """Of a signed URL there is the path, and never the token, whatever came of the request."""
     file = await FileObject("web", "a.txt", content=b"x", registry=traced.registry).save_async()

@@ -53,6 +53,7 @@ async def _read(backend: ObstoreBackend, path: str) -> bytes:
     return await (await backend.open(path)).read()
 
 
+@pytest.mark.works_with("SeaweedFS (S3)", "Azurite (Azure Blob Storage)", "fake-gcs-server (Google Cloud Storage)")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("body", [b"", BODY], ids=["empty", "short"])
 async def test_every_form(backend: ObstoreBackend, tmp_path: Path, form: str, body: bytes) -> None:

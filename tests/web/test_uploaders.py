@@ -135,6 +135,7 @@ def photos(tmp_path: Path) -> list[Path]:
     return [write(tmp_path, 'größe "1" %41.txt', b"content"), write(tmp_path, "表.png", png(1, 1, grey=0))]
 
 
+@pytest.mark.works_with("Uppy", "FilePond", "Dropzone")
 @pytest.mark.parametrize("library", BODIES)
 async def test_an_uploader_works_with_its_defaults(visitor: Visitor, library: str, photos: list[Path]) -> None:
     """Each file that a visitor chooses is stored, under its name, and the uploader is told of the new row."""

@@ -97,9 +97,11 @@ async def _sign_by_obstore(
 
 SAS_VERSION = "2023-11-03"
 PERMISSIONS = {"GET": "r", "PUT": "cw"}
+CREATE = "c"
+"""The permission to write a blob that is not there yet, and never over one that is."""
 ANSWER_FIELDS = ("rscc", "rscd", "rsce", "rscl", "rsct")
 """Cache-Control, Content-Disposition, -Encoding, -Language and -Type of the answer, in the signature's order."""
-AS_STORED: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def sign_blob(
@@ -108,11 +110,12 @@ def sign_blob(
     *,
     method: Literal["GET", "PUT"],
     expires_in: timedelta,
-    answer: Mapping[str, str] = AS_STORED,
+    answer: Mapping[str, str] = NOTHING,
+    permissions: str | None = None,
 ) -> str | None:
     """Return a service SAS URL for one blob; None if the store was not given an account key.
 
-    `answer` holds headers of the answer by their field, as in `ANSWER_FIELDS`; others are as they were stored.
+    `permissions` are those of the method if None. `answer` holds headers of the answer by their field, as in `ANSWER_FIELDS`; others are as they were stored.
     """
     config = store.config
     account, key = settings_of(store).get("account_name"), config.get("account_key")
@@ -120,7 +123,7 @@ def sign_blob(
         return None
     name = "/".join(filter(None, (config.get("container_name"), store.prefix, path)))
     expiry = (datetime.now(UTC) + expires_in).strftime("%Y-%m-%dT%H:%M:%SZ")
-    fields = {"sp": PERMISSIONS[method], "se": expiry, "sv": SAS_VERSION, "sr": "b", **answer}
+    fields = {"sp": permissions or PERMISSIONS[method], "se": expiry, "sv": SAS_VERSION, "sr": "b", **answer}
     # The order and the empty lines are the format's: start, identifier, address, protocol; snapshot and encryption
     # scope before the headers of the answer.
     lines = (
@@ -152,7 +155,7 @@ async def bind_answer(
     url: str | None = None
     if isinstance(store, S3Store) and (keys := await keys_of(store)) is not None:
         answer = {"response-content-type": content_type, "response-content-disposition": content_disposition}
-        url = _sign_again(signed.url, keys, answer)
+        url = sign_again(signed, keys, query=answer)
     if isinstance(store, AzureStore):
         lifetime = signed.expires_at - datetime.now(UTC)
         answer = {"rscd": content_disposition, "rsct": content_type}
@@ -170,22 +173,31 @@ def is_stored_as_safely(attributes: Mapping[str, str], *, content_type: str, con
     return same_type and (stored == "attachment" or wanted == "inline")
 
 
-def _sign_again(url: str, keys: StaticCredentials, answer: Mapping[str, str]) -> str:
-    """Sign a URL of signature version 4 again, with more in its query."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True)) | dict(answer)
-    scope = query["X-Amz-Credential"].partition("/")[2]
+def sign_again(
+    signed: SignedURL,
+    keys: StaticCredentials,
+    *,
+    query: Mapping[str, str] = NOTHING,
+    headers: Mapping[str, str] = NOTHING,
+) -> str:
+    """Sign a URL of signature version 4 again, with more in its query, and headers that its request must have."""
+    parts = urlsplit(signed.url)
+    fields = dict(parse_qsl(parts.query, keep_blank_values=True)) | dict(query)
+    scope = fields["X-Amz-Credential"].partition("/")[2]
     for name in ("X-Amz-Signature", "X-Amz-Security-Token"):
-        query.pop(name, None)
-    query["X-Amz-Credential"] = f"{keys.access_key_id}/{scope}"
+        fields.pop(name, None)
+    lines = {"host": parts.netloc, **{name.lower(): value for name, value in headers.items()}}
+    names = ";".join(sorted(lines))
+    fields |= {"X-Amz-Credential": f"{keys.access_key_id}/{scope}", "X-Amz-SignedHeaders": names}
     if keys.session_token:
-        query["X-Amz-Security-Token"] = keys.session_token
-    canonical = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(query.items()))
-    request = f"GET\n{parts.path}\n{canonical}\nhost:{parts.netloc}\n\nhost\nUNSIGNED-PAYLOAD"
+        fields["X-Amz-Security-Token"] = keys.session_token
+    canonical = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(fields.items()))
+    canonical_headers = "".join(f"{name}:{lines[name]}\n" for name in sorted(lines))
+    request = f"{signed.method}\n{parts.path}\n{canonical}\n{canonical_headers}\n{names}\nUNSIGNED-PAYLOAD"
     digest = hashlib.sha256(request.encode()).hexdigest()
     key = f"AWS4{keys.secret_access_key}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
-    text = f"{ALGORITHM}\n{query['X-Amz-Date']}\n{scope}\n{digest}"
+    text = f"{ALGORITHM}\n{fields['X-Amz-Date']}\n{scope}\n{digest}"
     signature = hmac.digest(key, text.encode(), "sha256").hex()
     return f"{parts.scheme}://{parts.netloc}{parts.path}?{canonical}&X-Amz-Signature={signature}"

@@ -1,0 +1,41 @@
+"""Name what can't be done with an upload that is a thing of its own."""
+
+from fastapi_filestore.errors.requests import UploadError
+from fastapi_filestore.errors.root import FilestoreError
+
+
+class UploadNotFoundError(FilestoreError, LookupError):
+    """There is no such upload: it never was, it is somebody else's, it has ended, or its time is over."""
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        super().__init__(f"There is no upload {identity[:80]!a}: begin a new one.")
+
+
+class UploadClaimedError(FilestoreError):
+    """A row took the upload already; `location` is the row's path."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        super().__init__(f"The upload belongs to {location} already: begin a new one for another row.")
+
+
+class UploadIncompleteError(UploadError):
+    """An upload is to become a row's file, and its bytes are not all there; both in bytes, None if unknown."""
+
+    def __init__(self, *, received: int | None, size: int | None) -> None:
+        self.received, self.size = received, size
+        came = "Nothing was stored yet" if received is None else f"{received:,} bytes have come"
+        whole = "" if size is None else f" of {size:,}"
+        super().__init__(f"{came}{whole}: send the rest before the upload is taken.")
+
+
+class TooManyUploadsError(FilestoreError):
+    """Whoever begins an upload has too many that are open; `seconds` says when the first of them goes by itself."""
+
+    def __init__(self, *, limit: int, actual: int, unit: str, seconds: int) -> None:
+        self.limit, self.actual, self.unit, self.seconds = limit, actual, unit, seconds
+        super().__init__(
+            f"There would be {actual:,} {unit} in open uploads; at most {limit:,} may be: finish or delete some, or try "
+            "again later."
+        )

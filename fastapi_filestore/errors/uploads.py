@@ -39,3 +39,21 @@ class TooManyUploadsError(FilestoreError):
             f"There would be {actual:,} {unit} in open uploads; at most {limit:,} may be: finish or delete some, or try "
             "again later."
         )
+
+
+class UploadOffsetError(UploadError):
+    """A client goes on at another byte of an upload than the one that comes next; both are counted from 0."""
+
+    def __init__(self, *, start: int, received: int) -> None:
+        self.start, self.received = start, received
+        super().__init__(
+            f"The upload goes on at byte {received:,}, not at {start:,}: ask where it is, and go on there."
+        )
+
+
+class UploadBusyError(FilestoreError):
+    """Another request writes to the upload, and does not let go."""
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        super().__init__(f"Another request is writing to the upload {identity[:80]!a}: try again later.")

@@ -1,7 +1,8 @@
 """Begin, find, complete and end uploads, and give them to rows: `OpenUploads`, for one column and one owner."""
 
 import secrets
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -138,8 +139,8 @@ class OpenUploads:
             raise UploadClaimedError(str(row.location))
         if row.state != OPEN:
             return row
-        if row.path is None:
-            raise UploadIncompleteError(received=row.received, size=row.size)
+        if row.path is None or row.received:
+            return await self._assemble(row)
         announced, checksum = row.size, row.checksum
         file = self._file(FileObject(row.backend, row.filename, content_type=row.content_type, path=row.path))
         await self._service.end_reading()
@@ -171,6 +172,48 @@ class OpenUploads:
         """Remember, for a day, the path of the row that took an upload."""
         expires = await self._now() + REMEMBERED.total_seconds()
         await self._uploads.update(identity, {"location": location, "expires": expires})
+
+    async def _assemble(self, row: UploadRow) -> UploadRow:
+        """Make one object of the segments of an upload: the only one as it is, several one after the other."""
+        if row.size is None or row.received != row.size:
+            raise UploadIncompleteError(received=row.received, size=row.size)
+        identity, columns = row.id, self._tables.segments.c
+        query = select(self._tables.segment).where(columns.upload_id == identity).order_by(columns.start)
+        segments = await run_in_session(self._service.session, lambda session: list(session.scalars(query)))
+        files = [segment.file for segment in segments]
+        await self._service.end_reading()
+        if len(files) == 1:
+            (file,) = files
+            await self._file(file).check_async()
+            async with self._uploads.turn():
+                await self._become_whole(identity, file)
+            return await self._find(identity)
+        whole = self._file(
+            FileObject(
+                files[0].backend if files else None,
+                row.filename,
+                content_type=row.content_type,
+                content=_bytes_of(files),
+            )
+        )
+        async with self._uploads.storing(whole) as stored, self._uploads.turn():
+            await self._become_whole(identity, stored)
+        return await self._find(identity)
+
+    async def _become_whole(self, identity: str, file: FileObject) -> None:
+        """Let an upload hold its one object, and its segments none."""
+
+        def change(session: Session) -> None:
+            upload = session.get_one(self._tables.upload, identity, with_for_update=True, populate_existing=True)
+            if upload.state != OPEN:
+                raise UploadNotFoundError(identity)
+            columns = self._tables.segments.c
+            for segment in session.scalars(select(self._tables.segment).where(columns.upload_id == identity)):
+                session.delete(segment)
+            upload.file, upload.state = file, COMPLETE
+            session.flush()
+
+        await run_in_session(self._service.session, change)
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -220,3 +263,11 @@ class OpenUploads:
         if open_bytes + size > limits.most_bytes:
             total = int(open_bytes) + size
             raise TooManyUploadsError(limit=limits.most_bytes, actual=total, unit="bytes", seconds=seconds)
+
+
+async def _bytes_of(files: Sequence[FileObject]) -> AsyncIterator[bytes]:
+    """Yield the bytes of some files, one after the other."""
+    for file in files:
+        async with aclosing(await file.open_async()) as stream:
+            async for chunk in stream:
+                yield chunk

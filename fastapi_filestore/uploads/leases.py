@@ -1,0 +1,155 @@
+"""Let one request at a time write to an upload, whichever process serves it, and another one follow a request that hangs.
+
+Who comes while somebody else writes asks for the upload; the holder looks for that twice a second, keeps what has come
+so far, and lets go. A holder that hears nothing, since its process is gone, is followed when its lease is over. Times are
+the database's and decide patience alone: the *fence*, which counts holders, decides whose bytes become the upload's.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select, update
+
+from fastapi_filestore.concurrency.shielded import finish
+from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.errors.uploads import UploadBusyError, UploadNotFoundError, UploadOffsetError
+from fastapi_filestore.orm.ledger.clock import database_time
+from fastapi_filestore.orm.sessions import run_on_engine
+from fastapi_filestore.uploads.tables import OPEN, UploadTables
+
+LEASE_SECONDS: Final = 15.0
+"""How long a holder that says nothing keeps others waiting."""
+RENEWED_EVERY: Final = 10
+"""Looks between two renewals."""
+LOOK_SECONDS: Final = 0.5
+"""Between two looks of a process whether anybody wants what it holds, and of whoever waits for that."""
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """The right of one request to write to an upload from byte `start` on; `is_wanted` is set when it is to let go."""
+
+    identity: str
+    fence: int
+    start: int
+    size: int | None
+    is_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True, eq=False)
+class Keeper:
+    """What one event loop holds in one database: a task looks after it as long as it holds anything."""
+
+    engine: Engine
+    tables: UploadTables
+    leases: dict[str, Lease] = field(default_factory=dict[str, Lease])
+    task: asyncio.Task[None] | None = None
+
+    def add(self, lease: Lease) -> None:
+        """Look after a lease from now on."""
+        self.leases[lease.identity] = lease
+        if self.task is None or self.task.done():
+            self.task = asyncio.create_task(self._keep(), name="fastapi-filestore-leases")
+
+    async def _keep(self) -> None:
+        looks = 0
+        while self.leases:
+            await asyncio.sleep(LOOK_SECONDS)
+            looks += 1
+            # While the database is away nobody can ask for anything, and the fence is all that counts.
+            with suppress(FilestoreError):
+                if looks % RENEWED_EVERY == 0:
+                    await run_on_engine(self.engine, self._renew)
+                wanted = await run_on_engine(self.engine, self._find_wanted)
+                for lease in wanted:
+                    lease.is_wanted.set()
+
+    def _renew(self, connection: Connection) -> None:
+        uploads = self.tables.uploads
+        mine = or_(*(and_(uploads.c.id == each.identity, uploads.c.fence == each.fence) for each in self._held()))
+        connection.execute(update(uploads).where(mine).values(lease=database_time() + LEASE_SECONDS))
+
+    def _find_wanted(self, connection: Connection) -> list[Lease]:
+        columns = self.tables.uploads.c
+        query = select(columns.id, columns.fence, columns.is_wanted).where(columns.id.in_(list(self.leases)))
+        rows = {row.id: (row.fence, row.is_wanted) for row in connection.execute(query)}
+        # One whose row is gone, or has another holder, need not go on either.
+        return [lease for lease in self._held() if rows.get(lease.identity) != (lease.fence, False)]
+
+    def _held(self) -> Iterator[Lease]:
+        yield from list(self.leases.values())
+
+
+Keepers = WeakKeyDictionary[Engine, Keeper]
+_keepers: WeakKeyDictionary[asyncio.AbstractEventLoop, Keepers] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def holding(
+    engine: Engine, tables: UploadTables, identity: str, mine: ColumnElement[bool], *, start: int | None
+) -> AsyncIterator[Lease]:
+    """Hold an upload while the block writes to it from byte `start` on, or wherever it is if that is None.
+
+    Raises:
+        UploadNotFoundError: There is no such upload, or its bytes are all there.
+        UploadOffsetError: The upload is at another byte.
+        UploadBusyError: Whoever holds it does not let go, and is not gone either.
+    """
+    lease = await _take(engine, tables, identity, mine, start)
+    keepers = _keepers.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
+    keeper = keepers.get(engine)
+    if keeper is None:
+        keeper = keepers[engine] = Keeper(engine, tables)
+    keeper.add(lease)
+    try:
+        yield lease
+    finally:
+        if keeper.leases.get(identity) is lease:
+            del keeper.leases[identity]
+        columns = tables.uploads.c
+        own = and_(columns.id == identity, columns.fence == lease.fence, columns.holder.is_not(None))
+
+        def let_go(connection: Connection) -> None:
+            connection.execute(update(tables.uploads).where(own).values(holder=None, lease=0.0, is_wanted=False))
+
+        with suppress(FilestoreError):  # the lease ends by itself
+            await finish(run_on_engine(engine, let_go))
+
+
+async def _take(
+    engine: Engine, tables: UploadTables, identity: str, mine: ColumnElement[bool], start: int | None
+) -> Lease:
+    columns = tables.uploads.c
+    whole = and_(columns.id == identity, mine, columns.state == OPEN)
+
+    def take(connection: Connection) -> Lease | None:
+        row = connection.execute(
+            select(columns.received, columns.size, columns.fence, columns.holder, columns.lease).where(whole)
+        ).first()
+        if row is None:
+            raise UploadNotFoundError(identity)
+        if start is not None and row.holder is None and row.received != start:
+            raise UploadOffsetError(start=start, received=row.received)
+        is_free = or_(columns.holder.is_(None), columns.lease <= database_time())
+        taken = connection.execute(
+            update(tables.uploads)
+            .where(whole, is_free, columns.fence == row.fence, columns.received == row.received)
+            .values(holder="request", lease=database_time() + LEASE_SECONDS, is_wanted=False, fence=columns.fence + 1)
+        ).rowcount
+        if taken == 1:
+            if start is not None and row.received != start:
+                raise UploadOffsetError(start=start, received=row.received)
+            return Lease(identity, row.fence + 1, row.received, row.size)
+        connection.execute(update(tables.uploads).where(whole, columns.is_wanted.is_(False)).values(is_wanted=True))
+        return None
+
+    deadline = asyncio.get_running_loop().time() + LEASE_SECONDS + 2 * LOOK_SECONDS
+    while (lease := await run_on_engine(engine, take)) is None:
+        if asyncio.get_running_loop().time() > deadline:
+            raise UploadBusyError(identity)
+        await asyncio.sleep(LOOK_SECONDS / 5)
+    return lease

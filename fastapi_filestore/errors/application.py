@@ -54,7 +54,8 @@ class UnknownBackendError(ConfigurationError, LookupError):
         names = ", ".join(map(repr, self.known)) or "none"
         super().__init__(
             f"No backend {key!r} is registered (known: {names}). Register it with storages.register_backend(...) or "
-            f"set FILESTORE_BACKENDS__{key.upper()}__URL and run inside Filestore.lifespan."
+            f"set FILESTORE_BACKENDS__{key.upper()}__URL; what settings name is there inside files.lifespan and, in a "
+            "script or a worker, inside `with files.opened():`."
         )
 
 

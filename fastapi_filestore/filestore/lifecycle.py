@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import cached_property
+from typing import Self
 
 from fastapi import FastAPI
 from sqlalchemy import Engine
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fastapi_filestore.concurrency.shielded import let_cancelled_finish
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.events import RELEASE_FAILED
+from fastapi_filestore.filestore.opened import Opened
 from fastapi_filestore.orm.failures.translate import translate_outages
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.unit_of_work.session_loops import serving
@@ -81,6 +83,7 @@ class Lifecycle:
             )
         self._given_settings = settings
         self._app: FastAPI | None = None
+        self._open_blocks = list[None]()  # threads may add and take at once
         self.registry = registry
 
     @cached_property
@@ -101,24 +104,13 @@ class Lifecycle:
             ConfigurationError: The application can't work as it is put together: a setting is wrong, a column has no
                 backend, a route has two readers of one body. uvicorn prints its sentences, and no traceback.
         """
-
-        async def release() -> None:
-            try:
-                await release_reservations()
-            except (FilestoreError, SQLAlchemyError, OSError) as error:
-                # What is not given back falls due, and costs a sweeper one look.
-                RELEASE_FAILED.tell(error)
-
         async with AsyncExitStack() as stack:
             with failing_in_sentences():
                 self._app = app
-                await stack.enter_async_context(self.backends())
+                await stack.enter_async_context(self.opened())
                 self.describe(app)
-                stack.push_async_callback(release)
-                stack.push_async_callback(let_cancelled_finish)
                 stack.enter_context(redacting_access_log())
                 stack.enter_context(noting_root_path(app))
-                stack.enter_context(serving())
                 probe = self.settings.probe
                 await check_databases(self._databases, probe=bool(probe), write=probe is True)
                 if self.settings.sweep_every is not None:
@@ -159,17 +151,57 @@ class Lifecycle:
             describe_redirects(app.routes)
         require_distinct_parameters(app.routes)  # last: from now on FastAPI remembers what the routes say
 
+    def opened(self) -> Opened[Self]:
+        """Return a context with what a script or a worker needs of the lifespan: `with`, or `async with`.
+
+        >>> with files.opened(), Session() as session:
+        ...     content = session.get_one(Document, document_id).file.get_content()
+
+        The settings' backends are registered while the block runs. At its end, what was cancelled undoes what it has
+        stored, and reserved paths that are unused are given back, whatever the block ends with. Blocks may lie inside
+        each other, in the lifespan, and in several threads.
+
+        Raises:
+            ConfigurationError: A setting is wrong, or a backend can't be used as it is set up.
+            ForkedProcessError: This process was forked by one that had used a backend.
+        """
+        return Opened(self, self._opening)
+
+    def backends(self) -> Opened[Self]:
+        """Do what `opened` does, which was called so before."""
+        return self.opened()
+
     @asynccontextmanager
-    async def backends(self) -> AsyncIterator[None]:
-        """Register the settings' backends while the block runs: what a script needs of the lifespan."""
-        vars(self).pop("settings", None)  # the environment may say something else than at the start before
-        app, settings = self._app, self.settings
-        root = "" if app is None else root_path(app)
-        url = settings.public_url + SIGNED_URL  # what a token is appended to
-        if app is not None and settings.signing_keys and not settings.public_url:
-            url = signed_url_of(app)
-        async with registering_backends(settings, self.registry, base_url=url, root_path=root):
-            yield
+    async def _opening(self, *, is_blocking: bool) -> AsyncIterator[None]:
+        async def release() -> None:
+            if len(self._open_blocks) > 1:
+                return
+            try:
+                await release_reservations(on_own_loop=is_blocking)
+            except (FilestoreError, SQLAlchemyError, OSError) as error:
+                # What is not given back falls due, and costs a sweeper one look.
+                RELEASE_FAILED.tell(error)
+
+        if not self._open_blocks:
+            vars(self).pop("settings", None)  # the environment may say something else than at the start before
+        self._open_blocks.append(None)
+        try:
+            app, settings = self._app, self.settings
+            root = "" if app is None else root_path(app)
+            url = settings.public_url + SIGNED_URL  # what a token is appended to
+            if app is not None and settings.signing_keys and not settings.public_url:
+                url = signed_url_of(app)
+            async with (
+                registering_backends(settings, self.registry, base_url=url, root_path=root),
+                AsyncExitStack() as stack,
+            ):
+                if not is_blocking:
+                    stack.enter_context(serving())
+                stack.push_async_callback(release)
+                stack.push_async_callback(let_cancelled_finish)
+                yield
+        finally:
+            self._open_blocks.pop()
 
     @property
     def _databases(self) -> Databases:

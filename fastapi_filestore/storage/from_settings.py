@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from fastapi_filestore.concurrency.forks import forkable_lock
 from fastapi_filestore.errors import ConfigurationError, DuplicateBackendError, FilestoreError
 from fastapi_filestore.events import ACCEL_UNREADABLE, FILES_BELOW_FOLDER
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings, variable
@@ -34,7 +35,8 @@ async def registering_backends(
         ForkedProcessError: None can be used, since this process was forked by one that used them.
     """
     async with AsyncExitStack() as stack:
-        by_hand = [backend for backend in registry if backend.key not in _running.get(registry, {})]
+        with _guard:
+            by_hand = [backend for backend in registry if backend.key not in _running.get(registry, {})]
         # The folder that stands in for missing settings must not join backends registered by hand.
         if "backends" in settings.model_fields_set or not by_hand:
             for key, backend_settings in settings.backends.items():
@@ -65,29 +67,35 @@ class _Running:
 
 
 _running: "WeakKeyDictionary[StorageRegistry, dict[str, _Running]]" = WeakKeyDictionary()
+_guard = forkable_lock()
+"""Held by whoever registers or unregisters: blocks of several threads may begin and end at once."""
 
 
 @asynccontextmanager
 async def _registering(key: str, settings: BackendSettings, registry: StorageRegistry) -> AsyncIterator[None]:
     """Register a backend while the block runs, or use the one that another has registered by the same settings."""
-    running = _running.setdefault(registry, {})
-    shared = running.get(key)
-    if shared is None or key not in registry or registry.get_backend(key) is not shared.backend:
-        shared = _Running(settings, _make_backend(key, settings))
-        if key in registry:  # by hand, and whose it is must outlive this block
-            raise DuplicateBackendError(key, [known.key for known in registry], _BY_HAND)
-        registry.register_backend(shared.backend)
-        running[key] = shared
-    elif differing := _differing_settings(key, shared, settings):
-        raise DuplicateBackendError(key, [known.key for known in registry], _BY_OTHERS.format(", ".join(differing)))
-    shared.users += 1
+    with _guard:
+        running = _running.setdefault(registry, {})
+        shared = running.get(key)
+        if shared is None or key not in registry or registry.get_backend(key) is not shared.backend:
+            shared = _Running(settings, _make_backend(key, settings))
+            if key in registry:  # by hand, and whose it is must outlive this block
+                raise DuplicateBackendError(key, [known.key for known in registry], _BY_HAND)
+            registry.register_backend(shared.backend)
+            running[key] = shared
+        elif differing := _differing_settings(key, shared, settings):
+            raise DuplicateBackendError(key, [known.key for known in registry], _BY_OTHERS.format(", ".join(differing)))
+        shared.users += 1
     try:
         yield
     finally:
-        shared.users -= 1
-        if shared.users == 0:
-            del running[key]
-            registry.unregister_backend(key)
+        with _guard:
+            shared.users -= 1
+            is_last = shared.users == 0
+            if is_last:
+                del running[key]
+                registry.unregister_backend(key)
+        if is_last:
             await shared.backend.aclose()
 
 
@@ -168,17 +176,19 @@ _standings: "WeakKeyDictionary[StorageRegistry, _Standing]" = WeakKeyDictionary(
 @contextmanager
 def applying_wishes(registry: StorageRegistry, wishes: Wishes) -> Iterator[None]:
     """Have a registry be as an application wants while the block runs, whichever of several ends first."""
-    before = Wishes(registry.url_seconds, registry.max_upload_size, registry.signer)
-    standing = _standings.setdefault(registry, _Standing(before))
-    standing.running.append(wishes)
-    _apply(registry, standing)
+    with _guard:
+        before = Wishes(registry.url_seconds, registry.max_upload_size, registry.signer)
+        standing = _standings.setdefault(registry, _Standing(before))
+        standing.running.append(wishes)
+        _apply(registry, standing)
     try:
         yield
     finally:
-        standing.running.remove(wishes)
-        _apply(registry, standing)
-        if not standing.running:
-            del _standings[registry]
+        with _guard:
+            standing.running.remove(wishes)
+            _apply(registry, standing)
+            if not standing.running:
+                del _standings[registry]
 
 
 def _apply(registry: StorageRegistry, standing: _Standing) -> None:

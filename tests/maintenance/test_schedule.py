@@ -175,7 +175,7 @@ async def test_a_database_that_is_gone_at_the_end(
 ) -> None:
     """What can't be given back at the end is logged; the application ends all the same."""
 
-    async def release() -> None:
+    async def release(*, on_own_loop: bool) -> None:
         raise OSError("The database is gone.")
 
     monkeypatch.setattr("fastapi_filestore.filestore.lifecycle.release_reservations", release)

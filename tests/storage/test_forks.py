@@ -163,3 +163,30 @@ def test_an_application_that_is_loaded_before_the_fork(tmp_path: Path, used: boo
     assert done.stdout.splitlines()[0] == ("SystemExit" if used else "started")
     assert ("Backend 'b' can't be used" in done.stderr) is used
     assert ("--preload" in done.stderr) is used
+
+
+def test_a_block_that_is_open(tmp_path: Path) -> None:
+    """A process forked within `files.opened()` of a parent that has stored nothing stores, and can end the block."""
+    program = """
+        storages.unregister_backend("b")
+        os.environ["FILESTORE_BACKENDS__B__URL"] = f"file://{folder}/files"
+        files = Filestore(engine=engine)
+        opened = files.opened()
+
+        def work():
+            commit()
+            opened.__exit__(None, None, None)
+            assert len(storages) == 0
+            with opened:
+                commit()
+
+        engine.dispose()
+        with opened:
+            forked(work)
+            forked(work)
+            commit()
+        with Session(engine) as session, opened:
+            print([row.file.get_content() for row in session.query(Row)])
+    """
+
+    assert run(program, tmp_path) == "done\nended\n" * 2 + f"{[b'x'] * 5}\n"

@@ -21,7 +21,7 @@ from fastapi_filestore.errors import DatabaseFailedError, FilestoreError
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger.ledger import BoundLedger, explain_missing, ledger_of_class
 from fastapi_filestore.orm.mapped_types import AnyMapper
-from fastapi_filestore.orm.sessions import ConnectionUse, run_on_engine, writing_connection
+from fastapi_filestore.orm.sessions import ConnectionUse, has_room, run_on_engine, writing_connection
 from fastapi_filestore.storage.paths import UPLOAD_GRACE, generate_path, upload_expiry
 
 
@@ -148,8 +148,12 @@ def drop_reservations(access: BoundLedger) -> None:
             reservations.paths.clear()
 
 
-async def release_reservations() -> None:
-    """Give back all unused paths of this process, at the end of an application; but what another one uses."""
+async def release_reservations(*, on_own_loop: bool = False) -> None:
+    """Give back all unused paths of this process, at the end of an application; but what another one uses.
+
+    With `on_own_loop` this is the library's own event loop, and the connections of an asynchronous driver are those of
+    another one, which may have ended.
+    """
     unused: dict[BoundLedger, list[Location]] = defaultdict(list)
     for place, reservations in list(_reservations.items()):
         pid, access, backend, _ = place
@@ -164,9 +168,11 @@ async def release_reservations() -> None:
             reservations.refused.clear()
     # All folders of a ledger together, so that no sweeper has to look for what lies there.
     for access, locations in unused.items():
+        is_elsewhere = on_own_loop and access.engine.dialect.is_async and has_room(access.engine)
+        use = ConnectionUse.NEW if is_elsewhere else ConnectionUse.FROM_POOL
         for start in range(0, len(locations), GIVEN_BACK_AT_ONCE):
             batch = locations[start : start + GIVEN_BACK_AT_ONCE]
-            await run_on_engine(access.engine, partial(access.ledger.forget, locations=batch))
+            await run_on_engine(access.engine, partial(access.ledger.forget, locations=batch), use)
 
 
 def expect_upload(session: Session, mapper: AnyMapper, file: FileObject) -> None:

@@ -46,6 +46,7 @@ from fastapi_filestore.service.audit.findings import (
 )
 from fastapi_filestore.service.audit.inventory import (
     Inventory,
+    Progress,
     add_linked,
     add_objects,
     add_rows,
@@ -112,6 +113,7 @@ class Audit:
     cursor: str | None = None
     at_most: int | None = None
     coverage: Coverage = field(init=False, default_factory=Coverage)
+    _stock: Inventory | None = field(init=False, default=None)
     _known: Known = field(init=False, default=Known(()))
     _others: OtherRegistries = field(init=False)
     _grace: timedelta = field(init=False)
@@ -135,6 +137,7 @@ class Audit:
         self._before = datetime.fromtimestamp(float(now), UTC) - self._grace
         self.coverage = Coverage(sorted({name_of(table) for _, table in self._tables()}), unknown=self._known.unknown)
         with inventory() as stock:
+            self._stock = stock
             stages = (self._take_stock(stock), self._unreadable(stock), self._orphans(stock), self._rows(stock))
             fixes = FindingKind.UNFINISHED_UPLOAD in self.fix
             uploads = UnfinishedSearch(self.registry, self._known, self._before, UPLOADS).findings(
@@ -146,6 +149,11 @@ class Audit:
                         if finding.kind is FindingKind.MISSING:
                             tell_missing(finding)
                         yield finding
+
+    @property
+    def progress(self) -> Progress:
+        """How far it has come with what it is doing."""
+        return Progress("listing objects") if self._stock is None else self._stock.progress
 
     def _tables(self) -> Iterator[tuple[Database, FileTable]]:
         return ((database, table) for database in self._known.databases for table in database.tables)
@@ -222,7 +230,12 @@ class Audit:
             await search.keep_if_in_doubt(self.coverage, after, self.at_most)
             for name in self._known.unknown:
                 yield unknown_class(Position(ORPHANS, *after), name)
+        counts = [
+            await stock.count_orphans(after=ObjectLocation(key, ""), before=self._before)
+            for key in self.coverage.backends
+        ]
         while suspects := await search.suspects(after):
+            stock.advance("looking at objects without a row", len(suspects), sum(counts))
             unknown = await search.without_rows(suspects)
             for start in range(0, len(unknown), CONDEMNED_AT_ONCE):
                 for finding in await self._examine_orphans(search, unknown[start : start + CONDEMNED_AT_ONCE]):
@@ -266,6 +279,7 @@ class Audit:
         references = stock.references(after=after, everything=self.verify, limit=REFERENCES_AT_ONCE)
         async with aclosing(references):
             async for batch in references:
+                stock.advance("looking at files of rows", len(batch), stock.files if self.verify else None)
                 observations = await look_at_all(look, [reference.location for reference in batch])
                 # Asked last: a row that still holds a file whose object was missing before has lost it.
                 current = {

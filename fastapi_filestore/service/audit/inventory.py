@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Engine
 
@@ -76,19 +76,36 @@ SHARED = """
 ROWS = "SELECT DISTINCT row FROM refs WHERE backend = :backend AND path = :path LIMIT :limit"
 
 
+class Progress(NamedTuple):
+    """How far something long has come: what it does, how many of how many; None if nobody knows how many there are."""
+
+    step: str
+    done: int = 0
+    total: int | None = None
+
+
 class Inventory:
     """The objects that stores list and the references that rows hold, side by side on disk.
 
-    `doubtful` are the tables that have rows which can't be read, each with the backends whose objects these may hold.
+    `doubtful` are the tables that have rows which can't be read, each with the backends whose objects these may hold;
+    `files` is how many files rows hold.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.doubtful: dict[str, set[str]] = {}
+        self.files = 0
+        self.progress = Progress("listing objects")
+
+    def advance(self, step: str, number: int, total: int | None = None) -> None:
+        """Note that so many more are done of a step, for those who watch."""
+        done = self.progress.done if self.progress.step == step else 0
+        self.progress = Progress(step, done + number, total)
 
     async def add_objects(self, backend: str, objects: Iterable[ObjectInfo]) -> None:
         """Take in a part of a listing."""
         rows = [(backend, info.path, info.size, info.etag, info.last_modified.timestamp()) for info in objects]
+        self.advance("listing objects", len(rows))
         await self._insert("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", rows)
 
     async def add_references(self, references: Iterable[Reference]) -> None:
@@ -97,6 +114,8 @@ class Inventory:
             (*reference.location, reference.size, reference.etag, reference.checksum, _row(reference.row))
             for reference in references
         ]
+        self.files += len(rows)
+        self.advance("reading rows", len(rows))
         await self._insert("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     async def add_held(self, locations: Iterable[ObjectLocation]) -> None:

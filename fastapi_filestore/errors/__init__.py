@@ -35,6 +35,7 @@ FilestoreError
 │   │   └── NotAFileError
 │   ├── PendingContentError            (RuntimeError)
 │   ├── ContentConsumedError           (RuntimeError)
+│   ├── InvalidRecordError             (ValueError)
 │   ├── SharedFileError                (ValueError)
 │   ├── StaleFileError                 (RuntimeError)
 │   └── UnsupportedStatementError      (TypeError)

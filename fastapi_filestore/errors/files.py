@@ -23,6 +23,17 @@ class ContentConsumedError(ContentError, RuntimeError):
     """Content that can be read only once was read already, so it can't be stored again."""
 
 
+class InvalidRecordError(ContentError, ValueError):
+    """A record that a process was given is none of a stored file; `field` says what of it is wrong, if a part is."""
+
+    def __init__(self, field: str | None, problem: str) -> None:
+        self.field, self.problem = field, problem
+        super().__init__(
+            f"The record can't be read as a file: {problem}. Give FileObject.from_record what file.to_record() "
+            "returned."
+        )
+
+
 class SharedFileError(ContentError, ValueError):
     """Two rows, or two columns of one, would point to the same stored file; deleting one would take the other's."""
 

@@ -14,6 +14,7 @@ class Custody:
 
     Attributes:
         fresh: Whether this object stored the bytes itself and no committed row points to them yet.
+        is_held: Whether a row is known to hold it, unless it is fresh; not if a record of another process names it.
         unit: Who deletes it if no row comes to hold it, weakly referenced: a session, or a call of a service.
         saving: The turn of whoever stores it.
         reserved_path: A generated path that a ledger knows of, for the upload that is under way.
@@ -23,6 +24,7 @@ class Custody:
     """
 
     fresh: bool = False
+    is_held: bool = True
     unit: ref[Any] | None = None
     saving: Turn | None = None
     reserved_path: str | None = None
@@ -46,4 +48,6 @@ class Custody:
         A reserved path is good for one upload, and that of the copy is not under way.
         """
         claim, ends = (self._claim, self.claim_ends) if is_stored else (None, [])
-        return Custody(rules=self.rules, checked_by=self.checked_by, _claim=claim, claim_ends=ends)
+        return Custody(
+            is_held=self.is_held, rules=self.rules, checked_by=self.checked_by, _claim=claim, claim_ends=ends
+        )

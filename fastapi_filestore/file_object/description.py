@@ -285,7 +285,7 @@ class FileDescription:
     def note_committed(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
         self.custody.claim_ends.append(True)  # its copies see it
-        self.custody.fresh = False
+        self.custody.fresh, self.custody.is_held = False, True
         self._content = self._upload = None
 
     def undo(self) -> None:
@@ -365,7 +365,7 @@ class FileDescription:
         return {name: getattr(self, name) for name in FileDescription.__slots__ if name not in _STAYS_HERE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._registry, self.custody, self.prefix = storages, Custody(), ""
+        self._registry, self.custody, self.prefix = storages, Custody(is_held=False), ""
         self._content = self.unreadable = self._upload = self.upload_limit = None
         for name, value in state.items():
             setattr(self, name, value)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 from fastapi_filestore.errors import UnreadableFileError
+from fastapi_filestore.file_object.description import FileDescription
 from fastapi_filestore.file_object.metadata import NO_TEXT
 from fastapi_filestore.file_object.state import FileState, Unreadable
-from fastapi_filestore.file_object.value import FileObject
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE, is_media_type
 from fastapi_filestore.storage.paths import HeldPath
 from fastapi_filestore.storage.registry import StorageRegistry, storages
@@ -22,6 +22,8 @@ LONGEST_BACKEND = 255
 LARGEST = 2**63 - 1
 """Bytes in the largest file that a database could say the size of."""
 HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+
+FileT = TypeVar("FileT", bound=FileDescription)
 
 JSONFile = Mapping[str, Any]
 """One file as a row holds it."""
@@ -49,7 +51,7 @@ class NotJSON:
     value: object
 
 
-def to_record(file: FileObject) -> FileRecord:
+def to_record(file: FileDescription) -> FileRecord:
     """Return the JSON of a stored file."""
     return FileRecord(
         backend=file.backend,
@@ -120,13 +122,13 @@ def odd_spellings(path: str) -> tuple[str, ...]:
     return f"./{path}", f"//{path}", *doubled
 
 
-def from_record(data: JSONFile, *, registry: StorageRegistry = storages) -> FileObject:
+def file_of(data: JSONFile, file_class: type[FileT], *, registry: StorageRegistry = storages) -> FileT:
     """Return the stored file that a row's JSON describes; keys it does not know, and odd values, are ignored."""
     path = path_of(data)
     filename, content_type = data.get("filename"), data.get("content_type")
     is_typed = isinstance(content_type, str) and is_media_type(content_type)
     metadata = data.get("metadata") or None
-    file = FileObject(
+    file = file_class(
         data.get("backend") or None,
         filename if isinstance(filename, str) and filename else path,
         content_type=content_type if is_typed else FALLBACK_TYPE,
@@ -156,9 +158,11 @@ def text_in(file: JSONFile, member: str) -> str | None:
     return value if is_text else None
 
 
-def unreadable_file(value: object, problem: str, *, registry: StorageRegistry = storages) -> FileObject:
+def unreadable_file(
+    value: object, problem: str, file_class: type[FileT], *, registry: StorageRegistry = storages
+) -> FileT:
     """Return what stands in a row for a value that can't be read as a file, and keeps it."""
-    file = FileObject(None, FALLBACK_NAME, registry=registry)
+    file = file_class(None, FALLBACK_NAME, registry=registry)
     file.state, file.unreadable = FileState.UNREADABLE, Unreadable(value, problem)
     return file
 

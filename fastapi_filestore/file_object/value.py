@@ -18,9 +18,9 @@ from fastapi_filestore.errors import (
     UnsupportedContentError,
 )
 from fastapi_filestore.events import OBJECT_MISSING
-from fastapi_filestore.file_object.description import FileDescription
 from fastapi_filestore.file_object.open_file import OpenFile, refuse_in_loop
 from fastapi_filestore.file_object.path_of_file import PathOfFile
+from fastapi_filestore.file_object.recorded import RecordedFile
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.file_object.state import FileState
 from fastapi_filestore.intake.disposition import disposition_of, served_type
@@ -51,7 +51,7 @@ class _Declared(TypedDict):
     content_type: str
 
 
-class FileObject(FileDescription):
+class FileObject(RecordedFile):
     """A file: its name and type, and where its bytes are.
 
     Attributes:
@@ -366,8 +366,8 @@ class FileObject(FileDescription):
         self.refuse_unreadable()
         if self._path is None or self.state is FileState.PENDING:
             raise self._not_stored(purpose)
-        # A file that only its path names, as a signed URL does, is perhaps in no row; a fresh one is in none yet.
-        is_of_row = self.is_stored and not self.custody.fresh
+        # A file that only its path or a record names is perhaps in no row; a fresh one is in none yet.
+        is_of_row = self.is_stored and self.custody.is_held and not self.custody.fresh
         try:
             if self.is_stored and not can_be_held(self._path):
                 raise ObjectNotFoundError(  # noqa: TRY301 - told as if the store had said so

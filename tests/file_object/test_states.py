@@ -66,7 +66,7 @@ async def _gone(registry: StorageRegistry) -> FileObject:
 
 
 async def _unreadable(registry: StorageRegistry) -> FileObject:
-    return unreadable_file("a bare path", "it is text", registry=registry)
+    return unreadable_file("a bare path", "it is text", FileObject, registry=registry)
 
 
 START: dict[str, Callable[[StorageRegistry], Awaitable[FileObject]]] = {

@@ -8,7 +8,7 @@ import pytest
 
 from fastapi_filestore import FileObject, StorageRegistry
 from fastapi_filestore.errors import ConfigurationError
-from fastapi_filestore.file_object.record import from_record
+from fastapi_filestore.file_object.record import file_of
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.storage.stores import make_backend
 
@@ -152,7 +152,7 @@ async def test_no_public_address_leads_elsewhere() -> None:
     """A path in a row that no store could hold has no public address: a browser would read it as another one."""
     registry = StorageRegistry()
     registry.register_backend(ObstoreBackend("public", "memory://", public_url="https://cdn.example.com/files"))
-    file = from_record({"backend": "public", "path": "../secret", "filename": "a"}, registry=registry)
+    file = file_of({"backend": "public", "path": "../secret", "filename": "a"}, FileObject, registry=registry)
 
     assert file.url is None
 

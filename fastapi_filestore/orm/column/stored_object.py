@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeDecorator
 
 from fastapi_filestore.errors import ConfigurationError, PendingContentError, UnreadableFileError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.file_object.record import FileRecord, NotJSON, files_in, from_record, to_record, unreadable_file
+from fastapi_filestore.file_object.record import FileRecord, NotJSON, file_of, files_in, to_record, unreadable_file
 from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.orm.column.assignment import as_files
 from fastapi_filestore.orm.column.comparison import FileComparator
@@ -257,9 +257,9 @@ class StoredObject(TypeDecorator[Any]):
         try:
             records = files_in(value, multiple=self.multiple)
         except UnreadableFileError as error:
-            files = [unreadable_file(value, error.problem, registry=self.registry)]
+            files = [unreadable_file(value, error.problem, FileObject, registry=self.registry)]
         else:
-            files = [from_record(record, registry=self.registry) for record in records]
+            files = [file_of(record, FileObject, registry=self.registry) for record in records]
             for file in files:
                 if file.backend is None:
                     file.backend = self.backend or self.registry.default_key

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -66,11 +66,18 @@ class OpenUploads:
         self._target = f"{inspect(service.model).local_table.key}.{attribute.name}"
         columns = tables.uploads.c
         mine = columns.owner.is_(None) if owner is None else columns.owner == owner
-        self._mine: ColumnElement[bool] = and_(mine, columns.target == self._target, columns.expires > database_time())
-        self._uploads = FileService(service.session, model=tables.upload, scope=self._mine)
+        self.mine: ColumnElement[bool] = and_(mine, columns.target == self._target, columns.expires > database_time())
+        self._uploads = FileService(service.session, model=tables.upload, scope=self.mine)
 
     async def begin(
-        self, *, filename: str, content_type: str, size: int | None, checksum: str | None, expires_in: int
+        self,
+        *,
+        filename: str,
+        content_type: str,
+        size: int | None,
+        checksum: str | None = None,
+        metadata: str = "",
+        expires_in: int | None,
     ) -> tuple[UploadRow, SignedURL | None]:
         """Begin an upload, and sign where the client may store it by itself; None where nobody can sign that.
 
@@ -84,12 +91,11 @@ class OpenUploads:
         if self._owner is not None:
             await run_in_session(self._service.session, self._refuse_crowd, size or 0)
         signed: SignedURL | None = None
-        try:
-            signed = await self._service.sign_upload(
-                file, field=self._attribute.name, expires_in=expires_in, max_size=size or self._rules.max_size
-            )
-        except SigningUnavailableError:
-            pass
+        if expires_in is not None:
+            with suppress(SigningUnavailableError):
+                signed = await self._service.sign_upload(
+                    file, field=self._attribute.name, expires_in=expires_in, max_size=size or self._rules.max_size
+                )
         now = await self._now()
         row = await self._uploads.create(
             {
@@ -101,6 +107,7 @@ class OpenUploads:
                 "content_type": file.content_type,
                 "size": size,
                 "checksum": checksum,
+                "metadata_received": metadata,
                 "backend": file.backend if signed else None,
                 "path": file.path if signed else None,
                 "url_expires": signed.expires_at.timestamp() if signed else None,

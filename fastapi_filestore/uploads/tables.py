@@ -50,6 +50,7 @@ class UploadRow:
         filename, content_type: What the client said of it.
         size: Bytes that were announced; None while nobody knows.
         checksum: The SHA-256 that was announced, in hexadecimal digits.
+        metadata_received: Upload-Metadata, as a client of tus sent it.
         received: Bytes that have come by way of this application.
         backend, path: Where a client stores it by itself; None if it does not.
         url_expires: When the URL for that ends, in seconds since the epoch.
@@ -68,6 +69,7 @@ class UploadRow:
     content_type: str
     size: int | None
     checksum: str | None
+    metadata_received: str
     received: int
     backend: str | None
     path: str | None
@@ -146,6 +148,7 @@ def add_uploads(
         Column("content_type", String(255), nullable=False),
         Column("size", BigInteger),
         Column("checksum", String(64)),
+        Column("metadata_received", Text, nullable=False, default=""),
         Column("received", BigInteger, nullable=False, default=0),
         Column("backend", String(255)),
         Column("path", String(1024)),

@@ -29,6 +29,7 @@ from fastapi_filestore.web.routes.schemas import derive_schemas
 from fastapi_filestore.web.routes.signed import signed_router
 from fastapi_filestore.web.serving.downloads import download
 from fastapi_filestore.web.serving.options import CrossOrigin, DownloadOptions, Visibility
+from fastapi_filestore.web.serving.zip_downloads import ZippedFiles, zip_download
 from fastapi_filestore.web.wiring import (
     CalledFirst,
     Dependency,
@@ -50,6 +51,7 @@ _ROUTER = CalledFirst("files.router", 'app.include_router(files.router(Document)
 _UPLOAD = CalledFirst("files.upload", "Depends(files.upload())")
 _UPLOADS = CalledFirst("files.uploads", "Depends(files.uploads(max_files=10))")
 _DOWNLOAD = CalledFirst("files.download", "return await files.download(request, file)")
+_ZIP = CalledFirst("files.zip_download", "return await files.zip_download(request, row.pages)")
 
 
 class Serving(TypedDict):
@@ -268,6 +270,23 @@ class Filestore(Lifecycle):
             way, visibility, immutable, attachment, settings.url_expiry, settings.accel_prefix, cross_origin
         )
         return await download(request, file, options)
+
+    async def zip_download(
+        self, request: Request, files: Annotated[ZippedFiles, _ZIP], *, filename: str = "files.zip"
+    ) -> Response:
+        """Return the response of a route of your own, to GET, HEAD or POST, that serves many files as one ZIP archive.
+
+        It is made while it is sent, with one file open at a time. The first one is opened before the response begins;
+        one that fails later breaks the download off. Names are made unique, and safe for every system.
+
+        Args:
+            request: The request.
+            files: Stored files; None among them is passed over. A pair names one: `("2026/May.pdf", file)`, or its
+                folder alone: `("2026/", file)`. Of an iterable, the length of the archive is told in advance, if rows
+                know the files' sizes; an asynchronous one is read while the archive is sent.
+            filename: What to call the archive.
+        """
+        return await zip_download(request, files, filename=filename)
 
     def signed_router(self, *, cross_origin: CrossOrigin = "cross-origin") -> APIRouter:
         """Return the router that honours signed URLs of backends that can't presign.

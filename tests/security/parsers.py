@@ -27,7 +27,7 @@ from fastapi_filestore.web import quoting
 from fastapi_filestore.web.receiving import form_fields, uploads
 from fastapi_filestore.web.receiving import form_fields as validation
 from fastapi_filestore.web.routes import schemas
-from fastapi_filestore.web.serving import conditions, ranges
+from fastapi_filestore.web.serving import conditions, ranges, zip_names
 
 Parser = Callable[[str], object]
 STATE = conditions.Validators('"a"', datetime.now(UTC), '"b"')
@@ -144,6 +144,8 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.names.guess_content_type": (names.guess_content_type, ("a.", "a.tgz.")),
     "intake.names.is_media_type": (names.is_media_type, ("text/plain", "text/plain;")),
     "intake.names.safe_filename": (names.safe_filename, ("a", "a.")),
+    "web.serving.zip_names.safe_part": (zip_names.safe_part, ("a", "CON", "CON.")),
+    "web.serving.zip_names.safe_part of a path": (lambda path: zip_names.ZipNames().choose(path), ("a", "a/")),
     "intake.header_parameters.as_text": (lambda text: charsets.as_text(text.encode("latin-1", "replace")), ()),
     "intake.header_parameters.codec_of": (charsets.codec_of, ("utf",)),
     "intake.header_parameters.codec_of_form": (charsets.codec_of_form, ("utf",)),

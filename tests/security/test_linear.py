@@ -53,6 +53,7 @@ SEARCHED = {
     "web.serving.conditions._ENTITY_TAG",
     "web.paths._TOKEN",
     "web.refused_start._OURS",
+    "web.serving.zip_names._FORBIDDEN",
 }
 """Patterns that are looked for from every place of a text; all others are matched at one place."""
 
@@ -74,6 +75,7 @@ MATCHED = {
     "web.serving.headers._OF_DISK",
     "web.serving.headers._SHA256",
     "web.serving.ranges._SPEC",
+    "web.serving.zip_names._DEVICE",
     "web.paths._SANE",
 }
 """Patterns of the floors that clients talk to, which are matched at one place."""
@@ -92,6 +94,7 @@ NOT_OF_A_CLIENT = {
     "web.routes.resource.resource_of": "a name of the application's",
     "web.routes.router.file_router": "names of the application's",
     **{f"web.routes.row.add_{name}": "paths of ours" for name in ("read", "update", "delete", "download", "replace")},
+    "web.serving.zip_downloads.zip_download": "a name of the application's",
     "web.serving.options.require_word": "such names",
     "web.wiring.require_dependency": "such names",
     "web.wiring.mapped_class": "such names",

@@ -73,7 +73,7 @@ app.include_router(files.router(Document, service=get_document_service), prefix=
 app.include_router(files.signed_router())
 
 
-class DocumentRead(BaseModel):
+class ReportRead(BaseModel):
     """A document as the hand-written route shows it."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -84,7 +84,7 @@ class DocumentRead(BaseModel):
     created_at: datetime
 
 
-@app.post("/reports", status_code=201, response_model=DocumentRead, tags=["by hand"])
+@app.post("/reports", status_code=201, response_model=ReportRead, tags=["by hand"])
 async def upload_report(
     upload: Annotated[Upload, Depends(files.upload())],
     service: Annotated[FileService[Document], Depends(get_document_service)],

@@ -34,7 +34,7 @@ class Presentable(Protocol):
         ...
 
 
-class FileRead(BaseModel):
+class FileRead(BaseModel, json_schema_extra={"readOnly": True}):
     """A stored file."""
 
     filename: str
@@ -50,13 +50,14 @@ def core_schema_of(file_class: type) -> CoreSchema:
     """Return the schema: an instance in Python, never from JSON, and a `FileRead` when written to JSON."""
     return core_schema.is_instance_schema(
         file_class,
+        ref=f"{FileRead.__module__}.{FileRead.__qualname__}:{id(file_class)}",  # the name of its component
         serialization=core_schema.plain_serializer_function_ser_schema(_present, when_used="json"),
     )
 
 
 def json_schema_of(handler: GetJsonSchemaHandler) -> JsonSchemaValue:
     """Describe the response; read-only, since a request that could name a stored object could read any of them."""
-    return {**handler(FileRead.__pydantic_core_schema__), "title": "File", "readOnly": True}
+    return handler(FileRead.__pydantic_core_schema__)
 
 
 def _present(file: Presentable) -> object:

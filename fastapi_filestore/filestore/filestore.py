@@ -26,7 +26,7 @@ from fastapi_filestore.web.routes.dependencies import UploadDependency
 from fastapi_filestore.web.routes.resource import Download, resource_of
 from fastapi_filestore.web.routes.router import file_router
 from fastapi_filestore.web.routes.schemas import derive_schemas
-from fastapi_filestore.web.routes.signed import signed_router
+from fastapi_filestore.web.routes.signed import SIGNED_TAG, signed_router
 from fastapi_filestore.web.serving.downloads import download
 from fastapi_filestore.web.serving.options import CrossOrigin, DownloadOptions, Visibility
 from fastapi_filestore.web.serving.zip_downloads import ZippedFiles, zip_download
@@ -181,7 +181,15 @@ class Filestore(Lifecycle):
         )
         if service is None:
             resource.require_rows()
-        return file_router(resource, provider, dependencies=dependencies, upload_url=upload_url, identity=identity)
+        self._tags[resource.name] = f"Rows of {model.__name__} and their files."
+        return file_router(
+            resource,
+            provider,
+            dependencies=dependencies,
+            upload_url=upload_url,
+            identity=identity,
+            prefixes=self._prefixes,
+        )
 
     def upload(
         self,
@@ -299,6 +307,7 @@ class Filestore(Lifecycle):
                 anyway, so the default is all pages, as with URLs that a store signs.
         """
         DownloadOptions(cross_origin=cross_origin)  # refuses a word that is none
+        self._tags[SIGNED_TAG] = "Files by URLs that the application signed, for stores that can't."
         return signed_router(self.registry, self._limits, partial(self.download, cross_origin=cross_origin))
 
     def _provider(

@@ -39,6 +39,7 @@ from fastapi_filestore.web.routes.dependencies import (
     require_distinct_parameters,
     require_one_reader,
 )
+from fastapi_filestore.web.routes.operations import describe_tags
 from fastapi_filestore.web.routes.signed import SIGNED_URL
 from fastapi_filestore.web.wiring import (
     session_dependency,
@@ -76,6 +77,8 @@ class Lifecycle:
         self._hold_session = hold_session
         self._models: dict[type, None] = {}
         self._reserved: dict[Callable[..., object], frozenset[str]] = {}
+        self._prefixes = dict[str, str]()
+        self._tags = dict[str, str]()
         if settings is not None and not isinstance(settings, FilestoreSettings):
             raise ConfigurationError(
                 f"settings= is a {type(settings).__name__}: give FilestoreSettings(...), or leave it out, and the "
@@ -146,6 +149,7 @@ class Lifecycle:
         refuse_bare_services(app.routes)
         require_one_reader(app.routes)
         describe_uploads(app.routes, refusals=Problem in app.exception_handlers)
+        describe_tags(app, self._tags.items())
         settings = self.settings
         if "redirect" in {settings.downloads, *(backend.downloads for backend in settings.backends.values())}:
             describe_redirects(app.routes)

@@ -148,7 +148,7 @@ def test_json_schema() -> None:
     """A type adapter knows the schema without an application."""
     schema = TypeAdapter(FileObject).json_schema(mode="serialization")
 
-    assert schema["title"] == "File"
+    assert schema["title"] == "FileRead"
     assert schema["properties"].keys() == SHOWN
 
 

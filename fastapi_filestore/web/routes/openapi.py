@@ -1,15 +1,17 @@
 """Describe to OpenAPI what FastAPI can't know of a route: forms that are read late, problems, files."""
 
+from copy import deepcopy
 from dataclasses import replace
-from http import HTTPStatus
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.settings.size import format_size
 from fastapi_filestore.web.header_fields import JSON, MULTIPART
-from fastapi_filestore.web.problems import MEDIA_TYPE
+from fastapi_filestore.web.problems import KINDS, MEDIA_TYPE
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields
@@ -17,6 +19,8 @@ from fastapi_filestore.web.routes.schemas import NoFields
 ModelT = TypeVar("ModelT")
 Description: TypeAlias = dict[str, Any]
 Responses: TypeAlias = dict[int | str, Description]
+
+BYTES: Final = "application/octet-stream"
 
 PROBLEM_TEXTS = {
     400: "The body can't be read.",
@@ -43,10 +47,10 @@ PROBLEM_SCHEMA = {
     "description": "A problem detail (RFC 9457).",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
+        "type": {"type": "string", "description": "A URI that names the kind of problem, to compare and not to open."},
+        "title": {"type": "string", "description": "The kind of problem, for people."},
+        "status": {"type": "integer", "description": "The status of the answer."},
+        "detail": {"type": "string", "description": "What is wrong this time, and what to do."},
         "limit": {"type": "integer", "description": "What may be sent, in bytes or files."},
         "actual": {"description": "What was sent, if it is known."},
         "expected": {"type": "array", "items": {"type": "string"}, "description": "Types that may be sent."},
@@ -59,22 +63,48 @@ PROBLEM_SCHEMA = {
 }
 
 
+class Problem(BaseModel):
+    """A problem detail as a component of an OpenAPI document; what is answered is made elsewhere."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe the members."""
+        return deepcopy(PROBLEM_SCHEMA)
+
+
+class AsProblem(dict[str, Any]):
+    """The media types of an answer, of which there is one: that of problems.
+
+    FastAPI puts the schema of an answer's model, which is the reference to a component, below the media type of the
+    route, whatever the answer's own is.
+    """
+
+    def setdefault(self, key: str, default: Any = None, /) -> Any:
+        """Return what there is of the media type of problems."""
+        return super().setdefault(MEDIA_TYPE, default)
+
+
+_KIND_OF_STATUS = {kind.status: kind for kind in reversed(list(KINDS.values()))}
+
+
 def problems(*statuses: int) -> Responses:
     """Describe the problems that a route may answer with; a store can be down, and a header too long, under any."""
     return {
         status: {
             "description": PROBLEM_TEXTS[status],
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": PROBLEM_SCHEMA,
-                    "example": {
-                        "type": "urn:fastapi-filestore:…",
-                        "title": HTTPStatus(status).phrase,
-                        "status": status,
-                        "detail": PROBLEM_TEXTS[status],
-                    },
+            "model": Problem,
+            "content": AsProblem(
+                {
+                    MEDIA_TYPE: {
+                        "example": {
+                            "type": _KIND_OF_STATUS[status].type,
+                            "title": _KIND_OF_STATUS[status].title,
+                            "status": status,
+                            "detail": PROBLEM_TEXTS[status],
+                        }
+                    }
                 }
-            },
+            ),
         }
         for status in sorted({*statuses, 431, 500, 503})
     }
@@ -90,12 +120,14 @@ _FILE_HEADERS = {
 }
 _UNCHANGED: Responses = {304: {"description": "It is still as the request knows it."}}
 
-# Without a schema, since that is how OpenAPI 3.1 says bytes of any kind: a file of JSON is no string.
+# Generators of clients know bytes by their first type. Any type may come, and without a schema, since that is how
+# OpenAPI 3.1 says bytes of any kind: a file of JSON is no string.
+_FILE_CONTENT = {BYTES: _BINARY, "*/*": {}}
 FILE_RESPONSES: Responses = {
-    200: {"description": "The file.", "content": {"*/*": {}}, "headers": _FILE_HEADERS},
+    200: {"description": "The file.", "content": _FILE_CONTENT, "headers": _FILE_HEADERS},
     206: {
         "description": "The ranges of it that were asked for.",
-        "content": {"*/*": {}, "multipart/byteranges": {}},
+        "content": {**_FILE_CONTENT, "multipart/byteranges": {}},
         "headers": _FILE_HEADERS,
     },
     **_UNCHANGED,
@@ -115,6 +147,30 @@ STORED: Description = {
     "description": "It is stored.",
     "headers": {"ETag": {"schema": {"type": "string"}, "description": "The store's own, if it has one."}},
 }
+_CONDITIONS = {
+    "If-Match": "Do it only if the file's entity tag is among these, or there is one at all: `*`.",
+    "If-None-Match": "Do it only if the file's entity tag is none of these.",
+    "If-Modified-Since": "Send it only if it was stored later.",
+    "If-Unmodified-Since": "Do it only if it was not stored later.",
+    "If-Range": "Honour the range only if this is the file's entity tag, or when it was stored.",
+    "Range": "The bytes that are wanted, as `bytes=0-1023` (RFC 9110, section 14.2).",
+}
+
+
+def header_parameters(*names: str) -> Description:
+    """Describe header fields that are read by hand (RFC 9110, sections 13 and 14)."""
+    return {
+        "parameters": [
+            {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
+            for name, text in _CONDITIONS.items()
+            if name in names
+        ]
+    }
+
+
+OF_DOWNLOADS: Description = header_parameters(*_CONDITIONS)
+OF_CHANGES: Description = header_parameters("If-Match", "If-None-Match", "If-Unmodified-Since")
+
 LOCATION_HEADER: Description = {
     "headers": {"Location": {"schema": {"type": "string"}, "description": "The path of the new row."}},
 }
@@ -159,8 +215,8 @@ def _form(name: str, fields: Description, title: str, file: Description, rules: 
     form: Description = {"schema": schema}
     if rules.content_types:
         form["encoding"] = {name: {"contentType": ", ".join(rules.content_types)}}
-    # A body that is no form has no fields, so it will do where none is needed.
-    raw = () if fields.get("required") else rules.content_types or ("*/*",)
+    # A body that is no form has no fields, so it will do where none is needed; its Content-Type is that of the file.
+    raw = () if fields.get("required") else (BYTES,)
     sentences = {
         f"At most {rules.max_files} files.": rules.max_files,
         f"A file has at most {format_size(rules.max_size or 0)}.": rules.max_size,
@@ -182,7 +238,7 @@ def json_request(model: type[BaseModel]) -> Description:
 
 def raw_request() -> Description:
     """Describe a body that is the file itself."""
-    return {"requestBody": {"required": True, "content": {"*/*": _BINARY}}}
+    return {"requestBody": {"required": True, "content": {BYTES: _BINARY}}}
 
 
 def _schema_of(model: type[BaseModel]) -> Description:

@@ -11,6 +11,7 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import without_app_limit
 from fastapi_filestore.web.routes import collection, row
+from fastapi_filestore.web.routes.operations import Prefixes, name_operations
 from fastapi_filestore.web.routes.resource import Resource
 
 ModelT = TypeVar("ModelT")
@@ -23,6 +24,7 @@ def file_router(
     dependencies: Sequence[Dependency] = (),
     upload_url: bool = False,
     identity: str = "identity",
+    prefixes: Prefixes,
 ) -> APIRouter:
     """Build the routes of one model.
 
@@ -32,6 +34,7 @@ def file_router(
         dependencies: What must hold before a byte of the body is read: authorization, rate limits.
         upload_url: Add the route that signs upload URLs.
         identity: What the paths call a row's primary key.
+        prefixes: Where models were included before, for the names of operations.
     """
     if not identity.isidentifier():
         raise ConfigurationError(f"A path can't call a key {identity!r}: use a name such as document_id.")
@@ -48,4 +51,5 @@ def file_router(
         add_route(router, resource, provider, path, key)
     for add_route in (row.add_download, row.add_replace):
         add_route(router, resource, provider, f"{path}/file", key)
+    name_operations(router, resource.model.__name__, prefixes)
     return router

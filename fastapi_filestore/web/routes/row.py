@@ -19,6 +19,8 @@ from fastapi_filestore.web.receiving.uploads import receive_upload
 from fastapi_filestore.web.routes.openapi import (
     FILE_RESPONSES,
     HEAD_RESPONSES,
+    OF_CHANGES,
+    OF_DOWNLOADS,
     REDIRECTS,
     form_body,
     json_request,
@@ -68,7 +70,7 @@ def add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider
         name=f"{resource.name}_update",
         summary=f"Change fields of a {resource.name}",
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422),
-        openapi_extra=json_request(resource.schemas.update),
+        openapi_extra={**json_request(resource.schemas.update), **OF_CHANGES},
     )
     async def update(
         request: Request,
@@ -102,6 +104,7 @@ def add_delete(router: APIRouter, resource: Resource[ModelT], provider: Provider
         name=f"{resource.name}_delete",
         summary=f"Delete a {resource.name} and its file",
         responses=problems(404, 409, 412, 422),
+        openapi_extra=OF_CHANGES,
     )
     async def delete(
         request: Request,
@@ -137,6 +140,7 @@ def add_download(
         name=f"{resource.name}_download",
         summary=f"Download the file of a {resource.name}",
         responses={**FILE_RESPONSES, **(REDIRECTS if resource.redirects else {}), **problems(404, 412, 416, 422)},
+        openapi_extra=OF_DOWNLOADS,
     )(read_file)
     router.head(
         path,
@@ -144,6 +148,7 @@ def add_download(
         name=f"{resource.name}_download_head",
         summary=f"Read the headers of a {resource.name}'s file",
         responses={**HEAD_RESPONSES, **problems(404, 412, 422)},
+        openapi_extra=OF_DOWNLOADS,
     )(read_file)
 
 
@@ -157,7 +162,7 @@ def add_replace(router: APIRouter, resource: Resource[ModelT], provider: Provide
         name=f"{resource.name}_replace",
         summary=f"Replace the file of a {resource.name}",
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
-        openapi_extra=form_body(resource, with_fields=False),
+        openapi_extra={**form_body(resource, with_fields=False), **OF_CHANGES},
     )
     async def replace(
         request: Request,

@@ -1,0 +1,70 @@
+"""Name and describe operations for those who generate clients: `create_document`, `list_documents`.
+
+An `operation_id` of ours would win over the application's own `generate_unique_id_function`; a default of ours
+does not, so that is what gives the names.
+"""
+
+import re
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.datastructures import Default
+from fastapi.routing import APIRoute
+
+Prefixes = MutableMapping[str, str]
+"""The prefix by which a model was included first, by the model's name: there its operations have the short names."""
+
+OPERATIONS: Final = {
+    "create": ("create_{one}", "What comes is one unit of work: afterwards file and row are there, or neither is."),
+    "list": ("list_{many}", "Pages end where `next_cursor` is null; give it as `after` for the next one."),
+    "read": ("read_{one}", "The file is described, with the URL that serves its bytes."),
+    "update": ("update_{one}", "What is left out stays as it is."),
+    "delete": ("delete_{one}", "Its file goes as soon as the row is gone."),
+    "download": ("download_{one}", "Ranges and conditions are honoured; the type is that of the file."),
+    "download_head": ("read_{one}_headers", "They are those of the download, whose bytes are not read."),
+    "replace": ("replace_{one}_file", "The old file goes as soon as the row has the new one."),
+    "upload_url": ("sign_{one}_upload", "What is stored there becomes the file of a row that is written later."),
+}
+"""By the end of a route's name: the operation's, and what is worth knowing beyond the summary."""
+
+
+def name_operations(router: APIRouter, model: str, prefixes: Prefixes) -> None:
+    """Give the routes of a model's router the names and descriptions of their operations.
+
+    Where a model is included by a second prefix, its operations there have the prefix in their names as well.
+    """
+    one = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", model).lower()
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            action = route.name.removeprefix(f"{model.lower()}_")
+            verb, _, rest = action.partition("_")
+            template, description = OPERATIONS.get(action, ("_".join(filter(None, (verb, "{one}", rest))), ""))
+            name_of = _naming(template.format(one=one, many=plural(one)), route.path_format, one, prefixes)
+            route.generate_unique_id_function, route.unique_id = Default(name_of), name_of(route)
+            route.description = route.description or description or f"{route.summary}."
+
+
+def _naming(name: str, own_path: str, one: str, prefixes: Prefixes) -> Callable[[APIRoute], str]:
+    def name_of(route: APIRoute) -> str:
+        prefix = route.path_format.removesuffix(own_path)
+        if not prefix or prefixes.setdefault(one, prefix) == prefix:
+            return name
+        return f"{name}_at_{re.sub(r'[^a-zA-Z0-9]+', '_', prefix).strip('_')}"
+
+    return name_of
+
+
+def plural(word: str) -> str:
+    """Return the plural of an English noun, as far as rules go."""
+    if re.search("[^aeiou]y$", word):
+        return f"{word[:-1]}ies"
+    return f"{word}es" if re.search("(s|x|z|ch|sh)$", word) else f"{word}s"
+
+
+def describe_tags(app: FastAPI, texts: Iterable[tuple[str, str]]) -> None:
+    """Describe tags in an application's OpenAPI document that it does not describe itself."""
+    described = list(app.openapi_tags or ())
+    known = {tag["name"] for tag in described}
+    described += [{"name": name, "description": text} for name, text in texts if name not in known]
+    app.openapi_tags = described or None

@@ -71,6 +71,7 @@ app = FastAPI(
 )
 app.include_router(files.router(Document, service=get_document_service), prefix="/documents")
 app.include_router(files.signed_router())
+app.include_router(files.readiness())  # GET /ready
 
 
 class ReportRead(BaseModel):

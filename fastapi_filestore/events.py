@@ -74,6 +74,15 @@ FILES_BELOW_FOLDER: Final = Event(
 )
 ACCEL_UNREADABLE: Final = Event("accel_unreadable", WARNING, "nginx in front can't read a local folder.")
 
+# -- readiness ---------------------------------------------------------------------------------------------
+
+NOT_READY: Final = Event(
+    "not_ready",
+    ERROR,
+    "A database or a backend does not answer, so load balancers are told 503 (files.readiness); told as that begins.",
+)
+READY_AGAIN: Final = Event("ready_again", INFO, "What was not ready answers again.")
+
 # -- transactions ------------------------------------------------------------------------------------------
 
 AUTOCOMMIT: Final = Event(

@@ -17,12 +17,14 @@ from fastapi_filestore.intake.forms.limits import FormLimits, Pace
 from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import refuse_rowless
+from fastapi_filestore.service.start.readiness import Readiness, parts_of
 from fastapi_filestore.settings.values import DownloadWay
 from fastapi_filestore.web.problems import Problem, answer_error
 from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.receiving.form_fields import UnknownFields
 from fastapi_filestore.web.receiving.uploads import receive_upload, receive_uploads
 from fastapi_filestore.web.routes.dependencies import UploadDependency
+from fastapi_filestore.web.routes.readiness import readiness_router
 from fastapi_filestore.web.routes.resource import Download, resource_of
 from fastapi_filestore.web.routes.router import file_router
 from fastapi_filestore.web.routes.schemas import derive_schemas
@@ -310,6 +312,28 @@ class Filestore(Lifecycle):
         self._tags[SIGNED_TAG] = "Files by URLs that the application signed, for stores that can't."
         return signed_router(self.registry, self._limits, partial(self.download, cross_origin=cross_origin))
 
+    def readiness(
+        self, path: str = "/ready", *, timeout: float = 2.0, max_age: float = 5.0, include_in_schema: bool = False
+    ) -> APIRouter:
+        """Return a router for load balancers: 200 if all databases and backends answer, else 503, to GET and HEAD.
+
+        >>> app.include_router(files.readiness())
+
+        The databases are those of the models that services and routers were made for, the backends those of their
+        columns; each is asked by a cheap call. Answers tell nothing of why: `fastapi_filestore.not_ready` of the log
+        does. It says nothing of whether the process should be killed: for that, have a route that asks nobody.
+
+        Args:
+            path: Where it is.
+            timeout: Seconds that all of them may take to answer.
+            max_age: Seconds for which an answer is kept; many requests at once make one check.
+            include_in_schema: Show it in OpenAPI.
+        """
+        self._tells_readiness = True
+        parts = partial(parts_of, self._databases, self._models, self.registry)
+        readiness = Readiness(parts, timeout=timeout, max_age=max_age)
+        return readiness_router(readiness, path, include_in_schema=include_in_schema)
+
     def _provider(
         self,
         model: type[ModelT],
@@ -364,6 +388,7 @@ class Filestore(Lifecycle):
 for _method, _right in {
     Filestore.router: 'app.include_router(files.router(Document), prefix="/documents")',
     Filestore.signed_router: "app.include_router(files.signed_router())",
+    Filestore.readiness: "app.include_router(files.readiness())",
 }.items():
     # What older and newer versions of FastAPI look at first of what they include.
     vars(_method).update(routes=NoRouter(_right), _contains_router=NoRouter(_right))

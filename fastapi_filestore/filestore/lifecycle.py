@@ -86,6 +86,7 @@ class Lifecycle:
             )
         self._given_settings = settings
         self._app: FastAPI | None = None
+        self._tells_readiness = False
         self._open_blocks = list[None]()  # threads may add and take at once
         self.registry = registry
 
@@ -118,6 +119,8 @@ class Lifecycle:
                 await check_databases(self._databases, probe=bool(probe), write=probe is True)
                 if self.settings.sweep_every is not None:
                     await self._databases.ledgers()  # what is missing is told at the start
+                if self._tells_readiness:
+                    await self._databases.engines()  # which are to be known
                 require_backends(self._models, self.registry)
                 if self.settings.sweep_every is not None:
                     await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))

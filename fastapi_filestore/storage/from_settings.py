@@ -138,10 +138,15 @@ def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -
             )
 
 
+async def probe(backend: StorageBackend, *, write: bool) -> None:
+    """Raise the fitting `StorageError` if a backend can't be read or, with `write`, written where it can be told so."""
+    await (backend.probe(write=write) if isinstance(backend, ObstoreBackend) else backend.probe())
+
+
 async def _probe_all(registry: StorageRegistry, *, write: bool) -> None:
     async def problem_of(backend: StorageBackend) -> str | None:
         try:
-            await (backend.probe(write=write) if isinstance(backend, ObstoreBackend) else backend.probe())
+            await probe(backend, write=write)
         except FilestoreError as error:
             return f"- {backend.key}: {error}"
         return None

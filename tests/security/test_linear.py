@@ -92,6 +92,7 @@ NOT_OF_A_CLIENT = {
     "web.serving.redirects.response_elsewhere": "headers of ours",
     "web.serving.headers.shown_tag": "a tag of a store",
     "web.routes.resource.resource_of": "a name of the application's",
+    "web.routes.readiness.readiness_router": "a path of the application's",
     "web.routes.router.file_router": "names of the application's",
     **{f"web.routes.row.add_{name}": "paths of ours" for name in ("read", "update", "delete", "download", "replace")},
     "web.serving.zip_downloads.zip_download": "a name of the application's",

@@ -25,7 +25,7 @@ from fastapi_filestore.events import (
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attributes, file_mappers
 from fastapi_filestore.orm.column.tables import file_columns_of, what_lacks
 from fastapi_filestore.orm.ledger.ledger import Ledger
-from fastapi_filestore.orm.mapped_types import AnyMapper
+from fastapi_filestore.orm.mapped_types import AnyColumn, AnyMapper
 from fastapi_filestore.orm.sessions import has_room, run_on_engine
 from fastapi_filestore.orm.triggers.installed import COMPLETE, find_lacking_triggers
 from fastapi_filestore.service.audit.tables import Database
@@ -156,16 +156,7 @@ def require_backends(models: Collection[type], registry: StorageRegistry) -> Non
     Raises:
         ConfigurationError: A column of one of the models has no backend.
     """
-    configure_mappers()  # this may be the first that a process does
-    # First those that it is told to serve, then what inherits from them, whose rows are rows of theirs.
-    served: dict[AnyMapper, None] = dict.fromkeys(
-        chain.from_iterable(inspect(model).self_and_descendants for model in models)
-    )
-    own = {
-        attribute.column: (mapper.class_, attribute)
-        for mapper in reversed(served)
-        for attribute in file_attributes(mapper)
-    }
+    own = _columns_of(models)
     problems = list[str]()
     for model, attribute in own.values():
         key, columns_own = _key(attribute), attribute.type.registry
@@ -183,6 +174,31 @@ def require_backends(models: Collection[type], registry: StorageRegistry) -> Non
     }
     if lacking:
         BACKEND_NOT_REGISTERED.tell(columns=sorted(lacking))
+
+
+def backends_of(models: Collection[type], registry: StorageRegistry) -> list[tuple[str, StorageRegistry]]:
+    """Return the backends of the file columns of some models, by key and registry; all of a registry if none is given.
+
+    Whether they are registered is for the caller to see.
+    """
+    if not models:
+        return [(backend.key, registry) for backend in registry]
+    columns = _columns_of(models).values()
+    return list(dict.fromkeys((_key(attribute), attribute.type.registry) for _, attribute in columns))
+
+
+def _columns_of(models: Collection[type]) -> dict[AnyColumn, tuple[type, FileAttribute]]:
+    """Return the file columns of some models, and of what inherits from them, each with its class and attribute."""
+    configure_mappers()  # this may be the first that a process does
+    # First those that it is told to serve, then what inherits from them, whose rows are rows of theirs.
+    served: dict[AnyMapper, None] = dict.fromkeys(
+        chain.from_iterable(inspect(model).self_and_descendants for model in models)
+    )
+    return {
+        attribute.column: (mapper.class_, attribute)
+        for mapper in reversed(served)
+        for attribute in file_attributes(mapper)
+    }
 
 
 def _key(attribute: FileAttribute) -> str:

@@ -11,9 +11,11 @@ A view of SQLModel takes this one first: `class DocumentView(ModelView, starlett
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from jinja2 import DictLoader
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -72,10 +74,15 @@ class FileField(fields.FileField):
         request.state.form = form_data
         removed = form_data.getlist(f"_{self.id}-delete") if self.can_be_empty else []
         change = FileChange.read(form_data.getlist(self.id), removed)
-        return replace(change, present=getattr(request.state, "shown_files", {}).get(self.name, ()))
+        # The names of a row on the page of another have that row in front.
+        before = self.id.removesuffix(self.name)
+        pk = form_data.get(f"{before}pk") if before else request.query_params.get("pk")
+        is_there = pk and request.state.action == RequestAction.EDIT
+        row = await self.view.find_by_pk(request, pk) if self.view and is_there else None
+        return replace(change, present=await self.parse_obj(request, row) or ()) if row else change
 
     async def parse_obj(self, request: Request, obj: Any) -> Any:
-        """Return what is shown of the files of a row: links to them. A form that is sent back shows them again."""
+        """Return what is shown of the files of a row: links to them."""
         shown = [
             {
                 "key": id_of(file),
@@ -84,8 +91,6 @@ class FileField(fields.FileField):
             }
             for file in files_in(getattr(obj, self.name))
         ]
-        if request.state.action == RequestAction.EDIT:
-            request.state.shown_files = {**getattr(request.state, "shown_files", {}), self.name: shown}
         return shown if shown or self.holds_several else None
 
     async def serialize_value(self, request: Request, value: Any) -> Any:
@@ -146,6 +151,20 @@ class ModelView(sqla.ModelView):
         with self._telling(data):
             return await super().edit(request, pk, self._values(data, row))
 
+    async def validate(self, request: Request, data: dict[str, Any]) -> None:
+        """Check a form; a view of SQLModel does so without the files, and then misses them.
+
+        Raises:
+            ValidationError: Something else is wrong.
+        """
+        try:
+            await super().validate(request, data)
+        except ValidationError as error:
+            names = attributes_of(self.model)
+            others = [cast("InitErrorDetails", problem) for problem in error.errors() if problem["loc"][0] not in names]
+            if others:
+                raise ValidationError.from_exception_data(error.title, others) from error
+
     def _values(self, data: Mapping[str, Any], row: object) -> dict[str, Any]:
         """Return what is to be set of a row; a file is told from none, and from no change, by their pairs."""
         values = dict(data)
@@ -176,6 +195,8 @@ class ModelView(sqla.ModelView):
 
 class InlineModelView(ModelView, sqla.InlineModelView):
     """Rows with files, edited on the page of the row that they belong to."""
+
+    model: ClassVar[type]  # type: ignore[misc] # as theirs does
 
     async def url_of_file(self, request: Request, row: object, name: str, key: str) -> str | None:
         """Return None: a file is downloaded from a page of its own row."""

@@ -23,7 +23,15 @@ from fastapi_filestore.storage.paths import is_upload_path
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 
-class FileDescription:
+class FileType(type):
+    """The class of `FileObject`: it says in errors of SQLAlchemy and SQLModel what a bare annotation lacks."""
+
+    def __format__(cls, spec: str) -> str:
+        """Return what stands in a message for the class, which these put there as what they know no column for."""
+        return f"{cls!r}, which needs mapped_column(StoredObject()), or Field(sa_type=StoredObject()) with SQLModel,"
+
+
+class FileDescription(metaclass=FileType):
     """The part of `FileObject` that moves no bytes."""
 
     __slots__ = (

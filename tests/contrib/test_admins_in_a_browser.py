@@ -92,6 +92,7 @@ async def visit(request: pytest.FixtureRequest, browser: Browser, tmp_path: Path
             yield Visit(page, url, admin, tmp_path)
 
 
+@pytest.mark.works_with("SQLAdmin", "starlette-admin")
 async def test_a_life_of_files(visit: Visit) -> None:
     """Files are chosen, kept, replaced, added, cleared and downloaded, with clicks alone."""
     await visit.go_to("create")

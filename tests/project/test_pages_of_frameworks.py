@@ -29,9 +29,36 @@ async def main():
 asyncio.run(main())
 """
 
+SQLMODEL = """
+{blocks}
+
+
+async def main():
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    async with engine.begin() as connection:
+        await connection.run_sync(SQLModel.metadata.create_all)
+    async with lifespan(app), letter_files.lifespan(app), client:
+        sent = {{"file": ("a.txt", b"letter", "text/plain")}}
+        letter = (await client.post("/letters/", data={{"title": "One"}}, files=sent)).json()
+        answer = await client.post("/letters/1/pages", files={{"page": ("1.txt", b"page")}})
+        print(letter["title"], letter["file"]["filename"], [page["filename"] for page in answer.json()["pages"]])
+        print((await client.get("/letters/1/file")).text)
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
 
 def test_the_page_on_admins(tmp_path: Path) -> None:
     """Either admin adds a row with its file."""
     program = ADMINS.format(blocks="\n\n".join(blocks("docs/admins.md")))
 
     assert run(program, tmp_path) == "200\n200\n[b'admin', b'staff']\n"
+
+
+def test_the_page_on_sqlmodel(tmp_path: Path) -> None:
+    """Letters come by the router, and their pages by a route of one's own."""
+    program = SQLMODEL.format(blocks="\n\n".join(blocks("docs/sqlmodel.md")))
+
+    assert run(program, tmp_path) == "One a.txt ['1.txt']\nletter\n"

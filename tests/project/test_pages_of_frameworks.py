@@ -49,6 +49,27 @@ async def main():
 asyncio.run(main())
 """
 
+LITESTAR = """
+import warnings
+from litestar.testing import AsyncTestClient
+
+warnings.simplefilter("ignore")  # of what may be inferred no more in its next version
+{blocks}
+
+
+async def main():
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with AsyncTestClient(litestar_app) as client:
+        document = (await client.post("/upload", files={{"data": ("a.txt", b"letter", "text/plain")}})).json()
+        print(document["title"], document["file"]["size"])
+        print((await client.get(f"/documents/{{document['id']}}/file")).text)
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
 
 def test_the_page_on_admins(tmp_path: Path) -> None:
     """Either admin adds a row with its file."""
@@ -62,3 +83,10 @@ def test_the_page_on_sqlmodel(tmp_path: Path) -> None:
     program = SQLMODEL.format(blocks="\n\n".join(blocks("docs/sqlmodel.md")))
 
     assert run(program, tmp_path) == "One a.txt ['1.txt']\nletter\n"
+
+
+def test_the_page_on_litestar(tmp_path: Path) -> None:
+    """A handler stores an upload, and another one sends it."""
+    program = LITESTAR.format(blocks="\n\n".join(blocks("docs/litestar.md")))
+
+    assert run(program, tmp_path) == "a.txt 6\nletter\n"

@@ -1,4 +1,4 @@
-"""The application: a page at /, the prebuilt router at /documents/, and two routes written by hand."""
+"""The application: a page at /, the prebuilt router at /documents/, routes written by hand, and perhaps /admin."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -17,6 +17,7 @@ from starlette.types import Scope
 from example_app.database import create_tables, data_folder, engine, get_session
 from example_app.models import Document
 from example_app.signing import keep_signing_key, tell_of_own_key
+from example_app.staff import add_staff_pages
 from fastapi_filestore import FileObject, FileService, Filestore, Upload
 
 # Time and level before the lines of all libraries; uvicorn's own stay as they are.
@@ -120,4 +121,5 @@ class Page(StaticFiles):
         return response
 
 
+add_staff_pages(app)
 app.mount("/", Page(directory=PAGE, html=True), name="page")

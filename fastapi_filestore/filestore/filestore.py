@@ -41,6 +41,7 @@ from fastapi_filestore.web.wiring import (
     require_schema,
     require_service_provider,
     service_of,
+    sortable_of,
 )
 
 ModelT = TypeVar("ModelT")
@@ -81,11 +82,17 @@ class Filestore(Lifecycle):
         *,
         scope: Dependency | None = None,
         defaults: Mapping[str, Dependency] = NO_DEFAULTS,
+        sortable: Sequence[str] | None = None,
     ) -> Callable[..., ServiceT]: ...
 
     @overload
     def service(
-        self, model: type[ModelT], *, scope: Dependency | None = None, defaults: Mapping[str, Dependency] = NO_DEFAULTS
+        self,
+        model: type[ModelT],
+        *,
+        scope: Dependency | None = None,
+        defaults: Mapping[str, Dependency] = NO_DEFAULTS,
+        sortable: Sequence[str] | None = None,
     ) -> Callable[..., FileService[ModelT]]: ...
 
     def service(
@@ -94,6 +101,7 @@ class Filestore(Lifecycle):
         *,
         scope: Dependency | None = None,
         defaults: Mapping[str, Dependency] = NO_DEFAULTS,
+        sortable: Sequence[str] | None = None,
     ) -> Callable[..., Any]:
         """Return the provider of a model's service, or of a `FileService` subclass: `Depends(files.service(Document))`.
 
@@ -104,15 +112,17 @@ class Filestore(Lifecycle):
             model: A mapped class, or a subclass of `FileService` that knows its model.
             scope: A dependency that returns the condition of the rows that a request may work with; others are 404.
             defaults: Dependencies that return values of new rows, by attribute: `{"owner_id": current_user_id}`.
+            sortable: Columns that a listing may be sorted by, if a request asks for it; those of the class if None.
         """
         if self._get_session is None:
             raise ConfigurationError("Services need a session: give your session dependency to Filestore(get_session).")
         make, mapped = service_of(model)
         if mapped is not None:
             self._models[mapped] = None
-        bounds = bounds_of(mapped, scope, defaults)
+        bounds = bounds_of(mapped, scope, defaults, sortable_of(make) if sortable is None else sortable)
         provider = service_provider(self._get_session, make, bounds, hold_session=self._hold_session)
         self._reserved[provider] = frozenset(defaults)
+        self._sortable[provider] = bounds.sortable or ()
         return provider
 
     def router(
@@ -122,6 +132,7 @@ class Filestore(Lifecycle):
         service: Callable[..., FileService[ModelT]] | None = None,
         scope: Dependency | None = None,
         defaults: Mapping[str, Dependency] = NO_DEFAULTS,
+        sortable: Sequence[str] | None = None,
         dependencies: Sequence[Depends] = (),
         field: str | None = None,
         read: type[BaseModel] | None = None,
@@ -142,11 +153,13 @@ class Filestore(Lifecycle):
 
         Args:
             model: A mapped class with a `StoredObject` column of one file.
-            service: The provider of its service, if it is one of your own; it has the scope and the defaults then.
+            service: The provider of its service, if it is one of your own; it has the scope, the defaults and the
+                sortable columns then.
             scope: A dependency that returns the condition of the rows that a request may see and change, such as
                 `Document.owner_id == user.id`; all others are 404, as if they were not there.
             defaults: Dependencies that return values of new rows, by attribute: `{"owner_id": current_user_id}`. No
                 client can set these.
+            sortable: Columns that `?sort=` takes, `-` before one for descending: `?sort=-created_at,title`.
             dependencies: What must hold before a byte of a body is read, such as authorization.
             field: The file column, if there are several.
             read: What a response shows of a row; every column if None.
@@ -173,7 +186,7 @@ class Filestore(Lifecycle):
             require_schema(given, name=f"{name}= of files.router")
         for dependency in dependencies:
             require_depends(dependency)
-        provider = self._provider(model, service, scope, defaults)
+        provider = self._provider(model, service, scope, defaults, sortable)
         reserved = self._reserved.get(provider, frozenset())
         schemas = derive_schemas(model, read=read, create=create, update=update, reserved=reserved)
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
@@ -188,6 +201,7 @@ class Filestore(Lifecycle):
             resource,
             provider,
             dependencies=dependencies,
+            sortable=self._sortable.get(provider, sortable_of(provider)),
             upload_url=upload_url,
             identity=identity,
             prefixes=self._prefixes,
@@ -340,16 +354,19 @@ class Filestore(Lifecycle):
         service: Callable[..., FileService[ModelT]] | None,
         scope: Dependency | None,
         defaults: Mapping[str, Dependency],
+        sortable: Sequence[str] | None,
     ) -> Callable[..., FileService[ModelT]]:
         """Return the provider of a router's service: that of the application, or a new one."""
         mapped_class(model, method="router")
         self._models[model] = None
         if service is None:
             refuse_rowless(model)
-            return self.service(model, scope=scope, defaults=defaults)
+            return self.service(model, scope=scope, defaults=defaults, sortable=sortable)
         require_service_provider(service)
-        if scope is not None or defaults:
-            raise ConfigurationError("A provider has its own scope and defaults: give them to files.service(...).")
+        if scope is not None or defaults or sortable is not None:
+            raise ConfigurationError(
+                "A provider has its own scope, defaults and sortable columns: give them to files.service(...)."
+            )
         return service
 
     def _serving(

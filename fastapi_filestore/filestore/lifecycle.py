@@ -1,6 +1,6 @@
 """Run what an application needs from its start to its end, and keep its rows and stores in step: `Lifecycle`."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -79,6 +79,7 @@ class Lifecycle:
         self._reserved: dict[Callable[..., object], frozenset[str]] = {}
         self._prefixes = dict[str, str]()
         self._tags = dict[str, str]()
+        self._sortable: dict[Callable[..., object], Sequence[str]] = {}
         if settings is not None and not isinstance(settings, FilestoreSettings):
             raise ConfigurationError(
                 f"settings= is a {type(settings).__name__}: give FilestoreSettings(...), or leave it out, and the "

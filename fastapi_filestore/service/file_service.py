@@ -1,6 +1,6 @@
 """Keep rows and their files: `FileService` is called by routes, and by any other code."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from inspect import iscoroutinefunction
 from types import MappingProxyType
@@ -28,6 +28,7 @@ from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES
 from fastapi_filestore.service.parameters import NoParameter
 from fastapi_filestore.service.rows import Rows
 from fastapi_filestore.service.scopes import check_scope
+from fastapi_filestore.service.sorting import requested_terms, sort_terms
 from fastapi_filestore.service.storing import Storing
 from fastapi_filestore.service.unit import Unit
 from fastapi_filestore.storage.backend import ObjectStream, SignedURL
@@ -50,12 +51,15 @@ class FileService(Storing[ModelT]):
         model: The mapped class; `class DocumentService(FileService[Document])` knows it from its base.
         scope: What the rows that it works with fulfil: others are not found, and no row is written that would be one.
         defaults: Values that new rows get where `create` is given none.
-        order_by: Column that listings are ordered by, `-` before it for descending; primary key descending if None.
+        order_by: Columns that listings are ordered by, `-` before one for descending, such as `-created_at,title`;
+            primary key descending if None. Rows without a value come last.
+        sortable: Columns that a listing may be sorted by instead, if it is asked to be.
         page_bytes: Bytes of the rows of one page of a listing, more or less, as JSON; a page has at least one row.
         hold_session: Whether a transaction is kept while a client sends its file, even if it has only read.
     """
 
     order_by: str | None = None
+    sortable: Sequence[str] = ()
     page_bytes: int = PAGE_BYTES
     hold_session = False
 
@@ -144,16 +148,27 @@ class FileService(Storing[ModelT]):
         await self._run(self._begin(), self._rows.require, identity)
 
     @must_await
-    async def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[ModelT]:
+    async def list(
+        self, *, limit: int = DEFAULT_LIMIT, after: str | None = None, sort: str | Iterable[str] | None = None
+    ) -> Page[ModelT]:
         """Return a page of rows; `after` is the cursor that the page before it gave.
 
         It has fewer than `limit` where they would take more than `page_bytes`;
         the last page is the one without a cursor.
 
+        Args:
+            limit: Rows of the page, at most.
+            after: The cursor of the page before.
+            sort: Columns to sort by, instead of `order_by`: `-created_at,title`, or a list of such.
+
         Raises:
-            InvalidCursorError: The cursor is not one of this listing.
+            InvalidCursorError: The cursor is not one of this listing, or of this sort.
+            InvalidFieldsError: A column of `sort` is not among those of `sortable`.
         """
-        order = Order(self.model, self.order_by, self.scope)
+        if sort and (terms := requested_terms(self.model, sort, self.sortable)):
+            order = Order(self.model, terms, self.scope, label=",".join(terms))
+        else:
+            order = Order(self.model, sort_terms(self.order_by or ""), self.scope)
         return await self._run(
             self._begin(), order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after, most_bytes=self.page_bytes
         )

@@ -26,6 +26,51 @@ async def main():
 asyncio.run(main())
 """
 
+LISTS = """
+from sqlalchemy import DateTime, func
+
+Document.created_at = mapped_column(DateTime, server_default=func.now())
+{blocks}
+
+
+async def main():
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    async with lifespan(app), client:
+        for title in ("Report", "Note", "Receipt", "Remark"):
+            await client.post("/documents/", data={{"title": title}}, files={{"file": ("a.txt", b"a")}})
+        for path in (
+            "/sorted/?sort=-title", "/documents-by-time/", "/documents-by-time/?sort=title", "/filtered/?sort=-title",
+            "/filtered/?title__like=Re%25&sort=title", "/filtered/?title__in=Note,Remark&sort=-title",
+            "/filtered/?title__like=Re%25&sort=-title&limit=2",
+        ):
+            page = (await client.get(path)).json()
+            print(*[row["title"] for row in page["items"]])
+        rest = {{"title__like": "Re%", "sort": "-title", "limit": 2, "after": page["next_cursor"]}}
+        print(*[row["title"] for row in (await client.get("/filtered/", params=rest)).json()["items"]])
+        print((await client.get("/sorted/?sort=size")).json()["detail"])
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
+def test_the_page_on_lists(tmp_path: Path) -> None:
+    """Its routes sort by the columns that they name, and filter with fastapi-filter."""
+    program = LISTS.format(blocks="\n".join(blocks("docs/lists.md")))
+
+    assert run(program, tmp_path).splitlines() == [
+        "Report Remark Receipt Note",
+        "Note Receipt Remark Report",
+        "Note Receipt Remark Report",
+        "Report Remark Receipt Note",
+        "Receipt Remark Report",
+        "Remark Note",
+        "Report Remark",
+        "Receipt",
+        "query.sort: Sort by created_at, title, with - before it for descending; not by 'size'",
+    ]
+
 
 def test_the_page_on_archives(tmp_path: Path) -> None:
     """Its route serves the files of all rows, under names of their own."""

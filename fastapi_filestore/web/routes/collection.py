@@ -4,7 +4,7 @@ Each endpoint is a unit of work that ends before its response is made, so that a
 other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -17,7 +17,7 @@ from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.receiving.form_fields import values_of
 from fastapi_filestore.web.receiving.uploads import receive_upload
-from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, form_body, problems
+from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, form_body, problems, sort_parameter
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import page_schema
 
@@ -64,9 +64,17 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
             return answer
 
 
-def add_list(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT]) -> None:
-    """Add the routes that list rows."""
+def add_list(
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], sortable: Sequence[str] = ()
+) -> None:
+    """Add the routes that list rows, in the order that a client chooses of the `sortable` columns, if there are any."""
     page_type = page_schema(resource.model.__name__, resource.schemas.read)
+
+    def no_sort() -> None:
+        return None
+
+    def read_sort(sort: Annotated[Sequence[str], Query(include_in_schema=False)] = ()) -> Sequence[str]:
+        return sort
 
     @router.head("/", response_model=page_type, name=f"{resource.name}_list_head", include_in_schema=False)
     @router.get(
@@ -75,6 +83,7 @@ def add_list(router: APIRouter, resource: Resource[ModelT], provider: Provider[M
         name=f"{resource.name}_list",
         summary=f"List {resource.name} rows, a page at a time",
         responses=problems(422),
+        openapi_extra=sort_parameter(sortable) if sortable else None,
     )
     async def list_rows(
         request: Request,
@@ -83,10 +92,11 @@ def add_list(router: APIRouter, resource: Resource[ModelT], provider: Provider[M
             int, Query(alias="limit", ge=1, le=MAX_LIMIT, description="Rows on the page.")
         ] = DEFAULT_LIMIT,
         page_after: Annotated[str | None, Query(alias="after", description="`next_cursor` of the page before.")] = None,
+        page_sort: Annotated[Sequence[str] | None, Depends(read_sort if sortable else no_sort)] = None,
     ) -> dict[str, object]:
         base = path_above(request.scope, 0)
         async with service.unit_of_work():
-            page = await service.list(limit=page_limit, after=page_after)
+            page = await service.list(limit=page_limit, after=page_after, sort=page_sort)
             items = [await resource.show(service, row, base) for row in page.items]
             return {"items": items, "next_cursor": page.next_cursor}
 

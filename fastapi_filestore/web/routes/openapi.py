@@ -1,6 +1,7 @@
 """Describe to OpenAPI what FastAPI can't know of a route: forms that are read late, problems, files."""
 
 from copy import deepcopy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -234,6 +235,22 @@ def _form(name: str, fields: Description, title: str, file: Description, rules: 
 def json_request(model: type[BaseModel]) -> Description:
     """Describe a JSON body."""
     return {"requestBody": {"required": True, "content": {JSON: {"schema": _schema_of(model)}}}}
+
+
+def sort_parameter(sortable: Sequence[str]) -> Description:
+    """Describe the columns that a listing may be sorted by, with commas between them, which FastAPI can't say."""
+    values = [f"{sign}{name}" for name in sortable for sign in ("", "-")]
+    return {
+        "parameters": [
+            {
+                "name": "sort",
+                "in": "query",
+                "description": "Columns to sort by, `-` before one for descending.",
+                "explode": False,
+                "schema": {"type": "array", "items": {"type": "string", "enum": values}, "title": "Sort"},
+            }
+        ]
+    }
 
 
 def raw_request() -> Description:

@@ -22,6 +22,7 @@ def file_router(
     provider: Callable[..., FileService[ModelT]],
     *,
     dependencies: Sequence[Dependency] = (),
+    sortable: Sequence[str] = (),
     upload_url: bool = False,
     identity: str = "identity",
     prefixes: Prefixes,
@@ -32,6 +33,7 @@ def file_router(
         resource: The model and how it is shown.
         provider: The dependency that gives the model's service.
         dependencies: What must hold before a byte of the body is read: authorization, rate limits.
+        sortable: Columns that a listing may be sorted by.
         upload_url: Add the route that signs upload URLs.
         identity: What the paths call a row's primary key.
         prefixes: Where models were included before, for the names of operations.
@@ -42,7 +44,7 @@ def file_router(
         route_class=ProblemRoute, dependencies=list(dependencies), tags=[resource.name], **without_app_limit()
     )
     collection.add_create(router, resource, provider)
-    collection.add_list(router, resource, provider)
+    collection.add_list(router, resource, provider, sortable)
     if upload_url:
         collection.add_upload_url(router, resource, provider)
     key = Annotated.__class_getitem__((resource.identity_type, Path(alias=identity)))  # type: ignore[attr-defined]

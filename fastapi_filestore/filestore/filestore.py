@@ -19,7 +19,7 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import refuse_rowless
 from fastapi_filestore.service.start.readiness import Readiness, parts_of
 from fastapi_filestore.settings.values import DownloadWay
-from fastapi_filestore.web.problems import Problem, answer_error
+from fastapi_filestore.web.problems import Problem, ProblemRoute, answer_error
 from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.receiving.form_fields import UnknownFields
 from fastapi_filestore.web.receiving.uploads import receive_upload, receive_uploads
@@ -202,6 +202,7 @@ class Filestore(Lifecycle):
             provider,
             dependencies=dependencies,
             sortable=self._sortable.get(provider, sortable_of(provider)),
+            route_class=self._route_class(is_authorized_later=provider in self._sortable),
             upload_url=upload_url,
             identity=identity,
             prefixes=self._prefixes,
@@ -324,7 +325,17 @@ class Filestore(Lifecycle):
         """
         DownloadOptions(cross_origin=cross_origin)  # refuses a word that is none
         self._tags[SIGNED_TAG] = "Files by URLs that the application signed, for stores that can't."
-        return signed_router(self.registry, self._limits, partial(self.download, cross_origin=cross_origin))
+        serve = partial(self.download, cross_origin=cross_origin)
+        return signed_router(self.registry, self._limits, serve, self._route_class())
+
+    def _route_class(self, *, is_authorized_later: bool = False) -> type[ProblemRoute]:
+        """Return the class of routes that go by these settings."""
+
+        def refuses_unknown() -> bool:
+            return self.settings.unknown_query == "refuse"
+
+        members = {"refuses_unknown": staticmethod(refuses_unknown), "is_authorized_later": is_authorized_later}
+        return type("FileRoute", (ProblemRoute,), members)
 
     def readiness(
         self, path: str = "/ready", *, timeout: float = 2.0, max_age: float = 5.0, include_in_schema: bool = False

@@ -17,6 +17,7 @@ from fastapi_filestore.errors import ConfigurationError, FilestoreError, Invalid
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.scopes import check_scope
 from fastapi_filestore.service.sorting import check_sortable
+from fastapi_filestore.web.known_queries import UNKNOWN_QUERY
 from fastapi_filestore.web.paths import name_request
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.wiring import Dependency, require_dependency
@@ -118,6 +119,8 @@ def service_provider(
         name_request(connection.scope)
         departure: BaseException | None = None
         try:
+            if UNKNOWN_QUERY in connection.scope:
+                raise connection.scope[UNKNOWN_QUERY]
             _require_session_of_request(session)
             service = bounds.make_service(make, session, bounded)
             service.hold_session = hold_session or service.hold_session

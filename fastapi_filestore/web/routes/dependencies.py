@@ -7,12 +7,11 @@ from functools import partial
 from inspect import Parameter, Signature
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 
-import fastapi.routing
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
 from fastapi_filestore.intake.forms.limits import FormLimits
@@ -21,6 +20,7 @@ from fastapi_filestore.orm.sessions import AnySession
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.parameters import NO_PARAMETER
 from fastapi_filestore.service.unit import end_reading
+from fastapi_filestore.web.known_queries import included_routes
 from fastapi_filestore.web.paths import name_request
 from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
@@ -136,7 +136,7 @@ def require_distinct_parameters(routes: Iterable[BaseRoute]) -> None:
     It has the name of the router's own parameter, or takes slashes, as `{folder:path}` does.
     """
     try:
-        for route in _with_prefixes(routes):
+        for route in included_routes(routes):
             if not isinstance(getattr(route, "original_route", route), ProblemRoute):
                 continue
             takers = [name for name, kind in route.param_convertors.items() if re.fullmatch(kind.regex, "a/b")]
@@ -152,17 +152,6 @@ def require_distinct_parameters(routes: Iterable[BaseRoute]) -> None:
         raise ConfigurationError(
             f"{error}: call one of them otherwise; a router's own is files.router(..., identity='document_id')."
         ) from None
-
-
-def _with_prefixes(routes: Iterable[BaseRoute]) -> Iterator[Any]:
-    """Yield routes as they are included, those of what is mounted as well."""
-    walk: Any = getattr(
-        fastapi.routing, "iter_route_contexts", iter
-    )  # of newer versions; older ones copy what is included
-    for route in walk(routes):
-        yield route
-        if isinstance(getattr(route, "original_route", route), Mount):
-            yield from _with_prefixes(route.routes)
 
 
 def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:

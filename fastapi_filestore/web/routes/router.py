@@ -23,6 +23,7 @@ def file_router(
     *,
     dependencies: Sequence[Dependency] = (),
     sortable: Sequence[str] = (),
+    route_class: type[ProblemRoute] = ProblemRoute,
     upload_url: bool = False,
     identity: str = "identity",
     prefixes: Prefixes,
@@ -34,6 +35,7 @@ def file_router(
         provider: The dependency that gives the model's service.
         dependencies: What must hold before a byte of the body is read: authorization, rate limits.
         sortable: Columns that a listing may be sorted by.
+        route_class: The class of the routes, which knows the application's settings.
         upload_url: Add the route that signs upload URLs.
         identity: What the paths call a row's primary key.
         prefixes: Where models were included before, for the names of operations.
@@ -41,7 +43,7 @@ def file_router(
     if not identity.isidentifier():
         raise ConfigurationError(f"A path can't call a key {identity!r}: use a name such as document_id.")
     router = APIRouter(
-        route_class=ProblemRoute, dependencies=list(dependencies), tags=[resource.name], **without_app_limit()
+        route_class=route_class, dependencies=list(dependencies), tags=[resource.name], **without_app_limit()
     )
     collection.add_create(router, resource, provider)
     collection.add_list(router, resource, provider, sortable)

@@ -46,9 +46,14 @@ SIGNED_TAG = "signed urls"
 Token = Annotated[str, Query(alias="sig", description="The token of the signed URL.")]
 
 
-def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], download: Download) -> APIRouter:
+def signed_router(
+    registry: StorageRegistry,
+    limits: Callable[[], FormLimits],
+    download: Download,
+    route_class: type[ProblemRoute] = ProblemRoute,
+) -> APIRouter:
     """Build the route: GET and HEAD stream the object that a token names, PUT stores it, once."""
-    router = APIRouter(route_class=ProblemRoute, tags=[SIGNED_TAG], **without_app_limit())
+    router = APIRouter(route_class=route_class, tags=[SIGNED_TAG], **without_app_limit())
 
     async def signed_download(request: Request, token: Token = "") -> Response:
         return await download(request, await _stored_file(registry, _claims(registry, token, method="GET")))

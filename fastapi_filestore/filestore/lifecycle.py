@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.concurrency.shielded import let_cancelled_finish
-from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.errors import ConfigurationError, FilestoreError, SettingsError
 from fastapi_filestore.events import RELEASE_FAILED
 from fastapi_filestore.filestore.opened import Opened
 from fastapi_filestore.orm.failures.translate import translate_outages
@@ -20,6 +20,8 @@ from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.unit_of_work.session_loops import serving
 from fastapi_filestore.service.audit.audit import DEFAULT_GRACE, Audit
 from fastapi_filestore.service.audit.findings import FindingKind
+from fastapi_filestore.service.check.check import LIMIT, Checkable, check
+from fastapi_filestore.service.check.checked import Checked
 from fastapi_filestore.service.start.databases import Databases
 from fastapi_filestore.service.start.start import check_databases, require_backends
 from fastapi_filestore.service.sweep.backlog import Backlog, backlog_of
@@ -231,6 +233,24 @@ class Lifecycle:
             DatabaseUnavailableError: A database can't be used.
         """
         return await backlog_of(await self._databases.ledgers())
+
+    async def check(self, *, limit: float = LIMIT) -> AsyncIterator[Checked]:
+        """Try out the settings, every backend, the databases and the columns, as `filestore check` does.
+
+        A few objects are stored in each backend, below `.filestore-uploads/`, and deleted again.
+
+        Args:
+            limit: Seconds that each question may take.
+        """
+        vars(self).pop("settings", None)
+        settings: FilestoreSettings | SettingsError
+        try:
+            settings = self.settings
+        except SettingsError as error:
+            settings = error
+        url = SIGNED_URL if isinstance(settings, SettingsError) else settings.public_url + SIGNED_URL
+        async for checked in check(Checkable(self._databases, self._models, self.registry, url), settings, limit=limit):
+            yield checked
 
     def audit(
         self,

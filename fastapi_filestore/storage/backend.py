@@ -330,3 +330,39 @@ class LinkedObjects(Protocol):
     async def listed_as(self, paths: Sequence[str]) -> Sequence[str]:
         """Return, of each path, that of the object which it leads to; itself where it leads to no other."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a store answers to a plain request: the status, the headers by their names in lower case, the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@runtime_checkable
+class AskableStore(Protocol):
+    """An optional part of a backend: what a check asks the store itself, as browsers and its owner do."""
+
+    async def ask(self, signed: SignedURL | None = None, content: bytes | None = None) -> Answer | None:
+        """Use a signed URL as a browser would, or, without one, ask for the bucket as a stranger; None if none can.
+
+        Raises:
+            OSError: The server can't be reached so.
+        """
+        ...
+
+    @property
+    def region(self) -> str | None:
+        """The region that requests are signed for; None where a store has none."""
+        ...
+
+    async def drops_unfinished(self) -> bool:
+        """Tell whether the store drops unfinished multipart uploads by itself, or by a rule of the bucket.
+
+        Raises:
+            ConfigurationError: It can't be asked without boto3.
+            StorageError: The store does not say.
+        """
+        ...

@@ -1,10 +1,11 @@
 """Run what an application needs from its start to its end, and keep its rows and stores in step: `Lifecycle`."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 from fastapi import FastAPI
 from sqlalchemy import Engine
@@ -29,8 +30,11 @@ from fastapi_filestore.service.sweep.claims import Swept
 from fastapi_filestore.service.sweep.schedule import sweeping
 from fastapi_filestore.service.sweep.sweep import BATCH, sweep
 from fastapi_filestore.settings import FilestoreSettings
+from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.storage.from_settings import registering_backends
+from fastapi_filestore.storage.observed import observing
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+from fastapi_filestore.telemetry import COLLECTOR
 from fastapi_filestore.web.paths import noting_root_path, redacting_access_log, root_path, signed_url_of
 from fastapi_filestore.web.problems import Problem
 from fastapi_filestore.web.refused_start import failing_in_sentences
@@ -59,6 +63,7 @@ class Lifecycle:
         settings: FilestoreSettings | None = None,
         registry: StorageRegistry = storages,
         hold_session: bool = False,
+        telemetry: Mapping[str, Any] | None = None,
     ) -> None:
         """Bind an application's session dependency.
 
@@ -70,6 +75,8 @@ class Lifecycle:
             registry: Where backends are registered; the process default, which columns use, if none is given.
             hold_session: Keep the session's transaction, and so its connection, while a client sends a body, even if
                 it has only read so far. Slow clients can use up a pool so.
+            telemetry: Providers for OpenTelemetry other than the process's own, as `FastAPI(telemetry=...)` has them:
+                `tracer_provider`, `meter_provider`; `tracing` and `metrics` are False to turn either off.
 
         Raises:
             ConfigurationError: `get_session` is no dependency, or none that gives a session.
@@ -77,6 +84,7 @@ class Lifecycle:
         self._get_session = session_dependency(get_session)
         self._engine = engine
         self._hold_session = hold_session
+        self._telemetry = telemetry or {}
         self._models: dict[type, None] = {}
         self._reserved: dict[Callable[..., object], frozenset[str]] = {}
         self._prefixes = dict[str, str]()
@@ -126,7 +134,10 @@ class Lifecycle:
                     await self._databases.engines()  # which are to be known
                 require_backends(self._models, self.registry)
                 if self.settings.sweep_every is not None:
-                    await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))
+                    # What the ledgers hold is counted for those who collect metrics, not for each who looks at them.
+                    count = None if COLLECTOR.instruments is None else self.backlog
+                    sweeps = sweeping(self.sweep, every=self.settings.sweep_every, then=count)
+                    await stack.enter_async_context(sweeps)
             yield
 
     @contextmanager
@@ -205,6 +216,14 @@ class Lifecycle:
                 registering_backends(settings, self.registry, base_url=url, root_path=root),
                 AsyncExitStack() as stack,
             ):
+                stack.enter_context(
+                    COLLECTOR.telling(
+                        self._telemetry,
+                        memory=lambda: (upload_memory.held, upload_memory.limit),
+                        with_paths=settings.telemetry_paths,
+                    )
+                )
+                stack.enter_context(observing(self.registry))
                 if not is_blocking:
                     stack.enter_context(serving())
                 stack.push_async_callback(release)
@@ -232,7 +251,10 @@ class Lifecycle:
         Raises:
             DatabaseUnavailableError: A database can't be used.
         """
-        return await backlog_of(await self._databases.ledgers())
+        backlog = await backlog_of(await self._databases.ledgers())
+        if COLLECTOR.instruments is not None:
+            COLLECTOR.instruments.counted(**asdict(backlog))
+        return backlog
 
     async def check(self, *, limit: float = LIMIT) -> AsyncIterator[Checked]:
         """Try out the settings, every backend, the databases and the columns, as `filestore check` does.
@@ -242,7 +264,8 @@ class Lifecycle:
         Args:
             limit: Seconds that each question may take.
         """
-        vars(self).pop("settings", None)
+        if not self._open_blocks:
+            vars(self).pop("settings", None)
         settings: FilestoreSettings | SettingsError
         try:
             settings = self.settings

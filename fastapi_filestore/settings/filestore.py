@@ -110,6 +110,8 @@ by nginx in front."""
     """Path of the internal locations of nginx, one a backend."""
     sweep_every: Seconds | None = None
     """Time between two sweeps of the ledger by each process, in seconds, more or less; unset for none."""
+    telemetry_paths: bool = False
+    """Tell OpenTelemetry's spans the paths of objects, too."""
     secrets_dir: DirectoryPath | None = None
     """Folder of secret files, each named like the variable that it sets."""
 

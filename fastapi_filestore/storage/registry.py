@@ -1,6 +1,6 @@
 """Look backends up by their keys: which bucket a row or a setting means when it says "documents"."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from fastapi_filestore.errors import (
@@ -38,6 +38,8 @@ class StorageRegistry:
         self.signer: UrlSigner | None = None
         self.url_seconds = URL_SECONDS
         self.max_upload_size: int | None = None
+        self.on_register: Callable[[StorageBackend], None] | None = None
+        """Hears of every backend that is registered."""
 
     def register_backend(self, backend: StorageBackend, *, replace: bool = False, default: bool = False) -> None:
         """Make a backend known by its key.
@@ -68,6 +70,8 @@ class StorageRegistry:
                 ):
                     raise OverlappingBackendsError(backend.key, backend.url, other.key, other.url)
         self._backends[backend.key] = backend
+        if self.on_register is not None:
+            self.on_register(backend)
         if default:
             self._default = backend.key
 

@@ -21,6 +21,7 @@ from starlette.websockets import WebSocketState
 from fastapi_filestore import errors
 from fastapi_filestore.events import PROBLEM
 from fastapi_filestore.orm.failures.translate import is_of_database, translate_error
+from fastapi_filestore.telemetry import COLLECTOR
 from fastapi_filestore.web.header_fields import AS_DECLARED
 from fastapi_filestore.web.known_queries import UNKNOWN_QUERY, unknown_query
 from fastapi_filestore.web.paths import SlashRoute, name_request
@@ -150,6 +151,8 @@ class Problem(HTTPException):
     """A problem detail on its way to the client."""
 
     def __init__(self, kind: Kind, detail: str, members: Mapping[str, object], headers: Mapping[str, str]) -> None:
+        if COLLECTOR.instruments is not None:
+            COLLECTOR.instruments.refused(kind.name, kind.status)
         text = cut(detail, MAX_DETAIL)
         super().__init__(kind.status, text, dict(headers))
         self.args = (kind, text, members, headers)  # what it is made of, once it was pickled or copied

@@ -232,6 +232,7 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         ("bytes=", "bytes=0-", "bytes=0"),
     ),
     "web.paths.without_token": (redaction.without_token, ("/filestore/",)),
+    "web.paths.without_any_token": (redaction.without_any_token, ("/filestore/", "%25", "sig%3d", "%2525sig=")),
     "web.receiving.uploads.name_in_disposition": (
         uploads.name_in_disposition,
         ("a; filename*=utf-8'", "a; filename*=utf-8''", 'a; filename="'),

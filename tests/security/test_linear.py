@@ -51,6 +51,7 @@ SEARCHED = {
     "storage.failures.report.STATUS",
     "storage.failures.report.VARIANT",
     "web.serving.conditions._ENTITY_TAG",
+    "web.paths._ENCODED_TOKEN",
     "web.paths._TOKEN",
     "web.refused_start._OURS",
     "web.serving.zip_names._FORBIDDEN",

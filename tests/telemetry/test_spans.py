@@ -19,6 +19,7 @@ from tests.telemetry.conftest import LEDGER, REGISTRY, Note, Traced
 FILE = {"file": ("secret-name.txt", b"x" * 100, "text/plain")}
 
 
+@pytest.mark.works_with("OpenTelemetry")
 async def test_an_upload(traced: Traced) -> None:
     """The store's span is below the upload's, which is below the request's; it has backend, size and outcome."""
     assert (await traced.client.post("/notes/", files=FILE)).status_code == 201

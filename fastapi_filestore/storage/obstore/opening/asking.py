@@ -7,8 +7,7 @@ import ssl
 from collections.abc import Mapping
 from http.client import HTTPResponse
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import HTTPErrorProcessor, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from obstore.store import LocalStore, MemoryStore
 
@@ -22,11 +21,14 @@ MOST_READ = 1024 * 1024
 """Bytes of an answer that are looked at."""
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    """Takes a redirect for an answer, whose headers may tell the region."""
+class _EveryAnswer(HTTPErrorProcessor):
+    """Takes a refusal and a redirect for answers, too."""
 
-    def redirect_request(self, *_: object) -> None:
-        """Follow none."""
+    def http_response(self, request: Request, response: HTTPResponse) -> HTTPResponse:
+        """Pass an answer on as it is."""
+        return response
+
+    https_response = http_response
 
 
 async def ask_store(store: Store, bucket: str, signed: SignedURL | None, content: bytes | None) -> Answer | None:
@@ -42,13 +44,9 @@ async def ask_store(store: Store, bucket: str, signed: SignedURL | None, content
 
 
 def _ask(opener: OpenerDirector, request: Request) -> Answer:
-    try:
-        answer: HTTPResponse | HTTPError = opener.open(request, timeout=READ_TIMEOUT.total_seconds())
-    except HTTPError as refusal:
-        answer = refusal
-    with answer:
+    with opener.open(request, timeout=READ_TIMEOUT.total_seconds()) as answer:
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Answer(answer.status or 0, headers, answer.read(MOST_READ))
+        return Answer(answer.status, headers, answer.read(MOST_READ))
 
 
 def _opener(store: BucketStore) -> OpenerDirector:
@@ -58,7 +56,7 @@ def _opener(store: BucketStore) -> OpenerDirector:
         context.load_verify_locations(cadata=certificate)
     if is_set(options, "allow_invalid_certificates"):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    handlers = [HTTPSHandler(context=context), _NoRedirects()]
+    handlers = [HTTPSHandler(context=context), _EveryAnswer()]
     if proxy := options.get("proxy_url"):
         return build_opener(*handlers, ProxyHandler({"http": proxy, "https": proxy}))
     return build_opener(*handlers)

@@ -1,7 +1,7 @@
 """Run what an application needs from its start to its end, and keep its rows and stores in step: `Lifecycle`."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from functools import cached_property
@@ -256,7 +256,7 @@ class Lifecycle:
             COLLECTOR.instruments.counted(**asdict(backlog))
         return backlog
 
-    async def check(self, *, limit: float = LIMIT) -> AsyncIterator[Checked]:
+    async def check(self, *, limit: float = LIMIT) -> AsyncGenerator[Checked, None]:
         """Try out the settings, every backend, the databases and the columns, as `filestore check` does.
 
         A few objects are stored in each backend, below `.filestore-uploads/`, and deleted again.
@@ -272,8 +272,10 @@ class Lifecycle:
         except SettingsError as error:
             settings = error
         url = SIGNED_URL if isinstance(settings, SettingsError) else settings.public_url + SIGNED_URL
-        async for checked in check(Checkable(self._databases, self._models, self.registry, url), settings, limit=limit):
-            yield checked
+        application = Checkable(self._databases, self._models, self.registry, url)
+        async with aclosing(check(application, settings, limit=limit)) as answers:
+            async for checked in answers:
+                yield checked
 
     def audit(
         self,

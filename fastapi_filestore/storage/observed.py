@@ -5,7 +5,7 @@ nobody collects anything they are not wrapped at all.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
@@ -36,18 +36,22 @@ def observing(registry: StorageRegistry) -> Iterator[None]:
         if not _observed[registry]:
             registry.on_register = None
             for backend in registry:
-                for name in WRAPPERS:
-                    vars(backend).pop(name, None)
+                _let_be(backend)
 
 
 def observe(backend: StorageBackend) -> None:
     """Wrap the methods of a backend that are calls of its store; one with slots can't be observed."""
     for name, wrap in WRAPPERS.items():
-        if (call := getattr(type(backend), name, None)) is not None and name not in getattr(
-            backend, "__dict__", {name}
-        ):
-            with suppress(AttributeError, TypeError):
-                setattr(backend, name, wrap(backend.key, call.__get__(backend)))
+        call = getattr(backend, name, None)
+        if call is not None and name not in getattr(backend, "__dict__", {name}):
+            setattr(backend, name, wrap(backend.key, call))
+
+
+def _let_be(backend: StorageBackend) -> None:
+    for name in WRAPPERS:
+        method = getattr(backend, "__dict__", {}).get(name)
+        if getattr(method, "__module__", None) == __name__:
+            delattr(backend, name)
 
 
 def _put(backend: str, put: Call) -> Call:

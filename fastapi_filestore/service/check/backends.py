@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -40,7 +40,7 @@ class BackendCheck:
     others: list[str] = field(default_factory=list[str])
     """Paths that something was, or may have been, stored at beside it."""
 
-    async def run(self, limit: float) -> AsyncIterator[Checked]:
+    async def run(self, limit: float) -> AsyncGenerator[Checked, None]:
         """Yield how each went; what needs the stored object is not asked if there is none."""
         subject = f"backend {self.backend.key}"
         of_object: dict[str, Question] = {

@@ -1,7 +1,7 @@
 """Check all that an application needs, one after the other."""
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import AsyncExitStack, aclosing
 from typing import NamedTuple
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError, SettingsError
@@ -31,7 +31,7 @@ class Checkable(NamedTuple):
 
 async def check(
     application: Checkable, settings: FilestoreSettings | SettingsError, *, limit: float = LIMIT
-) -> AsyncIterator[Checked]:
+) -> AsyncGenerator[Checked, None]:
     """Yield how each question went: of the settings, of every backend, of the databases and of the columns."""
     async with AsyncExitStack() as stack:
         if isinstance(settings, SettingsError):
@@ -43,8 +43,10 @@ async def check(
             for checked in await _register(stack, application, settings):
                 yield checked
         for backend in application.registry:
-            async for checked in BackendCheck(backend, application.registry).run(limit):
-                yield checked
+            # Closed at once by whoever has seen enough, so that nothing is left behind.
+            async with aclosing(BackendCheck(backend, application.registry).run(limit)) as answers:
+                async for checked in answers:
+                    yield checked
         async for checked in _check_databases(application.databases, limit):
             yield checked
         for column in backends_of_columns(application.models, application.registry):

@@ -7,6 +7,7 @@ out all that the application needs, and leaves nothing behind.
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from fastapi_filestore.cli.audit import add_audit_options, run_audit
 from fastapi_filestore.cli.check import add_check_options, run_check
-from fastapi_filestore.cli.exit_codes import EXIT_CODES, INTERRUPTED, UNAVAILABLE, WRONG_USE
+from fastapi_filestore.cli.exit_codes import EXIT_CODES, INTERRUPTED, UNAVAILABLE, UNREAD, WRONG_USE
 from fastapi_filestore.cli.sweep import run_sweep
 from fastapi_filestore.errors import DatabaseUnavailableError, FilestoreError
 from fastapi_filestore.filestore import Filestore
@@ -36,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), UNAVAILABLE)
     except (UsageError, FilestoreError) as error:
         return _complain(str(error), WRONG_USE)
-    except BrokenPipeError:  # whoever reads the output has seen enough
-        raise
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough; what is in the buffer still can go nowhere else.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except FAILURES as error:
         return _complain(f"The database can't be used: {describe_error(error)}", UNAVAILABLE)
     except KeyboardInterrupt:

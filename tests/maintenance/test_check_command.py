@@ -11,6 +11,7 @@ from sqlalchemy import create_engine
 
 from fastapi_filestore import FilestoreSettings
 from fastapi_filestore.cli import ALL_IS_WELL, FOUND, UNAVAILABLE, WRONG_USE
+from fastapi_filestore.cli.exit_codes import UNREAD
 from fastapi_filestore.settings.origins import settings_as_read
 from tests.maintenance.commands import APPLICATION, Command, classes_of_the_application, environment, folder, run
 from tests.maintenance.models import LEDGER
@@ -89,6 +90,27 @@ def test_a_database_that_is_down(folder: Path, run: Command) -> None:
     assert (complaint, code) == ("", UNAVAILABLE)
     assert "wrong    database sqlite:////no/such/rows.db  reached" in output
     assert "ok       backend shelf  delete" in output
+
+
+def test_an_output_that_nobody_reads_on(folder: Path) -> None:
+    """Whoever has read enough, as `head` has, ends the check without a word; it leaves no object behind."""
+    program = Path(sys.executable).with_name("filestore")
+    with subprocess.Popen(
+        [program, "check", "--app", "application"],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        complaint = process.stderr.read()
+
+    assert (complaint, process.returncode) == ("", UNREAD)
+    assert [path.name for path in (folder / "shelf").rglob("*") if path.is_file()] == ["stray"]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "soon"])

@@ -61,6 +61,11 @@ def unknown(detail: str) -> NotFine:
     return NotFine(Outcome.UNKNOWN, detail)
 
 
+def reason_of(error: OSError) -> str:
+    """Return why a server could not be asked, in the system's words."""
+    return f"{type(error).__name__}: {error.strerror or error}"
+
+
 async def ask(subject: str, name: str, question: Callable[[], Awaitable[str]], limit: float) -> Checked:
     """Ask something within a limit in seconds, and return how it went: whatever it raises is an answer, too."""
     outcome, start = Outcome.OK, perf_counter()

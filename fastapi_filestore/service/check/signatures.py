@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from fastapi_filestore.errors import SigningUnavailableError
-from fastapi_filestore.service.check.checked import unknown, wrong
+from fastapi_filestore.service.check.checked import reason_of, unknown, wrong
 from fastapi_filestore.storage.backend import Answer, AskableStore, SignedURL, StorageBackend
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method
@@ -46,9 +46,8 @@ async def _use(backend: StorageBackend, signed: SignedURL, content: bytes | None
     try:
         answer = await backend.ask(signed, content)
     except OSError as error:
-        # Its text may name the URL.
         raise wrong(
-            f"The host of signed URLs can't be reached from here ({type(error).__name__}): browsers must; see "
+            f"The host of signed URLs can't be reached from here ({reason_of(error)}): browsers must; see "
             "AWS_ENDPOINT and PUBLIC_ENDPOINT of the backend."
         ) from None
     if answer is None:

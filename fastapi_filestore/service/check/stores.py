@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from fastapi_filestore.errors import ConfigurationError, StoragePermissionError, StorageUnavailableError
-from fastapi_filestore.service.check.checked import unknown, weak, wrong
+from fastapi_filestore.service.check.checked import reason_of, unknown, weak, wrong
 from fastapi_filestore.storage.backend import Answer, AskableStore, StorageBackend
 
 MOST_SKEW = 60.0
@@ -80,4 +80,4 @@ async def _answer(store: AskableStore) -> Answer | None:
     try:
         return await store.ask()
     except OSError as error:
-        raise unknown(f"The store's server can't be asked as a stranger would ({type(error).__name__}).") from None
+        raise unknown(f"The store's server can't be asked as a stranger would ({reason_of(error)}).") from None

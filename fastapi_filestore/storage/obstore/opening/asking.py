@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from http.client import HTTPResponse
 from typing import Any
+from urllib.error import URLError
 from urllib.request import HTTPErrorProcessor, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from obstore.store import LocalStore, MemoryStore
@@ -44,7 +45,11 @@ async def ask_store(store: Store, bucket: str, signed: SignedURL | None, content
 
 
 def _ask(opener: OpenerDirector, request: Request) -> Answer:
-    with opener.open(request, timeout=READ_TIMEOUT.total_seconds()) as answer:
+    try:
+        opened = opener.open(request, timeout=READ_TIMEOUT.total_seconds())
+    except URLError as error:  # which says no more than its reason, in which no URL is
+        raise (error.reason if isinstance(error.reason, OSError) else OSError(error.reason)) from None
+    with opened as answer:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Answer(answer.status, headers, answer.read(MOST_READ))
 

@@ -106,7 +106,8 @@ class Filestore(Lifecycle):
         """Return the provider of a model's service, or of a `FileService` subclass: `Depends(files.service(Document))`.
 
         The request is one unit of work: it is committed before the response is sent, and rolled back on an error.
-        Keep the provider in a name, so that `app.dependency_overrides` can replace it.
+        Keep the provider in a name, so that `app.dependency_overrides` can replace it. The same model, scope and
+        defaults have the same provider, whoever asks for it: also `files.router(Document)`.
 
         Args:
             model: A mapped class, or a subclass of `FileService` that knows its model.
@@ -120,10 +121,13 @@ class Filestore(Lifecycle):
         if mapped is not None:
             self._models[mapped] = None
         bounds = bounds_of(mapped, scope, defaults, sortable_of(make) if sortable is None else sortable)
-        provider = service_provider(self._get_session, make, bounds, hold_session=self._hold_session)
-        self._reserved[provider] = frozenset(defaults)
-        self._sortable[provider] = bounds.sortable or ()
-        return provider
+        asked_for = model, scope, frozenset(defaults.items()), tuple(bounds.sortable or ())
+        if asked_for not in self._providers:
+            provider = service_provider(self._get_session, make, bounds, hold_session=self._hold_session)
+            self._providers[asked_for] = provider
+            self._reserved[provider] = frozenset(defaults)
+            self._sortable[provider] = bounds.sortable or ()
+        return self._providers[asked_for]
 
     def router(
         self,

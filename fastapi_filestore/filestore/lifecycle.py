@@ -86,6 +86,7 @@ class Lifecycle:
         self._hold_session = hold_session
         self._telemetry = telemetry or {}
         self._models: dict[type, None] = {}
+        self._providers: dict[object, Callable[..., Any]] = {}
         self._reserved: dict[Callable[..., object], frozenset[str]] = {}
         self._prefixes = dict[str, str]()
         self._tags = dict[str, str]()

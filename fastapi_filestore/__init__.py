@@ -82,8 +82,10 @@ from fastapi_filestore.service.sweep.claims import Swept
 from fastapi_filestore.service.sweep.sweep import sweep
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
+from fastapi_filestore.storage.content import read_content
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+from fastapi_filestore.storage.wrapped import WrappedBackend
 from fastapi_filestore.version import __version__
 
 __all__ = [
@@ -174,11 +176,13 @@ __all__ = [
     "UploadTooLargeError",
     "Uploads",
     "Validator",
+    "WrappedBackend",
     "__version__",
     "add_ledger",
     "audit",
     "install_triggers",
     "purge",
+    "read_content",
     "storages",
     "sweep",
 ]

@@ -36,6 +36,7 @@ from fastapi_filestore.storage.backend import (
     StorageBackend,
 )
 from fastapi_filestore.storage.content import Content, ContentReader
+from fastapi_filestore.storage.fallbacks import copy_object
 from fastapi_filestore.storage.paths import (
     can_be_held,
     folder_of,
@@ -243,7 +244,7 @@ class FileObject(RecordedFile):
         try:
             await check_upload(custody.rules, await backend.head(upload), limits=limits, **self._declared)
             async with self._undoing(path):
-                await backend.copy(upload, path)
+                await copy_object(backend, upload, path)
                 copied = await backend.head(path)
             self._record(copied)
             self._chosen_path, self._upload, custody.fresh = None, upload, True
@@ -292,7 +293,7 @@ class FileObject(RecordedFile):
             twin = copy(self)
             twin.become_new(path := generate_path(folder_of(source)))
             async with self._undoing(path):
-                await self.backend_in_use().copy(source, path)
+                await copy_object(self.backend_in_use(), source, path)
         async with self._undoing(path):
             await twin.look_async()
         return twin

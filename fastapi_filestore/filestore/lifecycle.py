@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextman
 from dataclasses import asdict
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+from weakref import WeakSet
 
 from fastapi import FastAPI
 from sqlalchemy import Engine
@@ -31,8 +32,8 @@ from fastapi_filestore.service.sweep.schedule import sweeping
 from fastapi_filestore.service.sweep.sweep import BATCH, sweep
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.storage.budget import upload_memory
-from fastapi_filestore.storage.from_settings import registering_backends
 from fastapi_filestore.storage.observed import observing
+from fastapi_filestore.storage.from_settings import Wrap, registering_backends
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.telemetry import COLLECTOR
 from fastapi_filestore.web.paths import noting_root_path, redacting_access_log, root_path, signed_url_of
@@ -55,6 +56,9 @@ from fastapi_filestore.web.wiring import (
 class Lifecycle:
     """The part of a Filestore that runs: backends from the start to the end of the lifespan, sweeps and audits."""
 
+    made: ClassVar["WeakSet[Lifecycle]"] = WeakSet()
+    """Those of this process, for its tests."""
+
     def __init__(
         self,
         get_session: Callable[..., object] | None = None,
@@ -64,6 +68,7 @@ class Lifecycle:
         registry: StorageRegistry = storages,
         hold_session: bool = False,
         telemetry: Mapping[str, Any] | None = None,
+        wrap: Wrap | None = None,
     ) -> None:
         """Bind an application's session dependency.
 
@@ -77,6 +82,8 @@ class Lifecycle:
                 it has only read so far. Slow clients can use up a pool so.
             telemetry: Providers for OpenTelemetry other than the process's own, as `FastAPI(telemetry=...)` has them:
                 `tracer_provider`, `meter_provider`; `tracing` and `metrics` are False to turn either off.
+            wrap: Called with each backend that the settings make, and returns the one to register: a subclass of
+                WrappedBackend that counts calls or encrypts, or the backend itself.
 
         Raises:
             ConfigurationError: `get_session` is no dependency, or none that gives a session.
@@ -85,6 +92,7 @@ class Lifecycle:
         self._engine = engine
         self._hold_session = hold_session
         self._telemetry = telemetry or {}
+        self.wrap = wrap
         self._models: dict[type, None] = {}
         self._providers: dict[object, Callable[..., Any]] = {}
         self._reserved: dict[Callable[..., object], frozenset[str]] = {}
@@ -96,16 +104,21 @@ class Lifecycle:
                 f"settings= is a {type(settings).__name__}: give FilestoreSettings(...), or leave it out, and the "
                 "environment is read."
             )
-        self._given_settings = settings
+        self.given_settings = settings
         self._app: FastAPI | None = None
         self._tells_readiness = False
         self._open_blocks = list[None]()  # threads may add and take at once
         self.registry = registry
+        self.made.add(self)
 
     @cached_property
     def settings(self) -> FilestoreSettings:
         """The settings, read from the environment at each start, or before it; `SettingsError` lists what is wrong."""
-        return self._given_settings or FilestoreSettings()
+        return self.read_settings()
+
+    def read_settings(self) -> FilestoreSettings:
+        """Read the settings, as is done at each start."""
+        return self.given_settings or FilestoreSettings()
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -214,7 +227,7 @@ class Lifecycle:
             if app is not None and settings.signing_keys and not settings.public_url:
                 url = signed_url_of(app)
             async with (
-                registering_backends(settings, self.registry, base_url=url, root_path=root),
+                registering_backends(settings, self.registry, base_url=url, root_path=root, wrap=self.wrap),
                 AsyncExitStack() as stack,
             ):
                 stack.enter_context(

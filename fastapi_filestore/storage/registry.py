@@ -1,6 +1,7 @@
 """Look backends up by their keys: which bucket a row or a setting means when it says "documents"."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from fastapi_filestore.errors import (
@@ -14,6 +15,7 @@ from fastapi_filestore.storage.backend import (
     DownloadURLs,
     PlacedObjects,
     PublicObjects,
+    SignedObjects,
     SignedURL,
     StorageBackend,
 )
@@ -83,6 +85,15 @@ class StorageRegistry:
             self._default = None
         return backend
 
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Register again, at the end of the block, what is registered now, and nothing else: for tests."""
+        backends, default = dict(self._backends), self._default
+        try:
+            yield
+        finally:
+            self._backends, self._default = backends, default
+
     def get_backend(self, key: str | None = None) -> StorageBackend:
         """Return the backend of a key, or the default one; `UnknownBackendError` lists the known keys."""
         wanted = self.default_key if key is None else key
@@ -134,18 +145,26 @@ class StorageRegistry:
         if method == "PUT":
             require_upload_path(path, expires_in)
         backend = self.get_backend(key)
-        try:
-            return await backend.sign(path, method=method, expires_in=expires_in, content_type=content_type)
-        except SigningUnavailableError as refusal:
-            return self._signer_instead(refusal).sign(
-                backend.key,
-                path,
-                method=method,
-                expires_in=expires_in,
-                content_type=content_type,
-                filename=filename,
-                max_size=max_size,
-            )
+        refusal = SigningUnavailableError(
+            f"Backend {backend.key!r} has no method `sign`, so it has no signed URLs of its own: set "
+            "FILESTORE_SIGNING_KEYS, and include files.signed_router().",
+            backend=backend.key,
+            path=path,
+        )
+        if isinstance(backend, SignedObjects):
+            try:
+                return await backend.sign(path, method=method, expires_in=expires_in, content_type=content_type)
+            except SigningUnavailableError as own:
+                refusal = own
+        return self._signer_instead(refusal).sign(
+            backend.key,
+            path,
+            method=method,
+            expires_in=expires_in,
+            content_type=content_type,
+            filename=filename,
+            max_size=max_size,
+        )
 
     async def sign_download(
         self, key: str | None, path: str, *, expires_in: int, content_type: str, content_disposition: str, filename: str

@@ -32,8 +32,8 @@ from fastapi_filestore.service.sweep.schedule import sweeping
 from fastapi_filestore.service.sweep.sweep import BATCH, sweep
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.storage.budget import upload_memory
-from fastapi_filestore.storage.observed import observing
 from fastapi_filestore.storage.from_settings import Wrap, registering_backends
+from fastapi_filestore.storage.observed import observing
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.telemetry import COLLECTOR
 from fastapi_filestore.web.paths import noting_root_path, redacting_access_log, root_path, signed_url_of

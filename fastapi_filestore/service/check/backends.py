@@ -13,6 +13,7 @@ from fastapi_filestore.service.check.checked import Checked, Outcome, ask, wrong
 from fastapi_filestore.service.check.signatures import try_reading, try_storing
 from fastapi_filestore.service.check.stores import ask_for_rule, compare_clocks, compare_regions
 from fastapi_filestore.storage.backend import StorageBackend
+from fastapi_filestore.storage.fallbacks import copy_object
 from fastapi_filestore.storage.paths import generate_upload_path
 from fastapi_filestore.storage.registry import StorageRegistry
 
@@ -110,7 +111,7 @@ class BackendCheck:
 
     async def _copy(self) -> str:
         target = self._other_path()
-        await self.backend.copy(self.path, target)
+        await copy_object(self.backend, self.path, target)
         if (await self.backend.head(target)).size != CONTENT:
             raise wrong("A copy has another size than the object: do not trust the store with upload URLs.")
         return ""

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from fastapi_filestore.errors import SigningUnavailableError
 from fastapi_filestore.service.check.checked import reason_of, unknown, wrong
-from fastapi_filestore.storage.backend import Answer, AskableStore, SignedURL, StorageBackend
+from fastapi_filestore.storage.backend import Answer, AskableStore, SignedObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method
 
@@ -34,6 +34,8 @@ async def try_storing(registry: StorageRegistry, backend: StorageBackend, path: 
 
 
 async def _sign(backend: StorageBackend, path: str, method: Method) -> SignedURL | None:
+    if not isinstance(backend, SignedObjects):
+        return None
     try:
         return await backend.sign(path, method=method, expires_in=SECONDS)
     except SigningUnavailableError:

@@ -1,7 +1,7 @@
 """Describe to OpenAPI what FastAPI can't know of a route: forms that are read late, problems, files."""
 
-from copy import deepcopy
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 

@@ -17,23 +17,29 @@ Task = Callable[..., Any]
 def build(app: FastAPI, files: Filestore) -> None:
     """Add routes that give the task of a test the key of the row, its file and what it came from."""
     app.include_router(files.router(Document), prefix="/documents")
-    Service = Annotated[FileService[Document], Depends(files.service(Document))]  # noqa: N806 - a type
+    get_service = files.service(Document)
 
     @app.post("/upload")
     async def upload(
-        upload: Annotated[Upload, Depends(files.upload())], service: Service, tasks: BackgroundTasks
+        upload: Annotated[Upload, Depends(files.upload())],
+        service: Annotated[FileService[Document], Depends(get_service)],
+        tasks: BackgroundTasks,
     ) -> None:
         document = await service.create({"title": "t", "file": upload})
         tasks.add_task(app.state.task, document.id, document.file, upload)
 
     @app.post("/upload-file")
-    async def upload_file(file: UploadFile, service: Service, tasks: BackgroundTasks) -> None:
+    async def upload_file(
+        file: UploadFile, service: Annotated[FileService[Document], Depends(get_service)], tasks: BackgroundTasks
+    ) -> None:
         document = await service.create({"title": "t", "file": file})
         tasks.add_task(app.state.task, document.id, document.file, file)
 
     @app.post("/fails")
     async def fails(
-        upload: Annotated[Upload, Depends(files.upload())], service: Service, tasks: BackgroundTasks
+        upload: Annotated[Upload, Depends(files.upload())],
+        service: Annotated[FileService[Document], Depends(get_service)],
+        tasks: BackgroundTasks,
     ) -> None:
         for _ in range(2):
             document = await service.create({"title": "of one row only", "file": FileObject(content=b"x")})
@@ -125,7 +131,7 @@ async def test_a_file_that_is_deleted_meanwhile(site: Site) -> None:
 async def test_a_request_that_fails(site: Site) -> None:
     """Where the request is rolled back no task runs, and its files are gone."""
     ran = list[object]()
-    site.app.state.task = lambda *given: ran.append(given)
+    site.app.state.task = ran.append
     answer = await site.upload("/fails")
 
     assert (answer.status_code, ran) == (409, [])

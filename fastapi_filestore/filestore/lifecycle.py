@@ -1,5 +1,6 @@
 """Run what an application needs from its start to its end, and keep its rows and stores in step: `Lifecycle`."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import asdict
@@ -107,7 +108,7 @@ class Lifecycle:
         self.given_settings = settings
         self._app: FastAPI | None = None
         self._tells_readiness = False
-        self._open_blocks = list[None]()  # threads may add and take at once
+        self._open_blocks = list[asyncio.AbstractEventLoop]()  # threads may add and take at once
         self.registry = registry
         self.made.add(self)
 
@@ -208,7 +209,11 @@ class Lifecycle:
 
     @asynccontextmanager
     async def _opening(self, *, is_blocking: bool) -> AsyncIterator[None]:
-        async def release() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def settle() -> None:
+            if self._open_blocks.count(loop) == 1:  # else a request would wait for others that were cancelled
+                await let_cancelled_finish()
             if len(self._open_blocks) > 1:
                 return
             try:
@@ -219,7 +224,7 @@ class Lifecycle:
 
         if not self._open_blocks:
             vars(self).pop("settings", None)  # the environment may say something else than at the start before
-        self._open_blocks.append(None)
+        self._open_blocks.append(loop)
         try:
             app, settings = self._app, self.settings
             root = "" if app is None else root_path(app)
@@ -240,11 +245,10 @@ class Lifecycle:
                 stack.enter_context(observing(self.registry))
                 if not is_blocking:
                     stack.enter_context(serving())
-                stack.push_async_callback(release)
-                stack.push_async_callback(let_cancelled_finish)
+                stack.push_async_callback(settle)
                 yield
         finally:
-            self._open_blocks.pop()
+            self._open_blocks.remove(loop)
 
     @property
     def _databases(self) -> Databases:

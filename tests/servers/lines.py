@@ -31,6 +31,12 @@ class Line:
         """Take connections, and let nothing through."""
         self._open.clear()
 
+    def forget(self) -> None:
+        """Let nothing more through what is connected, as a firewall that has lost its table; new connections work."""
+        self._open.clear()
+        self._open = asyncio.Event()
+        self._open.set()
+
     async def cut(self) -> None:
         """End all connections, and take none."""
         if self._listening is not None:
@@ -44,19 +50,20 @@ class Line:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        await self._open.wait()
+        is_open = self._open
+        await is_open.wait()
         with suppress(OSError):
             there, beyond = await asyncio.open_connection(LOOPBACK, self._target)
             self._writers.add(beyond)
             for source, sink in ((reader, beyond), (there, writer)):
-                task = asyncio.create_task(self._carry(source, sink))
+                task = asyncio.create_task(self._carry(source, sink, is_open))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_open: asyncio.Event) -> None:
         with suppress(OSError):
             while chunk := await source.read(65536):
-                await self._open.wait()
+                await is_open.wait()
                 sink.write(chunk)
                 await sink.drain()
         sink.close()

@@ -24,6 +24,8 @@ from fastapi_filestore import (
     StorageRegistry,
     StoredObject,
 )
+from fastapi_filestore.orm.sessions import plain_engine
+from fastapi_filestore.service.start import readiness
 from tests.servers.lines import line_to
 from tests.servers.postgres import Postgres
 from tests.servers.seaweedfs import SeaweedFS
@@ -115,6 +117,8 @@ async def test_a_database(driver: str, how: str, postgres_database: Postgres, ca
             began = asyncio.get_running_loop().time()
             gone = await answers(client, 503)
             took = asyncio.get_running_loop().time() - began
+            await answers(client, 503)
+            assert plain_engine(engine).pool.checkedout() <= 1  # type: ignore[attr-defined]
             await line.mend()
             await answers(client, 200)
 
@@ -125,6 +129,24 @@ async def test_a_database(driver: str, how: str, postgres_database: Postgres, ca
     assert last == f'ready_again part="database postgresql+{driver}://HOST"'
     assert len(others) <= 1
     assert postgres_database.password not in caplog.text
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_connections_that_answer_never_again(
+    driver: str, postgres_database: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that a network has swallowed is given up after a while, and the next one has a connection that works."""
+    monkeypatch.setattr(readiness, "LONGEST_CALL", 0.3)
+    async with line_to(postgres_database.port) as line:
+        port = f":{postgres_database.port}/"
+        url = postgres_database.url(f"postgresql+{driver}").replace(port, f":{line.port}/")
+        engine = create_async_engine(url) if driver == "asyncpg" else create_engine(url)
+        async with application(engine, {"url": "memory://"}) as client:
+            await answers(client, 200)
+            line.forget()
+            await answers(client, 503)
+            await answers(client, 200)
+            await line.cut()  # which frees a thread
 
 
 @pytest.mark.parametrize("how", ["cut", "silent"])

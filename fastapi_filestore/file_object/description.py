@@ -13,6 +13,7 @@ from fastapi_filestore.file_object.custody import Custody
 from fastapi_filestore.file_object.metadata import Metadata, check_metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
 from fastapi_filestore.file_object.state import FileState, Location, Unreadable
+from fastapi_filestore.intake.folders import FOLDER
 from fastapi_filestore.intake.names import FALLBACK_NAME, guess_content_type, is_media_type, safe_filename
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import is_unspecific
@@ -119,7 +120,8 @@ class FileDescription(metaclass=FileType):
         if isinstance(upload, cls):
             return upload
         if isinstance(upload, Upload):
-            return cls(filename=upload.filename, content_type=upload.known_type, content=upload)
+            metadata = {FOLDER: upload.folder} if upload.folder else None
+            return cls(filename=upload.filename, content_type=upload.known_type, content=upload, metadata=metadata)
         if is_upload(upload):
             declared = None if is_unspecific(upload.content_type) else upload.content_type
             return cls(filename=upload.filename or FALLBACK_NAME, content_type=declared, content=upload)
@@ -127,6 +129,11 @@ class FileDescription(metaclass=FileType):
             f"A file column can't hold a {type(upload).__name__}: give it a FileObject (content= takes bytes, a path, "
             "a file or an iterator), an Upload, an UploadFile, or None."
         )
+
+    @property
+    def folder(self) -> str:
+        """Folder that its client had it in, such as `photos/2026`, if its route keeps that; empty if there is none."""
+        return self._metadata.get(FOLDER, "")
 
     # -- what a row that holds it keeps, and watches -----------------------------------------------
 

@@ -24,6 +24,7 @@ from fastapi_filestore.file_object.recorded import RecordedFile
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.file_object.state import FileState
 from fastapi_filestore.intake.disposition import disposition_of, served_type
+from fastapi_filestore.intake.folders import FOLDER
 from fastapi_filestore.intake.rules import NO_RULES
 from fastapi_filestore.intake.upload import Upload, chosen_content, stream_of
 from fastapi_filestore.intake.validators import HEAD_BYTES
@@ -123,6 +124,8 @@ class FileObject(RecordedFile):
                 )
             self._record(info)
             self.checksum, custody.fresh = stream.hexdigest, True
+            if isinstance(stream, Upload) and stream.folder:  # which a field behind the file may have told
+                dict.setdefault(self._metadata, FOLDER, stream.folder)
             async with self._discarding():
                 await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, custody.rules)
             self.note_checked(custody.rules)

@@ -150,6 +150,7 @@ class Filestore(Lifecycle):
         sniff: bool = False,
         validators: Sequence[AnyValidator] = (),
         unknown_fields: UnknownFields = "ignore",
+        keep_folders: bool = False,
         upload_url: bool = False,
         identity: str = "identity",
     ) -> APIRouter:
@@ -182,6 +183,7 @@ class Filestore(Lifecycle):
             unknown_fields: What becomes of a form's fields that are no attributes of the model: uploaders of browsers
                 send some unasked, so they are ignored; `refuse` answers 422, by name. Attributes that clients may not
                 set are always refused, and models of your own that say `extra=` decide themselves.
+            keep_folders: Keep the folder that a client had a file in, as for `upload`.
             upload_url: Add `POST /upload-url`, which signs a URL that a client can store a file at by itself. The row
                 that takes what was stored there is yours to write.
             identity: What the paths call a row's primary key, where a prefix of yours has a parameter of that name.
@@ -196,7 +198,14 @@ class Filestore(Lifecycle):
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
         ways = self._serving(downloads, visibility, cross_origin)
         resource = resource_of(
-            model, field=field, schemas=schemas, reserved=reserved, rules=rules, unknown_fields=unknown_fields, **ways
+            model,
+            field=field,
+            schemas=schemas,
+            reserved=reserved,
+            rules=rules,
+            unknown_fields=unknown_fields,
+            keeps_folders=keep_folders,
+            **ways,
         )
         if service is None:
             resource.require_rows()
@@ -221,6 +230,7 @@ class Filestore(Lifecycle):
         sniff: bool = False,
         fields: type[BaseModel] | None = None,
         validators: Sequence[AnyValidator] = (),
+        keep_folders: bool = False,
     ) -> UploadDependency[Upload]:
         """Return a dependency that gives a route the file of its request, on its way: store it with the service.
 
@@ -234,13 +244,15 @@ class Filestore(Lifecycle):
                 the other validators. Needs the extra `sniff`.
             fields: What the other fields must be: `upload.values` once it is stored. Any text if None.
             validators: Who may refuse it, by its first bytes (`Validator`) or as it is stored (`ObjectValidator`).
+            keep_folders: Keep the folder that the client had it in, of uploads of whole folders: `file.folder`, which
+                is its metadata `folder`. It comes with the name, or in a field such as `relativePath`.
         """
         if not field or not isinstance(field, str):
             raise ConfigurationError(f"files.upload({field!r}): give the name of the form's field, such as 'file'.")
         require_schema(fields, name="fields= of files.upload")
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
         session = None if self._hold_session else self._get_session
-        return UploadDependency(receive_upload, field, self._limits, rules, fields, session)
+        return UploadDependency(receive_upload, field, self._limits, rules, fields, session, keeps_folders=keep_folders)
 
     def uploads(
         self,
@@ -252,6 +264,7 @@ class Filestore(Lifecycle):
         sniff: bool = False,
         fields: type[BaseModel] | None = None,
         validators: Sequence[AnyValidator] = (),
+        keep_folders: bool = False,
     ) -> UploadDependency[Uploads]:
         """Return a dependency that gives a route the files of its form, one after the other as they come.
 
@@ -259,11 +272,24 @@ class Filestore(Lifecycle):
         field; the other arguments are those of `upload`.
         """
         single = self.upload(
-            field, max_size=max_size, content_types=content_types, sniff=sniff, fields=fields, validators=validators
+            field,
+            max_size=max_size,
+            content_types=content_types,
+            sniff=sniff,
+            fields=fields,
+            validators=validators,
+            keep_folders=keep_folders,
         )
         file_rules(max_files=max_files)  # from 1 on
         return UploadDependency(
-            receive_uploads, single.field, single.limits, single.rules, single.fields, single.get_session, max_files
+            receive_uploads,
+            single.field,
+            single.limits,
+            single.rules,
+            single.fields,
+            single.get_session,
+            max_files,
+            keep_folders,
         )
 
     async def download(

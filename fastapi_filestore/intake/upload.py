@@ -36,6 +36,8 @@ class Upload:
         content_type: The media type that the client declared, which may be nonsense; None if it declared none.
         sniffed_type: The media type that the first bytes are of: known to the route where it sniffs or has validators,
             elsewhere once the file is being stored. None without the extra `sniff`.
+        folder: The folder that the client had it in, such as `photos/2026`, if its route keeps that, else empty; a
+            field behind the file tells it once the stream has ended.
         fields: The form's text fields, those before the file at first and all of them once the stream has ended.
         values: The fields as the model that the route asked for, once the stream has ended.
         longest: The size that the file can't exceed, in bytes, if the client announced one.
@@ -59,6 +61,7 @@ class Upload:
         rules: FileRules = NO_RULES,
         digests: Mapping[str, bytes] = NO_DIGESTS,
         longest: int | None = None,
+        find_folder: Callable[[], str] | None = None,
     ) -> None:
         """Describe a file.
 
@@ -71,16 +74,18 @@ class Upload:
             rules: What it must be, as its first bytes and the stored object show.
             digests: What the digests of its bytes must be, by hashlib's name.
             longest: The size that it can't exceed, in bytes, if that is known.
+            find_folder: What tells its folder, from its name and from `fields`.
         """
         self.filename = safe_filename(filename)
         self.content_type = content_type
         self.sniffed_type: str | None = None
+        self.folder = "" if find_folder is None else find_folder()
         self.fields = fields
         self.values: BaseModel | None = None
         self.longest = longest
         self.size: int | None = None
         self.rules = rules
-        self._validate = validate
+        self._validate, self._find_folder = validate, find_folder
         self._stream = DigestingStream(chunks, expected=digests)
         self._taken = self._examined = False
         self._home = HomeLoop()  # what feeds the body runs there
@@ -150,6 +155,8 @@ class Upload:
                 yield chunk
         if self._validate is not None:
             self.values = self._validate(self.fields)
+        if self._find_folder is not None:
+            self.folder = self._find_folder()
         self.size = size
 
     async def aclose(self) -> None:

@@ -55,6 +55,34 @@ asyncio.run(main())
 """
 
 
+FOLDERS = """
+{blocks}
+
+
+async def main():
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    async with lifespan(app), client:
+        for title, name, path in (("a", "photos/2026/a.jpg", "null"), ("b", "b.jpg", "photos/b.jpg")):
+            data = {{"title": title, "relativePath": path}}
+            row = (await client.post("/trees/", data=data, files={{"file": (name, b"image")}})).json()
+            print(row["file"]["filename"], row["file"]["metadata"])
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
+def test_the_page_on_clients(tmp_path: Path) -> None:
+    """Its router keeps the folders of files, from their names and from what Uppy sends."""
+    program = FOLDERS.format(blocks="\n".join(blocks("docs/clients.md")))
+
+    assert run(program, tmp_path).splitlines() == [
+        "a.jpg {'folder': 'photos/2026'}",
+        "b.jpg {'folder': 'photos'}",
+    ]
+
+
 def test_the_page_on_lists(tmp_path: Path) -> None:
     """Its routes sort by the columns that they name, and filter with fastapi-filter."""
     program = LISTS.format(blocks="\n".join(blocks("docs/lists.md")))

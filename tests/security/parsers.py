@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.intake import digests as client_digests
-from fastapi_filestore.intake import disposition, names, upload
+from fastapi_filestore.intake import disposition, folders, names, upload
 from fastapi_filestore.intake import header_parameters as charsets
 from fastapi_filestore.intake import header_parameters as parameters
 from fastapi_filestore.intake import header_parameters as spelling
@@ -144,6 +144,8 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.names.guess_content_type": (names.guess_content_type, ("a.", "a.tgz.")),
     "intake.names.is_media_type": (names.is_media_type, ("text/plain", "text/plain;")),
     "intake.names.safe_filename": (names.safe_filename, ("a", "a.")),
+    "intake.folders.safe_folder": (folders.safe_folder, ("a/", "../", "a/../")),
+    "intake.folders.folder_of": (lambda path: folders.folder_of(path, {"relativePath": path}), ("a/", "C:")),
     "web.serving.zip_names.safe_part": (zip_names.safe_part, ("a", "CON", "CON.")),
     "web.serving.zip_names.safe_part of a path": (lambda path: zip_names.ZipNames().choose(path), ("a", "a/")),
     "intake.header_parameters.as_text": (lambda text: charsets.as_text(text.encode("latin-1", "replace")), ()),

@@ -63,6 +63,7 @@ MATCHED = {
     "intake.types.sniffing._ELEMENT",
     "intake.types.sniffing._HTML",
     "intake.types.media_types._RANGE",
+    "intake.folders._OF_A_DISK",
     "intake.names._MEDIA_TYPE",
     "intake.names._NAMELESS",
     "intake.header_parameters._ENDS",
@@ -82,6 +83,7 @@ MATCHED = {
 """Patterns of the floors that clients talk to, which are matched at one place."""
 
 NOT_OF_A_CLIENT = {
+    "intake.folders.without_paths": "names of fields, of which there are few",
     "intake.no_field.no_field": "names of the application's",
     "intake.names.types_by_kind": "names of ours",
     "intake.types.special_cases.is_case_of": "a type of at most 255 characters, as in the next ones",

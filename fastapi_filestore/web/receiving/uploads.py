@@ -19,6 +19,7 @@ from fastapi_filestore.errors import (
     UploadTooLargeError,
 )
 from fastapi_filestore.intake.digests import DigestingStream, client_digests
+from fastapi_filestore.intake.folders import folder_of
 from fastapi_filestore.intake.forms.chunks import REMEDY, chunk_error
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.forms.multipart import FormReader
@@ -60,7 +61,8 @@ class UploadPolicy:
     """Says what a route takes: files by these rules in this field, so much of everything, and right fields.
 
     `validate` makes values of the fields, or raises; it knows those of the names in `known`, and `switches` are those
-    that are true or false. JSON `is_fields`, and no file, where there are any to set.
+    that are true or false. JSON `is_fields`, and no file, where there are any to set. The folder that a client had a
+    file in is kept if it `keeps_folders`.
     """
 
     field: str
@@ -70,6 +72,7 @@ class UploadPolicy:
     known: frozenset[str] = frozenset()
     is_fields: bool = False
     switches: frozenset[str] = frozenset()
+    keeps_folders: bool = False
 
     async def admit(self, upload: Upload) -> Upload:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
@@ -103,14 +106,16 @@ async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
     head = await reader.next_file()
     if head is None and "upload-length" in request.headers:  # the chunks would follow in requests of their own
         raise chunk_error(REMEDY)
+    filename = _filename_in(head, reader, policy.field)
     upload = Upload(
         reader.file_chunks(is_last=True),
-        filename=_filename_in(head, reader, policy.field),
+        filename=filename,
         content_type=head.content_type if head else None,
         fields=reader.fields,
         validate=policy.validate,
         rules=policy.rules,
         longest=reader.left,
+        find_folder=partial(folder_of, filename, reader.fields) if policy.keeps_folders else None,
     )
     return await policy.admit(upload)
 
@@ -141,14 +146,16 @@ def _file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Uplo
             if not declared:  # whatever it is, it is not what would do
                 raise UnsupportedUploadError(declared, [MULTIPART]) from None
             raise
+    filename = name_in_disposition(request.headers.get("content-disposition", ""))
     return Upload(
         join_chunks(limited_body(request, policy.limits.file_size, pace=policy.limits.pace), WORTHWHILE),
-        filename=name_in_disposition(request.headers.get("content-disposition", "")),
+        filename=filename,
         content_type=request.headers.get("content-type") or None,  # whoever says nothing, as curl -T, has bytes
         validate=policy.validate,
         rules=policy.rules,
         digests=client_digests(headers),
         longest=announced_size(request.headers),
+        find_folder=partial(folder_of, filename, NO_FIELDS) if policy.keeps_folders else None,
     )
 
 
@@ -180,12 +187,15 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     async def read_files() -> AsyncGenerator[Upload, None]:
         head = await reader.next_file()
         while True:
+            filename = _filename_in(head, reader, policy.field)
             upload = Upload(
                 reader.file_chunks(),
-                filename=_filename_in(head, reader, policy.field),
+                filename=filename,
                 content_type=head.content_type if head else None,
                 fields=reader.fields,
                 rules=policy.rules,
+                # A field would be of no one file.
+                find_folder=partial(folder_of, filename, NO_FIELDS) if policy.keeps_folders else None,
             )
             yield await policy.admit(upload)
             head = await reader.next_file()

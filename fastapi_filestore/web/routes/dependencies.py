@@ -3,7 +3,6 @@
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from inspect import Parameter, Signature
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.intake.folders import without_paths
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.orm.sessions import AnySession
@@ -48,6 +48,7 @@ class UploadDependency(Generic[ReceivedT]):
         fields: What the other fields must be; any text if None.
         get_session: The dependency whose session is not to hold a connection while the client sends, if there is one.
         max_files: How many files there may be; None for the one file.
+        keeps_folders: Whether the folder that the client had a file in is kept.
     """
 
     receive: Callable[[Request, UploadPolicy], Awaitable[ReceivedT]]
@@ -57,6 +58,7 @@ class UploadDependency(Generic[ReceivedT]):
     fields: type[BaseModel] | None
     get_session: Dependency | None = None
     max_files: int | None = None
+    keeps_folders: bool = False
 
     @property
     def __signature__(self) -> Signature:
@@ -91,11 +93,23 @@ class UploadDependency(Generic[ReceivedT]):
     def policy(self) -> UploadPolicy:
         """Say what the request may hold."""
         limits = replace(self.limits().with_file_size(self.rules.max_size), files=self.max_files or 1)
-        validate = None if self.fields is None else partial(validate_form, self.fields)
-        if self.fields is None:
-            return UploadPolicy(self.field, limits, validate, self.rules)
-        known, switches = known_names(self.fields), switch_names(self.fields)
-        return UploadPolicy(self.field, limits, validate, self.rules, known, is_fields=True, switches=switches)
+        if (model := self.fields) is None:
+            return UploadPolicy(self.field, limits, rules=self.rules, keeps_folders=self.keeps_folders)
+        known = known_names(model)
+
+        def validate(fields: Mapping[str, str]) -> BaseModel:
+            return validate_form(model, without_paths(fields, known) if self.keeps_folders else fields)
+
+        return UploadPolicy(
+            self.field,
+            limits,
+            validate,
+            self.rules,
+            known,
+            is_fields=True,
+            switches=switch_names(model),
+            keeps_folders=self.keeps_folders,
+        )
 
     @property
     def body(self) -> dict[str, object]:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import InvalidRequestError
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.folders import without_paths
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import likely_type
@@ -71,6 +72,8 @@ class Resource(Generic[ModelT]):
     loads: bool = False
     """Whether its rows show more than their columns, such as a relationship, which may have to be loaded."""
     unknown_fields: UnknownFields = "ignore"
+    keeps_folders: bool = False
+    """Whether the folder that a client had a file in is kept."""
 
     @property
     def name(self) -> str:
@@ -194,6 +197,8 @@ class Resource(Generic[ModelT]):
         known, is_fields = known_names(schema), schema is not NoFields
 
         def validate(fields: Mapping[str, str]) -> BaseModel:
+            if self.keeps_folders:
+                fields = without_paths(fields, known)
             try:
                 is_ours = issubclass(schema, (ColumnFields, NoFields)) or "extra" not in schema.model_config
                 if is_ours and not fields.keys() <= known:
@@ -207,7 +212,16 @@ class Resource(Generic[ModelT]):
                 raise (self.name_columns(error, "create") if is_fields else error) from None
 
         allowed = self.limits().with_file_size(self.rules.max_size)
-        return UploadPolicy(self.attribute.name, allowed, validate, self.rules, known, is_fields, switch_names(schema))
+        return UploadPolicy(
+            self.attribute.name,
+            allowed,
+            validate,
+            self.rules,
+            known,
+            is_fields,
+            switch_names(schema),
+            self.keeps_folders,
+        )
 
     def check_type(self, file: FileObject) -> None:
         """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""
@@ -233,6 +247,7 @@ def resource_of(
     reserved: frozenset[str] = frozenset(),
     rules: FileRules = NO_RULES,
     unknown_fields: UnknownFields = "ignore",
+    keeps_folders: bool = False,
 ) -> Resource[ModelT]:
     """Describe a model to the routes; `ConfigurationError` if its file column is not one file, or a setting is none."""
     require_word(unknown_fields, UnknownFields, name="unknown_fields=")
@@ -259,4 +274,5 @@ def resource_of(
         rules.within(attribute.type.rules),
         loads=has_more_than_columns(model, schemas.read),
         unknown_fields=unknown_fields,
+        keeps_folders=keeps_folders,
     )

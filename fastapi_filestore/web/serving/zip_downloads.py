@@ -110,13 +110,14 @@ async def _named(files: AsyncIterable[ZippedFile]) -> AsyncGenerator[_Member, No
         async for given in files:
             if given is None:
                 continue
-            path, file = given if isinstance(given, tuple) else ("", given)
+            path, file = given if isinstance(given, tuple) else (None, given)
             if not isinstance(file, FileObject):
                 raise NotAFileError(f"An archive can't hold a {type(file).__name__}: give it FileObjects.")
             if file.state not in {FileState.STORED, FileState.RESERVED}:
                 raise PendingContentError(f"{file.filename!r} can't be in an archive: {file.state.value}.")
-            is_whole = path and not path.endswith("/")
-            yield _Member(names.choose(path if is_whole else path + file.filename), file)
+            if path is None:
+                path = f"{file.folder}/"
+            yield _Member(names.choose(path + file.filename if path.endswith("/") else path), file)
     finally:
         if isinstance(files, AsyncGenerator):
             await files.aclose()

@@ -62,7 +62,7 @@ MAX_CURSOR = 64 * 1024
 
 AS_TEXT = ConfigDict(ser_json_inf_nan="strings", ser_json_bytes="base64", val_json_bytes="base64")
 """How a cursor writes what JSON has no word for."""
-AnyDecimal = Annotated[Decimal, Field(allow_inf_nan=True)]
+AnyDecimal: Any = Annotated[Decimal, Field(allow_inf_nan=True)]
 """A number as a database has it: infinity, too, which SQLite makes of one that is too large for it."""
 
 

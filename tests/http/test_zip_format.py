@@ -3,6 +3,7 @@
 import io
 import shutil
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
@@ -10,11 +11,19 @@ from zlib import crc32
 
 import pytest
 
-from fastapi_filestore.web.serving.zip_format import Entry, ZipArchive, archive_size
+from fastapi_filestore.web.serving.zip_format import Entry, ZipArchive
 from tests.servers.process import unavailable
 
 MOMENT = datetime(2026, 5, 17, 12, 30, 44, tzinfo=UTC)
 CONTENTS = {"small.txt": b"small", "empty": b"", "2026/über.bin": bytes(range(256)) * 40, "日本.txt": b"last"}
+
+
+def archive_size(entries: Iterable[Entry]) -> int:
+    """Return what an archive of these entries is measured to be, before there is any of it."""
+    archive = ZipArchive()
+    for entry in entries:
+        archive.end(entry, 0)
+    return archive.size
 
 
 def archive(contents: dict[str, bytes], modified: datetime = MOMENT) -> bytes:

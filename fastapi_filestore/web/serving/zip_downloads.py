@@ -1,5 +1,6 @@
 """Answer with many stored files as one ZIP archive, made while it is sent: one file is open at a time."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from fastapi_filestore.web.serving.downloads import agreed_size, open_agreed
 from fastapi_filestore.web.serving.headers import file_headers
 from fastapi_filestore.web.serving.options import DownloadOptions
 from fastapi_filestore.web.serving.streaming import StreamedResponse
-from fastapi_filestore.web.serving.zip_format import Entry, ZipArchive, archive_size
+from fastapi_filestore.web.serving.zip_format import Entry, ZipArchive
 from fastapi_filestore.web.serving.zip_names import ZipNames
 
 ZippedFile: TypeAlias = FileObject | tuple[str, FileObject] | None
@@ -26,6 +27,8 @@ ZippedFiles: TypeAlias = Iterable[ZippedFile] | AsyncIterable[ZippedFile]
 
 T = TypeVar("T")
 
+AT_ONCE = 100
+"""Files that are named and measured at once."""
 AS_DOWNLOAD = DownloadOptions(attachment=True)
 
 
@@ -59,15 +62,26 @@ async def zip_download(request: Request, files: ZippedFiles, *, filename: str) -
     if isinstance(files, AsyncIterable):
         members = _named(files)
     else:
-        known = [member async for member in _named(_iterate(files))]
-        entries = [member.entry for member in known if member.entry is not None]
-        size = archive_size(entries) if len(entries) == len(known) else None
+        known, size = await _measure(_named(_iterate(files)))
         members = _iterate(known)
     if request.method == "HEAD":
         return await _head(members, headers, size)
     body = _send(members)
     first = await anext(body)  # opens the first file: what fails now is still a status
     return StreamedResponse(_Begun(first, body), size=size, headers=headers)
+
+
+async def _measure(members: AsyncGenerator[_Member, None]) -> tuple[list[_Member], int | None]:
+    """Return the files, and the size of the archive if the size and the time of each are known."""
+    known, archive, is_measured = list[_Member](), ZipArchive(), True
+    async for member in members:
+        known.append(member)
+        entry = member.entry
+        if entry is None:
+            is_measured = False
+        else:
+            archive.end(entry, 0)
+    return known, archive.size if is_measured else None
 
 
 async def _head(members: AsyncGenerator[_Member, None], headers: dict[str, str], size: int | None) -> Response:
@@ -124,7 +138,9 @@ async def _named(files: AsyncIterable[ZippedFile]) -> AsyncGenerator[_Member, No
 
 
 async def _iterate(items: Iterable[T]) -> AsyncGenerator[T, None]:
-    for item in items:
+    for number, item in enumerate(items):
+        if number % AT_ONCE == 0:  # others have a turn, however many files there are
+            await asyncio.sleep(0)
         yield item
 
 

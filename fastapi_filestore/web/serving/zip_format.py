@@ -3,7 +3,7 @@
 Section numbers are those of PKWARE's APPNOTE.TXT, version 6.3.10. Nothing here knows of files or stores.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from struct import pack
@@ -84,7 +84,10 @@ class ZipArchive:
         return header + name + extra
 
     def end(self, entry: Entry, checksum: int) -> bytes:
-        """Return what follows the bytes: their CRC-32 (section 4.3.9); note the entry for the directory."""
+        """Return what follows the bytes: their CRC-32 (section 4.3.9); note the entry for the directory.
+
+        To measure an archive, that is all that need be called.
+        """
         form = "<4sI2Q" if entry.size >= LIMIT else "<4s3I"
         descriptor = pack(form, b"PK\7\x08", checksum, entry.size, entry.size) if entry.size else b""
         self._records.append(self._record(entry, checksum))
@@ -120,11 +123,3 @@ class ZipArchive:
     def size(self) -> int:
         """Bytes of the archive if it ended here."""
         return self._offset + sum(map(len, self._records)) + len(self._last_records())
-
-
-def archive_size(entries: Iterable[Entry]) -> int:
-    """Return the bytes of an archive of these entries."""
-    archive = ZipArchive()
-    for entry in entries:
-        archive.end(entry, 0)
-    return archive.size

@@ -5,7 +5,9 @@
 >>> Admin(app, engine).add_view(DocumentAdmin)
 """
 
+import asyncio
 from collections.abc import Collection, Sequence
+from copy import copy
 from typing import Any, ClassVar
 
 import sqladmin
@@ -23,6 +25,7 @@ from wtforms.utils import unset_value
 
 from fastapi_filestore.contrib.changes import LACKING, FileChange, attributes_of, files_in, id_of, send_file
 from fastapi_filestore.errors import ConfigurationError
+from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.stored_object import StoredObject
 
 REMOVED, GONE, PRESENT = "{}_checkbox", "{}_gone", "{}_present"
@@ -114,30 +117,30 @@ class ModelView(sqladmin.ModelView):
         return row
 
     async def insert_model(self, request: Request, data: Values) -> Any:
-        """Add a row; with "save as new", files that are kept are copied, since a file belongs to one row.
-
-        Raises:
-            ValueError: A file is missing.
-        """
+        """Add a row; with "save as new", files that are kept are copied, since a file belongs to one row."""
         source = await self.get_object_for_edit(request) if "pk" in request.path_params else None
         for name, attribute in attributes_of(self.model).items():
             if isinstance(change := data.get(name), FileChange):
-                present = files_in(getattr(source, name, None))
+                kept = change.kept(files_in(getattr(source, name, None)))
                 replaced = change.uploads and not attribute.type.multiple
-                kept = [] if replaced else [await file.copy_async() for file in change.kept(present)]
-                data[name] = change.value(attribute, kept)
+                data[name] = change.value(attribute, [] if replaced else [await _copy(file) for file in kept])
         return await super().insert_model(request, data)
 
     async def update_model(self, request: Request, pk: str, data: Values) -> Any:
         """Change a row, and its files where the form says so."""
-        row = await self.get_object_for_edit(request)
-        for name, attribute in attributes_of(self.model).items():
-            if isinstance(change := data.get(name), FileChange):
-                if change:
-                    data[name] = change.value(attribute, change.kept(files_in(getattr(row, name))))
-                else:
-                    del data[name]
-        return await super().update_model(request, pk, data)
+
+        async def change_files(values: Values, row: Any, is_created: bool, request: Request) -> None:  # noqa: FBT001
+            # Of the row as the transaction reads it: what others add meanwhile stays, or is a conflict.
+            for name, attribute in attributes_of(self.model).items():
+                if isinstance(change := values.get(name), FileChange):
+                    del values[name]
+                    if change:
+                        values[name] = change.value(attribute, change.kept(files_in(getattr(row, name))))
+            await self.on_model_change(values, row, is_created, request)
+
+        view = copy(self)
+        vars(view)["on_model_change"] = change_files
+        return await super(ModelView, view).update_model(request, pk, data)
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         """Return an attribute, and what the list shows of it: of files, links to them."""
@@ -170,6 +173,14 @@ class ModelView(sqladmin.ModelView):
         if not self.can_view_details or (row is not None and not await self.check_can_view_details(request, row)):
             raise HTTPException(403)
         return await send_file(request, row, request.path_params["name"], request.path_params["key"])
+
+
+async def _copy(file: FileObject) -> FileObject:
+    """Return a file that is stored anew with its row, and not before."""
+    content = await asyncio.to_thread(file.open)
+    return FileObject(
+        file.backend, file.filename, content=content, content_type=file.content_type, metadata=file.metadata
+    )
 
 
 class EditRequest(Request):

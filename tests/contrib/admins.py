@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html import unescape
@@ -49,14 +49,12 @@ class Admin:
     name: str
     pages: dict[str, str]
     box: str
+    add_to: Callable[[FastAPI, Engine | AsyncEngine], None]
+    """Add its pages to an application."""
 
     def url(self, page: str, row: int = 1) -> str:
         """Return the path of a page."""
         return self.pages[page].format(row)
-
-    def add_to(self, app: FastAPI, engine: Engine | AsyncEngine) -> None:
-        """Add its pages to an application."""
-        {"sqladmin": add_sqladmin, "starlette-admin": add_starlette_admin}[self.name](app, engine)
 
 
 ADMINS = {
@@ -69,6 +67,7 @@ ADMINS = {
             "edit": "/admin/person/edit/{}",
         },
         "{}_checkbox",
+        add_sqladmin,
     ),
     "starlette-admin": Admin(
         "starlette-admin",
@@ -79,6 +78,7 @@ ADMINS = {
             "edit": "/admin/person/edit?pk={}",
         },
         "_{}-delete",
+        add_starlette_admin,
     ),
 }
 

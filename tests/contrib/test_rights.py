@@ -1,15 +1,14 @@
 """Files on the pages of admins reach those who may see their row."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from starlette.requests import Request
 
-from fastapi_filestore import Filestore, FilestoreSettings
 from fastapi_filestore.contrib import sqladmin, starlette_admin
 from tests.contrib.admins import ADMINS, Pages, running
 from tests.contrib.people import Person
@@ -37,28 +36,28 @@ class HiddenView(starlette_admin.ModelView):
         return False
 
 
-def add_sqladmin(view: type[sqladmin.ModelView], app: FastAPI, engine: AsyncEngine) -> None:
-    """Add pages of SQLAdmin."""
-    sqladmin.Admin(app, engine).add_view(view)
+def add_hidden(app: FastAPI, engine: Any) -> None:
+    """Add pages of SQLAdmin that show no rows."""
+    sqladmin.Admin(app, engine).add_view(HiddenPerson)
 
 
-def add_starlette_admin(view: type[starlette_admin.ModelView], app: FastAPI, engine: AsyncEngine) -> None:
-    """Add pages of starlette-admin."""
+def add_hidden_row(app: FastAPI, engine: Any) -> None:
+    """Add pages of SQLAdmin that show not this row."""
+    sqladmin.Admin(app, engine).add_view(HiddenRow)
+
+
+def add_hidden_view(app: FastAPI, engine: Any) -> None:
+    """Add pages of starlette-admin that show no rows."""
     admin = starlette_admin.Admin(engine, secret_key="of the test")
-    admin.add_view(view(Person))
+    admin.add_view(HiddenView(Person))
     admin.mount_to(app)
 
 
 @pytest.mark.parametrize(
-    ("name", "view", "add"),
-    [
-        ("sqladmin", HiddenPerson, add_sqladmin),
-        ("sqladmin", HiddenRow, add_sqladmin),
-        ("starlette-admin", HiddenView, add_starlette_admin),
-    ],
-    ids=["sqladmin, all", "sqladmin, a row", "starlette-admin"],
+    ("name", "add"),
+    [("sqladmin", add_hidden), ("sqladmin", add_hidden_row), ("starlette-admin", add_hidden_view)],
 )
-async def test_a_file_of_a_hidden_row(name: str, view: Any, add: Any, tmp_path: Path) -> None:
+async def test_a_file_of_a_hidden_row(name: str, add: Callable[[FastAPI, Any], None], tmp_path: Path) -> None:
     """A link that somebody was given is refused to those who may not see the page of the row."""
     admin = ADMINS[name]
     async with running(admin, tmp_path, is_async=False) as app, Pages(app, admin, tmp_path) as pages:
@@ -66,14 +65,9 @@ async def test_a_file_of_a_hidden_row(name: str, view: Any, add: Any, tmp_path: 
         await pages.create()
         (url, _), *_ = await pages.links("list")
         shown = await pages.get(url)
-    backends: Any = {"default": {"url": f"file://{tmp_path}/files/"}}
-    files, app = Filestore(settings=FilestoreSettings(backends=backends)), FastAPI()
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/rows.db")
-    add(view, app, engine)
-    transport = httpx.ASGITransport(app)
-    async with files.lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        listed = await client.get(admin.url("list"))
-        refused = await client.get(url)
-    await engine.dispose()
+    hidden = replace(admin, add_to=add)
+    async with running(hidden, tmp_path, is_async=True) as app, Pages(app, hidden, tmp_path) as pages:
+        listed = await pages.get(admin.url("list"))
+        refused = await pages.get(url)
 
     assert (shown.text, listed.status_code, refused.status_code) == ("photo", 200, 403)

@@ -10,11 +10,12 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, ForeignKey, MetaData, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlmodel import Field, SQLModel
+from starlette.requests import Request
 from starlette_admin.contrib import sqla, sqlmodel
 
 from fastapi_filestore import ConfigurationError, FileObject, Filestore, FilestoreSettings, StoredObject
 from fastapi_filestore.contrib import sqladmin, starlette_admin
-from tests.contrib.admins import ADMINS, EMPTY, Pages, running
+from tests.contrib.admins import ADMINS, EMPTY, Admin, Pages, running
 from tests.contrib.people import Person, last_person, stored
 
 
@@ -94,6 +95,49 @@ async def test_save_as_new(is_async: bool, tmp_path: Path) -> None:
     assert (answer.status_code, deleted.status_code) == (200, 200)
     assert (row.id, row.photo.filename, [file.filename for file in row.certificates]) == (2, "a.txt", ["two.txt"])
     assert stored(tmp_path) == {"photo", "two", "other"}
+
+
+class Hooked(sqladmin.ModelView, model=Person):
+    """A view whose hook fails, or is slower than somebody else."""
+
+    save_as = True
+    folder: Path
+    seen: list[object]
+
+    async def on_model_change(self, data: dict[str, Any], model: Any, is_created: bool, request: Request) -> None:
+        """Look at what is about to be written, while another transaction adds a certificate."""
+        self.seen.append(data.get("certificates"))
+        if is_created:
+            raise ZeroDivisionError
+        engine = create_engine(f"sqlite:///{self.folder}/rows.db")
+        with Session(engine) as session:
+            row = session.get_one(Person, 1)
+            row.certificates.append(FileObject(filename="meanwhile.txt", content=b"meanwhile"))
+            session.commit()
+        engine.dispose()
+
+
+async def test_a_hook(tmp_path: Path) -> None:
+    """With SQLAdmin, a copy whose hook fails leaves nothing, and a list that changes meanwhile loses nothing."""
+    admin = ADMINS["sqladmin"]
+    async with running(admin, tmp_path, is_async=False) as app, Pages(app, admin, tmp_path) as pages:
+        await pages.create()
+        name, (first, _) = await pages.boxes("certificates")
+    view = type("HookedAdmin", (Hooked,), {"folder": tmp_path, "seen": []})
+    hooked = Admin("hooked", admin.pages, admin.box, lambda app, engine: sqladmin.Admin(app, engine).add_view(view))
+    async with running(hooked, tmp_path, is_async=True) as app, Pages(app, hooked, tmp_path) as pages:
+        copied = await pages.edit(data={"save": "Save as new"})
+        edited = await pages.edit(data={name: first})
+        kept = await pages.edit()
+
+    assert kept.status_code == 200
+    assert (copied.status_code, edited.status_code) == (400, 400)
+    assert [file.filename for file in last_person(tmp_path).certificates] == [
+        "one.txt",
+        "two.txt",
+        *["meanwhile.txt"] * 2,
+    ]
+    assert stored(tmp_path) == {"photo", "one", "two", "meanwhile"}
 
 
 def build(view: sqla.ModelView, engine: Engine, folder: Path) -> tuple[FastAPI, Filestore]:

@@ -110,11 +110,17 @@ class ModelView(sqladmin.ModelView):
     form_converter: ClassVar = FileConverter
 
     async def get_object_for_edit(self, request: Request) -> Any:
-        """Return the row that a request edits."""
-        row = await super().get_object_for_edit(request)
-        if isinstance(request, EditRequest):
-            request.row = row
-        return row
+        """Return the row that a request edits.
+
+        Raises:
+            ConfigurationError: The admin knows nothing of files.
+        """
+        if not isinstance(request, EditRequest):
+            raise ConfigurationError(
+                f"{type(self).__name__} has files: give it to Admin of fastapi_filestore.contrib.sqladmin."
+            )
+        request.row = await super().get_object_for_edit(request)
+        return request.row
 
     async def insert_model(self, request: Request, data: Values) -> Any:
         """Add a row; with "save as new", files that are kept are copied, since a file belongs to one row."""

@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_admin import RequestAction, fields, route
 from starlette_admin.contrib import sqla
@@ -188,8 +189,17 @@ class ModelView(sqla.ModelView):
             raise problem_of(error) from error
 
     async def url_of_file(self, request: Request, row: object, name: str, key: str) -> str | None:
-        """Return where a file of a row is downloaded."""
-        url = request.url_for(f"{request.app.state.ROUTE_NAME}:file", view=self.key, name=name, file=key)
+        """Return where a file of a row is downloaded.
+
+        Raises:
+            ConfigurationError: The admin knows nothing of files.
+        """
+        try:
+            url = request.url_for(f"{request.app.state.ROUTE_NAME}:file", view=self.key, name=name, file=key)
+        except NoMatchFound:
+            raise ConfigurationError(
+                f"{type(self).__name__} has files: give it to Admin of fastapi_filestore.contrib.starlette_admin."
+            ) from None
         return str(url.include_query_params(pk=await self.get_serialized_pk_value(request, row)))
 
 

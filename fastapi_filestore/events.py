@@ -156,6 +156,15 @@ UNFINISHED_UPLOADS_UNSEEN: Final = Event(
     "permit s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or set a lifecycle rule that drops them",
 )
 
+# -- telemetry ---------------------------------------------------------------------------------------------
+
+TELEMETRY_FAILED: Final = Event(
+    "telemetry_failed",
+    WARNING,
+    "OpenTelemetry could not be told something; told once for each class of error.",
+    "see after the processors, samplers and exporters that the application has set up",
+)
+
 # -- local folders -----------------------------------------------------------------------------------------
 
 MODE_NOT_SET: Final = Event(

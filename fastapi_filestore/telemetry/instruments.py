@@ -1,8 +1,8 @@
 """Tell spans and metrics, by OpenTelemetry's API alone: the only module that imports it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from opentelemetry import metrics, trace
 from opentelemetry.metrics import CallbackOptions, MeterProvider, NoOpMeterProvider, Observation
 from opentelemetry.trace import (
+    INVALID_SPAN,
     NoOpTracerProvider,
     ProxyTracerProvider,
     Span,
@@ -27,6 +28,7 @@ from fastapi_filestore.errors import (
     PreconditionFailedError,
     UploadError,
 )
+from fastapi_filestore.events import TELEMETRY_FAILED
 from fastapi_filestore.telemetry import names
 from fastapi_filestore.telemetry.names import Metric, SpanName
 from fastapi_filestore.version import DISTRIBUTION, __version__
@@ -95,14 +97,36 @@ class Meters:
 _meters: "WeakKeyDictionary[MeterProvider, Meters]" = WeakKeyDictionary()
 
 
+_failures = set[type[Exception]]()
+"""Classes of errors that the log has heard of."""
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Keep what fails in a collector from failing what is told: bytes and rows go on as if nobody was told of them."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - samplers and processors are anybody's code
+        if type(error) not in _failures:
+            _failures.add(type(error))
+            TELEMETRY_FAILED.tell(error, with_traceback=True)
+
+
 class Told:
     """A span that is going on, and what is to be said of it at its end."""
 
     __slots__ = ("facts", "span")
 
-    def __init__(self, span: Span) -> None:
-        self.span = span
+    def __init__(self, tracer: Tracer, name: SpanName, facts: Mapping[str, str | int]) -> None:
+        self.span: Span = INVALID_SPAN
         self.facts: dict[str, str | int] = {str(names.OUTCOME): "ok"}
+        with _harmless():
+            kind = SpanKind.CLIENT if name.is_of_store else SpanKind.INTERNAL
+            self.span = tracer.start_span(name.name, kind=kind, attributes=facts)
+
+    def current(self) -> AbstractContextManager[object]:
+        """Return a context in which it is the current span."""
+        return use_span(self.span, record_exception=False, set_status_on_exception=False)
 
     def note(self, attribute: names.Attribute, value: str | int | None) -> None:
         """Say something of it."""
@@ -112,9 +136,17 @@ class Told:
     def fail(self, error: BaseException) -> None:
         """Say how it went wrong: by the class alone, since a text may hold a path."""
         outcome = next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failed")
+        if outcome == "ok":
+            return
         self.facts |= {str(names.OUTCOME): outcome, str(names.ERROR): type(error).__name__}
-        if outcome == "failed":
-            self.span.set_status(StatusCode.ERROR)
+
+    def end(self) -> None:
+        """End it, and say all that is to be said."""
+        with _harmless():
+            self.span.set_attributes(self.facts)
+            if self.facts[str(names.OUTCOME)] == "failed":
+                self.span.set_status(StatusCode.ERROR)
+            self.span.end()
 
 
 class Instruments:
@@ -126,18 +158,15 @@ class Instruments:
     @contextmanager
     def span(self, name: SpanName, **facts: str | int) -> Iterator[Told]:
         """Tell of the block as a span, a child of the one that it is in; `facts` are attributes known before."""
-        kind = SpanKind.CLIENT if name.is_of_store else SpanKind.INTERNAL
-        with self._tracer.start_as_current_span(
-            name.name, kind=kind, attributes=facts, record_exception=False, set_status_on_exception=False
-        ) as span:
-            told = Told(span)
-            try:
+        told = Told(self._tracer, name, facts)
+        try:
+            with told.current():
                 yield told
-            except BaseException as error:
-                told.fail(error)
-                raise
-            finally:
-                span.set_attributes(told.facts)
+        except BaseException as error:
+            told.fail(error)
+            raise
+        finally:
+            told.end()
 
     @contextmanager
     def store_call(self, operation: str, backend: str, path: str | None = None) -> Iterator[Told]:
@@ -150,28 +179,34 @@ class Instruments:
                 yield told
         finally:
             outcome = "failed" if told is None else told.facts[str(names.OUTCOME)]
-            self._meters.duration.record(perf_counter() - start, {**facts, str(names.OUTCOME): outcome})
+            with _harmless():
+                self._meters.duration.record(perf_counter() - start, {**facts, str(names.OUTCOME): outcome})
 
     @contextmanager
     def uploading(self, backend: str) -> Iterator[None]:
         """Count an object that is on its way to a store while the block runs."""
-        self._meters.active.add(1, {str(names.BACKEND): backend})
+        with _harmless():
+            self._meters.active.add(1, {str(names.BACKEND): backend})
         try:
             yield
         finally:
-            self._meters.active.add(-1, {str(names.BACKEND): backend})
+            with _harmless():
+                self._meters.active.add(-1, {str(names.BACKEND): backend})
 
     def moved(self, backend: str, direction: str, size: int) -> None:
         """Count bytes that went `in` to a store, or came `out` of it."""
-        self._meters.io.add(size, {str(names.BACKEND): backend, str(names.DIRECTION): direction})
+        with _harmless():
+            self._meters.io.add(size, {str(names.BACKEND): backend, str(names.DIRECTION): direction})
 
     def refused(self, problem: str, status: int) -> None:
         """Count a request that was answered with a problem."""
-        self._meters.refusals.add(1, {str(names.PROBLEM): problem, str(names.STATUS): status})
+        with _harmless():
+            self._meters.refusals.add(1, {str(names.PROBLEM): problem, str(names.STATUS): status})
 
     def settled(self, *, failed: bool) -> None:
         """Count an intent that a sweep took."""
-        self._meters.settled.add(1, {str(names.OUTCOME): "failed" if failed else "ok"})
+        with _harmless():
+            self._meters.settled.add(1, {str(names.OUTCOME): "failed" if failed else "ok"})
 
     def counted(self, *, due: int, waiting: int, failing: int, oldest: float | None) -> None:
         """Keep what the ledgers hold for whoever asks for it, so that nobody asks a database then."""
@@ -179,13 +214,12 @@ class Instruments:
 
     async def steps(
         self, name: SpanName, items: AsyncIterator[T], note: Callable[[Told, T], None], **facts: str | int
-    ) -> AsyncIterator[T]:
+    ) -> AsyncGenerator[T, None]:
         """Tell of an iteration as one span, which is the current one while a step is made, and not in between."""
-        span = self._tracer.start_span(name.name, attributes=facts)
-        told = Told(span)
+        told = Told(self._tracer, name, facts)
         try:
             while True:
-                with use_span(span, record_exception=False, set_status_on_exception=False):
+                with told.current():
                     try:
                         item = await anext(items)
                     except StopAsyncIteration:
@@ -196,12 +230,10 @@ class Instruments:
             told.fail(error)
             raise
         finally:
-            span.set_attributes(told.facts)
-            span.end()
-            if (close := getattr(items, "aclose", None)) is not None:
-                await close()
+            told.end()
+            await _close(items)
 
-    async def listing(self, backend: str, infos: AsyncIterator[T]) -> AsyncIterator[T]:
+    async def listing(self, backend: str, infos: AsyncIterator[T]) -> AsyncGenerator[T, None]:
         """Tell of a listing as a call of a store, with the time that the store takes, and not who reads it."""
         facts: dict[str, str | int] = {str(names.BACKEND): backend, str(names.OPERATION): "list"}
         listed = took = 0.0
@@ -214,22 +246,33 @@ class Instruments:
         async def timed() -> AsyncIterator[T]:
             nonlocal took
             start = perf_counter()
-            async for info in infos:
+            try:
+                async for info in infos:
+                    took += perf_counter() - start
+                    yield info
+                    start = perf_counter()
                 took += perf_counter() - start
-                yield info
-                start = perf_counter()
-            took += perf_counter() - start
+            finally:
+                await _close(infos)
 
         outcome = "failed"
         try:
-            async for info in self.steps(names.STORE["list"], timed(), note, **facts):
-                yield info
+            async with aclosing(self.steps(names.STORE["list"], timed(), note, **facts)) as steps:
+                async for info in steps:
+                    yield info
             outcome = "ok"
         except GeneratorExit:
             outcome = "ok"
             raise
         finally:
-            self._meters.duration.record(took, {**facts, str(names.OUTCOME): outcome})
+            with _harmless():
+                self._meters.duration.record(took, {**facts, str(names.OUTCOME): outcome})
+
+
+async def _close(items: object) -> None:
+    """Close an iterator that can be closed, as a generator can."""
+    if (close := getattr(items, "aclose", None)) is not None:
+        await close()
 
 
 def begin(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -158,6 +159,21 @@ async def test_an_audit(traced: Traced) -> None:
     assert traced.parent_of(listing) == "filestore.audit"
     assert (listing.attributes or {})["filestore.objects"] == 1
     assert (audit.attributes or {}).get("filestore.findings", 0) == len(found)
+
+
+async def test_a_listing_that_is_cut_short(traced: Traced) -> None:
+    """Whoever has seen enough of a listing ends its span, and that is no failure."""
+    for _ in range(2):
+        await FileObject(content=b"one", registry=REGISTRY).save_async()
+    infos: Any = REGISTRY.get_backend("shelf").list()
+    async with aclosing(infos):
+        await anext(infos)
+
+    (listing,) = traced.spans("filestore.list")
+    attributes = dict(listing.attributes or {})
+    assert (attributes["filestore.outcome"], attributes["filestore.objects"]) == ("ok", 1)
+    assert "error.type" not in attributes
+    assert traced.metric("filestore.store.duration")["shelf", "list", "ok"] == 1
 
 
 async def test_no_path_unless_asked(traced: Traced) -> None:

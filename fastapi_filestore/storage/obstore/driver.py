@@ -44,7 +44,6 @@ from fastapi_filestore.storage.obstore.moving.unfinished import (
     uploads_in_bucket,
 )
 from fastapi_filestore.storage.obstore.opening.address import s3_region
-from fastapi_filestore.storage.obstore.opening.asking import ask_store
 from fastapi_filestore.storage.obstore.opening.region import Whereabouts
 from fastapi_filestore.storage.obstore.opening.store_url import Kind
 from fastapi_filestore.storage.obstore.opening.stores import Connection
@@ -232,6 +231,9 @@ class StoreDriver:
 
     async def ask(self, signed: SignedURL | None, content: bytes | None) -> Answer | None:
         """Use a signed URL, or ask for the bucket as a stranger; None in memory."""
+        # It needs more of Python than applications do, and only checks ask.
+        from fastapi_filestore.storage.obstore.opening.asking import ask_store  # noqa: PLC0415 - the same
+
         return await ask_store(self._connection.store, self._connection.store_url.bucket, signed, content)
 
     @property

@@ -77,6 +77,7 @@ from fastapi_filestore.orm.unit_of_work.purging import purge
 from fastapi_filestore.service import FileService, Page
 from fastapi_filestore.service.audit.audit import Audit, audit
 from fastapi_filestore.service.audit.findings import Finding, FindingKind, RowIdentity
+from fastapi_filestore.service.check.checked import Checked
 from fastapi_filestore.service.sweep.backlog import Backlog
 from fastapi_filestore.service.sweep.claims import Swept
 from fastapi_filestore.service.sweep.sweep import sweep
@@ -94,6 +95,7 @@ __all__ = [
     "Backlog",
     "BlockingCallError",
     "BucketNotFoundError",
+    "Checked",
     "ClientDisconnectedError",
     "ConfigurationError",
     "ContentConsumedError",

@@ -175,6 +175,17 @@ async def test_another_region(refusing: RefusingStore) -> None:
     assert "set AWS_REGION=eu-west-1" in answers["region"].detail
 
 
+async def test_a_host_of_browsers_only(request: pytest.FixtureRequest) -> None:
+    """URLs that are signed for a host which only browsers reach may be fine, and everything else is asked."""
+    answers = await checked_backends(make_backend("seaweedfs", request, public_endpoint="http://127.0.0.1:1"))
+    found = outcomes(answers.values())
+
+    assert {name: found[name] for name in OF_OBJECTS} == dict.fromkeys(OF_OBJECTS, OK)
+    assert (found["sign"], found["sign for upload"]) == (WEAK, WEAK)
+    assert "PUBLIC_ENDPOINT" in answers["sign"].detail
+    assert "Signature" not in answers["sign"].detail
+
+
 async def test_a_store_that_hangs(tmp_path: Path) -> None:
     """Each question has its time, and then the next one is asked."""
     backend = FaultyBackend(ObstoreBackend("local", tmp_path), lambda *_: False, delay=30)

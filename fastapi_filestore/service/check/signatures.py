@@ -1,9 +1,10 @@
 """Try out signed URLs as a browser would: fetch what is there, and store something."""
 
+from contextlib import suppress
 from http import HTTPStatus
 
 from fastapi_filestore.errors import SigningUnavailableError
-from fastapi_filestore.service.check.checked import reason_of, unknown, wrong
+from fastapi_filestore.service.check.checked import reason_of, unknown, weak, wrong
 from fastapi_filestore.storage.backend import Answer, AskableStore, SignedObjects, SignedURL, StorageBackend
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method
@@ -48,10 +49,14 @@ async def _use(backend: StorageBackend, signed: SignedURL, content: bytes | None
     try:
         answer = await backend.ask(signed, content)
     except OSError as error:
-        raise wrong(
-            f"The host of signed URLs can't be reached from here ({reason_of(error)}): browsers must; see "
-            "AWS_ENDPOINT and PUBLIC_ENDPOINT of the backend."
-        ) from None
+        # The store answers where the application reaches it: it is another host that URLs are signed for.
+        with suppress(OSError):
+            await backend.ask()
+            raise weak(
+                f"URLs are signed for a host that can't be reached from here ({reason_of(error)}): that is fine if "
+                "browsers can, so try one from where they are, or correct PUBLIC_ENDPOINT of the backend."
+            ) from None
+        raise wrong(f"The host of signed URLs can't be reached ({reason_of(error)}).") from None
     if answer is None:
         raise unknown("A URL was signed, and can't be tried: there is no server behind the backend.")
     if answer.status not in (HTTPStatus.OK, HTTPStatus.CREATED):

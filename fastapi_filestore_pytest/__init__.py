@@ -12,12 +12,13 @@ import pytest
 
 if TYPE_CHECKING:
     from fastapi_filestore import FileObject, ObstoreBackend
+    from fastapi_filestore.testing.in_memory import MemoryBackend
 
 __all__ = ["files_in_memory", "memory_storage", "sample_file"]
 
 
 @pytest.fixture
-def files_in_memory() -> "Iterator[dict[str, ObstoreBackend]]":
+def files_in_memory() -> "Iterator[dict[str, MemoryBackend]]":
     """Put every backend of the settings in memory for one test; gives them by name.
 
     `.env` and the options of backends are ignored. It is for applications as they are, also those made at import.

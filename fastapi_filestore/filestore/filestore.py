@@ -354,6 +354,7 @@ class Filestore(Lifecycle):
                 anyway, so the default is all pages, as with URLs that a store signs.
         """
         DownloadOptions(cross_origin=cross_origin)  # refuses a word that is none
+        self.honours_signed_urls = True
         self._tags[SIGNED_TAG] = "Files by URLs that the application signed, for stores that can't."
         serve = partial(self.download, cross_origin=cross_origin)
         return signed_router(self.registry, self._limits, serve, self._route_class())

@@ -110,6 +110,7 @@ class Lifecycle:
         self._tells_readiness = False
         self._open_blocks = list[asyncio.AbstractEventLoop]()  # threads may add and take at once
         self.registry = registry
+        self.honours_signed_urls = False
         self.made.add(self)
 
     @cached_property

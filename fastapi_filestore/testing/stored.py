@@ -3,13 +3,14 @@
 from fastapi_filestore.concurrency.blocking import run_blocking
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.storage.content import Buffer
 
 SHOWN = 40
 """Bytes of a content that a message shows."""
 
 
 def assert_stored(
-    file: FileObject | None, content: bytes, *, filename: str | None = None, content_type: str | None = None
+    file: FileObject | None, content: Buffer, *, filename: str | None = None, content_type: str | None = None
 ) -> None:
     """Assert that a file's bytes are in its store and are these, and that the row's size agrees with them.
 
@@ -32,16 +33,16 @@ def assert_stored(
 
 
 async def assert_stored_async(
-    file: FileObject | None, content: bytes, *, filename: str | None = None, content_type: str | None = None
+    file: FileObject | None, content: Buffer, *, filename: str | None = None, content_type: str | None = None
 ) -> None:
     """Assert what `assert_stored` does, on the running event loop."""
-    if not isinstance(content, bytes | bytearray | memoryview):
+    if not isinstance(content, Buffer):
         raise TypeError(f"What a file is compared with is bytes, and not a {type(content).__name__}: write b'...'.")
     given: object = file  # whatever it is annotated as
     if not isinstance(given, FileObject):
         hint = ": compare its items, one by one" if isinstance(given, list) else ""
         raise AssertionError(  # noqa: TRY004 - it is for what is asserted
-            f"There is no file, but {given!r}{hint}; {_shown(content)} was expected."
+            f"There is no file, but {given!r}{hint}; {_shown(bytes(content))} was expected."
         )
     file = given
     name = f"{file.filename!r} in backend {file.backend!r}"

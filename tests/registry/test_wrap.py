@@ -1,0 +1,105 @@
+"""What an application wraps around the backends of its settings."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastapi_filestore import (
+    ConfigurationError,
+    DuplicateBackendError,
+    FileObject,
+    Filestore,
+    FilestoreSettings,
+    ObjectInfo,
+    StorageBackend,
+    StorageRegistry,
+    StorageUnavailableError,
+    WrappedBackend,
+)
+from fastapi_filestore.storage.backend import DownloadURLs, LocalObjects, PlacedObjects, SignedObjects, UploadRemains
+from fastapi_filestore.storage.obstore_backend import ObstoreBackend
+from fastapi_filestore.testing import FaultyBackend
+
+
+class Counted(WrappedBackend):
+    """Counts heads."""
+
+    heads = 0
+
+    async def head(self, path: str) -> ObjectInfo:
+        """Count, and pass on."""
+        self.heads += 1
+        return await super().head(path)
+
+
+def filestore(folder: Path, registry: StorageRegistry, wrap: Any, **settings: Any) -> Filestore:
+    """Return a file store of two backends."""
+    backends = {"a": {"url": f"file://{folder}"}, "b": {"url": "memory://"}}
+    given = FilestoreSettings(backends=backends, _env_file=None, **settings)
+    return Filestore(settings=given, registry=registry, wrap=wrap)
+
+
+@pytest.mark.parametrize("probe", [False, True])
+async def test_each_backend_is_wrapped(tmp_path: Path, probe: bool) -> None:
+    """Each backend of the settings is given to the function, and what it returns is registered, and closed."""
+    registry, wrapped = StorageRegistry(), dict[str, Counted]()
+
+    def wrap(backend: StorageBackend) -> StorageBackend:
+        return wrapped.setdefault(backend.key, Counted(backend))
+
+    async with filestore(tmp_path, registry, wrap, probe=probe).opened():
+        assert list(registry) == list(wrapped.values())
+        await registry.get_backend("a").put("k", b"x")
+        await registry.get_backend("a").head("k")
+        assert (wrapped["a"].heads, wrapped["b"].heads) == (1, 0)
+
+    assert len(registry) == 0
+    with pytest.raises(Exception, match="closed"):
+        await wrapped["a"].head("k")
+
+
+async def test_a_failing_store_by_it(tmp_path: Path) -> None:
+    """What tests make fail may be wrapped around the application's own."""
+    registry = StorageRegistry()
+
+    def wrap(backend: StorageBackend) -> StorageBackend:
+        return FaultyBackend(backend, lambda call, name: name == "put")
+
+    async with filestore(tmp_path, registry, wrap).opened():
+        with pytest.raises(StorageUnavailableError):
+            await FileObject("a", "a.txt", content=b"x", registry=registry).save_async()
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda backend: None, lambda backend: "a", lambda backend: ObstoreBackend("other", "memory://")]
+)
+async def test_what_is_no_backend(tmp_path: Path, wrap: Any) -> None:
+    """A function that returns none, or one of another key, is told with the key and the remedy."""
+    with pytest.raises(ConfigurationError, match=r"wrap= .* of the backend 'a': .*WrappedBackend"):
+        async with filestore(tmp_path, StorageRegistry(), wrap).opened():
+            pass
+
+
+async def test_two_applications_that_differ(tmp_path: Path) -> None:
+    """Applications of one process share a backend only if they wrap it alike."""
+    registry = StorageRegistry()
+    async with filestore(tmp_path, registry, Counted).opened(), filestore(tmp_path, registry, Counted).opened():
+        with pytest.raises(DuplicateBackendError, match="wrap="):
+            async with filestore(tmp_path, registry, None).opened():
+                pass
+
+
+def test_a_wrapped_backend_can_do_what_the_one_inside_can(tmp_path: Path) -> None:
+    """It has the optional parts of the one inside, and no others; what is withheld it has not."""
+
+    class Sealed(WrappedBackend):
+        withheld = frozenset({"sign", "sign_download", "sign_for_proxy", "folder"})
+
+    inner = ObstoreBackend("a", tmp_path)
+    whole, sealed, faulty = WrappedBackend(inner), Sealed(inner), FaultyBackend(inner, lambda call, name: False)
+    protocols = (DownloadURLs, LocalObjects, PlacedObjects, SignedObjects, UploadRemains)
+
+    assert [isinstance(whole, protocol) for protocol in protocols] == [True] * 5
+    assert [isinstance(sealed, protocol) for protocol in protocols] == [False, False, True, False, True]
+    assert not isinstance(WrappedBackend(faulty), PlacedObjects)

@@ -68,7 +68,7 @@ def add_list(
     router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], sortable: Sequence[str] = ()
 ) -> None:
     """Add the routes that list rows, in the order that a client chooses of the `sortable` columns, if there are any."""
-    page_type = page_schema(resource.model.__name__, resource.schemas.read)
+    page_type = page_schema(resource.schemas.read)
 
     def no_sort() -> None:
         return None

@@ -182,8 +182,7 @@ def form_body(resource: Resource[ModelT], *, with_fields: bool) -> Description:
     fields = _schema_of(resource.schemas.create if with_fields else NoFields)
     if resource.unknown_fields == "ignore":
         fields.pop("additionalProperties", None)
-    title = f"{resource.model.__name__}{'Form' if with_fields else 'File'}"
-    return {"requestBody": _form(resource.attribute.name, fields, title, _BINARY["schema"], resource.rules)}
+    return {"requestBody": _form(resource.attribute.name, fields, _BINARY["schema"], resource.rules)}
 
 
 def upload_body(policy: UploadPolicy, fields: type[BaseModel] | None, *, several: bool = False) -> Description:
@@ -192,13 +191,13 @@ def upload_body(policy: UploadPolicy, fields: type[BaseModel] | None, *, several
     limits, file = policy.limits, _BINARY["schema"]
     rules = replace(policy.rules, max_size=limits.file_size, max_files=limits.files if several else None)
     schema = {"type": "array", "items": file, "minItems": 1, "maxItems": limits.files} if several else file
-    body = _form(policy.field, properties, "Upload", schema, rules)
+    body = _form(policy.field, properties, schema, rules)
     if several:
         body["content"] = {MULTIPART: body["content"][MULTIPART]}
     return body
 
 
-def _form(name: str, fields: Description, title: str, file: Description, rules: FileRules) -> Description:
+def _form(name: str, fields: Description, file: Description, rules: FileRules) -> Description:
     # A form has no null: a field without a value is left out.
     properties = {
         field: {**schema, "anyOf": [kind for kind in schema["anyOf"] if kind != {"type": "null"}]}
@@ -209,7 +208,6 @@ def _form(name: str, fields: Description, title: str, file: Description, rules: 
     schema = {
         **fields,
         "type": "object",
-        "title": title,
         "properties": {name: file, **properties},
         "required": [name, *fields.get("required", [])],
     }
@@ -259,8 +257,10 @@ def raw_request() -> Description:
 
 
 def _schema_of(model: type[BaseModel]) -> Description:
-    # A body described here can't add to the document's components, so what it refers to is written out.
+    # A body described here can't add to the document's components, so what it refers to is written out. It has no
+    # title, since generators call it by its operation then, which there is one of.
     schema = model.model_json_schema()
+    schema.pop("title", None)
     definitions = schema.pop("$defs", {})
     return {key: _written_out(value, definitions) for key, value in schema.items()}
 

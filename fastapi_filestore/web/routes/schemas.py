@@ -104,10 +104,19 @@ def derive_schemas(
 
 
 @cache
-def page_schema(name: str, read: type[BaseModel]) -> type[BaseModel]:
+def page_schema(read: type[BaseModel]) -> type[BaseModel]:
     """Return the model of a page of rows."""
     items: Kind = list.__class_getitem__(read)
-    return create_model(f"{name}Page", __module__=read.__module__, items=(items, ...), next_cursor=(str | None, ...))
+    name = f"{read.__name__.removesuffix('Read')}Page"
+    config = ConfigDict(json_schema_extra=_drop_title)
+    return create_model(
+        name, __config__=config, __module__=read.__module__, items=(items, ...), next_cursor=(str | None, ...)
+    )
+
+
+def _drop_title(schema: Fields) -> None:
+    """Leave a schema the name of its component, which differs where classes of several modules have the same name."""
+    schema.pop("title", None)
 
 
 # Cached, so that two routers of one model have one schema in the application's OpenAPI.
@@ -154,7 +163,11 @@ def _derive_update(mapper: AnyMapper, reserved: frozenset[str]) -> type[BaseMode
 
 def _model(mapper: AnyMapper, suffix: str, config: ConfigDict, fields: Fields) -> type[BaseModel]:
     row = mapper.class_
-    options: Fields = {"__base__": ColumnFields, "__cls_kwargs__": dict(config), "__module__": row.__module__}
+    options: Fields = {
+        "__base__": ColumnFields,
+        "__cls_kwargs__": {**config, "json_schema_extra": _drop_title},
+        "__module__": row.__module__,
+    }
     model: type[BaseModel] = create_model(f"{row.__name__}{suffix}", **options, **Fields(rename_reserved(fields)))
     return model
 

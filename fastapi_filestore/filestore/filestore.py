@@ -25,6 +25,7 @@ from fastapi_filestore.web.receiving.form_fields import UnknownFields
 from fastapi_filestore.web.receiving.uploads import receive_upload, receive_uploads
 from fastapi_filestore.web.routes.dependencies import UploadDependency
 from fastapi_filestore.web.routes.readiness import readiness_router
+from fastapi_filestore.web.routes.openapi import FILE_ROUTE
 from fastapi_filestore.web.routes.resource import Download, resource_of
 from fastapi_filestore.web.routes.router import file_router
 from fastapi_filestore.web.routes.schemas import derive_schemas
@@ -325,6 +326,14 @@ class Filestore(Lifecycle):
             way, visibility, immutable, attachment, settings.url_expiry, settings.accel_prefix, cross_origin
         )
         return await download(request, file, options)
+
+    @property
+    def download_route(self) -> dict[str, Any]:
+        """What a route that answers with `download` tells OpenAPI: bytes, their headers, ranges and conditions.
+
+        >>> @app.get("/reports/{id}/file", **files.download_route)
+        """
+        return dict(FILE_ROUTE)
 
     async def zip_download(
         self, request: Request, files: Annotated[ZippedFiles, _ZIP], *, filename: str = "files.zip"

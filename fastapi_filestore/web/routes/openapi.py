@@ -5,6 +5,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 
+from fastapi import Response
 from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -171,6 +172,12 @@ def header_parameters(*names: str) -> Description:
 
 OF_DOWNLOADS: Description = header_parameters(*_CONDITIONS)
 OF_CHANGES: Description = header_parameters("If-Match", "If-None-Match", "If-Unmodified-Since")
+FILE_ROUTE: Final[Description] = {
+    "response_class": Response,
+    "responses": {**FILE_RESPONSES, **problems(404, 412, 416)},
+    "openapi_extra": OF_DOWNLOADS,
+}
+"""What OpenAPI is to know of a route that answers with `Filestore.download`."""
 
 LOCATION_HEADER: Description = {
     "headers": {"Location": {"schema": {"type": "string"}, "description": "The path of the new row."}},

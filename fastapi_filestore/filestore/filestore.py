@@ -345,9 +345,10 @@ class Filestore(Lifecycle):
 
         Args:
             request: The request.
-            files: Stored files; None among them is passed over. A pair names one: `("2026/May.pdf", file)`, or its
-                folder alone: `("2026/", file)`. Of an iterable, the length of the archive is told in advance, if rows
-                know the files' sizes; an asynchronous one is read while the archive is sent.
+            files: Stored files, as a list column has them; None among them is passed over. A pair names one:
+                `("2026/May.pdf", file)`, or its folder alone: `("2026/", file)`. Of an iterable, the length of the
+                archive is told in advance, if rows know the files' sizes; an asynchronous one is read while the
+                archive is sent.
             filename: What to call the archive.
         """
         return await zip_download(request, files, filename=filename)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
 
-from fastapi_filestore import FileObject, Filestore, ObstoreBackend, StorageUnavailableError, storages
+from fastapi_filestore import FileObject, Filestore, NotAFileError, ObstoreBackend, StorageUnavailableError, storages
 from fastapi_filestore.testing import FaultyBackend
 from fastapi_filestore.web.serving.zip_downloads import ZippedFiles
 
@@ -128,7 +128,7 @@ async def test_head_reads_nothing(stored: list[FileObject], ask: Ask, backend: F
 
 async def test_no_files_are_an_archive_of_none(ask: Ask, backend: FaultyBackend) -> None:
     """An archive of nothing is an archive."""
-    chosen: list[ZippedFiles] = [[], one_by_one([None])]
+    chosen: list[ZippedFiles] = [[], None, [None], one_by_one([None])]
     for files in chosen:
         answer = await ask(files)
 
@@ -168,6 +168,13 @@ async def test_what_is_no_stored_file(
     assert answer.status_code == 500
     assert answer.json()["type"].endswith(problem)
     assert backend.calls == []
+
+
+@pytest.mark.parametrize("wrong", [FileObject(path="a"), 1])
+async def test_what_is_no_list(wrong: Any) -> None:
+    """One file, or anything else that is no list of files, is told what to give."""
+    with pytest.raises(NotAFileError, match=r"\[file\]"):
+        await messages(wrong)
 
 
 @pytest.mark.parametrize("lazily", [True, False])

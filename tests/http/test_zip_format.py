@@ -62,6 +62,7 @@ def test_python_reads_it(whole: bytes) -> None:
     }
 
 
+@pytest.mark.works_with("Info-ZIP (unzip)")
 def test_info_zip_extracts_it(info_zip: Path, whole: bytes, tmp_path: Path) -> None:
     """`unzip` tests and extracts it without a warning, and gives each file its time."""
     (tmp_path / "a.zip").write_bytes(whole)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.project.page_programs import blocks, run
 
 ZIP = """
@@ -83,6 +85,7 @@ def test_the_page_on_clients(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.works_with("fastapi-filter")
 def test_the_page_on_lists(tmp_path: Path) -> None:
     """Its routes sort by the columns that they name, and filter with fastapi-filter."""
     program = LISTS.format(blocks="\n".join(blocks("docs/lists.md")))

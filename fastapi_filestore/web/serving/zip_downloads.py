@@ -23,7 +23,8 @@ from fastapi_filestore.web.serving.zip_names import ZipNames
 
 ZippedFile: TypeAlias = FileObject | tuple[str, FileObject] | None
 """A stored file, one with its path in the archive (its folder, if that ends in `/`), or none, as a row may have."""
-ZippedFiles: TypeAlias = Iterable[ZippedFile] | AsyncIterable[ZippedFile]
+ZippedFiles: TypeAlias = Iterable[ZippedFile] | AsyncIterable[ZippedFile] | None
+"""Such files; None is what a list column without a value has."""
 
 T = TypeVar("T")
 
@@ -62,7 +63,9 @@ async def zip_download(request: Request, files: ZippedFiles, *, filename: str) -
     if isinstance(files, AsyncIterable):
         members = _named(files)
     else:
-        known, size = await _measure(_named(_iterate(files)))
+        if not isinstance(files, Iterable | None):
+            raise NotAFileError(f"A {type(files).__name__} is no list: make an archive of several, such as [file].")
+        known, size = await _measure(_named(_iterate(files or ())))
         members = _iterate(known)
     if request.method == "HEAD":
         return await _head(members, headers, size)

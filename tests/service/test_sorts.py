@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import event
 
 from fastapi_filestore import ConfigurationError, FileService, InvalidCursorError, InvalidFieldsError
 from tests.service.engines import engine_of
-from tests.web.models import Document
+from tests.web.models import Document, Measurement
 from tests.web.site import Site
 
 MOMENT = datetime(2026, 5, 17, 12, tzinfo=UTC)
@@ -95,6 +96,36 @@ async def test_a_sort_is_a_text_or_a_list(place: Site) -> None:
 
         assert [await walk(service, sort, 2) for sort in sorts] == [[1, 4, 2, 5, 0, 3, 6]] * 4
         assert [await walk(service, sort, 2) for sort in nothing] == [[1, 4, 2, 5, 0, 3, 6]] * 3
+
+
+KINDS: dict[str, list[Any]] = {
+    "number": [Decimal("-Infinity"), Decimal("0.1"), Decimal(2), None, None],
+    "lasted": [timedelta(0), timedelta(seconds=1), timedelta(days=1), None, None],
+    "plain": [-1.5, 0.0, 1e3, None, None],
+    "many": [-(2**40), 0, 2**40, None, None],
+    "label": ["", "a", "b", None, None],
+}
+"""Values of columns that may be NULL, in order."""
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_values_of_every_kind_may_be_missing(place: Site, name: str) -> None:
+    """A cursor leads on from values of each kind, and from none, whichever way the column goes."""
+    async with place.session() as session:
+        service = FileService(session, model=Measurement)
+        service.sortable = [name]
+        async with service.unit_of_work():
+            for value in KINDS[name]:
+                await service.create({name: value})
+        orders = []
+        for sort in (name, f"-{name}"):
+            found, after = list[Any](), None
+            while not found or after:
+                page = await service.list(limit=1, after=after, sort=sort)
+                found, after = found + [getattr(row, name) for row in page.items], page.next_cursor
+            orders.append(found)
+
+    assert orders == [KINDS[name], [*reversed(KINDS[name][:3]), None, None]]
 
 
 async def test_a_cursor_is_of_its_sort(place: Site) -> None:

@@ -98,7 +98,7 @@ async def test_they_are_ignored_by_default(site: Site) -> None:
 
 
 KNOWN = [
-    "/documents/?limit=3&after=&sort=title",
+    "/documents/?limit=3&sort=title",
     "/documents/?tenant=a",
     "/documents/?",
     "/documents?limit=1",
@@ -114,9 +114,6 @@ KNOWN = [
 @pytest.mark.parametrize("url", KNOWN)
 async def test_what_a_dependency_knows_is_taken(strict: Site, url: str) -> None:
     """Parameters of the route, of dependencies of dependencies, of models and of security schemes are known."""
-    if url.startswith("/documents/?limit"):
-        url = url.replace("&after=", "")
-
     assert await status(strict, url) == 200
     assert await status(strict, url, "HEAD") == 200
 

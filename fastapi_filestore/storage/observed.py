@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
 
+from fastapi_filestore.concurrency.forks import forkable_lock
 from fastapi_filestore.storage.backend import Closable, ObjectInfo, ObjectStream, StorageBackend
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.telemetry import COLLECTOR, names
@@ -17,6 +18,7 @@ from fastapi_filestore.telemetry import COLLECTOR, names
 Call = Callable[..., Awaitable[Any]]
 _observed: "WeakKeyDictionary[StorageRegistry, int]" = WeakKeyDictionary()
 """How many applications want the backends of a registry observed."""
+_guard = forkable_lock()
 
 
 @contextmanager
@@ -25,18 +27,20 @@ def observing(registry: StorageRegistry) -> Iterator[None]:
     if COLLECTOR.instruments is None:
         yield
         return
-    _observed[registry] = _observed.get(registry, 0) + 1
-    registry.on_register = observe
-    for backend in registry:
-        observe(backend)
+    with _guard:  # threads may begin and end blocks at once
+        _observed[registry] = _observed.get(registry, 0) + 1
+        registry.on_register = observe
+        for backend in registry:
+            observe(backend)
     try:
         yield
     finally:
-        _observed[registry] -= 1
-        if not _observed[registry]:
-            registry.on_register = None
-            for backend in registry:
-                _let_be(backend)
+        with _guard:
+            _observed[registry] -= 1
+            if not _observed[registry]:
+                registry.on_register = None
+                for backend in registry:
+                    _let_be(backend)
 
 
 def observe(backend: StorageBackend) -> None:

@@ -26,7 +26,7 @@ from wtforms.utils import unset_value
 from fastapi_filestore.contrib.changes import LACKING, FileChange, attributes_of, files_in, id_of, send_file
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.column.stored_object import FileList, StoredObject
 
 REMOVED, GONE, PRESENT = "{}_checkbox", "{}_gone", "{}_present"
 """Names of what comes beside the uploads of a column: boxes that were ticked, as SQLAdmin names its own; then, as our
@@ -101,6 +101,13 @@ class FileConverter(ModelConverter):
         return FileField(multiple=column.type.multiple, nullable=column.nullable, **kwargs)
 
 
+class Filenames(list[FileObject]):
+    """The files of a list, which are text by their names, as in exports."""
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self))
+
+
 class ModelView(sqladmin.ModelView):
     """Show a model whose rows have files: as SQLAdmin's, with links to the files, and inputs for them.
 
@@ -147,6 +154,11 @@ class ModelView(sqladmin.ModelView):
         view = copy(self)
         vars(view)["on_model_change"] = change_files
         return await super(ModelView, view).update_model(request, pk, data)
+
+    async def get_prop_value(self, obj: Any, prop: str) -> Any:
+        """Return the value of an attribute, for pages and exports."""
+        value = await super().get_prop_value(obj, prop)
+        return Filenames(value) if isinstance(value, FileList) else value
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         """Return an attribute, and what the list shows of it: of files, links to them."""

@@ -128,6 +128,17 @@ async def test_save_as_new(is_async: bool, tmp_path: Path) -> None:
     assert stored(tmp_path) == {"photo", "two", "other"}
 
 
+async def test_exports(tmp_path: Path) -> None:
+    """With SQLAdmin, exports have the names of files, and not where they lie."""
+    admin = ADMINS["sqladmin"]
+    async with running(admin, tmp_path, is_async=False) as app, Pages(app, admin, tmp_path) as pages:
+        await pages.create()
+        csv, json = [await pages.get(f"/admin/person/export/{kind}") for kind in ("csv", "json")]
+
+    assert csv.text.splitlines()[1] == '1,Ada,a.txt,None,"one.txt, two.txt"'
+    assert json.json()[0]["certificates"] == ["one.txt", "two.txt"]
+
+
 class Hooked(sqladmin.ModelView, model=Person):
     """A view whose hook fails, or is slower than somebody else."""
 

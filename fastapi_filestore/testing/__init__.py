@@ -8,6 +8,7 @@ from fastapi_filestore.testing.backend_suite import backend_suite
 from fastapi_filestore.testing.clock import FrozenClock
 from fastapi_filestore.testing.faulty_backend import FaultyBackend
 from fastapi_filestore.testing.in_memory import keeping_files_in_memory
+from fastapi_filestore.testing.new_files import new_file
 from fastapi_filestore.testing.orphans import assert_no_orphans, referenced_paths
 from fastapi_filestore.testing.stored import assert_stored, assert_stored_async
 from fastapi_filestore_pytest import files_in_memory, memory_storage, sample_file
@@ -22,6 +23,7 @@ __all__ = [
     "files_in_memory",
     "keeping_files_in_memory",
     "memory_storage",
+    "new_file",
     "referenced_paths",
     "sample_file",
 ]

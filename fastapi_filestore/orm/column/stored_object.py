@@ -210,6 +210,11 @@ class StoredObject(TypeDecorator[Any]):
     def __repr__(self) -> str:
         return f"StoredObject(backend={self.backend!r}, multiple={self.multiple!r})"
 
+    @property
+    def python_type(self) -> Any:
+        """The type of its values, by which tools such as polyfactory know what to make up."""
+        return list[FileObject] if self.multiple else FileObject
+
     def load_dialect_impl(self, dialect: Dialect) -> AnyType:
         """Use JSONB where there is one: it can be indexed and compared."""
         json = JSONB(none_as_null=True) if dialect.name == "postgresql" else JSON(none_as_null=True)

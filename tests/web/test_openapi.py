@@ -47,6 +47,17 @@ def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
     assert len(names) == len(set(names)) == 9 * 4 + 3
 
 
+def test_prefixes_that_differ_in_punctuation_have_operations_of_their_own() -> None:
+    """Names that words of a prefix alone would make twice are numbered."""
+    files, app = Filestore(nothing), FastAPI()
+    for prefix in ("/tickets", "/v1/tickets", "/v1.tickets"):
+        app.include_router(files.router(Ticket), prefix=prefix)
+
+    names = [path["post"]["operationId"] for path in app.openapi()["paths"].values() if "post" in path]
+
+    assert names == ["create_ticket", "create_ticket_at_v1_tickets", "create_ticket_at_v1_tickets_2"]
+
+
 def test_every_operation_is_described(document: dict[str, Any]) -> None:
     """Each has a summary, a tag, and a description and a body type for every status."""
     for path, method, operation in operations(document):

@@ -12,8 +12,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.datastructures import Default
 from fastapi.routing import APIRoute
 
-Prefixes = MutableMapping[str, str]
-"""The prefix by which a model was included first, by the model's name: there its operations have the short names."""
+Prefixes = MutableMapping[str, list[str]]
+"""The prefixes by which a model was included, by its name; at the first one its operations have the short names."""
 
 OPERATIONS: Final = {
     "create": ("create_{one}", "What comes is one unit of work: afterwards file and row are there, or neither is."),
@@ -48,9 +48,14 @@ def name_operations(router: APIRouter, model: str, prefixes: Prefixes) -> None:
 def _naming(name: str, own_path: str, one: str, prefixes: Prefixes) -> Callable[[APIRoute], str]:
     def name_of(route: APIRoute) -> str:
         prefix = route.path_format.removesuffix(own_path)
-        if not prefix or prefixes.setdefault(one, prefix) == prefix:
+        if not prefix:
             return name
-        return f"{name}_at_{re.sub(r'[^a-zA-Z0-9]+', '_', prefix).strip('_')}"
+        places = prefixes.setdefault(one, [])
+        if prefix not in places:
+            places.append(prefix)
+        words = [re.sub(r"\W+", "_", place).strip("_") for place in places[: places.index(prefix) + 1]]
+        number = words.count(words[-1])  # of those that differ in punctuation alone
+        return name if len(words) == 1 else f"{name}_at_{words[-1]}{f'_{number}' if number > 1 else ''}"
 
     return name_of
 

@@ -13,6 +13,11 @@ from tests.http.own_routes import own_routes
 from tests.servers.process import served
 from tests.web.site import SIGNING_KEY
 
+IMPORTS = """
+import importlib, pkgutil, python
+for module in pkgutil.walk_packages(python.__path__, "python."):
+    importlib.import_module(module.name)
+"""
 PAGE = Path(__file__).parents[2] / "docs" / "generated-clients.md"
 
 
@@ -78,6 +83,7 @@ def test_routes_of_ones_own_in_python(own: dict[str, Any], tmp_path: Path) -> No
 
     [download] = (tmp_path / "python").rglob("fetch_*.py")
     assert "File(payload=" in download.read_text()
+    run(f"python -c '{IMPORTS}'", tmp_path)
 
 
 def test_routes_of_ones_own_in_typescript(own: dict[str, Any], tmp_path: Path) -> None:

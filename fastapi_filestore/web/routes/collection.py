@@ -17,7 +17,7 @@ from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.receiving.form_fields import values_of
 from fastapi_filestore.web.receiving.uploads import receive_upload
-from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, form_body, problems, sort_parameter
+from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, OF_UPLOADS, form_body, problems, sort_parameter
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import page_schema
 
@@ -46,7 +46,7 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
         name=f"{resource.name}_create",
         summary=f"Upload a file and create its {resource.name}",
         responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
-        openapi_extra=form_body(resource, with_fields=True),
+        openapi_extra={**form_body(resource, with_fields=True), **OF_UPLOADS},
     )
     async def create(
         request: Request, response: Response, service: Annotated[FileService[ModelT], Depends(provider)]

@@ -26,7 +26,7 @@ from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
 from fastapi_filestore.web.receiving.form_fields import known_names, switch_names, validate_form
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
-from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
+from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, OF_UPLOADS, REDIRECTS, problems, upload_body
 from fastapi_filestore.web.wiring import Dependency
 
 REFUSALS = (400, 408, 411, 413, 415, 422)
@@ -176,7 +176,7 @@ def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
     for route in _api_routes(routes):
         for upload in _uploads(route):
             extra: Mapping[str, object] = route.openapi_extra or {}
-            route.openapi_extra = {"requestBody": upload.body, **extra}
+            route.openapi_extra = {**OF_UPLOADS, "requestBody": upload.body, **extra}
             route.responses = {**(problems(*REFUSALS) if refusals else {}), **route.responses}
 
 

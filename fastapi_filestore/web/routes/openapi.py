@@ -45,7 +45,6 @@ PROBLEM_TEXTS = {
 
 PROBLEM_SCHEMA = {
     "type": "object",
-    "title": "Problem",
     "description": "A problem detail (RFC 9457).",
     "required": ["type", "title", "status", "detail"],
     "properties": {
@@ -149,7 +148,8 @@ STORED: Description = {
     "description": "It is stored.",
     "headers": {"ETag": {"schema": {"type": "string"}, "description": "The store's own, if it has one."}},
 }
-_CONDITIONS = {
+_HEADERS = {
+    "Content-Digest": "What the body must have, as `sha-256=:…:` with base64 (RFC 9530), or it is refused.",
     "If-Match": "Do it only if the file's entity tag is among these, or there is one at all: `*`.",
     "If-None-Match": "Do it only if the file's entity tag is none of these.",
     "If-Modified-Since": "Send it only if it was stored later.",
@@ -160,18 +160,20 @@ _CONDITIONS = {
 
 
 def header_parameters(*names: str) -> Description:
-    """Describe header fields that are read by hand (RFC 9110, sections 13 and 14)."""
+    """Describe header fields that are read by hand."""
     return {
         "parameters": [
             {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
-            for name, text in _CONDITIONS.items()
+            for name, text in _HEADERS.items()
             if name in names
         ]
     }
 
 
-OF_DOWNLOADS: Description = header_parameters(*_CONDITIONS)
+OF_DOWNLOADS: Description = header_parameters(*_HEADERS.keys() - {"Content-Digest"})
 OF_CHANGES: Description = header_parameters("If-Match", "If-None-Match", "If-Unmodified-Since")
+OF_UPLOADS: Description = header_parameters("Content-Digest")
+OF_REPLACEMENTS: Description = header_parameters("Content-Digest", "If-Match", "If-None-Match", "If-Unmodified-Since")
 FILE_ROUTE: Final[Description] = {
     "response_class": Response,
     "responses": {**FILE_RESPONSES, **problems(404, 412, 416)},

@@ -21,6 +21,7 @@ from fastapi_filestore.web.routes.openapi import (
     HEAD_RESPONSES,
     OF_CHANGES,
     OF_DOWNLOADS,
+    OF_REPLACEMENTS,
     REDIRECTS,
     form_body,
     json_request,
@@ -162,7 +163,7 @@ def add_replace(router: APIRouter, resource: Resource[ModelT], provider: Provide
         name=f"{resource.name}_replace",
         summary=f"Replace the file of a {resource.name}",
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
-        openapi_extra={**form_body(resource, with_fields=False), **OF_CHANGES},
+        openapi_extra={**form_body(resource, with_fields=False), **OF_REPLACEMENTS},
     )
     async def replace(
         request: Request,

@@ -29,8 +29,8 @@ from fastapi_filestore.web.receiving.uploads import refuse_fragments
 from fastapi_filestore.web.routes.openapi import (
     FILE_RESPONSES,
     HEAD_RESPONSES,
-    OF_CHANGES,
     OF_DOWNLOADS,
+    OF_REPLACEMENTS,
     STORED,
     problems,
     raw_request,
@@ -87,7 +87,7 @@ def signed_router(
         response_class=Response,
         summary="Store the body with a signed URL",
         responses={201: STORED, **problems(400, 403, 408, 409, 411, 412, 413, 415, 422, 507)},
-        openapi_extra={**raw_request(), **OF_CHANGES},
+        openapi_extra={**raw_request(), **OF_REPLACEMENTS},
     )
     async def signed_upload(request: Request, token: Token = "") -> Response:
         return await _store(registry, request, _claims(registry, token, method="PUT"), limits())

@@ -70,7 +70,7 @@ def test_the_page_on_tests(tmp_path: Path) -> None:
     left_out = [option for name in ("asyncio", "cacheprovider", "schemathesis") for option in ("-p", f"no:{name}")]
     # What starlette says of httpx is not the page's.
     warnings = ["-W", "error", "-W", "ignore:Using `httpx`"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "fastapi_filestore_pytest", *left_out, *warnings]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "fastapi_filestore.testing", *left_out, *warnings]
     run = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )

@@ -154,7 +154,7 @@ def test_a_run_that_uses_nothing_pays_nothing(tmp_path: Path) -> None:
 
     def test_nothing(pytestconfig):
         names = ("fastapi_filestore", "fastapi", "sqlalchemy", "obstore", "pydantic")
-        assert pytestconfig.pluginmanager.has_plugin("fastapi_filestore_pytest")
+        assert pytestconfig.pluginmanager.has_plugin("fastapi_filestore")
         assert not [name for name in names if name in sys.modules]
     """
     run = run_tests(tmp_path, test)

@@ -24,8 +24,8 @@ async def assert_no_orphans(session: AnySession, backend: StorageBackend | None 
     Args:
         session: A session of any kind, of the database where the rows are.
         backend: Where the objects are; all backends of the default registry if None.
-        models: The classes whose rows are looked at; all that have files, and are not mapped to another database's
-            tables alone, if none is given.
+        models: The classes whose rows are looked at; all that have files if none is given. Their tables must be in the
+            session's database: where there are several databases, name them.
 
     Raises:
         AssertionError: An object has no row, or a row no object; the message names them by backend and path.

@@ -10,6 +10,7 @@ from pydantic_core import CoreSchema
 
 from fastapi_filestore.errors import NotAFileError, PendingContentError, UnsupportedContentError
 from fastapi_filestore.file_object.custody import Custody
+from fastapi_filestore.file_object.identity import id_of
 from fastapi_filestore.file_object.metadata import Metadata, check_metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
 from fastapi_filestore.file_object.state import FileState, Location, Unreadable
@@ -260,6 +261,14 @@ class FileDescription(metaclass=FileType):
         if self._path is None:
             raise TypeError(f"{self.filename!r} has no location before it is stored: save it, or keep it in a list.")
         return self._backend, self._path
+
+    @property
+    def id(self) -> str | None:
+        """What tells it from the other files of a list: 22 characters, the same for as long as it is stored.
+
+        They are derived from backend and path, and tell neither; None before there is a path.
+        """
+        return None if self._path is None else id_of(self._backend, self._path)
 
     @property
     def destination(self) -> Location | None:

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from operator import not_
 from typing import Protocol
 
-from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic import BaseModel, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+from fastapi_filestore.file_object.custody import Custody
 
 
 class Presentable(Protocol):
@@ -28,6 +31,13 @@ class Presentable(Protocol):
         """Any text that was given with the file."""
         ...
 
+    custody: Custody
+
+    @property
+    def id(self) -> str | None:
+        """What tells it from the other files of its list."""
+        ...
+
     @property
     def url(self) -> str | None:
         """URL where a client may fetch it."""
@@ -44,6 +54,7 @@ class FileRead(BaseModel, json_schema_extra={"readOnly": True}):
     last_modified: datetime | None
     metadata: dict[str, str]
     url: str | None
+    id: str | None = Field(default=None, exclude_if=not_, description="Its name among the files of a list.")
 
 
 def core_schema_of(file_class: type) -> CoreSchema:
@@ -71,5 +82,6 @@ def _present(file: Presentable) -> object:
         last_modified=file.last_modified,
         metadata=dict(file.metadata),
         url=file.url,
+        id=file.id if file.custody.is_listed else None,
     )
     return shown.model_dump(mode="json")  # whole, whatever the response leaves out of itself

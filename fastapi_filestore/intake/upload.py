@@ -42,6 +42,7 @@ class Upload:
         values: The fields as the model that the route asked for, once the stream has ended.
         longest: The size that the file can't exceed, in bytes, if the client announced one.
         rules: What the file must be.
+        field: The form's field that it came in, where files come in several.
         size: Bytes, once the stream has ended.
     """
 
@@ -59,6 +60,7 @@ class Upload:
         fields: Mapping[str, str] = NO_FIELDS,
         validate: Callable[[Mapping[str, str]], BaseModel] | None = None,
         rules: FileRules = NO_RULES,
+        field: str | None = None,
         digests: Mapping[str, bytes] = NO_DIGESTS,
         longest: int | None = None,
         find_folder: Callable[[], str] | None = None,
@@ -72,6 +74,7 @@ class Upload:
             fields: The other fields of its form.
             validate: What makes `values` of the fields, or raises.
             rules: What it must be, as its first bytes and the stored object show.
+            field: The form's field that it came in, if there are several for files.
             digests: What the digests of its bytes must be, by hashlib's name.
             longest: The size that it can't exceed, in bytes, if that is known.
             find_folder: What tells its folder, from its name and from `fields`.
@@ -84,7 +87,7 @@ class Upload:
         self.values: BaseModel | None = None
         self.longest = longest
         self.size: int | None = None
-        self.rules = rules
+        self.rules, self.field = rules, field
         self._validate, self._find_folder = validate, find_folder
         self._stream = DigestingStream(chunks, expected=digests)
         self._taken = self._examined = False

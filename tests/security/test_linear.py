@@ -100,12 +100,16 @@ NOT_OF_A_CLIENT = {
     "web.routes.operations.name_operations": "a class's name",
     "web.routes.operations.plural": "such a name",
     "web.routes.router.file_router": "names of the application's",
-    **{f"web.routes.row.add_{name}": "paths of ours" for name in ("read", "update", "delete", "download", "replace")},
+    **{f"web.routes.row.add_{name}": "paths of ours" for name in ("read", "update", "delete")},
     "web.serving.zip_downloads.zip_download": "a name of the application's",
     "web.serving.options.require_word": "such names",
     "web.wiring.require_dependency": "such names",
     "web.wiring.mapped_class": "such names",
     "web.wiring.require_schema": "such names",
+    "web.receiving.uploads.file_as_body": "a media type",
+    "web.receiving.uploads.has_no_file": "names of fields",
+    "web.routes.listed.is_position": "a segment shorter than an id",
+    "web.routes.listed.refuse_position": "a segment shorter than an id",
 }
 """Functions that take text which no client writes."""
 

@@ -270,6 +270,7 @@ class StoredObject(TypeDecorator[Any]):
                     file.backend = self.backend or self.registry.default_key
         for file in files:
             file.note_checked(self.rules)
+            file.custody.is_listed = self.multiple
         return FileList(files) if self.multiple else files[0]
 
     def compare_values(self, x: object, y: object) -> bool:
@@ -300,6 +301,7 @@ class StoredObject(TypeDecorator[Any]):
             self.rules.check_count(len(files))
         for file in files:
             file.assign(self.backend, self.registry, self.rules)
+            file.custody.is_listed = self.multiple
             if not file.gets_new_path:
                 continue
             if isinstance(self.folder, str):

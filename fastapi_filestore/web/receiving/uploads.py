@@ -40,6 +40,7 @@ from fastapi_filestore.web.header_fields import (
     refuse_codings,
 )
 from fastapi_filestore.web.receiving.bodies import limited_body
+from fastapi_filestore.web.receiving.form_fields import is_json_object
 
 Validate = Callable[[Mapping[str, str]], BaseModel]
 
@@ -72,6 +73,7 @@ class UploadPolicy:
     known: frozenset[str] = frozenset()
     is_fields: bool = False
     switches: frozenset[str] = frozenset()
+    needs_file: bool = True
     keeps_folders: bool = False
 
     async def admit(self, upload: Upload) -> Upload:
@@ -86,7 +88,16 @@ class UploadPolicy:
 
 
 async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
+    """Do what `receive_upload_or_fields` does; a form without a file is a `MissingFileError`."""
+    found = await receive_upload_or_fields(request, policy)
+    assert isinstance(found, Upload), "its policy needs a file"
+    return found
+
+
+async def receive_upload_or_fields(request: Request, policy: UploadPolicy) -> Upload | Mapping[str, str] | None:
     """Read a request up to its file, and its first bytes if rules judge them; any other body is the file itself.
+
+    Where the policy needs no file, a form without one is its fields, and a body of JSON is None, and still to be read.
 
     Raises:
         UnsupportedUploadError: The body is neither a form nor a file, or compressed, or the file is of another type.
@@ -98,14 +109,18 @@ async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
     """
     declared = media_type(request.headers)
     if declared != MULTIPART:
-        return await policy.admit(_file_as_body(request, policy, declared))
+        if declared == JSON and not policy.needs_file:
+            return None
+        return await policy.admit(file_as_body(request, policy, declared))
     announced = announced_size(request.headers)
     if announced is not None and announced > policy.limits.body_size and "expect" not in request.headers:
         raise await _too_large_file(request, policy, announced)
-    reader = _form_reader(request, policy, announced)
+    reader = form_reader(request, policy, announced)
     head = await reader.next_file()
     if head is None and "upload-length" in request.headers:  # the chunks would follow in requests of their own
         raise chunk_error(REMEDY)
+    if head is None and not policy.needs_file and has_no_file(reader.fields, policy.field):
+        return reader.fields
     filename = _filename_in(head, reader, policy.field)
     upload = Upload(
         reader.file_chunks(is_last=True),
@@ -120,7 +135,7 @@ async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
     return await policy.admit(upload)
 
 
-def _file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Upload:
+def file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Upload:
     """Return the upload of a body that is the file itself."""
     if declared == JSON and policy.is_fields:  # meant for the fields, not for a file
         raise UnsupportedUploadError(declared, [MULTIPART])
@@ -182,7 +197,7 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     """
     if media_type(request.headers) != MULTIPART:
         raise UnsupportedUploadError(media_type(request.headers), [MULTIPART])
-    reader = _form_reader(request, policy, announced_size(request.headers))
+    reader = form_reader(request, policy, announced_size(request.headers))
 
     async def read_files() -> AsyncGenerator[Upload, None]:
         head = await reader.next_file()
@@ -205,7 +220,8 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     return Uploads(read_files(), fields=reader.fields, validate=policy.validate)
 
 
-def _form_reader(request: Request, policy: UploadPolicy, announced: int | None) -> FormReader:
+def form_reader(request: Request, policy: UploadPolicy, announced: int | None, *, several: bool = False) -> FormReader:
+    """Return what reads a request's form; `several` if files come in fields that differ."""
     headers = joined_fields(request.headers)
     refuse_codings(headers)
     if "content-range" in headers:
@@ -222,10 +238,16 @@ def _form_reader(request: Request, policy: UploadPolicy, announced: int | None) 
         limits=limits,
         memory=memory,
         announced=announced,
-        file_field=policy.field,
+        file_field=None if several else policy.field,
         known=policy.known,
         switches=policy.switches,
     )
+
+
+def has_no_file(fields: Mapping[str, str], field: str) -> bool:
+    """Tell whether a form means no file for a field, and no text where a file should be."""
+    text = fields.get(field, "")
+    return not text or is_json_object(text)
 
 
 def _filename_in(head: PartHead | None, reader: FormReader, field: str) -> str:

@@ -4,20 +4,27 @@ Each endpoint is a unit of work that ends before its response is made, so that a
 other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
+from fastapi_filestore.errors import InvalidFieldsError, MissingFileError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.names import MEDIA_TYPE
+from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
+from fastapi_filestore.web.header_fields import is_json, media_type
 from fastapi_filestore.web.paths import path_above
-from fastapi_filestore.web.receiving.form_fields import values_of
-from fastapi_filestore.web.receiving.uploads import receive_upload
-from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, OF_UPLOADS, form_body, problems, sort_parameter
+from fastapi_filestore.web.receiving.bodies import json_body
+from fastapi_filestore.web.receiving.form_fields import validate_json, values_of
+from fastapi_filestore.web.receiving.several_fields import receive_form
+from fastapi_filestore.web.receiving.uploads import receive_upload_or_fields
+from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, OF_UPLOADS, files_body, problems, sort_parameter
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import page_schema
 
@@ -37,6 +44,9 @@ class UploadURL(BaseModel):
 
 def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT]) -> None:
     """Add the route that stores a file and creates its row."""
+    if not resource.takes_one_file:
+        add_create_with_files(router, resource, provider)
+        return
     field = resource.attribute.name
 
     @router.post(
@@ -46,7 +56,7 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
         name=f"{resource.name}_create",
         summary=f"Upload a file and create its {resource.name}",
         responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
-        openapi_extra={**form_body(resource, with_fields=True), **OF_UPLOADS},
+        openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
     )
     async def create(
         request: Request, response: Response, service: Annotated[FileService[ModelT], Depends(provider)]
@@ -54,7 +64,10 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
         base = path_above(request.scope, 0)
         async with service.unit_of_work():
             await service.end_reading()
-            upload = await receive_upload(request, resource.policy(resource.schemas.create, limits=resource.limits()))
+            limits = resource.limits()
+            upload = await receive_upload_or_fields(request, resource.policy(resource.schemas.create, limits=limits))
+            if not isinstance(upload, Upload):
+                return await _create_without_file(request, response, resource, service, upload)
             async with service.storing(upload, field=field) as file, service.turn():
                 values = {} if upload.values is None else resource.settable(values_of(upload.values))
                 row = await service.create({**values, field: file})
@@ -62,6 +75,76 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
                 answer = await resource.show(service, row, base)
                 await service.commit()
             return answer
+
+
+def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT]) -> None:
+    """Add the route that stores the files of several columns, or none, and creates their row."""
+    needed = [name for name, field in resource.fields.items() if field.is_needed]
+
+    @router.post(
+        "/",
+        status_code=201,
+        response_model=resource.schemas.read,
+        name=f"{resource.name}_create",
+        summary=f"Upload the files of a {resource.name} and create it",
+        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
+        openapi_extra=files_body(resource, resource.attributes, with_fields=True),
+    )
+    async def create(
+        request: Request, response: Response, service: Annotated[FileService[ModelT], Depends(provider)]
+    ) -> BaseModel:
+        base, limits = path_above(request.scope, 0), resource.limits()
+        async with service.unit_of_work(), AsyncExitStack() as stack:
+            await service.end_reading()
+            fields: BaseModel | None
+            stored: Mapping[str, Sequence[FileObject]]
+            if is_json(media_type(request.headers)):
+                if needed:
+                    raise MissingFileError(needed[0])
+                fields, stored = await _json_fields(request, resource, limits), {}
+            else:
+                policy = resource.policy(resource.schemas.create, limits=limits, attributes=resource.attributes)
+                uploads = await receive_form(request, policy, resource.fields)
+                stored = await stack.enter_async_context(service.storing_form(uploads))
+                fields = uploads.values
+            await stack.enter_async_context(service.turn())
+            values = {} if fields is None else dict(resource.settable(values_of(fields)))
+            for attribute in resource.attributes:
+                files = stored.get(attribute.name, ())
+                if files or (attribute.type.multiple and not attribute.column.nullable):
+                    values[attribute.name] = files if attribute.type.multiple else files[0]
+            row = await service.create(values)
+            response.headers["Location"] = resource.path(row, base)
+            answer = await resource.show(service, row, base)
+            await service.commit()
+        return answer
+
+
+async def _create_without_file(
+    request: Request,
+    response: Response,
+    resource: Resource[ModelT],
+    service: FileService[ModelT],
+    form: Mapping[str, str] | None,
+) -> BaseModel:
+    """Create a row of a form that has no file, or of JSON."""
+    limits, base = resource.limits(), path_above(request.scope, 0)
+    validate = resource.policy(resource.schemas.create, limits=limits).validate
+    fields = await _json_fields(request, resource, limits) if form is None or validate is None else validate(form)
+    async with service.turn():
+        row = await service.create(resource.settable(values_of(fields)))
+        response.headers["Location"] = resource.path(row, base)
+        answer = await resource.show(service, row, base)
+        await service.commit()
+    return answer
+
+
+async def _json_fields(request: Request, resource: Resource[ModelT], limits: FormLimits) -> BaseModel:
+    body = await json_body(request, limits.json_body_size, pace=limits.pace)
+    try:
+        return validate_json(resource.schemas.create_json, body, limits=limits)
+    except InvalidFieldsError as error:
+        raise resource.name_columns(error, "create") from None
 
 
 def add_list(

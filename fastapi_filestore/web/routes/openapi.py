@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from fastapi_filestore.intake.rules import FileRules
+from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.settings.size import format_size
 from fastapi_filestore.web.header_fields import JSON, MULTIPART
 from fastapi_filestore.web.problems import KINDS, MEDIA_TYPE
@@ -186,12 +187,37 @@ LOCATION_HEADER: Description = {
 }
 
 
-def form_body(resource: Resource[ModelT], *, with_fields: bool) -> Description:
-    """Describe a multipart body with the file and, for a new row, the model's fields."""
+def file_body(resource: Resource[ModelT], attribute: FileAttribute) -> Description:
+    """Describe a multipart body with the file of a column, or the body that is the file itself."""
+    fields, field = _schema_of(NoFields), resource.field_of(attribute)
+    if resource.unknown_fields == "ignore":
+        fields.pop("additionalProperties", None)
+    return {"requestBody": _form(attribute.name, fields, _BINARY["schema"], field.rules)}
+
+
+def files_body(
+    resource: Resource[ModelT], attributes: Sequence[FileAttribute], *, with_fields: bool = False
+) -> Description:
+    """Describe a form of the files of some columns and, for a new row, the model's fields, which JSON may be, too."""
+    first = attributes[0]
     fields = _schema_of(resource.schemas.create if with_fields else NoFields)
     if resource.unknown_fields == "ignore":
         fields.pop("additionalProperties", None)
-    return {"requestBody": _form(resource.attribute.name, fields, _BINARY["schema"], resource.rules)}
+    rules = replace(resource.field_of(first).rules, max_files=first.type.rules.max_files)
+    body = _form(first.name, fields, _BINARY["schema"], rules)
+    form = body["content"][MULTIPART]["schema"]
+    form["required"] = [name for name in form["required"] if name != first.name]
+    for attribute in attributes:
+        field, file = resource.field_of(attribute), _BINARY["schema"]
+        several = {"type": "array", "items": file, "minItems": 0 if with_fields else 1, "maxItems": field.most}
+        form["properties"][attribute.name] = several if attribute.type.multiple else file
+        if field.is_needed or not with_fields:
+            form["required"].append(attribute.name)
+    if not form["required"]:
+        del form["required"]
+    if with_fields and not any(field.is_needed for field in resource.fields.values()):
+        body["content"][JSON] = {"schema": _schema_of(resource.schemas.create_json)}
+    return {"requestBody": body}
 
 
 def upload_body(policy: UploadPolicy, fields: type[BaseModel] | None, *, several: bool = False) -> Description:

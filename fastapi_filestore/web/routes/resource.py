@@ -1,7 +1,7 @@
 """Keep what the routes of one model share: how its rows are found, shown and described."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -19,7 +19,7 @@ from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import likely_type
 from fastapi_filestore.intake.validators import Candidate
-from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute
+from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute, file_attributes
 from fastapi_filestore.orm.column.python_types import python_type, wrapped_type
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.failures.refusals import translate_attribute_errors
@@ -36,6 +36,7 @@ from fastapi_filestore.web.receiving.form_fields import (
     validate_form,
     without_unknown,
 )
+from fastapi_filestore.web.receiving.several_fields import FILES_AT_ONCE, FileField
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.model_attributes import (
     AnyMapper,
@@ -74,6 +75,28 @@ class Resource(Generic[ModelT]):
     unknown_fields: UnknownFields = "ignore"
     keeps_folders: bool = False
     """Whether the folder that a client had a file in is kept."""
+    attributes: tuple[FileAttribute, ...] = ()
+    """All file columns that clients send; `attribute` is the one at `/file`, or the first list if all are lists."""
+    places: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What follows the path of a row, by attribute."""
+    own_rules: FileRules = NO_RULES
+    """Those of the router alone; `rules` are with those of the attribute."""
+
+    @property
+    def takes_one_file(self) -> bool:
+        """Tell whether rows have one file at most."""
+        return len(self.attributes) == 1 and not self.attribute.type.multiple
+
+    def field_of(self, attribute: FileAttribute) -> FileField:
+        """Return what a form's field takes for a column."""
+        rules, is_list = self.own_rules.within(attribute.type.rules), attribute.type.multiple
+        most = (attribute.type.rules.max_files or FILES_AT_ONCE) if is_list else 1
+        return FileField(rules, most, is_needed=not is_list and not attribute.column.nullable)
+
+    @property
+    def fields(self) -> dict[str, FileField]:
+        """What a form's fields take, by the attributes that they are called after."""
+        return {attribute.name: self.field_of(attribute) for attribute in self.attributes}
 
     @property
     def name(self) -> str:
@@ -115,8 +138,12 @@ class Resource(Generic[ModelT]):
         Raises:
             ConfigurationError: It can't be shown: a value does not fit, or its relationship may not be loaded.
         """
-        for file in self.attribute.files(row):
-            file.url = file.public_url or f"{self.path(row, base)}/file"
+        for attribute in self.attributes:
+            if attribute is not self.attribute and attribute.name not in inspect(row).dict:
+                continue  # a deferred one is not shown
+            for file in attribute.files(row):
+                place = f"{self.path(row, base)}/{self.places[attribute.name]}"
+                file.url = file.public_url or (f"{place}/{file.id}" if attribute.type.multiple else place)
         read = self.schemas.read
         try:
             return read.model_validate(row, from_attributes=True)
@@ -146,7 +173,7 @@ class Resource(Generic[ModelT]):
                         f"{schema.__name__}.{name}: {self.model.__name__} has no attribute {attribute!r} to give a "
                         "value to. Leave the field out, or make the rows with a service of your own, service=."
                     )
-        given = {*attributes_of(self.schemas.create).values(), self.attribute.name, *self.reserved}
+        given = {*attributes_of(self.schemas.create).values(), *self.fields, *self.reserved}
         missing = [name for name in constructor_needs(self.model) if name not in given]
         if missing:
             raise ConfigurationError(
@@ -192,8 +219,18 @@ class Resource(Generic[ModelT]):
             ]
         )
 
-    def policy(self, schema: type[BaseModel], *, limits: FormLimits | None = None) -> UploadPolicy:
-        """Say what a request may hold: a file, and the fields of a model; JSON in them is within the limits."""
+    def policy(
+        self,
+        schema: type[BaseModel],
+        *,
+        limits: FormLimits | None = None,
+        attributes: Sequence[FileAttribute] = (),
+    ) -> UploadPolicy:
+        """Say what a request may hold: files, and the fields of a model; JSON in them is within the limits.
+
+        The files are for some attributes, or one is for that at `/file`; a body that is no form is one for the first.
+        """
+        attributes = attributes or [self.attribute]
         known, is_fields = known_names(schema), schema is not NoFields
 
         def validate(fields: Mapping[str, str]) -> BaseModel:
@@ -204,23 +241,40 @@ class Resource(Generic[ModelT]):
                 if is_ours and not fields.keys() <= known:
                     meant = set(inspect(self.model).attrs.keys())
                     # FilePond sends its metadata in the field of the file, before that.
-                    if is_json_object(fields.get(self.attribute.name, "")):
-                        meant.discard(self.attribute.name)
+                    texts = ((name, fields.get(name)) for name in (item.name for item in attributes))
+                    meant -= {name for name, text in texts if text is not None and (not text or is_json_object(text))}
                     fields = without_unknown(schema, fields, self.unknown_fields, refused=meant)
                 return validate_form(schema, fields, limits=limits)
             except InvalidFieldsError as error:
                 raise (self.name_columns(error, "create") if is_fields else error) from None
 
-        allowed = self.limits().with_file_size(self.rules.max_size)
+        switches, own = switch_names(schema), self.limits()
+        if attributes == [self.attribute] and not self.attribute.type.multiple:
+            allowed = own.with_file_size(self.rules.max_size)
+            needs_file = not (is_fields and self.attribute.column.nullable)
+            return UploadPolicy(
+                self.attribute.name,
+                allowed,
+                validate,
+                self.rules,
+                known,
+                is_fields,
+                switches,
+                needs_file,
+                self.keeps_folders,
+            )
+        fields = [self.field_of(item) for item in attributes]
+        size = max(field.rules.max_size or own.file_size for field in fields)
+        allowed = replace(own, file_size=size, files=sum(field.most for field in fields))
         return UploadPolicy(
-            self.attribute.name,
+            attributes[0].name,
             allowed,
             validate,
-            self.rules,
+            fields[0].rules,
             known,
             is_fields,
-            switch_names(schema),
-            self.keeps_folders,
+            switches,
+            keeps_folders=self.keeps_folders,
         )
 
     def check_type(self, file: FileObject) -> None:
@@ -251,16 +305,24 @@ def resource_of(
 ) -> Resource[ModelT]:
     """Describe a model to the routes; `ConfigurationError` if its file column is not one file, or a setting is none."""
     require_word(unknown_fields, UnknownFields, name="unknown_fields=")
-    attribute = file_attribute(model, field)
+    attributes = [item for item in file_attributes(inspect(model)) if item.name not in reserved]
+    served = [item for item in attributes if not item.name.startswith("_")]
+    singles = [item for item in served if not item.type.multiple]
+    attribute = (singles or served)[0] if field is None and served else file_attribute(model, field)
     if attribute.name in reserved:
         raise ConfigurationError(
             f"defaults= gives {model.__name__}.{attribute.name}, which is the file that clients send: leave it out, or "
             "name another column of files with field=."
         )
-    if attribute.type.multiple:
+    if attribute.type.multiple and field is not None:
         raise ConfigurationError(
-            f"{model.__name__}.{attribute.name} holds several files; the router serves a column of one: name it with "
-            "field=, or write the route by hand with the service."
+            f"{model.__name__}.{attribute.name} holds several files, and field= names the column of one that /file "
+            "serves: leave it out. Lists are served by their own names."
+        )
+    if attribute.name != "file" and any(item.name == "file" for item in served) and not attribute.type.multiple:
+        raise ConfigurationError(
+            f"/file can't serve both {model.__name__}.{attribute.name} and {model.__name__}.file, which has that name: "
+            "say field='file'."
         )
     return Resource(
         model,
@@ -275,4 +337,10 @@ def resource_of(
         loads=has_more_than_columns(model, schemas.read),
         unknown_fields=unknown_fields,
         keeps_folders=keeps_folders,
+        attributes=tuple(dict.fromkeys([attribute, *served])),
+        places={
+            item.name: "file" if item is attribute and not item.type.multiple else quote(item.name) for item in served
+        }
+        | ({} if attribute.type.multiple else {attribute.name: "file"}),
+        own_rules=rules,
     )

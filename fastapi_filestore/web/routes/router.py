@@ -10,7 +10,7 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.service import FileService
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import without_app_limit
-from fastapi_filestore.web.routes import collection, row
+from fastapi_filestore.web.routes import collection, listed, row
 from fastapi_filestore.web.routes.operations import Prefixes, name_operations
 from fastapi_filestore.web.routes.resource import Resource
 
@@ -53,7 +53,15 @@ def file_router(
     path = f"/{{{identity}}}"
     for add_route in (row.add_read, row.add_update, row.add_delete):
         add_route(router, resource, provider, path, key)
-    for add_route in (row.add_download, row.add_replace):
-        add_route(router, resource, provider, f"{path}/file", key)
+    if not resource.attribute.type.multiple:
+        main = row.RowFile(resource.attribute, f"{path}/file", is_main=True)
+        row.add_file(router, resource, provider, key, main)
+    for attribute in resource.attributes:
+        place = f"{path}/{attribute.name}"
+        if attribute.type.multiple:
+            listed.add_list(router, resource, provider, key, listed.ListOfRow(attribute, place))
+        elif attribute.name != "file":
+            shown = row.RowFile(attribute, place, is_main=False, is_described=len(resource.attributes) > 1)
+            row.add_file(router, resource, provider, key, shown)
     name_operations(router, resource.model.__name__, prefixes)
     return router

@@ -3,13 +3,15 @@
 Each endpoint is a unit of work that ends before its response is made, so that no download holds a connection.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from fastapi_filestore.errors import InvalidFieldsError
+from fastapi_filestore.errors import FileNotSetError, InvalidFieldsError
+from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.service import FileService
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
@@ -23,7 +25,7 @@ from fastapi_filestore.web.routes.openapi import (
     OF_DOWNLOADS,
     OF_REPLACEMENTS,
     REDIRECTS,
-    form_body,
+    file_body,
     json_request,
     problems,
 )
@@ -34,6 +36,25 @@ ModelT = TypeVar("ModelT")
 Provider = Callable[..., FileService[ModelT]]
 Key: TypeAlias = Any
 """The annotation of a row's primary key in a path: its type, and what the path calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowFile:
+    """A column of one file behind routes: what their operations are called, and whether its path is `/file`."""
+
+    attribute: FileAttribute
+    path: str
+    is_main: bool
+    is_described: bool = True
+
+    def operation(self, model: str, verb: str) -> str:
+        """Return what its operation of a verb is called."""
+        return f"{model}_{verb}" if self.is_main else f"{model}_{verb}_{self.attribute.name}"
+
+    @property
+    def noun(self) -> str:
+        """What summaries call it."""
+        return "file" if self.is_main else self.attribute.name
 
 
 def add_read(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], path: str, key: Key) -> None:
@@ -63,7 +84,8 @@ def add_read(router: APIRouter, resource: Resource[ModelT], provider: Provider[M
 
 
 def add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], path: str, key: Key) -> None:
-    """Add the route that changes fields of a row."""
+    """Add the route that changes fields of a row, and the order of its lists."""
+    lists = [attribute.name for attribute in resource.attributes if attribute.type.multiple]
 
     @router.patch(
         path,
@@ -88,9 +110,12 @@ def add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider
                 fields = validate_json(resource.schemas.update, body, limits=limits)
             except InvalidFieldsError as error:
                 raise resource.name_columns(error, "update") from None
-            values = resource.settable(values_of(fields, only_set=True))
+            values = dict(resource.settable(values_of(fields, only_set=True)))
+            orders = {name: values.pop(name) for name in lists if name in values}
             async with service.turn():
                 row = await service.update(identity, values)
+                for name, order in orders.items():
+                    row = await service.reorder(identity, cast("Sequence[str]", order), field=name)
                 answer = await resource.show(service, row, path_above(request.scope, 1), changed=True)
                 await service.commit()
             return answer
@@ -121,8 +146,18 @@ def add_delete(router: APIRouter, resource: Resource[ModelT], provider: Provider
                 await service.commit()
 
 
+def add_file(
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, file: RowFile
+) -> None:
+    """Add the routes of the one file of a column."""
+    add_download(router, resource, provider, key, file)
+    add_replace(router, resource, provider, key, file)
+    if file.attribute.column.nullable or not file.is_main:
+        add_clear(router, resource, provider, key, file)
+
+
 def add_download(
-    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], path: str, key: Key
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: RowFile
 ) -> None:
     """Add the routes that serve the file of a row."""
 
@@ -132,38 +167,43 @@ def add_download(
         service: Annotated[FileService[ModelT], Depends(provider)],
     ) -> Response:
         async with service.unit_of_work():
-            file = await service.file(identity, field=resource.attribute.name)
+            file = await service.file(identity, field=shown.attribute.name)
         return await resource.download(request, file)
 
     router.get(
-        path,
+        shown.path,
         response_class=Response,
-        name=f"{resource.name}_download",
-        summary=f"Download the file of a {resource.name}",
+        name=shown.operation(resource.name, "download"),
+        include_in_schema=shown.is_described,
+        summary=f"Download the {shown.noun} of a {resource.name}",
         responses={**FILE_RESPONSES, **(REDIRECTS if resource.redirects else {}), **problems(404, 412, 416, 422)},
         openapi_extra=OF_DOWNLOADS,
     )(read_file)
     router.head(
-        path,
+        shown.path,
         response_class=Response,
-        name=f"{resource.name}_download_head",
-        summary=f"Read the headers of a {resource.name}'s file",
+        name=shown.operation(resource.name, "download_head"),
+        include_in_schema=shown.is_described,
+        summary=f"Read the headers of a {resource.name}'s {shown.noun}",
         responses={**HEAD_RESPONSES, **problems(404, 412, 422)},
         openapi_extra=OF_DOWNLOADS,
     )(read_file)
 
 
-def add_replace(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], path: str, key: Key) -> None:
+def add_replace(
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: RowFile
+) -> None:
     """Add the route that replaces the file of a row."""
-    field = resource.attribute.name
+    field = shown.attribute.name
 
     @router.put(
-        path,
+        shown.path,
         response_model=resource.schemas.read,
-        name=f"{resource.name}_replace",
-        summary=f"Replace the file of a {resource.name}",
+        name=shown.operation(resource.name, "replace"),
+        include_in_schema=shown.is_described,
+        summary=f"Replace the {shown.noun} of a {resource.name}",
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
-        openapi_extra={**form_body(resource, with_fields=False), **OF_REPLACEMENTS},
+        openapi_extra={**file_body(resource, shown.attribute), **OF_REPLACEMENTS},
     )
     async def replace(
         request: Request,
@@ -178,7 +218,7 @@ def add_replace(router: APIRouter, resource: Resource[ModelT], provider: Provide
             else:
                 await service.require(identity)
             await service.end_reading()
-            upload = await receive_upload(request, resource.policy(NoFields))
+            upload = await receive_upload(request, resource.policy(NoFields, attributes=[shown.attribute]))
             async with service.storing(upload, field=field, identity=identity) as file, service.turn():
                 if conditional:
                     # Now that nobody else can write: it may have been replaced while this one was on its way.
@@ -187,3 +227,37 @@ def add_replace(router: APIRouter, resource: Resource[ModelT], provider: Provide
                 answer = await resource.show(service, row, path_above(request.scope, 2), changed=True)
                 await service.commit()
             return answer
+
+
+def add_clear(
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: RowFile
+) -> None:
+    """Add the route that takes the file from a row; of a column that can't be empty it says so."""
+    field, is_nullable = shown.attribute.name, shown.attribute.column.nullable
+
+    @router.delete(
+        shown.path,
+        status_code=204,
+        name=shown.operation(resource.name, "clear"),
+        summary=f"Delete the {shown.noun} of a {resource.name}",
+        responses=problems(404, 409, 412, 422),
+        openapi_extra=OF_CHANGES,
+        include_in_schema=shown.is_described and bool(is_nullable),
+    )
+    async def clear(
+        request: Request,
+        identity: key,  # pyright: ignore[reportInvalidTypeForm]
+        service: Annotated[FileService[ModelT], Depends(provider)],
+    ) -> None:
+        async with service.unit_of_work():
+            await service.require(identity)
+            if not is_nullable:
+                message = f"Every {resource.name} has one: replace it with PUT, or delete the whole {resource.name}"
+                raise InvalidFieldsError([{"loc": (field,), "msg": message, "type": "not_nullable"}])
+            async with service.turn():
+                file = await service.lock_file(identity, field=field)
+                require_file_state(request, file)
+                if file is None:
+                    raise FileNotSetError(resource.model.__name__, field)
+                await service.update(identity, {field: None})
+                await service.commit()

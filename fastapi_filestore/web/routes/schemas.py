@@ -44,6 +44,10 @@ Kind: TypeAlias = Any
 """The annotation of a field: whatever `Annotated` and `|` make of types."""
 Fields: TypeAlias = dict[str, Any]
 
+FileId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")]
+"""What names a file of a list."""
+ORDER = "The ids of all files of the list, each once, in their new order."
+
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
 """What a key that is text must be to stand in a path: no slash, and not only dots."""
 
@@ -58,6 +62,8 @@ class Schemas:
     read: type[BaseModel]
     create: type[BaseModel]
     update: type[BaseModel]
+    create_json: type[BaseModel]
+    """The fields of a new one that comes as JSON, which has words for what is JSON's text in a form."""
 
 
 class NoFields(BaseModel, extra="forbid"):
@@ -100,6 +106,7 @@ def derive_schemas(
         read=read or _derive_read(mapper),
         create=create or _derive_create(mapper, reserved | owned),
         update=update or _derive_update(mapper, reserved | owned),
+        create_json=create or _derive_create(mapper, reserved | owned, in_form=False),
     )
 
 
@@ -140,14 +147,14 @@ def _derive_read(mapper: AnyMapper) -> type[BaseModel]:
 
 
 @cache
-def _derive_create(mapper: AnyMapper, reserved: frozenset[str]) -> type[BaseModel]:
+def _derive_create(mapper: AnyMapper, reserved: frozenset[str], *, in_form: bool = True) -> type[BaseModel]:
     fields: Fields = {}
     for prop in _settable(mapper, with_primary_key=True):
         if prop.key not in reserved:
             column = _column(prop)
             # A scalar: computed ones are not for clients to set.
             default = getattr(column.default, "arg", None if column.nullable else ...)
-            fields[prop.key] = (_written_type(prop, in_form=True), Field(default=default, **_constraints(prop)))
+            fields[prop.key] = (_written_type(prop, in_form=in_form), Field(default=default, **_constraints(prop)))
     return _model(mapper, "Create", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
 
 
@@ -158,7 +165,12 @@ def _derive_update(mapper: AnyMapper, reserved: frozenset[str]) -> type[BaseMode
         for prop in _settable(mapper, with_primary_key=False)
         if prop.key not in reserved
     }
-    return _model(mapper, "Update", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
+    orders: Fields = {
+        prop.key: (list[FileId], Field(default=None, description=ORDER))
+        for prop in _public(mapper)
+        if isinstance(kind := prop.columns[0].type, StoredObject) and kind.multiple and prop.key not in reserved
+    }
+    return _model(mapper, "Update", ConfigDict(extra="forbid", val_json_bytes="base64"), fields | orders)
 
 
 def _model(mapper: AnyMapper, suffix: str, config: ConfigDict, fields: Fields) -> type[BaseModel]:

@@ -158,7 +158,7 @@ class Filestore(Lifecycle):
         """Return a new router for a model: upload, list, read, download, replace, change, delete.
 
         Args:
-            model: A mapped class with a `StoredObject` column of one file.
+            model: A mapped class with `StoredObject` columns: of one file, of several, or both.
             service: The provider of its service, if it is one of your own; it has the scope, the defaults and the
                 sortable columns then.
             scope: A dependency that returns the condition of the rows that a request may see and change, such as
@@ -167,7 +167,8 @@ class Filestore(Lifecycle):
                 client can set these.
             sortable: Columns that `?sort=` takes, `-` before one for descending: `?sort=-created_at,title`.
             dependencies: What must hold before a byte of a body is read, such as authorization.
-            field: The file column, if there are several.
+            field: The file column that `…/file` is, if there are several; else it is the first one of one file. Every
+                column is at a path of its own name.
             read: What a response shows of a row; every column if None.
             create: What a client may set on a new row; derived from the columns if None: all but those with a default
                 that is a function, SQL or the database's (`default=list`, `default=utcnow`, `server_default=`), which

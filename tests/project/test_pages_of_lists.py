@@ -108,3 +108,32 @@ def test_the_page_on_archives(tmp_path: Path) -> None:
     program = ZIP.format(blocks="\n".join(blocks("docs/zip.md")))
 
     assert run(program, tmp_path).splitlines() == ["['a (2).txt', 'a.txt']", "True"]
+
+
+SEVERAL = """
+from fastapi_filestore import StoredObject
+from sqlalchemy.orm import Mapped, mapped_column
+{blocks}
+
+
+async def main():
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    async with lifespan(app), client:
+        pages = [("pages", (name, name.encode())) for name in ("1.txt", "2.txt")]
+        made = await client.post("/reports/", data={{"title": "May"}}, files=[("cover", ("c", b"c")), *pages])
+        async with Session() as session, FileService(session, model=Report).unit_of_work() as service:
+            await first_page_last(service, made.json()["id"])
+        print([file["filename"] for file in (await client.get("/reports/1/pages")).json()])
+        print((await client.delete("/reports/1/cover")).status_code, (await client.get("/reports/1/cover")).text)
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+
+
+def test_the_page_on_several_files(tmp_path: Path) -> None:
+    """Its router takes a form of all columns, and its function edits a list."""
+    program = SEVERAL.format(blocks="\n".join(blocks("docs/several-files.md")))
+
+    assert run(program, tmp_path).splitlines() == ["['2.txt', 'new.txt', 'end.txt']", "422 c"]

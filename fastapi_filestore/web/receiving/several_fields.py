@@ -67,7 +67,9 @@ async def _files_in(
         counts[head.name] += 1
         if counts[head.name] > field.most:
             raise TooManyFilesError(limit=field.most, actual=counts[head.name], field=head.name)
-        yield await replace(policy, rules=field.rules).admit(_upload(head, reader, field, keeps_folders=policy.keeps_folders))
+        yield await replace(policy, rules=field.rules).admit(
+            _upload(head, reader, field, keeps_folders=policy.keeps_folders)
+        )
     _require_files(fields, counts.keys(), reader.fields)
 
 

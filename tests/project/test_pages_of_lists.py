@@ -29,9 +29,9 @@ asyncio.run(main())
 """
 
 LISTS = """
-from sqlalchemy import DateTime, func
+from sqlalchemy import DateTime, text
 
-Document.created_at = mapped_column(DateTime, server_default=func.now())
+Document.created_at = mapped_column(DateTime, server_default=text("'2026-01-01 00:00:00.000000'"))  # the same for all
 {blocks}
 
 

@@ -29,6 +29,16 @@ class Pile(Base):
     sheets: Mapped[list[FileObject]] = mapped_column(StoredObject(backend="web", multiple=True))
 
 
+class Leaflet(Base):
+    """A row with two files that may be missing, one of which has the name of a path."""
+
+    __tablename__ = "leaflets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scan: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+    file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+
+
 def several(app: FastAPI, files: Filestore) -> None:
     """Serve both."""
     app.include_router(files.router(Entry), prefix="/entries")

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
+from fastapi_filestore import FileObject, Filestore
 from fastapi_filestore.file_object.identity import ID_LENGTH, id_of
 from fastapi_filestore.testing import assert_no_orphans
 from tests.web.conftest import Serve
-from tests.web.several import Entry, Pile, several
+from tests.web.several import Entry, Leaflet, Pile, several
 from tests.web.site import Site, problem_in
 
 COVER = ("cover", ("c.txt", b"cover"))
@@ -198,3 +201,45 @@ def test_ids_of_two_objects_differ(pair: list[tuple[str, str]]) -> None:
     assert len(ids) == 2
     assert {len(name) for name in ids} == {ID_LENGTH}
     assert id_of("a", "bc") != id_of("ab", "c")
+
+
+class Short(BaseModel):
+    """An entry that shows two of its columns."""
+
+    id: int
+    cover: FileObject
+    pages: list[FileObject]
+
+
+async def test_what_no_answer_shows_nobody_fetches(serve: Serve) -> None:
+    """A column that `read=` leaves out has no path, neither to read nor to write."""
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.router(Entry, read=Short), prefix="/entries")
+
+    async with serve(build=build) as site:
+        row = await entry(site, "1")
+        paths = site.app.openapi()["paths"]
+
+        assert set(row) == {"id", "cover", "pages"}
+        assert (await site.client.get("/entries/1/back")).status_code == 404
+        assert (await site.client.put("/entries/1/back", files={"back": ("b", b"b")})).status_code == 404
+        assert [path for path in paths if "back" in path] == []
+
+
+async def test_another_column_is_the_file(serve: Serve) -> None:
+    """`field=` says which column `/file` is; one that is called so has no path of its own then."""
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.router(Leaflet, field="scan"), prefix="/leaflets")
+        app.include_router(files.router(Leaflet), prefix="/plain")
+
+    async with serve(build=build) as site:
+        made = await site.client.post("/leaflets/", files={"scan": ("s.txt", b"scan")})
+        both = await site.client.post("/plain/", files={"scan": ("s.txt", b"scan"), "file": ("f.txt", b"file")})
+
+        assert (await site.client.get(made.json()["scan"]["url"])).content == b"scan"
+        assert made.json()["scan"]["url"] == "/leaflets/1/file"
+        assert (await site.client.get(both.json()["scan"]["url"])).content == b"scan"
+        assert both.json()["file"]["url"] == "/plain/2/file"
+        assert (await site.client.get("/plain/2/file")).content == b"file"

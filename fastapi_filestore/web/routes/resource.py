@@ -32,6 +32,7 @@ from fastapi_filestore.web.receiving.form_fields import (
     check_storable,
     is_json_object,
     known_names,
+    names_of,
     switch_names,
     validate_form,
     without_unknown,
@@ -305,9 +306,14 @@ def resource_of(
 ) -> Resource[ModelT]:
     """Describe a model to the routes; `ConfigurationError` if its file column is not one file, or a setting is none."""
     require_word(unknown_fields, UnknownFields, name="unknown_fields=")
-    attributes = [item for item in file_attributes(inspect(model)) if item.name not in reserved]
-    served = [item for item in attributes if not item.name.startswith("_")]
-    singles = [item for item in served if not item.type.multiple]
+    read = schemas.read  # what it leaves out is nobody's to fetch
+    shown = {name for attribute, known in read.model_fields.items() for name in names_of(read, attribute, known)}
+    served = [
+        item
+        for item in file_attributes(inspect(model))
+        if item.name not in reserved and not item.name.startswith("_") and (item.name in shown or item.name == field)
+    ]
+    singles = sorted((item for item in served if not item.type.multiple), key=lambda item: item.name != "file")
     attribute = (singles or served)[0] if field is None and served else file_attribute(model, field)
     if attribute.name in reserved:
         raise ConfigurationError(
@@ -319,11 +325,8 @@ def resource_of(
             f"{model.__name__}.{attribute.name} holds several files, and field= names the column of one that /file "
             "serves: leave it out. Lists are served by their own names."
         )
-    if attribute.name != "file" and any(item.name == "file" for item in served) and not attribute.type.multiple:
-        raise ConfigurationError(
-            f"/file can't serve both {model.__name__}.{attribute.name} and {model.__name__}.file, which has that name: "
-            "say field='file'."
-        )
+    if not attribute.type.multiple:  # a column that is called `file` as well has no path of its own
+        served = [item for item in served if item is attribute or item.name != "file"]
     return Resource(
         model,
         attribute,

@@ -153,10 +153,10 @@ def add_list(
     """Add the routes that list rows, in the order that a client chooses of the `sortable` columns, if there are any."""
     page_type = page_schema(resource.schemas.read)
 
-    def no_sort() -> None:
+    async def no_sort() -> None:
         return None
 
-    def read_sort(sort: Annotated[Sequence[str], Query(include_in_schema=False)] = ()) -> Sequence[str]:
+    async def read_sort(sort: Annotated[Sequence[str], Query(include_in_schema=False)] = ()) -> Sequence[str]:
         return sort
 
     @router.head("/", response_model=page_type, name=f"{resource.name}_list_head", include_in_schema=False)

@@ -24,7 +24,7 @@ from fastapi_filestore.storage import signing
 from fastapi_filestore.web import header_fields as fields
 from fastapi_filestore.web import paths as redaction
 from fastapi_filestore.web import quoting
-from fastapi_filestore.web.receiving import form_fields, uploads
+from fastapi_filestore.web.receiving import form_fields, uploads, urlencoded
 from fastapi_filestore.web.receiving import form_fields as validation
 from fastapi_filestore.web.routes import schemas
 from fastapi_filestore.web.serving import conditions, ranges, zip_names
@@ -238,6 +238,10 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "web.receiving.uploads.name_in_disposition": (
         uploads.name_in_disposition,
         ("a; filename*=utf-8'", "a; filename*=utf-8''", 'a; filename="'),
+    ),
+    "web.receiving.urlencoded.read_urlencoded": (
+        lambda text: urlencoded.read_urlencoded(text.encode(), ENDLESS),
+        ("a=", "a=%", "a=1&"),
     ),
     "web.receiving.uploads.refuse_fragments": (lambda text: uploads.refuse_fragments({"content-encoding": text}), ()),
 }

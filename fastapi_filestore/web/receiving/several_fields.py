@@ -15,7 +15,7 @@ from fastapi_filestore.intake.forms.part_head import PartHead
 from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
 from fastapi_filestore.web.header_fields import MULTIPART, announced_size, media_type
-from fastapi_filestore.web.receiving.uploads import UploadPolicy, file_as_body, form_reader, has_no_file
+from fastapi_filestore.web.receiving.uploads import UploadPolicy, fields_alone, file_as_body, form_reader, has_no_file
 
 FILES_AT_ONCE: Final = 100
 """Files of a list in one form, where its column sets no limit to them."""
@@ -45,6 +45,11 @@ async def receive_form(request: Request, policy: UploadPolicy, fields: Mapping[s
     if declared == MULTIPART:
         reader = form_reader(request, policy, announced_size(request.headers), several=len(fields) > 1)
         return Uploads(_files_in(reader, policy, fields), fields=reader.fields, validate=policy.validate)
+    if not any(field.is_needed for field in fields.values()) or not declared:
+        texts = await fields_alone(request, policy)
+        if texts is not None:
+            _require_files(fields, (), texts)
+            return Uploads(_no_files(), fields=texts, validate=policy.validate)
     upload = file_as_body(request, policy, declared)
     upload.field = policy.field
     _require_files(fields, {policy.field}, NO_FIELDS)
@@ -54,6 +59,11 @@ async def receive_form(request: Request, policy: UploadPolicy, fields: Mapping[s
         yield upload
 
     return Uploads(the_file(), fields=NO_FIELDS, validate=policy.validate)
+
+
+async def _no_files() -> AsyncGenerator[Upload, None]:
+    for upload in list[Upload]():
+        yield upload
 
 
 async def _files_in(

@@ -41,10 +41,10 @@ from fastapi_filestore.web.header_fields import (
 )
 from fastapi_filestore.web.receiving.bodies import limited_body
 from fastapi_filestore.web.receiving.form_fields import is_json_object
+from fastapi_filestore.web.receiving.urlencoded import URLENCODED, urlencoded_fields
 
 Validate = Callable[[Mapping[str, str]], BaseModel]
 
-URLENCODED = "application/x-www-form-urlencoded"
 """A form that can't hold a file; curl and old browsers send it where a file was meant."""
 
 ENVELOPE = (
@@ -97,7 +97,8 @@ async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
 async def receive_upload_or_fields(request: Request, policy: UploadPolicy) -> Upload | Mapping[str, str] | None:
     """Read a request up to its file, and its first bytes if rules judge them; any other body is the file itself.
 
-    Where the policy needs no file, a form without one is its fields, and a body of JSON is None, and still to be read.
+    Where the policy needs no file, a form without one is its fields, as is no body at all; a body of JSON is None, and
+    still to be read.
 
     Raises:
         UnsupportedUploadError: The body is neither a form nor a file, or compressed, or the file is of another type.
@@ -111,6 +112,10 @@ async def receive_upload_or_fields(request: Request, policy: UploadPolicy) -> Up
     if declared != MULTIPART:
         if declared == JSON and not policy.needs_file:
             return None
+        if not policy.needs_file and (fields := await fields_alone(request, policy)) is not None:
+            if not has_no_file(fields, policy.field):
+                raise MissingFileError(policy.field, has_text=True)
+            return fields
         return await policy.admit(file_as_body(request, policy, declared))
     announced = announced_size(request.headers)
     if announced is not None and announced > policy.limits.body_size and "expect" not in request.headers:
@@ -133,6 +138,14 @@ async def receive_upload_or_fields(request: Request, policy: UploadPolicy) -> Up
         find_folder=partial(folder_of, filename, reader.fields) if policy.keeps_folders else None,
     )
     return await policy.admit(upload)
+
+
+async def fields_alone(request: Request, policy: UploadPolicy) -> Mapping[str, str] | None:
+    """Read a body that can hold no file: a form of text, or nothing at all; None if it is another one."""
+    declared = media_type(request.headers)
+    if declared == URLENCODED:
+        return await urlencoded_fields(request, policy.limits)
+    return NO_FIELDS if not declared and announced_size(request.headers) == 0 else None
 
 
 def file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Upload:

@@ -140,6 +140,7 @@ class Filestore(Lifecycle):
         sortable: Sequence[str] | None = None,
         dependencies: Sequence[Depends] = (),
         field: str | None = None,
+        read_only: Sequence[str] = (),
         read: type[BaseModel] | None = None,
         create: type[BaseModel] | None = None,
         update: type[BaseModel] | None = None,
@@ -167,9 +168,12 @@ class Filestore(Lifecycle):
                 client can set these.
             sortable: Columns that `?sort=` takes, `-` before one for descending: `?sort=-created_at,title`.
             dependencies: What must hold before a byte of a body is read, such as authorization.
-            field: The file column that `…/file` is, if there are several; else it is the first one of one file. Every
+            field: The file column at `…/file`, if it is not the one called `file` or the first one of one file. Every
                 column is at a path of its own name.
-            read: What a response shows of a row; every column if None.
+            read_only: File columns that clients fetch and never write, such as a preview that a worker makes; those
+                that have `defaults=` are read-only as well.
+            read: What a response shows of a row; every column if None. A file column that it leaves out has no path,
+                unless it is the only one.
             create: What a client may set on a new row; derived from the columns if None: all but those with a default
                 that is a function, SQL or the database's (`default=list`, `default=utcnow`, `server_default=`), which
                 are filled in. It may have nothing that the mapper sets by itself, such as a discriminator, nor has
@@ -196,7 +200,9 @@ class Filestore(Lifecycle):
             require_depends(dependency)
         provider = self._provider(model, service, scope, defaults, sortable)
         reserved = self._reserved.get(provider, frozenset())
-        schemas = derive_schemas(model, read=read, create=create, update=update, reserved=reserved)
+        schemas = derive_schemas(
+            model, read=read, create=create, update=update, reserved=reserved, read_only=frozenset(read_only)
+        )
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
         ways = self._serving(downloads, visibility, cross_origin)
         resource = resource_of(
@@ -207,6 +213,7 @@ class Filestore(Lifecycle):
             rules=rules,
             unknown_fields=unknown_fields,
             keeps_folders=keep_folders,
+            read_only=read_only,
             **ways,
         )
         if service is None:

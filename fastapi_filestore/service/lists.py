@@ -4,7 +4,7 @@ Every edit begins with what the database says the list is, under the lock of its
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
@@ -93,24 +93,24 @@ class FileLists(Storing[ModelT]):
         )
 
     @must_await
-    async def reorder(self, identity: object, ids: Sequence[str], *, field: str | None = None) -> ModelT:
+    async def reorder(self, identity: object, ids: Iterable[str], *, field: str | None = None) -> ModelT:
         """Put the files of a row's list in the order of their ids; no byte moves.
 
         Raises:
             InvalidFieldsError: The ids are not those of all files that the list has now, each once: one may have been
                 added or removed since the list was read.
         """
-        attribute = list_attribute(self.model, field)
+        attribute, order = list_attribute(self.model, field), list(ids)  # which may be read once
 
         def edit(files: list[FileObject]) -> list[FileObject]:
             known = {file.id: file for file in files}
-            if Counter(ids) != Counter(file.id for file in files):
+            if Counter(order) != Counter(file.id for file in files):
                 message = (
                     f"This is not every id of the list once: it has {len(files)} files. Read it again, and send the "
                     "ids of all of them in their new order"
                 )
                 raise InvalidFieldsError([{"loc": (attribute.name,), "msg": message, "type": "not_an_order"}])
-            return [known[name] for name in ids]
+            return [known[name] for name in order]
 
         return await self._run(self._begin(writing=True), Rows(self.model, self.scope).edit, identity, attribute, edit)
 

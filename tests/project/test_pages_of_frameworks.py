@@ -40,7 +40,7 @@ async def main():
     async with lifespan(app), letter_files.lifespan(app), client:
         sent = {{"file": ("a.txt", b"letter", "text/plain")}}
         letter = (await client.post("/letters/", data={{"title": "One"}}, files=sent)).json()
-        answer = await client.post("/letters/1/pages", files={{"page": ("1.txt", b"page")}})
+        answer = await client.post("/letters/1/pages", files={{"pages": ("1.txt", b"page")}})
         print(letter["title"], letter["file"]["filename"], [page["filename"] for page in answer.json()["pages"]])
         print((await client.get("/letters/1/file")).text)
     await engine.dispose()

@@ -106,6 +106,7 @@ NOT_OF_A_CLIENT = {
     "web.wiring.require_dependency": "such names",
     "web.wiring.mapped_class": "such names",
     "web.wiring.require_schema": "such names",
+    "web.routes.row.order_of": "parsed JSON",
     "web.receiving.uploads.file_as_body": "a media type",
     "web.receiving.uploads.has_no_file": "names of fields",
     "web.routes.listed.is_position": "a segment shorter than an id",

@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
-from fastapi_filestore import FileObject, Filestore
+from fastapi_filestore import ConfigurationError, FileObject, FileService, Filestore
 from fastapi_filestore.file_object.identity import ID_LENGTH, id_of
 from fastapi_filestore.testing import assert_no_orphans
 from tests.web.conftest import Serve
@@ -211,6 +211,13 @@ class Short(BaseModel):
     pages: list[FileObject]
 
 
+class Covered(BaseModel):
+    """An entry that shows its cover alone."""
+
+    id: int
+    cover: FileObject
+
+
 async def test_what_no_answer_shows_nobody_fetches(serve: Serve) -> None:
     """A column that `read=` leaves out has no path, neither to read nor to write."""
 
@@ -225,6 +232,41 @@ async def test_what_no_answer_shows_nobody_fetches(serve: Serve) -> None:
         assert (await site.client.get("/entries/1/back")).status_code == 404
         assert (await site.client.put("/entries/1/back", files={"back": ("b", b"b")})).status_code == 404
         assert [path for path in paths if "back" in path] == []
+
+
+async def test_a_list_that_nobody_sees_is_not_emptied(serve: Serve) -> None:
+    """PATCH of a list that `read=` leaves out is refused, and rows are made with it empty."""
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.router(Pile), prefix="/piles")
+        app.include_router(files.router(Entry, read=Covered), prefix="/covered")
+        app.include_router(files.router(Entry), prefix="/entries")
+
+    async with serve(build=build) as site:
+        made = await site.client.post("/covered/", data={"title": "t"}, files=[COVER])
+        await site.client.post("/entries/1/pages", files=[page("1")])
+        ids = [file["id"] for file in (await site.client.get("/entries/1/pages")).json()]
+        orders: list[Any] = [[], ids, ids * 2, None]
+        for order in orders:
+            problem_in(await site.client.patch("/covered/1", json={"pages": order}), 422, "invalid-fields")
+
+        assert made.status_code == 201
+        assert await names(site) == ["1"]
+        assert "pages" not in str(site.app.openapi()["paths"]["/covered/{identity}"]["patch"]["requestBody"])
+
+
+async def test_an_order_is_read_once(place: Site) -> None:
+    """An iterator of the ids is an order, too, and what is no list of ids is refused."""
+    ids = [file["id"] for file in (await entry(place, "1", "2", "3"))["pages"]]
+    async with place.session() as session:
+        service = FileService(session, model=Entry)
+        await service.reorder(1, reversed(ids), field="pages")
+        await service.commit()
+
+    assert await names(place) == ["3", "2", "1"]
+    orders: list[Any] = [5, [1], [[]], {"a": 1}, "abc"]
+    for order in orders:
+        problem_in(await place.client.patch("/entries/1", json={"pages": order}), 422, "invalid-fields")
 
 
 async def test_another_column_is_the_file(serve: Serve) -> None:
@@ -243,3 +285,48 @@ async def test_another_column_is_the_file(serve: Serve) -> None:
         assert (await site.client.get(both.json()["scan"]["url"])).content == b"scan"
         assert both.json()["file"]["url"] == "/plain/2/file"
         assert (await site.client.get("/plain/2/file")).content == b"file"
+
+
+async def test_a_column_that_clients_only_read(serve: Serve) -> None:
+    """What `read_only=` names is served with its URL, and no client writes or clears it."""
+
+    def build(app: FastAPI, files: Filestore) -> None:
+        app.include_router(files.router(Entry, read_only=["back", "pages"]), prefix="/entries")
+
+    async with serve(build=build) as site:
+        assert (await site.client.post("/entries/", data={"title": "t"}, files=[COVER])).status_code == 201
+        refused = await site.client.post("/entries/", data={"title": "t"}, files=[COVER, ("back", ("b", b"b"))])
+        async with site.session() as session:
+            row = await session.get_one(Entry, 1)
+            row.back, row.pages = FileObject(filename="b", content=b"back"), [FileObject(filename="1", content=b"1")]
+            await session.commit()
+        shown = (await site.client.get("/entries/1")).json()
+
+        assert refused.status_code == 422
+        assert (await site.client.get(shown["back"]["url"])).content == b"back"
+        assert (await site.client.get(shown["pages"][0]["url"])).content == b"1"
+        for method, path in [
+            ("PUT", "back"),
+            ("DELETE", "back"),
+            ("POST", "pages"),
+            ("DELETE", "pages/" + shown["pages"][0]["id"]),
+        ]:
+            assert (await site.client.request(method, f"/entries/1/{path}", content=b"x")).status_code == 405
+        problem_in(await site.client.patch("/entries/1", json={"pages": []}), 422, "invalid-fields")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"field": "cover", "read_only": ["cover"]}, "is the file that clients send"),
+        ({"read_only": ["nothing"]}, "no column of files that Entry shows"),
+        (
+            {"create": create_model("Made", title=(str, ...), cover=(FileObject, ...))},
+            "Made.cover is a column of files",
+        ),
+    ],
+)
+def test_what_no_client_could_send(options: dict[str, Any], said: str) -> None:
+    """A router without the file that clients send, or with files among the values, is refused when it is made."""
+    with pytest.raises(ConfigurationError, match=said):
+        Filestore(lambda: None).router(Entry, **options)

@@ -70,7 +70,7 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
                 return await _create_without_file(request, response, resource, service, upload)
             async with service.storing(upload, field=field) as file, service.turn():
                 values = {} if upload.values is None else resource.settable(values_of(upload.values))
-                row = await service.create({**values, field: file})
+                row = await service.create({**resource.empty_lists, **values, field: file})
                 response.headers["Location"] = resource.path(row, base)
                 answer = await resource.show(service, row, base)
                 await service.commit()
@@ -113,7 +113,7 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
                 files = stored.get(attribute.name, ())
                 if files or (attribute.type.multiple and not attribute.column.nullable):
                     values[attribute.name] = files if attribute.type.multiple else files[0]
-            row = await service.create(values)
+            row = await service.create({**resource.empty_lists, **values})
             response.headers["Location"] = resource.path(row, base)
             answer = await resource.show(service, row, base)
             await service.commit()
@@ -132,7 +132,7 @@ async def _create_without_file(
     validate = resource.policy(resource.schemas.create, limits=limits).validate
     fields = await _json_fields(request, resource, limits) if form is None or validate is None else validate(form)
     async with service.turn():
-        row = await service.create(resource.settable(values_of(fields)))
+        row = await service.create({**resource.empty_lists, **resource.settable(values_of(fields))})
         response.headers["Location"] = resource.path(row, base)
         answer = await resource.show(service, row, base)
         await service.commit()

@@ -60,7 +60,16 @@ def add_list(
     router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: ListOfRow
 ) -> None:
     """Add the routes of a list and of its files."""
-    for add_route in (add_files, add_append, add_archive, add_download, add_replace, add_remove):
+    add_readable_list(router, resource, provider, key, shown)
+    for add_route in (add_append, add_replace, add_remove):
+        add_route(router, resource, provider, key, shown)
+
+
+def add_readable_list(
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: ListOfRow
+) -> None:
+    """Add the routes that show a list, and serve its files."""
+    for add_route in (add_files, add_archive, add_download):
         add_route(router, resource, provider, key, shown)
 
 

@@ -78,6 +78,12 @@ class Resource(Generic[ModelT]):
     """Whether the folder that a client had a file in is kept."""
     attributes: tuple[FileAttribute, ...] = ()
     """All file columns that clients send; `attribute` is the one at `/file`, or the first list if all are lists."""
+    only_read: tuple[FileAttribute, ...] = ()
+    """The file columns that clients fetch and the application alone writes."""
+    no_values: frozenset[str] = frozenset()
+    """The file columns of which no body has a value: all but the lists that clients put in order."""
+    empty_lists: Mapping[str, object] = field(default_factory=dict[str, object])
+    """The lists that no client sends, and that a new row needs all the same."""
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     """What follows the path of a row, by attribute."""
     own_rules: FileRules = NO_RULES
@@ -139,7 +145,7 @@ class Resource(Generic[ModelT]):
         Raises:
             ConfigurationError: It can't be shown: a value does not fit, or its relationship may not be loaded.
         """
-        for attribute in self.attributes:
+        for attribute in (*self.attributes, *self.only_read):
             if attribute is not self.attribute and attribute.name not in inspect(row).dict:
                 continue  # a deferred one is not shown
             for file in attribute.files(row):
@@ -195,6 +201,10 @@ class Resource(Generic[ModelT]):
                 [{"loc": (name,), "msg": "The application sets this", "type": "reserved"} for name in taken]
             )
         columns = inspect(self.model).column_attrs
+        if unfit := sorted(self.no_values & fields.keys()):  # a list without its files would lose them
+            raise InvalidFieldsError(
+                [{"loc": (name,), "msg": "A file is no value here", "type": "extra_forbidden"} for name in unfit]
+            )
         for name, value in fields.items():
             # Which a schema of the user's may take NaN for.
             if name in columns and isinstance(wrapped_type(columns[name].columns[0]), JSON):
@@ -303,16 +313,22 @@ def resource_of(
     rules: FileRules = NO_RULES,
     unknown_fields: UnknownFields = "ignore",
     keeps_folders: bool = False,
+    read_only: Sequence[str] = (),
 ) -> Resource[ModelT]:
     """Describe a model to the routes; `ConfigurationError` if its file column is not one file, or a setting is none."""
     require_word(unknown_fields, UnknownFields, name="unknown_fields=")
     read = schemas.read  # what it leaves out is nobody's to fetch
     shown = {name for attribute, known in read.model_fields.items() for name in names_of(read, attribute, known)}
-    served = [
+    visible = [
         item
         for item in file_attributes(inspect(model))
-        if item.name not in reserved and not item.name.startswith("_") and (item.name in shown or item.name == field)
+        if not item.name.startswith("_") and (item.name in shown or item.name == field)
     ]
+    if unknown := sorted({*read_only} - {item.name for item in visible}):
+        raise ConfigurationError(
+            f"read_only= names {unknown[0]!r}, which is no column of files that {model.__name__} shows: leave it out."
+        )
+    served = [item for item in visible if item.name not in {*reserved, *read_only}]
     singles = sorted((item for item in served if not item.type.multiple), key=lambda item: item.name != "file")
     attribute = (singles or served)[0] if field is None and served else file_attribute(model, field)
     if attribute.name in reserved:
@@ -320,13 +336,20 @@ def resource_of(
             f"defaults= gives {model.__name__}.{attribute.name}, which is the file that clients send: leave it out, or "
             "name another column of files with field=."
         )
+    if attribute.name in read_only:
+        raise ConfigurationError(
+            f"read_only= names {model.__name__}.{attribute.name}, which is the file that clients send: name another "
+            "column of files with field=."
+        )
     if attribute.type.multiple and field is not None:
         raise ConfigurationError(
             f"{model.__name__}.{attribute.name} holds several files, and field= names the column of one that /file "
             "serves: leave it out. Lists are served by their own names."
         )
     if not attribute.type.multiple:  # a column that is called `file` as well has no path of its own
-        served = [item for item in served if item is attribute or item.name != "file"]
+        visible = [item for item in visible if item is attribute or item.name != "file"]
+    sent = tuple(dict.fromkeys([attribute, *(item for item in visible if item in served)]))
+    others = [item for item in file_attributes(inspect(model)) if item not in sent]
     return Resource(
         model,
         attribute,
@@ -340,9 +363,17 @@ def resource_of(
         loads=has_more_than_columns(model, schemas.read),
         unknown_fields=unknown_fields,
         keeps_folders=keeps_folders,
-        attributes=tuple(dict.fromkeys([attribute, *served])),
+        attributes=sent,
+        only_read=tuple(item for item in visible if item not in sent),
+        no_values=frozenset(item.name for item in (*sent, *others) if item in others or not item.type.multiple),
+        empty_lists={
+            item.name: ()
+            for item in others
+            if item.type.multiple and not item.column.nullable and item.column.default is None
+        },
         places={
-            item.name: "file" if item is attribute and not item.type.multiple else quote(item.name) for item in served
+            item.name: "file" if item is attribute and not item.type.multiple else quote(item.name)
+            for item in [*visible, attribute]
         }
         | ({} if attribute.type.multiple else {attribute.name: "file"}),
         own_rules=rules,

@@ -56,12 +56,14 @@ def file_router(
     if not resource.attribute.type.multiple:
         main = row.RowFile(resource.attribute, f"{path}/file", is_main=True)
         row.add_file(router, resource, provider, key, main)
-    for attribute in resource.attributes:
-        place = f"{path}/{attribute.name}"
+    columns = (*resource.attributes, *resource.only_read)
+    for attribute in columns:
+        place, is_sent = f"{path}/{attribute.name}", attribute in resource.attributes
         if attribute.type.multiple:
-            listed.add_list(router, resource, provider, key, listed.ListOfRow(attribute, place))
+            files = listed.ListOfRow(attribute, place)
+            (listed.add_list if is_sent else listed.add_readable_list)(router, resource, provider, key, files)
         elif attribute.name != "file":
-            shown = row.RowFile(attribute, place, is_main=False, is_described=len(resource.attributes) > 1)
-            row.add_file(router, resource, provider, key, shown)
+            file = row.RowFile(attribute, place, is_main=False, is_described=len(columns) > 1)
+            (row.add_file if is_sent else row.add_download)(router, resource, provider, key, file)
     name_operations(router, resource.model.__name__, prefixes)
     return router

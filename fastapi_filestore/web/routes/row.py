@@ -3,9 +3,9 @@
 Each endpoint is a unit of work that ends before its response is made, so that no download holds a connection.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
@@ -111,14 +111,22 @@ def add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider
             except InvalidFieldsError as error:
                 raise resource.name_columns(error, "update") from None
             values = dict(resource.settable(values_of(fields, only_set=True)))
-            orders = {name: values.pop(name) for name in lists if name in values}
+            orders = {name: order_of(name, values.pop(name)) for name in lists if name in values}
             async with service.turn():
                 row = await service.update(identity, values)
                 for name, order in orders.items():
-                    row = await service.reorder(identity, cast("Sequence[str]", order), field=name)
+                    row = await service.reorder(identity, order, field=name)
                 answer = await resource.show(service, row, path_above(request.scope, 1), changed=True)
                 await service.commit()
             return answer
+
+
+def order_of(name: str, value: object) -> list[str]:
+    """Return the ids of a list in their new order; `InvalidFieldsError` if it is something else."""
+    items: list[object] = list(value) if isinstance(value, list | tuple) else [None]
+    if not all(isinstance(item, str) for item in items):
+        raise InvalidFieldsError([{"loc": (name,), "msg": "This is no list of ids", "type": "not_an_order"}])
+    return [str(item) for item in items]
 
 
 def add_delete(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], path: str, key: Key) -> None:

@@ -30,7 +30,14 @@ from fastapi_filestore.intake.forms.limits import FormLimits, check_shape
 from fastapi_filestore.orm.column.python_types import is_json_in_forms, python_type, wrapped_type
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
-from fastapi_filestore.web.receiving.form_fields import MOST_DIGITS, ColumnFields, check_storable, rename_reserved
+from fastapi_filestore.web.receiving.form_fields import (
+    MOST_DIGITS,
+    ColumnFields,
+    attributes_of,
+    check_storable,
+    names_of,
+    rename_reserved,
+)
 from fastapi_filestore.web.routes.model_attributes import (
     AnyColumn,
     AnyElement,
@@ -77,6 +84,7 @@ def derive_schemas(
     create: type[BaseModel] | None = None,
     update: type[BaseModel] | None = None,
     reserved: frozenset[str] = frozenset(),
+    read_only: frozenset[str] = frozenset(),
 ) -> Schemas:
     """Take the user's models, and derive the missing ones from the columns.
 
@@ -90,11 +98,18 @@ def derive_schemas(
     """
     mapper: AnyMapper = inspect(model)
     owned = owned_names(mapper)
+    files = {prop.key for prop in mapper.column_attrs if isinstance(prop.columns[0].type, StoredObject)}
     for schema in filter(None, (create, update)):
         if taken := sorted(reserved & schema.model_fields.keys()):
             raise ConfigurationError(
                 f"{schema.__name__}.{taken[0]} would let a client set what defaults= gives new rows: leave it out of "
                 "one."
+            )
+        if schema is create and (taken := sorted(files & set(attributes_of(schema).values()))):
+            raise ConfigurationError(
+                f"{schema.__name__}.{taken[0]} is a column of files, which come as parts of the form and not as "
+                "values: leave it out. Whether a file may be missing is said by the column, and whether clients may "
+                f"send one by read_only=[{taken[0]!r}] of files.router."
             )
         if taken := sorted(owned & schema.model_fields.keys()):
             raise ConfigurationError(
@@ -102,10 +117,16 @@ def derive_schemas(
                 f"{model.__name__}.{taken[0]} tells the class of a row (polymorphic_on), counts its versions "
                 "(version_id_col) or joins it to its base. Leave it out."
             )
+    shown = read or _derive_read(mapper)
+    names = {name for attribute, field in shown.model_fields.items() for name in names_of(shown, attribute, field)}
+    # Who sees no list, or may not write it, can't put it in another order.
+    unsent = (
+        read_only | {prop.key for prop in mapper.column_attrs if isinstance(prop.columns[0].type, StoredObject)} - names
+    )
     return Schemas(
-        read=read or _derive_read(mapper),
+        read=shown,
         create=create or _derive_create(mapper, reserved | owned),
-        update=update or _derive_update(mapper, reserved | owned),
+        update=update or _derive_update(mapper, reserved | owned | unsent),
         create_json=create or _derive_create(mapper, reserved | owned, in_form=False),
     )
 

@@ -127,9 +127,21 @@ class FileObject(RecordedFile):
             if isinstance(stream, Upload) and stream.folder:  # which a field behind the file may have told
                 dict.setdefault(self._metadata, FOLDER, stream.folder)
             async with self._discarding():
+                if info.size != stream.size:
+                    raise self._misstored(stream.passed, info.size, is_all=stream.size is not None)
                 await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, custody.rules)
             self.note_checked(custody.rules)
         return self
+
+    def _misstored(self, passed: int, size: object, *, is_all: bool) -> StorageError:
+        backend = self.backend_in_use()
+        return StorageError(
+            f"The put of backend {backend.key!r} ({type(backend).__name__}) is at fault: of {self.filename!r} it read "
+            f"{passed} bytes{'' if is_all else ', not to the end'}, and said that it stored {size!r}. Let it read and "
+            "store all of the content, and return the size of that. Nothing was kept.",
+            backend=backend.key,
+            path=self.path,
+        )
 
     @asynccontextmanager
     async def _storing(self, data: Content | None) -> AsyncIterator[tuple[str, ContentReader] | None]:

@@ -111,6 +111,11 @@ class Upload:
         """The SHA-256 of what has passed, in hexadecimal digits."""
         return self._stream.hexdigest
 
+    @property
+    def passed(self) -> int:
+        """Bytes that have passed."""
+        return self._stream.passed
+
     async def peek(self, size: int) -> bytes:
         """Return the first bytes, as many as there are up to `size`, before the file is stored.
 
@@ -150,17 +155,15 @@ class Upload:
         self._taken = True
 
     async def _pass(self) -> AsyncGenerator[bytes, None]:
-        size = 0
         async with aclosing(self._stream), aclosing(aiter(self._stream)) as chunks:
             await self.examine()
             async for chunk in chunks:
-                size += len(chunk)
                 yield chunk
         if self._validate is not None:
             self.values = self._validate(self.fields)
         if self._find_folder is not None:
             self.folder = self._find_folder()
-        self.size = size
+        self.size = self._stream.size
 
     async def aclose(self) -> None:
         """Let go of the request's body; what was not read can't be stored any more."""

@@ -177,7 +177,12 @@ def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
         for upload in _uploads(route):
             extra: Mapping[str, object] = route.openapi_extra or {}
             route.openapi_extra = {**OF_UPLOADS, "requestBody": upload.body, **extra}
-            route.responses = {**(problems(*REFUSALS) if refusals else {}), **route.responses}
+            if refusals:
+                added = {status: told for status, told in problems(*REFUSALS).items() if status not in route.responses}
+                # A route of FastAPI's own makes the references to components, as it would have done for this one.
+                refusing = APIRoute(route.path_format, lambda: None, responses=added)
+                route.responses = {**added, **route.responses}
+                route.response_fields = {**refusing.response_fields, **route.response_fields}
 
 
 def describe_redirects(routes: Iterable[BaseRoute]) -> None:

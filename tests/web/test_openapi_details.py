@@ -1,0 +1,43 @@
+"""The OpenAPI document in detail: what generators of clients, and those who read it, go by."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from fastapi_filestore import Filestore, Upload, Uploads
+from tests.web.filestores import nothing
+
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
+
+def own_uploads() -> dict[str, Any]:
+    """Return the document of an application with uploads in routes of its own, one of which is included."""
+    files, app, inner = Filestore(nothing), FastAPI(), APIRouter()
+    app.exception_handlers |= files.exception_handlers
+
+    @app.post("/one", responses={413: {"description": "Too much."}, 507: {"description": "Full."}})
+    async def send_one(upload: Annotated[Upload, Depends(files.upload())]) -> None:
+        raise NotImplementedError
+
+    @inner.post("/several")
+    async def send_several(uploads: Annotated[Uploads, Depends(files.uploads(max_files=3))]) -> None:
+        raise NotImplementedError
+
+    app.include_router(inner, prefix="/inner")
+    files.describe(app)
+    return app.openapi()
+
+
+def test_problems_of_own_uploads_have_a_schema() -> None:
+    """Each problem of an upload in a route of one's own is the component, but for what the route says itself."""
+    document = own_uploads()
+    for path in ("/one", "/inner/several"):
+        answers = document["paths"][path]["post"]["responses"]
+        refusals = {status: answer for status, answer in answers.items() if int(status) >= 400 and "content" in answer}
+
+        assert {"400", "415", "422", "503"} <= refusals.keys()
+        for answer in refusals.values():
+            assert answer["content"]["application/problem+json"]["schema"] == PROBLEM
+
+    assert document["paths"]["/one"]["post"]["responses"]["413"] == {"description": "Too much."}
+    assert document["paths"]["/one"]["post"]["responses"]["507"] == {"description": "Full."}

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI
 
 from fastapi_filestore import Filestore, Upload, Uploads
+from fastapi_filestore.web.problems import KINDS
 from tests.web.filestores import nothing
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -41,3 +42,11 @@ def test_problems_of_own_uploads_have_a_schema() -> None:
 
     assert document["paths"]["/one"]["post"]["responses"]["413"] == {"description": "Too much."}
     assert document["paths"]["/one"]["post"]["responses"]["507"] == {"description": "Full."}
+
+
+def test_the_schema_of_problems_has_all_members_that_are_sent() -> None:
+    """Generated clients read the members of every kind by name, and where a wrong value is."""
+    members = own_uploads()["components"]["schemas"]["Problem"]["properties"]
+
+    assert {member for kind in KINDS.values() for member in kind.members} <= members.keys()
+    assert members["errors"]["items"]["required"] == ["loc", "msg", "type"]

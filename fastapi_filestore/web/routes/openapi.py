@@ -44,6 +44,20 @@ PROBLEM_TEXTS = {
     507: "The file store has no room for the file.",
 }
 
+_WRONG_VALUE = {
+    "type": "object",
+    "required": ["loc", "msg", "type"],
+    "properties": {
+        "loc": {
+            "type": "array",
+            "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            "description": "Where it is: names of fields and positions in lists, from the outermost inwards.",
+        },
+        "msg": {"type": "string", "description": "What is wrong with it, for people."},
+        "type": {"type": "string", "description": "The kind of mistake."},
+    },
+}
+
 PROBLEM_SCHEMA = {
     "type": "object",
     "description": "A problem detail (RFC 9457).",
@@ -53,13 +67,16 @@ PROBLEM_SCHEMA = {
         "title": {"type": "string", "description": "The kind of problem, for people."},
         "status": {"type": "integer", "description": "The status of the answer."},
         "detail": {"type": "string", "description": "What is wrong this time, and what to do."},
+        "size": {"type": "integer", "description": "The size of the file, in bytes."},
+        "field": {"type": "string", "description": "The field of the form that has no file."},
+        "algorithm": {"type": "string", "description": "What the digest was computed with."},
         "limit": {"type": "integer", "description": "What may be sent, in bytes or files."},
         "actual": {"description": "What was sent, if it is known."},
         "expected": {"type": "array", "items": {"type": "string"}, "description": "Types that may be sent."},
         "declared": {"type": "string", "description": "What the file is declared as."},
         "sniffed": {"type": "string", "description": "What its first bytes are of."},
         "extension": {"type": "string", "description": "What its name says."},
-        "errors": {"type": "array", "items": {"type": "object"}, "description": "The first values that are wrong."},
+        "errors": {"type": "array", "items": _WRONG_VALUE, "description": "The first values that are wrong."},
         "more_errors": {"type": "integer", "description": "How many more there are."},
     },
 }

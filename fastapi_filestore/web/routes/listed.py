@@ -31,6 +31,7 @@ from fastapi_filestore.web.routes.openapi import (
     REDIRECTS,
     file_body,
     files_body,
+    head_problems,
     problems,
 )
 from fastapi_filestore.web.routes.resource import Resource
@@ -220,7 +221,7 @@ def add_download(
         response_class=Response,
         name=f"{name}_head",
         summary=f"Read the headers of a file of the {column.name} of a {resource.name}",
-        responses={**HEAD_RESPONSES, **problems(404, 412, 422)},
+        responses={**HEAD_RESPONSES, **head_problems(404, 412, 422)},
         openapi_extra=OF_DOWNLOADS,
     )(read_file)
 
@@ -240,7 +241,7 @@ def add_replace(
         response_model=resource.schemas.read,
         name=f"{resource.name}_replace_{column.name}",
         summary=f"Replace a file of the {column.name} of a {resource.name}",
-        responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
+        responses=problems(400, 403, 404, 405, 408, 409, 411, 412, 413, 415, 422, 507),
         openapi_extra={**file_body(resource, column), **OF_CHANGES},
     )
     async def replace_file(
@@ -288,7 +289,7 @@ def add_remove(
         status_code=204,
         name=f"{resource.name}_remove_{column.name}",
         summary=f"Delete a file of the {column.name} of a {resource.name}",
-        responses=problems(404, 409, 412, 422),
+        responses=problems(404, 405, 409, 412, 422),
         openapi_extra=OF_CHANGES,
     )
     async def remove(

@@ -1,6 +1,6 @@
 """Describe to OpenAPI what FastAPI can't know of a route: forms that are read late, problems, files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
@@ -14,7 +14,7 @@ from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.settings.size import format_size
 from fastapi_filestore.web.header_fields import JSON, MULTIPART
-from fastapi_filestore.web.problems import KINDS, MEDIA_TYPE
+from fastapi_filestore.web.problems import KINDS, MEDIA_TYPE, METHOD_NOT_ALLOWED
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields
@@ -29,6 +29,7 @@ PROBLEM_TEXTS = {
     400: "The body can't be read.",
     403: "It is not allowed.",
     404: "There is no such row or file.",
+    405: "It can't be done by a position; an id will do.",
     408: "The body comes too slowly.",
     409: "It conflicts with what is there.",
     411: "There is no body.",
@@ -103,7 +104,7 @@ class AsProblem(dict[str, Any]):
         return super().setdefault(MEDIA_TYPE, default)
 
 
-_KIND_OF_STATUS = {kind.status: kind for kind in reversed(list(KINDS.values()))}
+_KIND_OF_STATUS = {kind.status: kind for kind in [METHOD_NOT_ALLOWED, *reversed(list(KINDS.values()))]}
 
 
 def problems(*statuses: int) -> Responses:
@@ -129,6 +130,11 @@ def problems(*statuses: int) -> Responses:
     }
 
 
+def head_problems(*statuses: int) -> Responses:
+    """Describe the problems that a HEAD may be answered with, which tell by their status alone: there is no body."""
+    return {status: {"description": told["description"]} for status, told in problems(*statuses).items()}
+
+
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FILE_HEADERS = {
     "ETag": {"schema": {"type": "string"}, "description": "The SHA-256 of the bytes."},
@@ -136,6 +142,10 @@ _FILE_HEADERS = {
     "Accept-Ranges": {"schema": {"type": "string"}, "description": "`bytes`."},
     "Repr-Digest": {"schema": {"type": "string"}, "description": "The SHA-256 of the bytes (RFC 9530)."},
     "Content-Disposition": {"schema": {"type": "string"}, "description": "The filename (RFC 6266)."},
+}
+_ARCHIVE_HEADERS = {
+    "Accept-Ranges": {"schema": {"type": "string"}, "description": "`none`."},
+    "Content-Disposition": _FILE_HEADERS["Content-Disposition"],
 }
 _UNCHANGED: Responses = {304: {"description": "It is still as the request knows it."}}
 
@@ -150,6 +160,16 @@ FILE_RESPONSES: Responses = {
         "headers": _FILE_HEADERS,
     },
     **_UNCHANGED,
+}
+ARCHIVE_RESPONSES: Responses = {
+    200: {
+        "description": "The archive.",
+        "content": {BYTES: _BINARY, "application/zip": _BINARY},
+        "headers": _ARCHIVE_HEADERS,
+    }
+}
+ARCHIVE_HEAD_RESPONSES: Responses = {
+    200: {"description": "The headers that GET would send.", "headers": _ARCHIVE_HEADERS}
 }
 REDIRECTS: Responses = {
     307: {
@@ -177,12 +197,18 @@ _HEADERS = {
 }
 
 
-def header_parameters(*names: str) -> Description:
+_OF_ROWS = {
+    "If-Match": "Do it only if there is such a row: `*`. It has no entity tag, so any other is refused.",
+    "If-None-Match": "With `*` it is refused, as there is such a row. With entity tags it is done, as it has none.",
+}
+
+
+def header_parameters(*names: str, texts: Mapping[str, str] = _HEADERS) -> Description:
     """Describe header fields that are read by hand."""
     return {
         "parameters": [
             {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
-            for name, text in _HEADERS.items()
+            for name, text in texts.items()
             if name in names
         ]
     }
@@ -190,6 +216,7 @@ def header_parameters(*names: str) -> Description:
 
 OF_DOWNLOADS: Description = header_parameters(*_HEADERS.keys() - {"Content-Digest"})
 OF_CHANGES: Description = header_parameters("If-Match", "If-None-Match", "If-Unmodified-Since")
+OF_ROW_CHANGES: Description = header_parameters(*_OF_ROWS, texts=_OF_ROWS)
 OF_UPLOADS: Description = header_parameters("Content-Digest")
 OF_REPLACEMENTS: Description = header_parameters("Content-Digest", "If-Match", "If-None-Match", "If-Unmodified-Since")
 FILE_ROUTE: Final[Description] = {

@@ -26,6 +26,7 @@ from fastapi_filestore.web.routes.openapi import (
     OF_REPLACEMENTS,
     REDIRECTS,
     file_body,
+    head_problems,
     json_request,
     problems,
 )
@@ -193,7 +194,7 @@ def add_download(
         name=shown.operation(resource.name, "download_head"),
         include_in_schema=shown.is_described,
         summary=f"Read the headers of a {resource.name}'s {shown.noun}",
-        responses={**HEAD_RESPONSES, **problems(404, 412, 422)},
+        responses={**HEAD_RESPONSES, **head_problems(404, 412, 422)},
         openapi_extra=OF_DOWNLOADS,
     )(read_file)
 

@@ -32,6 +32,7 @@ from fastapi_filestore.web.routes.openapi import (
     OF_DOWNLOADS,
     OF_REPLACEMENTS,
     STORED,
+    head_problems,
     problems,
     raw_request,
 )
@@ -75,7 +76,7 @@ def signed_router(
         description="They are those of the download, whose bytes are not read.",
         response_class=Response,
         summary="Read the headers of a signed download",
-        responses={**HEAD_RESPONSES, **problems(403, 404, 412, 422)},
+        responses={**HEAD_RESPONSES, **head_problems(403, 404, 412, 422)},
         openapi_extra=OF_DOWNLOADS,
     )(signed_download)
 

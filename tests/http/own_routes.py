@@ -49,6 +49,17 @@ class JobApplication(Base):
     photo: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
 
 
+class Portfolio(Base):
+    """A row with a file of some types and a list."""
+
+    __tablename__ = "portfolios"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    cover: Mapped[FileObject] = mapped_column(StoredObject(backend="web", max_size="64 KiB", content_types=["image/*"]))
+    works: Mapped[list[FileObject]] = mapped_column(StoredObject(backend="web", multiple=True, max_files=3))
+
+
 class Meta(BaseModel):
     """Fields beside an upload."""
 
@@ -104,6 +115,7 @@ def own_routes() -> FastAPI:
     app.include_router(files.router(models.Ticket), prefix="/tickets")
     app.include_router(files.router(models.Album, field="cover", downloads="redirect"), prefix="/albums")
     app.include_router(files.router(JobApplication, field="cv", upload_url=True), prefix="/applications")
+    app.include_router(files.router(Portfolio), prefix="/portfolios")
     inner = APIRouter(prefix="/v2", tags=["second"])
     fields = ApplicationFields
     custom = files.router(JobApplication, field="photo", read=ApplicationRead, create=fields, update=fields)

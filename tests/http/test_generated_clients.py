@@ -81,8 +81,9 @@ def test_routes_of_ones_own_in_python(own: dict[str, Any], tmp_path: Path) -> No
     """Several routers of one model, models of one name, enums, uploads and downloads in routes of one's own."""
     assert not generate("openapi-python-client", own, tmp_path)
 
-    [download] = (tmp_path / "python").rglob("fetch_*.py")
-    assert "File(payload=" in download.read_text()
+    for pattern in ("fetch_*.py", "archive_portfolio_works.py"):
+        [download] = (tmp_path / "python").rglob(pattern)
+        assert "File(payload=" in download.read_text()
     run(f"python -c '{IMPORTS}'", tmp_path)
 
 

@@ -88,7 +88,7 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
         name=f"{resource.name}_create",
         summary=f"Upload the files of a {resource.name} and create it",
         responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
-        openapi_extra=files_body(resource, resource.attributes, with_fields=True),
+        openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
     )
     async def create(
         request: Request, response: Response, service: Annotated[FileService[ModelT], Depends(provider)]

@@ -23,11 +23,14 @@ from fastapi_filestore.web.problems import METHOD_NOT_ALLOWED, Problem
 from fastapi_filestore.web.receiving.several_fields import receive_form
 from fastapi_filestore.web.receiving.uploads import receive_upload
 from fastapi_filestore.web.routes.openapi import (
+    ARCHIVE_HEAD_RESPONSES,
+    ARCHIVE_RESPONSES,
     FILE_RESPONSES,
     HEAD_RESPONSES,
     LOCATION_HEADER,
     OF_CHANGES,
     OF_DOWNLOADS,
+    OF_ROW_CHANGES,
     REDIRECTS,
     file_body,
     files_body,
@@ -123,7 +126,7 @@ def add_append(
         name=f"{resource.name}_append_{column.name}",
         summary=f"Add to the {column.name} of a {resource.name}",
         responses={201: LOCATION_HEADER, **problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507)},
-        openapi_extra={**files_body(resource, [column]), **OF_CHANGES},
+        openapi_extra={**files_body(resource, [column]), **OF_ROW_CHANGES},
     )
     async def append(
         request: Request,
@@ -174,11 +177,15 @@ def add_archive(
         response_class=Response,
         name=name,
         summary=f"Download the {column.name} of a {resource.name} as one ZIP archive",
-        responses={200: {"description": "The archive.", "content": {"application/zip": {}}}, **problems(404, 422)},
+        responses={**ARCHIVE_RESPONSES, **problems(404, 422)},
     )(read_archive)
-    router.head(f"{shown.path}.zip", response_class=Response, name=f"{name}_head", include_in_schema=False)(
-        read_archive
-    )
+    router.head(
+        f"{shown.path}.zip",
+        response_class=Response,
+        name=f"{name}_head",
+        summary=f"Read the headers of the ZIP archive of a {resource.name}'s {column.name}",
+        responses={**ARCHIVE_HEAD_RESPONSES, **head_problems(404, 422)},
+    )(read_archive)
 
 
 def add_download(

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi_filestore import Filestore, Upload, Uploads
 from fastapi_filestore.web.problems import KINDS
 from tests.web.filestores import nothing
+from tests.web.several import several
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
@@ -50,3 +51,25 @@ def test_the_schema_of_problems_has_all_members_that_are_sent() -> None:
 
     assert {member for kind in KINDS.values() for member in kind.members} <= members.keys()
     assert members["errors"]["items"]["required"] == ["loc", "msg", "type"]
+
+
+def described(*, prefix: str = "/entries") -> dict[str, Any]:
+    """Return the paths of a model with files and a list, from its prefix on."""
+    app = FastAPI()
+    several(app, Filestore(nothing))
+    paths = app.openapi()["paths"]
+    return {path.removeprefix(prefix): methods for path, methods in paths.items() if path.startswith(f"{prefix}/")}
+
+
+def test_conditions_of_rows_are_not_those_of_files() -> None:
+    """A row has no entity tag, and the document does not say that a file's would do."""
+    paths = described()
+    row, pages = paths["/{identity}"], paths["/{identity}/pages"]
+    for operation in (row["patch"], row["delete"], pages["post"]):
+        texts = {field["name"]: field["description"] for field in operation["parameters"] if field["in"] == "header"}
+
+        assert set(texts) == {"If-Match", "If-None-Match"}
+        assert "no entity tag" in texts["If-Match"]
+
+    replacement = paths["/{identity}/cover"]["put"]["parameters"]
+    assert any("file's entity tag" in field["description"] for field in replacement if field["name"] == "If-Match")

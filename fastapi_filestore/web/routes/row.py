@@ -24,6 +24,7 @@ from fastapi_filestore.web.routes.openapi import (
     OF_CHANGES,
     OF_DOWNLOADS,
     OF_REPLACEMENTS,
+    OF_ROW_CHANGES,
     REDIRECTS,
     file_body,
     head_problems,
@@ -94,7 +95,7 @@ def add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider
         name=f"{resource.name}_update",
         summary=f"Change fields of a {resource.name}",
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422),
-        openapi_extra={**json_request(resource.schemas.update), **OF_CHANGES},
+        openapi_extra={**json_request(resource.schemas.update), **OF_ROW_CHANGES},
     )
     async def update(
         request: Request,
@@ -139,7 +140,7 @@ def add_delete(router: APIRouter, resource: Resource[ModelT], provider: Provider
         name=f"{resource.name}_delete",
         summary=f"Delete a {resource.name} and its file",
         responses=problems(404, 409, 412, 422),
-        openapi_extra=OF_CHANGES,
+        openapi_extra=OF_ROW_CHANGES,
     )
     async def delete(
         request: Request,

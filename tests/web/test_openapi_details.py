@@ -3,11 +3,17 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from fastapi_filestore import Filestore, Upload, Uploads
+from fastapi_filestore import FileObject, Filestore, StoredObject, Upload, Uploads
 from fastapi_filestore.web.problems import KINDS
 from tests.web.filestores import nothing
 from tests.web.several import several
+
+
+class Base(DeclarativeBase):
+    """Tables of these tests."""
+
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
@@ -73,3 +79,34 @@ def test_conditions_of_rows_are_not_those_of_files() -> None:
 
     replacement = paths["/{identity}/cover"]["put"]["parameters"]
     assert any("file's entity tag" in field["description"] for field in replacement if field["name"] == "If-Match")
+
+
+class Portfolio(Base):
+    """A row with files of different rules."""
+
+    __tablename__ = "portfolios"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    back: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
+    cover: Mapped[FileObject] = mapped_column(StoredObject(backend="web", max_size=100, content_types=["image/*"]))
+    works: Mapped[list[FileObject]] = mapped_column(
+        StoredObject(backend="web", multiple=True, max_files=3, content_types=["application/pdf", "text/plain"])
+    )
+
+
+def test_each_file_of_a_form_has_a_description_of_its_own() -> None:
+    """A limit or a type of one column is not told of another one, nor of the whole form."""
+    app = FastAPI()
+    app.include_router(Filestore(nothing).router(Portfolio), prefix="/portfolios")
+    body = app.openapi()["paths"]["/portfolios/"]["post"]["requestBody"]
+    form = body["content"]["multipart/form-data"]
+    files = form["schema"]["properties"]
+
+    assert "description" not in body
+    assert "description" not in files["back"]
+    assert files["cover"]["description"] == "A file has at most 100 B. It is of type image/*."
+    assert files["works"]["description"] == "At most 3 files. It is of type application/pdf or text/plain."
+    assert form["encoding"] == {
+        "cover": {"contentType": "image/*"},
+        "works": {"contentType": "application/pdf, text/plain"},
+    }

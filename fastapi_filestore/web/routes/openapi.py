@@ -251,14 +251,23 @@ def files_body(
     body = _form(first.name, fields, _BINARY["schema"], rules)
     form = body["content"][MULTIPART]["schema"]
     form["required"] = [name for name in form["required"] if name != first.name]
+    encoding: Description = {}
     for attribute in attributes:
         field, file = resource.field_of(attribute), _BINARY["schema"]
         several = {"type": "array", "items": file, "minItems": 0 if with_fields else 1, "maxItems": field.most}
-        form["properties"][attribute.name] = several if attribute.type.multiple else file
+        text = describe_rules(replace(field.rules, max_files=attribute.type.rules.max_files))
+        description = {"description": text} if text and len(attributes) > 1 else {}
+        form["properties"][attribute.name] = {**(several if attribute.type.multiple else file), **description}
+        if field.rules.content_types:
+            encoding[attribute.name] = {"contentType": ", ".join(field.rules.content_types)}
         if field.is_needed or not with_fields:
             form["required"].append(attribute.name)
+    if encoding:
+        body["content"][MULTIPART]["encoding"] = encoding
     if not form["required"]:
         del form["required"]
+    if len(attributes) > 1:  # each file has its own
+        body.pop("description", None)
     if with_fields and not any(field.is_needed for field in resource.fields.values()):
         body["content"][JSON] = {"schema": _schema_of(resource.schemas.create_json)}
     return {"requestBody": body}
@@ -295,18 +304,23 @@ def _form(name: str, fields: Description, file: Description, rules: FileRules) -
         form["encoding"] = {name: {"contentType": ", ".join(rules.content_types)}}
     # A body that is no form has no fields, so it will do where none is needed; its Content-Type is that of the file.
     raw = () if fields.get("required") else (BYTES,)
+    text = describe_rules(rules)
+    return {
+        **({"description": text} if text else {}),
+        "required": True,
+        "content": {MULTIPART: form, **dict.fromkeys(raw, _BINARY)},
+    }
+
+
+def describe_rules(rules: FileRules) -> str:
+    """Return the sentences that say what files may be sent; none if any may."""
     sentences = {
         f"At most {rules.max_files} files.": rules.max_files,
         f"A file has at most {format_size(rules.max_size or 0)}.": rules.max_size,
         f"It is of type {' or '.join(rules.content_types)}.": rules.content_types,
         "What it is declared as, what its name says and what its first bytes are of must agree.": rules.sniffs,
     }
-    text = " ".join(sentence for sentence, holds in sentences.items() if holds)
-    return {
-        **({"description": text} if text else {}),
-        "required": True,
-        "content": {MULTIPART: form, **dict.fromkeys(raw, _BINARY)},
-    }
+    return " ".join(sentence for sentence, holds in sentences.items() if holds)
 
 
 def json_request(model: type[BaseModel]) -> Description:

@@ -135,7 +135,7 @@ async def test_openapi(client: httpx.AsyncClient) -> None:
 
     assert files
     for described in files:
-        assert described["properties"].keys() == SHOWN
+        assert described["properties"].keys() == SHOWN | {"id"}
         assert described["readOnly"] is True
 
 
@@ -149,7 +149,7 @@ def test_json_schema() -> None:
     schema = TypeAdapter(FileObject).json_schema(mode="serialization")
 
     assert schema["title"] == "FileRead"
-    assert schema["properties"].keys() == SHOWN
+    assert schema["properties"].keys() == SHOWN | {"id"}
 
 
 async def test_a_pending_file(registry: StorageRegistry) -> None:

@@ -97,6 +97,7 @@ NOT_OF_A_CLIENT = {
     "web.routes.resource.resource_of": "a name of the application's",
     "web.routes.readiness.readiness_router": "a path of the application's",
     "web.routes.openapi.header_parameters": "names of ours",
+    "web.routes.operations.with_article": "names of models",
     "web.routes.operations.name_operations": "a class's name",
     "web.routes.operations.plural": "such a name",
     "web.routes.router.file_router": "names of the application's",

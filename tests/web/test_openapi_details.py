@@ -2,11 +2,13 @@
 
 from typing import Annotated, Any
 
+import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from fastapi_filestore import FileObject, Filestore, StoredObject, Upload, Uploads
 from fastapi_filestore.web.problems import KINDS
+from fastapi_filestore.web.routes.operations import with_article
 from tests.web.filestores import nothing
 from tests.web.several import several
 
@@ -110,3 +112,36 @@ def test_each_file_of_a_form_has_a_description_of_its_own() -> None:
         "cover": {"contentType": "image/*"},
         "works": {"contentType": "application/pdf, text/plain"},
     }
+
+
+class Album(Base):
+    """A model with a name that begins with a vowel."""
+
+    __tablename__ = "albums"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file: Mapped[FileObject] = mapped_column(StoredObject(backend="web"))
+
+
+def test_summaries_have_the_right_article_and_number() -> None:
+    """People read `an album`, and that all files of a row go with it."""
+    files, app = Filestore(nothing), FastAPI()
+    app.include_router(files.router(Album), prefix="/albums")
+    app.include_router(files.router(Portfolio), prefix="/portfolios")
+    paths = app.openapi()["paths"]
+
+    assert paths["/albums/{identity}"]["get"]["summary"] == "Read an album"
+    assert paths["/albums/{identity}"]["delete"]["summary"] == "Delete an album and its file"
+    assert paths["/portfolios/{identity}"]["delete"]["summary"] == "Delete a portfolio and its files"
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("application", "an application"), ("user", "a user"), ("unit", "a unit"), ("umbrella", "an umbrella"),
+        ("hour", "an hour"), ("house", "a house"), ("uninvitedguest", "an uninvitedguest"),
+    ],
+)  # fmt: skip
+def test_articles_go_by_sound(word: str, expected: str) -> None:
+    """A word of a vowel that is said as a consonant has `a`, and the other way round."""
+    assert with_article(word) == expected

@@ -25,6 +25,7 @@ from fastapi_filestore.web.receiving.form_fields import validate_json, values_of
 from fastapi_filestore.web.receiving.several_fields import receive_form
 from fastapi_filestore.web.receiving.uploads import receive_upload_or_fields
 from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, OF_UPLOADS, files_body, problems, sort_parameter
+from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import page_schema
 
@@ -86,7 +87,7 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
         status_code=201,
         response_model=resource.schemas.read,
         name=f"{resource.name}_create",
-        summary=f"Upload the files of a {resource.name} and create it",
+        summary=f"Upload the files of {with_article(resource.name)} and create it",
         responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
         openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
     )

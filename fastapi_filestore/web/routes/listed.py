@@ -37,6 +37,7 @@ from fastapi_filestore.web.routes.openapi import (
     head_problems,
     problems,
 )
+from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields
 from fastapi_filestore.web.serving.zip_downloads import zip_download
@@ -93,7 +94,7 @@ def add_files(
         shown.path,
         response_model=list[FileObject],
         name=name,
-        summary=f"List the {column.name} of a {resource.name}",
+        summary=f"List the {column.name} of {with_article(resource.name)}",
         responses=problems(404, 422),
     )
     async def list_files(
@@ -124,7 +125,7 @@ def add_append(
         status_code=201,
         response_model=resource.schemas.read,
         name=f"{resource.name}_append_{column.name}",
-        summary=f"Add to the {column.name} of a {resource.name}",
+        summary=f"Add to the {column.name} of {with_article(resource.name)}",
         responses={201: LOCATION_HEADER, **problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507)},
         openapi_extra={**files_body(resource, [column]), **OF_ROW_CHANGES},
     )
@@ -176,14 +177,14 @@ def add_archive(
         f"{shown.path}.zip",
         response_class=Response,
         name=name,
-        summary=f"Download the {column.name} of a {resource.name} as one ZIP archive",
+        summary=f"Download the {column.name} of {with_article(resource.name)} as one ZIP archive",
         responses={**ARCHIVE_RESPONSES, **problems(404, 422)},
     )(read_archive)
     router.head(
         f"{shown.path}.zip",
         response_class=Response,
         name=f"{name}_head",
-        summary=f"Read the headers of the ZIP archive of a {resource.name}'s {column.name}",
+        summary=f"Read the headers of the ZIP archive of {with_article(resource.name)}'s {column.name}",
         responses={**ARCHIVE_HEAD_RESPONSES, **head_problems(404, 422)},
     )(read_archive)
 
@@ -219,7 +220,7 @@ def add_download(
         shown.file_path,
         response_class=Response,
         name=name,
-        summary=f"Download a file of the {column.name} of a {resource.name}",
+        summary=f"Download a file of the {column.name} of {with_article(resource.name)}",
         responses={**FILE_RESPONSES, **(REDIRECTS if resource.redirects else {}), **problems(404, 412, 416, 422)},
         openapi_extra=OF_DOWNLOADS,
     )(read_file)
@@ -227,7 +228,7 @@ def add_download(
         shown.file_path,
         response_class=Response,
         name=f"{name}_head",
-        summary=f"Read the headers of a file of the {column.name} of a {resource.name}",
+        summary=f"Read the headers of a file of the {column.name} of {with_article(resource.name)}",
         responses={**HEAD_RESPONSES, **head_problems(404, 412, 422)},
         openapi_extra=OF_DOWNLOADS,
     )(read_file)
@@ -247,7 +248,7 @@ def add_replace(
         shown.file_path,
         response_model=resource.schemas.read,
         name=f"{resource.name}_replace_{column.name}",
-        summary=f"Replace a file of the {column.name} of a {resource.name}",
+        summary=f"Replace a file of the {column.name} of {with_article(resource.name)}",
         responses=problems(400, 403, 404, 405, 408, 409, 411, 412, 413, 415, 422, 507),
         openapi_extra={**file_body(resource, column), **OF_CHANGES},
     )
@@ -295,7 +296,7 @@ def add_remove(
         shown.file_path,
         status_code=204,
         name=f"{resource.name}_remove_{column.name}",
-        summary=f"Delete a file of the {column.name} of a {resource.name}",
+        summary=f"Delete a file of the {column.name} of {with_article(resource.name)}",
         responses=problems(404, 405, 409, 412, 422),
         openapi_extra=OF_CHANGES,
     )

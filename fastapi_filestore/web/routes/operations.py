@@ -13,7 +13,10 @@ from fastapi.datastructures import Default
 from fastapi.routing import APIRoute
 
 Prefixes = MutableMapping[str, list[str]]
-"""The prefixes by which a model was included, by its name; at the first one its operations have the short names."""
+"""The prefixes by which a model was included, by its name; at the first one its operations have the short names.
+
+Behind the names of operations, such as `list_albums()`, is what has them.
+"""
 
 OPERATIONS: Final = {
     "create": ("create_{one}", "What comes is one unit of work: afterwards file and row are there, or neither is."),
@@ -40,7 +43,8 @@ def name_operations(router: APIRouter, model: str, prefixes: Prefixes) -> None:
             action = route.name.removeprefix(f"{model.lower()}_")
             verb, _, rest = action.partition("_")
             template, description = OPERATIONS.get(action, ("_".join(filter(None, (verb, "{one}", rest))), ""))
-            name_of = _naming(template.format(one=one, many=plural(one)), route.path_format, one, prefixes)
+            name = template.format(one=one, many=plural(one))
+            name_of = _naming(name, route.path_format, one, prefixes)
             route.generate_unique_id_function, route.unique_id = Default(name_of), name_of(route)
             route.description = route.description or description or f"{route.summary}."
 
@@ -65,6 +69,14 @@ def plural(word: str) -> str:
     if re.search("[^aeiou]y$", word):
         return f"{word[:-1]}ies"
     return f"{word}es" if re.search("(s|x|z|ch|sh)$", word) else f"{word}s"
+
+
+def with_article(word: str) -> str:
+    """Return an English noun behind its indefinite article, as far as rules go."""
+    is_vowel = re.match("[aeiou]|hour|honest|heir", word) and not re.match(
+        "eu|ewe|one|once|uni(?!n)|us[aeu]|ut[ei]", word
+    )
+    return f"an {word}" if is_vowel else f"a {word}"
 
 
 def describe_tags(app: FastAPI, texts: Iterable[tuple[str, str]]) -> None:

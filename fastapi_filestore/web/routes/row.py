@@ -31,6 +31,7 @@ from fastapi_filestore.web.routes.openapi import (
     json_request,
     problems,
 )
+from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields
 
@@ -72,7 +73,7 @@ def add_read(router: APIRouter, resource: Resource[ModelT], provider: Provider[M
         path,
         response_model=resource.schemas.read,
         name=f"{resource.name}_read",
-        summary=f"Read a {resource.name}",
+        summary=f"Read {with_article(resource.name)}",
         responses=problems(404, 422),
     )
     async def read(
@@ -93,7 +94,7 @@ def add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider
         path,
         response_model=resource.schemas.read,
         name=f"{resource.name}_update",
-        summary=f"Change fields of a {resource.name}",
+        summary=f"Change fields of {with_article(resource.name)}",
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422),
         openapi_extra={**json_request(resource.schemas.update), **OF_ROW_CHANGES},
     )
@@ -138,7 +139,7 @@ def add_delete(router: APIRouter, resource: Resource[ModelT], provider: Provider
         path,
         status_code=204,
         name=f"{resource.name}_delete",
-        summary=f"Delete a {resource.name} and its file",
+        summary=f"Delete {with_article(resource.name)} and its {'file' if resource.takes_one_file else 'files'}",
         responses=problems(404, 409, 412, 422),
         openapi_extra=OF_ROW_CHANGES,
     )
@@ -185,7 +186,7 @@ def add_download(
         response_class=Response,
         name=shown.operation(resource.name, "download"),
         include_in_schema=shown.is_described,
-        summary=f"Download the {shown.noun} of a {resource.name}",
+        summary=f"Download the {shown.noun} of {with_article(resource.name)}",
         responses={**FILE_RESPONSES, **(REDIRECTS if resource.redirects else {}), **problems(404, 412, 416, 422)},
         openapi_extra=OF_DOWNLOADS,
     )(read_file)
@@ -194,7 +195,7 @@ def add_download(
         response_class=Response,
         name=shown.operation(resource.name, "download_head"),
         include_in_schema=shown.is_described,
-        summary=f"Read the headers of a {resource.name}'s {shown.noun}",
+        summary=f"Read the headers of {with_article(resource.name)}'s {shown.noun}",
         responses={**HEAD_RESPONSES, **head_problems(404, 412, 422)},
         openapi_extra=OF_DOWNLOADS,
     )(read_file)
@@ -211,7 +212,7 @@ def add_replace(
         response_model=resource.schemas.read,
         name=shown.operation(resource.name, "replace"),
         include_in_schema=shown.is_described,
-        summary=f"Replace the {shown.noun} of a {resource.name}",
+        summary=f"Replace the {shown.noun} of {with_article(resource.name)}",
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
         openapi_extra={**file_body(resource, shown.attribute), **OF_REPLACEMENTS},
     )
@@ -249,7 +250,7 @@ def add_clear(
         shown.path,
         status_code=204,
         name=shown.operation(resource.name, "clear"),
-        summary=f"Delete the {shown.noun} of a {resource.name}",
+        summary=f"Delete the {shown.noun} of {with_article(resource.name)}",
         responses=problems(404, 409, 412, 422),
         openapi_extra=OF_CHANGES,
         include_in_schema=shown.is_described and bool(is_nullable),

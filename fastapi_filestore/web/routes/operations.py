@@ -6,6 +6,7 @@ does not, so that is what gives the names.
 
 import re
 from collections.abc import Callable, Iterable, MutableMapping
+from itertools import count
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
@@ -44,9 +45,17 @@ def name_operations(router: APIRouter, model: str, prefixes: Prefixes) -> None:
             verb, _, rest = action.partition("_")
             template, description = OPERATIONS.get(action, ("_".join(filter(None, (verb, "{one}", rest))), ""))
             name = template.format(one=one, many=plural(one))
+            own_path = re.sub(r"{.*?}", "{}", route.path_format)
+            name = _claim(name, f"{one} {min(route.methods or [''])} {own_path}", prefixes)
             name_of = _naming(name, route.path_format, one, prefixes)
             route.generate_unique_id_function, route.unique_id = Default(name_of), name_of(route)
             route.description = route.description or description or f"{route.summary}."
+
+
+def _claim(name: str, claimant: str, prefixes: Prefixes) -> str:
+    """Number a name that an operation of another model, or of another column, has already."""
+    numbered = (name if number == 1 else f"{name}_{number}" for number in count(1))
+    return next(claimed for claimed in numbered if prefixes.setdefault(f"{claimed}()", [claimant]) == [claimant])
 
 
 def _naming(name: str, own_path: str, one: str, prefixes: Prefixes) -> Callable[[APIRoute], str]:

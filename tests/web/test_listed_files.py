@@ -155,6 +155,7 @@ async def test_openapi_tells_of_all_routes(site: Site) -> None:
         "items": {"type": "string", "format": "binary"},
         "minItems": 0,
         "maxItems": 4,
+        "description": "At most 4 files.",
     }
     assert "application/json" in document["paths"]["/albums/"]["post"]["requestBody"]["content"]
     assert "application/json" not in document["paths"]["/books/"]["post"]["requestBody"]["content"]

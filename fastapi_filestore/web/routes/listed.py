@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel
 
 from fastapi_filestore.errors import ListedFileNotFoundError
@@ -46,6 +46,13 @@ ModelT = TypeVar("ModelT")
 Provider = Callable[..., FileService[ModelT]]
 Key: TypeAlias = Any
 """The annotation of a row's primary key in a path."""
+WrittenID = Annotated[
+    str,
+    Path(
+        description="The `id` of the file; a position will not do.",
+        json_schema_extra={"pattern": f"^[A-Za-z0-9_-]{{{ID_LENGTH}}}$"},
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +262,7 @@ def add_replace(
     async def replace_file(
         request: Request,
         identity: key,  # pyright: ignore[reportInvalidTypeForm]
-        file_id: str,
+        file_id: WrittenID,
         service: Annotated[FileService[ModelT], Depends(provider)],
     ) -> BaseModel:
         refuse_position(request, file_id)
@@ -303,7 +310,7 @@ def add_remove(
     async def remove(
         request: Request,
         identity: key,  # pyright: ignore[reportInvalidTypeForm]
-        file_id: str,
+        file_id: WrittenID,
         service: Annotated[FileService[ModelT], Depends(provider)],
     ) -> None:
         refuse_position(request, file_id)

@@ -291,7 +291,7 @@ class Lifecycle:
         except SettingsError as error:
             settings = error
         url = SIGNED_URL if isinstance(settings, SettingsError) else settings.public_url + SIGNED_URL
-        application = Checkable(self._databases, self._models, self.registry, url)
+        application = Checkable(self._databases, self._models, self.registry, url, self.wrap)
         async with aclosing(check(application, settings, limit=limit)) as answers:
             async for checked in answers:
                 yield checked

@@ -82,9 +82,11 @@ class _Running:
 
     async def aclose(self) -> None:
         """Close the backend, and the one inside, which a wrapper may leave open."""
-        if isinstance(self.backend, Closable):
-            await self.backend.aclose()
-        await self.made.aclose()
+        try:
+            if isinstance(self.backend, Closable):
+                await self.backend.aclose()
+        finally:
+            await self.made.aclose()
 
 
 _running: "WeakKeyDictionary[StorageRegistry, dict[str, _Running]]" = WeakKeyDictionary()

@@ -1,5 +1,6 @@
 """What an application wraps around the backends of its settings."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from fastapi_filestore import (
     StorageUnavailableError,
     WrappedBackend,
 )
+from fastapi_filestore.service.check.checked import Outcome
 from fastapi_filestore.storage.backend import DownloadURLs, LocalObjects, PlacedObjects, SignedObjects, UploadRemains
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.testing import FaultyBackend
+
+WRONG = Outcome.WRONG
 
 
 class Counted(WrappedBackend):
@@ -103,3 +107,38 @@ def test_a_wrapped_backend_can_do_what_the_one_inside_can(tmp_path: Path) -> Non
     assert [isinstance(whole, protocol) for protocol in protocols] == [True] * 5
     assert [isinstance(sealed, protocol) for protocol in protocols] == [False, False, True, False, True]
     assert not isinstance(WrappedBackend(faulty), PlacedObjects)
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+async def test_a_check_asks_what_is_wrapped(tmp_path: Path, is_running: bool) -> None:
+    """A check asks the wrapped backends, those that run already among them, and finds nothing wrong."""
+    wrapped = list[Counted]()
+
+    def wrap(backend: StorageBackend) -> StorageBackend:
+        wrapped.append(Counted(backend))
+        return wrapped[-1]
+
+    files = filestore(tmp_path, StorageRegistry(), wrap)
+    async with files.opened() if is_running else nullcontext():
+        answers = [answer async for answer in files.check()]
+
+    assert [answer for answer in answers if answer.subject.startswith("backend") and answer.outcome is WRONG] == []
+    assert len(wrapped) == 2
+    assert all(backend.heads for backend in wrapped)
+
+
+async def test_a_wrapper_that_can_not_be_closed(tmp_path: Path) -> None:
+    """The backend inside is closed even if closing what is around it fails."""
+
+    class Stuck(Counted):
+        async def aclose(self) -> None:
+            raise OSError(5, "stuck")
+
+    registry = StorageRegistry()
+    files = filestore(tmp_path, registry, lambda backend: Stuck(backend) if backend.key == "a" else backend)
+    with pytest.raises(OSError, match="stuck"):
+        async with files.opened():
+            stuck = registry.get_backend("a")
+
+    with pytest.raises(Exception, match="closed"):
+        await stuck.head("k")

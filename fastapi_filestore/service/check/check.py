@@ -12,7 +12,7 @@ from fastapi_filestore.service.start.databases import Databases
 from fastapi_filestore.service.start.start import backends_of_columns
 from fastapi_filestore.settings import FilestoreSettings
 from fastapi_filestore.settings.origins import settings_as_read
-from fastapi_filestore.storage.from_settings import registering_backends
+from fastapi_filestore.storage.from_settings import Wrap, registering_backends
 from fastapi_filestore.storage.registry import StorageRegistry
 
 LIMIT = 10.0
@@ -27,6 +27,7 @@ class Checkable(NamedTuple):
     models: Collection[type]
     registry: StorageRegistry
     base_url: str
+    wrap: Wrap | None = None
 
 
 async def check(
@@ -67,7 +68,7 @@ async def _register(stack: AsyncExitStack, application: Checkable, settings: Fil
     for part in parts:
         try:
             await stack.enter_async_context(
-                registering_backends(part, application.registry, base_url=application.base_url)
+                registering_backends(part, application.registry, base_url=application.base_url, wrap=application.wrap)
             )
         except FilestoreError as error:
             key = next(iter(part.backends), "default")

@@ -108,6 +108,7 @@ NOT_OF_A_CLIENT = {
     "web.wiring.mapped_class": "such names",
     "web.wiring.require_schema": "such names",
     "web.routes.row.order_of": "parsed JSON",
+    "web.routes.row.serve_file": "a path and names of ours",
     "web.receiving.uploads.file_as_body": "a media type",
     "web.receiving.uploads.has_no_file": "names of fields",
     "web.routes.listed.is_position": "a segment shorter than an id",

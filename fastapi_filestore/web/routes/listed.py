@@ -4,7 +4,7 @@ A file is named by its id, or for reading by its position: `/pages/0` is the fir
 list has changed, so nothing is written by it. An id has 22 characters, and a position is a shorter number.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from fastapi_filestore.errors import ListedFileNotFoundError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.identity import ID_LENGTH
-from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.service import FileService
 from fastapi_filestore.web.paths import path_above
@@ -25,13 +24,9 @@ from fastapi_filestore.web.receiving.uploads import receive_upload
 from fastapi_filestore.web.routes.openapi import (
     ARCHIVE_HEAD_RESPONSES,
     ARCHIVE_RESPONSES,
-    FILE_RESPONSES,
-    HEAD_RESPONSES,
     LOCATION_HEADER,
     OF_CHANGES,
-    OF_DOWNLOADS,
     OF_ROW_CHANGES,
-    REDIRECTS,
     file_body,
     files_body,
     head_problems,
@@ -39,6 +34,7 @@ from fastapi_filestore.web.routes.openapi import (
 )
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
+from fastapi_filestore.web.routes.row import serve_file
 from fastapi_filestore.web.routes.schemas import NoFields
 from fastapi_filestore.web.serving.zip_downloads import zip_download
 
@@ -86,11 +82,7 @@ def add_readable_list(
 
 
 def add_files(
-    router: APIRouter,
-    resource: Resource[ModelT],
-    provider: Provider[ModelT],
-    key: Key,
-    shown: ListOfRow,
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: ListOfRow
 ) -> None:
     """Add the routes that show the files of a list."""
     column = shown.attribute
@@ -118,11 +110,7 @@ def add_files(
 
 
 def add_append(
-    router: APIRouter,
-    resource: Resource[ModelT],
-    provider: Provider[ModelT],
-    key: Key,
-    shown: ListOfRow,
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: ListOfRow
 ) -> None:
     """Add the route that adds files to the end of a list."""
     column = shown.attribute
@@ -161,11 +149,7 @@ def add_append(
 
 
 def add_archive(
-    router: APIRouter,
-    resource: Resource[ModelT],
-    provider: Provider[ModelT],
-    key: Key,
-    shown: ListOfRow,
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: ListOfRow
 ) -> None:
     """Add the routes that serve a list as one ZIP archive; an attribute has no dot, so none is called like that."""
     column = shown.attribute
@@ -197,11 +181,7 @@ def add_archive(
 
 
 def add_download(
-    router: APIRouter,
-    resource: Resource[ModelT],
-    provider: Provider[ModelT],
-    key: Key,
-    shown: ListOfRow,
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: ListOfRow
 ) -> None:
     """Add the routes that serve a file of a list, by its id or its position."""
     column = shown.attribute
@@ -223,30 +203,19 @@ def add_download(
                 file = await service.listed_file(identity, file_id, field=column.name)
         return await resource.download(request, file)
 
-    router.get(
+    noun = f"a file of the {column.name} of {with_article(resource.name)}"
+    serve_file(
+        router,
+        resource,
         shown.file_path,
-        response_class=Response,
-        name=name,
-        summary=f"Download a file of the {column.name} of {with_article(resource.name)}",
-        responses={**FILE_RESPONSES, **(REDIRECTS if resource.redirects else {}), **problems(404, 412, 416, 422)},
-        openapi_extra=OF_DOWNLOADS,
-    )(read_file)
-    router.head(
-        shown.file_path,
-        response_class=Response,
-        name=f"{name}_head",
-        summary=f"Read the headers of a file of the {column.name} of {with_article(resource.name)}",
-        responses={**HEAD_RESPONSES, **head_problems(404, 412, 422)},
-        openapi_extra=OF_DOWNLOADS,
-    )(read_file)
+        read_file,
+        names=(name, f"{name}_head"),
+        summaries=(f"Download {noun}", f"Read the headers of {noun}"),
+    )
 
 
 def add_replace(
-    router: APIRouter,
-    resource: Resource[ModelT],
-    provider: Provider[ModelT],
-    key: Key,
-    shown: ListOfRow,
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: ListOfRow
 ) -> None:
     """Add the route that puts another file in the place of one of a list."""
     column = shown.attribute
@@ -273,28 +242,19 @@ def add_replace(
             policy = resource.policy(NoFields, attributes=[column])
             one_file = replace(policy, limits=replace(policy.limits, files=1))
             upload = await receive_upload(request, one_file)
-            async with service.storing_form(_alone(upload, column.name), identity=identity) as stored, service.turn():
+            async with service.storing(upload, field=column.name, identity=identity) as new, service.turn():
                 if is_conditional(request):
                     # Now that nobody else can write: it may have been replaced while this one was on its way.
                     file = await service.listed_file(identity, file_id, field=column.name, lock=True)
                     require_file_state(request, file)
-                row = await service.exchange(identity, file_id, stored[column.name][0], field=column.name)
+                row = await service.exchange(identity, file_id, new, field=column.name)
                 answer = await resource.show(service, row, path_above(request.scope, 3), changed=True)
                 await service.commit()
             return answer
 
 
-async def _alone(upload: Upload, field: str) -> AsyncGenerator[Upload, None]:
-    upload.field = field
-    yield upload
-
-
 def add_remove(
-    router: APIRouter,
-    resource: Resource[ModelT],
-    provider: Provider[ModelT],
-    key: Key,
-    shown: ListOfRow,
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], key: Key, shown: ListOfRow
 ) -> None:
     """Add the route that takes a file out of a list."""
     column = shown.attribute

@@ -3,7 +3,7 @@
 Each endpoint is a unit of work that ends before its response is made, so that no download holds a connection.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -181,24 +181,45 @@ def add_download(
             file = await service.file(identity, field=shown.attribute.name)
         return await resource.download(request, file)
 
-    router.get(
+    serve_file(
+        router,
+        resource,
         shown.path,
-        response_class=Response,
-        name=shown.operation(resource.name, "download"),
-        include_in_schema=shown.is_described,
-        summary=f"Download the {shown.noun} of {with_article(resource.name)}",
-        responses={**FILE_RESPONSES, **(REDIRECTS if resource.redirects else {}), **problems(404, 412, 416, 422)},
-        openapi_extra=OF_DOWNLOADS,
-    )(read_file)
-    router.head(
-        shown.path,
-        response_class=Response,
-        name=shown.operation(resource.name, "download_head"),
-        include_in_schema=shown.is_described,
-        summary=f"Read the headers of {with_article(resource.name)}'s {shown.noun}",
-        responses={**HEAD_RESPONSES, **head_problems(404, 412, 422)},
-        openapi_extra=OF_DOWNLOADS,
-    )(read_file)
+        read_file,
+        names=(shown.operation(resource.name, "download"), shown.operation(resource.name, "download_head")),
+        summaries=(
+            f"Download the {shown.noun} of {with_article(resource.name)}",
+            f"Read the headers of {with_article(resource.name)}'s {shown.noun}",
+        ),
+        is_described=shown.is_described,
+    )
+
+
+def serve_file(
+    router: APIRouter,
+    resource: Resource[ModelT],
+    path: str,
+    read_file: Callable[..., Awaitable[Response]],
+    *,
+    names: tuple[str, str],
+    summaries: tuple[str, str],
+    is_described: bool = True,
+) -> None:
+    """Serve a file at a path to GET and to HEAD, each with its name and its summary, in this order."""
+    redirects = REDIRECTS if resource.redirects else {}
+    for add_method, name, summary, responses in (
+        (router.get, names[0], summaries[0], {**FILE_RESPONSES, **redirects, **problems(404, 412, 416, 422)}),
+        (router.head, names[1], summaries[1], {**HEAD_RESPONSES, **head_problems(404, 412, 422)}),
+    ):
+        add_method(
+            path,
+            response_class=Response,
+            name=name,
+            include_in_schema=is_described,
+            summary=summary,
+            responses=responses,
+            openapi_extra=OF_DOWNLOADS,
+        )(read_file)
 
 
 def add_replace(

@@ -108,17 +108,11 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
                 uploads = await receive_form(request, policy, resource.fields)
                 stored = await stack.enter_async_context(service.storing_form(uploads))
                 fields = uploads.values
-            await stack.enter_async_context(service.turn())
             values = {} if fields is None else dict(resource.settable(values_of(fields)))
             for attribute in resource.attributes:
-                files = stored.get(attribute.name, ())
-                if files or (attribute.type.multiple and not attribute.column.nullable):
+                if files := stored.get(attribute.name):
                     values[attribute.name] = files if attribute.type.multiple else files[0]
-            row = await service.create({**resource.empty_lists, **values})
-            response.headers["Location"] = resource.path(row, base)
-            answer = await resource.show(service, row, base)
-            await service.commit()
-        return answer
+            return await _write(service, resource, response, base, values)
 
 
 async def _create_without_file(
@@ -132,8 +126,19 @@ async def _create_without_file(
     limits, base = resource.limits(), path_above(request.scope, 0)
     validate = resource.policy(resource.schemas.create, limits=limits).validate
     fields = await _json_fields(request, resource, limits) if form is None or validate is None else validate(form)
+    return await _write(service, resource, response, base, resource.settable(values_of(fields)))
+
+
+async def _write(
+    service: FileService[ModelT],
+    resource: Resource[ModelT],
+    response: Response,
+    base: str,
+    values: Mapping[str, object],
+) -> BaseModel:
+    """Create a row whose files are stored, tell where it is, and return it as it is shown."""
     async with service.turn():
-        row = await service.create({**resource.empty_lists, **resource.settable(values_of(fields))})
+        row = await service.create({**resource.empty_lists, **values})
         response.headers["Location"] = resource.path(row, base)
         answer = await resource.show(service, row, base)
         await service.commit()

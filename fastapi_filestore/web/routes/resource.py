@@ -83,7 +83,7 @@ class Resource(Generic[ModelT]):
     no_values: frozenset[str] = frozenset()
     """The file columns of which no body has a value: all but the lists that clients put in order."""
     empty_lists: Mapping[str, object] = field(default_factory=dict[str, object])
-    """The lists that no client sends, and that a new row needs all the same."""
+    """The lists that a new row needs, whether or not a client sends files for them."""
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     """What follows the path of a row, by attribute."""
     own_rules: FileRules = NO_RULES
@@ -368,8 +368,8 @@ def resource_of(
         no_values=frozenset(item.name for item in (*sent, *others) if item in others or not item.type.multiple),
         empty_lists={
             item.name: ()
-            for item in others
-            if item.type.multiple and not item.column.nullable and item.column.default is None
+            for item in (*sent, *others)
+            if item.type.multiple and not item.column.nullable and (item in sent or item.column.default is None)
         },
         places={
             item.name: "file" if item is attribute and not item.type.multiple else quote(item.name)

@@ -39,7 +39,7 @@ COVERAGE_OF_BRANCHES = $(shell $(PYTHON) -c 'import sys; print("--cov-branch" if
 BIN := $(VENV)/bin
 NODE := tests/servers/node
 NODE_MODULES := $(NODE)/node_modules/.package-lock.json
-CODE := $(wildcard fastapi_filestore example_app tests benchmarks)
+CODE := $(wildcard fastapi_filestore fastapi_filestore_pytest example_app tests benchmarks)
 
 # Node's programs look for `node` on the path; the environment brings one.
 WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"

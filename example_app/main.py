@@ -1,4 +1,4 @@
-"""The application: a page at /, the prebuilt router at /documents/, and two routes written by hand."""
+"""The application: a page at /, the prebuilt router at /documents/, routes written by hand, and perhaps /admin."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -17,6 +17,7 @@ from starlette.types import Scope
 from example_app.database import create_tables, data_folder, engine, get_session
 from example_app.models import Document
 from example_app.signing import keep_signing_key, tell_of_own_key
+from example_app.staff import add_staff_pages
 from fastapi_filestore import FileObject, FileService, Filestore, Upload
 
 # Time and level before the lines of all libraries; uvicorn's own stay as they are.
@@ -71,9 +72,10 @@ app = FastAPI(
 )
 app.include_router(files.router(Document, service=get_document_service), prefix="/documents")
 app.include_router(files.signed_router())
+app.include_router(files.readiness())  # GET /ready
 
 
-class DocumentRead(BaseModel):
+class ReportRead(BaseModel):
     """A document as the hand-written route shows it."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -84,7 +86,7 @@ class DocumentRead(BaseModel):
     created_at: datetime
 
 
-@app.post("/reports", status_code=201, response_model=DocumentRead, tags=["by hand"])
+@app.post("/reports", status_code=201, response_model=ReportRead, tags=["by hand"])
 async def upload_report(
     upload: Annotated[Upload, Depends(files.upload())],
     service: Annotated[FileService[Document], Depends(get_document_service)],
@@ -119,4 +121,5 @@ class Page(StaticFiles):
         return response
 
 
+add_staff_pages(app)
 app.mount("/", Page(directory=PAGE, html=True), name="page")

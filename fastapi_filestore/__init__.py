@@ -27,6 +27,7 @@ from fastapi_filestore.errors import (
     LedgerError,
     LedgerMissingError,
     LengthRequiredError,
+    ListedFileNotFoundError,
     MalformedUploadError,
     MissingFileError,
     NeverAwaitedError,
@@ -77,13 +78,16 @@ from fastapi_filestore.orm.unit_of_work.purging import purge
 from fastapi_filestore.service import FileService, Page
 from fastapi_filestore.service.audit.audit import Audit, audit
 from fastapi_filestore.service.audit.findings import Finding, FindingKind, RowIdentity
+from fastapi_filestore.service.check.checked import Checked
 from fastapi_filestore.service.sweep.backlog import Backlog
 from fastapi_filestore.service.sweep.claims import Swept
 from fastapi_filestore.service.sweep.sweep import sweep
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
 from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
+from fastapi_filestore.storage.content import read_content
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+from fastapi_filestore.storage.wrapped import WrappedBackend
 from fastapi_filestore.version import __version__
 
 __all__ = [
@@ -92,6 +96,7 @@ __all__ = [
     "Backlog",
     "BlockingCallError",
     "BucketNotFoundError",
+    "Checked",
     "ClientDisconnectedError",
     "ConfigurationError",
     "ContentConsumedError",
@@ -123,6 +128,7 @@ __all__ = [
     "LedgerError",
     "LedgerMissingError",
     "LengthRequiredError",
+    "ListedFileNotFoundError",
     "MalformedUploadError",
     "MissingFileError",
     "NeverAwaitedError",
@@ -174,11 +180,13 @@ __all__ = [
     "UploadTooLargeError",
     "Uploads",
     "Validator",
+    "WrappedBackend",
     "__version__",
     "add_ledger",
     "audit",
     "install_triggers",
     "purge",
+    "read_content",
     "storages",
     "sweep",
 ]

@@ -74,6 +74,15 @@ FILES_BELOW_FOLDER: Final = Event(
 )
 ACCEL_UNREADABLE: Final = Event("accel_unreadable", WARNING, "nginx in front can't read a local folder.")
 
+# -- readiness ---------------------------------------------------------------------------------------------
+
+NOT_READY: Final = Event(
+    "not_ready",
+    ERROR,
+    "A database or a backend does not answer, so load balancers are told 503 (files.readiness); told as that begins.",
+)
+READY_AGAIN: Final = Event("ready_again", INFO, "What was not ready answers again.")
+
 # -- transactions ------------------------------------------------------------------------------------------
 
 AUTOCOMMIT: Final = Event(
@@ -145,6 +154,15 @@ UNFINISHED_UPLOADS_UNSEEN: Final = Event(
     WARNING,
     "S3 did not show what uploads left half done, so their parts stay in the bucket.",
     "permit s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or set a lifecycle rule that drops them",
+)
+
+# -- telemetry ---------------------------------------------------------------------------------------------
+
+TELEMETRY_FAILED: Final = Event(
+    "telemetry_failed",
+    WARNING,
+    "OpenTelemetry could not be told something; told once for each class of error.",
+    "see after the processors, samplers and exporters that the application has set up",
 )
 
 # -- local folders -----------------------------------------------------------------------------------------

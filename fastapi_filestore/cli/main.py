@@ -1,18 +1,21 @@
 """Keeps the rows of an application and the objects in its stores in step, from cron or by hand.
 
 A sweep deletes what the ledger knows to be garbage; it may run at any time, and any number of them at once. An audit
-compares all rows with all objects, says where they disagree, and changes nothing but what --fix names.
+compares all rows with all objects, says where they disagree, and changes nothing but what --fix names. A check tries
+out all that the application needs, and leaves nothing behind.
 """
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
 from fastapi_filestore.cli.audit import add_audit_options, run_audit
-from fastapi_filestore.cli.exit_codes import EXIT_CODES, INTERRUPTED, UNAVAILABLE, WRONG_USE
+from fastapi_filestore.cli.check import add_check_options, run_check
+from fastapi_filestore.cli.exit_codes import EXIT_CODES, INTERRUPTED, UNAVAILABLE, UNREAD, WRONG_USE
 from fastapi_filestore.cli.sweep import run_sweep
 from fastapi_filestore.errors import DatabaseUnavailableError, FilestoreError
 from fastapi_filestore.filestore import Filestore
@@ -34,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), UNAVAILABLE)
     except (UsageError, FilestoreError) as error:
         return _complain(str(error), WRONG_USE)
-    except BrokenPipeError:  # whoever reads the output has seen enough
-        raise
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough; what is in the buffer still can go nowhere else.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except FAILURES as error:
         return _complain(f"The database can't be used: {describe_error(error)}", UNAVAILABLE)
     except KeyboardInterrupt:
@@ -57,10 +62,11 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"{DISTRIBUTION} {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
-
     _add_command(commands.add_parser, "sweep", "delete what the ledger knows to be garbage")
     audit = _add_command(commands.add_parser, "audit", "compare rows and objects both ways")
     add_audit_options(audit.add_argument)
+    check = _add_command(commands.add_parser, "check", "try out settings, backends, databases and columns")
+    add_check_options(check.add_argument)
     return top
 
 
@@ -87,4 +93,4 @@ def load(place: str) -> Filestore:
     return found
 
 
-COMMANDS = {"sweep": run_sweep, "audit": run_audit}
+COMMANDS = {"sweep": run_sweep, "audit": run_audit, "check": run_check}

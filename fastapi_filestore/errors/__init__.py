@@ -60,6 +60,7 @@ FilestoreError
 ├── OutOfScopeError                    (PermissionError)
 ├── RowNotFoundError                   (LookupError)
 ├── FileNotSetError                    (LookupError)
+│   └── ListedFileNotFoundError
 ├── NeverAwaitedError                  (RuntimeError)
 ├── UnitOfWorkEndedError               (RuntimeError)
 ├── RowConflictError                   (ValueError)

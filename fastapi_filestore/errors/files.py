@@ -98,6 +98,15 @@ class FileNotSetError(FilestoreError, LookupError):
         super().__init__(f"This {model} has no {field}.")
 
 
+class ListedFileNotFoundError(FileNotSetError):
+    """The row's list has no such file, or none any more; `file` is the id or the position that was asked for."""
+
+    def __init__(self, model: str, field: str, file: str) -> None:
+        super().__init__(model, field)
+        self.file = file
+        self.args = (f"This {model} has no file {file!r} in its {field}: read the list again.",)
+
+
 class UnreadableFileError(FilestoreError, ValueError):
     """The row's file column holds something else than a file.
 

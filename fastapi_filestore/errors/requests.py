@@ -102,9 +102,16 @@ class UnsupportedUploadError(UploadError):
 class TypeMismatchError(UnsupportedUploadError):
     """What a file is declared as, what its first bytes are of and what its name says contradict each other."""
 
-    def __init__(self, *, declared: str | None, sniffed: str | None, extension: str | None) -> None:
+    def __init__(
+        self, *, declared: str | None, sniffed: str | None, extension: str | None, is_empty: bool = False
+    ) -> None:
         self.declared, self.sniffed, self.extension = declared, sniffed, extension
         self.actual, self.expected = sniffed or "", tuple(kind for kind in (declared, extension) if kind)
+        if is_empty:
+            UploadError.__init__(
+                self, f"The file is empty, and so none of type {declared or extension}: choose it again."
+            )
+            return
         UploadError.__init__(
             self,
             f"The file's types contradict each other: it is declared as {declared or 'nothing'}, its first bytes are "

@@ -15,6 +15,7 @@ class Custody:
     Attributes:
         fresh: Whether this object stored the bytes itself and no committed row points to them yet.
         is_held: Whether a row is known to hold it, unless it is fresh; not if a record of another process names it.
+        is_listed: Whether it is one of a list, so that its id is shown.
         unit: Who deletes it if no row comes to hold it, weakly referenced: a session, or a call of a service.
         saving: The turn of whoever stores it.
         reserved_path: A generated path that a ledger knows of, for the upload that is under way.
@@ -25,6 +26,7 @@ class Custody:
 
     fresh: bool = False
     is_held: bool = True
+    is_listed: bool = False
     unit: ref[Any] | None = None
     saving: Turn | None = None
     reserved_path: str | None = None

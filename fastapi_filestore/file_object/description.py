@@ -10,9 +10,11 @@ from pydantic_core import CoreSchema
 
 from fastapi_filestore.errors import NotAFileError, PendingContentError, UnsupportedContentError
 from fastapi_filestore.file_object.custody import Custody
+from fastapi_filestore.file_object.identity import id_of
 from fastapi_filestore.file_object.metadata import Metadata, check_metadata
 from fastapi_filestore.file_object.schema import core_schema_of, json_schema_of
 from fastapi_filestore.file_object.state import FileState, Location, Unreadable
+from fastapi_filestore.intake.folders import FOLDER
 from fastapi_filestore.intake.names import FALLBACK_NAME, guess_content_type, is_media_type, safe_filename
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import is_unspecific
@@ -23,7 +25,15 @@ from fastapi_filestore.storage.paths import is_upload_path
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 
-class FileDescription:
+class FileType(type):
+    """The class of `FileObject`: it says in errors of SQLAlchemy and SQLModel what a bare annotation lacks."""
+
+    def __format__(cls, spec: str) -> str:
+        """Return what stands in a message for the class, which these put there as what they know no column for."""
+        return f"{cls!r}, which needs mapped_column(StoredObject()), or Field(sa_type=StoredObject()) with SQLModel,"
+
+
+class FileDescription(metaclass=FileType):
     """The part of `FileObject` that moves no bytes."""
 
     __slots__ = (
@@ -111,7 +121,8 @@ class FileDescription:
         if isinstance(upload, cls):
             return upload
         if isinstance(upload, Upload):
-            return cls(filename=upload.filename, content_type=upload.known_type, content=upload)
+            metadata = {FOLDER: upload.folder} if upload.folder else None
+            return cls(filename=upload.filename, content_type=upload.known_type, content=upload, metadata=metadata)
         if is_upload(upload):
             declared = None if is_unspecific(upload.content_type) else upload.content_type
             return cls(filename=upload.filename or FALLBACK_NAME, content_type=declared, content=upload)
@@ -119,6 +130,11 @@ class FileDescription:
             f"A file column can't hold a {type(upload).__name__}: give it a FileObject (content= takes bytes, a path, "
             "a file or an iterator), an Upload, an UploadFile, or None."
         )
+
+    @property
+    def folder(self) -> str:
+        """Folder that its client had it in, such as `photos/2026`, if its route keeps that; empty if there is none."""
+        return self._metadata.get(FOLDER, "")
 
     # -- what a row that holds it keeps, and watches -----------------------------------------------
 
@@ -245,6 +261,14 @@ class FileDescription:
         if self._path is None:
             raise TypeError(f"{self.filename!r} has no location before it is stored: save it, or keep it in a list.")
         return self._backend, self._path
+
+    @property
+    def id(self) -> str | None:
+        """What tells it from the other files of a list: 22 characters, the same for as long as it is stored.
+
+        They are derived from backend and path, and tell neither; None before there is a path.
+        """
+        return None if self._path is None else id_of(self._backend, self._path)
 
     @property
     def destination(self) -> Location | None:

@@ -1,7 +1,7 @@
 """Take a stored file to another process by a record: the JSON that its row has, checked before anybody reads it."""
 
-import math
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from fastapi_filestore.errors import InvalidRecordError, PendingContentError
@@ -16,6 +16,9 @@ LONGEST_TEXT: Final = MAX_PATH_BYTES
 """Characters of a path, a filename, a checksum, an entity tag or a version in a record."""
 MOST_METADATA: Final = 64 * 1024
 """Characters of all metadata in a record: queues carry messages of a few hundred kilobytes."""
+
+FIRST_MOMENT: Final = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+LAST_MOMENT: Final = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 
 
 class RecordedFile(FileDescription):
@@ -77,7 +80,7 @@ def _is_metadata(value: object) -> bool:
 
 
 def _is_moment(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and FIRST_MOMENT <= value <= LAST_MOMENT
 
 
 _TEXT: Final = f"text of at most {LONGEST_TEXT} characters"
@@ -89,7 +92,7 @@ _FIELDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "size": (lambda value: type(value) is int and 0 <= value <= LARGEST, "a number of bytes"),
     "checksum": (_is_text, _TEXT),
     "etag": (_is_text, _TEXT),
-    "last_modified": (_is_moment, "a number of seconds since 1970"),
+    "last_modified": (_is_moment, "a number of seconds since 1970, in years of four digits"),
     "version_id": (_is_text, _TEXT),
     "metadata": (_is_metadata, f"an object of texts, of at most {MOST_METADATA} characters in all"),
 }

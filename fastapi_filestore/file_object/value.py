@@ -24,6 +24,7 @@ from fastapi_filestore.file_object.recorded import RecordedFile
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.file_object.state import FileState
 from fastapi_filestore.intake.disposition import disposition_of, served_type
+from fastapi_filestore.intake.folders import FOLDER
 from fastapi_filestore.intake.rules import NO_RULES
 from fastapi_filestore.intake.upload import Upload, chosen_content, stream_of
 from fastapi_filestore.intake.validators import HEAD_BYTES
@@ -36,6 +37,7 @@ from fastapi_filestore.storage.backend import (
     StorageBackend,
 )
 from fastapi_filestore.storage.content import Content, ContentReader
+from fastapi_filestore.storage.fallbacks import copy_object
 from fastapi_filestore.storage.paths import (
     can_be_held,
     folder_of,
@@ -122,10 +124,24 @@ class FileObject(RecordedFile):
                 )
             self._record(info)
             self.checksum, custody.fresh = stream.hexdigest, True
+            if isinstance(stream, Upload) and stream.folder:  # which a field behind the file may have told
+                dict.setdefault(self._metadata, FOLDER, stream.folder)
             async with self._discarding():
+                if info.size != stream.size:
+                    raise self._misstored(stream.passed, info.size, is_all=stream.size is not None)
                 await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, custody.rules)
             self.note_checked(custody.rules)
         return self
+
+    def _misstored(self, passed: int, size: object, *, is_all: bool) -> StorageError:
+        backend = self.backend_in_use()
+        return StorageError(
+            f"The put of backend {backend.key!r} ({type(backend).__name__}) is at fault: of {self.filename!r} it read "
+            f"{passed} bytes{'' if is_all else ', not to the end'}, and said that it stored {size!r}. Let it read and "
+            "store all of the content, and return the size of that. Nothing was kept.",
+            backend=backend.key,
+            path=self.path,
+        )
 
     @asynccontextmanager
     async def _storing(self, data: Content | None) -> AsyncIterator[tuple[str, ContentReader] | None]:
@@ -243,7 +259,7 @@ class FileObject(RecordedFile):
         try:
             await check_upload(custody.rules, await backend.head(upload), limits=limits, **self._declared)
             async with self._undoing(path):
-                await backend.copy(upload, path)
+                await copy_object(backend, upload, path)
                 copied = await backend.head(path)
             self._record(copied)
             self._chosen_path, self._upload, custody.fresh = None, upload, True
@@ -292,7 +308,7 @@ class FileObject(RecordedFile):
             twin = copy(self)
             twin.become_new(path := generate_path(folder_of(source)))
             async with self._undoing(path):
-                await self.backend_in_use().copy(source, path)
+                await copy_object(self.backend_in_use(), source, path)
         async with self._undoing(path):
             await twin.look_async()
         return twin

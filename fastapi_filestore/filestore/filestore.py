@@ -17,18 +17,22 @@ from fastapi_filestore.intake.forms.limits import FormLimits, Pace
 from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import refuse_rowless
+from fastapi_filestore.service.start.readiness import Readiness, parts_of
 from fastapi_filestore.settings.values import DownloadWay
-from fastapi_filestore.web.problems import Problem, answer_error
+from fastapi_filestore.web.problems import Problem, ProblemRoute, answer_error
 from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.receiving.form_fields import UnknownFields
 from fastapi_filestore.web.receiving.uploads import receive_upload, receive_uploads
 from fastapi_filestore.web.routes.dependencies import UploadDependency
+from fastapi_filestore.web.routes.openapi import FILE_ROUTE
+from fastapi_filestore.web.routes.readiness import readiness_router
 from fastapi_filestore.web.routes.resource import Download, resource_of
 from fastapi_filestore.web.routes.router import file_router
 from fastapi_filestore.web.routes.schemas import derive_schemas
-from fastapi_filestore.web.routes.signed import signed_router
+from fastapi_filestore.web.routes.signed import SIGNED_TAG, signed_router
 from fastapi_filestore.web.serving.downloads import download
 from fastapi_filestore.web.serving.options import CrossOrigin, DownloadOptions, Visibility
+from fastapi_filestore.web.serving.zip_downloads import ZippedFiles, zip_download
 from fastapi_filestore.web.wiring import (
     CalledFirst,
     Dependency,
@@ -38,6 +42,7 @@ from fastapi_filestore.web.wiring import (
     require_schema,
     require_service_provider,
     service_of,
+    sortable_of,
 )
 
 ModelT = TypeVar("ModelT")
@@ -50,6 +55,7 @@ _ROUTER = CalledFirst("files.router", 'app.include_router(files.router(Document)
 _UPLOAD = CalledFirst("files.upload", "Depends(files.upload())")
 _UPLOADS = CalledFirst("files.uploads", "Depends(files.uploads(max_files=10))")
 _DOWNLOAD = CalledFirst("files.download", "return await files.download(request, file)")
+_ZIP = CalledFirst("files.zip_download", "return await files.zip_download(request, row.pages)")
 
 
 class Serving(TypedDict):
@@ -77,11 +83,17 @@ class Filestore(Lifecycle):
         *,
         scope: Dependency | None = None,
         defaults: Mapping[str, Dependency] = NO_DEFAULTS,
+        sortable: Sequence[str] | None = None,
     ) -> Callable[..., ServiceT]: ...
 
     @overload
     def service(
-        self, model: type[ModelT], *, scope: Dependency | None = None, defaults: Mapping[str, Dependency] = NO_DEFAULTS
+        self,
+        model: type[ModelT],
+        *,
+        scope: Dependency | None = None,
+        defaults: Mapping[str, Dependency] = NO_DEFAULTS,
+        sortable: Sequence[str] | None = None,
     ) -> Callable[..., FileService[ModelT]]: ...
 
     def service(
@@ -90,26 +102,33 @@ class Filestore(Lifecycle):
         *,
         scope: Dependency | None = None,
         defaults: Mapping[str, Dependency] = NO_DEFAULTS,
+        sortable: Sequence[str] | None = None,
     ) -> Callable[..., Any]:
         """Return the provider of a model's service, or of a `FileService` subclass: `Depends(files.service(Document))`.
 
         The request is one unit of work: it is committed before the response is sent, and rolled back on an error.
-        Keep the provider in a name, so that `app.dependency_overrides` can replace it.
+        Keep the provider in a name, so that `app.dependency_overrides` can replace it. The same model, scope and
+        defaults have the same provider, whoever asks for it: also `files.router(Document)`.
 
         Args:
             model: A mapped class, or a subclass of `FileService` that knows its model.
             scope: A dependency that returns the condition of the rows that a request may work with; others are 404.
             defaults: Dependencies that return values of new rows, by attribute: `{"owner_id": current_user_id}`.
+            sortable: Columns that a listing may be sorted by, if a request asks for it; those of the class if None.
         """
         if self._get_session is None:
             raise ConfigurationError("Services need a session: give your session dependency to Filestore(get_session).")
         make, mapped = service_of(model)
         if mapped is not None:
             self._models[mapped] = None
-        bounds = bounds_of(mapped, scope, defaults)
-        provider = service_provider(self._get_session, make, bounds, hold_session=self._hold_session)
-        self._reserved[provider] = frozenset(defaults)
-        return provider
+        bounds = bounds_of(mapped, scope, defaults, sortable_of(make) if sortable is None else sortable)
+        asked_for = model, scope, frozenset(defaults.items()), tuple(bounds.sortable or ())
+        if asked_for not in self._providers:
+            provider = service_provider(self._get_session, make, bounds, hold_session=self._hold_session)
+            self._providers[asked_for] = provider
+            self._reserved[provider] = frozenset(defaults)
+            self._sortable[provider] = bounds.sortable or ()
+        return self._providers[asked_for]
 
     def router(
         self,
@@ -118,8 +137,10 @@ class Filestore(Lifecycle):
         service: Callable[..., FileService[ModelT]] | None = None,
         scope: Dependency | None = None,
         defaults: Mapping[str, Dependency] = NO_DEFAULTS,
+        sortable: Sequence[str] | None = None,
         dependencies: Sequence[Depends] = (),
         field: str | None = None,
+        read_only: Sequence[str] = (),
         read: type[BaseModel] | None = None,
         create: type[BaseModel] | None = None,
         update: type[BaseModel] | None = None,
@@ -131,21 +152,28 @@ class Filestore(Lifecycle):
         sniff: bool = False,
         validators: Sequence[AnyValidator] = (),
         unknown_fields: UnknownFields = "ignore",
+        keep_folders: bool = False,
         upload_url: bool = False,
         identity: str = "identity",
     ) -> APIRouter:
         """Return a new router for a model: upload, list, read, download, replace, change, delete.
 
         Args:
-            model: A mapped class with a `StoredObject` column of one file.
-            service: The provider of its service, if it is one of your own; it has the scope and the defaults then.
+            model: A mapped class with `StoredObject` columns: of one file, of several, or both.
+            service: The provider of its service, if it is one of your own; it has the scope, the defaults and the
+                sortable columns then.
             scope: A dependency that returns the condition of the rows that a request may see and change, such as
                 `Document.owner_id == user.id`; all others are 404, as if they were not there.
             defaults: Dependencies that return values of new rows, by attribute: `{"owner_id": current_user_id}`. No
                 client can set these.
+            sortable: Columns that `?sort=` takes, `-` before one for descending: `?sort=-created_at,title`.
             dependencies: What must hold before a byte of a body is read, such as authorization.
-            field: The file column, if there are several.
-            read: What a response shows of a row; every column if None.
+            field: The file column at `…/file`, if it is not the one called `file` or the first one of one file. Every
+                column is at a path of its own name.
+            read_only: File columns that clients fetch and never write, such as a preview that a worker makes; those
+                that have `defaults=` are read-only as well.
+            read: What a response shows of a row; every column if None. A file column that it leaves out has no path,
+                unless it is the only one.
             create: What a client may set on a new row; derived from the columns if None: all but those with a default
                 that is a function, SQL or the database's (`default=list`, `default=utcnow`, `server_default=`), which
                 are filled in. It may have nothing that the mapper sets by itself, such as a discriminator, nor has
@@ -161,6 +189,7 @@ class Filestore(Lifecycle):
             unknown_fields: What becomes of a form's fields that are no attributes of the model: uploaders of browsers
                 send some unasked, so they are ignored; `refuse` answers 422, by name. Attributes that clients may not
                 set are always refused, and models of your own that say `extra=` decide themselves.
+            keep_folders: Keep the folder that a client had a file in, as for `upload`.
             upload_url: Add `POST /upload-url`, which signs a URL that a client can store a file at by itself. The row
                 that takes what was stored there is yours to write.
             identity: What the paths call a row's primary key, where a prefix of yours has a parameter of that name.
@@ -169,17 +198,37 @@ class Filestore(Lifecycle):
             require_schema(given, name=f"{name}= of files.router")
         for dependency in dependencies:
             require_depends(dependency)
-        provider = self._provider(model, service, scope, defaults)
+        provider = self._provider(model, service, scope, defaults, sortable)
         reserved = self._reserved.get(provider, frozenset())
-        schemas = derive_schemas(model, read=read, create=create, update=update, reserved=reserved)
+        schemas = derive_schemas(
+            model, read=read, create=create, update=update, reserved=reserved, read_only=frozenset(read_only)
+        )
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
         ways = self._serving(downloads, visibility, cross_origin)
         resource = resource_of(
-            model, field=field, schemas=schemas, reserved=reserved, rules=rules, unknown_fields=unknown_fields, **ways
+            model,
+            field=field,
+            schemas=schemas,
+            reserved=reserved,
+            rules=rules,
+            unknown_fields=unknown_fields,
+            keeps_folders=keep_folders,
+            read_only=read_only,
+            **ways,
         )
         if service is None:
             resource.require_rows()
-        return file_router(resource, provider, dependencies=dependencies, upload_url=upload_url, identity=identity)
+        self._tags[resource.name] = f"Rows of {model.__name__} and their files."
+        return file_router(
+            resource,
+            provider,
+            dependencies=dependencies,
+            sortable=self._sortable.get(provider, sortable_of(provider)),
+            route_class=self._route_class(is_authorized_later=provider in self._sortable),
+            upload_url=upload_url,
+            identity=identity,
+            prefixes=self._prefixes,
+        )
 
     def upload(
         self,
@@ -190,6 +239,7 @@ class Filestore(Lifecycle):
         sniff: bool = False,
         fields: type[BaseModel] | None = None,
         validators: Sequence[AnyValidator] = (),
+        keep_folders: bool = False,
     ) -> UploadDependency[Upload]:
         """Return a dependency that gives a route the file of its request, on its way: store it with the service.
 
@@ -203,13 +253,15 @@ class Filestore(Lifecycle):
                 the other validators. Needs the extra `sniff`.
             fields: What the other fields must be: `upload.values` once it is stored. Any text if None.
             validators: Who may refuse it, by its first bytes (`Validator`) or as it is stored (`ObjectValidator`).
+            keep_folders: Keep the folder that the client had it in, of uploads of whole folders: `file.folder`, which
+                is its metadata `folder`. It comes with the name, or in a field such as `relativePath`.
         """
         if not field or not isinstance(field, str):
             raise ConfigurationError(f"files.upload({field!r}): give the name of the form's field, such as 'file'.")
         require_schema(fields, name="fields= of files.upload")
         rules = file_rules(max_size=max_size, content_types=content_types, sniff=sniff, validators=validators)
         session = None if self._hold_session else self._get_session
-        return UploadDependency(receive_upload, field, self._limits, rules, fields, session)
+        return UploadDependency(receive_upload, field, self._limits, rules, fields, session, keeps_folders=keep_folders)
 
     def uploads(
         self,
@@ -221,6 +273,7 @@ class Filestore(Lifecycle):
         sniff: bool = False,
         fields: type[BaseModel] | None = None,
         validators: Sequence[AnyValidator] = (),
+        keep_folders: bool = False,
     ) -> UploadDependency[Uploads]:
         """Return a dependency that gives a route the files of its form, one after the other as they come.
 
@@ -228,11 +281,24 @@ class Filestore(Lifecycle):
         field; the other arguments are those of `upload`.
         """
         single = self.upload(
-            field, max_size=max_size, content_types=content_types, sniff=sniff, fields=fields, validators=validators
+            field,
+            max_size=max_size,
+            content_types=content_types,
+            sniff=sniff,
+            fields=fields,
+            validators=validators,
+            keep_folders=keep_folders,
         )
         file_rules(max_files=max_files)  # from 1 on
         return UploadDependency(
-            receive_uploads, single.field, single.limits, single.rules, single.fields, single.get_session, max_files
+            receive_uploads,
+            single.field,
+            single.limits,
+            single.rules,
+            single.fields,
+            single.get_session,
+            max_files,
+            keep_folders,
         )
 
     async def download(
@@ -269,6 +335,32 @@ class Filestore(Lifecycle):
         )
         return await download(request, file, options)
 
+    @property
+    def download_route(self) -> dict[str, Any]:
+        """What a route that answers with `download` tells OpenAPI: bytes, their headers, ranges and conditions.
+
+        >>> @app.get("/reports/{id}/file", **files.download_route)
+        """
+        return dict(FILE_ROUTE)
+
+    async def zip_download(
+        self, request: Request, files: Annotated[ZippedFiles, _ZIP], *, filename: str = "files.zip"
+    ) -> Response:
+        """Return the response of a route of your own, to GET, HEAD or POST, that serves many files as one ZIP archive.
+
+        It is made while it is sent, with one file open at a time. The first one is opened before the response begins;
+        one that fails later breaks the download off. Names are made unique, and safe for every system.
+
+        Args:
+            request: The request.
+            files: Stored files, as a list column has them; None among them is passed over. A pair names one:
+                `("2026/May.pdf", file)`, or its folder alone: `("2026/", file)`. Of an iterable, the length of the
+                archive is told in advance, if rows know the files' sizes; an asynchronous one is read while the
+                archive is sent.
+            filename: What to call the archive.
+        """
+        return await zip_download(request, files, filename=filename)
+
     def signed_router(self, *, cross_origin: CrossOrigin = "cross-origin") -> APIRouter:
         """Return the router that honours signed URLs of backends that can't presign.
 
@@ -280,7 +372,41 @@ class Filestore(Lifecycle):
                 anyway, so the default is all pages, as with URLs that a store signs.
         """
         DownloadOptions(cross_origin=cross_origin)  # refuses a word that is none
-        return signed_router(self.registry, self._limits, partial(self.download, cross_origin=cross_origin))
+        self.honours_signed_urls = True
+        self._tags[SIGNED_TAG] = "Files by URLs that the application signed, for stores that can't."
+        serve = partial(self.download, cross_origin=cross_origin)
+        return signed_router(self.registry, self._limits, serve, self._route_class())
+
+    def _route_class(self, *, is_authorized_later: bool = False) -> type[ProblemRoute]:
+        """Return the class of routes that go by these settings."""
+
+        def refuses_unknown() -> bool:
+            return self.settings.unknown_query == "refuse"
+
+        members = {"refuses_unknown": staticmethod(refuses_unknown), "is_authorized_later": is_authorized_later}
+        return type("FileRoute", (ProblemRoute,), members)
+
+    def readiness(
+        self, path: str = "/ready", *, timeout: float = 2.0, max_age: float = 5.0, include_in_schema: bool = False
+    ) -> APIRouter:
+        """Return a router for load balancers: 200 if all databases and backends answer, else 503, to GET and HEAD.
+
+        >>> app.include_router(files.readiness())
+
+        The databases are those of the models that services and routers were made for, the backends those of their
+        columns; each is asked by a cheap call. Answers tell nothing of why: `fastapi_filestore.not_ready` of the log
+        does. It says nothing of whether the process should be killed: for that, have a route that asks nobody.
+
+        Args:
+            path: Where it is.
+            timeout: Seconds that all of them may take to answer.
+            max_age: Seconds for which an answer is kept; many requests at once make one check.
+            include_in_schema: Show it in OpenAPI.
+        """
+        self._tells_readiness = True
+        parts = partial(parts_of, self._databases, self._models, self.registry)
+        readiness = Readiness(parts, timeout=timeout, max_age=max_age)
+        return readiness_router(readiness, path, include_in_schema=include_in_schema)
 
     def _provider(
         self,
@@ -288,16 +414,19 @@ class Filestore(Lifecycle):
         service: Callable[..., FileService[ModelT]] | None,
         scope: Dependency | None,
         defaults: Mapping[str, Dependency],
+        sortable: Sequence[str] | None,
     ) -> Callable[..., FileService[ModelT]]:
         """Return the provider of a router's service: that of the application, or a new one."""
         mapped_class(model, method="router")
         self._models[model] = None
         if service is None:
             refuse_rowless(model)
-            return self.service(model, scope=scope, defaults=defaults)
+            return self.service(model, scope=scope, defaults=defaults, sortable=sortable)
         require_service_provider(service)
-        if scope is not None or defaults:
-            raise ConfigurationError("A provider has its own scope and defaults: give them to files.service(...).")
+        if scope is not None or defaults or sortable is not None:
+            raise ConfigurationError(
+                "A provider has its own scope, defaults and sortable columns: give them to files.service(...)."
+            )
         return service
 
     def _serving(
@@ -336,6 +465,7 @@ class Filestore(Lifecycle):
 for _method, _right in {
     Filestore.router: 'app.include_router(files.router(Document), prefix="/documents")',
     Filestore.signed_router: "app.include_router(files.signed_router())",
+    Filestore.readiness: "app.include_router(files.readiness())",
 }.items():
     # What older and newer versions of FastAPI look at first of what they include.
     vars(_method).update(routes=NoRouter(_right), _contains_router=NoRouter(_right))

@@ -1,10 +1,13 @@
 """Run what an application needs from its start to its end, and keep its rows and stores in step: `Lifecycle`."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from functools import cached_property
-from typing import Self
+from typing import Any, ClassVar, Self
+from weakref import WeakSet
 
 from fastapi import FastAPI
 from sqlalchemy import Engine
@@ -12,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_filestore.concurrency.shielded import let_cancelled_finish
-from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.errors import ConfigurationError, FilestoreError, SettingsError
 from fastapi_filestore.events import RELEASE_FAILED
 from fastapi_filestore.filestore.opened import Opened
 from fastapi_filestore.orm.failures.translate import translate_outages
@@ -20,6 +23,8 @@ from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.unit_of_work.session_loops import serving
 from fastapi_filestore.service.audit.audit import DEFAULT_GRACE, Audit
 from fastapi_filestore.service.audit.findings import FindingKind
+from fastapi_filestore.service.check.check import LIMIT, Checkable, check
+from fastapi_filestore.service.check.checked import Checked
 from fastapi_filestore.service.start.databases import Databases
 from fastapi_filestore.service.start.start import check_databases, require_backends
 from fastapi_filestore.service.sweep.backlog import Backlog, backlog_of
@@ -27,8 +32,11 @@ from fastapi_filestore.service.sweep.claims import Swept
 from fastapi_filestore.service.sweep.schedule import sweeping
 from fastapi_filestore.service.sweep.sweep import BATCH, sweep
 from fastapi_filestore.settings import FilestoreSettings
-from fastapi_filestore.storage.from_settings import registering_backends
+from fastapi_filestore.storage.budget import upload_memory
+from fastapi_filestore.storage.from_settings import Wrap, registering_backends
+from fastapi_filestore.storage.observed import observing
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+from fastapi_filestore.telemetry import COLLECTOR
 from fastapi_filestore.web.paths import noting_root_path, redacting_access_log, root_path, signed_url_of
 from fastapi_filestore.web.problems import Problem
 from fastapi_filestore.web.refused_start import failing_in_sentences
@@ -39,6 +47,7 @@ from fastapi_filestore.web.routes.dependencies import (
     require_distinct_parameters,
     require_one_reader,
 )
+from fastapi_filestore.web.routes.operations import describe_tags
 from fastapi_filestore.web.routes.signed import SIGNED_URL
 from fastapi_filestore.web.wiring import (
     session_dependency,
@@ -48,6 +57,9 @@ from fastapi_filestore.web.wiring import (
 class Lifecycle:
     """The part of a Filestore that runs: backends from the start to the end of the lifespan, sweeps and audits."""
 
+    made: ClassVar["WeakSet[Lifecycle]"] = WeakSet()
+    """Those of this process, for its tests."""
+
     def __init__(
         self,
         get_session: Callable[..., object] | None = None,
@@ -56,6 +68,8 @@ class Lifecycle:
         settings: FilestoreSettings | None = None,
         registry: StorageRegistry = storages,
         hold_session: bool = False,
+        telemetry: Mapping[str, Any] | None = None,
+        wrap: Wrap | None = None,
     ) -> None:
         """Bind an application's session dependency.
 
@@ -67,6 +81,10 @@ class Lifecycle:
             registry: Where backends are registered; the process default, which columns use, if none is given.
             hold_session: Keep the session's transaction, and so its connection, while a client sends a body, even if
                 it has only read so far. Slow clients can use up a pool so.
+            telemetry: Providers for OpenTelemetry other than the process's own, as `FastAPI(telemetry=...)` has them:
+                `tracer_provider`, `meter_provider`; `tracing` and `metrics` are False to turn either off.
+            wrap: Called with each backend that the settings make, and returns the one to register: a subclass of
+                WrappedBackend that counts calls or encrypts, or the backend itself.
 
         Raises:
             ConfigurationError: `get_session` is no dependency, or none that gives a session.
@@ -74,22 +92,35 @@ class Lifecycle:
         self._get_session = session_dependency(get_session)
         self._engine = engine
         self._hold_session = hold_session
+        self._telemetry = telemetry or {}
+        self.wrap = wrap
         self._models: dict[type, None] = {}
+        self._providers: dict[object, Callable[..., Any]] = {}
         self._reserved: dict[Callable[..., object], frozenset[str]] = {}
+        self._prefixes = dict[str, list[str]]()
+        self._tags = dict[str, str]()
+        self._sortable: dict[Callable[..., object], Sequence[str]] = {}
         if settings is not None and not isinstance(settings, FilestoreSettings):
             raise ConfigurationError(
                 f"settings= is a {type(settings).__name__}: give FilestoreSettings(...), or leave it out, and the "
                 "environment is read."
             )
-        self._given_settings = settings
+        self.given_settings = settings
         self._app: FastAPI | None = None
-        self._open_blocks = list[None]()  # threads may add and take at once
+        self._tells_readiness = False
+        self._open_blocks = list[asyncio.AbstractEventLoop]()  # threads may add and take at once
         self.registry = registry
+        self.honours_signed_urls = False
+        self.made.add(self)
 
     @cached_property
     def settings(self) -> FilestoreSettings:
         """The settings, read from the environment at each start, or before it; `SettingsError` lists what is wrong."""
-        return self._given_settings or FilestoreSettings()
+        return self.read_settings()
+
+    def read_settings(self) -> FilestoreSettings:
+        """Read the settings, as is done at each start."""
+        return self.given_settings or FilestoreSettings()
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -115,9 +146,14 @@ class Lifecycle:
                 await check_databases(self._databases, probe=bool(probe), write=probe is True)
                 if self.settings.sweep_every is not None:
                     await self._databases.ledgers()  # what is missing is told at the start
+                if self._tells_readiness:
+                    await self._databases.engines()  # which are to be known
                 require_backends(self._models, self.registry)
                 if self.settings.sweep_every is not None:
-                    await stack.enter_async_context(sweeping(self.sweep, every=self.settings.sweep_every))
+                    # What the ledgers hold is counted for those who collect metrics, not for each who looks at them.
+                    count = None if COLLECTOR.instruments is None else self.backlog
+                    sweeps = sweeping(self.sweep, every=self.settings.sweep_every, then=count)
+                    await stack.enter_async_context(sweeps)
             yield
 
     @contextmanager
@@ -146,6 +182,7 @@ class Lifecycle:
         refuse_bare_services(app.routes)
         require_one_reader(app.routes)
         describe_uploads(app.routes, refusals=Problem in app.exception_handlers)
+        describe_tags(app, self._tags.items())
         settings = self.settings
         if "redirect" in {settings.downloads, *(backend.downloads for backend in settings.backends.values())}:
             describe_redirects(app.routes)
@@ -173,7 +210,11 @@ class Lifecycle:
 
     @asynccontextmanager
     async def _opening(self, *, is_blocking: bool) -> AsyncIterator[None]:
-        async def release() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def settle() -> None:
+            if self._open_blocks.count(loop) == 1:  # else a request would wait for others that were cancelled
+                await let_cancelled_finish()
             if len(self._open_blocks) > 1:
                 return
             try:
@@ -184,7 +225,7 @@ class Lifecycle:
 
         if not self._open_blocks:
             vars(self).pop("settings", None)  # the environment may say something else than at the start before
-        self._open_blocks.append(None)
+        self._open_blocks.append(loop)
         try:
             app, settings = self._app, self.settings
             root = "" if app is None else root_path(app)
@@ -192,16 +233,23 @@ class Lifecycle:
             if app is not None and settings.signing_keys and not settings.public_url:
                 url = signed_url_of(app)
             async with (
-                registering_backends(settings, self.registry, base_url=url, root_path=root),
+                registering_backends(settings, self.registry, base_url=url, root_path=root, wrap=self.wrap),
                 AsyncExitStack() as stack,
             ):
+                stack.enter_context(
+                    COLLECTOR.telling(
+                        self._telemetry,
+                        memory=lambda: (upload_memory.held, upload_memory.limit),
+                        with_paths=settings.telemetry_paths,
+                    )
+                )
+                stack.enter_context(observing(self.registry))
                 if not is_blocking:
                     stack.enter_context(serving())
-                stack.push_async_callback(release)
-                stack.push_async_callback(let_cancelled_finish)
+                stack.push_async_callback(settle)
                 yield
         finally:
-            self._open_blocks.pop()
+            self._open_blocks.remove(loop)
 
     @property
     def _databases(self) -> Databases:
@@ -222,7 +270,31 @@ class Lifecycle:
         Raises:
             DatabaseUnavailableError: A database can't be used.
         """
-        return await backlog_of(await self._databases.ledgers())
+        backlog = await backlog_of(await self._databases.ledgers())
+        if COLLECTOR.instruments is not None:
+            COLLECTOR.instruments.counted(**asdict(backlog))
+        return backlog
+
+    async def check(self, *, limit: float = LIMIT) -> AsyncGenerator[Checked, None]:
+        """Try out the settings, every backend, the databases and the columns, as `filestore check` does.
+
+        A few objects are stored in each backend, below `.filestore-uploads/`, and deleted again.
+
+        Args:
+            limit: Seconds that each question may take.
+        """
+        if not self._open_blocks:
+            vars(self).pop("settings", None)
+        settings: FilestoreSettings | SettingsError
+        try:
+            settings = self.settings
+        except SettingsError as error:
+            settings = error
+        url = SIGNED_URL if isinstance(settings, SettingsError) else settings.public_url + SIGNED_URL
+        application = Checkable(self._databases, self._models, self.registry, url, self.wrap)
+        async with aclosing(check(application, settings, limit=limit)) as answers:
+            async for checked in answers:
+                yield checked
 
     def audit(
         self,

@@ -29,6 +29,10 @@ class DigestingStream:
 
     Its beginning can be seen before it passes. It ends with a `DigestMismatchError` if the bytes are not those that
     `expected`, digests by hashlib's name, is of.
+
+    Attributes:
+        passed: Bytes that have passed.
+        size: Bytes, once the stream has ended.
     """
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], *, expected: Mapping[str, bytes] = NO_DIGESTS) -> None:
@@ -39,6 +43,8 @@ class DigestingStream:
         self._running: asyncio.Future[None] | None = None
         self._waiting: list[bytes] = []
         self._behind = 0
+        self.passed = 0
+        self.size: int | None = None
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", *expected}}
 
     @property
@@ -79,6 +85,7 @@ class DigestingStream:
                         self._behind += len(chunk)
                         if self._running is None:
                             self._go_on()
+                    self.passed += len(chunk)
                     yield chunk
         finally:
             while self._running is not None:
@@ -86,6 +93,7 @@ class DigestingStream:
         for name, expected in self._expected.items():
             if not hmac.compare_digest(self._hashes[name].digest(), expected):
                 raise DigestMismatchError(name)
+        self.size = self.passed
 
     async def _pull(self) -> bytes | None:
         # A source that failed, or was cancelled, looks to whoever asks again like one that has ended.

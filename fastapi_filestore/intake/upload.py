@@ -36,10 +36,13 @@ class Upload:
         content_type: The media type that the client declared, which may be nonsense; None if it declared none.
         sniffed_type: The media type that the first bytes are of: known to the route where it sniffs or has validators,
             elsewhere once the file is being stored. None without the extra `sniff`.
+        folder: The folder that the client had it in, such as `photos/2026`, if its route keeps that, else empty; a
+            field behind the file tells it once the stream has ended.
         fields: The form's text fields, those before the file at first and all of them once the stream has ended.
         values: The fields as the model that the route asked for, once the stream has ended.
         longest: The size that the file can't exceed, in bytes, if the client announced one.
         rules: What the file must be.
+        field: The form's field that it came in, where files come in several.
         size: Bytes, once the stream has ended.
     """
 
@@ -57,8 +60,10 @@ class Upload:
         fields: Mapping[str, str] = NO_FIELDS,
         validate: Callable[[Mapping[str, str]], BaseModel] | None = None,
         rules: FileRules = NO_RULES,
+        field: str | None = None,
         digests: Mapping[str, bytes] = NO_DIGESTS,
         longest: int | None = None,
+        find_folder: Callable[[], str] | None = None,
     ) -> None:
         """Describe a file.
 
@@ -69,18 +74,21 @@ class Upload:
             fields: The other fields of its form.
             validate: What makes `values` of the fields, or raises.
             rules: What it must be, as its first bytes and the stored object show.
+            field: The form's field that it came in, if there are several for files.
             digests: What the digests of its bytes must be, by hashlib's name.
             longest: The size that it can't exceed, in bytes, if that is known.
+            find_folder: What tells its folder, from its name and from `fields`.
         """
         self.filename = safe_filename(filename)
         self.content_type = content_type
         self.sniffed_type: str | None = None
+        self.folder = "" if find_folder is None else find_folder()
         self.fields = fields
         self.values: BaseModel | None = None
         self.longest = longest
         self.size: int | None = None
-        self.rules = rules
-        self._validate = validate
+        self.rules, self.field = rules, field
+        self._validate, self._find_folder = validate, find_folder
         self._stream = DigestingStream(chunks, expected=digests)
         self._taken = self._examined = False
         self._home = HomeLoop()  # what feeds the body runs there
@@ -102,6 +110,11 @@ class Upload:
     def hexdigest(self) -> str:
         """The SHA-256 of what has passed, in hexadecimal digits."""
         return self._stream.hexdigest
+
+    @property
+    def passed(self) -> int:
+        """Bytes that have passed."""
+        return self._stream.passed
 
     async def peek(self, size: int) -> bytes:
         """Return the first bytes, as many as there are up to `size`, before the file is stored.
@@ -142,15 +155,15 @@ class Upload:
         self._taken = True
 
     async def _pass(self) -> AsyncGenerator[bytes, None]:
-        size = 0
         async with aclosing(self._stream), aclosing(aiter(self._stream)) as chunks:
             await self.examine()
             async for chunk in chunks:
-                size += len(chunk)
                 yield chunk
         if self._validate is not None:
             self.values = self._validate(self.fields)
-        self.size = size
+        if self._find_folder is not None:
+            self.folder = self._find_folder()
+        self.size = self._stream.size
 
     async def aclose(self) -> None:
         """Let go of the request's body; what was not read can't be stored any more."""

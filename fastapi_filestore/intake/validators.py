@@ -82,4 +82,5 @@ class TypesAgree:
                 declared=upload.content_type,
                 sniffed=upload.sniffed_type,
                 extension=None if named == FALLBACK_TYPE else named,
+                is_empty=not head,
             )

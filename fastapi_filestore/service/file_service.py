@@ -1,6 +1,6 @@
 """Keep rows and their files: `FileService` is called by routes, and by any other code."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from inspect import iscoroutinefunction
 from types import MappingProxyType
@@ -14,21 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 import fastapi_filestore.orm.unit_of_work.listeners  # noqa: F401 # pyright: ignore[reportUnusedImport] - it listens from now on
 from fastapi_filestore.concurrency.awaited import must_await
 from fastapi_filestore.concurrency.loops import HomeLoop
-from fastapi_filestore.errors import ConfigurationError, FileNotSetError, PendingContentError
-from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.errors import ConfigurationError, FileNotSetError
+from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.no_field import no_field
 from fastapi_filestore.intake.upload import Uploads
-from fastapi_filestore.orm.column.assignment import as_some_files
-from fastapi_filestore.orm.column.attributes import file_attribute, file_attributes, list_attribute
+from fastapi_filestore.orm.column.attributes import file_attribute, file_attributes
 from fastapi_filestore.orm.ledger.reservations import expect_upload
 from fastapi_filestore.orm.sessions import AnySession
 from fastapi_filestore.orm.unit_of_work.session_loops import REMEDY
+from fastapi_filestore.service.lists import FileLists
 from fastapi_filestore.service.new_rows import build, check_names
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
 from fastapi_filestore.service.parameters import NoParameter
 from fastapi_filestore.service.rows import Rows
 from fastapi_filestore.service.scopes import check_scope
-from fastapi_filestore.service.storing import Storing
+from fastapi_filestore.service.sorting import requested_terms, sort_terms
 from fastapi_filestore.service.unit import Unit
 from fastapi_filestore.storage.backend import ObjectStream, SignedURL
 
@@ -39,7 +39,7 @@ P = ParamSpec("P")
 NO_DEFAULTS: Mapping[str, object] = MappingProxyType({})
 
 
-class FileService(Storing[ModelT]):
+class FileService(FileLists[ModelT]):
     """Creates, reads, replaces and deletes rows of one model together with their files.
 
     It holds a session, sync or async, and commits nothing on its own: as a dependency it is committed before the
@@ -50,12 +50,15 @@ class FileService(Storing[ModelT]):
         model: The mapped class; `class DocumentService(FileService[Document])` knows it from its base.
         scope: What the rows that it works with fulfil: others are not found, and no row is written that would be one.
         defaults: Values that new rows get where `create` is given none.
-        order_by: Column that listings are ordered by, `-` before it for descending; primary key descending if None.
+        order_by: Columns that listings are ordered by, `-` before one for descending, such as `-created_at,title`;
+            primary key descending if None. Rows without a value come last.
+        sortable: Columns that a listing may be sorted by instead, if it is asked to be.
         page_bytes: Bytes of the rows of one page of a listing, more or less, as JSON; a page has at least one row.
         hold_session: Whether a transaction is kept while a client sends its file, even if it has only read.
     """
 
     order_by: str | None = None
+    sortable: Sequence[str] = ()
     page_bytes: int = PAGE_BYTES
     hold_session = False
 
@@ -144,16 +147,27 @@ class FileService(Storing[ModelT]):
         await self._run(self._begin(), self._rows.require, identity)
 
     @must_await
-    async def list(self, *, limit: int = DEFAULT_LIMIT, after: str | None = None) -> Page[ModelT]:
+    async def list(
+        self, *, limit: int = DEFAULT_LIMIT, after: str | None = None, sort: str | Iterable[str] | None = None
+    ) -> Page[ModelT]:
         """Return a page of rows; `after` is the cursor that the page before it gave.
 
         It has fewer than `limit` where they would take more than `page_bytes`;
         the last page is the one without a cursor.
 
+        Args:
+            limit: Rows of the page, at most.
+            after: The cursor of the page before.
+            sort: Columns to sort by, instead of `order_by`: `-created_at,title`, or a list of such.
+
         Raises:
-            InvalidCursorError: The cursor is not one of this listing.
+            InvalidCursorError: The cursor is not one of this listing, or of this sort.
+            InvalidFieldsError: A column of `sort` is not among those of `sortable`.
         """
-        order = Order(self.model, self.order_by, self.scope)
+        if sort and (terms := requested_terms(self.model, sort, self.sortable)):
+            order = Order(self.model, terms, self.scope, label=",".join(terms))
+        else:
+            order = Order(self.model, sort_terms(self.order_by or ""), self.scope)
         return await self._run(
             self._begin(), order.page, limit=max(1, min(limit, MAX_LIMIT)), after=after, most_bytes=self.page_bytes
         )
@@ -186,61 +200,6 @@ class FileService(Storing[ModelT]):
     async def replace(self, identity: object, file: object, *, field: str | None = None) -> ModelT:
         """Put another file in a row's file column; `field` names the column if there are several."""
         return await self.update(identity, {file_attribute(self.model, field).name: file})
-
-    @must_await
-    async def append(self, identity: object, files: object, *, field: str | None = None) -> ModelT:
-        """Add files to the end of a row's list, whatever other transactions do to the list meanwhile.
-
-        The bytes are stored first. Then the row is locked, and the files are added to what its list holds by then.
-
-        Args:
-            identity: The row's primary key.
-            files: A file, or several: FileObjects, Uploads or UploadFiles.
-            field: The list column, if the model has several.
-
-        Raises:
-            RowNotFoundError: There is no such row in the scope.
-            ConfigurationError: The model has no such list column.
-            TooManyFilesError: The list would be longer than the column takes.
-            StorageError: A file can't be stored.
-        """
-        part = self._begin(writing=True)
-        attribute = list_attribute(self.model, field)
-        async with AsyncExitStack() as stack:
-            if isinstance(files, Uploads):
-                await self.require(identity)
-            known = await self._values_of_row(identity, {}, [attribute])
-            if isinstance(files, Uploads):
-                files = await self._store_all(files, attribute, known, stack)
-            new = attribute.type.files(as_some_files(files), of=known)
-            await self._store(new, part, stack, identity)
-            return await self._run(part, self._rows.edit, identity, attribute, lambda files: [*files, *new])
-
-    @must_await
-    async def remove(self, identity: object, files: object, *, field: str | None = None, purge: bool = False) -> ModelT:
-        """Take files out of a row's list, whatever other transactions do to the list meanwhile.
-
-        The row is locked first. Files that are not, or no longer, in the list are no error; the bytes of the others go
-        when this is committed, or are kept as long as the ledger says, unless you `purge` them. For the other
-        arguments, and what is raised, see `append`.
-
-        Raises:
-            PendingContentError: A file was never stored, so that no row can hold it.
-        """
-        attribute = list_attribute(self.model, field)
-        unwanted = set[Location]()
-        for file in as_some_files(files):
-            if not file.is_stored:
-                raise PendingContentError(f"{file.filename!r} can't be taken out of a list: {file.state.value}.")
-            unwanted.add(file.location)
-        return await self._run(
-            self._begin(writing=True),
-            self._rows.edit,
-            identity,
-            attribute,
-            lambda files: [file for file in files if file.location not in unwanted],
-            purge=purge,
-        )
 
     @must_await
     async def delete(self, identity: object, *, purge: bool = False) -> None:

@@ -3,27 +3,44 @@
 The method is the "seek method" of Markus Winand (use-the-index-luke.com, "no offset").
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
+from operator import ge, gt, le, lt
 from types import NoneType
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
-from sqlalchemy import ColumnElement, DateTime, String, and_, asc, desc, inspect, literal, or_, select, type_coerce
-from sqlalchemy.orm import QueryableAttribute, RelationshipProperty, Session, selectinload
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    String,
+    and_,
+    asc,
+    case,
+    desc,
+    false,
+    inspect,
+    literal,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.orm import RelationshipProperty, Session, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
-from fastapi_filestore.errors import ConfigurationError, InvalidCursorError
+from fastapi_filestore.errors import InvalidCursorError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.python_types import python_type
 from fastapi_filestore.orm.failures.refusals import translate_value_errors
 from fastapi_filestore.orm.mapped_types import AnyMapper
+from fastapi_filestore.service.sorting import require_orderable
 from fastapi_filestore.storage.base64url import decode_base64url, encode_base64url
 
 ModelT = TypeVar("ModelT")
@@ -38,12 +55,14 @@ STEP = (DEFAULT_LIMIT + 1) // 3
 A page of the usual length is read in three steps."""
 STREAMING = frozenset({"postgresql", "sqlite"})
 """Databases whose drivers can pass rows on as they come, and still answer other questions meanwhile."""
+KNOWS_NULLS_LAST = frozenset({"postgresql", "sqlite", "oracle"})
+"""Databases that have words for it."""
 MAX_CURSOR = 64 * 1024
 """Characters of a cursor, as many as any server takes in a URL."""
 
 AS_TEXT = ConfigDict(ser_json_inf_nan="strings", ser_json_bytes="base64", val_json_bytes="base64")
 """How a cursor writes what JSON has no word for."""
-AnyDecimal = Annotated[Decimal, Field(allow_inf_nan=True)]
+AnyDecimal: Any = Annotated[Decimal, Field(allow_inf_nan=True)]
 """A number as a database has it: infinity, too, which SQLite makes of one that is too large for it."""
 
 
@@ -55,37 +74,75 @@ class Page(Generic[ModelT]):
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """One expression that orders rows; those without a value come last, whichever way it goes."""
+
+    expression: Any
+    kind: Any
+    descending: bool
+    nullable: bool
+
+    def ordering(self, dialect: str) -> list[Any]:
+        """Return what the rows are ordered by."""
+        directed = desc(self.expression) if self.descending else asc(self.expression)
+        if not self.nullable:
+            return [directed]
+        if dialect in KNOWS_NULLS_LAST:
+            return [directed.nulls_last()]
+        return [case((self.expression.is_(None), 1), else_=0), directed]
+
+    def same(self, value: object) -> ColumnElement[bool]:
+        """Return the condition of the rows with a value."""
+        condition: ColumnElement[bool] = self.expression == (null() if value is None else self._bound(value))
+        return condition
+
+    def beyond(self, value: object, *, inclusive: bool = False) -> ColumnElement[bool]:
+        """Return the condition of the rows that come after those with a value, or, `inclusive`, of these, too."""
+        if value is None:  # nothing comes after
+            return false()
+        operator = {(True, False): lt, (True, True): le, (False, False): gt, (False, True): ge}
+        further: ColumnElement[bool] = operator[self.descending, inclusive](self.expression, self._bound(value))
+        return or_(further, self.expression.is_(None)) if self.nullable else further
+
+    def _bound(self, value: object) -> ColumnElement[Any]:
+        return literal(value, self.expression.type)
+
+
 @dataclass(frozen=True)
 class Order(Generic[ModelT]):
-    """An order of a model's rows: by a column, `-` before its name for descending, then by primary key.
+    """An order of a model's rows: by columns, `-` before a name for descending, then by primary key.
 
-    Of a scope, only the rows within it; a cursor is a place in the order, so it leads nobody to the others.
+    Of a scope, only the rows within it; a cursor is a place in the order, so it leads nobody to the others. It begins
+    with the `label` of the order, if that is one of several that a client may choose of.
     """
 
     model: type[ModelT]
-    by: str | None = None
+    by: Sequence[str] = ()
     scope: ColumnElement[bool] | None = None
-
-    @property
-    def descending(self) -> bool:
-        """Tell whether the newest, or greatest, comes first."""
-        return self.by is None or self.by.startswith("-")
+    label: str = ""
 
     @cached_property
-    def keys(self) -> tuple[QueryableAttribute[Any], ...]:
-        """The attributes that order the rows, unique together."""
+    def keys(self) -> dict[str, bool]:
+        """The attributes that order the rows, unique together, and whether each is descending."""
+        keys = {term.removeprefix("-"): term.startswith("-") for term in self.by}
+        descending = list(keys.values())[-1] if keys else True  # the newest row first
         mapper = inspect(self.model)
-        primary: list[str] = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-        names: dict[str, None] = dict.fromkeys([*([self.by.lstrip("-")] if self.by else []), *primary])
-        unknown = next((name for name in names if name not in mapper.column_attrs), None)
-        if unknown is not None:
-            raise ConfigurationError(f"{self.model.__name__} can't be ordered by {unknown!r}: it has no such column.")
-        if self.by and getattr(mapper.columns[self.by.lstrip("-")], "nullable", True):
-            raise ConfigurationError(
-                f"{self.model.__name__} can't be ordered by {self.by!r}: pages would lose rows where it is NULL. "
-                "Order by a column that is NOT NULL."
-            )
-        return tuple(getattr(self.model, name) for name in names)
+        primary = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+        return keys | {name: descending for name in primary if name not in keys}
+
+    def _terms(self, dialect: str) -> list[_Term]:
+        mapper = inspect(self.model)
+        terms = list[_Term]()
+        for name, descending in self.keys.items():
+            nullable = getattr(require_orderable(mapper, name), "nullable", True)
+            key: Any = getattr(self.model, name)
+            kind = python_type(key.property)
+            # SQLite keeps times as text and compares them so; CURRENT_TIMESTAMP and SQLAlchemy write them differently.
+            if dialect == "sqlite" and isinstance(key.type, DateTime):
+                key, kind = type_coerce(key, String), str
+            terms.append(_Term(key, kind | None if nullable else kind, descending, nullable))
+        return terms
 
     def page(self, session: Session, *, limit: int, after: str | None, most_bytes: int = PAGE_BYTES) -> Page[ModelT]:
         """Read the page after a cursor: up to `limit` rows, and as many as fit into so many bytes, but always one.
@@ -94,20 +151,16 @@ class Order(Generic[ModelT]):
             InvalidCursorError: The cursor is not one of this order.
         """
         dialect = session.get_bind(inspect(self.model)).dialect.name
-        terms = _terms(self.keys, dialect)
-        columns: Any = [key.property for key in self.keys]
-        kinds = [
-            python_type(column) if term is key else str
-            for term, key, column in zip(terms, self.keys, columns, strict=True)
-        ]
-        cursor = _Cursor(kinds)
-        shown = [term.label(f"cursor_{position}") for position, term in enumerate(terms)]
-        statement = select(self.model, *shown).order_by(*map(desc if self.descending else asc, terms)).limit(limit + 1)
+        terms = self._terms(dialect)
+        cursor = _Cursor([term.kind for term in terms], self.label)
+        shown = [term.expression.label(f"cursor_{position}") for position, term in enumerate(terms)]
+        ordering = [expression for term in terms for expression in term.ordering(dialect)]
+        statement = select(self.model, *shown).order_by(*ordering).limit(limit + 1)
         statement = statement.options(*_read_apart(inspect(self.model)))
         if self.scope is not None:
             statement = statement.where(self.scope)
         if after is not None:
-            statement = statement.where(self._beyond(terms, cursor.decode(after)))
+            statement = statement.where(*_beyond(terms, cursor.decode(after)))
         if limit > DEFAULT_LIMIT and _streams(session, inspect(self.model), dialect):
             statement = statement.execution_options(stream_results=True, max_row_buffer=STEP)
         refused = nullcontext() if after is None else translate_value_errors(InvalidCursorError)
@@ -115,14 +168,20 @@ class Order(Generic[ModelT]):
             page, is_last = _filled(found.yield_per(STEP), limit, most_bytes)
         return Page([row for row, *_ in page], None if is_last else cursor.encode(page[-1][1:]))
 
-    def _beyond(self, terms: Sequence[Any], values: Sequence[Any]) -> ColumnElement[bool]:
-        # (a, b) < (x, y) spelled out, since not every database compares rows.
-        alternatives = []
-        bounds = [literal(value, term.type) for term, value in zip(terms, values, strict=True)]
-        for position, (term, bound) in enumerate(zip(terms, bounds, strict=True)):
-            same = [earlier == bounds[index] for index, earlier in enumerate(terms[:position])]
-            alternatives.append(and_(*same, term < bound if self.descending else term > bound))
-        return or_(*alternatives)
+
+def _beyond(terms: Sequence[_Term], values: Sequence[Any]) -> Iterator[ColumnElement[bool]]:
+    """Give the conditions of the rows after one with these values."""
+    # (a, b) < (x, y) spelled out, since not every database compares rows, and each column has a direction of its own.
+    same = [term.same(value) for term, value in zip(terms, values, strict=True)]
+    yield or_(
+        *(
+            and_(*same[:position], term.beyond(value))
+            for position, (term, value) in enumerate(zip(terms, values, strict=True))
+        )
+    )
+    # It follows from that, and lets an index of the first column begin where the page does.
+    if len(terms) > 1 and not terms[0].nullable:
+        yield terms[0].beyond(values[0], inclusive=True)
 
 
 def _read_apart(mapper: AnyMapper) -> list[ExecutableOption]:
@@ -162,33 +221,36 @@ def _streams(session: Session, mapper: AnyMapper, dialect: str) -> bool:
     )
 
 
-def _terms(keys: Sequence[QueryableAttribute[Any]], dialect: str) -> list[Any]:
-    # SQLite keeps times as text and compares them so; CURRENT_TIMESTAMP and SQLAlchemy write them differently.
-    if dialect != "sqlite":
-        return list(keys)
-    return [type_coerce(key, String) if isinstance(key.type, DateTime) else key for key in keys]
-
-
 class _Cursor:
-    """Values of the last row on a page as text, of the types given and nothing else.
+    """Values of the last row on a page as text, of the types given and nothing else, behind the label of their order.
 
     Whatever a database may hold is a value: numbers that are none, and bytes that are no text, too.
     """
 
-    def __init__(self, types: Sequence[Any]) -> None:
-        held: Any = tuple.__class_getitem__(tuple(AnyDecimal if kind is Decimal else kind for kind in types))
+    def __init__(self, types: Sequence[Any], label: str = "") -> None:
+        held: Any = tuple.__class_getitem__(tuple(map(_with_any_decimal, types)))
         self._values: TypeAdapter[tuple[Any, ...]] = TypeAdapter(held, config=AS_TEXT)
+        self._label = f"{label}\n".encode() if label else b""  # no beginning of a JSON list
 
     def encode(self, values: Sequence[Any]) -> str:
-        return encode_base64url(self._values.dump_json(tuple(values)))
+        return encode_base64url(self._label + self._values.dump_json(tuple(values)))
 
     def decode(self, cursor: str) -> tuple[Any, ...]:
         if len(cursor) > MAX_CURSOR:
             raise InvalidCursorError
         try:
-            return self._values.validate_json(decode_base64url(cursor))
+            content = decode_base64url(cursor)
+            if not content.startswith(self._label):
+                raise InvalidCursorError
+            return self._values.validate_json(content[len(self._label) :])
         except (ValidationError, ValueError):
             raise InvalidCursorError from None
+
+
+def _with_any_decimal(kind: Any) -> Any:
+    if kind == Decimal | None:
+        return AnyDecimal | None
+    return AnyDecimal if kind is Decimal else kind
 
 
 FILE_BYTES = 500

@@ -74,6 +74,13 @@ class Rows(Generic[ModelT]):
         """Return the files of a row, `RowNotFoundError` if there is none, and give the connection back."""
         return attribute.type.held_files(self._look_up(session, identity, getattr(self.model, attribute.name))[0])
 
+    def peek_list(self, session: Session, identity: object, attribute: FileAttribute) -> list[FileObject]:
+        """Return all files of a row as `peek_files` does; `UnreadableFileError` if something else is among them."""
+        files = attribute.type.files(self._look_up(session, identity, getattr(self.model, attribute.name))[0])
+        for file in files:
+            file.refuse_unreadable()
+        return files
+
     def column_values(self, session: Session, identity: object) -> dict[str, object]:
         """Return what a row has in its columns but for files, and give the connection back: bytes move next."""
         names = [

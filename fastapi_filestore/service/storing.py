@@ -8,8 +8,8 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, inspect
 
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.intake.upload import Uploads
-from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute
+from fastapi_filestore.intake.upload import Upload, Uploads
+from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute, file_attributes
 from fastapi_filestore.orm.column.row_values import KnownValues, values_of_new
 from fastapi_filestore.orm.ledger.ledger import bound_ledger
 from fastapi_filestore.orm.sessions import waiting_for_session
@@ -63,6 +63,26 @@ class Storing(Transactional[ModelT]):
         attribute = file_attribute(self.model, field)
         async with AsyncExitStack() as stack:
             yield await self._store_all(files, attribute, self._values_of_new_row, stack)
+
+    @asynccontextmanager
+    async def storing_form(
+        self, uploads: AsyncIterable[Upload], *, identity: object = None
+    ) -> AsyncIterator[Mapping[str, Sequence[FileObject]]]:
+        """Store the files of a form as they come, each for the column that its field is called after: all or none.
+
+        The block gets them by attribute, in the order of the form, and writes the row. What it gives to no row is
+        deleted again, as it is if the block raises.
+        """
+        known = self._values_of_new_row
+        if identity is not None:
+            known = await self._values_of_row(identity, {}, file_attributes(inspect(self.model)))
+        async with AsyncExitStack() as stack:
+            await self.end_reading()  # the first one is read before it is known to be one
+            stored = dict[str, list[FileObject]]()
+            async for upload in uploads:
+                attribute = file_attribute(self.model, upload.field)
+                stored.setdefault(attribute.name, []).append(await self._store_one(upload, attribute, known, stack))
+            yield stored
 
     # -- inside --------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from fastapi_filestore.settings.values import (
     Seconds,
     SigningKeys,
     Size,
+    UnknownQuery,
 )
 
 DEFAULT_URL = "file://./data/files"
@@ -97,6 +98,9 @@ the first signs, all verify."""
     """Most values in one body or field of JSON, those of its lists and objects included."""
     max_json_depth: Annotated[int, Field(ge=1, le=DEEPEST_JSON)] = 64
     """Deepest nesting of lists and objects in it."""
+    unknown_query: UnknownQuery = "ignore"
+    """What becomes of query parameters that neither a route of the library nor its dependencies know: `ignore`, or \
+`refuse` them with 422."""
     url_expiry: Annotated[int, Field(ge=1, le=LONGEST_EXPIRY)] = 3600
     """Life of a signed URL, in seconds."""
     downloads: DownloadWay = "stream"
@@ -106,6 +110,8 @@ by nginx in front."""
     """Path of the internal locations of nginx, one a backend."""
     sweep_every: Seconds | None = None
     """Time between two sweeps of the ledger by each process, in seconds, more or less; unset for none."""
+    telemetry_paths: bool = False
+    """Tell OpenTelemetry's spans the paths of objects, too."""
     secrets_dir: DirectoryPath | None = None
     """Folder of secret files, each named like the variable that it sets."""
 

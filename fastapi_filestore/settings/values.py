@@ -70,6 +70,7 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in re.split(r"[,\n]", value) if part.strip())
 
 
+UnknownQuery = Literal["ignore", "refuse"]
 DownloadWay = Literal["stream", "redirect", "accel"]
 Probe = Annotated[
     bool | Literal["read"],

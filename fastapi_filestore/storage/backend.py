@@ -47,7 +47,7 @@ class SignedURL:
 
 @runtime_checkable
 class Closable(Protocol):
-    """An object to be closed early, as an asynchronous generator is."""
+    """What holds something: a backend its connections, an asynchronous generator that isn't read to its end."""
 
     async def aclose(self) -> None:
         """Let go of it."""
@@ -103,8 +103,13 @@ async def empty_chunks() -> AsyncIterator[bytes]:
         yield chunk
 
 
+@runtime_checkable
 class StorageBackend(Protocol):
-    """A named place for objects. Every failure is a `StorageError`; every method may run on any event loop."""
+    """A named place for objects: all that a backend must do. Every failure is a `StorageError`.
+
+    Every method may run on any event loop. What else a store can do, the further protocols here name; the library does
+    without: it copies by reading and writing, and signs URLs of the application's own.
+    """
 
     @property
     def key(self) -> str:
@@ -153,10 +158,6 @@ class StorageBackend(Protocol):
         """Return what the store knows of an object; `ObjectNotFoundError` if it is missing."""
         ...
 
-    async def copy(self, source: str, target: str) -> None:
-        """Copy an object with its type and metadata inside the store; its bytes don't pass through here."""
-        ...
-
     async def delete(self, *paths: str) -> None:
         """Delete objects; a missing one is fine."""
         ...
@@ -165,23 +166,33 @@ class StorageBackend(Protocol):
         """Iterate the objects below a prefix, those after a path only if given, with flat memory."""
         ...
 
+
+@runtime_checkable
+class CopiedObjects(Protocol):
+    """An optional part of a backend: copying inside the store."""
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copy an object with its type and metadata inside the store; its bytes don't pass through here."""
+        ...
+
+
+@runtime_checkable
+class SignedObjects(Protocol):
+    """An optional part of a backend: signed URLs of the store's own."""
+
     async def sign(
-        self,
-        path: str,
-        *,
-        method: Literal["GET", "PUT"] = "GET",
-        expires_in: int,
-        content_type: str | None = None,
+        self, path: str, *, method: Literal["GET", "PUT"] = "GET", expires_in: int, content_type: str | None = None
     ) -> SignedURL:
         """Presign a URL for `expires_in` seconds; `SigningUnavailableError` where the store has none."""
         ...
 
+
+@runtime_checkable
+class ProbedStore(Protocol):
+    """An optional part of a backend: telling whether its store can be used, for FILESTORE_PROBE."""
+
     async def probe(self) -> None:
         """Raise the fitting `StorageError` if the bucket can't be used with the credentials given."""
-        ...
-
-    async def aclose(self) -> None:
-        """Release what is held; a closed backend raises on use."""
         ...
 
 
@@ -329,4 +340,40 @@ class LinkedObjects(Protocol):
 
     async def listed_as(self, paths: Sequence[str]) -> Sequence[str]:
         """Return, of each path, that of the object which it leads to; itself where it leads to no other."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a store answers to a plain request: the status, the headers by their names in lower case, the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@runtime_checkable
+class AskableStore(Protocol):
+    """An optional part of a backend: what a check asks the store itself, as browsers and its owner do."""
+
+    async def ask(self, signed: SignedURL | None = None, content: bytes | None = None) -> Answer | None:
+        """Use a signed URL as a browser would, or, without one, ask for the bucket as a stranger; None if none can.
+
+        Raises:
+            OSError: The server can't be reached so.
+        """
+        ...
+
+    @property
+    def region(self) -> str | None:
+        """The region that requests are signed for; None where a store has none."""
+        ...
+
+    async def drops_unfinished(self) -> bool:
+        """Tell whether the store drops unfinished multipart uploads by itself, or by a rule of the bucket.
+
+        Raises:
+            ConfigurationError: It can't be asked without boto3.
+            StorageError: The store does not say.
+        """
         ...

@@ -1,26 +1,37 @@
 """Register the backends that settings describe for as long as an application runs."""
 
 from asyncio import gather
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 from fastapi_filestore.concurrency.forks import forkable_lock
 from fastapi_filestore.errors import ConfigurationError, DuplicateBackendError, FilestoreError
 from fastapi_filestore.events import ACCEL_UNREADABLE, FILES_BELOW_FOLDER
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings, variable
-from fastapi_filestore.storage.backend import StorageBackend
+from fastapi_filestore.storage.backend import Closable, StorageBackend
 from fastapi_filestore.storage.budget import upload_memory
+from fastapi_filestore.storage.fallbacks import probe_store
 from fastapi_filestore.storage.obstore.process import WORKERS
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import UrlSigner
+from fastapi_filestore.storage.wrapped import unwrapped
+
+Wrap: TypeAlias = Callable[[StorageBackend], StorageBackend]
+"""What is given a backend that the settings make, and returns the one to register."""
 
 
 @asynccontextmanager
 async def registering_backends(
-    settings: FilestoreSettings, registry: StorageRegistry, *, base_url: str, root_path: str = ""
+    settings: FilestoreSettings,
+    registry: StorageRegistry,
+    *,
+    base_url: str,
+    root_path: str = "",
+    wrap: Wrap | None = None,
 ) -> AsyncIterator[None]:
     """Register the settings' backends while the block runs, and what makes URLs for those that can't presign.
 
@@ -29,6 +40,7 @@ async def registering_backends(
         registry: Where the backends are registered.
         base_url: What the token of a signed URL is appended to.
         root_path: What goes before a base that is only a path, outside of requests.
+        wrap: Given each backend that the settings make, and returns the one to register; None for the same.
 
     Raises:
         ConfigurationError: A backend can't be used as it is set up.
@@ -36,12 +48,13 @@ async def registering_backends(
     """
     async with AsyncExitStack() as stack:
         with _guard:
-            by_hand = [backend for backend in registry if backend.key not in _running.get(registry, {})]
+            running = [shared.backend for shared in _running.get(registry, {}).values()]
+            by_hand = [backend for backend in registry if backend not in running]
         # The folder that stands in for missing settings must not join backends registered by hand.
         if "backends" in settings.model_fields_set or not by_hand:
             for key, backend_settings in settings.backends.items():
-                await stack.enter_async_context(_registering(key, backend_settings, registry))
-        for backend in registry:
+                await stack.enter_async_context(_registering(key, backend_settings, registry, wrap))
+        for backend in map(unwrapped, registry):
             if isinstance(backend, ObstoreBackend):
                 WORKERS.refuse_forked(backend=backend.key)
                 if "backends" not in settings.model_fields_set and not by_hand:
@@ -62,8 +75,18 @@ class _Running:
     """A backend that several applications of one process, with the same settings, have registered together."""
 
     settings: BackendSettings
-    backend: ObstoreBackend
+    made: ObstoreBackend
+    wrap: Wrap | None
+    backend: StorageBackend
     users: int = 0
+
+    async def aclose(self) -> None:
+        """Close the backend, and the one inside, which a wrapper may leave open."""
+        try:
+            if isinstance(self.backend, Closable):
+                await self.backend.aclose()
+        finally:
+            await self.made.aclose()
 
 
 _running: "WeakKeyDictionary[StorageRegistry, dict[str, _Running]]" = WeakKeyDictionary()
@@ -72,18 +95,21 @@ _guard = forkable_lock()
 
 
 @asynccontextmanager
-async def _registering(key: str, settings: BackendSettings, registry: StorageRegistry) -> AsyncIterator[None]:
+async def _registering(
+    key: str, settings: BackendSettings, registry: StorageRegistry, wrap: Wrap | None
+) -> AsyncIterator[None]:
     """Register a backend while the block runs, or use the one that another has registered by the same settings."""
     with _guard:
         running = _running.setdefault(registry, {})
         shared = running.get(key)
         if shared is None or key not in registry or registry.get_backend(key) is not shared.backend:
-            shared = _Running(settings, _make_backend(key, settings))
+            made = _make_backend(key, settings)
+            shared = _Running(settings, made, wrap, made if wrap is None else wrapped_by(wrap, made))
             if key in registry:  # by hand, and whose it is must outlive this block
                 raise DuplicateBackendError(key, [known.key for known in registry], _BY_HAND)
             registry.register_backend(shared.backend)
             running[key] = shared
-        elif differing := _differing_settings(key, shared, settings):
+        elif differing := _differing_settings(key, shared, settings, wrap):
             raise DuplicateBackendError(key, [known.key for known in registry], _BY_OTHERS.format(", ".join(differing)))
         shared.users += 1
     try:
@@ -93,10 +119,11 @@ async def _registering(key: str, settings: BackendSettings, registry: StorageReg
             shared.users -= 1
             is_last = shared.users == 0
             if is_last:
-                del running[key]
-                registry.unregister_backend(key)
+                running.pop(key, None)
+                if key in registry and registry.get_backend(key) is shared.backend:
+                    registry.unregister_backend(key)
         if is_last:
-            await shared.backend.aclose()
+            await shared.aclose()
 
 
 def _make_backend(key: str, settings: BackendSettings) -> ObstoreBackend:
@@ -107,6 +134,20 @@ def _make_backend(key: str, settings: BackendSettings) -> ObstoreBackend:
         raise ConfigurationError(f"{error} Its settings begin with {variable('backends', key, '')}.") from None
 
 
+def wrapped_by(wrap: Wrap, made: StorageBackend) -> StorageBackend:
+    """Return what a wrapper makes of a backend; `ConfigurationError` if that is no backend of its key."""
+    wrapped: object = wrap(made)
+    if not isinstance(wrapped, StorageBackend) or wrapped.key != made.key:
+        what = (
+            f"a backend of the key {wrapped.key!r}" if isinstance(wrapped, StorageBackend) else type(wrapped).__name__
+        )
+        raise ConfigurationError(
+            f"wrap= of Filestore made {what} of the backend {made.key!r}: let it return one of the same key, such as "
+            "an object of a subclass of WrappedBackend, or the backend itself."
+        )
+    return wrapped
+
+
 _OWN = "a StorageRegistry() of its own (registry=mine of its Filestore and of its StoredObject columns)"
 _BY_HAND = f"by the application's code, and the settings describe one as well: leave out one, or give one {_OWN}"
 _BY_OTHERS = (
@@ -115,19 +156,19 @@ _BY_OTHERS = (
 )
 
 
-def _differing_settings(key: str, shared: _Running, settings: BackendSettings) -> list[str]:
+def _differing_settings(key: str, shared: _Running, settings: BackendSettings, wrap: Wrap | None) -> list[str]:
     """Return which settings differ from those of a backend that runs; two spellings of one place do not."""
     names = [name for name, value in settings if getattr(shared.settings, name) != value]
     if names == ["url"]:
-        names = [] if _make_backend(key, settings).place == shared.backend.place else names
+        names = [] if _make_backend(key, settings).place == shared.made.place else names
     # Of the others, a secret may be one.
     shown = {"url": f"URL ({shared.settings.url} there, {settings.url} here)"}
-    return [shown.get(name, name.upper()) for name in names]
+    return [shown.get(name, name.upper()) for name in names] + ["wrap="] * (wrap != shared.wrap)
 
 
 def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -> None:
     """Log what keeps nginx in front from reading a local folder: it would answer 403 to every download."""
-    for backend in registry:
+    for backend in map(unwrapped, registry):
         own = settings.backends.get(backend.key)
         is_read = ((own and own.downloads) or settings.downloads) == "accel"
         if is_read and isinstance(backend, ObstoreBackend) and (obstacle := backend.obstacle_to_others()) is not None:
@@ -138,10 +179,18 @@ def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -
             )
 
 
+async def probe(backend: StorageBackend, *, write: bool) -> None:
+    """Raise the fitting `StorageError` if a backend can't be read or, with `write`, written where it can be told so."""
+    if isinstance(inner := unwrapped(backend), ObstoreBackend):
+        await inner.probe(write=write)
+    else:
+        await probe_store(backend, write=write)
+
+
 async def _probe_all(registry: StorageRegistry, *, write: bool) -> None:
     async def problem_of(backend: StorageBackend) -> str | None:
         try:
-            await (backend.probe(write=write) if isinstance(backend, ObstoreBackend) else backend.probe())
+            await probe(backend, write=write)
         except FilestoreError as error:
             return f"- {backend.key}: {error}"
         return None

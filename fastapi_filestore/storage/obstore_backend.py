@@ -9,6 +9,7 @@ from typing import Final, Literal, NoReturn
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.backend import (
     NO_METADATA,
+    Answer,
     ObjectInfo,
     ObjectStream,
     Place,
@@ -281,6 +282,23 @@ class ObstoreBackend:
         if not self._lifetime.is_closed:
             self._lifetime.is_closed = True
             self._driver.close()
+
+    # -- what a check asks ----------------------------------------------------------------------------
+
+    async def ask(self, signed: SignedURL | None = None, content: bytes | None = None) -> Answer | None:
+        """Use a signed URL as a browser would, or, without one, ask for the bucket as a stranger; None if none can."""
+        self._lifetime.check()
+        return await self._driver.ask(signed, content)
+
+    @property
+    def region(self) -> str | None:
+        """The region that requests are signed for; None where a store has none."""
+        return self._driver.region
+
+    async def drops_unfinished(self) -> bool:
+        """Tell whether the store drops unfinished uploads: Azure, Google Cloud and memory do, S3 by a rule (boto3)."""
+        self._lifetime.check()
+        return await self._driver.drops_unfinished()
 
     # -- what killed processes left --------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Look backends up by their keys: which bucket a row or a setting means when it says "documents"."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from fastapi_filestore.errors import (
@@ -14,6 +15,7 @@ from fastapi_filestore.storage.backend import (
     DownloadURLs,
     PlacedObjects,
     PublicObjects,
+    SignedObjects,
     SignedURL,
     StorageBackend,
 )
@@ -38,6 +40,8 @@ class StorageRegistry:
         self.signer: UrlSigner | None = None
         self.url_seconds = URL_SECONDS
         self.max_upload_size: int | None = None
+        self.on_register: Callable[[StorageBackend], None] | None = None
+        """Hears of every backend that is registered."""
 
     def register_backend(self, backend: StorageBackend, *, replace: bool = False, default: bool = False) -> None:
         """Make a backend known by its key.
@@ -68,6 +72,8 @@ class StorageRegistry:
                 ):
                     raise OverlappingBackendsError(backend.key, backend.url, other.key, other.url)
         self._backends[backend.key] = backend
+        if self.on_register is not None:
+            self.on_register(backend)
         if default:
             self._default = backend.key
 
@@ -78,6 +84,15 @@ class StorageRegistry:
         if self._default == key:
             self._default = None
         return backend
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Register again, at the end of the block, what is registered now, and nothing else: for tests."""
+        backends, default = dict(self._backends), self._default
+        try:
+            yield
+        finally:
+            self._backends, self._default = backends, default
 
     def get_backend(self, key: str | None = None) -> StorageBackend:
         """Return the backend of a key, or the default one; `UnknownBackendError` lists the known keys."""
@@ -130,18 +145,26 @@ class StorageRegistry:
         if method == "PUT":
             require_upload_path(path, expires_in)
         backend = self.get_backend(key)
-        try:
-            return await backend.sign(path, method=method, expires_in=expires_in, content_type=content_type)
-        except SigningUnavailableError as refusal:
-            return self._signer_instead(refusal).sign(
-                backend.key,
-                path,
-                method=method,
-                expires_in=expires_in,
-                content_type=content_type,
-                filename=filename,
-                max_size=max_size,
-            )
+        refusal = SigningUnavailableError(
+            f"Backend {backend.key!r} has no method `sign`, so it has no signed URLs of its own: set "
+            "FILESTORE_SIGNING_KEYS, and include files.signed_router().",
+            backend=backend.key,
+            path=path,
+        )
+        if isinstance(backend, SignedObjects):
+            try:
+                return await backend.sign(path, method=method, expires_in=expires_in, content_type=content_type)
+            except SigningUnavailableError as own:
+                refusal = own
+        return self._signer_instead(refusal).sign(
+            backend.key,
+            path,
+            method=method,
+            expires_in=expires_in,
+            content_type=content_type,
+            filename=filename,
+            max_size=max_size,
+        )
 
     async def sign_download(
         self, key: str | None, path: str, *, expires_in: int, content_type: str, content_disposition: str, filename: str

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from fastapi_filestore.events import PUBLIC_URL_MISSING
 from fastapi_filestore.logs import note_request
 from fastapi_filestore.storage.signing import REACHED_AT
+from fastapi_filestore.telemetry import redact_current_span
 
 SIGNED_PATH = "/filestore"
 """Where the route of signed URLs lives, below whatever its router is included with."""
@@ -114,6 +115,9 @@ def noting_root_path(app: FastAPI) -> Iterator[None]:
     async def reach(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal inner
         inner = inner or app.build_middleware_stack()
+        path, query = scope.get("path", ""), scope.get("query_string", b"")
+        if "sig" in path.lower() or f"{SIGNED_PATH}/" in path or b"sig" in query.lower():
+            redact_current_span(without_any_token)
         root: str = scope.get("root_path", "")
         outer: str = scope.get("app_root_path", root)  # that of the server, which what is mounted is below
         token = REACHED_AT.set(quote((outer.rstrip("/") + root.removeprefix(outer)).rstrip("/")))
@@ -150,6 +154,17 @@ class RedactSignedURLs(logging.Filter):
 
 def _redact(value: object) -> object:
     return without_token(value) if isinstance(value, str) else value
+
+
+_ENCODED_TOKEN = re.compile(
+    r"((?:^|[^a-z0-9]|%(?:25){0,9}[0-9a-f]{2})sig(?:=|%(?:25){0,9}3d))[^\s&#\"']+", re.IGNORECASE
+)
+"""What follows `sig=` however a link was mangled: in other letters, or escaped, perhaps several times."""
+
+
+def without_any_token(text: str) -> str:
+    """Return what others told of a request, whose link may be mangled, without what may be a token."""
+    return _ENCODED_TOKEN.sub(r"\1[redacted]", without_token(text))
 
 
 def without_token(text: str) -> str:

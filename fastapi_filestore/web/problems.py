@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from sysconfig import get_path
 from traceback import walk_tb
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import HTTPException, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
@@ -21,7 +21,9 @@ from starlette.websockets import WebSocketState
 from fastapi_filestore import errors
 from fastapi_filestore.events import PROBLEM
 from fastapi_filestore.orm.failures.translate import is_of_database, translate_error
+from fastapi_filestore.telemetry import COLLECTOR
 from fastapi_filestore.web.header_fields import AS_DECLARED
+from fastapi_filestore.web.known_queries import UNKNOWN_QUERY, unknown_query
 from fastapi_filestore.web.paths import SlashRoute, name_request
 from fastapi_filestore.web.quoting import MAX_DETAIL, MAX_QUOTED, cut, field_problems
 from fastapi_filestore.web.receiving.bodies import UNREAD, lift_limit
@@ -149,6 +151,8 @@ class Problem(HTTPException):
     """A problem detail on its way to the client."""
 
     def __init__(self, kind: Kind, detail: str, members: Mapping[str, object], headers: Mapping[str, str]) -> None:
+        if COLLECTOR.instruments is not None:
+            COLLECTOR.instruments.refused(kind.name, kind.status)
         text = cut(detail, MAX_DETAIL)
         super().__init__(kind.status, text, dict(headers))
         self.args = (kind, text, members, headers)  # what it is made of, once it was pickled or copied
@@ -226,7 +230,17 @@ class ProblemRoute(SlashRoute):
     """A route that answers the library's errors, and invalid requests, with problem details.
 
     Whatever it answers, a dependency's own 401 included, reaches a client that is still sending.
+
+    Attributes:
+        is_authorized_later: Whether a service refuses unknown query parameters, after what depends on who asks.
     """
+
+    is_authorized_later: ClassVar[bool] = False
+
+    @staticmethod
+    def refuses_unknown() -> bool:
+        """Tell whether query parameters are refused that neither a route nor its dependencies know."""
+        return False
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request; all that it held is released before the rest of a body is read."""
@@ -255,6 +269,10 @@ class ProblemRoute(SlashRoute):
 
         async def handle_or_explain(request: Request) -> Response:
             try:
+                if request.scope["query_string"] and self.refuses_unknown() and (unknown := unknown_query(request)):
+                    if not self.is_authorized_later:
+                        return problem_of(unknown).response()
+                    request.scope[UNKNOWN_QUERY] = unknown
                 response = await handle(request)
             except errors.FilestoreError as error:
                 return problem_of(error).response()

@@ -1,6 +1,6 @@
 """Build the provider behind `Depends(get_document_service)`: a service for a request, committed before the response."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from typing import Annotated, Final, TypeVar, cast
@@ -16,6 +16,8 @@ from starlette.websockets import WebSocketDisconnect
 from fastapi_filestore.errors import ConfigurationError, FilestoreError, InvalidScopeError
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.scopes import check_scope
+from fastapi_filestore.service.sorting import check_sortable
+from fastapi_filestore.web.known_queries import UNKNOWN_QUERY
 from fastapi_filestore.web.paths import name_request
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.wiring import Dependency, require_dependency
@@ -28,10 +30,14 @@ _DEFAULT: Final = "default_"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The dependencies that say which rows are a request's own: a condition, and values of new rows."""
+    """The dependencies that say which rows are a request's own: a condition, and values of new rows.
+
+    `sortable` are the columns that it may sort them by, if they are not those of the service's class.
+    """
 
     scope: Dependency | None = None
     defaults: Mapping[str, Dependency] = field(default_factory=dict[str, Dependency])
+    sortable: Sequence[str] | None = None
 
     def signature(self, get_session: Dependency) -> Signature:
         """Return the parameters of what is called with their values, and with a session.
@@ -60,14 +66,22 @@ class Bounds:
         # None would be a service of all rows, and so would a subclass that keeps the scope to itself.
         if self.scope and service.scope is not check_scope(service.model, arguments["scope"]):
             raise InvalidScopeError(f"{type(service).__name__} must pass scope= and defaults= on to FileService.")
+        if self.sortable is not None:
+            service.sortable = self.sortable
         return service
 
 
-def bounds_of(model: type | None, scope: Dependency | None, defaults: Mapping[str, Dependency]) -> Bounds:
+def bounds_of(
+    model: type | None,
+    scope: Dependency | None,
+    defaults: Mapping[str, Dependency],
+    sortable: Iterable[str] | None = None,
+) -> Bounds:
     """Return the bounds of a model's service.
 
     Raises:
-        ConfigurationError: One of them is no dependency, or the model lacks an attribute that is to get a default.
+        ConfigurationError: One of them is no dependency, or the model lacks an attribute that is to get a default, or
+            to be sorted by.
     """
     name = "the model" if model is None else model.__name__
     if scope is not None:
@@ -82,7 +96,9 @@ def bounds_of(model: type | None, scope: Dependency | None, defaults: Mapping[st
             name=f"The default of {name}.{attribute}",
             example="a function that returns the value, such as current_user_id or lambda: 1",
         )
-    return Bounds(scope, defaults)
+    if sortable is not None and model is not None:
+        sortable = check_sortable(model, sortable)
+    return Bounds(scope, defaults, None if sortable is None else tuple(sortable))
 
 
 def service_provider(
@@ -103,6 +119,8 @@ def service_provider(
         name_request(connection.scope)
         departure: BaseException | None = None
         try:
+            if UNKNOWN_QUERY in connection.scope:
+                raise connection.scope[UNKNOWN_QUERY]
             _require_session_of_request(session)
             service = bounds.make_service(make, session, bounded)
             service.hold_session = hold_session or service.hold_session

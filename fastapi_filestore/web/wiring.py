@@ -1,11 +1,11 @@
 """Refuse what is easily written wrong where an application is put together, and say what to write instead."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import isasyncgenfunction, isgeneratorfunction, unwrap
-from typing import Any, NoReturn, get_args, get_origin
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from fastapi.params import Depends
 from pydantic import BaseModel
@@ -134,6 +134,16 @@ def require_service_provider(given: object) -> None:
     if isinstance(given, type) or get_origin(given) is not None:
         raise ConfigurationError(f"service= is a class: give the provider of its objects, {example}.")
     require_dependency(given, name="service=", example=example)
+
+
+def sortable_of(provider: Callable[..., object]) -> Sequence[str]:
+    """Return the columns that the service may sort by which a class, or a provider of one's own, makes."""
+    made = provider
+    if not isinstance(provider, type):
+        with contextlib.suppress(Exception):  # names that only type checkers know
+            made = get_type_hints(unwrap(provider)).get("return", provider)
+    kind = get_origin(made) or made
+    return kind.sortable if isinstance(kind, type) and issubclass(kind, FileService) else ()
 
 
 def session_dependency(given: object) -> Dependency | None:

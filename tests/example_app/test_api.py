@@ -119,3 +119,8 @@ def test_a_wrong_form_is_a_problem_in_words(app: App) -> None:
 def test_the_application_is_healthy(app: App) -> None:
     """A probe gets a plain answer."""
     assert app.client.get("/health").json() == {"status": "ok"}
+
+
+def test_the_application_is_ready(app: App) -> None:
+    """Load balancers are told that its database and its store answer."""
+    assert app.client.get("/ready").json() == {"status": "ready"}

@@ -33,7 +33,7 @@ WRONG: dict[str, list[Any]] = {
     "size": [-1, "5", 1.5, True, 2**63, float("nan")],
     "checksum": [1, "x" * 1025],
     "etag": [1, "x" * 1025],
-    "last_modified": ["2024-01-01", float("nan"), float("inf"), True],
+    "last_modified": ["2024-01-01", float("nan"), float("inf"), True, 10**400, -1e300],
     "version_id": [1, "x" * 1025],
     "metadata": [[], "k", {"k": 1}, {"k": None}, {1: "v"}, {"k": "\0"}, {"k": "x" * 65536}],
 }

@@ -186,9 +186,9 @@ async def test_the_validator_says_what_contradicts_what() -> None:
     """The error has all three types, a missing one as None."""
     forged = Candidate("a.jpg", "image/png; x=y", "text/html", "image/png")
     with pytest.raises(TypeMismatchError, match="text/html") as caught:
-        await TypesAgree().validate(b"", forged)
+        await TypesAgree().validate(b"<html>", forged)
     with pytest.raises(TypeMismatchError) as silent:
-        await TypesAgree().validate(b"", Candidate("a.jpg", None, "text/html", "image/jpeg"))
+        await TypesAgree().validate(b"<html>", Candidate("a.jpg", None, "text/html", "image/jpeg"))
 
     error = caught.value
     assert (error.declared, error.sniffed, error.extension) == ("image/png; x=y", "text/html", "image/jpeg")

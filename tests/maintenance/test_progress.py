@@ -48,6 +48,7 @@ def drawn_by(folder: Path, *arguments: str, variables: dict[str, str]) -> tuple[
     return bytes(drawn), done.stdout
 
 
+@pytest.mark.works_with("rich")
 def test_an_audit_on_a_terminal(folder: Path) -> None:
     """It draws what it does, how much of it is done, and the time; what it finds goes to its own place as ever."""
     drawn, printed = drawn_by(folder, "audit", variables={})

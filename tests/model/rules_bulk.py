@@ -9,7 +9,7 @@ from fastapi_filestore import FileObject, FileService
 from fastapi_filestore.errors import ContentConsumedError
 from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.storage.paths import generate_upload_path
-from tests.model.plain import Row
+from tests.model.plain import Row, files_of
 from tests.model.playing import COIN, PICK, chosen, play
 from tests.model.rules_rows import RowRules
 from tests.model.tables import BACKEND, COLUMNS, NAMES
@@ -166,6 +166,31 @@ class StatementRules(RowRules):
         service, key = self._service(self.side.sheet.kind(tag)), self._key(tag)
         if key is not None and self.attempt(lambda: self.scene.run(service.replace(key, real, field="held"))):
             self.side.note((tag, "held"), plain)
+            self.side.do(self.side.note_flush)
+
+    @play(
+        when=lambda machine: machine.scene.cell.multiple and machine.places(full=True), at=PICK, which=PICK, turns=COIN
+    )
+    def service_edit_list(self, at: int, which: int, *, turns: bool) -> None:
+        """Have the service turn a list round, or put another file in the place of one."""
+        place = chosen(self.places(full=True), at)
+        if not self.flush() or not (files := files_of(self.side.memory(place))):
+            return
+        tag, column = place
+        service, key = self._service(self.side.sheet.kind(tag)), self._key(tag)
+        if key is None:
+            return
+        index, (real, plain) = which % len(files), self.new_file()
+
+        async def edit() -> None:
+            ids = [str(file.id) for file in await service.listed_files(key, field=column)]
+            if turns:
+                await service.reorder(key, ids[::-1], field=column)
+            else:
+                await service.exchange(key, ids[index], real, field=column)
+
+        if self.attempt(lambda: self.scene.run(edit())):
+            self.side.note(place, files[::-1] if turns else (*files[:index], plain, *files[index + 1 :]))
             self.side.do(self.side.note_flush)
 
     @play(when=lambda machine: machine.filed_rows(), which=PICK, again=COIN)

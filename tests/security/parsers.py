@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.intake import digests as client_digests
-from fastapi_filestore.intake import disposition, names, upload
+from fastapi_filestore.intake import disposition, folders, names, upload
 from fastapi_filestore.intake import header_parameters as charsets
 from fastapi_filestore.intake import header_parameters as parameters
 from fastapi_filestore.intake import header_parameters as spelling
@@ -24,10 +24,10 @@ from fastapi_filestore.storage import signing
 from fastapi_filestore.web import header_fields as fields
 from fastapi_filestore.web import paths as redaction
 from fastapi_filestore.web import quoting
-from fastapi_filestore.web.receiving import form_fields, uploads
+from fastapi_filestore.web.receiving import form_fields, uploads, urlencoded
 from fastapi_filestore.web.receiving import form_fields as validation
 from fastapi_filestore.web.routes import schemas
-from fastapi_filestore.web.serving import conditions, ranges
+from fastapi_filestore.web.serving import conditions, ranges, zip_names
 
 Parser = Callable[[str], object]
 STATE = conditions.Validators('"a"', datetime.now(UTC), '"b"')
@@ -144,6 +144,10 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
     "intake.names.guess_content_type": (names.guess_content_type, ("a.", "a.tgz.")),
     "intake.names.is_media_type": (names.is_media_type, ("text/plain", "text/plain;")),
     "intake.names.safe_filename": (names.safe_filename, ("a", "a.")),
+    "intake.folders.safe_folder": (folders.safe_folder, ("a/", "../", "a/../")),
+    "intake.folders.folder_of": (lambda path: folders.folder_of(path, {"relativePath": path}), ("a/", "C:")),
+    "web.serving.zip_names.safe_part": (zip_names.safe_part, ("a", "CON", "CON.")),
+    "web.serving.zip_names.safe_part of a path": (lambda path: zip_names.ZipNames().choose(path), ("a", "a/")),
     "intake.header_parameters.as_text": (lambda text: charsets.as_text(text.encode("latin-1", "replace")), ()),
     "intake.header_parameters.codec_of": (charsets.codec_of, ("utf",)),
     "intake.header_parameters.codec_of_form": (charsets.codec_of_form, ("utf",)),
@@ -230,9 +234,14 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         ("bytes=", "bytes=0-", "bytes=0"),
     ),
     "web.paths.without_token": (redaction.without_token, ("/filestore/",)),
+    "web.paths.without_any_token": (redaction.without_any_token, ("/filestore/", "%25", "sig%3d", "%2525sig=")),
     "web.receiving.uploads.name_in_disposition": (
         uploads.name_in_disposition,
         ("a; filename*=utf-8'", "a; filename*=utf-8''", 'a; filename="'),
+    ),
+    "web.receiving.urlencoded.read_urlencoded": (
+        lambda text: urlencoded.read_urlencoded(text.encode(), ENDLESS),
+        ("a=", "a=%", "a=1&"),
     ),
     "web.receiving.uploads.refuse_fragments": (lambda text: uploads.refuse_fragments({"content-encoding": text}), ()),
 }

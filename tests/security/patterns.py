@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from re import _constants as codes  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from importlib import import_module
 from typing import Any
+
+# Python's own reader of patterns, of which no type checker knows.
+codes: Any = import_module("re._constants")
+parser: Any = import_module("re._parser")
 
 UNIVERSE = frozenset(map(chr, [*range(0x180), 0x2028, 0x3000, 0xD800]))
 """Characters of every class that patterns tell apart."""

@@ -51,8 +51,10 @@ SEARCHED = {
     "storage.failures.report.STATUS",
     "storage.failures.report.VARIANT",
     "web.serving.conditions._ENTITY_TAG",
+    "web.paths._ENCODED_TOKEN",
     "web.paths._TOKEN",
     "web.refused_start._OURS",
+    "web.serving.zip_names._FORBIDDEN",
 }
 """Patterns that are looked for from every place of a text; all others are matched at one place."""
 
@@ -61,6 +63,7 @@ MATCHED = {
     "intake.types.sniffing._ELEMENT",
     "intake.types.sniffing._HTML",
     "intake.types.media_types._RANGE",
+    "intake.folders._OF_A_DISK",
     "intake.names._MEDIA_TYPE",
     "intake.names._NAMELESS",
     "intake.header_parameters._ENDS",
@@ -74,11 +77,13 @@ MATCHED = {
     "web.serving.headers._OF_DISK",
     "web.serving.headers._SHA256",
     "web.serving.ranges._SPEC",
+    "web.serving.zip_names._DEVICE",
     "web.paths._SANE",
 }
 """Patterns of the floors that clients talk to, which are matched at one place."""
 
 NOT_OF_A_CLIENT = {
+    "intake.folders.without_paths": "names of fields, of which there are few",
     "intake.no_field.no_field": "names of the application's",
     "intake.names.types_by_kind": "names of ours",
     "intake.types.special_cases.is_case_of": "a type of at most 255 characters, as in the next ones",
@@ -90,12 +95,24 @@ NOT_OF_A_CLIENT = {
     "web.serving.redirects.response_elsewhere": "headers of ours",
     "web.serving.headers.shown_tag": "a tag of a store",
     "web.routes.resource.resource_of": "a name of the application's",
+    "web.routes.readiness.readiness_router": "a path of the application's",
+    "web.routes.openapi.header_parameters": "names of ours",
+    "web.routes.operations.with_article": "names of models",
+    "web.routes.operations.name_operations": "a class's name",
+    "web.routes.operations.plural": "such a name",
     "web.routes.router.file_router": "names of the application's",
-    **{f"web.routes.row.add_{name}": "paths of ours" for name in ("read", "update", "delete", "download", "replace")},
+    **{f"web.routes.row.add_{name}": "paths of ours" for name in ("read", "update", "delete")},
+    "web.serving.zip_downloads.zip_download": "a name of the application's",
     "web.serving.options.require_word": "such names",
     "web.wiring.require_dependency": "such names",
     "web.wiring.mapped_class": "such names",
     "web.wiring.require_schema": "such names",
+    "web.routes.row.order_of": "parsed JSON",
+    "web.routes.row.serve_file": "a path and names of ours",
+    "web.receiving.uploads.file_as_body": "a media type",
+    "web.receiving.uploads.has_no_file": "names of fields",
+    "web.routes.listed.is_position": "a segment shorter than an id",
+    "web.routes.listed.refuse_position": "a segment shorter than an id",
 }
 """Functions that take text which no client writes."""
 

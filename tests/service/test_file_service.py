@@ -157,10 +157,10 @@ def test_a_service_must_know_its_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "remedy"), [("nonsense", "no such column"), ("-day", "NOT NULL"), ("file", "NOT NULL")]
+    ("order", "remedy"), [("nonsense", "no such column"), ("title,-none", "'none'"), ("file", "no order")]
 )
-async def test_an_order_that_would_lose_rows_is_refused(place: Site, order: str, remedy: str) -> None:
-    """A column that is not there, or may be NULL, orders no pages."""
+async def test_an_order_that_is_none_is_refused(place: Site, order: str, remedy: str) -> None:
+    """A column that is not there, or holds files, orders no pages."""
     async with documents(place) as service:
         service.order_by = order
         with pytest.raises(ConfigurationError, match=remedy):

@@ -1,6 +1,5 @@
 """Putting content of every form, on every store."""
 
-import asyncio
 import hashlib
 import io
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -93,15 +92,6 @@ async def test_what_put_returns(backend: ObstoreBackend) -> None:
     assert datetime.now(UTC) - head.last_modified < timedelta(minutes=1)
 
 
-async def test_overwriting(backend: ObstoreBackend) -> None:
-    """A put replaces what was there, and the entity tag tells."""
-    first = await backend.put("k", b"first")
-    second = await backend.put("k", b"the second")
-
-    assert await _read(backend, "k") == b"the second"
-    assert first.etag != second.etag
-
-
 @pytest.mark.parametrize("body", [b"", BODY, LONG], ids=["empty", "short", "long"])
 async def test_if_absent_never_overwrites(backend: ObstoreBackend, body: bytes) -> None:
     """With if_absent an object that exists stays as it is, whatever the length of the new one."""
@@ -118,25 +108,6 @@ async def test_if_absent_of_long_content(backend: ObstoreBackend) -> None:
     await backend.put("k", _async_chunks(LONG), if_absent=True, chunk_size=5 * MIB)
 
     assert await _read(backend, "k") == LONG
-
-
-async def test_if_absent_has_one_winner(backend: ObstoreBackend) -> None:
-    """Of eight uploads to one key with if_absent exactly one wins, and its bytes are there."""
-    bodies = [b"%d" % number * 50 for number in range(8)]
-    puts = (backend.put("k", body, if_absent=True) for body in bodies)
-    results = await asyncio.gather(*puts, return_exceptions=True)
-    winners = [body for body, result in zip(bodies, results, strict=True) if not isinstance(result, Exception)]
-
-    assert winners == [await _read(backend, "k")]
-    assert sum(isinstance(result, ObjectExistsError) for result in results) == 7
-
-
-async def test_many_at_once(backend: ObstoreBackend) -> None:
-    """Fifty uploads at once neither mix nor lose anything."""
-    await asyncio.gather(*(backend.put(f"k{number}", b"%d" % number) for number in range(50)))
-    bodies = await asyncio.gather(*(_read(backend, f"k{number}") for number in range(50)))
-
-    assert bodies == [b"%d" % number for number in range(50)]
 
 
 @pytest.mark.parametrize("content", ["/etc/hostname", {"a": 1}, None, 5, object()])

@@ -28,7 +28,7 @@ async def _read(backend: StorageBackend) -> bytes:
     return await (await backend.open("a")).read()
 
 
-OPERATIONS: dict[str, Callable[[StorageBackend], Awaitable[Any]]] = {
+OPERATIONS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "put": lambda backend: backend.put("b", b"x"),
     "open": _read,
     "head": lambda backend: backend.head("a"),

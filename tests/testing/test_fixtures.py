@@ -13,7 +13,19 @@ def run_pytest(folder: Path, test: str, *, conftest: str = CONFTEST) -> subproce
     """Run a user's test in a process and a folder of its own."""
     (folder / "conftest.py").write_text(conftest)
     (folder / "test_user.py").write_text(test)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+        "-W",
+        "error",
+        str(folder),
+    ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from fastapi_filestore import FileObject, ObstoreBackend, StoredObject
+from fastapi_filestore import FileObject, ObstoreBackend, StoredObject, storages
 from fastapi_filestore.testing import assert_no_orphans, memory_storage
 
 __all__ = ["memory_storage"]
@@ -85,3 +85,14 @@ async def test_a_missing_photo(session: Session, memory_storage: ObstoreBackend,
 
     with pytest.raises(AssertionError, match=rf"not there.*{photos[1].path}"):
         await assert_no_orphans(session, memory_storage, Album)
+
+
+async def test_every_backend(session: Session, memory_storage: ObstoreBackend, album: Album) -> None:
+    """Without a backend all are looked at, and the message says in which one an object lies."""
+    storages.register_backend(other := ObstoreBackend("other", "memory://"))
+    await assert_no_orphans(session, None, Album)
+    await other.put("stray", b"x")
+
+    with pytest.raises(AssertionError, match=r"1 objects that no row points to, in backend 'other': \['stray'\]"):
+        await assert_no_orphans(session, None, Album)
+    storages.unregister_backend("other")

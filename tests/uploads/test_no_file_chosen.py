@@ -125,13 +125,18 @@ async def test_an_empty_file_is_one(albums: Site, route: str) -> None:
     assert newest.cover.size == 0
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT"])
-async def test_the_router_refuses_it(albums: Site, method: str) -> None:
-    """PUT and POST of the router with an empty input are 422, too."""
-    path = "/albums/" if method == "POST" else "/albums/1/file"
-    response = await send(albums, path, UNCHOSEN % b"", method=method)
+async def test_the_router_replaces_nothing_by_it(albums: Site) -> None:
+    """PUT of the router with an empty input is 422, too."""
+    response = await send(albums, "/albums/1/file", UNCHOSEN % b"", method="PUT")
 
     assert problem_in(response, 422, "missing-file")["field"] == "cover"
+
+
+async def test_the_router_makes_a_row_without_it(albums: Site) -> None:
+    """POST of the router with an empty input makes a row that has no file, where the column may be empty."""
+    response = await send(albums, "/albums/", UNCHOSEN % b"")
+
+    assert (response.status_code, response.json()["cover"]) == (201, None)
 
 
 @pytest.mark.parametrize("route", ["/streamed", "/streamed-list"])

@@ -144,3 +144,10 @@ async def test_a_route_that_asks_for_nothing_believes(sniffing: Site) -> None:
     response = await sniffing.client.post("/blind", files={"file": ("a.png", HTML, "image/png")})
 
     assert response.json() == [None, "text/html"]
+
+
+async def test_an_empty_file_is_called_empty(sniffing: Site) -> None:
+    """A picture without a byte has no type that could contradict anything."""
+    response = await sniffing.upload(content=b"", filename="a.png", content_type="image/png")
+
+    assert "The file is empty" in problem_in(response, 415, "type-mismatch")["detail"]

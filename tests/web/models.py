@@ -186,5 +186,17 @@ class Specimen(Base):
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
 
 
-FILED = (Document, Ticket, Article, Album, Pair, Receipt, Paper, Measurement, Specimen)
+class Book(Base):
+    """A row with a file that it can't do without, one that it can, and a short list."""
+
+    __tablename__ = "books"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    cover: Mapped[FileObject] = mapped_column(StoredObject(backend="web", content_types=["text/plain"]))
+    back: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web", max_size=5))
+    pages: Mapped[list[FileObject]] = mapped_column(StoredObject(backend="web", multiple=True, max_files=4))
+
+
+FILED = (Document, Ticket, Article, Album, Pair, Receipt, Paper, Measurement, Specimen, Book)
 """The models with files."""

@@ -126,7 +126,6 @@ def test_binding_reads_no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
     ("model", "options", "remedy"),
     [
         (Plain, {}, "StoredObject"),
-        (Album, {}, "field="),
         (Album, {"field": "nothing"}, "cover, booklet, photos"),
         (Album, {"field": "photos"}, "several files"),
         (Document, {"field": "title"}, "file columns: file"),

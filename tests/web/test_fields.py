@@ -54,7 +54,7 @@ async def test_a_client_can_name_no_stored_object(site: Site, value: object) -> 
     field = await site.upload(title="u", file=str(value))
 
     problem_in(changed, 422, "invalid-fields")
-    problem_in(posted, 415, "unsupported-upload")
+    problem_in(posted, 422, "invalid-fields")
     problem_in(field, 422, "invalid-fields")
     assert "aa/victim" in await site.keys()
     assert (await site.client.get("/documents/1/file")).content == b"content"

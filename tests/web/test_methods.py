@@ -12,7 +12,7 @@ ALLOWED = {
     "/documents/": "GET, HEAD, POST",
     "/documents/upload-url": "GET, HEAD, POST, PATCH, DELETE",  # a key, too
     "/documents/1": "GET, HEAD, PATCH, DELETE",
-    "/documents/1/file": "GET, HEAD, PUT",
+    "/documents/1/file": "GET, HEAD, PUT, DELETE",
     "/filestore": "GET, HEAD, PUT",
 }
 

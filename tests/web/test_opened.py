@@ -150,6 +150,28 @@ async def test_what_was_cancelled(given: Script) -> None:
     assert (task.cancelled(), given.objects) == (True, [])
 
 
+async def test_a_block_in_a_request(given: Script) -> None:
+    """A block inside of another one of its loop waits for no task that is cancelled: only the outer one does."""
+    end = asyncio.Event()
+
+    async def linger() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await end.wait()
+
+    async with given.files.lifespan(FastAPI()):
+        task = asyncio.create_task(linger())
+        await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(2), given.files.opened():
+            pass
+        assert not task.done()
+        end.set()
+
+    assert task.cancelled()
+
+
 def test_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """It stops the block before it begins, by name; once it is mended, the next block begins."""
     files = Filestore(registry=StorageRegistry())

@@ -42,6 +42,7 @@ VERBS = {
     ("GET", "/{identity}/file"): Verb(200, {}),
     ("HEAD", "/{identity}/file"): Verb(200, {}),
     ("PUT", "/{identity}/file"): Verb(200, FORM),
+    ("DELETE", "/{identity}/file"): Verb(204, {}),
 }
 
 

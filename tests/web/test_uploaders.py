@@ -1,39 +1,23 @@
 """Uploaders of browsers with their defaults, in Chromium: Uppy, FilePond and Dropzone, and a plain form."""
 
-import asyncio
 import json
-import socket
-import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response
 from playwright.async_api import Browser, Page
 
 from fastapi_filestore import Filestore
 from tests.example_app.visit import png, write
-from tests.servers.azurite import find_node
-from tests.servers.process import LOOPBACK, unavailable
 from tests.web.conftest import Serve
 from tests.web.models import Document, Measurement
 from tests.web.site import Site
+from tests.web.uploaders_served import bundled, listening
 
-NODE = Path(__file__).parents[1] / "servers" / "node"
-SCRIPTS = Path(__file__).with_name("uploaders")
-BUNDLE = """
-const [contents, resolveDir] = process.argv.slice(1);
-const { outputFiles } = require("esbuild").buildSync({
-  stdin: { contents, resolveDir }, bundle: true, write: false, format: "esm",
-});
-process.stdout.write(outputFiles[0].text);
-"""
 PAGE = """<!doctype html><meta charset="utf-8"><title>{library}</title>
 <script>
   window.endpoint = "/measurements/";
@@ -57,16 +41,6 @@ PLAIN = """<!doctype html><meta charset="utf-8"><title>form</title>
   <input name="file" type="file"> <button>send</button>
 </form>
 """
-
-
-@cache
-def bundled(library: str) -> str:
-    """Return a script with all that it imports, put together once."""
-    if not (NODE / "node_modules" / "esbuild").is_dir():
-        unavailable("The uploaders are missing: `make test` installs them, or `npm ci` in tests/servers/node.")
-    script = (SCRIPTS / f"{library}.js").read_text()
-    command = [str(find_node()), "-e", BUNDLE, "--", script, str(NODE)]
-    return subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=True).stdout
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +75,6 @@ def build(app: FastAPI, files: Filestore) -> None:
     @app.get("/{library}")
     def page(library: str, options: str) -> HTMLResponse:
         return HTMLResponse(PAGE.format(library=library, options=options, body=BODIES[library]))
-
-
-@asynccontextmanager
-async def listening(app: FastAPI) -> AsyncIterator[str]:
-    """Serve an application, whose life has begun, in this loop."""
-    with socket.socket() as opened:
-        opened.bind((LOOPBACK, 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-        serving = asyncio.create_task(server.serve(sockets=[opened]))
-        try:
-            yield f"http://{LOOPBACK}:{opened.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
 
 
 @pytest.fixture

@@ -210,6 +210,11 @@ class StoredObject(TypeDecorator[Any]):
     def __repr__(self) -> str:
         return f"StoredObject(backend={self.backend!r}, multiple={self.multiple!r})"
 
+    @property
+    def python_type(self) -> Any:
+        """The type of its values, by which tools such as polyfactory know what to make up."""
+        return list[FileObject] if self.multiple else FileObject
+
     def load_dialect_impl(self, dialect: Dialect) -> AnyType:
         """Use JSONB where there is one: it can be indexed and compared."""
         json = JSONB(none_as_null=True) if dialect.name == "postgresql" else JSON(none_as_null=True)
@@ -265,6 +270,7 @@ class StoredObject(TypeDecorator[Any]):
                     file.backend = self.backend or self.registry.default_key
         for file in files:
             file.note_checked(self.rules)
+            file.custody.is_listed = self.multiple
         return FileList(files) if self.multiple else files[0]
 
     def compare_values(self, x: object, y: object) -> bool:
@@ -295,6 +301,7 @@ class StoredObject(TypeDecorator[Any]):
             self.rules.check_count(len(files))
         for file in files:
             file.assign(self.backend, self.registry, self.rules)
+            file.custody.is_listed = self.multiple
             if not file.gets_new_path:
                 continue
             if isinstance(self.folder, str):

@@ -148,6 +148,11 @@ def drop_reservations(access: BoundLedger) -> None:
             reservations.paths.clear()
 
 
+def forget_reservations() -> None:
+    """Forget all unused paths of this process, for tests, whose databases go: their intents fall due."""
+    _reservations.clear()
+
+
 async def release_reservations(*, on_own_loop: bool = False) -> None:
     """Give back all unused paths of this process, at the end of an application; but what another one uses.
 

@@ -41,6 +41,7 @@ from fastapi_filestore.orm.unit_of_work.session_loops import note_loop
 from fastapi_filestore.orm.unit_of_work.sharing import settle
 from fastapi_filestore.orm.unit_of_work.state import Flush, Watch, innermost_transaction, sent_over, state_of
 from fastapi_filestore.orm.unit_of_work.statements import track_bulk
+from fastapi_filestore.telemetry import COLLECTOR, names
 
 _engines: WeakSet[Engine] = WeakSet()
 _without_rollback: WeakSet[Engine] = WeakSet()
@@ -97,7 +98,12 @@ def _store_before_rows(session: Session, transaction: SessionTransaction) -> Non
     state = state_of(session)
     if transaction.origin is SessionTransactionOrigin.SUBTRANSACTION and (context := state.begun) is not None:
         state.begun = None
-        prepare_flush(session, context)
+        instruments = COLLECTOR.instruments
+        if instruments is None or not states_with_files([*session.new, *session.dirty, *session.deleted]):
+            prepare_flush(session, context)
+        else:
+            with instruments.span(names.FLUSH):
+                prepare_flush(session, context)
 
 
 @event.listens_for(Session, "after_flush")

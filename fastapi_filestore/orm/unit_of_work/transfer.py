@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,6 +18,10 @@ from fastapi_filestore.orm.ledger.reservations import reservations_of
 from fastapi_filestore.orm.sessions import ConnectionUse, has_room, run_on_engine
 from fastapi_filestore.storage.paths import folder_of
 from fastapi_filestore.storage.registry import StorageRegistry
+from fastapi_filestore.telemetry import COLLECTOR, names
+
+if TYPE_CHECKING:
+    from fastapi_filestore.telemetry.instruments import Instruments
 
 UPLOADS_AT_ONCE = 8
 """Files of one flush on their way at once; each takes the memory of its parts in flight."""
@@ -59,12 +64,13 @@ async def store(
     for file, ledger in waiting:
         if ledger is not None and ledger not in renewals and file.custody.claim is not None:
             renewals[ledger] = Renewal(ledger, files)
+    store_one = _store_file if COLLECTOR.instruments is None else partial(_store_observed, COLLECTOR.instruments)
     gate, tasks = asyncio.Semaphore(UPLOADS_AT_ONCE), list[asyncio.Task[None]]()
     try:
         if len(files) == 1:
-            await _store_file(files[0], gate)
+            await store_one(files[0], gate)
         else:
-            tasks += [asyncio.create_task(_store_file(file, gate)) for file in files]
+            tasks += [asyncio.create_task(store_one(file, gate)) for file in files]
             await asyncio.gather(*tasks)
     except BaseException:
         for task in tasks:
@@ -107,6 +113,13 @@ async def _store_file(file: FileObject, gate: asyncio.Semaphore) -> None:
                     reservations_of(ledger, location[0] or "", folder_of(location[1])).give_back(location[1])
             raise
         await file.check_async()
+
+
+async def _store_observed(instruments: "Instruments", file: FileObject, gate: asyncio.Semaphore) -> None:
+    """Store one file, and tell those who collect it."""
+    with instruments.span(names.UPLOAD, **{str(names.BACKEND): file.backend_in_use().key}) as told:
+        await _store_file(file, gate)
+        told.note(names.SIZE, file.size)
 
 
 class Renewal:

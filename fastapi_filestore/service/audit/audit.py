@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, MetaData, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -72,6 +73,10 @@ from fastapi_filestore.service.audit.uploads import UnfinishedSearch
 from fastapi_filestore.service.contention import run_despite_others
 from fastapi_filestore.storage.paths import HeldPath
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+from fastapi_filestore.telemetry import COLLECTOR, names
+
+if TYPE_CHECKING:
+    from fastapi_filestore.telemetry.instruments import Told
 
 DEFAULT_GRACE = timedelta(hours=24)
 """How old an object must be to be an orphan: older than any upload with its transaction, with or without a ledger."""
@@ -127,7 +132,18 @@ class Audit:
         if unfixable := sorted(set(self.fix) - FIXABLE):
             raise ConfigurationError(f"An audit can't fix {', '.join(unfixable)}, only {', '.join(sorted(FIXABLE))}.")
 
-    async def __aiter__(self) -> AsyncIterator[Finding]:
+    def __aiter__(self) -> AsyncIterator[Finding]:
+        if (instruments := COLLECTOR.instruments) is None:
+            return self._findings()
+        found = 0
+
+        def note(told: "Told", _: Finding) -> None:
+            nonlocal found
+            told.note(names.FINDINGS, found := found + 1)
+
+        return instruments.steps(names.AUDIT, self._findings(), note)
+
+    async def _findings(self) -> AsyncIterator[Finding]:
         self._known = await self.databases()
         self._others = OtherRegistries((table for _, table in self._tables()), self.registry)
         # The database's clock is the one that all workers share.

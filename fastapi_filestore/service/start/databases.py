@@ -66,6 +66,16 @@ class Databases:
         places, _ = await self._candidates(self._metadatas(), every_class=False)
         return [database(engine, tables, asked=tables, registry=self._registry) for engine, tables in places.items()]
 
+    async def engines(self) -> list[Engine]:
+        """Return the engines of the models, or the one that was given where there are no models; it asks none of them.
+
+        Raises:
+            ConfigurationError: No engine is known for the models.
+        """
+        if not self._models:
+            return [] if self._engine is None else [self._engine]
+        return [database.engine for database in await self.of_models()]
+
     async def find(self) -> Known:
         """Find the tables of the models' metadata, and of every other mapped class of this process with files.
 

@@ -25,7 +25,7 @@ from fastapi_filestore.events import (
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attributes, file_mappers
 from fastapi_filestore.orm.column.tables import file_columns_of, what_lacks
 from fastapi_filestore.orm.ledger.ledger import Ledger
-from fastapi_filestore.orm.mapped_types import AnyMapper
+from fastapi_filestore.orm.mapped_types import AnyColumn, AnyMapper
 from fastapi_filestore.orm.sessions import has_room, run_on_engine
 from fastapi_filestore.orm.triggers.installed import COMPLETE, find_lacking_triggers
 from fastapi_filestore.service.audit.tables import Database
@@ -51,13 +51,6 @@ async def check_databases(databases: Databases, *, probe: bool, write: bool) -> 
     """
     found, refusals = list[Found](), list[str]()
 
-    def try_writing(connection: Connection, ledger: Ledger) -> None:
-        backend, path = "filestore-probe", generate_path()
-        ledger.reserve(connection, backend, [path])
-        ledger.renew(connection, [(backend, path)])
-        ledger.forget(connection, ledger.known(connection, [(backend, path)]))
-        connection.rollback()
-
     try:
         async with asyncio.timeout(PATIENCE):
             for database in await databases.of_models() if databases.are_known else ():
@@ -75,13 +68,26 @@ async def check_databases(databases: Databases, *, probe: bool, write: bool) -> 
         DATABASES_NOT_CHECKED.tell(error)
     missing = [name for lack in found for name in lack.missing]
     lacking = [name for lack in found for name in lack.without_triggers]
-    problems = [*([_explain_missing(missing)] if missing else []), *([_explain(lacking)] if lacking else []), *refusals]
+    problems = [
+        *([explain_missing_tables(missing)] if missing else []),
+        *([explain_missing_triggers(lacking)] if lacking else []),
+        *refusals,
+    ]
     if problems and probe:
         raise ConfigurationError("\n".join(problems))
     if missing:
-        TABLES_MISSING.tell(tables=missing, remedy=_explain_missing(missing))
+        TABLES_MISSING.tell(tables=missing, remedy=explain_missing_tables(missing))
     if lacking:
-        TRIGGERS_MISSING.tell(tables=lacking, remedy=_explain(lacking))
+        TRIGGERS_MISSING.tell(tables=lacking, remedy=explain_missing_triggers(lacking))
+
+
+def try_writing(connection: Connection, ledger: Ledger) -> None:
+    """Write to a ledger and read it, in a transaction that is rolled back."""
+    backend, path = "filestore-probe", generate_path()
+    ledger.reserve(connection, backend, [path])
+    ledger.renew(connection, [(backend, path)])
+    ledger.forget(connection, ledger.known(connection, [(backend, path)]))
+    connection.rollback()
 
 
 class Found(NamedTuple):
@@ -95,6 +101,11 @@ def _check(connection: Connection, database: Database) -> Found:
     """Warn of a commit that does not last, and return the names of tables that are missing or lack their triggers."""
     if (setting := weak_setting(connection)) is not None:
         COMMITS_NOT_DURABLE.tell(database=connection.engine.url.database, setting=setting)
+    return find_lacks(connection, database)
+
+
+def find_lacks(connection: Connection, database: Database) -> Found:
+    """Return the names of tables that are missing in a database, and of those that lack their triggers."""
     inspector = inspect(connection)
     wanted = {file_table.table: file_columns_of(file_table.table) for file_table in database.tables}
     wanted |= {ledger.table: [column.name for column in ledger.table.columns] for ledger in database.ledgers}
@@ -104,7 +115,8 @@ def _check(connection: Connection, database: Database) -> Found:
     return Found([name for name in missing.values() if name is not None], [triggers.table for triggers in lacking])
 
 
-def _explain_missing(tables: Sequence[str]) -> str:
+def explain_missing_tables(tables: Sequence[str]) -> str:
+    """Say which tables a database lacks, and how they come to be."""
     return (
         f"The database lacks {', '.join(sorted(tables))}: run your migrations (alembic revision --autogenerate, "
         "alembic upgrade head), or Base.metadata.create_all, which adds no column to a table that is there, before "
@@ -112,7 +124,8 @@ def _explain_missing(tables: Sequence[str]) -> str:
     )
 
 
-def _explain(tables: Sequence[str]) -> str:
+def explain_missing_triggers(tables: Sequence[str]) -> str:
+    """Say which tables lack their triggers, and how they come to be."""
     return (
         f"The triggers of add_ledger(triggers=True) are missing, or out of date, on {', '.join(sorted(tables))}: what "
         "raw SQL takes out of rows there leaves its objects behind. create_all makes triggers only with new tables: "
@@ -156,33 +169,71 @@ def require_backends(models: Collection[type], registry: StorageRegistry) -> Non
     Raises:
         ConfigurationError: A column of one of the models has no backend.
     """
+    columns = backends_of_columns(models, registry)
+    problems = [f"- {column.name}: {column.problem}." for column in columns if column.is_served and column.problem]
+    if problems:
+        raise ConfigurationError("\n".join(["Columns whose backend nobody has registered:", *problems]))
+    lacking = {column.name for column in columns if column.problem}
+    if lacking:
+        BACKEND_NOT_REGISTERED.tell(columns=sorted(lacking))
+
+
+class ColumnBackend(NamedTuple):
+    """The backend of a file column: whose it is, what is wrong with it, and whether the application serves the class.
+
+    `problem` is None where there is none.
+    """
+
+    name: str
+    problem: str | None
+    is_served: bool
+
+
+def backends_of_columns(models: Collection[type], registry: StorageRegistry) -> list[ColumnBackend]:
+    """Return the backends of all file columns of this process, those of the models that the application serves first.
+
+    Args:
+        models: The classes that the application serves.
+        registry: Where it registers the backends of its settings.
+    """
+    own = _columns_of(models)
+    others = {
+        attribute.column: (mapper.class_, attribute)
+        for mapper in file_mappers()
+        for attribute in file_attributes(mapper)
+        if attribute.column not in own
+    }
+    found = list[ColumnBackend]()
+    for column, (model, attribute) in (own | others).items():
+        key, columns_own = _key(attribute), attribute.type.registry
+        problem = None if key in columns_own else _remedy(key, columns_own, registry)
+        found.append(ColumnBackend(_name(model, attribute), problem, column in own))
+    return found
+
+
+def backends_of(models: Collection[type], registry: StorageRegistry) -> list[tuple[str, StorageRegistry]]:
+    """Return the backends of the file columns of some models, by key and registry; all of a registry if none is given.
+
+    Whether they are registered is for the caller to see.
+    """
+    if not models:
+        return [(backend.key, registry) for backend in registry]
+    columns = _columns_of(models).values()
+    return list(dict.fromkeys((_key(attribute), attribute.type.registry) for _, attribute in columns))
+
+
+def _columns_of(models: Collection[type]) -> dict[AnyColumn, tuple[type, FileAttribute]]:
+    """Return the file columns of some models, and of what inherits from them, each with its class and attribute."""
     configure_mappers()  # this may be the first that a process does
     # First those that it is told to serve, then what inherits from them, whose rows are rows of theirs.
     served: dict[AnyMapper, None] = dict.fromkeys(
         chain.from_iterable(inspect(model).self_and_descendants for model in models)
     )
-    own = {
+    return {
         attribute.column: (mapper.class_, attribute)
         for mapper in reversed(served)
         for attribute in file_attributes(mapper)
     }
-    problems = list[str]()
-    for model, attribute in own.values():
-        key, columns_own = _key(attribute), attribute.type.registry
-        if key in columns_own:
-            continue
-        remedy = _remedy(key, columns_own, registry)
-        problems.append(f"- {_name(model, attribute)}: {remedy}.")
-    if problems:
-        raise ConfigurationError("\n".join(["Columns whose backend nobody has registered:", *problems]))
-    lacking = {
-        _name(mapper.class_, attribute)
-        for mapper in file_mappers()
-        for attribute in file_attributes(mapper)
-        if attribute.column not in own and _key(attribute) not in attribute.type.registry
-    }
-    if lacking:
-        BACKEND_NOT_REGISTERED.tell(columns=sorted(lacking))
 
 
 def _key(attribute: FileAttribute) -> str:

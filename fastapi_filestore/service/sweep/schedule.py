@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
@@ -16,8 +16,13 @@ PATIENCE = 5.0
 
 
 @asynccontextmanager
-async def sweeping(sweep: Callable[[], AsyncIterator[Swept]], *, every: timedelta) -> AsyncIterator[None]:
-    """Sweep again and again while the block runs; one under way at its end gets a while to end, too."""
+async def sweeping(
+    sweep: Callable[[], AsyncIterator[Swept]],
+    *,
+    every: timedelta,
+    then: Callable[[], Awaitable[object]] | None = None,
+) -> AsyncIterator[None]:
+    """Sweep again and again while the block runs, and do something `then`; one under way gets a while to end, too."""
     over = asyncio.Event()
 
     async def sweep_regularly() -> None:
@@ -33,6 +38,8 @@ async def sweeping(sweep: Callable[[], AsyncIterator[Swept]], *, every: timedelt
                         INTENT_FAILED.tell(
                             backend=intent.backend, object=intent.path, attempts=intent.attempts, error=intent.error
                         )
+                if then is not None:
+                    await then()
             except Exception as error:  # noqa: BLE001 - whatever went wrong, the next sweep serves better than none
                 SWEEP_FAILED.tell(error, with_traceback=not isinstance(error, FilestoreError))
 

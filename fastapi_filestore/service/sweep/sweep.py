@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -32,6 +33,10 @@ from fastapi_filestore.service.sweep.claims import LEASE_SECONDS, Swept, by_back
 from fastapi_filestore.storage.backend import NamedRemains, StorageBackend, UploadRemains
 from fastapi_filestore.storage.paths import HeldPath, can_be_held, is_generated
 from fastapi_filestore.storage.registry import StorageRegistry, storages
+from fastapi_filestore.telemetry import COLLECTOR, names
+
+if TYPE_CHECKING:
+    from fastapi_filestore.telemetry.instruments import Told
 
 BATCH = 200
 """Intents claimed at once: one bulk deletion, little memory."""
@@ -46,7 +51,7 @@ Ask = Callable[[Collection[Location]], Awaitable[AbstractSet[Location]]]
 """Asks the rows which of some objects they hold."""
 
 
-async def sweep(
+def sweep(
     engine: Engine | AsyncEngine, ledger: Ledger, *, registry: StorageRegistry = storages, batch: int = BATCH
 ) -> AsyncIterator[Swept]:
     """Settle every intent that is due, and yield what became of each.
@@ -54,6 +59,23 @@ async def sweep(
     Safe to run at any time, in any number of processes. A failing one is tried again later, after a growing delay,
     and keeps no other waiting: a backend that can't be reached is left alone for the rest of the sweep.
     """
+    sweeping, taken, failed = _sweep(engine, ledger, registry=registry, batch=batch), 0, 0
+    if (instruments := COLLECTOR.instruments) is None:
+        return sweeping
+
+    def note(told: "Told", intent: Swept) -> None:
+        nonlocal taken, failed
+        taken, failed = taken + 1, failed + (intent.error is not None)
+        told.note(names.OBJECTS, taken)
+        told.note(names.FAILED, failed)
+        instruments.settled(failed=intent.error is not None)
+
+    return instruments.steps(names.SWEEP, sweeping, note)
+
+
+async def _sweep(
+    engine: Engine | AsyncEngine, ledger: Ledger, *, registry: StorageRegistry, batch: int
+) -> AsyncIterator[Swept]:
     plain, down = plain_engine(engine), set[str]()
 
     async def ask(locations: Collection[Location]) -> AbstractSet[Location]:

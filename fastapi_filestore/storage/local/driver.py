@@ -39,7 +39,7 @@ class FolderDriver:
     """Does what a backend is asked for in a folder. Files hold nothing but bytes: types and metadata are not kept."""
 
     folder: LocalFolder
-    has_links = True
+    has_links, region = True, None
 
     @property
     def root(self) -> Path:
@@ -132,6 +132,13 @@ class FolderDriver:
 
         with self.folder.translating():
             await finish(DISK_THREADS.submit(look))
+
+    async def ask(self, signed: SignedURL | None, content: bytes | None) -> None:
+        """Return None: there is nobody to ask."""
+
+    async def drops_unfinished(self) -> bool:
+        """Say no: a file that a killed process has begun stays until an audit removes it."""
+        return False
 
     def unfinished_uploads(self) -> AsyncIterator[UnfinishedUpload]:
         """Iterate the staged files."""

@@ -20,6 +20,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.events import UNFINISHED_UPLOADS_UNSEEN
 from fastapi_filestore.storage.backend import (
+    Answer,
     ObjectInfo,
     ObjectStream,
     SignedURL,
@@ -36,7 +37,13 @@ from fastapi_filestore.storage.obstore.moving.metadata import attributes_for
 from fastapi_filestore.storage.obstore.moving.parts import PartPlan, plan_parts
 from fastapi_filestore.storage.obstore.moving.put import PutRequest
 from fastapi_filestore.storage.obstore.moving.reading import info_of, info_of_listed, range_options, resume_reading
-from fastapi_filestore.storage.obstore.moving.unfinished import abort_in_bucket, abort_uploads_to, uploads_in_bucket
+from fastapi_filestore.storage.obstore.moving.unfinished import (
+    abort_in_bucket,
+    abort_uploads_to,
+    has_rule_for_unfinished,
+    uploads_in_bucket,
+)
+from fastapi_filestore.storage.obstore.opening.address import s3_region
 from fastapi_filestore.storage.obstore.opening.region import Whereabouts
 from fastapi_filestore.storage.obstore.opening.store_url import Kind
 from fastapi_filestore.storage.obstore.opening.stores import Connection
@@ -221,6 +228,24 @@ class StoreDriver:
             plan = plan_parts(self._kind, size=len(PROBE))
             await self.put(path, read_content(PROBE), attributes, plan, if_absent=True)
             await self.delete([path])
+
+    async def ask(self, signed: SignedURL | None, content: bytes | None) -> Answer | None:
+        """Use a signed URL, or ask for the bucket as a stranger; None in memory."""
+        # It needs more of Python than applications do, and only checks ask.
+        from fastapi_filestore.storage.obstore.opening.asking import ask_store  # noqa: PLC0415 - the same
+
+        return await ask_store(self._connection.store, self._connection.store_url.bucket, signed, content)
+
+    @property
+    def region(self) -> str | None:
+        """The region that requests are signed for."""
+        store = self._connection.store
+        return s3_region(store) if isinstance(store, S3Store) else None
+
+    async def drops_unfinished(self) -> bool:
+        """Tell whether S3 has a rule that drops them; the others do so by themselves."""
+        store = self._connection.store
+        return await has_rule_for_unfinished(store, self._backend) if isinstance(store, S3Store) else True
 
     async def unfinished_uploads(self) -> AsyncIterator[UnfinishedUpload]:
         """Iterate the unfinished uploads of S3; the others drop them by themselves."""

@@ -124,14 +124,7 @@ async def json_body(request: Request, limit: int, *, pace: Pace) -> bytes:
     declared = media_type(request.headers)
     if not is_json(declared):
         raise UnsupportedUploadError(declared, [JSON])
-    refuse_codings(joined_fields(request.headers))
-    memory, chunks, size = upload_memory.kept(), list[bytes](), 0
-    async for chunk in limited_body(request, limit, pace=pace, memory=memory):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size >= WORTHWHILE:
-            await memory.keep(size)
-    body = b"".join(chunks)
+    body = await whole_body(request, limit, pace=pace)
     charset, detected = UTF_8, json.detect_encoding(body)
     with suppress(MalformedUploadError):  # what says nothing that can be read says nothing of it
         charset = read_parameters(request.headers["content-type"])[1].get("charset", UTF_8)
@@ -144,6 +137,18 @@ async def json_body(request: Request, limit: int, *, pace: Pace) -> bytes:
             sentence=f"JSON in the charset {charset!r} can't be read here: send UTF-8 (RFC 8259, section 8.1).",
         )
     return body.removeprefix(BOM_UTF8)
+
+
+async def whole_body(request: Request, limit: int, *, pace: Pace) -> bytes:
+    """Read a body of fields as it was sent; it raises what `limited_body` does, and refuses what is compressed."""
+    refuse_codings(joined_fields(request.headers))
+    memory, chunks, size = upload_memory.kept(), list[bytes](), 0
+    async for chunk in limited_body(request, limit, pace=pace, memory=memory):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= WORTHWHILE:
+            await memory.keep(size)
+    return b"".join(chunks)
 
 
 try:

@@ -19,6 +19,7 @@ from fastapi_filestore.errors import (
     UploadTooLargeError,
 )
 from fastapi_filestore.intake.digests import DigestingStream, client_digests
+from fastapi_filestore.intake.folders import folder_of
 from fastapi_filestore.intake.forms.chunks import REMEDY, chunk_error
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.forms.multipart import FormReader
@@ -39,10 +40,11 @@ from fastapi_filestore.web.header_fields import (
     refuse_codings,
 )
 from fastapi_filestore.web.receiving.bodies import limited_body
+from fastapi_filestore.web.receiving.form_fields import is_json_object
+from fastapi_filestore.web.receiving.urlencoded import URLENCODED, urlencoded_fields
 
 Validate = Callable[[Mapping[str, str]], BaseModel]
 
-URLENCODED = "application/x-www-form-urlencoded"
 """A form that can't hold a file; curl and old browsers send it where a file was meant."""
 
 ENVELOPE = (
@@ -60,7 +62,8 @@ class UploadPolicy:
     """Says what a route takes: files by these rules in this field, so much of everything, and right fields.
 
     `validate` makes values of the fields, or raises; it knows those of the names in `known`, and `switches` are those
-    that are true or false. JSON `is_fields`, and no file, where there are any to set.
+    that are true or false. JSON `is_fields`, and no file, where there are any to set. The folder that a client had a
+    file in is kept if it `keeps_folders`.
     """
 
     field: str
@@ -70,6 +73,8 @@ class UploadPolicy:
     known: frozenset[str] = frozenset()
     is_fields: bool = False
     switches: frozenset[str] = frozenset()
+    needs_file: bool = True
+    keeps_folders: bool = False
 
     async def admit(self, upload: Upload) -> Upload:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
@@ -83,7 +88,17 @@ class UploadPolicy:
 
 
 async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
+    """Do what `receive_upload_or_fields` does; a form without a file is a `MissingFileError`."""
+    found = await receive_upload_or_fields(request, policy)
+    assert isinstance(found, Upload), "its policy needs a file"
+    return found
+
+
+async def receive_upload_or_fields(request: Request, policy: UploadPolicy) -> Upload | Mapping[str, str] | None:
     """Read a request up to its file, and its first bytes if rules judge them; any other body is the file itself.
+
+    Where the policy needs no file, a form without one is its fields, as is no body at all; a body of JSON is None, and
+    still to be read.
 
     Raises:
         UnsupportedUploadError: The body is neither a form nor a file, or compressed, or the file is of another type.
@@ -95,27 +110,45 @@ async def receive_upload(request: Request, policy: UploadPolicy) -> Upload:
     """
     declared = media_type(request.headers)
     if declared != MULTIPART:
-        return await policy.admit(_file_as_body(request, policy, declared))
+        if declared == JSON and not policy.needs_file:
+            return None
+        if not policy.needs_file and (fields := await fields_alone(request, policy)) is not None:
+            if not has_no_file(fields, policy.field):
+                raise MissingFileError(policy.field, has_text=True)
+            return fields
+        return await policy.admit(file_as_body(request, policy, declared))
     announced = announced_size(request.headers)
     if announced is not None and announced > policy.limits.body_size and "expect" not in request.headers:
         raise await _too_large_file(request, policy, announced)
-    reader = _form_reader(request, policy, announced)
+    reader = form_reader(request, policy, announced)
     head = await reader.next_file()
     if head is None and "upload-length" in request.headers:  # the chunks would follow in requests of their own
         raise chunk_error(REMEDY)
+    if head is None and not policy.needs_file and has_no_file(reader.fields, policy.field):
+        return reader.fields
+    filename = _filename_in(head, reader, policy.field)
     upload = Upload(
         reader.file_chunks(is_last=True),
-        filename=_filename_in(head, reader, policy.field),
+        filename=filename,
         content_type=head.content_type if head else None,
         fields=reader.fields,
         validate=policy.validate,
         rules=policy.rules,
         longest=reader.left,
+        find_folder=partial(folder_of, filename, reader.fields) if policy.keeps_folders else None,
     )
     return await policy.admit(upload)
 
 
-def _file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Upload:
+async def fields_alone(request: Request, policy: UploadPolicy) -> Mapping[str, str] | None:
+    """Read a body that can hold no file: a form of text, or nothing at all; None if it is another one."""
+    declared = media_type(request.headers)
+    if declared == URLENCODED:
+        return await urlencoded_fields(request, policy.limits)
+    return NO_FIELDS if not declared and announced_size(request.headers) == 0 else None
+
+
+def file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Upload:
     """Return the upload of a body that is the file itself."""
     if declared == JSON and policy.is_fields:  # meant for the fields, not for a file
         raise UnsupportedUploadError(declared, [MULTIPART])
@@ -141,14 +174,16 @@ def _file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Uplo
             if not declared:  # whatever it is, it is not what would do
                 raise UnsupportedUploadError(declared, [MULTIPART]) from None
             raise
+    filename = name_in_disposition(request.headers.get("content-disposition", ""))
     return Upload(
         join_chunks(limited_body(request, policy.limits.file_size, pace=policy.limits.pace), WORTHWHILE),
-        filename=name_in_disposition(request.headers.get("content-disposition", "")),
+        filename=filename,
         content_type=request.headers.get("content-type") or None,  # whoever says nothing, as curl -T, has bytes
         validate=policy.validate,
         rules=policy.rules,
         digests=client_digests(headers),
         longest=announced_size(request.headers),
+        find_folder=partial(folder_of, filename, NO_FIELDS) if policy.keeps_folders else None,
     )
 
 
@@ -175,17 +210,20 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     """
     if media_type(request.headers) != MULTIPART:
         raise UnsupportedUploadError(media_type(request.headers), [MULTIPART])
-    reader = _form_reader(request, policy, announced_size(request.headers))
+    reader = form_reader(request, policy, announced_size(request.headers))
 
     async def read_files() -> AsyncGenerator[Upload, None]:
         head = await reader.next_file()
         while True:
+            filename = _filename_in(head, reader, policy.field)
             upload = Upload(
                 reader.file_chunks(),
-                filename=_filename_in(head, reader, policy.field),
+                filename=filename,
                 content_type=head.content_type if head else None,
                 fields=reader.fields,
                 rules=policy.rules,
+                # A field would be of no one file.
+                find_folder=partial(folder_of, filename, NO_FIELDS) if policy.keeps_folders else None,
             )
             yield await policy.admit(upload)
             head = await reader.next_file()
@@ -195,7 +233,8 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     return Uploads(read_files(), fields=reader.fields, validate=policy.validate)
 
 
-def _form_reader(request: Request, policy: UploadPolicy, announced: int | None) -> FormReader:
+def form_reader(request: Request, policy: UploadPolicy, announced: int | None, *, several: bool = False) -> FormReader:
+    """Return what reads a request's form; `several` if files come in fields that differ."""
     headers = joined_fields(request.headers)
     refuse_codings(headers)
     if "content-range" in headers:
@@ -212,10 +251,16 @@ def _form_reader(request: Request, policy: UploadPolicy, announced: int | None) 
         limits=limits,
         memory=memory,
         announced=announced,
-        file_field=policy.field,
+        file_field=None if several else policy.field,
         known=policy.known,
         switches=policy.switches,
     )
+
+
+def has_no_file(fields: Mapping[str, str], field: str) -> bool:
+    """Tell whether a form means no file for a field, and no text where a file should be."""
+    text = fields.get(field, "")
+    return not text or is_json_object(text)
 
 
 def _filename_in(head: PartHead | None, reader: FormReader, field: str) -> str:

@@ -4,20 +4,28 @@ Each endpoint is a unit of work that ends before its response is made, so that a
 other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
+from fastapi_filestore.errors import InvalidFieldsError, MissingFileError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.names import MEDIA_TYPE
+from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
+from fastapi_filestore.web.header_fields import is_json, media_type
 from fastapi_filestore.web.paths import path_above
-from fastapi_filestore.web.receiving.form_fields import values_of
-from fastapi_filestore.web.receiving.uploads import receive_upload
-from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, form_body, problems
+from fastapi_filestore.web.receiving.bodies import json_body
+from fastapi_filestore.web.receiving.form_fields import validate_json, values_of
+from fastapi_filestore.web.receiving.several_fields import receive_form
+from fastapi_filestore.web.receiving.uploads import receive_upload_or_fields
+from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, OF_UPLOADS, files_body, problems, sort_parameter
+from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import page_schema
 
@@ -37,6 +45,9 @@ class UploadURL(BaseModel):
 
 def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT]) -> None:
     """Add the route that stores a file and creates its row."""
+    if not resource.takes_one_file:
+        add_create_with_files(router, resource, provider)
+        return
     field = resource.attribute.name
 
     @router.post(
@@ -46,7 +57,7 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
         name=f"{resource.name}_create",
         summary=f"Upload a file and create its {resource.name}",
         responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
-        openapi_extra=form_body(resource, with_fields=True),
+        openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
     )
     async def create(
         request: Request, response: Response, service: Annotated[FileService[ModelT], Depends(provider)]
@@ -54,19 +65,105 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
         base = path_above(request.scope, 0)
         async with service.unit_of_work():
             await service.end_reading()
-            upload = await receive_upload(request, resource.policy(resource.schemas.create, limits=resource.limits()))
+            limits = resource.limits()
+            upload = await receive_upload_or_fields(request, resource.policy(resource.schemas.create, limits=limits))
+            if not isinstance(upload, Upload):
+                return await _create_without_file(request, response, resource, service, upload)
             async with service.storing(upload, field=field) as file, service.turn():
                 values = {} if upload.values is None else resource.settable(values_of(upload.values))
-                row = await service.create({**values, field: file})
+                row = await service.create({**resource.empty_lists, **values, field: file})
                 response.headers["Location"] = resource.path(row, base)
                 answer = await resource.show(service, row, base)
                 await service.commit()
             return answer
 
 
-def add_list(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT]) -> None:
-    """Add the routes that list rows."""
-    page_type = page_schema(resource.model.__name__, resource.schemas.read)
+def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT]) -> None:
+    """Add the route that stores the files of several columns, or none, and creates their row."""
+    needed = [name for name, field in resource.fields.items() if field.is_needed]
+
+    @router.post(
+        "/",
+        status_code=201,
+        response_model=resource.schemas.read,
+        name=f"{resource.name}_create",
+        summary=f"Upload the files of {with_article(resource.name)} and create it",
+        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
+        openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
+    )
+    async def create(
+        request: Request, response: Response, service: Annotated[FileService[ModelT], Depends(provider)]
+    ) -> BaseModel:
+        base, limits = path_above(request.scope, 0), resource.limits()
+        async with service.unit_of_work(), AsyncExitStack() as stack:
+            await service.end_reading()
+            fields: BaseModel | None
+            stored: Mapping[str, Sequence[FileObject]]
+            if is_json(media_type(request.headers)):
+                if needed:
+                    raise MissingFileError(needed[0])
+                fields, stored = await _json_fields(request, resource, limits), {}
+            else:
+                policy = resource.policy(resource.schemas.create, limits=limits, attributes=resource.attributes)
+                uploads = await receive_form(request, policy, resource.fields)
+                stored = await stack.enter_async_context(service.storing_form(uploads))
+                fields = uploads.values
+            values = {} if fields is None else dict(resource.settable(values_of(fields)))
+            for attribute in resource.attributes:
+                if files := stored.get(attribute.name):
+                    values[attribute.name] = files if attribute.type.multiple else files[0]
+            return await _write(service, resource, response, base, values)
+
+
+async def _create_without_file(
+    request: Request,
+    response: Response,
+    resource: Resource[ModelT],
+    service: FileService[ModelT],
+    form: Mapping[str, str] | None,
+) -> BaseModel:
+    """Create a row of a form that has no file, or of JSON."""
+    limits, base = resource.limits(), path_above(request.scope, 0)
+    validate = resource.policy(resource.schemas.create, limits=limits).validate
+    fields = await _json_fields(request, resource, limits) if form is None or validate is None else validate(form)
+    return await _write(service, resource, response, base, resource.settable(values_of(fields)))
+
+
+async def _write(
+    service: FileService[ModelT],
+    resource: Resource[ModelT],
+    response: Response,
+    base: str,
+    values: Mapping[str, object],
+) -> BaseModel:
+    """Create a row whose files are stored, tell where it is, and return it as it is shown."""
+    async with service.turn():
+        row = await service.create({**resource.empty_lists, **values})
+        response.headers["Location"] = resource.path(row, base)
+        answer = await resource.show(service, row, base)
+        await service.commit()
+    return answer
+
+
+async def _json_fields(request: Request, resource: Resource[ModelT], limits: FormLimits) -> BaseModel:
+    body = await json_body(request, limits.json_body_size, pace=limits.pace)
+    try:
+        return validate_json(resource.schemas.create_json, body, limits=limits)
+    except InvalidFieldsError as error:
+        raise resource.name_columns(error, "create") from None
+
+
+def add_list(
+    router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], sortable: Sequence[str] = ()
+) -> None:
+    """Add the routes that list rows, in the order that a client chooses of the `sortable` columns, if there are any."""
+    page_type = page_schema(resource.schemas.read)
+
+    async def no_sort() -> None:
+        return None
+
+    async def read_sort(sort: Annotated[Sequence[str], Query(include_in_schema=False)] = ()) -> Sequence[str]:
+        return sort
 
     @router.head("/", response_model=page_type, name=f"{resource.name}_list_head", include_in_schema=False)
     @router.get(
@@ -75,6 +172,7 @@ def add_list(router: APIRouter, resource: Resource[ModelT], provider: Provider[M
         name=f"{resource.name}_list",
         summary=f"List {resource.name} rows, a page at a time",
         responses=problems(422),
+        openapi_extra=sort_parameter(sortable) if sortable else None,
     )
     async def list_rows(
         request: Request,
@@ -83,10 +181,11 @@ def add_list(router: APIRouter, resource: Resource[ModelT], provider: Provider[M
             int, Query(alias="limit", ge=1, le=MAX_LIMIT, description="Rows on the page.")
         ] = DEFAULT_LIMIT,
         page_after: Annotated[str | None, Query(alias="after", description="`next_cursor` of the page before.")] = None,
+        page_sort: Annotated[Sequence[str] | None, Depends(read_sort if sortable else no_sort)] = None,
     ) -> dict[str, object]:
         base = path_above(request.scope, 0)
         async with service.unit_of_work():
-            page = await service.list(limit=page_limit, after=page_after)
+            page = await service.list(limit=page_limit, after=page_after, sort=page_sort)
             items = [await resource.show(service, row, base) for row in page.items]
             return {"items": items, "next_cursor": page.next_cursor}
 

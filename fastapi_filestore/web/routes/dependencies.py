@@ -3,30 +3,30 @@
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from inspect import Parameter, Signature
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 
-import fastapi.routing
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute
 
 from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.intake.folders import without_paths
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.rules import FileRules
 from fastapi_filestore.orm.sessions import AnySession
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.parameters import NO_PARAMETER
 from fastapi_filestore.service.unit import end_reading
+from fastapi_filestore.web.known_queries import included_routes
 from fastapi_filestore.web.paths import name_request
 from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
 from fastapi_filestore.web.receiving.form_fields import known_names, switch_names, validate_form
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
-from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, REDIRECTS, problems, upload_body
+from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, OF_UPLOADS, REDIRECTS, problems, upload_body
 from fastapi_filestore.web.wiring import Dependency
 
 REFUSALS = (400, 408, 411, 413, 415, 422)
@@ -48,6 +48,7 @@ class UploadDependency(Generic[ReceivedT]):
         fields: What the other fields must be; any text if None.
         get_session: The dependency whose session is not to hold a connection while the client sends, if there is one.
         max_files: How many files there may be; None for the one file.
+        keeps_folders: Whether the folder that the client had a file in is kept.
     """
 
     receive: Callable[[Request, UploadPolicy], Awaitable[ReceivedT]]
@@ -57,6 +58,7 @@ class UploadDependency(Generic[ReceivedT]):
     fields: type[BaseModel] | None
     get_session: Dependency | None = None
     max_files: int | None = None
+    keeps_folders: bool = False
 
     @property
     def __signature__(self) -> Signature:
@@ -91,11 +93,23 @@ class UploadDependency(Generic[ReceivedT]):
     def policy(self) -> UploadPolicy:
         """Say what the request may hold."""
         limits = replace(self.limits().with_file_size(self.rules.max_size), files=self.max_files or 1)
-        validate = None if self.fields is None else partial(validate_form, self.fields)
-        if self.fields is None:
-            return UploadPolicy(self.field, limits, validate, self.rules)
-        known, switches = known_names(self.fields), switch_names(self.fields)
-        return UploadPolicy(self.field, limits, validate, self.rules, known, is_fields=True, switches=switches)
+        if (model := self.fields) is None:
+            return UploadPolicy(self.field, limits, rules=self.rules, keeps_folders=self.keeps_folders)
+        known = known_names(model)
+
+        def validate(fields: Mapping[str, str]) -> BaseModel:
+            return validate_form(model, without_paths(fields, known) if self.keeps_folders else fields)
+
+        return UploadPolicy(
+            self.field,
+            limits,
+            validate,
+            self.rules,
+            known,
+            is_fields=True,
+            switches=switch_names(model),
+            keeps_folders=self.keeps_folders,
+        )
 
     @property
     def body(self) -> dict[str, object]:
@@ -136,7 +150,7 @@ def require_distinct_parameters(routes: Iterable[BaseRoute]) -> None:
     It has the name of the router's own parameter, or takes slashes, as `{folder:path}` does.
     """
     try:
-        for route in _with_prefixes(routes):
+        for route in included_routes(routes):
             if not isinstance(getattr(route, "original_route", route), ProblemRoute):
                 continue
             takers = [name for name, kind in route.param_convertors.items() if re.fullmatch(kind.regex, "a/b")]
@@ -154,17 +168,6 @@ def require_distinct_parameters(routes: Iterable[BaseRoute]) -> None:
         ) from None
 
 
-def _with_prefixes(routes: Iterable[BaseRoute]) -> Iterator[Any]:
-    """Yield routes as they are included, those of what is mounted as well."""
-    walk: Any = getattr(
-        fastapi.routing, "iter_route_contexts", iter
-    )  # of newer versions; older ones copy what is included
-    for route in walk(routes):
-        yield route
-        if isinstance(getattr(route, "original_route", route), Mount):
-            yield from _with_prefixes(route.routes)
-
-
 def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
     """Add to OpenAPI what routes with these dependencies take: FastAPI can't know of a body that it does not read.
 
@@ -173,8 +176,13 @@ def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
     for route in _api_routes(routes):
         for upload in _uploads(route):
             extra: Mapping[str, object] = route.openapi_extra or {}
-            route.openapi_extra = {"requestBody": upload.body, **extra}
-            route.responses = {**(problems(*REFUSALS) if refusals else {}), **route.responses}
+            route.openapi_extra = {**OF_UPLOADS, "requestBody": upload.body, **extra}
+            if refusals:
+                added = {status: told for status, told in problems(*REFUSALS).items() if status not in route.responses}
+                # A route of FastAPI's own makes the references to components, as it would have done for this one.
+                refusing = APIRoute(route.path_format, lambda: None, responses=added)
+                route.responses = {**added, **route.responses}
+                route.response_fields = {**refusing.response_fields, **route.response_fields}
 
 
 def describe_redirects(routes: Iterable[BaseRoute]) -> None:

@@ -1,7 +1,7 @@
 """Keep what the routes of one model share: how its rows are found, shown and described."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -14,11 +14,12 @@ from sqlalchemy.exc import InvalidRequestError
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.folders import without_paths
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import likely_type
 from fastapi_filestore.intake.validators import Candidate
-from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute
+from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute, file_attributes
 from fastapi_filestore.orm.column.python_types import python_type, wrapped_type
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.failures.refusals import translate_attribute_errors
@@ -31,10 +32,12 @@ from fastapi_filestore.web.receiving.form_fields import (
     check_storable,
     is_json_object,
     known_names,
+    names_of,
     switch_names,
     validate_form,
     without_unknown,
 )
+from fastapi_filestore.web.receiving.several_fields import FILES_AT_ONCE, FileField
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.model_attributes import (
     AnyMapper,
@@ -71,6 +74,36 @@ class Resource(Generic[ModelT]):
     loads: bool = False
     """Whether its rows show more than their columns, such as a relationship, which may have to be loaded."""
     unknown_fields: UnknownFields = "ignore"
+    keeps_folders: bool = False
+    """Whether the folder that a client had a file in is kept."""
+    attributes: tuple[FileAttribute, ...] = ()
+    """All file columns that clients send; `attribute` is the one at `/file`, or the first list if all are lists."""
+    only_read: tuple[FileAttribute, ...] = ()
+    """The file columns that clients fetch and the application alone writes."""
+    no_values: frozenset[str] = frozenset()
+    """The file columns of which no body has a value: all but the lists that clients put in order."""
+    empty_lists: Mapping[str, object] = field(default_factory=dict[str, object])
+    """The lists that a new row needs, whether or not a client sends files for them."""
+    places: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What follows the path of a row, by attribute."""
+    own_rules: FileRules = NO_RULES
+    """Those of the router alone; `rules` are with those of the attribute."""
+
+    @property
+    def takes_one_file(self) -> bool:
+        """Tell whether rows have one file at most."""
+        return len(self.attributes) == 1 and not self.attribute.type.multiple
+
+    def field_of(self, attribute: FileAttribute) -> FileField:
+        """Return what a form's field takes for a column."""
+        rules, is_list = self.own_rules.within(attribute.type.rules), attribute.type.multiple
+        most = (attribute.type.rules.max_files or FILES_AT_ONCE) if is_list else 1
+        return FileField(rules, most, is_needed=not is_list and not attribute.column.nullable)
+
+    @property
+    def fields(self) -> dict[str, FileField]:
+        """What a form's fields take, by the attributes that they are called after."""
+        return {attribute.name: self.field_of(attribute) for attribute in self.attributes}
 
     @property
     def name(self) -> str:
@@ -112,8 +145,12 @@ class Resource(Generic[ModelT]):
         Raises:
             ConfigurationError: It can't be shown: a value does not fit, or its relationship may not be loaded.
         """
-        for file in self.attribute.files(row):
-            file.url = file.public_url or f"{self.path(row, base)}/file"
+        for attribute in (*self.attributes, *self.only_read):
+            if attribute is not self.attribute and attribute.name not in inspect(row).dict:
+                continue  # a deferred one is not shown
+            for file in attribute.files(row):
+                place = f"{self.path(row, base)}/{self.places[attribute.name]}"
+                file.url = file.public_url or (f"{place}/{file.id}" if attribute.type.multiple else place)
         read = self.schemas.read
         try:
             return read.model_validate(row, from_attributes=True)
@@ -143,7 +180,7 @@ class Resource(Generic[ModelT]):
                         f"{schema.__name__}.{name}: {self.model.__name__} has no attribute {attribute!r} to give a "
                         "value to. Leave the field out, or make the rows with a service of your own, service=."
                     )
-        given = {*attributes_of(self.schemas.create).values(), self.attribute.name, *self.reserved}
+        given = {*attributes_of(self.schemas.create).values(), *self.fields, *self.reserved}
         missing = [name for name in constructor_needs(self.model) if name not in given]
         if missing:
             raise ConfigurationError(
@@ -164,6 +201,10 @@ class Resource(Generic[ModelT]):
                 [{"loc": (name,), "msg": "The application sets this", "type": "reserved"} for name in taken]
             )
         columns = inspect(self.model).column_attrs
+        if unfit := sorted(self.no_values & fields.keys()):  # a list without its files would lose them
+            raise InvalidFieldsError(
+                [{"loc": (name,), "msg": "A file is no value here", "type": "extra_forbidden"} for name in unfit]
+            )
         for name, value in fields.items():
             # Which a schema of the user's may take NaN for.
             if name in columns and isinstance(wrapped_type(columns[name].columns[0]), JSON):
@@ -189,25 +230,63 @@ class Resource(Generic[ModelT]):
             ]
         )
 
-    def policy(self, schema: type[BaseModel], *, limits: FormLimits | None = None) -> UploadPolicy:
-        """Say what a request may hold: a file, and the fields of a model; JSON in them is within the limits."""
+    def policy(
+        self,
+        schema: type[BaseModel],
+        *,
+        limits: FormLimits | None = None,
+        attributes: Sequence[FileAttribute] = (),
+    ) -> UploadPolicy:
+        """Say what a request may hold: files, and the fields of a model; JSON in them is within the limits.
+
+        The files are for some attributes, or one is for that at `/file`; a body that is no form is one for the first.
+        """
+        attributes = attributes or [self.attribute]
         known, is_fields = known_names(schema), schema is not NoFields
 
         def validate(fields: Mapping[str, str]) -> BaseModel:
+            if self.keeps_folders:
+                fields = without_paths(fields, known)
             try:
                 is_ours = issubclass(schema, (ColumnFields, NoFields)) or "extra" not in schema.model_config
                 if is_ours and not fields.keys() <= known:
                     meant = set(inspect(self.model).attrs.keys())
                     # FilePond sends its metadata in the field of the file, before that.
-                    if is_json_object(fields.get(self.attribute.name, "")):
-                        meant.discard(self.attribute.name)
+                    texts = ((name, fields.get(name)) for name in (item.name for item in attributes))
+                    meant -= {name for name, text in texts if text is not None and (not text or is_json_object(text))}
                     fields = without_unknown(schema, fields, self.unknown_fields, refused=meant)
                 return validate_form(schema, fields, limits=limits)
             except InvalidFieldsError as error:
                 raise (self.name_columns(error, "create") if is_fields else error) from None
 
-        allowed = self.limits().with_file_size(self.rules.max_size)
-        return UploadPolicy(self.attribute.name, allowed, validate, self.rules, known, is_fields, switch_names(schema))
+        switches, own = switch_names(schema), self.limits()
+        if attributes == [self.attribute] and not self.attribute.type.multiple:
+            allowed = own.with_file_size(self.rules.max_size)
+            needs_file = not (is_fields and self.attribute.column.nullable)
+            return UploadPolicy(
+                self.attribute.name,
+                allowed,
+                validate,
+                self.rules,
+                known,
+                is_fields,
+                switches,
+                needs_file,
+                self.keeps_folders,
+            )
+        fields = [self.field_of(item) for item in attributes]
+        size = max(field.rules.max_size or own.file_size for field in fields)
+        allowed = replace(own, file_size=size, files=sum(field.most for field in fields))
+        return UploadPolicy(
+            attributes[0].name,
+            allowed,
+            validate,
+            fields[0].rules,
+            known,
+            is_fields,
+            switches,
+            keeps_folders=self.keeps_folders,
+        )
 
     def check_type(self, file: FileObject) -> None:
         """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""
@@ -233,20 +312,44 @@ def resource_of(
     reserved: frozenset[str] = frozenset(),
     rules: FileRules = NO_RULES,
     unknown_fields: UnknownFields = "ignore",
+    keeps_folders: bool = False,
+    read_only: Sequence[str] = (),
 ) -> Resource[ModelT]:
     """Describe a model to the routes; `ConfigurationError` if its file column is not one file, or a setting is none."""
     require_word(unknown_fields, UnknownFields, name="unknown_fields=")
-    attribute = file_attribute(model, field)
+    read = schemas.read  # what it leaves out is nobody's to fetch
+    shown = {name for attribute, known in read.model_fields.items() for name in names_of(read, attribute, known)}
+    visible = [
+        item
+        for item in file_attributes(inspect(model))
+        if not item.name.startswith("_") and (item.name in shown or item.name == field)
+    ]
+    if unknown := sorted({*read_only} - {item.name for item in visible}):
+        raise ConfigurationError(
+            f"read_only= names {unknown[0]!r}, which is no column of files that {model.__name__} shows: leave it out."
+        )
+    served = [item for item in visible if item.name not in {*reserved, *read_only}]
+    singles = sorted((item for item in served if not item.type.multiple), key=lambda item: item.name != "file")
+    attribute = (singles or served)[0] if field is None and served else file_attribute(model, field)
     if attribute.name in reserved:
         raise ConfigurationError(
             f"defaults= gives {model.__name__}.{attribute.name}, which is the file that clients send: leave it out, or "
             "name another column of files with field=."
         )
-    if attribute.type.multiple:
+    if attribute.name in read_only:
         raise ConfigurationError(
-            f"{model.__name__}.{attribute.name} holds several files; the router serves a column of one: name it with "
-            "field=, or write the route by hand with the service."
+            f"read_only= names {model.__name__}.{attribute.name}, which is the file that clients send: name another "
+            "column of files with field=."
         )
+    if attribute.type.multiple and field is not None:
+        raise ConfigurationError(
+            f"{model.__name__}.{attribute.name} holds several files, and field= names the column of one that /file "
+            "serves: leave it out. Lists are served by their own names."
+        )
+    if not attribute.type.multiple:  # a column that is called `file` as well has no path of its own
+        visible = [item for item in visible if item is attribute or item.name != "file"]
+    sent = tuple(dict.fromkeys([attribute, *(item for item in visible if item in served)]))
+    others = [item for item in file_attributes(inspect(model)) if item not in sent]
     return Resource(
         model,
         attribute,
@@ -259,4 +362,19 @@ def resource_of(
         rules.within(attribute.type.rules),
         loads=has_more_than_columns(model, schemas.read),
         unknown_fields=unknown_fields,
+        keeps_folders=keeps_folders,
+        attributes=sent,
+        only_read=tuple(item for item in visible if item not in sent),
+        no_values=frozenset(item.name for item in (*sent, *others) if item in others or not item.type.multiple),
+        empty_lists={
+            item.name: ()
+            for item in (*sent, *others)
+            if item.type.multiple and not item.column.nullable and (item in sent or item.column.default is None)
+        },
+        places={
+            item.name: "file" if item is attribute and not item.type.multiple else quote(item.name)
+            for item in [*visible, attribute]
+        }
+        | ({} if attribute.type.multiple else {attribute.name: "file"}),
+        own_rules=rules,
     )

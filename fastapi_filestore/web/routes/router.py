@@ -10,7 +10,8 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.service import FileService
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import without_app_limit
-from fastapi_filestore.web.routes import collection, row
+from fastapi_filestore.web.routes import collection, listed, row
+from fastapi_filestore.web.routes.operations import Prefixes, name_operations
 from fastapi_filestore.web.routes.resource import Resource
 
 ModelT = TypeVar("ModelT")
@@ -21,8 +22,11 @@ def file_router(
     provider: Callable[..., FileService[ModelT]],
     *,
     dependencies: Sequence[Dependency] = (),
+    sortable: Sequence[str] = (),
+    route_class: type[ProblemRoute] = ProblemRoute,
     upload_url: bool = False,
     identity: str = "identity",
+    prefixes: Prefixes,
 ) -> APIRouter:
     """Build the routes of one model.
 
@@ -30,22 +34,36 @@ def file_router(
         resource: The model and how it is shown.
         provider: The dependency that gives the model's service.
         dependencies: What must hold before a byte of the body is read: authorization, rate limits.
+        sortable: Columns that a listing may be sorted by.
+        route_class: The class of the routes, which knows the application's settings.
         upload_url: Add the route that signs upload URLs.
         identity: What the paths call a row's primary key.
+        prefixes: Where models were included before, for the names of operations.
     """
     if not identity.isidentifier():
         raise ConfigurationError(f"A path can't call a key {identity!r}: use a name such as document_id.")
     router = APIRouter(
-        route_class=ProblemRoute, dependencies=list(dependencies), tags=[resource.name], **without_app_limit()
+        route_class=route_class, dependencies=list(dependencies), tags=[resource.name], **without_app_limit()
     )
     collection.add_create(router, resource, provider)
-    collection.add_list(router, resource, provider)
+    collection.add_list(router, resource, provider, sortable)
     if upload_url:
         collection.add_upload_url(router, resource, provider)
     key = Annotated.__class_getitem__((resource.identity_type, Path(alias=identity)))  # type: ignore[attr-defined]
     path = f"/{{{identity}}}"
     for add_route in (row.add_read, row.add_update, row.add_delete):
         add_route(router, resource, provider, path, key)
-    for add_route in (row.add_download, row.add_replace):
-        add_route(router, resource, provider, f"{path}/file", key)
+    if not resource.attribute.type.multiple:
+        main = row.RowFile(resource.attribute, f"{path}/file", is_main=True)
+        row.add_file(router, resource, provider, key, main)
+    columns = (*resource.attributes, *resource.only_read)
+    for attribute in columns:
+        place, is_sent = f"{path}/{attribute.name}", attribute in resource.attributes
+        if attribute.type.multiple:
+            files = listed.ListOfRow(attribute, place)
+            (listed.add_list if is_sent else listed.add_readable_list)(router, resource, provider, key, files)
+        elif attribute.name != "file":
+            file = row.RowFile(attribute, place, is_main=False, is_described=len(columns) > 1)
+            (row.add_file if is_sent else row.add_download)(router, resource, provider, key, file)
+    name_operations(router, resource.model.__name__, prefixes)
     return router

@@ -30,7 +30,14 @@ from fastapi_filestore.intake.forms.limits import FormLimits, check_shape
 from fastapi_filestore.orm.column.python_types import is_json_in_forms, python_type, wrapped_type
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.service.pages import AnyDecimal
-from fastapi_filestore.web.receiving.form_fields import MOST_DIGITS, ColumnFields, check_storable, rename_reserved
+from fastapi_filestore.web.receiving.form_fields import (
+    MOST_DIGITS,
+    ColumnFields,
+    attributes_of,
+    check_storable,
+    names_of,
+    rename_reserved,
+)
 from fastapi_filestore.web.routes.model_attributes import (
     AnyColumn,
     AnyElement,
@@ -43,6 +50,10 @@ from fastapi_filestore.web.routes.model_attributes import (
 Kind: TypeAlias = Any
 """The annotation of a field: whatever `Annotated` and `|` make of types."""
 Fields: TypeAlias = dict[str, Any]
+
+FileId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")]
+"""What names a file of a list."""
+ORDER = "The ids of all files of the list, each once, in their new order."
 
 PATH_SEGMENT = r"^[^/]*[^/.][^/]*$"
 """What a key that is text must be to stand in a path: no slash, and not only dots."""
@@ -58,6 +69,8 @@ class Schemas:
     read: type[BaseModel]
     create: type[BaseModel]
     update: type[BaseModel]
+    create_json: type[BaseModel]
+    """The fields of a new one that comes as JSON, which has words for what is JSON's text in a form."""
 
 
 class NoFields(BaseModel, extra="forbid"):
@@ -71,6 +84,7 @@ def derive_schemas(
     create: type[BaseModel] | None = None,
     update: type[BaseModel] | None = None,
     reserved: frozenset[str] = frozenset(),
+    read_only: frozenset[str] = frozenset(),
 ) -> Schemas:
     """Take the user's models, and derive the missing ones from the columns.
 
@@ -84,11 +98,18 @@ def derive_schemas(
     """
     mapper: AnyMapper = inspect(model)
     owned = owned_names(mapper)
+    files = {prop.key for prop in mapper.column_attrs if isinstance(prop.columns[0].type, StoredObject)}
     for schema in filter(None, (create, update)):
         if taken := sorted(reserved & schema.model_fields.keys()):
             raise ConfigurationError(
                 f"{schema.__name__}.{taken[0]} would let a client set what defaults= gives new rows: leave it out of "
                 "one."
+            )
+        if schema is create and (taken := sorted(files & set(attributes_of(schema).values()))):
+            raise ConfigurationError(
+                f"{schema.__name__}.{taken[0]} is a column of files, which come as parts of the form and not as "
+                "values: leave it out. Whether a file may be missing is said by the column, and whether clients may "
+                f"send one by read_only=[{taken[0]!r}] of files.router."
             )
         if taken := sorted(owned & schema.model_fields.keys()):
             raise ConfigurationError(
@@ -96,18 +117,34 @@ def derive_schemas(
                 f"{model.__name__}.{taken[0]} tells the class of a row (polymorphic_on), counts its versions "
                 "(version_id_col) or joins it to its base. Leave it out."
             )
+    shown = read or _derive_read(mapper)
+    names = {name for attribute, field in shown.model_fields.items() for name in names_of(shown, attribute, field)}
+    # Who sees no list, or may not write it, can't put it in another order.
+    unsent = (
+        read_only | {prop.key for prop in mapper.column_attrs if isinstance(prop.columns[0].type, StoredObject)} - names
+    )
     return Schemas(
-        read=read or _derive_read(mapper),
+        read=shown,
         create=create or _derive_create(mapper, reserved | owned),
-        update=update or _derive_update(mapper, reserved | owned),
+        update=update or _derive_update(mapper, reserved | owned | unsent),
+        create_json=create or _derive_create(mapper, reserved | owned, in_form=False),
     )
 
 
 @cache
-def page_schema(name: str, read: type[BaseModel]) -> type[BaseModel]:
+def page_schema(read: type[BaseModel]) -> type[BaseModel]:
     """Return the model of a page of rows."""
     items: Kind = list.__class_getitem__(read)
-    return create_model(f"{name}Page", __module__=read.__module__, items=(items, ...), next_cursor=(str | None, ...))
+    name = f"{read.__name__.removesuffix('Read')}Page"
+    config = ConfigDict(json_schema_extra=_drop_title)
+    return create_model(
+        name, __config__=config, __module__=read.__module__, items=(items, ...), next_cursor=(str | None, ...)
+    )
+
+
+def _drop_title(schema: Fields) -> None:
+    """Leave a schema the name of its component, which differs where classes of several modules have the same name."""
+    schema.pop("title", None)
 
 
 # Cached, so that two routers of one model have one schema in the application's OpenAPI.
@@ -131,14 +168,14 @@ def _derive_read(mapper: AnyMapper) -> type[BaseModel]:
 
 
 @cache
-def _derive_create(mapper: AnyMapper, reserved: frozenset[str]) -> type[BaseModel]:
+def _derive_create(mapper: AnyMapper, reserved: frozenset[str], *, in_form: bool = True) -> type[BaseModel]:
     fields: Fields = {}
     for prop in _settable(mapper, with_primary_key=True):
         if prop.key not in reserved:
             column = _column(prop)
             # A scalar: computed ones are not for clients to set.
             default = getattr(column.default, "arg", None if column.nullable else ...)
-            fields[prop.key] = (_written_type(prop, in_form=True), Field(default=default, **_constraints(prop)))
+            fields[prop.key] = (_written_type(prop, in_form=in_form), Field(default=default, **_constraints(prop)))
     return _model(mapper, "Create", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
 
 
@@ -149,12 +186,21 @@ def _derive_update(mapper: AnyMapper, reserved: frozenset[str]) -> type[BaseMode
         for prop in _settable(mapper, with_primary_key=False)
         if prop.key not in reserved
     }
-    return _model(mapper, "Update", ConfigDict(extra="forbid", val_json_bytes="base64"), fields)
+    orders: Fields = {
+        prop.key: (list[FileId], Field(default=None, description=ORDER))
+        for prop in _public(mapper)
+        if isinstance(kind := prop.columns[0].type, StoredObject) and kind.multiple and prop.key not in reserved
+    }
+    return _model(mapper, "Update", ConfigDict(extra="forbid", val_json_bytes="base64"), fields | orders)
 
 
 def _model(mapper: AnyMapper, suffix: str, config: ConfigDict, fields: Fields) -> type[BaseModel]:
     row = mapper.class_
-    options: Fields = {"__base__": ColumnFields, "__cls_kwargs__": dict(config), "__module__": row.__module__}
+    options: Fields = {
+        "__base__": ColumnFields,
+        "__cls_kwargs__": {**config, "json_schema_extra": _drop_title},
+        "__module__": row.__module__,
+    }
     model: type[BaseModel] = create_model(f"{row.__name__}{suffix}", **options, **Fields(rename_reserved(fields)))
     return model
 

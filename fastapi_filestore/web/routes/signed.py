@@ -26,19 +26,35 @@ from fastapi_filestore.web.preconditions import is_conditional, require_file_sta
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import limited_body, without_app_limit
 from fastapi_filestore.web.receiving.uploads import refuse_fragments
-from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, HEAD_RESPONSES, STORED, problems, raw_request
+from fastapi_filestore.web.routes.openapi import (
+    FILE_RESPONSES,
+    HEAD_RESPONSES,
+    OF_DOWNLOADS,
+    OF_REPLACEMENTS,
+    STORED,
+    head_problems,
+    problems,
+    raw_request,
+)
 from fastapi_filestore.web.routes.resource import Download
 from fastapi_filestore.web.serving.headers import shown_tag
 
 SIGNED_URL = f"{SIGNED_PATH}?sig="
 """A signed URL is this and a token: what traces requests, as FastAPI does, hides a `sig` in the query, and no path."""
 
+SIGNED_TAG = "signed urls"
+
 Token = Annotated[str, Query(alias="sig", description="The token of the signed URL.")]
 
 
-def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], download: Download) -> APIRouter:
+def signed_router(
+    registry: StorageRegistry,
+    limits: Callable[[], FormLimits],
+    download: Download,
+    route_class: type[ProblemRoute] = ProblemRoute,
+) -> APIRouter:
     """Build the route: GET and HEAD stream the object that a token names, PUT stores it, once."""
-    router = APIRouter(route_class=ProblemRoute, tags=["signed URLs"], **without_app_limit())
+    router = APIRouter(route_class=route_class, tags=[SIGNED_TAG], **without_app_limit())
 
     async def signed_download(request: Request, token: Token = "") -> Response:
         return await download(request, await _stored_file(registry, _claims(registry, token, method="GET")))
@@ -46,25 +62,33 @@ def signed_router(registry: StorageRegistry, limits: Callable[[], FormLimits], d
     router.get(
         SIGNED_PATH,
         name=SIGNED_ROUTE,
+        operation_id="download_by_url",
+        description="The URL is that of one object, until it expires.",
         response_class=Response,
         summary="Download with a signed URL",
         responses={**FILE_RESPONSES, **problems(403, 404, 412, 416, 422)},
+        openapi_extra=OF_DOWNLOADS,
     )(signed_download)
     router.head(
         SIGNED_PATH,
         name=f"{SIGNED_ROUTE}_head",
+        operation_id="read_headers_by_url",
+        description="They are those of the download, whose bytes are not read.",
         response_class=Response,
         summary="Read the headers of a signed download",
-        responses={**HEAD_RESPONSES, **problems(403, 404, 412, 422)},
+        responses={**HEAD_RESPONSES, **head_problems(403, 404, 412, 422)},
+        openapi_extra=OF_DOWNLOADS,
     )(signed_download)
 
     @router.put(
         SIGNED_PATH,
         status_code=201,
+        operation_id="upload_by_url",
+        description="The URL stores one object, once; a row takes it afterwards.",
         response_class=Response,
         summary="Store the body with a signed URL",
         responses={201: STORED, **problems(400, 403, 408, 409, 411, 412, 413, 415, 422, 507)},
-        openapi_extra=raw_request(),
+        openapi_extra={**raw_request(), **OF_REPLACEMENTS},
     )
     async def signed_upload(request: Request, token: Token = "") -> Response:
         return await _store(registry, request, _claims(registry, token, method="PUT"), limits())

@@ -44,7 +44,7 @@ async def download(request: Request, file: FileObject, options: DownloadOptions 
         kept = {name: value for name, value in headers.items() if name not in ABOUT_BYTES}
         return Response(status_code=outcome.value, headers=kept)
     if request.method == "HEAD":
-        return Response(headers=headers | {"Content-Length": str(_agreed_size(file, await file.head_async()))})
+        return Response(headers=headers | {"Content-Length": str(agreed_size(file, await file.head_async()))})
     ranges: Sequence[ByteRange] = ()
     if range_applies(fields, validators):  # not every store heeds If-Range, and would send the rest of another file
         elsewhere = await response_elsewhere(request, file, options, headers)
@@ -53,7 +53,7 @@ async def download(request: Request, file: FileObject, options: DownloadOptions 
         if (header := fields.get("range")) is not None:
             size = file.size if file.size is not None else (await file.head_async()).size
             ranges = requested_ranges(header, size)
-    stream = await _open(file, ranges[0] if ranges else None)
+    stream = await open_agreed(file, ranges[0] if ranges else None)
     if not ranges:
         return StreamedResponse(stream, size=stream.info.size, headers=headers)
     if len(ranges) > 1:
@@ -74,7 +74,7 @@ def _several_ranges(
     async def send_parts() -> AsyncGenerator[bytes, None]:
         for position, (byte_range, head) in enumerate(zip(ranges, heads, strict=True)):
             yield head
-            stream = first if position == 0 else await _open(file, byte_range)
+            stream = first if position == 0 else await open_agreed(file, byte_range)
             async with aclosing(stream):
                 async for chunk in stream:
                     yield chunk
@@ -85,7 +85,8 @@ def _several_ranges(
     return StreamedResponse(send_parts(), size=size, status_code=206, headers=headers)
 
 
-async def _open(file: FileObject, byte_range: ByteRange | None = None) -> ObjectStream:
+async def open_agreed(file: FileObject, byte_range: ByteRange | None = None) -> ObjectStream:
+    """Open a file, or a range of it, whose row and store agree on its size; `StorageError` if they do not."""
     try:
         stream = await (
             file.open_async(start=byte_range.start, end=byte_range.end) if byte_range else file.open_async()
@@ -93,14 +94,14 @@ async def _open(file: FileObject, byte_range: ByteRange | None = None) -> Object
     except RangeNotSatisfiableError:  # which what the row says of the size would not have let through
         raise _damage_of(file) from None
     try:
-        _agreed_size(file, stream.info)
+        agreed_size(file, stream.info)
     except StorageError:
         await stream.aclose()
         raise
     return stream
 
 
-def _agreed_size(file: FileObject, info: ObjectInfo) -> int:
+def agreed_size(file: FileObject, info: ObjectInfo) -> int:
     """Return the size that row and store agree on; anything else must not look whole."""
     if file.size is not None and info.size != file.size:
         raise _damage_of(file)

@@ -31,17 +31,17 @@ class _ClientGoneError(Exception):
 
 
 class StreamedResponse(Response):
-    """Sends a body of a known size, one chunk after the other as the client takes them.
+    """Sends a body, whose size is known or None, one chunk after the other as the client takes them.
 
     When the client goes, the store's stream is closed at once. When the store fails half-way, the log has a line of it
     and the answer has no end, so that the server breaks the connection off and no client takes a part for the whole.
     """
 
-    def __init__(self, body: Body, *, size: int, headers: Mapping[str, str], status_code: int = 200) -> None:
+    def __init__(self, body: Body, *, size: int | None, headers: Mapping[str, str], status_code: int = 200) -> None:
         self.stream, self.size = body, size
         self.status_code = status_code
         self.background: BackgroundTask | None = None
-        self.init_headers({**headers, "Content-Length": str(size)})
+        self.init_headers(headers if size is None else {**headers, "Content-Length": str(size)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, as long as the client listens."""
@@ -58,12 +58,14 @@ class StreamedResponse(Response):
             with life:
                 start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
                 await _pass_on(send, start)
-                left = self.size
+                sent = 0
                 async for chunk in self.stream:
-                    left -= len(chunk)
+                    sent += len(chunk)
                     await _pass_on(send, {"type": "http.response.body", "body": chunk, "more_body": True})
-                if left:
-                    message = f"The store gave {left:,} bytes less than it has of a file that is being sent."
+                if self.size is not None and sent != self.size:
+                    message = (
+                        f"The store gave {self.size - sent:,} bytes less than it has of a file that is being sent."
+                    )
                     raise StorageError(message)  # noqa: TRY301 - it ends as a store's own failure does
                 await _pass_on(send, {"type": "http.response.body", "body": b"", "more_body": False})
         except _ClientGoneError:

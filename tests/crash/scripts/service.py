@@ -1,11 +1,12 @@
 """The service's ways to write rows."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
-from fastapi_filestore import FileObject, RowConflictError, storages
+from fastapi_filestore import FileObject, FileService, RowConflictError, storages
 from fastapi_filestore.storage.signing import UrlSigner
 from tests.crash.application import Application, Work
-from tests.crash.models import pending
+from tests.crash.models import Document, pending
 from tests.crash.scripts.script import script
 
 
@@ -47,6 +48,38 @@ async def service_conflict(application: Application) -> None:
         with suppress(RowConflictError):
             async with work.service().unit_of_work() as service:
                 await service.create({"title": "one", "file": pending("refused")})
+
+
+@asynccontextmanager
+async def _pages(application: Application) -> AsyncIterator[tuple[FileService[Document], int, list[str]]]:
+    """Open a unit of work on the list of the first row, with the ids of its files."""
+    async with application.work() as work:
+        identity = await _identity(work, "one")
+        async with work.service().unit_of_work() as service:
+            files = await service.listed_files(identity, field="pages")
+            yield service, identity, [str(file.id) for file in files]
+
+
+@script(2)
+async def service_append(application: Application) -> None:
+    """The service's way to add to a list."""
+    async with _pages(application) as (service, identity, _):
+        await service.append(identity, [pending("fourth"), pending("fifth")], field="pages")
+
+
+@script(0)
+async def service_exchange(application: Application) -> None:
+    """The service's way to put another file in the place of one of a list."""
+    async with _pages(application) as (service, identity, ids):
+        await service.exchange(identity, ids[1], pending("exchanged"), field="pages")
+
+
+@script(-1)
+async def service_remove(application: Application) -> None:
+    """The service's way to take one out of a list, and to put the others in another order."""
+    async with _pages(application) as (service, identity, ids):
+        await service.remove(identity, await service.listed_file(identity, ids[0], field="pages"), field="pages")
+        await service.reorder(identity, ids[:0:-1], field="pages")
 
 
 async def _store_as_client(application: Application) -> FileObject:

@@ -58,12 +58,42 @@ async def abort_in_bucket(store: S3Store, upload: UnfinishedUpload, backend: str
                 )
 
 
+async def has_rule_for_unfinished(store: S3Store, backend: str) -> bool:
+    """Tell whether a lifecycle rule of the bucket drops the parts of old unfinished uploads of a backend."""
+    refusal = f"Backend {backend!r} refused to show the rules of its bucket: permit s3:GetLifecycleConfiguration"
+    with _translating_boto(backend, "ask for the rules of its bucket", refusal):
+        async with bucket_client(store, backend=backend) as client:
+            try:
+                answer = await THREADS.run(client.get_bucket_lifecycle_configuration, Bucket=store.config.get("bucket"))
+            except client.exceptions.ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "NoSuchLifecycleConfiguration":
+                    raise
+                return False
+    return any(_drops_parts(rule, _prefix(store)) for rule in answer.get("Rules", ()))
+
+
+def _drops_parts(rule: dict[str, Any], prefix: str) -> bool:
+    """Tell whether a lifecycle rule drops the parts of every unfinished upload below a prefix."""
+    of_filter: dict[str, Any] = rule.get("Filter") or {}
+    # Of a rule with further conditions, as tags, no upload is sure to be meant.
+    is_for_all = of_filter.keys() <= {"Prefix"}
+    below = of_filter.get("Prefix") or rule.get("Prefix") or ""
+    return (
+        rule.get("Status") == "Enabled"
+        and "AbortIncompleteMultipartUpload" in rule
+        and is_for_all
+        and prefix.startswith(below)
+    )
+
+
 def _prefix(store: S3Store) -> str:
     return f"{store.prefix.strip('/')}/" if store.prefix else ""
 
 
 @contextmanager
-def _translating_boto(backend: str) -> Iterator[None]:
+def _translating_boto(
+    backend: str, request: str = "list its unfinished uploads", refusal: str | None = None
+) -> Iterator[None]:
     """Turn boto3's errors into ours; the text of theirs may name hosts and keys."""
     try:
         yield
@@ -76,11 +106,11 @@ def _translating_boto(backend: str) -> Iterator[None]:
         answer: dict[str, Any] = getattr(error, "response", None) or {}
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or "Credential" in type(error).__name__:
-            raise StoragePermissionError(
+            remedy = (
                 f"Backend {backend!r} refused to show its unfinished uploads: permit s3:ListBucketMultipartUploads and "
-                "s3:AbortMultipartUpload.",
-                backend=backend,
-            ) from None
+                "s3:AbortMultipartUpload"
+            )
+            raise StoragePermissionError(f"{refusal or remedy}.", backend=backend) from None
         raise StorageUnavailableError(
-            f"Backend {backend!r} could not list its unfinished uploads ({type(error).__name__}).", backend=backend
+            f"Backend {backend!r} could not {request} ({type(error).__name__}).", backend=backend
         ) from None

@@ -1,60 +1,21 @@
-"""Give your own tests what they need: storage in memory, a file in it, a store that fails when told to, a clock.
-
-Add `pytest_plugins = ["fastapi_filestore.testing"]` to your conftest.py for the fixtures.
-"""
+"""Fail when told to, as stores do: `FaultyBackend`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
-import pytest
-from sqlalchemy import inspect, select
-from sqlalchemy.orm import Session
-
-from fastapi_filestore.errors import StorageUnavailableError
-from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.column.attributes import file_attributes
-from fastapi_filestore.orm.ledger.ledger import DELETION, ledger_of_class
-from fastapi_filestore.orm.sessions import AnySession, run_in_session
-from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
+from fastapi_filestore.errors import SigningUnavailableError, StorageUnavailableError
+from fastapi_filestore.storage.backend import (
+    Closable,
+    ObjectInfo,
+    ObjectStream,
+    SignedObjects,
+    SignedURL,
+    StorageBackend,
+)
 from fastapi_filestore.storage.content import Content
-from fastapi_filestore.storage.obstore_backend import ObstoreBackend
-from fastapi_filestore.storage.registry import storages
-
-__all__ = ["FaultyBackend", "FrozenClock", "assert_no_orphans", "memory_storage", "referenced_paths", "sample_file"]
-
-
-@pytest.fixture
-def memory_storage() -> Iterator[ObstoreBackend]:
-    """Register a backend `test` in memory for one test."""
-    backend = ObstoreBackend(key="test", fs="memory://")
-    storages.register_backend(backend)
-    yield backend
-    if "test" in storages:
-        storages.unregister_backend("test")
-
-
-@pytest.fixture
-def sample_file(memory_storage: ObstoreBackend) -> FileObject:
-    """Store a small text in the backend `test`."""
-    file = FileObject(backend="test", filename="sample.txt", content_type="text/plain", content=b"Sample content")
-    return file.save()
-
-
-@dataclass(slots=True)
-class FrozenClock:
-    """A clock that stands still until it is told to go on, in seconds since the epoch: for `UrlSigner(clock=...)`."""
-
-    now: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        """Return what it shows."""
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Go on by some seconds."""
-        self.now += seconds
+from fastapi_filestore.storage.fallbacks import copy_object, probe_store
 
 
 class FaultyBackend:
@@ -153,7 +114,7 @@ class FaultyBackend:
     async def copy(self, source: str, target: str) -> None:
         """Copy an object, unless this call fails."""
         doomed = await self._is_doomed("copy")
-        await self.inner.copy(source, target)
+        await copy_object(self.inner, source, target)
         self._finish(doomed=doomed)
 
     async def delete(self, *paths: str) -> None:
@@ -174,6 +135,8 @@ class FaultyBackend:
     ) -> SignedURL:
         """Sign a URL, unless this call fails."""
         doomed = await self._is_doomed("sign")
+        if not isinstance(self.inner, SignedObjects):
+            raise SigningUnavailableError(f"Backend {self.key!r} has no signed URLs.", backend=self.key, path=path)
         signed = await self.inner.sign(path, method=method, expires_in=expires_in, content_type=content_type)
         self._finish(doomed=doomed)
         return signed
@@ -181,44 +144,10 @@ class FaultyBackend:
     async def probe(self) -> None:
         """Reach for the store, unless this call fails."""
         doomed = await self._is_doomed("probe")
-        await self.inner.probe()
+        await probe_store(self.inner, write=True)
         self._finish(doomed=doomed)
 
     async def aclose(self) -> None:
         """Close the backend that does the work."""
-        await self.inner.aclose()
-
-
-async def assert_no_orphans(session: AnySession, backend: StorageBackend, *models: type) -> None:
-    """Assert that the rows of the models and the objects of a backend agree: none without the other.
-
-    An object that a ledger keeps for a while (`keep_deleted`) needs no row.
-    """
-    referenced = set(await run_in_session(session, referenced_paths, models, backend.key))
-    kept = set(await run_in_session(session, _kept_paths, models, backend.key))
-    stored = {info.path async for info in backend.list()}
-    orphans, missing = sorted(stored - referenced - kept), sorted(referenced - stored)
-    assert not orphans, f"objects that no row points to: {orphans}"
-    assert not missing, f"objects that rows point to, but that are not there: {missing}"
-
-
-def referenced_paths(session: Session, models: tuple[type, ...], key: str) -> list[str]:
-    """Return the object paths in a backend that the rows of models point to."""
-    return [
-        file.path
-        for model in models
-        for attribute in file_attributes(inspect(model))
-        for value in session.scalars(select(getattr(model, attribute.name)))
-        for file in attribute.type.held_files(value)
-        if file.backend == key and file.path is not None
-    ]
-
-
-def _kept_paths(session: Session, models: tuple[type, ...], key: str) -> list[str]:
-    ledgers = {ledger for model in models if (ledger := ledger_of_class(inspect(model))) and ledger.keep_deleted}
-    tables = [ledger.table.c for ledger in ledgers]
-    return [
-        path
-        for table in tables
-        for path in session.scalars(select(table.path).where(table.backend == key, table.kind == DELETION))
-    ]
+        if isinstance(self.inner, Closable):
+            await self.inner.aclose()

@@ -1,0 +1,1 @@
+"""Other frameworks, used as their own pages say."""

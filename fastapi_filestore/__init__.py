@@ -54,6 +54,7 @@ from fastapi_filestore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
     TooManyFilesError,
+    TooManyUploadsError,
     TypeMismatchError,
     UnitOfWorkEndedError,
     UnknownBackendError,
@@ -61,8 +62,13 @@ from fastapi_filestore.errors import (
     UnsupportedContentError,
     UnsupportedStatementError,
     UnsupportedUploadError,
+    UploadBusyError,
+    UploadClaimedError,
     UploadError,
+    UploadIncompleteError,
     UploadMemoryError,
+    UploadNotFoundError,
+    UploadOffsetError,
     UploadTooLargeError,
 )
 from fastapi_filestore.file_object import FileObject
@@ -75,6 +81,7 @@ from fastapi_filestore.orm.ledger.ledger import Ledger
 from fastapi_filestore.orm.ledger.table import add_ledger
 from fastapi_filestore.orm.triggers.installed import install_triggers
 from fastapi_filestore.orm.unit_of_work.purging import purge
+from fastapi_filestore.orm.uploads.tables import UploadTables, add_uploads
 from fastapi_filestore.service import FileService, Page
 from fastapi_filestore.service.audit.audit import Audit, audit
 from fastapi_filestore.service.audit.findings import Finding, FindingKind, RowIdentity
@@ -88,6 +95,7 @@ from fastapi_filestore.storage.content import read_content
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.storage.wrapped import WrappedBackend
+from fastapi_filestore.uploads.options import UploadOptions
 from fastapi_filestore.version import __version__
 
 __all__ = [
@@ -166,6 +174,7 @@ __all__ = [
     "StoredObject",
     "Swept",
     "TooManyFilesError",
+    "TooManyUploadsError",
     "TypeMismatchError",
     "TypesAgree",
     "UnitOfWorkEndedError",
@@ -175,14 +184,22 @@ __all__ = [
     "UnsupportedStatementError",
     "UnsupportedUploadError",
     "Upload",
+    "UploadBusyError",
+    "UploadClaimedError",
     "UploadError",
+    "UploadIncompleteError",
     "UploadMemoryError",
+    "UploadNotFoundError",
+    "UploadOffsetError",
+    "UploadOptions",
+    "UploadTables",
     "UploadTooLargeError",
     "Uploads",
     "Validator",
     "WrappedBackend",
     "__version__",
     "add_ledger",
+    "add_uploads",
     "audit",
     "install_triggers",
     "purge",

@@ -1,7 +1,8 @@
 """Define every error this library raises; know no HTTP and import nothing of ours.
 
 The files are by who meets them: `application` whoever writes or sets one up, `storage` whoever runs stores, `files`
-whoever handles files, `requests` clients, and `rows` whoever writes to the database.
+whoever handles files, `requests` clients, `uploads` those who send one in parts or straight to a store, and `rows` whoever writes
+to the database.
 
 FilestoreError
 ├── ConfigurationError                 (ValueError)
@@ -53,7 +54,13 @@ FilestoreError
 │   ├── TooManyFilesError
 │   ├── UnsupportedUploadError
 │   │   └── TypeMismatchError
+│   ├── UploadIncompleteError
+│   ├── UploadOffsetError
 │   └── UploadTooLargeError
+├── TooManyUploadsError
+├── UploadBusyError
+├── UploadClaimedError
+├── UploadNotFoundError                (LookupError)
 ├── HeaderTooLargeError                (ValueError)
 ├── InvalidCursorError                 (ValueError)
 ├── InvalidFieldsError                 (ValueError)
@@ -74,3 +81,4 @@ from fastapi_filestore.errors.requests import *
 from fastapi_filestore.errors.root import *
 from fastapi_filestore.errors.rows import *
 from fastapi_filestore.errors.storage import *
+from fastapi_filestore.errors.uploads import *

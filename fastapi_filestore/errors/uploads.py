@@ -13,11 +13,11 @@ class UploadNotFoundError(FilestoreError, LookupError):
 
 
 class UploadClaimedError(FilestoreError):
-    """A row took the upload already; `location` is the row's path."""
+    """A row took the upload already; `location` is the row's URL path, if it is known."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str | None) -> None:
         self.location = location
-        super().__init__(f"The upload belongs to {location} already: begin a new one for another row.")
+        super().__init__(f"The upload belongs to {location or 'a row'} already: begin a new one for another row.")
 
 
 class UploadIncompleteError(UploadError):
@@ -25,9 +25,15 @@ class UploadIncompleteError(UploadError):
 
     def __init__(self, *, received: int | None, size: int | None) -> None:
         self.received, self.size = received, size
-        came = "Nothing was stored yet" if received is None else f"{received:,} bytes have come"
-        whole = "" if size is None else f" of {size:,}"
-        super().__init__(f"{came}{whole}: send the rest before the upload is taken.")
+        if received is None:
+            told = "Nothing has come of the upload yet: store it before a row takes it."
+        elif size is None:
+            told = f"{received:,} bytes have come, and nobody has said how many there are: send Upload-Length."
+        elif received > size:
+            told = f"The upload was announced with {size:,} bytes, and {received:,} were stored: begin a new one."
+        else:
+            told = f"{received:,} bytes of {size:,} have come: send the rest before a row takes the upload."
+        super().__init__(told)
 
 
 class TooManyUploadsError(FilestoreError):

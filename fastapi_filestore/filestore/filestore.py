@@ -15,10 +15,12 @@ from fastapi_filestore.file_object.validators import AnyValidator, file_rules
 from fastapi_filestore.filestore.lifecycle import Lifecycle
 from fastapi_filestore.intake.forms.limits import FormLimits, Pace
 from fastapi_filestore.intake.upload import Upload, Uploads
+from fastapi_filestore.orm.uploads.tables import tables_of_uploads
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import refuse_rowless
 from fastapi_filestore.service.start.readiness import Readiness, parts_of
 from fastapi_filestore.settings.values import DownloadWay
+from fastapi_filestore.uploads.options import UploadOptions
 from fastapi_filestore.web.problems import Problem, ProblemRoute, answer_error
 from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.receiving.form_fields import UnknownFields
@@ -30,6 +32,7 @@ from fastapi_filestore.web.routes.resource import Download, resource_of
 from fastapi_filestore.web.routes.router import file_router
 from fastapi_filestore.web.routes.schemas import derive_schemas
 from fastapi_filestore.web.routes.signed import SIGNED_TAG, signed_router
+from fastapi_filestore.web.routes.uploaded import uploaded_file
 from fastapi_filestore.web.serving.downloads import download
 from fastapi_filestore.web.serving.options import CrossOrigin, DownloadOptions, Visibility
 from fastapi_filestore.web.serving.zip_downloads import ZippedFiles, zip_download
@@ -153,7 +156,7 @@ class Filestore(Lifecycle):
         validators: Sequence[AnyValidator] = (),
         unknown_fields: UnknownFields = "ignore",
         keep_folders: bool = False,
-        upload_url: bool = False,
+        uploads: bool | UploadOptions = False,
         identity: str = "identity",
     ) -> APIRouter:
         """Return a new router for a model: upload, list, read, download, replace, change, delete.
@@ -190,8 +193,9 @@ class Filestore(Lifecycle):
                 send some unasked, so they are ignored; `refuse` answers 422, by name. Attributes that clients may not
                 set are always refused, and models of your own that say `extra=` decide themselves.
             keep_folders: Keep the folder that a client had a file in, as for `upload`.
-            upload_url: Add `POST /upload-url`, which signs a URL that a client can store a file at by itself. The row
-                that takes what was stored there is yours to write.
+            uploads: Add `…/uploads`: a client stores a file straight in the bucket, or sends it in parts that survive a
+                lost connection, and a row takes it by its id. `UploadOptions` says whose they are and how many there may
+                be. Needs `add_uploads(Base.metadata)`, beside `add_ledger`.
             identity: What the paths call a row's primary key, where a prefix of yours has a parameter of that name.
         """
         for name, given in {"read": read, "create": create, "update": update}.items():
@@ -218,6 +222,10 @@ class Filestore(Lifecycle):
         )
         if service is None:
             resource.require_rows()
+        if uploads:
+            tables = tables_of_uploads(model)
+            resource = resource.keeping_uploads(tables, UploadOptions() if uploads is True else uploads)
+            self._resources_with_uploads.setdefault(model, []).append((resource, provider))
         self._tags[resource.name] = f"Rows of {model.__name__} and their files."
         return file_router(
             resource,
@@ -225,7 +233,6 @@ class Filestore(Lifecycle):
             dependencies=dependencies,
             sortable=self._sortable.get(provider, sortable_of(provider)),
             route_class=self._route_class(is_authorized_later=provider in self._sortable),
-            upload_url=upload_url,
             identity=identity,
             prefixes=self._prefixes,
         )
@@ -299,6 +306,47 @@ class Filestore(Lifecycle):
             single.get_session,
             max_files,
             keep_folders,
+        )
+
+    def uploaded(
+        self,
+        model: Annotated[type[Any], _SERVICE],
+        *,
+        field: str | None = None,
+        service: Callable[..., FileService[Any]] | None = None,
+    ) -> Callable[..., Any]:
+        """Return a dependency that gives a route of your own the file of the upload that its request names.
+
+        >>> file: Annotated[FileObject, Depends(files.uploaded(Document))]
+
+        The id is in the field `upload` of the form, of the JSON or of the query. The upload is one of the request's own,
+        complete, and judged by the rules of router and column. It belongs to the row that the route gives the file to, by
+        a service of the same session; if no row takes it, it stays an upload.
+
+        Args:
+            model: The class whose router has `uploads=`, and was made before.
+            field: The column that the upload is for, if there are several; that at `/file` by default.
+            service: The provider of that router's service, if several routers of the model have uploads.
+
+        Raises:
+            ConfigurationError: No router of the model has `uploads=`, or several do.
+        """
+        found = [
+            (resource, provider)
+            for resource, provider in self._resources_with_uploads.get(model, [])
+            if service in {None, provider}
+        ]
+        if len(found) != 1:
+            problem = (
+                "several routers have uploads=: name one by service="
+                if found
+                else "make its router first, with uploads="
+            )
+            raise ConfigurationError(f"files.uploaded({getattr(model, '__name__', model)}): {problem}.")
+        ((resource, provider),) = found
+        assert resource.uploads is not None
+        return uploaded_file(
+            resource.uploads, provider, resource.uploads.field(field, default=resource.attribute.name), self._limits
         )
 
     async def download(

@@ -21,6 +21,7 @@ from fastapi_filestore.filestore.opened import Opened
 from fastapi_filestore.orm.failures.translate import translate_outages
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.unit_of_work.session_loops import serving
+from fastapi_filestore.service import FileService
 from fastapi_filestore.service.audit.audit import DEFAULT_GRACE, Audit
 from fastapi_filestore.service.audit.findings import FindingKind
 from fastapi_filestore.service.check.check import LIMIT, Checkable, check
@@ -48,6 +49,7 @@ from fastapi_filestore.web.routes.dependencies import (
     require_one_reader,
 )
 from fastapi_filestore.web.routes.operations import describe_tags
+from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.signed import SIGNED_URL
 from fastapi_filestore.web.wiring import (
     session_dependency,
@@ -100,6 +102,7 @@ class Lifecycle:
         self._prefixes = dict[str, list[str]]()
         self._tags = dict[str, str]()
         self._sortable: dict[Callable[..., object], Sequence[str]] = {}
+        self._resources_with_uploads: dict[type, list[tuple[Resource[Any], Callable[..., FileService[Any]]]]] = {}
         if settings is not None and not isinstance(settings, FilestoreSettings):
             raise ConfigurationError(
                 f"settings= is a {type(settings).__name__}: give FilestoreSettings(...), or leave it out, and the "

@@ -8,6 +8,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, inspect
 
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.rules import NO_RULES
 from fastapi_filestore.intake.upload import Upload, Uploads
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute, file_attributes
 from fastapi_filestore.orm.column.row_values import KnownValues, values_of_new
@@ -34,7 +35,7 @@ class Storing(Transactional[ModelT]):
 
     @asynccontextmanager
     async def storing(
-        self, file: object, *, field: str | None = None, identity: object = None
+        self, file: object, *, field: str | None = None, identity: object = None, is_whole: bool = True
     ) -> AsyncIterator[FileObject]:
         """Store a file whose row the block writes, for values that are known only when the file has arrived.
 
@@ -44,6 +45,7 @@ class Storing(Transactional[ModelT]):
             file: A FileObject, an Upload or an UploadFile.
             field: The file column that it is for, if there are several.
             identity: The row that is to hold it, if that is there already: a column may choose its folder by the row.
+            is_whole: Whether the column's rules judge it; they say nothing of a part of a file.
 
         >>> async with service.storing(upload) as file:
         ...     await service.create({"title": upload.fields["title"], "file": file})
@@ -53,7 +55,7 @@ class Storing(Transactional[ModelT]):
         if identity is not None:
             known = await self._values_of_row(identity, {}, [attribute])
         async with AsyncExitStack() as stack:
-            yield await self._store_one(file, attribute, known, stack)
+            yield await self._store_one(file, attribute, known, stack, is_whole=is_whole)
 
     @asynccontextmanager
     async def storing_all(
@@ -117,9 +119,17 @@ class Storing(Transactional[ModelT]):
         return [await self._store_one(file, attribute, known, stack) async for file in files]
 
     async def _store_one(
-        self, file: object, attribute: FileAttribute, known: Callable[[], Values], stack: AsyncExitStack
+        self,
+        file: object,
+        attribute: FileAttribute,
+        known: Callable[[], Values],
+        stack: AsyncExitStack,
+        *,
+        is_whole: bool = True,
     ) -> FileObject:
         (waiting,) = attribute.type.files([file] if attribute.type.multiple else file, of=known)
+        if not is_whole:
+            waiting.custody.rules = NO_RULES
         await self._store([waiting], self._begin(writing=True), stack)
         return waiting
 

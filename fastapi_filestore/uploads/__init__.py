@@ -1,4 +1,4 @@
 """Uploads that are things of their own: their bytes come by whatever way, and a row takes one by its id.
 
-`tables` keeps them, `open_uploads` begins, reads and ends them, `claims` gives them to rows.
+`open_uploads` begins, finds, completes and ends them, and gives them to rows; `segments` stores what requests bring.
 """

@@ -1,117 +1,159 @@
-"""Begin, find, complete and end uploads, and give them to rows: `OpenUploads`, for one column and one owner."""
+"""Begin, find and end uploads: `OpenUploads`, those of one owner for the columns of one model."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, inspect, select
 from sqlalchemy.orm import Session
 
-from fastapi_filestore.errors import ObjectNotFoundError, RowNotFoundError, SigningUnavailableError
-from fastapi_filestore.errors.uploads import (
+from fastapi_filestore.errors import (
+    RowNotFoundError,
+    SigningUnavailableError,
     TooManyUploadsError,
-    UploadClaimedError,
-    UploadIncompleteError,
     UploadNotFoundError,
 )
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.intake.rules import FileRules
+from fastapi_filestore.intake.rules import NO_RULES, FileRules
+from fastapi_filestore.intake.types.media_types import likely_type
+from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.column.attributes import FileAttribute, take_write_lock
 from fastapi_filestore.orm.ledger.clock import database_time
-from fastapi_filestore.orm.sessions import run_in_session, writing_connection
+from fastapi_filestore.orm.ledger.ledger import ledger_of_class
+from fastapi_filestore.orm.sessions import AnySession, run_in_session, writing_connection
+from fastapi_filestore.orm.uploads.tables import CLAIMED, OPEN, UploadRow, UploadTables
 from fastapi_filestore.service import FileService
 from fastapi_filestore.storage.backend import SignedURL
-from fastapi_filestore.uploads.tables import CLAIMED, COMPLETE, OPEN, UploadRow, UploadTables
-
-REMEMBERED: Final = timedelta(hours=24)
-"""How long it is known which row took an upload."""
+from fastapi_filestore.uploads.options import UploadLimits
 
 
 @dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """How many uploads, and how many bytes in them, one owner may have open, and how long one lasts without activity."""
+class Target:
+    """A column that uploads are for, and the rules of its router beside those of its own."""
 
-    most_open: int = 100
-    most_bytes: int = 10 * 2**30
-    lasts: timedelta = timedelta(hours=24)
+    attribute: FileAttribute
+    rules: FileRules = NO_RULES
+
+    @property
+    def both_rules(self) -> tuple[FileRules, FileRules]:
+        """The rules of the router and those of the column."""
+        return self.rules, self.attribute.type.rules
+
+    @property
+    def most_bytes(self) -> int | None:
+        """How large a file may be; None if neither says so."""
+        return min((rules.max_size for rules in self.both_rules if rules.max_size is not None), default=None)
+
+    def file(self, file: FileObject) -> FileObject:
+        """Return a file that is on its way to the column, with the column's backend and rules."""
+        column = self.attribute.type
+        (chosen,) = column.files([file] if column.multiple else file)
+        return chosen
+
+    def check_announced(self, file: FileObject, size: int | None) -> None:
+        """Raise an `UploadError` for a file that is announced to be too large, or of a type that is not taken."""
+        for rules in self.both_rules:
+            if size is not None:
+                rules.check_size(size)
+            # Without a look at the bytes, the store keeps the type that is declared, whatever the name says.
+            kept = likely_type(file.content_type, file.filename, None) if rules.sniffs else file.content_type
+            rules.check_declared(Candidate(file.filename, file.content_type, None, kept))
+
+    async def judge(self, file: FileObject) -> None:
+        """Raise an `UploadError` unless a stored file is one that the router and the column take; ask the store once."""
+        column = self.attribute.type.rules
+        for rules in self.both_rules:
+            file.custody.rules = rules
+            await file.check_async()
+        file.note_checked(column)
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a client says that it will send: bytes if it knows them, SHA-256 in hexadecimal digits, tus's metadata."""
+
+    filename: str
+    content_type: str
+    size: int | None = None
+    checksum: str | None = None
+    metadata: str = ""
 
 
 class OpenUploads:
-    """The uploads of one owner for one column, in the session of the service of its rows.
+    """The uploads of one owner for the columns of one model, in the session of the service of its rows.
 
-    Args:
+    Attributes:
         service: The service of the rows that are to take them.
-        attribute: The column.
         tables: Where they are kept.
-        rules: What the route asks for beside the column.
+        targets: The columns that they are for, by attribute.
         limits: How much one owner may have open.
         owner: Whose they are; None if whoever knows an id may use it.
+        mine: The condition of their rows.
     """
 
     def __init__(
         self,
         service: FileService[Any],
-        attribute: FileAttribute,
         tables: UploadTables,
+        targets: Mapping[str, Target],
         *,
-        rules: FileRules,
         limits: UploadLimits,
         owner: str | None = None,
     ) -> None:
-        self._service, self._attribute, self._tables = service, attribute, tables
-        self._rules, self._limits, self._owner = rules, limits, owner
-        self._target = f"{inspect(service.model).local_table.key}.{attribute.name}"
+        self.service, self.tables, self.targets = service, tables, targets
+        self.limits, self.owner = limits, owner
         columns = tables.uploads.c
-        mine = columns.owner.is_(None) if owner is None else columns.owner == owner
-        self.mine: ColumnElement[bool] = and_(mine, columns.target == self._target, columns.expires > database_time())
-        self._uploads = FileService(service.session, model=tables.upload, scope=self.mine)
+        own = columns.owner.is_(None) if owner is None else columns.owner == owner
+        places = [self._place(name) for name in targets]
+        self.mine: ColumnElement[bool] = and_(own, columns.target.in_(places), columns.expires > database_time())
+        self.rows = FileService(service.session, model=tables.upload, scope=self.mine)
+
+    def over(self, session: AnySession) -> "OpenUploads":
+        """Return the same uploads in another session."""
+        service = FileService(session, model=self.service.model, defaults=self.service.defaults)
+        return OpenUploads(service, self.tables, self.targets, limits=self.limits, owner=self.owner)
 
     async def begin(
-        self,
-        *,
-        filename: str,
-        content_type: str,
-        size: int | None,
-        checksum: str | None = None,
-        metadata: str = "",
-        expires_in: int | None,
+        self, field: str, announced: Announced, *, expires_in: int | None
     ) -> tuple[UploadRow, SignedURL | None]:
-        """Begin an upload, and sign where the client may store it by itself; None where nobody can sign that.
+        """Begin an upload, and sign where the client may store it by itself, for some seconds.
+
+        Nothing is signed if `expires_in` is None, or where nobody can sign it.
 
         Raises:
             UploadError: It is announced as something that the column does not take.
             TooManyUploadsError: Its owner has too many open already.
         """
-        file = self._file(FileObject(None, filename, content_type=content_type))
-        if size is not None:
-            self._check_size(size)
-        if self._owner is not None:
-            await run_in_session(self._service.session, self._refuse_crowd, size or 0)
+        target, size = self.targets[field], announced.size
+        file = target.file(FileObject(None, announced.filename, content_type=announced.content_type))
+        target.check_announced(file, size)
+        if self.owner is not None or self.limits.most_of_all is not None:
+            await run_in_session(self.service.session, self._refuse_crowd, size or 0)
+        now = await self.now()
+        lasts = self.limits.lasts.total_seconds()
         signed: SignedURL | None = None
         if expires_in is not None:
             with suppress(SigningUnavailableError):
-                signed = await self._service.sign_upload(
-                    file, field=self._attribute.name, expires_in=expires_in, max_size=size or self._rules.max_size
-                )
-        now = await self._now()
-        row = await self._uploads.create(
+                most = target.most_bytes if size is None else size
+                signed = await self.service.sign_upload(file, field=field, expires_in=expires_in, max_size=most)
+                await run_in_session(self.service.session, self._expect_longer, file, lasts)
+        row = await self.rows.create(
             {
                 "id": secrets.token_urlsafe(32),
-                "target": self._target,
-                "owner": self._owner,
+                "target": self._place(field),
+                "owner": self.owner,
                 "state": OPEN,
                 "filename": file.filename,
                 "content_type": file.content_type,
                 "size": size,
-                "checksum": checksum,
-                "metadata_received": metadata,
+                "checksum": announced.checksum,
+                "metadata_received": announced.metadata,
                 "backend": file.backend if signed else None,
                 "path": file.path if signed else None,
                 "url_expires": signed.expires_at.timestamp() if signed else None,
-                "expires": now + self._limits.lasts.total_seconds(),
+                "expires": now + lasts,
             }
         )
         return row, signed
@@ -120,161 +162,77 @@ class OpenUploads:
         """Return an upload that no row has taken.
 
         Raises:
-            UploadNotFoundError: There is none, for this owner and this column.
+            UploadNotFoundError: There is none, for this owner and these columns.
         """
-        row = await self._find(identity)
+        row = await self.find_any(identity)
         if row.state == CLAIMED:
             raise UploadNotFoundError(identity)
         return row
 
-    async def end(self, identity: str) -> None:
-        """Delete an upload and what it holds, finished or not."""
-        await self.find(identity)
-        await self._uploads.delete(identity)
-
-    async def complete(self, identity: str) -> UploadRow:
-        """Judge what was stored, and keep it where nobody has a signature for; do nothing if that is done.
-
-        Raises:
-            UploadNotFoundError: There is no such upload.
-            UploadClaimedError: A row took it already.
-            UploadIncompleteError: Its bytes are not all there.
-            UploadError: It is not what was announced, or nothing that the column takes.
-        """
-        row = await self._find(identity)
-        if row.state == CLAIMED:
-            raise UploadClaimedError(str(row.location))
-        if row.state != OPEN:
-            return row
-        if row.path is None or row.received:
-            return await self._assemble(row)
-        announced, checksum = row.size, row.checksum
-        file = self._file(FileObject(row.backend, row.filename, content_type=row.content_type, path=row.path))
-        await self._service.end_reading()
+    async def find_any(self, identity: str) -> UploadRow:
+        """Return an upload, also one that a row took a short while ago; it raises what `find` does."""
         try:
-            async with self._uploads.storing(file) as stored:
-                if announced is not None and stored.size != announced:
-                    raise UploadIncompleteError(received=stored.size, size=announced)
-                async with self._uploads.turn():
-                    row = await self._uploads.update(identity, {"file": stored, "state": COMPLETE})
-        except ObjectNotFoundError:
-            raise UploadIncompleteError(received=None, size=announced) from None
-        return row
-
-    async def take(self, identity: str) -> FileObject:
-        """Return the file of a complete upload for a row that is written in this transaction, and mark it as taken.
-
-        Raises:
-            UploadClaimedError: A row took it meanwhile.
-        """
-        async with AsyncExitStack():
-            file = await self._uploads.lock_file(identity)
-            row = await self._find(identity)
-            if row.state == CLAIMED or file is None:
-                raise UploadClaimedError(str(row.location))
-            await self._uploads.update(identity, {"file": None, "state": CLAIMED})
-        return file
-
-    async def note_row(self, identity: str, location: str) -> None:
-        """Remember, for a day, the path of the row that took an upload."""
-        expires = await self._now() + REMEMBERED.total_seconds()
-        await self._uploads.update(identity, {"location": location, "expires": expires})
-
-    async def _assemble(self, row: UploadRow) -> UploadRow:
-        """Make one object of the segments of an upload: the only one as it is, several one after the other."""
-        if row.size is None or row.received != row.size:
-            raise UploadIncompleteError(received=row.received, size=row.size)
-        identity, columns = row.id, self._tables.segments.c
-        query = select(self._tables.segment).where(columns.upload_id == identity).order_by(columns.start)
-        segments = await run_in_session(self._service.session, lambda session: list(session.scalars(query)))
-        files = [segment.file for segment in segments]
-        await self._service.end_reading()
-        if len(files) == 1:
-            (file,) = files
-            await self._file(file).check_async()
-            async with self._uploads.turn():
-                await self._become_whole(identity, file)
-            return await self._find(identity)
-        whole = self._file(
-            FileObject(
-                files[0].backend if files else None,
-                row.filename,
-                content_type=row.content_type,
-                content=_bytes_of(files),
-            )
-        )
-        async with self._uploads.storing(whole) as stored, self._uploads.turn():
-            await self._become_whole(identity, stored)
-        return await self._find(identity)
-
-    async def _become_whole(self, identity: str, file: FileObject) -> None:
-        """Let an upload hold its one object, and its segments none."""
-
-        def change(session: Session) -> None:
-            upload = session.get_one(self._tables.upload, identity, with_for_update=True, populate_existing=True)
-            if upload.state != OPEN:
-                raise UploadNotFoundError(identity)
-            columns = self._tables.segments.c
-            for segment in session.scalars(select(self._tables.segment).where(columns.upload_id == identity)):
-                session.delete(segment)
-            upload.file, upload.state = file, COMPLETE
-            session.flush()
-
-        await run_in_session(self._service.session, change)
-
-    # -- inside --------------------------------------------------------------------------------------
-
-    async def _find(self, identity: str) -> UploadRow:
-        try:
-            return await self._uploads.get(identity)
+            return await self.rows.get(identity)
         except RowNotFoundError:
             raise UploadNotFoundError(identity) from None
 
-    def _file(self, file: FileObject) -> FileObject:
-        """Return a file on its way to the column, with the column's backend, folder and rules."""
-        column = self._attribute.type
-        (file,) = column.files([file] if column.multiple else file)
-        return file
+    async def end(self, identity: str) -> None:
+        """Delete an upload and what it holds, finished or not; it raises what `find` does."""
+        await self.find(identity)
 
-    def _check_size(self, size: int) -> None:
-        self._attribute.type.rules.check_size(size)
-        self._rules.check_size(size)
+        def drop_segments(session: Session) -> None:
+            segments = self.tables.segments.c
+            for segment in session.scalars(select(self.tables.segment).where(segments.upload_id == identity)):
+                session.delete(segment)
+            session.flush()
 
-    async def _now(self) -> float:
+        await run_in_session(self.service.session, drop_segments)
+        await self.rows.delete(identity, purge=True)
+
+    def target_of(self, row: UploadRow) -> tuple[str, Target]:
+        """Return the attribute that an upload is for, and its rules."""
+        return next((name, target) for name, target in self.targets.items() if self._place(name) == row.target)
+
+    async def now(self) -> float:
+        """Return the database's time, in seconds since the epoch."""
         return await run_in_session(
-            self._service.session,
-            lambda session: self._connection(session).execute(select(database_time())).scalar_one(),
+            self.service.session,
+            lambda session: self.connection(session).execute(select(database_time())).scalar_one(),
         )
 
-    def _connection(self, session: Session) -> Connection:
-        return writing_connection(session, inspect(self._tables.upload))
+    def connection(self, session: Session) -> Connection:
+        """Return the connection that uploads are written over."""
+        return writing_connection(session, inspect(self.tables.upload))
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _place(self, name: str) -> str:
+        return f"{inspect(self.service.model).local_table.key}.{name}"
+
+    def _expect_longer(self, session: Session, file: FileObject, seconds: float) -> None:
+        """Let the ledger keep what a client stores for as long as the upload lasts, if that is longer than its URL."""
+        ledger = ledger_of_class(inspect(self.service.model))
+        if ledger is not None:
+            ledger.put_off(self.connection(session), [file.location], seconds=seconds)
 
     def _refuse_crowd(self, session: Session, size: int) -> None:
-        """Raise `TooManyUploadsError` if the owner has too much open, with one more of some bytes; others wait for it."""
-        connection, columns = self._connection(session), self._tables.uploads.c
+        """Raise `TooManyUploadsError` if there is too much open, with one more of some bytes; others wait for it."""
+        connection, columns, limits = self.connection(session), self.tables.uploads.c, self.limits
         if connection.dialect.name == "sqlite":
-            take_write_lock(connection, self._tables.uploads)
+            take_write_lock(connection, self.tables.uploads)
         elif connection.dialect.name == "postgresql":
-            key = func.hashtextextended(f"filestore-uploads {self._owner}", 0)
+            key = func.hashtextextended(f"filestore-uploads {self.owner}", 0)
             connection.execute(select(func.pg_advisory_xact_lock(key)))
-        mine = and_(columns.owner == self._owner, columns.state != CLAIMED, columns.expires > database_time())
+        own = columns.owner.is_(None) if self.owner is None else columns.owner == self.owner
         amount = func.coalesce(columns.size, columns.received)
-        open_ones, open_bytes, first = connection.execute(
+        count, total, first = connection.execute(
             select(func.count(), func.coalesce(func.sum(amount), 0), func.min(columns.expires) - database_time()).where(
-                mine
+                own, columns.state != CLAIMED, columns.expires > database_time()
             )
         ).one()
-        limits, seconds = self._limits, max(1, int(first or 1))
-        if open_ones >= limits.most_open:
-            raise TooManyUploadsError(limit=limits.most_open, actual=open_ones + 1, unit="files", seconds=seconds)
-        if open_bytes + size > limits.most_bytes:
-            total = int(open_bytes) + size
-            raise TooManyUploadsError(limit=limits.most_bytes, actual=total, unit="bytes", seconds=seconds)
-
-
-async def _bytes_of(files: Sequence[FileObject]) -> AsyncIterator[bytes]:
-    """Yield the bytes of some files, one after the other."""
-    for file in files:
-        async with aclosing(await file.open_async()) as stream:
-            async for chunk in stream:
-                yield chunk
+        most = limits.most_open if self.owner is not None else limits.most_of_all
+        seconds = max(1, int(first or 1))
+        if most is not None and count >= most:
+            raise TooManyUploadsError(limit=most, actual=count + 1, unit="files", seconds=seconds)
+        if self.owner is not None and total + size > limits.most_bytes:
+            raise TooManyUploadsError(limit=limits.most_bytes, actual=int(total) + size, unit="bytes", seconds=seconds)

@@ -3,21 +3,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, Engine, and_, inspect, update
+from sqlalchemy import Engine, and_, inspect, select, update
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.concurrency.shielded import finish
-from fastapi_filestore.errors import ClientDisconnectedError, SlowUploadError
-from fastapi_filestore.errors.uploads import UploadNotFoundError
+from fastapi_filestore.errors import ClientDisconnectedError, SlowUploadError, UploadNotFoundError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.digests import NO_DIGESTS, DigestingStream
 from fastapi_filestore.orm.ledger.clock import database_time
-from fastapi_filestore.orm.sessions import plain_session, run_in_session, writing_bind, writing_connection
+from fastapi_filestore.orm.sessions import plain_session, run_in_session, writing_bind
+from fastapi_filestore.orm.uploads.leases import Lease, holding
 from fastapi_filestore.service import FileService
-from fastapi_filestore.uploads.leases import Lease, holding
-from fastapi_filestore.uploads.tables import UploadTables
+from fastapi_filestore.uploads.open_uploads import OpenUploads
 
 ENDED_EARLY: Final = (ClientDisconnectedError, SlowUploadError)
 """What ends the body of a request early, and leaves what came before it good."""
@@ -28,41 +27,35 @@ Body = Callable[[Lease], AsyncGenerator[bytes, None]]
 
 @dataclass(frozen=True, slots=True)
 class Appending:
-    """What requests bring of uploads, in the session of a service.
+    """What requests bring of uploads, a part of a file each."""
 
-    Attributes:
-        service: The service of the rows that are to take the uploads.
-        tables: Where these are kept.
-        backend: Key of the backend that is to hold them; the default one if None.
-        lasts: Seconds that an upload lasts without activity.
-    """
-
-    service: FileService[Any]
-    tables: UploadTables
-    backend: str | None
-    lasts: float
+    uploads: OpenUploads
 
     async def append(
         self,
         identity: str,
         body: Body,
         *,
-        mine: ColumnElement[bool],
         start: int,
+        size: int | None = None,
         digests: Mapping[str, bytes] = NO_DIGESTS,
-    ) -> int:
-        """Add the bytes of a request to an upload, as many as come, and return where the next ones belong.
+    ) -> tuple[int, float]:
+        """Add the bytes of a request to an upload, as many as come; return where the next ones belong, and when it ends.
 
         A client that goes away, another request that wants the upload and a server that stops end it early: what has
-        come by then is kept. With `digests` it is all or nothing.
+        come by then is kept. With `digests` it is all or nothing. `size` is that of the whole upload, if only this
+        request says so.
 
         Raises:
             UploadNotFoundError, UploadOffsetError, UploadBusyError: It can't be written to, there or now.
+            UploadTooLargeError: It is larger than the column takes, or than was announced.
             DigestMismatchError: The bytes are others than the client meant; none is kept.
         """
-        engine = writing_bind(plain_session(self.service.session), inspect(self.tables.upload))
+        uploads = self.uploads
+        engine = writing_bind(plain_session(uploads.service.session), inspect(uploads.tables.upload))
         assert isinstance(engine, Engine)
-        async with holding(engine, self.tables, identity, mine, start=start) as lease:
+        await uploads.service.commit()  # nothing is held while a client is waited for
+        async with holding(engine, uploads.tables, identity, uploads.mine, start=start, size=size) as lease:
             storing = asyncio.create_task(self._store(lease, body(lease), digests))
             try:
                 return await asyncio.shield(storing)
@@ -71,36 +64,40 @@ class Appending:
                 await finish(storing)
                 raise
 
-    async def _store(self, lease: Lease, chunks: AsyncGenerator[bytes, None], digests: Mapping[str, bytes]) -> int:
+    async def _store(
+        self, lease: Lease, chunks: AsyncGenerator[bytes, None], digests: Mapping[str, bytes]
+    ) -> tuple[int, float]:
+        uploads, service = self.uploads, self.uploads.service
+        upload = await uploads.find(lease.identity)
+        (field, _), expires = uploads.target_of(upload), upload.expires
+        file = FileObject(None, upload.filename, content_type=upload.content_type)
         came = Counted(chunks, is_whole=bool(digests))
+        await service.commit()
         first = await anext(came, None)
         if first is None:
-            return lease.start
-        upload = await FileService(self.service.session, model=self.tables.upload).get(lease.identity)
+            return lease.start, expires
         content: AsyncIterator[bytes] = came.beginning_with(first)
         if digests:
             content = aiter(DigestingStream(came.beginning_with(first), expected=digests))
-        file = FileObject(self.backend, upload.filename, content_type=upload.content_type, content=content)
-        segments = FileService(self.service.session, model=self.tables.segment)
-        await segments.end_reading()
-        async with segments.storing(file) as stored, segments.turn():
+        file = FileObject(None, file.filename, content_type=file.content_type, content=content)
+        segments = FileService(service.session, model=uploads.tables.segment)
+        async with service.storing(file, field=field, is_whole=False) as stored, service.turn():
             end = lease.start + came.size
-            await run_in_session(self.service.session, self._move_on, lease, end)
+            expires = await run_in_session(service.session, self._move_on, lease, end)
             await segments.create({"upload_id": lease.identity, "start": lease.start, "file": stored})
-            await segments.commit()
-        return end
+            await service.commit()
+        return end, expires
 
-    def _move_on(self, session: Session, lease: Lease, end: int) -> None:
-        """Note where the upload is now, unless somebody else holds it by now."""
-        uploads = self.tables.uploads
-        held = and_(uploads.c.id == lease.identity, uploads.c.fence == lease.fence)
-        moved = (
-            update(uploads)
-            .where(held)
-            .values(received=end, expires=database_time() + self.lasts, holder=None, lease=0.0)
-        )
-        if writing_connection(session, inspect(self.tables.upload)).execute(moved).rowcount != 1:
+    def _move_on(self, session: Session, lease: Lease, end: int) -> float:
+        """Note where the upload is now, unless somebody else holds it by now; return when it ends."""
+        table, connection = self.uploads.tables.uploads, self.uploads.connection(session)
+        expires: float = connection.execute(select(database_time())).scalar_one()
+        expires += self.uploads.limits.lasts.total_seconds()
+        held = and_(table.c.id == lease.identity, table.c.fence == lease.fence)
+        moved = update(table).where(held).values(received=end, expires=expires, holder=None, lease=0.0)
+        if connection.execute(moved).rowcount != 1:
             raise UploadNotFoundError(lease.identity)
+        return expires
 
 
 class Counted:

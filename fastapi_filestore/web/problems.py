@@ -103,6 +103,12 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.ObjectNotFoundError: Kind(404, "object-not-found", "The file's bytes are not in the store."),
     errors.ObjectExistsError: Kind(409, "object-exists", "There is a file here already; it can't be overwritten."),
     errors.SlowUploadError: Kind(408, "slow-upload"),
+    errors.UploadNotFoundError: Kind(404, "upload-not-found"),
+    errors.UploadClaimedError: Kind(409, "upload-claimed", members=("location",)),
+    errors.UploadOffsetError: Kind(409, "upload-offset", members=("start", "received")),
+    errors.UploadIncompleteError: Kind(409, "upload-incomplete", members=("received", "size")),
+    errors.UploadBusyError: Kind(423, "upload-busy"),
+    errors.TooManyUploadsError: Kind(429, "too-many-open-uploads", members=("limit", "actual", "unit")),
     errors.RowConflictError: Kind(409, "row-conflict"),
     errors.StaleRowError: Kind(409, "stale-row"),
     errors.StaleFileError: Kind(409, "stale-file", "The file was replaced or deleted meanwhile."),
@@ -204,6 +210,10 @@ def problem_of(error: errors.FilestoreError) -> Problem:
     headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, _OF_A_MOMENT) else {}
     if isinstance(error, errors.RangeNotSatisfiableError) and error.size is not None:
         headers = {"Content-Range": f"bytes */{error.size}"}
+    if isinstance(error, errors.UploadClaimedError) and error.location is not None:
+        headers = {"Location": error.location}
+    if isinstance(error, errors.TooManyUploadsError):
+        headers = {"Retry-After": str(error.seconds)}
     return Problem(kind, kind.detail or str(error), members, headers)
 
 

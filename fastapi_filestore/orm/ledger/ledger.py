@@ -99,6 +99,13 @@ class Ledger:
         self.forget(connection, [location])
         self._write(connection, [location], kind=UPLOAD, after=seconds)
 
+    def put_off(self, connection: Connection, locations: Iterable[Location], *, seconds: float) -> None:
+        """Let upload intents fall due in so many seconds, unless they do so later."""
+        due = database_time() + seconds
+        for _, statement in self._by_backend(update(self.table), locations):
+            earlier = and_(self.table.c.kind == UPLOAD, self.table.c.due_at < due)
+            connection.execute(statement.where(earlier).values(due_at=due))
+
     def settle(self, connection: Connection, locations: Iterable[Location]) -> set[Location]:
         """Remove upload intents, and return those that the transaction does not see: a sweeper may have the objects."""
         wanted = set(locations)

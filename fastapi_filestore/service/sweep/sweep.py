@@ -28,6 +28,8 @@ from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.holders.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger.ledger import Ledger, explain_missing
 from fastapi_filestore.orm.sessions import plain_engine
+from fastapi_filestore.orm.uploads.expiry import end_expired
+from fastapi_filestore.orm.uploads.tables import uploads_of
 from fastapi_filestore.service.contention import run_despite_others, run_unless_busy
 from fastapi_filestore.service.sweep.claims import LEASE_SECONDS, Swept, by_backend, claim, has_due, record_outcomes
 from fastapi_filestore.storage.backend import NamedRemains, StorageBackend, UploadRemains
@@ -94,6 +96,9 @@ async def _sweep(
             late = StorageTimeoutError(f"Backend {backend!r} took more than {DELETION_SECONDS:.0f} s.")
             return _fail(group, error if isinstance(error, StorageUnavailableError) else late)
 
+    if (tables := uploads_of(ledger.table.metadata)) is not None:
+        while await run_unless_busy(plain, partial(end_expired, tables=tables, ledger=ledger)):
+            pass
     while True:
         try:
             # The look ahead costs little.

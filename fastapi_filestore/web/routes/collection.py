@@ -1,4 +1,4 @@
-"""Add the routes of a model's rows as a whole: create one, list them, sign where a file may be stored beforehand.
+"""Add the routes of a model's rows as a whole: create one, list them.
 
 Each endpoint is a unit of work that ends before its response is made, so that a failing commit is a problem like any
 other.
@@ -6,15 +6,15 @@ other.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Annotated, Literal, TypeVar
+from types import MappingProxyType
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
-from fastapi_filestore.errors import InvalidFieldsError, MissingFileError
+from fastapi_filestore.errors import InvalidFieldsError, MissingFileError, TooManyFilesError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.forms.limits import FormLimits
-from fastapi_filestore.intake.names import MEDIA_TYPE
 from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT
@@ -24,6 +24,7 @@ from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.form_fields import validate_json, values_of
 from fastapi_filestore.web.receiving.several_fields import receive_form
 from fastapi_filestore.web.receiving.uploads import receive_upload_or_fields
+from fastapi_filestore.web.routes.claims import UPLOAD, NamedUploads, ids_in, named_uploads
 from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, OF_UPLOADS, files_body, problems, sort_parameter
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
@@ -31,21 +32,12 @@ from fastapi_filestore.web.routes.schemas import page_schema
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., FileService[ModelT]]
-
-
-class UploadURL(BaseModel):
-    """Where a client may store a file by itself: send `method` with `headers` and the bytes to `upload_url`."""
-
-    upload_url: str
-    method: Literal["GET", "PUT"]
-    headers: dict[str, str]
-    filename: str
-    expires_in: int
+NO_FILES: Mapping[str, Sequence[FileObject]] = MappingProxyType({})
 
 
 def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT]) -> None:
     """Add the route that stores a file and creates its row."""
-    if not resource.takes_one_file:
+    if not resource.takes_one_file or resource.uploads is not None:
         add_create_with_files(router, resource, provider)
         return
     field = resource.attribute.name
@@ -80,7 +72,7 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
 
 def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT]) -> None:
     """Add the route that stores the files of several columns, or none, and creates their row."""
-    needed = [name for name, field in resource.fields.items() if field.is_needed]
+    needed = [attribute.name for attribute in resource.attributes if resource.needs(attribute)]
 
     @router.post(
         "/",
@@ -88,6 +80,7 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
         response_model=resource.schemas.read,
         name=f"{resource.name}_create",
         summary=f"Upload the files of {with_article(resource.name)} and create it",
+        dependencies=resource.claiming,
         responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
         openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
     )
@@ -100,7 +93,7 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
             fields: BaseModel | None
             stored: Mapping[str, Sequence[FileObject]]
             if is_json(media_type(request.headers)):
-                if needed:
+                if needed and resource.uploads is None:
                     raise MissingFileError(needed[0])
                 fields, stored = await _json_fields(request, resource, limits), {}
             else:
@@ -108,11 +101,11 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
                 uploads = await receive_form(request, policy, resource.fields)
                 stored = await stack.enter_async_context(service.storing_form(uploads))
                 fields = uploads.values
-            values = {} if fields is None else dict(resource.settable(values_of(fields)))
-            for attribute in resource.attributes:
-                if files := stored.get(attribute.name):
-                    values[attribute.name] = files if attribute.type.multiple else files[0]
-            return await _write(service, resource, response, base, values)
+            values, named = ({} if fields is None else values_of(fields)), None
+            if resource.uploads is not None:
+                uploaded = resource.uploads.of(request, service)
+                named = await named_uploads(uploaded, ids_in(values.pop(UPLOAD, ())))
+            return await _write(service, resource, response, base, resource.settable(values), stored, named)
 
 
 async def _create_without_file(
@@ -135,14 +128,43 @@ async def _write(
     response: Response,
     base: str,
     values: Mapping[str, object],
+    stored: Mapping[str, Sequence[FileObject]] = NO_FILES,
+    named: NamedUploads | None = None,
 ) -> BaseModel:
-    """Create a row whose files are stored, tell where it is, and return it as it is shown."""
+    """Create a row with files that are stored, and those of uploads; tell where it is, and return it as it is shown."""
     async with service.turn():
-        row = await service.create({**resource.empty_lists, **values})
-        response.headers["Location"] = resource.path(row, base)
+        claim = None if named is None else await named.take()
+        files = _files_of(resource, stored, NO_FILES if claim is None else claim.files)
+        row = await service.create({**resource.empty_lists, **values, **files})
+        place = response.headers["Location"] = resource.path(row, base)
+        if claim is not None:
+            await claim.note_row(place)
         answer = await resource.show(service, row, base)
         await service.commit()
     return answer
+
+
+def _files_of(
+    resource: Resource[ModelT], stored: Mapping[str, Sequence[FileObject]], claimed: Mapping[str, Sequence[FileObject]]
+) -> dict[str, object]:
+    """Return the files of a new row by attribute.
+
+    Raises:
+        MissingFileError: There is none where the column needs one.
+        TooManyFilesError: There are several where the column has one.
+    """
+    values = dict[str, object]()
+    for attribute in resource.attributes:
+        files = [*stored.get(attribute.name, ()), *claimed.get(attribute.name, ())]
+        if attribute.type.multiple and files:
+            values[attribute.name] = files
+        elif len(files) > 1:
+            raise TooManyFilesError(limit=1, actual=len(files), field=attribute.name)
+        elif files:
+            values[attribute.name] = files[0]
+        elif resource.needs(attribute):
+            raise MissingFileError(attribute.name)
+    return values
 
 
 async def _json_fields(request: Request, resource: Resource[ModelT], limits: FormLimits) -> BaseModel:
@@ -188,36 +210,3 @@ def add_list(
             page = await service.list(limit=page_limit, after=page_after, sort=page_sort)
             items = [await resource.show(service, row, base) for row in page.items]
             return {"items": items, "next_cursor": page.next_cursor}
-
-
-def add_upload_url(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT]) -> None:
-    """Add the route that signs URLs which clients can store files at."""
-
-    @router.post(
-        "/upload-url",
-        name=f"{resource.name}_upload_url",
-        summary="Sign a URL that a client can store a file at by itself",
-        responses=problems(415, 422, 501),
-    )
-    async def upload_url(
-        service: Annotated[FileService[ModelT], Depends(provider)],  # whose scope knows who may ask
-        file_name: Annotated[str, Query(alias="filename", min_length=1, max_length=1024)],
-        file_type: Annotated[
-            str, Query(alias="content_type", max_length=255, json_schema_extra={"pattern": MEDIA_TYPE})
-        ] = "application/octet-stream",
-    ) -> UploadURL:
-        column = resource.attribute.type
-        file = FileObject(column.backend, file_name, content_type=file_type, registry=column.registry)
-        resource.check_type(file)
-        seconds = resource.url_seconds()
-        async with service.unit_of_work():
-            signed = await service.sign_upload(
-                file, field=resource.attribute.name, expires_in=seconds, max_size=resource.rules.max_size
-            )
-        return UploadURL(
-            upload_url=signed.url,
-            method=signed.method,
-            headers=dict(signed.headers),
-            filename=file.filename,
-            expires_in=seconds,
-        )

@@ -19,8 +19,7 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
 from fastapi_filestore.web.problems import METHOD_NOT_ALLOWED, Problem
-from fastapi_filestore.web.receiving.several_fields import receive_form
-from fastapi_filestore.web.receiving.uploads import receive_upload
+from fastapi_filestore.web.routes.claims import receiving_file, receiving_files
 from fastapi_filestore.web.routes.openapi import (
     ARCHIVE_HEAD_RESPONSES,
     ARCHIVE_RESPONSES,
@@ -121,6 +120,7 @@ def add_append(
         response_model=resource.schemas.read,
         name=f"{resource.name}_append_{column.name}",
         summary=f"Add to the {column.name} of {with_article(resource.name)}",
+        dependencies=resource.claiming,
         responses={201: LOCATION_HEADER, **problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507)},
         openapi_extra={**files_body(resource, [column]), **OF_ROW_CHANGES},
     )
@@ -136,10 +136,17 @@ def add_append(
             require_row_state(request)
             column.type.rules.check_count(len(present) + 1)
             await service.end_reading()
-            field = replace(resource.field_of(column), is_needed=True)
-            uploads = await receive_form(request, resource.policy(NoFields, attributes=[column]), {column.name: field})
-            async with service.storing_form(uploads, identity=identity) as stored, service.turn():
-                new = stored[column.name]
+            arriving = receiving_files(
+                request,
+                resource.policy(NoFields, attributes=[column]),
+                resource.uploads,
+                service,
+                field=column.name,
+                taken=replace(resource.field_of(column), is_needed=True),
+                identity=identity,
+            )
+            async with arriving as arrived, service.turn():
+                new = await arrived.taken(path_above(request.scope, 1))
                 row = await service.append(identity, new, field=column.name)
                 place = path_above(request.scope, 0)
                 response.headers["Location"] = place if len(new) > 1 else f"{place}/{new[0].id}"
@@ -225,6 +232,7 @@ def add_replace(
         response_model=resource.schemas.read,
         name=f"{resource.name}_replace_{column.name}",
         summary=f"Replace a file of the {column.name} of {with_article(resource.name)}",
+        dependencies=resource.claiming,
         responses=problems(400, 403, 404, 405, 408, 409, 411, 412, 413, 415, 422, 507),
         openapi_extra={**file_body(resource, column), **OF_CHANGES},
     )
@@ -241,12 +249,15 @@ def add_replace(
             await service.end_reading()
             policy = resource.policy(NoFields, attributes=[column])
             one_file = replace(policy, limits=replace(policy.limits, files=1))
-            upload = await receive_upload(request, one_file)
-            async with service.storing(upload, field=column.name, identity=identity) as new, service.turn():
+            arriving = receiving_file(
+                request, one_file, resource.uploads, service, field=column.name, identity=identity
+            )
+            async with arriving as arrived, service.turn():
                 if is_conditional(request):
                     # Now that nobody else can write: it may have been replaced while this one was on its way.
                     file = await service.listed_file(identity, file_id, field=column.name, lock=True)
                     require_file_state(request, file)
+                (new,) = await arrived.taken(path_above(request.scope, 2))
                 row = await service.exchange(identity, file_id, new, field=column.name)
                 answer = await resource.show(service, row, path_above(request.scope, 3), changed=True)
                 await service.commit()

@@ -38,6 +38,7 @@ PROBLEM_TEXTS = {
     415: "The body is of another type.",
     416: "Every range begins after the end.",
     422: "A value is wrong or missing.",
+    429: "Too many are open.",
     431: "A header is longer than its limit.",
     500: "Something is wrong behind the application; its operators have been told.",
     501: "The file store has no signed URLs.",

@@ -17,14 +17,15 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.folders import without_paths
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
-from fastapi_filestore.intake.types.media_types import likely_type
-from fastapi_filestore.intake.validators import Candidate
 from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute, file_attributes
 from fastapi_filestore.orm.column.python_types import python_type, wrapped_type
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.failures.refusals import translate_attribute_errors
+from fastapi_filestore.orm.uploads.tables import UploadTables
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import constructor_needs
+from fastapi_filestore.uploads.open_uploads import Target
+from fastapi_filestore.uploads.options import UploadOptions
 from fastapi_filestore.web.receiving.form_fields import (
     ColumnFields,
     UnknownFields,
@@ -39,6 +40,7 @@ from fastapi_filestore.web.receiving.form_fields import (
 )
 from fastapi_filestore.web.receiving.several_fields import FILES_AT_ONCE, FileField
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
+from fastapi_filestore.web.routes.claims import RouterUploads, with_uploads
 from fastapi_filestore.web.routes.model_attributes import (
     AnyMapper,
     has_more_than_columns,
@@ -86,6 +88,8 @@ class Resource(Generic[ModelT]):
     """The lists that a new row needs, whether or not a client sends files for them."""
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     """What follows the path of a row, by attribute."""
+    uploads: RouterUploads | None = None
+    """Where uploads are kept that rows take by their ids; None if they take none."""
     own_rules: FileRules = NO_RULES
     """Those of the router alone; `rules` are with those of the attribute."""
 
@@ -94,11 +98,30 @@ class Resource(Generic[ModelT]):
         """Tell whether rows have one file at most."""
         return len(self.attributes) == 1 and not self.attribute.type.multiple
 
+    @property
+    def claiming(self) -> Sequence[Any]:
+        """The dependencies of routes that take uploads."""
+        return () if self.uploads is None else self.uploads.dependencies
+
+    def keeping_uploads(self, tables: UploadTables, options: UploadOptions) -> "Resource[ModelT]":
+        """Return a resource whose rows take uploads by their ids."""
+        targets = {attribute.name: Target(attribute, self.own_rules) for attribute in self.attributes}
+        schemas = replace(
+            self.schemas,
+            create=with_uploads(self.schemas.create),
+            create_json=with_uploads(self.schemas.create_json),
+        )
+        return replace(self, schemas=schemas, uploads=RouterUploads(tables, options, targets))
+
     def field_of(self, attribute: FileAttribute) -> FileField:
         """Return what a form's field takes for a column."""
         rules, is_list = self.own_rules.within(attribute.type.rules), attribute.type.multiple
         most = (attribute.type.rules.max_files or FILES_AT_ONCE) if is_list else 1
-        return FileField(rules, most, is_needed=not is_list and not attribute.column.nullable)
+        return FileField(rules, most, is_needed=self.needs(attribute) and self.uploads is None)
+
+    def needs(self, attribute: FileAttribute) -> bool:
+        """Tell whether no row can be without a file in a column."""
+        return not (attribute.type.multiple or attribute.column.nullable)
 
     @property
     def fields(self) -> dict[str, FileField]:
@@ -287,13 +310,6 @@ class Resource(Generic[ModelT]):
             switches,
             keeps_folders=self.keeps_folders,
         )
-
-    def check_type(self, file: FileObject) -> None:
-        """Raise `UnsupportedUploadError` for a file of a type that the router or the column does not take."""
-        for rules in (self.rules, self.attribute.type.rules):
-            # Without a look at the bytes, the store keeps the type that is declared, whatever the name says.
-            kept = likely_type(file.content_type, file.filename, None) if rules.sniffs else file.content_type
-            rules.check_declared(Candidate(file.filename, file.content_type, None, kept))
 
     def path(self, row: ModelT, base: str) -> str:
         """Return the path of a row, whose last segment is its primary key."""

@@ -10,7 +10,7 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.service import FileService
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import without_app_limit
-from fastapi_filestore.web.routes import collection, listed, row
+from fastapi_filestore.web.routes import collection, listed, row, uploads
 from fastapi_filestore.web.routes.operations import Prefixes, name_operations
 from fastapi_filestore.web.routes.resource import Resource
 
@@ -24,7 +24,6 @@ def file_router(
     dependencies: Sequence[Dependency] = (),
     sortable: Sequence[str] = (),
     route_class: type[ProblemRoute] = ProblemRoute,
-    upload_url: bool = False,
     identity: str = "identity",
     prefixes: Prefixes,
 ) -> APIRouter:
@@ -36,7 +35,6 @@ def file_router(
         dependencies: What must hold before a byte of the body is read: authorization, rate limits.
         sortable: Columns that a listing may be sorted by.
         route_class: The class of the routes, which knows the application's settings.
-        upload_url: Add the route that signs upload URLs.
         identity: What the paths call a row's primary key.
         prefixes: Where models were included before, for the names of operations.
     """
@@ -47,8 +45,8 @@ def file_router(
     )
     collection.add_create(router, resource, provider)
     collection.add_list(router, resource, provider, sortable)
-    if upload_url:
-        collection.add_upload_url(router, resource, provider)
+    if resource.uploads is not None:
+        uploads.add_uploads(router, resource, resource.uploads, provider)
     key = Annotated.__class_getitem__((resource.identity_type, Path(alias=identity)))  # type: ignore[attr-defined]
     path = f"/{{{identity}}}"
     for add_route in (row.add_read, row.add_update, row.add_delete):

@@ -17,7 +17,7 @@ from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
 from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.form_fields import validate_json, values_of
-from fastapi_filestore.web.receiving.uploads import receive_upload
+from fastapi_filestore.web.routes.claims import receiving_file
 from fastapi_filestore.web.routes.openapi import (
     FILE_RESPONSES,
     HEAD_RESPONSES,
@@ -234,6 +234,7 @@ def add_replace(
         name=shown.operation(resource.name, "replace"),
         include_in_schema=shown.is_described,
         summary=f"Replace the {shown.noun} of {with_article(resource.name)}",
+        dependencies=resource.claiming,
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
         openapi_extra={**file_body(resource, shown.attribute), **OF_REPLACEMENTS},
     )
@@ -250,11 +251,13 @@ def add_replace(
             else:
                 await service.require(identity)
             await service.end_reading()
-            upload = await receive_upload(request, resource.policy(NoFields, attributes=[shown.attribute]))
-            async with service.storing(upload, field=field, identity=identity) as file, service.turn():
+            policy = resource.policy(NoFields, attributes=[shown.attribute])
+            arriving = receiving_file(request, policy, resource.uploads, service, field=field, identity=identity)
+            async with arriving as arrived, service.turn():
                 if conditional:
                     # Now that nobody else can write: it may have been replaced while this one was on its way.
                     require_file_state(request, await service.lock_file(identity, field=field))
+                (file,) = await arrived.taken(path_above(request.scope, 1))
                 row = await service.replace(identity, file, field=field)
                 answer = await resource.show(service, row, path_above(request.scope, 2), changed=True)
                 await service.commit()

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, delete, false, or_, select, update
 from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.ledger.ledger import Ledger
-from fastapi_filestore.uploads.tables import UploadTables
+from fastapi_filestore.orm.uploads.tables import UploadTables
 
 BATCH: Final = 200
 """Uploads that one transaction ends."""

@@ -18,12 +18,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    inspect,
 )
 from sqlalchemy.orm import registry
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.stored_object import StoredObject
+from fastapi_filestore.orm.ledger.ledger import ledger_of
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 UPLOADS_KEY: Final = "fastapi_filestore.uploads"
@@ -184,4 +186,20 @@ def add_uploads(
 def uploads_of(metadata: MetaData) -> UploadTables | None:
     """Return the tables of uploads of a metadata, if it has some."""
     tables: UploadTables | None = metadata.info.get(UPLOADS_KEY)
+    return tables
+
+
+def tables_of_uploads(model: type) -> UploadTables:
+    """Return the tables of uploads that rows of a mapped class take.
+
+    Raises:
+        ConfigurationError: Its metadata has none, or no ledger, without which nobody would clear away what is left.
+    """
+    metadata: MetaData = inspect(model).local_table.metadata
+    tables = uploads_of(metadata)
+    if tables is None or ledger_of(metadata) is None:
+        raise ConfigurationError(
+            f"uploads= of {model.__name__} needs tables: call add_ledger(Base.metadata) and add_uploads(Base.metadata) "
+            "where its models are, and create them as you do the others."
+        )
     return tables

@@ -15,11 +15,16 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select, update
 
 from fastapi_filestore.concurrency.shielded import finish
-from fastapi_filestore.errors import FilestoreError
-from fastapi_filestore.errors.uploads import UploadBusyError, UploadNotFoundError, UploadOffsetError
+from fastapi_filestore.errors import (
+    FilestoreError,
+    MalformedUploadError,
+    UploadBusyError,
+    UploadNotFoundError,
+    UploadOffsetError,
+)
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.sessions import run_on_engine
-from fastapi_filestore.uploads.tables import OPEN, UploadTables
+from fastapi_filestore.orm.uploads.tables import OPEN, UploadTables
 
 LEASE_SECONDS: Final = 15.0
 """How long a holder that says nothing keeps others waiting."""
@@ -90,16 +95,23 @@ _keepers: WeakKeyDictionary[asyncio.AbstractEventLoop, Keepers] = WeakKeyDiction
 
 @asynccontextmanager
 async def holding(
-    engine: Engine, tables: UploadTables, identity: str, mine: ColumnElement[bool], *, start: int | None
+    engine: Engine,
+    tables: UploadTables,
+    identity: str,
+    mine: ColumnElement[bool],
+    *,
+    start: int,
+    size: int | None = None,
 ) -> AsyncIterator[Lease]:
-    """Hold an upload while the block writes to it from byte `start` on, or wherever it is if that is None.
+    """Hold an upload while the block writes to it from byte `start` on; `size` is how long it is, if it is only said now.
 
     Raises:
         UploadNotFoundError: There is no such upload, or its bytes are all there.
         UploadOffsetError: The upload is at another byte.
+        MalformedUploadError: Another size was said before.
         UploadBusyError: Whoever holds it does not let go, and is not gone either.
     """
-    lease = await _take(engine, tables, identity, mine, start)
+    lease = await _take(engine, tables, identity, mine, start, size)
     keepers = _keepers.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
     keeper = keepers.get(engine)
     if keeper is None:
@@ -121,7 +133,7 @@ async def holding(
 
 
 async def _take(
-    engine: Engine, tables: UploadTables, identity: str, mine: ColumnElement[bool], start: int | None
+    engine: Engine, tables: UploadTables, identity: str, mine: ColumnElement[bool], start: int, size: int | None
 ) -> Lease:
     columns = tables.uploads.c
     whole = and_(columns.id == identity, mine, columns.state == OPEN)
@@ -132,18 +144,26 @@ async def _take(
         ).first()
         if row is None:
             raise UploadNotFoundError(identity)
-        if start is not None and row.holder is None and row.received != start:
+        if row.holder is None and row.received != start:
             raise UploadOffsetError(start=start, received=row.received)
+        if size is not None and row.size not in {None, size}:
+            raise MalformedUploadError(f"Upload-Length is {size:,}, and was {row.size:,}: it can't be changed.")
         is_free = or_(columns.holder.is_(None), columns.lease <= database_time())
         taken = connection.execute(
             update(tables.uploads)
             .where(whole, is_free, columns.fence == row.fence, columns.received == row.received)
-            .values(holder="request", lease=database_time() + LEASE_SECONDS, is_wanted=False, fence=columns.fence + 1)
+            .values(
+                holder="request",
+                lease=database_time() + LEASE_SECONDS,
+                is_wanted=False,
+                fence=columns.fence + 1,
+                size=row.size if size is None else size,
+            )
         ).rowcount
         if taken == 1:
-            if start is not None and row.received != start:
+            if row.received != start:
                 raise UploadOffsetError(start=start, received=row.received)
-            return Lease(identity, row.fence + 1, row.received, row.size)
+            return Lease(identity, row.fence + 1, row.received, row.size if size is None else size)
         connection.execute(update(tables.uploads).where(whole, columns.is_wanted.is_(False)).values(is_wanted=True))
         return None
 

@@ -1,0 +1,1 @@
+"""Keep uploads that are things of their own: their tables, who writes to them, and when they end."""

@@ -1,0 +1,253 @@
+"""Let rows take uploads by their ids, in the place of files that come with the request."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, create_model
+from pydantic_core import from_json
+from starlette.types import Message
+
+from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, MissingFileError, TooManyFilesError
+from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.upload import Upload
+from fastapi_filestore.orm.uploads.tables import UploadTables
+from fastapi_filestore.service import FileService
+from fastapi_filestore.uploads.claims import Claim, complete_beside, take
+from fastapi_filestore.uploads.open_uploads import OpenUploads, Target
+from fastapi_filestore.uploads.options import UploadOptions
+from fastapi_filestore.web.header_fields import JSON, announced_size, media_type
+from fastapi_filestore.web.receiving.bodies import whole_body
+from fastapi_filestore.web.receiving.several_fields import FileField, receive_form
+from fastapi_filestore.web.receiving.uploads import (
+    UploadPolicy,
+    file_as_body,
+    receive_upload,
+    receive_upload_or_fields,
+)
+
+UPLOAD: Final = "upload"
+"""The field of a form, or of JSON, that names the uploads of a new row."""
+MOST: Final = 100
+"""Uploads that one request may name."""
+LONGEST_CLAIM: Final = 16 * 1024
+"""Bytes of JSON that may name uploads: what is longer is a file."""
+OWNER: Final = "fastapi_filestore.owner"
+"""Has whose uploads are a request's own, in its scope."""
+ID: Final = "[A-Za-z0-9_-]{22,64}"
+
+
+def _split(value: object) -> object:
+    """Return the ids of a field: a form has them with commas between, JSON one or a list."""
+    return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+
+Ids = Annotated[
+    list[Annotated[str, Field(pattern=f"^{ID}$")]],
+    BeforeValidator(_split, json_schema_input_type=str | list[str]),
+    Field(max_length=MOST, description="Ids of uploads whose files the row takes."),
+]
+
+_IDS = TypeAdapter[list[str]](Ids)
+
+
+def with_uploads(schema: type[BaseModel]) -> type[BaseModel]:
+    """Return the fields of a new row, with the ids of the uploads that it takes.
+
+    Raises:
+        ConfigurationError: There is a field of that name already.
+    """
+    if UPLOAD in schema.model_fields:
+        raise ConfigurationError(
+            f"{schema.__name__}.{UPLOAD} is the field that names uploads, with uploads= of files.router: call your own "
+            "field, or its column, otherwise."
+        )
+    extended: type[BaseModel] = create_model(schema.__name__, __base__=schema, upload=(Ids, Field(default=[])))
+    return extended
+
+
+@dataclass(frozen=True, slots=True)
+class RouterUploads:
+    """The uploads of one router: where they are kept, what for, and how many."""
+
+    tables: UploadTables
+    options: UploadOptions
+    targets: Mapping[str, Target]
+
+    @property
+    def dependencies(self) -> Sequence[Any]:
+        """The dependencies of routes that work with uploads: they note whose a request's own are."""
+        if self.options.owner is None:
+            return []
+
+        async def note_owner(request: Request, owner: Annotated[Any, Depends(self.options.owner)]) -> None:
+            request.scope[OWNER] = owner
+
+        return [Depends(note_owner)]
+
+    def field(self, name: str | None, *, default: str) -> str:
+        """Return the column that a client names for an upload; `InvalidFieldsError` if there is none of that name."""
+        if name is None:
+            return default
+        if name not in self.targets:
+            message = f"There is no such column of files here; there is {', '.join(self.targets)}"
+            raise InvalidFieldsError([{"loc": ("field",), "msg": message, "type": "no_column"}])
+        return name
+
+    def of(self, request: Request, service: FileService[Any], *, field: str | None = None) -> OpenUploads:
+        """Return the uploads that are a request's own, or those of them that are for one column."""
+        targets = self.targets if field is None else {field: self.targets[field]}
+        owner = self.options.owner_of(request.scope.get(OWNER), service.defaults)
+        return OpenUploads(service, self.tables, targets, limits=self.options.limits(), owner=owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What a request brings for a column: files that are stored, and uploads that it names."""
+
+    files: Sequence[FileObject] = ()
+    named: "NamedUploads | None" = None
+
+    async def taken(self, location: str) -> Sequence[FileObject]:
+        """Return the files for the row at a URL path, which is written in this transaction: no upload has them any more."""
+        if self.named is None:
+            return self.files
+        claim = await self.named.take()
+        await claim.note_row(location)
+        return [*self.files, *(file for files in claim.files.values() for file in files)]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedUploads:
+    """The uploads that a request names, which are complete; a row takes them in the transaction that writes it."""
+
+    uploads: OpenUploads
+    identities: Sequence[str]
+
+    async def take(self) -> Claim:
+        """Take their files for the row that is written in this transaction."""
+        return await take(self.uploads, self.identities)
+
+
+async def named_uploads(uploads: OpenUploads, identities: Sequence[str]) -> NamedUploads:
+    """Judge the uploads that a request names, and make them whole; nothing is taken yet.
+
+    Raises:
+        InvalidFieldsError: One is named twice.
+        UploadNotFoundError, UploadClaimedError: One is none of the request's own, or belongs to a row already.
+        UploadIncompleteError, UploadError: It is not all there, or nothing that the column takes.
+    """
+    if len(set(identities)) < len(identities):
+        raise InvalidFieldsError([{"loc": (UPLOAD,), "msg": "An upload is named twice", "type": "not_unique"}])
+    await complete_beside(uploads, identities)
+    return NamedUploads(uploads, identities)
+
+
+@asynccontextmanager
+async def receiving_file(
+    request: Request,
+    policy: UploadPolicy,
+    uploads: RouterUploads | None,
+    service: FileService[Any],
+    *,
+    field: str,
+    identity: object,
+) -> AsyncIterator[Arrived]:
+    """Store the one file of a request, or judge the upload that it names instead, for a row that the block writes.
+
+    The id is in the field `upload` of a form without a file, or in JSON that has nothing else, such as
+    `{"upload": "8d4f…"}`: any other JSON is a file.
+
+    Raises:
+        MissingFileError: It has neither.
+        TooManyFilesError: It names several.
+        InvalidFieldsError: What it names is no id.
+    """
+    found: Upload | Sequence[str]
+    found = await receive_upload(request, policy) if uploads is None else await _receive_or_read_ids(request, policy)
+    if isinstance(found, Upload):
+        async with service.storing(found, field=field, identity=identity) as file:
+            yield Arrived([file])
+    elif uploads is not None:
+        if len(found) > 1:
+            raise TooManyFilesError(limit=1, actual=len(found), field=UPLOAD)
+        yield Arrived(named=await named_uploads(uploads.of(request, service, field=field), found))
+
+
+async def _receive_or_read_ids(request: Request, policy: UploadPolicy) -> Upload | Sequence[str]:
+    """Return the one file of a request, or the ids that it has instead."""
+    found = await receive_upload_or_fields(request, replace(policy, needs_file=False))
+    if isinstance(found, Upload):
+        return found
+    if found is None:
+        ids, request = await _ids_in_json(request, policy)
+        return ids or await policy.admit(file_as_body(request, policy, JSON))
+    if not (ids := ids_in(found.get(UPLOAD, ""))):
+        raise MissingFileError(policy.field)
+    return ids
+
+
+@asynccontextmanager
+async def receiving_files(
+    request: Request,
+    policy: UploadPolicy,
+    uploads: RouterUploads | None,
+    service: FileService[Any],
+    *,
+    field: str,
+    taken: FileField,
+    identity: object,
+) -> AsyncIterator[Arrived]:
+    """Store the files of a request, and judge the uploads that it names, for a list of a row that the block writes.
+
+    Raises:
+        MissingFileError: It has neither.
+        InvalidFieldsError: What it names is no id.
+    """
+    ids: Sequence[str] = ()
+    if uploads is not None and media_type(request.headers) == JSON:
+        ids, request = await _ids_in_json(request, policy)
+    if uploads is not None and ids:
+        yield Arrived(named=await named_uploads(uploads.of(request, service, field=field), ids))
+        return
+    form = await receive_form(request, policy, {field: replace(taken, is_needed=uploads is None)})
+    async with service.storing_form(form, identity=identity) as stored:
+        files = stored.get(field, ())
+        ids = ids_in(form.fields.get(UPLOAD, "")) if uploads is not None else ()
+        if not (files or ids):
+            raise MissingFileError(field)
+        named = await named_uploads(uploads.of(request, service, field=field), ids) if uploads and ids else None
+        yield Arrived(files, named)
+
+
+def ids_in(value: object) -> Sequence[str]:
+    """Return the ids that a field names; none if it is empty.
+
+    Raises:
+        InvalidFieldsError: It is no id, or too many.
+    """
+    try:
+        return _IDS.validate_python(value)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        raise InvalidFieldsError([{**problem, "loc": (UPLOAD, *problem["loc"])} for problem in problems]) from None
+
+
+async def _ids_in_json(request: Request, policy: UploadPolicy) -> tuple[Sequence[str], Request]:
+    """Return the ids that a body of JSON names, if it does nothing else, and a request that has the body still."""
+    size = announced_size(request.headers)
+    if size is None or size > LONGEST_CLAIM:
+        return (), request
+    body = await whole_body(request, LONGEST_CLAIM, pace=policy.limits.pace)
+    try:
+        value = from_json(body)
+    except ValueError:
+        value = None
+    ids = ids_in(value[UPLOAD]) if isinstance(value, dict) and value.keys() == {UPLOAD} else ()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return ids, Request(request.scope, receive)

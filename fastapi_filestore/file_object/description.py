@@ -21,7 +21,7 @@ from fastapi_filestore.intake.types.media_types import is_unspecific
 from fastapi_filestore.intake.upload import Upload, chosen_content, is_upload
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.content import Content
-from fastapi_filestore.storage.paths import is_upload_path
+from fastapi_filestore.storage.paths import is_once_path, is_upload_path
 from fastapi_filestore.storage.registry import StorageRegistry, storages
 
 
@@ -45,6 +45,7 @@ class FileDescription(metaclass=FileType):
         "_metadata",
         "_path",
         "_registry",
+        "_staged",
         "_upload",
         "_url",
         "checksum",
@@ -99,6 +100,7 @@ class FileDescription(metaclass=FileType):
         self.unreadable: Unreadable | None = None
         self._content = None if content is None else chosen_content(content)
         self._url: str | None = None
+        self._staged: str | None = None
         self._upload: str | None = None
         self.upload_limit: int | None = None
         self.prefix = ""
@@ -227,6 +229,21 @@ class FileDescription(metaclass=FileType):
         return is_upload_path(self._path)
 
     @property
+    def upload_path(self) -> str | None:
+        """Path that its last upload URL is for, to be kept until the upload is confirmed; None if it has none.
+
+        It is that of the file itself, unless that is stored: nobody stores over it.
+        """
+        if self._staged is not None:
+            return self._staged
+        return self._path if self.is_upload or self.is_stored_once else None
+
+    @property
+    def is_stored_once(self) -> bool:
+        """Tell whether a client stores it by a URL that writes once, so that a row takes it where it lies."""
+        return self._path is not None and self.state is FileState.RESERVED and is_once_path(self._path)
+
+    @property
     def promoted_from(self) -> Location | None:
         """Location of the upload of a client that this is a copy of, until a committed row has the copy."""
         return None if self._upload is None else (self._backend, self._upload)
@@ -304,7 +321,13 @@ class FileDescription(metaclass=FileType):
     def become_new(self, path: str) -> None:
         """Describe an object of its own that is about to be stored at a generated path."""
         self._path, self.state, self.custody.fresh = path, FileState.RESERVED, True
-        self._chosen_path = self._content = self._url = self._upload = self.custody.claim = None
+        self._chosen_path = self._content = self._url = self._staged = self._upload = self.custody.claim = None
+
+    def take_over(self, stored: "FileDescription") -> None:
+        """Be the object that another file has stored, with all that is known of it."""
+        for name in _OF_OBJECT:
+            setattr(self, name, getattr(stored, name))
+        self._chosen_path = self._staged = None
 
     def note_committed(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""
@@ -390,7 +413,7 @@ class FileDescription(metaclass=FileType):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._registry, self.custody, self.prefix = storages, Custody(is_held=False), ""
-        self._content = self.unreadable = self._upload = self.upload_limit = None
+        self._content = self.unreadable = self._staged = self._upload = self.upload_limit = None
         for name, value in state.items():
             setattr(self, name, value)
 
@@ -408,6 +431,13 @@ _STAYS_HERE = frozenset({"_content", "_registry", "custody"})
 
 Nor does the right to delete the bytes: a job that is run twice must not undo what a row of the first run holds.
 """
+
+
+_OF_OBJECT = (
+    *("_content_type", "_path", "_upload", "checksum", "custody", "etag", "last_modified", "size", "state"),
+    "version_id",
+)
+"""What belongs to the object, and not to its name in a row."""
 
 
 def _register(backend: StorageBackend, registry: StorageRegistry) -> str:

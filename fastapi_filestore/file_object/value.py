@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from copy import copy
-from typing import Literal, Self, TypedDict
+from dataclasses import replace
+from typing import Literal, Self, TypedDict, cast
 
 from fastapi_filestore.concurrency.awaited import must_await
 from fastapi_filestore.concurrency.blocking import run_blocking
@@ -29,6 +30,7 @@ from fastapi_filestore.intake.rules import NO_RULES
 from fastapi_filestore.intake.upload import Upload, chosen_content, stream_of
 from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.backend import (
+    Announcement,
     DurableObjects,
     LocalObjects,
     ObjectInfo,
@@ -41,6 +43,7 @@ from fastapi_filestore.storage.fallbacks import copy_object
 from fastapi_filestore.storage.paths import (
     can_be_held,
     folder_of,
+    generate_once_path,
     generate_path,
     generate_upload_path,
     is_upload_path,
@@ -233,12 +236,19 @@ class FileObject(RecordedFile):
         """Fill in what the store says of bytes that somebody else stored; store own content.
 
         The bytes outlast a power cut then, and a row may point to them. What a client stored with an upload URL it may
-        overwrite: it is copied to a path of its own, the file's from then on, and judged there.
+        overwrite: it is copied to a path of its own, the file's from then on, and judged there. What it stored with a
+        URL that writes once is judged where it lies. A stored file that an upload URL was signed for becomes what was
+        stored by that; the row that holds it is written with its session's next flush.
 
         Raises:
             ObjectNotFoundError: Nobody stored them.
             UploadError: They are not what the column asks for, or more than the URL was signed for; no copy is left.
         """
+        if self._staged is not None:
+            async with one_at_a_time(self.custody):
+                if self._staged is not None:
+                    await self._become_staged(self._staged)
+            return self
         if self.is_upload:
             async with one_at_a_time(self.custody):
                 if self.is_upload:
@@ -249,7 +259,40 @@ class FileObject(RecordedFile):
             backend = self.backend_in_use()
             if isinstance(backend, DurableObjects):
                 await backend.make_durable(self.path)
+            if self.is_stored_once:
+                return await self._adopt(self.path)
         return await self.look_async()
+
+    async def _adopt(self, path: str) -> Self:
+        """Take what a client stored by a URL that writes once where it lies, if it is what the column takes."""
+        limits, info = (self.upload_limit, self.registry.max_upload_size), await self.backend_in_use().head(path)
+        await check_upload(self.custody.rules, info, limits=limits, **self._declared)
+        self._record(info)
+        try:
+            await self.check_async()
+        except BaseException:
+            self.state = FileState.RESERVED
+            raise
+        return self
+
+    async def _become_staged(self, staged: str) -> None:
+        """Become what a client stored by an upload URL that was signed for the file when it was stored already."""
+        unit, before = self.custody.unit, self._path
+        if unit is not None and unit() is not None:
+            raise PendingContentError(
+                f"{self.filename!r} can't become what a client stored: its session is about to write it to a row. "
+                "Commit that, and confirm it then."
+            )
+        twin = copy(self)
+        twin.become_new(staged)
+        twin.custody.checked_by, twin.custody.is_listed = None, self.custody.is_listed
+        await twin.confirm_async()
+        was_fresh = self.custody.fresh
+        self.take_over(twin)
+        self._metadata.tell(lambda file: cast("Self", file).take_over(twin))
+        if was_fresh and before is not None:  # no row ever had it
+            with suppress(FilestoreError):
+                await self.backend_in_use().delete(before)
 
     async def _promote(self, upload: str) -> None:
         """Copy what a client stored to a path that nobody has a signature for, and judge the copy."""
@@ -406,6 +449,7 @@ class FileObject(RecordedFile):
         expires_in: int | None = None,
         method: Literal["GET", "PUT"] = "GET",
         max_size: int | None = None,
+        once: Announcement | None = None,
     ) -> SignedURL:
         """Sign a URL for `expires_in` seconds; the answer holds the headers that the client must send with it.
 
@@ -413,12 +457,15 @@ class FileObject(RecordedFile):
 
         What a client stores goes to a path below `.filestore-uploads`, and comes into a row as a copy. One of more than
         `max_size` bytes is refused by a URL of the application's; a store's own takes it, and `confirm_async` or the
-        column refuses it.
+        column refuses it. If the file is stored already, `confirm_async` makes it what the client stored.
+
+        With `once`, which says what the client announced, the URL stores that once, where a row can take it without a
+        copy, if the store has such URLs and heeds them; else it is as without.
 
         A download is of the file's type and disposition, whatever is stored with the object.
 
         Raises:
-            PendingContentError: To download a file that is not stored, or to upload to one that is.
+            PendingContentError: To download a file that is not stored, or to upload to one that was deleted.
             ConfigurationError: To upload to a path of one's own.
             SigningUnavailableError: The backend can't sign, or can't be held to the type and disposition of a download,
                 and no signing key is configured.
@@ -426,19 +473,12 @@ class FileObject(RecordedFile):
         seconds = self._registry.url_seconds if expires_in is None else expires_in
         if method == "PUT":
             self.refuse_unreadable()
-            if self.state in {FileState.STORED, FileState.GONE}:
+            if self.state is FileState.GONE:
                 raise PendingContentError(f"{self.filename!r} can't be uploaded to: {self.state.value}.")
-            path = self.path or generate_upload_path(seconds)
-            signed = await self._registry.sign(
-                self.backend_in_use().key,
-                path,
-                method="PUT",
-                expires_in=seconds,
-                content_type=self.content_type,
-                filename=self.filename,
-                max_size=max_size,
-            )
-            self._path, self.state, self.upload_limit = path, FileState.RESERVED, max_size
+            signed = None if once is None else await self._sign_once(seconds, once)
+            if signed is None:
+                signed = await self._sign_staging(seconds, max_size)
+            self.upload_limit = max_size
             return signed
         with self._reading("signed", is_told=False) as path:
             return await self._registry.sign_download(
@@ -449,6 +489,36 @@ class FileObject(RecordedFile):
                 content_disposition=disposition_of(self.filename, self.content_type),
                 filename=self.filename,
             )
+
+    async def _sign_once(self, seconds: int, announced: Announcement) -> SignedURL | None:
+        """Sign an upload URL that writes once, for a fresh path; None where that can't be."""
+        if self.is_stored or self.has_own_path:
+            return None
+        key, path = self.backend_in_use().key, generate_once_path(self.prefix, seconds)
+        told = replace(announced, content_type=announced.content_type or self.content_type)
+        signed = await self._registry.sign_once(key, path, expires_in=seconds, announced=told)
+        if signed is not None:
+            self._path, self.state = path, FileState.RESERVED
+        return signed
+
+    async def _sign_staging(self, seconds: int, max_size: int | None) -> SignedURL:
+        """Sign an upload URL for a path that what was stored is copied from: the file's, unless it is stored there."""
+        is_taken = self.is_stored or (self.is_stored_once and not self.has_own_path)
+        path = (self._staged if is_taken else self.path) or generate_upload_path(seconds)
+        signed = await self._registry.sign(
+            self.backend_in_use().key,
+            path,
+            method="PUT",
+            expires_in=seconds,
+            content_type=self.content_type,
+            filename=self.filename,
+            max_size=max_size,
+        )
+        if self.is_stored:
+            self._staged = path
+        else:
+            self._path, self.state = path, FileState.RESERVED
+        return signed
 
     @must_await
     async def sign_async(self, *, expires_in: int | None = None, for_upload: bool = False) -> str:
@@ -523,9 +593,10 @@ class FileObject(RecordedFile):
         expires_in: int | None = None,
         method: Literal["GET", "PUT"] = "GET",
         max_size: int | None = None,
+        once: Announcement | None = None,
     ) -> SignedURL:
         """Do what `signed_url_async` does, blocking."""
-        return run_blocking(self.signed_url_async(expires_in=expires_in, method=method, max_size=max_size))
+        return run_blocking(self.signed_url_async(expires_in=expires_in, method=method, max_size=max_size, once=once))
 
     def sign(self, *, expires_in: int | None = None, for_upload: bool = False) -> str:
         """Do what `sign_async` does, blocking."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 import fastapi_filestore.orm.unit_of_work.listeners  # noqa: F401 # pyright: ignore[reportUnusedImport] - it listens from now on
 from fastapi_filestore.concurrency.awaited import must_await
 from fastapi_filestore.concurrency.loops import HomeLoop
-from fastapi_filestore.errors import ConfigurationError, FileNotSetError
+from fastapi_filestore.errors import ConfigurationError, FileNotSetError, PendingContentError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.no_field import no_field
 from fastapi_filestore.intake.upload import Uploads
@@ -30,7 +30,7 @@ from fastapi_filestore.service.rows import Rows
 from fastapi_filestore.service.scopes import check_scope
 from fastapi_filestore.service.sorting import requested_terms, sort_terms
 from fastapi_filestore.service.unit import Unit
-from fastapi_filestore.storage.backend import ObjectStream, SignedURL
+from fastapi_filestore.storage.backend import Announcement, ObjectStream, SignedURL
 
 ModelT = TypeVar("ModelT")
 T = TypeVar("T")
@@ -265,7 +265,13 @@ class FileService(FileLists[ModelT]):
 
     @must_await
     async def sign_upload(
-        self, file: FileObject, *, field: str | None = None, expires_in: int | None = None, max_size: int | None = None
+        self,
+        file: FileObject,
+        *,
+        field: str | None = None,
+        expires_in: int | None = None,
+        max_size: int | None = None,
+        once: Announcement | None = None,
     ) -> SignedURL:
         """Sign a URL that a client can store a file at by itself, for a row that is written later.
 
@@ -277,6 +283,8 @@ class FileService(FileLists[ModelT]):
             field: The file column that it is for, if there are several.
             expires_in: How long the URL lives, in seconds; FILESTORE_URL_EXPIRY if None.
             max_size: The most bytes, if that is less than what the column takes.
+            once: What the client announced. Where the store has URLs that write once, and heeds them, the URL is one:
+                the row takes what was stored as it is, judged and not copied. Elsewhere it is as without.
 
         Raises:
             PendingContentError: The file is stored already.
@@ -284,9 +292,14 @@ class FileService(FileLists[ModelT]):
         """
         part = self._begin(writing=True)
         column = file_attribute(self.model, field).type
+        if file.is_stored:
+            raise PendingContentError(f"{file.filename!r} can't be uploaded to: {file.state.value}.")
         column.files([file] if column.multiple else file)
+        if once is not None and not isinstance(column.folder, str):
+            # Where the folder depends on a row, what was stored is copied there once the row is known.
+            once = None
         limit = min((size for size in (max_size, column.rules.max_size) if size is not None), default=None)
-        signed = await file.signed_url_async(expires_in=expires_in, method="PUT", max_size=limit)
+        signed = await file.signed_url_async(expires_in=expires_in, method="PUT", max_size=limit, once=once)
         await self._run(part, expect_upload, inspect(self.model), file)
         return signed
 

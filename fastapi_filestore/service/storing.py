@@ -159,7 +159,7 @@ class Storing(Transactional[ModelT]):
         if (
             state_of(part.session).is_connected
             and not self.hold_session
-            and any(file.is_arriving or file.is_upload for file in waiting)
+            and any(file.is_arriving or file.is_upload or file.is_stored_once for file in waiting)
         ):
             await self._run(part, end_if_only_read)
         access = bound_ledger(part.session, inspect(self.model))

@@ -45,6 +45,15 @@ class SignedURL:
     headers: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a client says that it will store: bytes, media type, and SHA-256 in hexadecimal digits."""
+
+    size: int | None = None
+    content_type: str | None = None
+    checksum: str | None = None
+
+
 @runtime_checkable
 class Closable(Protocol):
     """What holds something: a backend its connections, an asynchronous generator that isn't read to its end."""
@@ -184,6 +193,22 @@ class SignedObjects(Protocol):
         self, path: str, *, method: Literal["GET", "PUT"] = "GET", expires_in: int, content_type: str | None = None
     ) -> SignedURL:
         """Presign a URL for `expires_in` seconds; `SigningUnavailableError` where the store has none."""
+        ...
+
+
+@runtime_checkable
+class OnceSignedObjects(Protocol):
+    """An optional part of a backend: upload URLs that store an object once, and never over one that is there.
+
+    What is stored so is taken where it lies; without it, it is copied first.
+    """
+
+    async def sign_once(self, path: str, *, expires_in: int, announced: Announcement) -> SignedURL:
+        """Presign an upload URL that stores what was announced, once.
+
+        Raises:
+            SigningUnavailableError: It can't be signed, or the store was not seen to refuse a second object.
+        """
         ...
 
 

@@ -153,6 +153,7 @@ WRAPPERS: dict[str, Callable[[str, Any], Any]] = {
     "delete": _delete,
     "list": _list,
     "sign": _single("sign"),
+    "sign_once": _single("sign"),
     "sign_download": _single("sign"),
     "sign_for_proxy": _single("sign"),
 }

@@ -9,6 +9,7 @@ from typing import Final, Literal, NoReturn
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.storage.backend import (
     NO_METADATA,
+    Announcement,
     Answer,
     ObjectInfo,
     ObjectStream,
@@ -216,6 +217,18 @@ class ObstoreBackend:
         self._lifetime.check()
         check = check_path if method == "PUT" else check_held_path
         return await self._driver.sign(check(path), method=method, expires_in=expires_in, content_type=content_type)
+
+    async def sign_once(self, path: str, *, expires_in: int, announced: Announcement) -> SignedURL:
+        """Presign an upload URL that stores what was announced, once, and never over an object that is there.
+
+        That needs keys: of S3, given or found by boto3; of Azure, an account key; of Google, a service account's and
+        the extra `google`. The store is tried first, once while the backend lives: a second request must be refused.
+
+        Raises:
+            SigningUnavailableError: There are no such keys, or the store does not refuse the second one.
+        """
+        self._lifetime.check()
+        return await self._driver.sign_once(check_path(path), expires_in=expires_in, announced=announced)
 
     async def sign_download(
         self, path: str, *, expires_in: int, content_type: str, content_disposition: str

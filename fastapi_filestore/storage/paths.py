@@ -1,7 +1,8 @@
 """Make object paths, and check that every store reads them the same way.
 
-Whoever holds an upload URL may use it again until it expires. So what lies here is copied to another path before a row
-takes it. The path says when its URL expires: until then an audit takes nothing for an orphan.
+Whoever holds an upload URL may use it again until it expires. So what it stores is copied to another path before a row
+takes it; but what a URL that writes once has stored nobody can change, and a row takes it where it lies. Either path
+says when its URL expires: until then somebody may store there, and what is deleted there is deleted again afterwards.
 """
 
 import re
@@ -18,9 +19,8 @@ _NO_PART = frozenset({"", ".", ".."})
 UNLISTABLE = frozenset("\ufffe\uffff")
 """No XML can hold these, and listings are XML."""
 
-GENERATED = re.compile(r"([0-9a-f]{2})/\1[0-9a-f]{30}")
-"""What `generate_path` returns, but for the folder."""
-GENERATED_LENGTH = 35
+_GENERATED = re.compile(r"(.*/)?([0-9a-f]{2})/\2[0-9a-f]{30}(?:-([0-9a-f]{8}))?", re.DOTALL)
+"""What `generate_path` and `generate_once_path` return."""
 
 
 class HeldPath(str):
@@ -42,15 +42,31 @@ def generate_path(prefix: str = "") -> str:
     return f"{prefix}{token[:2]}/{token}"
 
 
+def generate_once_path(prefix: str, expires_in: int) -> str:
+    """Return a fresh path for a URL that writes once and expires in some seconds, and that a row takes as it is.
+
+    `prefix` is the folder that it is below, with its slash at the end.
+    """
+    return f"{generate_path(prefix)}-{_moment(expires_in):08x}"
+
+
 def folder_of(path: str) -> str:
     """Return the folder that a generated path is below, with its slash at the end; empty for any other path."""
-    return path[:-GENERATED_LENGTH] if is_generated(path) else ""
+    found = _GENERATED.fullmatch(path)
+    return "" if found is None else found[1] or ""
 
 
 def is_generated(path: str) -> bool:
     """Tell whether a path has the form of a generated one, in any folder, so that chance gave it to nobody else."""
-    is_whole = path[-GENERATED_LENGTH - 1 : -GENERATED_LENGTH] in {"", "/"}
-    return is_whole and GENERATED.fullmatch(path[-GENERATED_LENGTH:]) is not None
+    return _GENERATED.fullmatch(path) is not None
+
+
+def is_once_path(path: str) -> bool:
+    """Tell whether a path is of a URL that writes once; one whose end is too far away was made by nobody here."""
+    found = _GENERATED.fullmatch(path)
+    if found is None or found[3] is None:
+        return False
+    return int(found[3], 16) <= time.time() + LONGEST_ONCE + UPLOAD_GRACE
 
 
 def check_path(path: str) -> str:
@@ -146,6 +162,10 @@ UPLOADS = ".filestore-uploads"
 """The folder of what clients store by upload URLs."""
 UPLOAD_GRACE = 3600
 """Seconds after the end of an upload URL in which what was stored with it may still come into a row."""
+LONGEST_ONCE = 7 * 24 * 3600
+"""Seconds that a URL which writes once lives at the most: as long as signatures of S3 and Google can."""
+SIGNING_SECONDS = 60
+"""Seconds that may pass from making such a path to the end of signing for it: a store may have to be tried first."""
 
 _UPLOAD_PATH = re.compile(rf"{re.escape(UPLOADS)}/([0-9a-f]{{8}})[0-9a-f]{{32}}")
 _LAST_MOMENT = 0xFFFFFFFF
@@ -153,19 +173,30 @@ _LAST_MOMENT = 0xFFFFFFFF
 
 def generate_upload_path(expires_in: int) -> str:
     """Return a fresh path, which nobody can guess, for a URL that expires in some seconds."""
-    expires = min(int(time.time()) + 1 + expires_in, _LAST_MOMENT)
-    return f"{UPLOADS}/{expires:08x}{secrets.token_hex(16)}"
+    return f"{UPLOADS}/{_moment(expires_in):08x}{secrets.token_hex(16)}"
+
+
+def _moment(expires_in: int) -> int:
+    """Return a moment that is not before some seconds are over, in seconds since the epoch."""
+    return min(int(time.time()) + 1 + expires_in, _LAST_MOMENT)
 
 
 def is_upload_path(path: str) -> bool:
-    """Tell whether a path is one that upload URLs are signed for."""
+    """Tell whether a path is one whose upload URLs may write more than once."""
     return _UPLOAD_PATH.fullmatch(path) is not None
 
 
 def upload_expiry(path: str) -> int:
     """Return when the URL of an upload path expires, in seconds since the epoch; 0 for any other path."""
-    found = _UPLOAD_PATH.fullmatch(path)
-    return 0 if found is None else int(found[1], 16)
+    if (found := _UPLOAD_PATH.fullmatch(path)) is not None:
+        return int(found[1], 16)
+    return int(path[-8:], 16) if is_once_path(path) else 0
+
+
+def upload_end(path: str) -> int:
+    """Return when nobody stores at an upload path, or takes what is there, any more; 0 for any other path."""
+    expiry = upload_expiry(path)
+    return expiry + UPLOAD_GRACE if expiry else 0
 
 
 def leads_to_uploads(path: str) -> bool:
@@ -193,8 +224,17 @@ def require_upload_path(path: str, expires_in: int) -> None:
             f"Leave path= out: the file gets a path below {UPLOADS}, and `await file.confirm_async()`, or the service, "
             "copies what was stored there to a path of its own."
         )
-    if time.time() + expires_in > upload_expiry(path) + UPLOAD_GRACE:
+    if time.time() + expires_in > upload_end(path):
         raise ConfigurationError(
             f"The upload URL of {path!a} can't live for {expires_in:,} seconds from now on: what is stored there is "
             "cleared away before. Sign a new FileObject."
+        )
+
+
+def require_once_path(path: str, expires_in: int) -> None:
+    """Raise `ConfigurationError` unless a URL that writes once, and lives so long, may be signed for a path."""
+    if not is_once_path(path) or time.time() + expires_in > upload_expiry(path) + SIGNING_SECONDS:
+        raise ConfigurationError(
+            f"No upload URL that writes once can be signed for {path!a}: such a path says when its URL ends. Leave "
+            "path= out, and sign a new FileObject."
         )

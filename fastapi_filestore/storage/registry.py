@@ -12,14 +12,16 @@ from fastapi_filestore.errors import (
     UnknownBackendError,
 )
 from fastapi_filestore.storage.backend import (
+    Announcement,
     DownloadURLs,
+    OnceSignedObjects,
     PlacedObjects,
     PublicObjects,
     SignedObjects,
     SignedURL,
     StorageBackend,
 )
-from fastapi_filestore.storage.paths import require_upload_path
+from fastapi_filestore.storage.paths import require_once_path, require_upload_path
 from fastapi_filestore.storage.signing import Method, UrlSigner
 
 DEFAULT_KEY = "default"
@@ -165,6 +167,24 @@ class StorageRegistry:
             filename=filename,
             max_size=max_size,
         )
+
+    async def sign_once(
+        self, key: str | None, path: str, *, expires_in: int, announced: Announcement
+    ) -> SignedURL | None:
+        """Sign a URL that stores what a client announced, once; None where the store has no such URLs.
+
+        Raises:
+            ConfigurationError: The path is none that was made for such a URL.
+        """
+        _check_expiry(expires_in)
+        require_once_path(path, expires_in)
+        backend = self.get_backend(key)
+        if not isinstance(backend, OnceSignedObjects):
+            return None
+        try:
+            return await backend.sign_once(path, expires_in=expires_in, announced=announced)
+        except SigningUnavailableError:
+            return None
 
     async def sign_download(
         self, key: str | None, path: str, *, expires_in: int, content_type: str, content_disposition: str, filename: str

@@ -7,7 +7,19 @@ from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, StorageB
 from fastapi_filestore.storage.content import Content
 
 OPTIONAL = (
-    *("copy", "sign", "probe", "aclose", "sign_download", "sign_for_proxy", "public_url", "place", "url", "folder"),
+    *(
+        "copy",
+        "sign",
+        "sign_once",
+        "probe",
+        "aclose",
+        "sign_download",
+        "sign_for_proxy",
+        "public_url",
+        "place",
+        "url",
+        "folder",
+    ),
     *("unfinished_uploads", "abort_upload", "make_durable", "drop_unfinished", "remains_of", "has_links", "listed_as"),
 )
 """What the optional protocols of a backend ask for."""
@@ -24,7 +36,7 @@ class WrappedBackend:
 
     It can do what the other one can, and says so: it signs if that signs. `withheld` names methods that it is not to
     have: one that encrypts withholds all ways past itself, `{"copy", "sign", "sign_download", "sign_for_proxy",
-    "public_url", "folder"}`.
+    "public_url", "folder"}`. What withholds or overrides `sign` has no `sign_once` that it does not define itself.
     """
 
     withheld: ClassVar[frozenset[str] | set[str]] = frozenset()
@@ -33,7 +45,10 @@ class WrappedBackend:
         """Wrap a backend."""
         self.inner = inner
         # As attributes of its own, so that isinstance finds of a protocol what the backend inside has, and no more.
+        own_sign = "sign" in self.withheld or hasattr(type(self), "sign")
         for name in OPTIONAL:
+            if name == "sign_once" and own_sign:
+                continue
             if name not in self.withheld and not hasattr(type(self), name) and hasattr(inner, name):
                 setattr(self, name, getattr(inner, name))
 

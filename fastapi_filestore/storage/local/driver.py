@@ -12,7 +12,15 @@ from typing import Literal
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import BucketNotFoundError
-from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, Stored, UnfinishedUpload, bad_range
+from fastapi_filestore.storage.backend import (
+    Announcement,
+    ObjectInfo,
+    ObjectStream,
+    SignedURL,
+    Stored,
+    UnfinishedUpload,
+    bad_range,
+)
 from fastapi_filestore.storage.content import ContentReader, iterate_in_threads
 from fastapi_filestore.storage.local.copy import copy_file
 from fastapi_filestore.storage.local.delete import delete_files, remove_files
@@ -102,6 +110,10 @@ class FolderDriver:
     async def sign(
         self, path: str, *, method: Literal["GET", "PUT"], expires_in: int, content_type: str | None
     ) -> SignedURL:
+        """Raise `SigningUnavailableError`."""
+        raise store_without_urls(self.folder.backend, path, "a local folder")
+
+    async def sign_once(self, path: str, *, expires_in: int, announced: Announcement) -> SignedURL:
         """Raise `SigningUnavailableError`."""
         raise store_without_urls(self.folder.backend, path, "a local folder")
 

@@ -20,6 +20,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.events import UNFINISHED_UPLOADS_UNSEEN
 from fastapi_filestore.storage.backend import (
+    Announcement,
     Answer,
     ObjectInfo,
     ObjectStream,
@@ -49,6 +50,7 @@ from fastapi_filestore.storage.obstore.opening.store_url import Kind
 from fastapi_filestore.storage.obstore.opening.stores import Connection
 from fastapi_filestore.storage.obstore.process import Lifetime
 from fastapi_filestore.storage.obstore.signing import bind_answer, is_stored_as_safely, sign_url
+from fastapi_filestore.storage.obstore.write_once import OnceSigner
 from fastapi_filestore.storage.paths import check_held_path, generate_path, generate_upload_path
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class StoreDriver:
         self._lifetime, self._backend = lifetime, lifetime.backend
         self._connection = connection
         self._kind: Kind = connection.store_url.kind
+        self._once = OnceSigner(lifetime.backend, connection)
         self._whereabouts = Whereabouts(lifetime.backend, str(connection.store_url))
 
     def obstacle_to_others(self) -> str | None:
@@ -181,6 +184,10 @@ class StoreDriver:
             store, path, backend=self._backend, method=method, expires_in=expires_in, content_type=content_type
         )
 
+    async def sign_once(self, path: str, *, expires_in: int, announced: Announcement) -> SignedURL:
+        """Presign an upload URL that stores what was announced, once, if the store was seen to heed that."""
+        return await self._once.sign(path, expires_in=expires_in, announced=announced)
+
     async def sign_download(
         self, path: str, *, expires_in: int, content_type: str, content_disposition: str, for_proxy: bool
     ) -> SignedURL:
@@ -278,7 +285,7 @@ class StoreDriver:
 
     def close(self) -> None:
         """Let go of the store, and with it of connections and credentials."""
-        del self._connection
+        del self._connection, self._once
 
     async def _get(self, path: str, options: "GetOptions | None") -> "GetResult":
         self._lifetime.check()  # an object may be read on long after it was opened

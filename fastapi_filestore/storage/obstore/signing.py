@@ -7,7 +7,7 @@ signs the escaped name of a blob, for which Azure says 403.
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Literal
@@ -115,7 +115,8 @@ def sign_blob(
 ) -> str | None:
     """Return a service SAS URL for one blob; None if the store was not given an account key.
 
-    `permissions` are those of the method if None. `answer` holds headers of the answer by their field, as in `ANSWER_FIELDS`; others are as they were stored.
+    `permissions` are those of the method if None. `answer` holds headers of the answer by their field, as in
+    `ANSWER_FIELDS`; others are as they were stored.
     """
     config = store.config
     account, key = settings_of(store).get("account_name"), config.get("account_key")
@@ -143,9 +144,6 @@ def sign_blob(
     digest = hmac.digest(base64.b64decode(key), "\n".join(lines).encode(), hashlib.sha256)
     query = urlencode({**fields, "sig": base64.b64encode(digest).decode()})
     return f"{azure_endpoint(store)}/{quote(name, safe='/')}?{query}"
-
-
-ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 async def bind_answer(
@@ -180,24 +178,46 @@ def sign_again(
     query: Mapping[str, str] = NOTHING,
     headers: Mapping[str, str] = NOTHING,
 ) -> str:
-    """Sign a URL of signature version 4 again, with more in its query, and headers that its request must have."""
-    parts = urlsplit(signed.url)
-    fields = dict(parse_qsl(parts.query, keep_blank_values=True)) | dict(query)
-    scope = fields["X-Amz-Credential"].partition("/")[2]
-    for name in ("X-Amz-Signature", "X-Amz-Security-Token"):
-        fields.pop(name, None)
-    lines = {"host": parts.netloc, **{name.lower(): value for name, value in headers.items()}}
-    names = ";".join(sorted(lines))
-    fields |= {"X-Amz-Credential": f"{keys.access_key_id}/{scope}", "X-Amz-SignedHeaders": names}
+    """Sign a URL of Amazon's again, with more in its query, and headers that its request must have."""
+    scope = dict(parse_qsl(urlsplit(signed.url).query))["X-Amz-Credential"].partition("/")[2]
+    fields = {**query, "X-Amz-Credential": f"{keys.access_key_id}/{scope}"}
     if keys.session_token:
         fields["X-Amz-Security-Token"] = keys.session_token
+
+    def sign(text: bytes) -> bytes:
+        key = f"AWS4{keys.secret_access_key}".encode()
+        for part in scope.split("/"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        return hmac.digest(key, text, "sha256")
+
+    return sign_request(signed, "X-Amz", sign, query=fields, headers=headers)
+
+
+def sign_request(
+    signed: SignedURL,
+    family: str,
+    sign: Callable[[bytes], bytes],
+    *,
+    query: Mapping[str, str],
+    headers: Mapping[str, str],
+) -> str:
+    """Return the URL of a request that is signed by version 4, in place of that which it was signed for before.
+
+    `family` begins the names of what the signature has in the query: those of Amazon and of Google differ in them, and
+    in how a text is signed.
+    """
+    parts = urlsplit(signed.url)
+    fields = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for name in ("Signature", "Security-Token"):
+        fields.pop(f"{family}-{name}", None)
+    lines = {"host": parts.netloc, **{name.lower(): value for name, value in headers.items()}}
+    names = ";".join(sorted(lines))
+    fields |= {**query, f"{family}-SignedHeaders": names}
     canonical = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(fields.items()))
     canonical_headers = "".join(f"{name}:{lines[name]}\n" for name in sorted(lines))
     request = f"{signed.method}\n{parts.path}\n{canonical}\n{canonical_headers}\n{names}\nUNSIGNED-PAYLOAD"
     digest = hashlib.sha256(request.encode()).hexdigest()
-    key = f"AWS4{keys.secret_access_key}".encode()
-    for part in scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    text = f"{ALGORITHM}\n{fields['X-Amz-Date']}\n{scope}\n{digest}"
-    signature = hmac.digest(key, text.encode(), "sha256").hex()
-    return f"{parts.scheme}://{parts.netloc}{parts.path}?{canonical}&X-Amz-Signature={signature}"
+    scope = fields[f"{family}-Credential"].partition("/")[2]
+    text = f"{fields[f'{family}-Algorithm']}\n{fields[f'{family}-Date']}\n{scope}\n{digest}"
+    url = f"{parts.scheme}://{parts.netloc}{parts.path}?{canonical}"
+    return f"{url}&{family}-Signature={sign(text.encode()).hex()}"

@@ -164,7 +164,7 @@ def _locked(uploads: OpenUploads, session: Session, identities: Sequence[str]) -
 
 async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
     """Take what a client stored by itself, if it is what was announced."""
-    identity, announced = row.id, row.size
+    identity, announced, checksum = row.id, row.size, row.checksum
     name, target = uploads.target_of(row)
     file = FileObject(row.backend, row.filename, content_type=row.content_type, path=row.path)
     await uploads.service.commit()
@@ -173,6 +173,7 @@ async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
             if announced is not None and stored.size != announced:
                 raise UploadIncompleteError(received=stored.size, size=announced)
             await target.judge(stored)
+            stored.checksum = checksum or stored.checksum  # the store has checked it
             async with uploads.service.turn():
                 await _become_whole(uploads, identity, stored)
                 await uploads.service.commit()

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, func, inspect, select
 from sqlalchemy.orm import Session
@@ -25,8 +25,12 @@ from fastapi_filestore.orm.ledger.ledger import ledger_of_class
 from fastapi_filestore.orm.sessions import AnySession, run_in_session, writing_connection
 from fastapi_filestore.orm.uploads.tables import CLAIMED, OPEN, UploadRow, UploadTables
 from fastapi_filestore.service import FileService
-from fastapi_filestore.storage.backend import SignedURL
+from fastapi_filestore.storage.backend import Announcement, SignedURL
 from fastapi_filestore.uploads.options import UploadLimits
+
+
+CHECKSUM: Final = "x-amz-checksum-sha256"
+"""The header of a signed URL whose store refuses bytes of another digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,10 @@ class OpenUploads:
         if expires_in is not None:
             with suppress(SigningUnavailableError):
                 most = target.most_bytes if size is None else size
-                signed = await self.service.sign_upload(file, field=field, expires_in=expires_in, max_size=most)
+                once = Announcement(size, file.content_type, announced.checksum)
+                signed = await self.service.sign_upload(
+                    file, field=field, expires_in=expires_in, max_size=most, once=once
+                )
                 await run_in_session(self.service.session, self._expect_longer, file, lasts)
         row = await self.rows.create(
             {
@@ -148,7 +155,7 @@ class OpenUploads:
                 "filename": file.filename,
                 "content_type": file.content_type,
                 "size": size,
-                "checksum": announced.checksum,
+                "checksum": announced.checksum if signed is not None and CHECKSUM in signed.headers else None,
                 "metadata_received": announced.metadata,
                 "backend": file.backend if signed else None,
                 "path": file.path if signed else None,

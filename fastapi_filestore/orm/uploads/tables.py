@@ -51,7 +51,7 @@ class UploadRow:
         state: `open`, `assembling`, `complete` or `claimed`.
         filename, content_type: What the client said of it.
         size: Bytes that were announced; None while nobody knows.
-        checksum: The SHA-256 that was announced, in hexadecimal digits.
+        checksum: The SHA-256 that was announced and that the store checks, in hexadecimal digits.
         metadata_received: Upload-Metadata, as a client of tus sent it.
         received: Bytes that have come by way of this application.
         backend, path: Where a client stores it by itself; None if it does not.

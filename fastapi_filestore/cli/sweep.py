@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 
 from fastapi_filestore.cli.exit_codes import ALL_IS_WELL, FOUND
-from fastapi_filestore.cli.lines import print_json, print_object
+from fastapi_filestore.cli.lines import print_object, print_summary
 from fastapi_filestore.cli.progress import drawing
 from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.service.audit.inventory import Progress
@@ -25,7 +25,7 @@ async def run_sweep(files: Filestore, given: argparse.Namespace) -> int:
         after = await files.backlog()
     # What was due, for how long the oldest had been, in seconds, what became of it, and what is left.
     oldest = None if before.oldest is None else round(before.oldest)
-    summary = {
+    summary: dict[str, int | str | None] = {
         "due": before.due,
         "oldest": oldest,
         "deleted": deleted,
@@ -33,9 +33,7 @@ async def run_sweep(files: Filestore, given: argparse.Namespace) -> int:
         "waiting": after.total,
         "failing": after.failing,
     }
-    if given.json:
-        print_json({"kind": "summary", **summary})
-    else:
-        shown = {**summary, "oldest": "none" if oldest is None else f"{oldest} s"}
-        print("swept  " + "  ".join(f"{name}: {value}" for name, value in shown.items()), flush=True)
+    if not given.json:
+        summary["oldest"] = "none" if oldest is None else f"{oldest} s"
+    print_summary("swept", summary, as_json=given.json)
     return FOUND if failed else ALL_IS_WELL

@@ -12,6 +12,7 @@ from sqlalchemy import JSON, create_engine, insert, type_coerce
 
 from fastapi_filestore.cli import ALL_IS_WELL, FOUND
 from fastapi_filestore.orm.ledger.ledger import DELETION
+from fastapi_filestore.service.audit.findings import FindingKind
 from tests.maintenance.commands import Command, classes_of_the_application, environment, folder, run
 from tests.maintenance.conftest import OLD
 from tests.maintenance.models import LEDGER, Base
@@ -19,6 +20,10 @@ from tests.maintenance.models import LEDGER, Base
 __all__ = ["classes_of_the_application", "folder", "run"]
 
 SCANS = Base.metadata.tables["scans"]
+NOTHING_FOUND = (
+    "audited  objects: {objects}  rows: 0  findings: 0  fixed: 0  orphan: 0  missing: 0  size: 0  checksum: 0  "
+    "etag: 0  unreadable_row: 0  shared: 0  unknown_backend: 0  unfinished_upload: 0  unchecked: 0\n"
+)
 
 
 def intend(folder: Path, path: str, *, backend: str = "shelf", due_at: float = 0) -> None:
@@ -75,32 +80,39 @@ def test_a_sweep_that_fails(folder: Path, run: Command) -> None:
 
 
 def test_audit(run: Command) -> None:
-    """An audit prints a line for each finding and answers 1; once they are fixed, it prints none and answers 0."""
+    """An audit prints a line for each finding, sums up, and answers 1; once they are fixed, it finds none: 0."""
     found, _, found_code = run("audit")
     fixed, _, fixed_code = run("audit", "--fix", "orphan")
 
     assert found.startswith("orphan  shelf:ab/stray  No row holds it")
-    assert fixed.endswith("(fixed)\ncoverage  tables: reports, scans  backends: shelf\n")
+    assert "\naudited  objects: 1  rows: 0  findings: 1  fixed: 0  orphan: 1  missing: 0  " in found
+    assert "(fixed)\ncoverage  tables: reports, scans  backends: shelf\naudited  objects: 1  " in fixed
+    assert "  findings: 1  fixed: 1  orphan: 1  " in fixed
     assert (found_code, fixed_code) == (FOUND, FOUND)
-    assert run("audit") == ("", "", ALL_IS_WELL)
+    assert run("audit") == (NOTHING_FOUND.format(objects=0), "", ALL_IS_WELL)
 
 
 def test_audit_in_json(run: Command) -> None:
-    """As JSON, a finding has a cursor, and the audit goes on behind it."""
-    finding = json.loads(run("audit", "--json", "--verify")[0])
+    """As JSON, a finding has a cursor, and the audit goes on behind it; the last line sums up."""
+    finding, summary = map(json.loads, run("audit", "--json", "--verify")[0].splitlines())
+    figures = {"objects": 1, "rows": 0, "findings": 1, "fixed": 0}
+    kinds = {kind.value: 0 for kind in FindingKind}
 
     assert (finding["kind"], finding["path"], finding["row"], finding["fixed"]) == ("orphan", "ab/stray", None, False)
-    assert run("audit", "--after", finding["cursor"]) == ("", "", ALL_IS_WELL)
+    assert summary == {"kind": "summary", **figures, **kinds, "orphan": 1}
+    assert run("audit", "--after", finding["cursor"]) == (NOTHING_FOUND.format(objects=1), "", ALL_IS_WELL)
 
 
 def test_what_was_covered_in_json(run: Command) -> None:
-    """As JSON, the last line says what the deletion of orphans was based on, and what was kept."""
-    *_, coverage = run("audit", "--json", "--fix", "orphan", "--at-most", "0")[0].splitlines()
+    """As JSON, the last line but one says what the deletion of orphans was based on, and what was kept."""
+    *_, coverage, _ = run("audit", "--json", "--fix", "orphan", "--at-most", "0")[0].splitlines()
 
     assert json.loads(coverage) == {
         "kind": "coverage",
         "tables": ["reports", "scans"],
         "backends": ["shelf"],
+        "objects": 1,
+        "rows": 0,
         "unknown": [],
         "kept": {"shelf": json.loads(coverage)["kept"]["shelf"]},
     }
@@ -111,7 +123,7 @@ def test_too_many_orphans(folder: Path, run: Command) -> None:
     """A backend of which too much would go is named with the option that allows it."""
     output, _, code = run("audit", "--fix", "orphan", "--at-most", "0")
 
-    assert output.splitlines()[-1].startswith("kept  shelf  no orphan was deleted: 1 of its 1 objects would go.")
+    assert output.splitlines()[-2].startswith("kept  shelf  no orphan was deleted: 1 of its 1 objects would go.")
     assert "--at-most 1" in output
     assert code == FOUND
     assert (folder / "shelf" / "ab" / "stray").exists()
@@ -128,6 +140,7 @@ def test_a_row(folder: Path, run: Command) -> None:
     output, _, _ = run("audit", "--fix", "orphan")
 
     assert output.splitlines()[1] == "missing  shelf:ab/gone  scans.file me, 7  The object is missing."
+    assert output.splitlines()[-1].startswith("audited  objects: 1  rows: 1  findings: 2  fixed: 1  ")
 
 
 @pytest.mark.parametrize(
@@ -145,9 +158,9 @@ def test_a_number_that_is_none(run: Command, capsys: pytest.CaptureFixture[str],
 
 def test_a_very_long_grace(run: Command) -> None:
     """Nothing is older than a century, and nothing is found."""
-    assert run("audit", "--grace", "1e8")[0] == ""
+    assert run("audit", "--grace", "1e8")[0] == NOTHING_FOUND.format(objects=1)
 
 
 def test_the_grace(run: Command) -> None:
     """The age of garbage is given in hours."""
-    assert run("audit", "--grace", str(OLD / timedelta(hours=1) + 1))[0] == ""
+    assert run("audit", "--grace", str(OLD / timedelta(hours=1) + 1))[0] == NOTHING_FOUND.format(objects=1)

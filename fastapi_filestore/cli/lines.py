@@ -23,9 +23,9 @@ def print_object(facts: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    row = facts.get("row")
+    row, swept = facts.get("row"), "abandoned" if facts.get("is_upload") else "deleted"
     parts = [
-        facts.get("kind", "failed" if facts.get("error") else "deleted"),
+        facts.get("kind", "failed" if facts.get("error") else swept),
         f"{facts['backend']}:{facts['path'] or ''}",
         f"{row['table']}.{row['column']} {', '.join(map(str, row['identity']))}" if row else "",
         facts.get("detail") or facts.get("error") or "",

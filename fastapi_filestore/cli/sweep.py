@@ -12,26 +12,29 @@ from fastapi_filestore.service.audit.inventory import Progress
 
 async def run_sweep(files: Filestore, given: argparse.Namespace) -> int:
     """Sweep once; 1 if something could not be deleted."""
-    deleted = failed = 0
+    deleted = abandoned = failed = 0
     async with files.backends():
         before = await files.backlog()
         progress = Progress("sweeping", total=before.due)
         with drawing(lambda: progress, given):
             async for swept in files.sweep():
                 failed += swept.error is not None
-                deleted += swept.error is None
-                progress = Progress("sweeping", deleted + failed, before.due)
+                abandoned += swept.error is None and swept.is_upload
+                deleted += swept.error is None and not swept.is_upload
+                progress = Progress("sweeping", deleted + abandoned + failed, before.due)
                 print_object(asdict(swept), as_json=given.json)
         after = await files.backlog()
-    # What was due, for how long the oldest had been, in seconds, what became of it, and what is left.
+    # What was due, and for how many seconds the oldest had been; what became of it, what is left, what is no garbage.
     oldest = None if before.oldest is None else round(before.oldest)
     summary: dict[str, int | str | None] = {
         "due": before.due,
         "oldest": oldest,
         "deleted": deleted,
+        "abandoned": abandoned,
         "failed": failed,
-        "waiting": after.total,
+        "waiting": after.due + after.waiting,
         "failing": after.failing,
+        "reserved": after.reserved,
     }
     if not given.json:
         summary["oldest"] = "none" if oldest is None else f"{oldest} s"

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import JSON, create_engine, insert, type_coerce
 
 from fastapi_filestore.cli import ALL_IS_WELL, FOUND
-from fastapi_filestore.orm.ledger.ledger import DELETION
+from fastapi_filestore.orm.ledger.ledger import DELETION, UPLOAD
 from fastapi_filestore.service.audit.findings import FindingKind
 from tests.maintenance.commands import Command, classes_of_the_application, environment, folder, run
 from tests.maintenance.conftest import OLD
@@ -26,11 +26,11 @@ NOTHING_FOUND = (
 )
 
 
-def intend(folder: Path, path: str, *, backend: str = "shelf", due_at: float = 0) -> None:
-    """Write a deletion intent that is due, or falls due at some time."""
+def intend(folder: Path, path: str, *, backend: str = "shelf", due_at: float = 0, kind: str = DELETION) -> None:
+    """Write an intent that is due, or falls due at some time."""
     engine = create_engine(f"sqlite:///{folder}/rows.db")
     with engine.begin() as connection:
-        connection.execute(insert(LEDGER.table).values(backend=backend, path=path, kind=DELETION, due_at=due_at))
+        connection.execute(insert(LEDGER.table).values(backend=backend, path=path, kind=kind, due_at=due_at))
     engine.dispose()
 
 
@@ -54,10 +54,12 @@ def test_sweep(folder: Path, run: Command) -> None:
     first, last = output.splitlines()
 
     assert first == "deleted  shelf:ab/stray"
-    assert re.fullmatch(r"swept  due: 1  oldest: \d+ s  deleted: 1  failed: 0  waiting: 0  failing: 0", last)
+    assert re.fullmatch(
+        r"swept  due: 1  oldest: \d+ s  deleted: 1  abandoned: 0  failed: 0  waiting: 0  failing: 0  reserved: 0", last
+    )
     assert (complaint, code) == ("", ALL_IS_WELL)
     assert run("sweep") == (
-        "swept  due: 0  oldest: none  deleted: 0  failed: 0  waiting: 0  failing: 0\n",
+        "swept  due: 0  oldest: none  deleted: 0  abandoned: 0  failed: 0  waiting: 0  failing: 0  reserved: 0\n",
         "",
         ALL_IS_WELL,
     )
@@ -73,10 +75,23 @@ def test_a_sweep_that_fails(folder: Path, run: Command) -> None:
 
     swept, summary = map(json.loads, output.splitlines())
     assert summary.pop("oldest") > 1e9
-    assert summary == {"kind": "summary", "due": 1, "deleted": 0, "failed": 1, "waiting": 2, "failing": 1}
+    counts = {"due": 1, "deleted": 0, "abandoned": 0, "failed": 1, "waiting": 2, "failing": 1, "reserved": 0}
+    assert summary == {"kind": "summary", **counts}
     assert (swept["backend"], swept["path"], swept["attempts"]) == ("nowhere", "ab/stray", 1)
     assert "No backend 'nowhere' is registered" in swept["error"]
     assert code == FOUND
+
+
+def test_reserved_paths(folder: Path, run: Command) -> None:
+    """Paths that nobody has used yet are no garbage, and once they fell due nothing is said to have been deleted."""
+    intend(folder, "ab/reserved", kind=UPLOAD, due_at=4e9)
+    intend(folder, "ab/kept", due_at=4e9)
+    intend(folder, "ab/unused", kind=UPLOAD)
+
+    first, last = run("sweep")[0].splitlines()
+
+    assert first == "abandoned  shelf:ab/unused"
+    assert last.endswith("deleted: 0  abandoned: 1  failed: 0  waiting: 1  failing: 0  reserved: 1")
 
 
 def test_audit(run: Command) -> None:

@@ -45,7 +45,7 @@ class FileAttribute:
 
     def files(self, row: object) -> list[FileObject]:
         """Return the files that the attribute holds in memory."""
-        return self.type.files(getattr(row, self.name), of=lambda: values_of(row))
+        return self.type.files(getattr(row, self.name), of=lambda: values_of(row), field=self.name)
 
     def held_files(self, row: object) -> list[FileObject]:
         """Return those of the files that the attribute holds whose bytes a store may hold."""

@@ -227,7 +227,6 @@ class Filestore(Lifecycle):
             route_class=self._route_class(is_authorized_later=provider in self._sortable),
             upload_url=upload_url,
             identity=identity,
-            prefixes=self._prefixes,
         )
 
     def upload(

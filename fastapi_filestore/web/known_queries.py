@@ -49,6 +49,17 @@ def _routes_below(route: Any) -> Iterable[BaseRoute]:
     return ()
 
 
+def api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    """Yield routes of FastAPI as they were written, those of what is included or mounted as well."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        # A router that was included, in newer versions of FastAPI, or an application that was mounted.
+        inner = getattr(route, "original_router", route)
+        if not isinstance(route, APIRoute):
+            yield from api_routes(getattr(inner, "routes", None) or ())
+
+
 def unknown_query(request: Request) -> InvalidFieldsError | None:
     """Return the error that names the unknown parameters of a request, if it has any."""
     asked = request.query_params.keys()

@@ -11,7 +11,7 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import without_app_limit
 from fastapi_filestore.web.routes import collection, listed, row
-from fastapi_filestore.web.routes.operations import Prefixes, name_operations
+from fastapi_filestore.web.routes.operations import name_operations
 from fastapi_filestore.web.routes.resource import Resource
 
 ModelT = TypeVar("ModelT")
@@ -26,7 +26,6 @@ def file_router(
     route_class: type[ProblemRoute] = ProblemRoute,
     upload_url: bool = False,
     identity: str = "identity",
-    prefixes: Prefixes,
 ) -> APIRouter:
     """Build the routes of one model.
 
@@ -38,7 +37,6 @@ def file_router(
         route_class: The class of the routes, which knows the application's settings.
         upload_url: Add the route that signs upload URLs.
         identity: What the paths call a row's primary key.
-        prefixes: Where models were included before, for the names of operations.
     """
     if not identity.isidentifier():
         raise ConfigurationError(f"A path can't call a key {identity!r}: use a name such as document_id.")
@@ -65,5 +63,5 @@ def file_router(
         elif attribute.name != "file":
             file = row.RowFile(attribute, place, is_main=False, is_described=len(columns) > 1)
             (row.add_file if is_sent else row.add_download)(router, resource, provider, key, file)
-    name_operations(router, resource.model.__name__, prefixes)
+    name_operations(router, resource.model.__name__)
     return router

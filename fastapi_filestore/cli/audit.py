@@ -3,12 +3,13 @@
 import argparse
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 
 from fastapi_filestore.cli.exit_codes import ALL_IS_WELL, FOUND, UNCHECKED
-from fastapi_filestore.cli.lines import print_json, print_object
+from fastapi_filestore.cli.lines import print_json, print_object, print_summary
 from fastapi_filestore.cli.progress import drawing
 from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.service.audit.audit import DEFAULT_GRACE, Audit
@@ -47,19 +48,23 @@ async def run_audit(files: Filestore, given: argparse.Namespace) -> int:
         after=given.after,
         at_most=given.at_most,
     )
-    kinds = set[FindingKind]()
+    kinds, fixed = Counter[FindingKind](), 0
     async with files.backends():
         try:
             with drawing(lambda: audit.progress, given):
                 async for finding in audit:
-                    kinds.add(finding.kind)
+                    kinds[finding.kind] += 1
+                    fixed += finding.fixed
                     print_object(asdict(finding), as_json=given.json)
         except asyncio.CancelledError:
             print(f"filestore: go on with --after {audit.cursor or given.after or ''}", file=sys.stderr)
             raise
     if FindingKind.ORPHAN in given.fix:
         _print_coverage(audit, as_json=given.json)
-    if kinds - {FindingKind.UNCHECKED}:
+    looked_at = {"objects": audit.coverage.objects, "rows": audit.coverage.rows}
+    found = {kind.value: kinds[kind] for kind in FindingKind}
+    print_summary("audited", {**looked_at, "findings": kinds.total(), "fixed": fixed, **found}, as_json=given.json)
+    if kinds.keys() - {FindingKind.UNCHECKED}:
         return FOUND
     return UNCHECKED if kinds else ALL_IS_WELL
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from fastapi_filestore.cli.exit_codes import ALL_IS_WELL, FOUND, UNAVAILABLE, WRONG_USE
-from fastapi_filestore.cli.lines import print_json
+from fastapi_filestore.cli.lines import print_json, print_summary
 from fastapi_filestore.cli.progress import drawing
 from fastapi_filestore.filestore import Filestore
 from fastapi_filestore.service.audit.inventory import Progress
@@ -45,10 +45,7 @@ async def run_check(files: Filestore, given: argparse.Namespace) -> int:
                 print(_line(checked), flush=True)
     counts = Counter(checked.outcome for checked in found)
     summary = {outcome.value: counts[outcome] for outcome in Outcome}
-    if given.json:
-        print_json({"kind": "summary", **summary})
-    else:
-        print("checked  " + "  ".join(f"{name}: {number}" for name, number in summary.items()), flush=True)
+    print_summary("checked", summary, as_json=given.json)
     mistakes = [(checked.subject, checked.name) for checked in found if checked.outcome is Outcome.WRONG]
     if any(subject == SETTINGS for subject, _ in mistakes):
         return WRONG_USE

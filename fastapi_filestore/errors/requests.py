@@ -1,16 +1,56 @@
 """Name what a client sent, or asks for, that is refused."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fastapi_filestore.errors.root import FilestoreError
 
 
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """Where a file came in a form that takes several: its field, its name, and from 0 its position among the field's.
+
+    It has none in a field that takes one file.
+    """
+
+    field: str
+    filename: str
+    position: int | None = None
+
+    def __str__(self) -> str:
+        position = "" if self.position is None else f" at position {self.position}"
+        return f"The file {_cut(self.filename)!r}{position} in the field {_cut(self.field)!r}"
+
+
+def _cut(text: str) -> str:
+    most = 100  # characters of what a client sent
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 class UploadError(FilestoreError, ValueError):
-    """What a client sent can't be accepted."""
+    """What a client sent can't be accepted; `place` tells which file of a form that takes several, if it is about one.
+
+    Attributes:
+        is_of_form: Whether it is about the whole of a form, or says by itself what it is about.
+    """
+
+    place: FilePlace | None = None
+    is_of_form: bool = False
+
+    def locate(self, place: FilePlace | None) -> None:
+        """Note which file it is about."""
+        if not self.is_of_form:
+            vars(self)["place"] = place  # a frozen dataclass would let nobody set it
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.place is None else f"{self.place}: {text}"
 
 
 class ClientDisconnectedError(UploadError, ConnectionError):
     """The client went away before the end of the body."""
+
+    is_of_form = True
 
     def __init__(self) -> None:
         super().__init__("The connection was closed before the end of the body.")
@@ -18,6 +58,8 @@ class ClientDisconnectedError(UploadError, ConnectionError):
 
 class SlowUploadError(UploadError, TimeoutError):
     """The client sent nothing, or next to nothing, for longer than an upload may wait for it."""
+
+    is_of_form = True
 
     def __init__(self, seconds: float, *, least: int | None = None) -> None:
         self.seconds, self.least = seconds, least
@@ -43,9 +85,13 @@ class HeaderTooLargeError(FilestoreError, ValueError):
 class MalformedUploadError(UploadError):
     """The request's body is not the form it says it is."""
 
+    is_of_form = True
+
 
 class DigestMismatchError(UploadError):
     """The bytes that arrived are not those that the client gave a digest of; `algorithm` is the digest's."""
+
+    is_of_form = True  # of all that was sent (RFC 9530, section 2)
 
     def __init__(self, algorithm: str) -> None:
         self.algorithm = algorithm
@@ -55,10 +101,22 @@ class DigestMismatchError(UploadError):
 class MissingFileError(UploadError):
     """The form lacks the file field, or no file was chosen in it."""
 
-    def __init__(self, field: str, *, has_text: bool = False, found_in: str | None = None) -> None:
-        """Say which field it is, whether there is text in it, and in which one a file was found instead."""
+    is_of_form = True
+
+    def __init__(
+        self,
+        field: str,
+        *others: str,
+        has_text: bool = False,
+        found_in: str | None = None,
+        place: FilePlace | None = None,
+    ) -> None:
+        """Say which fields it may be in, whether there is text in it, and in which one a file was found instead."""
         self.field: str | None = field
-        if has_text:
+        self.place = place
+        if place is not None:
+            message = f"No file is taken there: send it in the field {' or '.join(map(repr, (field, *others)))}"
+        elif has_text:
             message = f"What came in the field {field!r} has no filename, so it is text and no file: send it with one"
         elif found_in is not None:
             message = f"A file came in the field {found_in!r}, where none is taken: send it in the field {field!r}"
@@ -81,12 +139,23 @@ class NoFileChosenError(MissingFileError):
 class TooManyFilesError(UploadError):
     """There are more files than the route or the column takes."""
 
-    def __init__(self, *, limit: int, actual: int, field: str | None = None, found_in: str | None = None) -> None:
+    is_of_form = True
+
+    def __init__(
+        self,
+        *,
+        limit: int,
+        actual: int,
+        field: str | None = None,
+        found_in: str | None = None,
+        place: FilePlace | None = None,
+    ) -> None:
         """Say how many there are, which field they are taken in, and in which other one the last came if it did."""
-        self.limit, self.actual = limit, actual
-        place = "" if field is None else f" in the field {field!r}"
+        self.limit, self.actual, self.field = limit, actual, field
+        self.place = place
+        where = "" if field is None or (place is not None and place.field == field) else f" in the field {field!r}"
         elsewhere = "" if found_in is None else f": leave out the one in the field {found_in!r}"
-        super().__init__(f"There are {actual} files; at most {limit} are taken{place}{elsewhere}.")
+        super().__init__(f"There are {actual} files; at most {limit} are taken{where}{elsewhere}.")
 
 
 class UnsupportedUploadError(UploadError):
@@ -126,8 +195,20 @@ class UploadTooLargeError(UploadError):
     fields behind it, may not have come yet.
     """
 
-    def __init__(self, what: str, *, limit: int, actual: int | None = None, is_about: bool = False) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        limit: int,
+        actual: int | None = None,
+        is_about: bool = False,
+        field: str | None = None,
+        place: FilePlace | None = None,
+    ) -> None:
+        """Say what it is, or which field or file of a form."""
         self.what, self.limit, self.actual, self.is_about = what, limit, actual, is_about
+        self.field, self.place = field, place
+        self.is_of_form = what not in {"file", "request body"} or place is not None
         size = "more" if actual is None else f"{'about ' if is_about else ''}{actual:,} bytes"
         super().__init__(f"The {what} has {size}; the limit is {limit:,} bytes.")
 

@@ -17,6 +17,7 @@ from fastapi_filestore.errors import (
     PendingContentError,
     StorageError,
     UnsupportedContentError,
+    UploadError,
 )
 from fastapi_filestore.events import OBJECT_MISSING
 from fastapi_filestore.file_object.open_file import OpenFile, refuse_in_loop
@@ -169,15 +170,20 @@ class FileObject(RecordedFile):
             own_path = None if self._path is None or is_upload_path(self._path) else self._path
             path = own_path or self.custody.reserved_path or generate_path(self.prefix)
             self.custody.reserved_path = None if own_path else path
+            content = self._content
             try:
                 self._refuse_gone()
-                if self._content is None:
+                if content is None:
                     raise PendingContentError(
                         f"{self.filename!r} can't be stored: it has no content. Pass content= to FileObject, or data "
                         "to save; path= if it is stored already, for a filename names no stored object."
                     )
                 async with nullcontext() if own_path else self._undoing(path):
-                    yield path, self._content
+                    yield path, content
+            except UploadError as error:
+                if content is not None and isinstance(content.source, Upload):
+                    error.locate(content.source.place)
+                raise
             finally:
                 self.custody.reserved_path = None
 

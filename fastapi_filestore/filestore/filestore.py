@@ -234,7 +234,6 @@ class Filestore(Lifecycle):
             sortable=self._sortable.get(provider, sortable_of(provider)),
             route_class=self._route_class(is_authorized_later=provider in self._sortable),
             identity=identity,
-            prefixes=self._prefixes,
         )
 
     def upload(

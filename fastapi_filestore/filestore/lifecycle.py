@@ -99,7 +99,6 @@ class Lifecycle:
         self._models: dict[type, None] = {}
         self._providers: dict[object, Callable[..., Any]] = {}
         self._reserved: dict[Callable[..., object], frozenset[str]] = {}
-        self._prefixes = dict[str, list[str]]()
         self._tags = dict[str, str]()
         self._sortable: dict[Callable[..., object], Sequence[str]] = {}
         self._resources_with_uploads: dict[type, list[tuple[Resource[Any], Callable[..., FileService[Any]]]]] = {}

@@ -86,10 +86,10 @@ class FileRules:
         if self.max_size is not None and size > self.max_size:
             raise UploadTooLargeError("file", limit=self.max_size, actual=size)
 
-    def check_count(self, files: int) -> None:
-        """Raise `TooManyFilesError` for a list of too many files."""
+    def check_count(self, files: int, *, field: str | None = None) -> None:
+        """Raise `TooManyFilesError` for a list of too many files, in the field of a form if it comes in one."""
         if self.max_files is not None and files > self.max_files:
-            raise TooManyFilesError(limit=self.max_files, actual=files)
+            raise TooManyFilesError(limit=self.max_files, actual=files, field=field)
 
     async def limit_chunks(
         self, chunks: AsyncGenerator[bytes, None], *, longest: int | None = None

@@ -11,7 +11,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
 from fastapi_filestore.concurrency.loops import HomeLoop
-from fastapi_filestore.errors import ContentConsumedError, NoFileChosenError
+from fastapi_filestore.errors import ContentConsumedError, FilePlace, NoFileChosenError, UploadError
 from fastapi_filestore.intake.digests import NO_DIGESTS, DigestingStream
 from fastapi_filestore.intake.header_parameters import read_parameters
 from fastapi_filestore.intake.names import safe_filename
@@ -43,6 +43,7 @@ class Upload:
         longest: The size that the file can't exceed, in bytes, if the client announced one.
         rules: What the file must be.
         field: The form's field that it came in, where files come in several.
+        place: Where it came in a form that takes several files, of one field or more; errors name it.
         size: Bytes, once the stream has ended.
     """
 
@@ -61,6 +62,7 @@ class Upload:
         validate: Callable[[Mapping[str, str]], BaseModel] | None = None,
         rules: FileRules = NO_RULES,
         field: str | None = None,
+        place: FilePlace | None = None,
         digests: Mapping[str, bytes] = NO_DIGESTS,
         longest: int | None = None,
         find_folder: Callable[[], str] | None = None,
@@ -75,6 +77,7 @@ class Upload:
             validate: What makes `values` of the fields, or raises.
             rules: What it must be, as its first bytes and the stored object show.
             field: The form's field that it came in, if there are several for files.
+            place: Where it came in a form that takes several files.
             digests: What the digests of its bytes must be, by hashlib's name.
             longest: The size that it can't exceed, in bytes, if that is known.
             find_folder: What tells its folder, from its name and from `fields`.
@@ -87,7 +90,7 @@ class Upload:
         self.values: BaseModel | None = None
         self.longest = longest
         self.size: int | None = None
-        self.rules, self.field = rules, field
+        self.rules, self.field, self.place = rules, field, place
         self._validate, self._find_folder = validate, find_folder
         self._stream = DigestingStream(chunks, expected=digests)
         self._taken = self._examined = False
@@ -155,10 +158,14 @@ class Upload:
         self._taken = True
 
     async def _pass(self) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._stream), aclosing(aiter(self._stream)) as chunks:
-            await self.examine()
-            async for chunk in chunks:
-                yield chunk
+        try:
+            async with aclosing(self._stream), aclosing(aiter(self._stream)) as chunks:
+                await self.examine()
+                async for chunk in chunks:
+                    yield chunk
+        except UploadError as error:
+            error.locate(self.place)
+            raise
         if self._validate is not None:
             self.values = self._validate(self.fields)
         if self._find_folder is not None:

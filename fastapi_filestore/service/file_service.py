@@ -192,7 +192,7 @@ class FileService(FileLists[ModelT]):
             for attribute in attributes:
                 if values.get(attribute.name) is not None:
                     values[attribute.name] = attribute.type.coerce(values[attribute.name])
-                    files += attribute.type.files(values[attribute.name], of=known)
+                    files += attribute.type.files(values[attribute.name], of=known, field=attribute.name)
             await self._store(files, part, stack, identity)
             return await self._run(part, self._rows.change, identity, values)
 

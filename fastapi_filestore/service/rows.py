@@ -16,10 +16,9 @@ from fastapi_filestore.orm.column.attributes import (
     file_attributes,
     locked_values,
     stored_files,
-    take_write_lock,
 )
 from fastapi_filestore.orm.column.stored_object import StoredObject
-from fastapi_filestore.orm.column.table_rows import table_of
+from fastapi_filestore.orm.column.table_rows import table_of, take_write_lock
 from fastapi_filestore.orm.failures.refusals import (
     translate_attribute_errors,
     translate_row_errors,

@@ -216,8 +216,12 @@ class OnceSignedObjects(Protocol):
 class ProbedStore(Protocol):
     """An optional part of a backend: telling whether its store can be used, for FILESTORE_PROBE."""
 
-    async def probe(self) -> None:
-        """Raise the fitting `StorageError` if the bucket can't be used with the credentials given."""
+    async def probe(self, *, write: bool = True) -> None:
+        """Raise the fitting `StorageError` if the bucket can't be read, or written, with the credentials given.
+
+        Args:
+            write: Whether writing is to be tried as well; one that never writes may do without this argument.
+        """
         ...
 
 

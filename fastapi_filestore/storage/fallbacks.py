@@ -1,10 +1,17 @@
 """Do without what a backend has no method for: copy by reading and writing, and probe by what it can do."""
 
 from contextlib import suppress
+from inspect import signature
 
+from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import ObjectNotFoundError, StorageError
 from fastapi_filestore.storage.backend import CopiedObjects, ProbedStore, StorageBackend
 from fastapi_filestore.storage.paths import generate_path, generate_upload_path
+
+CALLS = frozenset({"put", "open", "head", "delete", "list"})
+"""What every backend does, and a probe is to try."""
+PROBE = b"filestore-probe"
+"""What an object holds that a probe stores, and deletes at once."""
 
 
 async def copy_object(backend: StorageBackend, source: str, target: str) -> None:
@@ -33,13 +40,40 @@ async def copy_object(backend: StorageBackend, source: str, target: str) -> None
 
 
 async def probe_store(backend: StorageBackend, *, write: bool) -> None:
-    """Raise what a backend fails with: by its own probe, else by asking for an object, and by storing one."""
+    """Raise what a backend fails with: by its own probe, else by asking for an object, and by storing one.
+
+    The probe of a backend inside another one, or of a base class whose calls were overridden, knows nothing of what is
+    done around it: it is asked whether the store can be read, and the rest is tried by calls.
+    """
+    is_own = _tries_its_calls(type(backend))
     if isinstance(backend, ProbedStore):
-        await backend.probe()
-        return
+        takes_write = "write" in signature(backend.probe).parameters
+        await (backend.probe(write=write and is_own) if takes_write else backend.probe())
+    if not is_own:
+        await _try_calls(backend, write=write)
+
+
+def _tries_its_calls(kind: type) -> bool:
+    """Tell whether a class defines a probe, or inherits one and overrides no call that this tries."""
+    for definer in kind.__mro__:
+        if "probe" in vars(definer):
+            return True
+        if not CALLS.isdisjoint(vars(definer)):
+            return False
+    return False
+
+
+async def _try_calls(backend: StorageBackend, *, write: bool) -> None:
     with suppress(ObjectNotFoundError):
         await backend.head(generate_path())
-    if write:
-        path = generate_upload_path(0)
-        await backend.put(path, b"filestore")
-        await backend.delete(path)
+    if not write:
+        return
+    path = generate_upload_path(0)
+    try:
+        await backend.put(path, PROBE, if_absent=True)
+        await backend.head(path)
+    except BaseException:  # and something may be there all the same
+        with suppress(Exception):
+            await finish(backend.delete(path))
+        raise
+    await backend.delete(path)

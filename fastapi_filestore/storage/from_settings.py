@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from fastapi_filestore.concurrency.forks import forkable_lock
 from fastapi_filestore.errors import ConfigurationError, DuplicateBackendError, FilestoreError
 from fastapi_filestore.events import ACCEL_UNREADABLE, FILES_BELOW_FOLDER
+from fastapi_filestore.logs import describe_error, redact
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings, variable
 from fastapi_filestore.storage.backend import Closable, StorageBackend
 from fastapi_filestore.storage.budget import upload_memory
@@ -179,26 +180,27 @@ def _tell_of_obstacles(settings: FilestoreSettings, registry: StorageRegistry) -
             )
 
 
-async def probe(backend: StorageBackend, *, write: bool) -> None:
-    """Raise the fitting `StorageError` if a backend can't be read or, with `write`, written where it can be told so."""
-    if isinstance(inner := unwrapped(backend), ObstoreBackend):
-        await inner.probe(write=write)
-    else:
-        await probe_store(backend, write=write)
-
-
 async def _probe_all(registry: StorageRegistry, *, write: bool) -> None:
-    async def problem_of(backend: StorageBackend) -> str | None:
+    async def failure_of(backend: StorageBackend) -> tuple[StorageBackend, Exception] | None:
         try:
-            await probe(backend, write=write)
-        except FilestoreError as error:
-            return f"- {backend.key}: {error}"
+            await probe_store(backend, write=write)
+        except Exception as error:  # noqa: BLE001 - a class of somebody else's may raise anything
+            return backend, error
         return None
 
-    problems = [problem for problem in await gather(*map(problem_of, registry)) if problem is not None]
-    if problems:
+    failures = [failure for failure in await gather(*map(failure_of, registry)) if failure is not None]
+    if failures:
         tried = " (an object is stored in each, and deleted; FILESTORE_PROBE=read does neither)" if write else ""
-        raise ConfigurationError("\n".join([f"Backends that can't be used as they are set up{tried}:", *problems]))
+        lines = [f"Backends that can't be used as they are set up{tried}:"]
+        lines += [f"- {backend.key}: {_reason_of(backend, error)}" for backend, error in failures]
+        foreign = [error for _, error in failures if not isinstance(error, FilestoreError)]
+        raise ConfigurationError("\n".join(lines)) from next(iter(foreign), None)
+
+
+def _reason_of(backend: StorageBackend, error: Exception) -> str:
+    if isinstance(error, FilestoreError):
+        return str(error)
+    return f"{type(backend).__name__} has raised {redact(describe_error(error))} (a backend raises a StorageError)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

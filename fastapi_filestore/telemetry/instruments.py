@@ -54,6 +54,7 @@ class Ledgers:
     waiting: int
     failing: int
     oldest: float | None
+    reserved: int
     counted: float
 
 
@@ -84,6 +85,7 @@ class Meters:
         gauge(names.MEMORY_LIMIT, lambda: memory()[1])
         gauge(names.DUE, lambda: None if self.ledgers is None else self.ledgers.due)
         gauge(names.WAITING, lambda: None if self.ledgers is None else self.ledgers.waiting)
+        gauge(names.RESERVED, lambda: None if self.ledgers is None else self.ledgers.reserved)
         gauge(names.FAILING, lambda: None if self.ledgers is None else self.ledgers.failing)
         gauge(names.OLDEST, self._age)
 
@@ -208,9 +210,9 @@ class Instruments:
         with _harmless():
             self._meters.settled.add(1, {str(names.OUTCOME): "failed" if failed else "ok"})
 
-    def counted(self, *, due: int, waiting: int, failing: int, oldest: float | None) -> None:
+    def counted(self, *, due: int, waiting: int, failing: int, oldest: float | None, reserved: int) -> None:
         """Keep what the ledgers hold for whoever asks for it, so that nobody asks a database then."""
-        self._meters.ledgers = Ledgers(due, waiting, failing, oldest, monotonic())
+        self._meters.ledgers = Ledgers(due, waiting, failing, oldest, reserved, monotonic())
 
     async def steps(
         self, name: SpanName, items: AsyncIterator[T], note: Callable[[Told, T], None], **facts: str | int

@@ -118,7 +118,15 @@ SETTLED: Final = Metric(
 DUE: Final = Metric(
     "filestore.intents.due", "gauge", "{intent}", "Intents that a sweep would take, after the last sweep."
 )
-WAITING: Final = Metric("filestore.intents.waiting", "gauge", "{intent}", "All other intents, after the last sweep.")
+WAITING: Final = Metric(
+    "filestore.intents.waiting", "gauge", "{intent}", "Objects that are to go later, after the last sweep."
+)
+RESERVED: Final = Metric(
+    "filestore.intents.reserved",
+    "gauge",
+    "{intent}",
+    "Paths that uploads have or may take, used or not, after the last sweep: no garbage.",
+)
 FAILING: Final = Metric(
     "filestore.intents.failing", "gauge", "{intent}", "Intents that a sweep could not settle, after the last sweep."
 )
@@ -135,6 +143,7 @@ METRICS: Final = (
     SETTLED,
     DUE,
     WAITING,
+    RESERVED,
     FAILING,
     OLDEST,
 )

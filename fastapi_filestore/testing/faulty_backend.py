@@ -141,10 +141,10 @@ class FaultyBackend:
         self._finish(doomed=doomed)
         return signed
 
-    async def probe(self) -> None:
-        """Reach for the store, unless this call fails."""
+    async def probe(self, *, write: bool = True) -> None:
+        """Reach for the store, and store something if asked to, unless this call fails."""
         doomed = await self._is_doomed("probe")
-        await probe_store(self.inner, write=True)
+        await probe_store(self.inner, write=write)
         self._finish(doomed=doomed)
 
     async def aclose(self) -> None:

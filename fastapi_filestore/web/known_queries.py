@@ -13,12 +13,14 @@ from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from pydantic import AliasChoices, AliasPath, BaseModel
 from pydantic.fields import FieldInfo
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute
 
 from fastapi_filestore.errors import InvalidFieldsError
 
 UNKNOWN_QUERY: Final = "fastapi_filestore.unknown_query"
 """Has the error of a request with unknown parameters, until who sends it has been authorized."""
+NOTED: Final = "effective_route_context"
+"""What FastAPI calls the place of a request, in its part of the scope, where it notes it."""
 MAX_KNOWN: Final = 20
 """Names of known parameters that an error tells."""
 
@@ -34,20 +36,35 @@ def included_routes(routes: Iterable[BaseRoute]) -> Iterator[Any]:
     )  # of newer versions; older ones copy what is included
     for route in walk(routes):
         yield route
-        if isinstance(getattr(route, "original_route", route), Mount):
-            yield from included_routes(route.routes)
+        yield from included_routes(_routes_below(route))
+
+
+def _routes_below(route: Any) -> Iterable[BaseRoute]:
+    """Return the routes of what a mount, a host or any other route leads to, whatever it is wrapped in."""
+    part = getattr(route, "original_route", route)
+    while part is not None:
+        if routes := getattr(part, "routes", None):
+            return list(routes)
+        part = getattr(part, "app", None)
+    return ()
+
+
+def api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    """Yield routes of FastAPI as they were written, those of what is included or mounted as well."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        # A router that was included, in newer versions of FastAPI, or an application that was mounted.
+        inner = getattr(route, "original_router", route)
+        if not isinstance(route, APIRoute):
+            yield from api_routes(getattr(inner, "routes", None) or ())
 
 
 def unknown_query(request: Request) -> InvalidFieldsError | None:
     """Return the error that names the unknown parameters of a request, if it has any."""
-    asked, scope = request.query_params.keys(), request.scope
-    route: APIRoute = scope["route"]
-    # A route that is included in several places has the dependencies of each.
-    places = [
-        place for place in included_routes(scope["app"].routes) if getattr(place, "original_route", place) is route
-    ]
+    asked = request.query_params.keys()
     try:
-        known = {name for place in places or [route] for name in _names_of(place.dependant, _overrides(place))}
+        known = {name for place in _places_of(request) for name in _names_of(place.dependant, _overrides(place))}
     except _AnyNameError:
         return None
     unknown = [name for name in asked if name not in known]
@@ -56,6 +73,18 @@ def unknown_query(request: Request) -> InvalidFieldsError | None:
     listed = ", ".join(sorted(known)[:MAX_KNOWN]) or "none"
     message = f"There is no such parameter; there is {listed}"
     return InvalidFieldsError([{"loc": ("query", name), "msg": message, "type": "unknown"} for name in unknown])
+
+
+def _places_of(request: Request) -> list[Any]:
+    """Return the route of a request with the dependencies of where it is included: all its places, if nobody knows."""
+    scope = request.scope
+    route: APIRoute = scope["route"]
+    # Newer versions note which place it is; older ones copy a route to each place where it is included.
+    noted = (scope.get("fastapi") or {}).get(NOTED)
+    if getattr(noted, "original_route", None) is route:
+        return [noted]
+    walked = included_routes(scope["app"].routes)
+    return [place for place in walked if getattr(place, "original_route", place) is route] or [route]
 
 
 def _overrides(place: Any) -> Mapping[Any, Any]:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
 from sysconfig import get_path
@@ -115,12 +115,12 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.SharedFileError: Kind(409, "shared-file", "The file belongs to another row already."),
     errors.LengthRequiredError: Kind(411, "length-required"),
     errors.PreconditionFailedError: Kind(412, "precondition-failed", "It is not in the state that the request names."),
-    errors.UploadTooLargeError: Kind(413, "upload-too-large", members=("limit", "actual")),
+    errors.UploadTooLargeError: Kind(413, "upload-too-large", members=("limit", "actual", "field")),
     errors.TypeMismatchError: Kind(415, "type-mismatch", members=("declared", "sniffed", "extension")),
     errors.UnsupportedUploadError: Kind(415, "unsupported-upload", members=("actual", "expected")),
     errors.RangeNotSatisfiableError: Kind(416, "range-not-satisfiable", "The range begins after the end.", ("size",)),
     errors.MissingFileError: Kind(422, "missing-file", members=("field",)),
-    errors.TooManyFilesError: Kind(422, "too-many-files", members=("limit", "actual")),
+    errors.TooManyFilesError: Kind(422, "too-many-files", members=("limit", "actual", "field")),
     errors.UploadError: Kind(422, "invalid-upload"),
     errors.InvalidCursorError: Kind(422, "invalid-cursor"),
     errors.InvalidFieldsError: Kind(422, "invalid-fields"),
@@ -205,6 +205,8 @@ def problem_of(error: errors.FilestoreError) -> Problem:
         )
         PROBLEM.tell(error, with_traceback=has_place, problem=kind.name, status=kind.status)
     members = {name: getattr(error, name) for name in kind.members if getattr(error, name, None) is not None}
+    if isinstance(error, errors.UploadError) and error.place is not None:
+        members |= {name: value for name, value in asdict(error.place).items() if value is not None}
     if isinstance(error, errors.InvalidFieldsError):
         members |= field_problems(error.problems)
     headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, _OF_A_MOMENT) else {}

@@ -249,9 +249,9 @@ class PointedBackend:
         """Sign a URL."""
         return await self.inner.sign(path, method=method, expires_in=expires_in, content_type=content_type)
 
-    async def probe(self) -> None:
+    async def probe(self, *, write: bool = True) -> None:
         """Reach for the store."""
-        await self.inner.probe()
+        await self.inner.probe(write=write)
 
     async def aclose(self) -> None:
         """Close the backend that does the work."""

@@ -29,6 +29,15 @@ class Postcard(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="shelf"))
+    note: Mapped[str | None]
+
+
+class Stamp(Base):
+    """A row without a file."""
+
+    __tablename__ = "stamps"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
 
 
 @pytest.fixture(params=["sqlite-sync", "postgres-sync"])
@@ -84,6 +93,28 @@ async def test_an_empty_database(engine: Engine) -> None:
     assert (answers["tables"].outcome, answers["ledger"].outcome) == (WRONG, WRONG)
     assert "lacks check_intents, postcards: run your migrations" in answers["tables"].detail
     assert "lacks check_intents: run your migrations" in answers["ledger"].detail
+
+
+async def test_a_migration_that_is_pending(engine: Engine) -> None:
+    """Each column that a table of files, or the ledger, lacks is named with its table, whatever it holds."""
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE postcards DROP COLUMN note"))
+        connection.execute(text("ALTER TABLE check_intents DROP COLUMN error"))
+    answers = await checked(engine)
+
+    assert (answers["tables"].outcome, answers["ledger"].outcome) == (WRONG, WRONG)
+    assert "lacks check_intents (column error), postcards (column note): run your" in answers["tables"].detail
+    assert "lacks check_intents (column error): run your migrations" in answers["ledger"].detail
+
+
+async def test_a_table_without_files_that_is_missing(engine: Engine) -> None:
+    """Tables beside those with files are named, too, but may be in another database."""
+    Base.metadata.create_all(engine, [Postcard.metadata.tables["postcards"], LEDGER.table])
+    answers = await checked(engine)
+
+    assert (answers["tables"].outcome, answers["ledger"].outcome) == (WEAK, OK)
+    assert "lacks stamps: run your migrations" in answers["tables"].detail
 
 
 async def test_triggers_that_are_missing(engine: Engine) -> None:

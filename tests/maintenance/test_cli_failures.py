@@ -92,7 +92,7 @@ def test_what_could_not_be_checked_was_not_found(run: Command, monkeypatch: pyte
     monkeypatch.setattr(ObstoreBackend, "list", refuse)
     output, _, code = run("audit", "--json")
 
-    assert [json.loads(line)["kind"] for line in output.splitlines()] == [FindingKind.UNCHECKED]
+    assert [json.loads(line)["kind"] for line in output.splitlines()] == [FindingKind.UNCHECKED, "summary"]
     assert code == UNCHECKED
 
 

@@ -20,6 +20,13 @@ async def main():
         for file in sent:
             answer = await client.post("/scans", files={{"file": file}})
             print(answer.status_code, answer.json().get("kept") or answer.json()["type"].rpartition(":")[2])
+        svg, png = b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\\x89PNG\\r\\n\\x1a\\n\\0\\0\\0\\rIHDR"
+        for file in [("a.svg", svg, "image/svg+xml"), ("a.png", svg), ("a.png", png)]:
+            print((await client.post("/pictures", files={{"file": file}})).status_code)
+        print((await client.post("/scans", files={{"file": ("a.svg", svg, "image/svg+xml")}})).json()["kept"])
+        (drawing,) = [row for row in (await client.get("/documents/")).json()["items"] if row["title"] == "a.svg"]
+        headers = (await client.get(f"/documents/{{drawing['id']}}/file")).headers
+        print(headers["Content-Disposition"].partition(";")[0], headers["Content-Security-Policy"])
     await engine.dispose()
 
 
@@ -118,7 +125,7 @@ def test_the_page_on_places(tmp_path: Path) -> None:
 
 
 def test_the_page_on_types(tmp_path: Path) -> None:
-    """Its route keeps an honest file with the type that tells most, and refuses pages and archives as pictures."""
+    """Its route keeps an honest file with the type that tells most; pages are no pictures, and SVG is a download."""
     program = TYPES.format(blocks="\n\n".join(blocks("docs/types.md")))
 
     assert run(program, tmp_path).splitlines() == [
@@ -128,6 +135,11 @@ def test_the_page_on_types(tmp_path: Path) -> None:
         "415 type-mismatch",
         "201 image/x-own",
         "415 unsupported-upload",
+        "415",
+        "415",
+        "201",
+        "image/svg+xml",
+        "attachment sandbox; default-src 'none'",
     ]
 
 

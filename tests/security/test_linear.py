@@ -99,6 +99,7 @@ NOT_OF_A_CLIENT = {
     "web.routes.openapi.header_parameters": "names of ours",
     "web.routes.operations.with_article": "names of models",
     "web.routes.operations.name_operations": "a class's name",
+    "web.routes.operations.named": "names of ours",
     "web.routes.operations.plural": "such a name",
     "web.routes.router.file_router": "names of the application's",
     **{f"web.routes.row.add_{name}": "paths of ours" for name in ("read", "update", "delete")},

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 
 from fastapi_filestore import FileObject, StorageUnavailableError
-from fastapi_filestore.orm.ledger.ledger import DELETION
+from fastapi_filestore.orm.ledger.ledger import DELETION, UPLOAD
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.testing import FaultyBackend
 from tests.telemetry.conftest import LEDGER, REGISTRY, Traced
@@ -74,20 +74,24 @@ async def test_a_store_that_fails(traced: Traced) -> None:
 
 
 async def test_the_ledger(traced: Traced) -> None:
-    """What the ledgers hold is what was counted last: nobody asks the database for whoever looks."""
+    """What the ledgers hold is what was counted last: nobody asks the database for whoever looks.
+
+    Paths that are reserved and nobody used yet are told apart from what waits.
+    """
     assert traced.metric("filestore.intents.due") == {}
     async with traced.engine.begin() as connection:
         values = [{"backend": "nowhere", "path": f"ab/{number}", "kind": DELETION, "due_at": 0} for number in range(3)]
-        await connection.execute(insert(LEDGER.table), values)
+        unused = {"backend": "nowhere", "path": "ab/unused", "kind": UPLOAD, "due_at": 4e9}
+        await connection.execute(insert(LEDGER.table), [*values, unused])
     await traced.files.backlog()
-    before = [traced.metric(f"filestore.intents.{name}") for name in ("due", "waiting", "failing")]
+    before = [traced.metric(f"filestore.intents.{name}") for name in ("due", "waiting", "failing", "reserved")]
     oldest = traced.metric("filestore.intents.oldest")[()]
     async for _ in traced.files.sweep():
         pass
     unchanged = traced.metric("filestore.intents.due")
     await traced.files.backlog()
 
-    assert before == [{(): 3}, {(): 0}, {(): 0}]
+    assert before == [{(): 3}, {(): 0}, {(): 0}, {(): 1}]
     assert oldest > 1e9
     assert unchanged == {(): 3}
     assert traced.metric("filestore.sweep.intents") == {("failed",): 3}

@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
-from fastapi_filestore import ObstoreBackend, SigningUnavailableError, StorageError, StorageUnavailableError
+from fastapi_filestore import (
+    ObjectInfo,
+    ObstoreBackend,
+    SigningUnavailableError,
+    StorageError,
+    StorageUnavailableError,
+    WrappedBackend,
+)
 from fastapi_filestore.storage.backend import StorageBackend
+from fastapi_filestore.storage.content import Content
 from fastapi_filestore.testing import FaultyBackend
 
 
@@ -56,6 +64,22 @@ async def test_it_passes_calls_on(inner: ObstoreBackend, operation: str) -> None
         assert await keys(inner) == CHANGES[operation]
     else:
         assert result == await OPERATIONS[operation](inner)
+
+
+@pytest.mark.parametrize("write", [False, True])
+async def test_a_probe_writes_only_if_it_may(inner: ObstoreBackend, write: bool) -> None:
+    """A probe that is to read only stores nothing."""
+    puts = list[str]()
+
+    class Noting(WrappedBackend):
+        async def put(self, path: str, content: Content, **options: Any) -> ObjectInfo:
+            puts.append(path)
+            return await super().put(path, content, **options)
+
+    await FaultyBackend(FaultyBackend(Noting(inner), lambda c, n: False), lambda c, n: False).probe(write=write)
+
+    assert len(puts) == write
+    assert await keys(inner) == ["a"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

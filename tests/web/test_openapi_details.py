@@ -114,15 +114,6 @@ def test_each_file_of_a_form_has_a_description_of_its_own() -> None:
     }
 
 
-class PortfolioWork(Base):
-    """A model whose operations would have the names of those of another one's column."""
-
-    __tablename__ = "portfolio_works"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    file: Mapped[FileObject] = mapped_column(StoredObject(backend="web"))
-
-
 class Album(Base):
     """A model with a name that begins with a vowel."""
 
@@ -154,19 +145,3 @@ def test_summaries_have_the_right_article_and_number() -> None:
 def test_articles_go_by_sound(word: str, expected: str) -> None:
     """A word of a vowel that is said as a consonant has `a`, and the other way round."""
     assert with_article(word) == expected
-
-
-def test_operations_of_columns_and_models_have_names_of_their_own() -> None:
-    """`works` of a portfolio and a model PortfolioWork are two things, wherever they are included."""
-    files, app = Filestore(nothing), FastAPI()
-    for prefix in ("/v1", "/v2"):
-        app.include_router(files.router(Portfolio), prefix=f"{prefix}/portfolios")
-        app.include_router(files.router(PortfolioWork, identity="work_id"), prefix=f"{prefix}/works")
-    paths = app.openapi()["paths"]
-    names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
-
-    assert len(names) == len(set(names))
-    assert paths["/v1/portfolios/{identity}/works"]["get"]["operationId"] == "list_portfolio_works"
-    assert paths["/v1/works/"]["get"]["operationId"] == "list_portfolio_works_2"
-    assert paths["/v2/works/"]["get"]["operationId"] == "list_portfolio_works_2_at_v2_works"
-    assert paths["/v2/works/{work_id}"]["get"]["operationId"] == "read_portfolio_work_at_v2_works"

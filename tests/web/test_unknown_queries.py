@@ -1,15 +1,19 @@
 """Query parameters that nobody knows: taken no notice of, or refused by name if a setting says so."""
 
 from collections.abc import AsyncIterator
+from inspect import Parameter, Signature
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, Query, Security
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Security
 from fastapi.security import APIKeyQuery
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, true
+from starlette.routing import Host
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_filestore import FileObject, FileService, Filestore
+from fastapi_filestore.web import known_queries
 from tests.web.conftest import Serve
 from tests.web.models import Document
 from tests.web.site import SIGNING_KEY, Site, problem_in
@@ -77,6 +81,38 @@ def build(app: FastAPI, files: Filestore) -> None:
 def own_service(q: str = "") -> Own:
     """Make a service without the library's own provider."""
     raise HTTPException(418)
+
+
+class Around:
+    """A middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass all on."""
+        await self.app(scope, receive, send)
+
+
+def nest(app: FastAPI, files: Filestore) -> None:
+    """Include a router with a dependency of the include's own, in all that a route may lead to."""
+
+    def included(name: str) -> APIRouter:
+        def take(**_: str) -> None: ...
+
+        parameters = [Parameter(name, Parameter.KEYWORD_ONLY, default="", annotation=str)]
+        vars(take)["__signature__"] = Signature(parameters)
+        (router := APIRouter()).include_router(shared, prefix="/documents", dependencies=[Depends(take)])
+        return router
+
+    shared = files.router(Document)
+    (inner := FastAPI(exception_handlers=files.exception_handlers)).include_router(included("of_app"))
+    (outer := APIRouter()).mount("/deep", included("of_deep"))
+    app.mount("/router", included("of_router"))
+    app.mount("/app", Around(inner))
+    app.mount("/around", Around(included("of_around")))
+    app.mount("/outer", outer)
+    app.router.routes.append(Host("of.host", included("of_host")))
 
 
 @pytest.fixture
@@ -175,6 +211,28 @@ async def test_a_replaced_dependency_has_its_own(strict: Site) -> None:
 
     assert await status(strict, "/scoped/?pretend=alice") == 200
     assert await status(strict, "/scoped/?token=right") == 422
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://of.host", "of_host"),
+        ("/router", "of_router"),
+        ("/app", "of_app"),
+        ("/around", "of_around"),
+        ("/outer/deep", "of_deep"),
+    ],
+)
+@pytest.mark.parametrize("is_noted", [True, False], ids=["noted", "walked"])
+async def test_wherever_a_router_is_included(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, url: str, name: str, is_noted: bool
+) -> None:
+    """Parameters of the place where a router is included are known there, whatever leads to it."""
+    if not is_noted:
+        monkeypatch.setattr(known_queries, "NOTED", "nothing of the kind")
+    async with serve(build=nest, unknown_query="refuse") as site:
+        assert await status(site, f"{url}/documents/?limit=1&{name}=1") == 200
+        assert await status(site, f"{url}/documents/?other=1") == 422
 
 
 async def test_signed_urls_work(strict: Site) -> None:

@@ -1,8 +1,9 @@
 """Read forms as they come in: fields are kept, files passed on, nothing ever written to a temporary file."""
 
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from dataclasses import replace
 from enum import Enum
 from logging import CRITICAL, Logger
 
@@ -11,6 +12,7 @@ from python_multipart.multipart import MultipartParser
 
 from fastapi_filestore.errors import (
     ContentConsumedError,
+    FilePlace,
     InvalidFieldsError,
     MalformedUploadError,
     MissingFileError,
@@ -22,6 +24,7 @@ from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.forms.part_head import PartHead, read_head
 from fastapi_filestore.intake.forms.preamble import Preamble, missing_boundary
 from fastapi_filestore.intake.header_parameters import MAX_HEADER_BYTES, UTF_8, codec_of_form, read_parameters
+from fastapi_filestore.intake.names import safe_filename
 from fastapi_filestore.storage.content import MAX_PIECES, WORTHWHILE
 from fastapi_filestore.storage.share import Share
 
@@ -63,10 +66,14 @@ class FormReader:
         memory: Share | None = None,
         announced: int | None = None,
         file_field: str | None = None,
+        lists: Collection[str] | None = None,
         known: Collection[str] = (),
         switches: Collection[str] = (),
     ) -> None:
         """Read a body of this content type and, if it is announced, this size; long fields are kept in this memory.
+
+        A form that takes several files has `lists`, the fields that do so by themselves: then files, and errors of
+        them, tell their place.
 
         A part of text in `file_field` that is longer than a field may be is told as what it is: a file without a name.
         Fields that are `known` are text, though browsers give a `Blob` of it a filename; they mean what their reader
@@ -95,7 +102,7 @@ class FormReader:
         self._body, self._memory = body, memory
         self._turn = 0
         end = None if announced is None else announced - len(b"\r\n--" + self._boundary + b"--\r\n")
-        self._collector = _Collector(limits, codec, file_field, end, known=known, switches=switches)
+        self._collector = _Collector(limits, codec, file_field, end, lists=lists, known=known, switches=switches)
         self.fields = self._collector.fields
         self._preamble: Preamble | None = None
         self._parser: MultipartParser | None = None
@@ -214,6 +221,7 @@ class _Collector:
         file_field: str | None,
         end: int | None,
         *,
+        lists: Collection[str] | None,
         known: Collection[str],
         switches: Collection[str],
     ) -> None:
@@ -225,9 +233,10 @@ class _Collector:
         self.fields: dict[str, str] = {}
         self.ended = False
         self._limits, self._codec, self._file_field, self._end = limits, codec, file_field, end
-        self._known, self._switches = known, switches
+        self._lists, self._known, self._switches = lists, known, switches
         self._start: int | None = None
         self._files = self._texts = 0
+        self._files_of = Counter[str]()
         self._headers: list[tuple[bytes, bytes]] = []
         self._name, self._value = bytearray(), bytearray()
         self._head: PartHead | None = None
@@ -256,10 +265,16 @@ class _Collector:
         self._is_file = bool(head.filename) and (head.name == self._file_field or head.name not in self._known)
         if self._is_file:
             self._files += 1
+            if self._lists is not None:
+                head = self._head = self._placed(head, self._lists)
             if self._files > self._limits.files:
                 found_in = None if self._file_field in {None, head.name} else head.name
                 raise TooManyFilesError(
-                    limit=self._limits.files, actual=self._files, field=self._file_field, found_in=found_in
+                    limit=self._limits.files,
+                    actual=self._files,
+                    field=self._file_field,
+                    found_in=found_in,
+                    place=head.place,
                 )
             self._start = None
             self.events.append(head)
@@ -269,6 +284,12 @@ class _Collector:
         self._texts += 1
         if self._texts > self._limits.fields:
             raise MalformedUploadError(f"The form has too many fields; the limit is {self._limits.fields}.")
+
+    def _placed(self, head: PartHead, lists: Collection[str]) -> PartHead:
+        """Return the head of a file with its place among those of a form that takes several."""
+        self._files_of[head.name] += 1
+        position = self._files_of[head.name] - 1 if head.name in lists else None
+        return replace(head, place=FilePlace(head.name, safe_filename(head.filename or ""), position))
 
     # -- bytes -------------------------------------------------------------------------------------
 
@@ -301,7 +322,8 @@ class _Collector:
             return MissingFileError(head.name, has_text=True)
         if self._is_file:
             actual = self.left if self._limits.files == 1 else None
-            return UploadTooLargeError("file", limit=self._limits.file_size, actual=actual, is_about=True)
+            place = head.place if head else None
+            return UploadTooLargeError("file", limit=self._limits.file_size, actual=actual, is_about=True, place=place)
         return UploadTooLargeError(f"field {head.name!r}" if head else "field", limit=self._limits.field_size)
 
     def _join(self) -> bytes:

@@ -4,7 +4,7 @@ import binascii
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from fastapi_filestore.errors import InvalidFieldsError, MalformedUploadError
+from fastapi_filestore.errors import FilePlace, InvalidFieldsError, MalformedUploadError
 from fastapi_filestore.intake.header_parameters import UTF_8, as_text, codec_of, read_name, read_parameters
 from fastapi_filestore.intake.types.media_types import canonical_type, is_unspecific
 from fastapi_filestore.intake.types.sniffing import TEXT
@@ -22,12 +22,16 @@ _OTHER_ENCODINGS = frozenset({"uuencode", "x-uu", "x-uue", "x-uuencode", "gzip",
 
 @dataclass(frozen=True, slots=True)
 class PartHead:
-    """A part's field; `filename` is None for text and empty for a file input without a choice."""
+    """A part's field; `filename` is None for text and empty for a file input without a choice.
+
+    `place` is which of the form's files it is, where the form takes several.
+    """
 
     name: str
     filename: str | None
     content_type: str | None
     encoding: str = ""
+    place: FilePlace | None = None
 
     def check_is_text(self) -> None:
         """Raise `InvalidFieldsError` for what is declared as anything but text: a file where text is taken."""

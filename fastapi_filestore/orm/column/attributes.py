@@ -1,7 +1,7 @@
 """Find the attributes of a model that hold files, and the files that the database has in them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
@@ -9,16 +9,9 @@ from weakref import WeakSet
 
 from sqlalchemy import (
     Column,
-    ColumnElement,
-    Connection,
     FromClause,
     Table,
-    bindparam,
-    false,
     inspect,
-    select,
-    tuple_,
-    update,
 )
 from sqlalchemy.orm import Session, configure_mappers
 
@@ -26,14 +19,20 @@ from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.column.row_values import values_of
 from fastapi_filestore.orm.column.stored_object import StoredObject
-from fastapi_filestore.orm.column.table_rows import is_written, key_in, self_and_heirs, table_identity, table_of, way_to
+from fastapi_filestore.orm.column.table_rows import (
+    in_order_of_locks,
+    is_written,
+    key_in,
+    locked_rows,
+    self_and_heirs,
+    table_identity,
+    tables_in_order,
+    way_to,
+)
 from fastapi_filestore.orm.column.tables import columns_in, file_columns_of, schema_in
 from fastapi_filestore.orm.ledger.ledger import ledger_of
-from fastapi_filestore.orm.mapped_types import AnyColumn, AnyExpression, AnyMapper, Identity
+from fastapi_filestore.orm.mapped_types import AnyColumn, AnyMapper, Identity
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
-
-ROWS_AT_ONCE = 500
-"""Primary keys in one IN list: below every database's limit of parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class FileAttribute:
 
     def files(self, row: object) -> list[FileObject]:
         """Return the files that the attribute holds in memory."""
-        return self.type.files(getattr(row, self.name), of=lambda: values_of(row))
+        return self.type.files(getattr(row, self.name), of=lambda: values_of(row), field=self.name)
 
     def held_files(self, row: object) -> list[FileObject]:
         """Return those of the files that the attribute holds whose bytes a store may hold."""
@@ -178,7 +177,7 @@ _mappers: WeakSet[AnyMapper] = WeakSet()
 def note_mapper(mapper: AnyMapper) -> None:
     """Remember a mapped class that holds files, which may inherit from one that was looked at before."""
     _mappers.add(mapper)
-    for known in (file_attributes_below, file_columns, _namesakes, key_in, way_to):
+    for known in (file_attributes_below, file_columns, _namesakes, key_in, tables_in_order, way_to):
         known.cache_clear()
 
 
@@ -212,61 +211,20 @@ def stored_files(
     for attribute in attributes:
         by_table[attribute.column.table].append(attribute)
     found: dict[Identity, HeldFiles] = defaultdict(dict)
-    for table, columns in by_table.items():
-        for start in range(0, len(identities), ROWS_AT_ONCE):
-            batch = identities[start : start + ROWS_AT_ONCE]
-            for identity, values in _locked_rows(session, mapper, table, columns, batch):
-                pairs = zip(columns, values, strict=True)
-                found[identity] |= {column: column.type.held_files(value) for column, value in pairs}
+    is_alone = mapper.inherits is None and by_table.keys() <= {mapper.local_table}
+    for table in by_table if is_alone else in_order_of_locks(session, mapper, by_table):
+        columns = by_table.get(table, [])
+        for identity, values in locked_rows(session, mapper, table, [item.column for item in columns], identities):
+            if columns:
+                found[identity] |= {
+                    column: column.type.held_files(value) for column, value in zip(columns, values, strict=True)
+                }
     return dict(found)
 
 
 def locked_values(session: Session, mapper: AnyMapper, identity: Identity, attribute: FileAttribute) -> list[object]:
     """Lock a row and return the one value that it has in the database now; none if the row is gone."""
-    rows = _locked_rows(session, mapper, attribute.column.table, [attribute], [identity])
-    return [value for _, (value,) in rows]
-
-
-def _locked_rows(
-    session: Session,
-    mapper: AnyMapper,
-    table: FromClause,
-    attributes: Sequence[FileAttribute],
-    identities: Sequence[Identity],
-) -> Iterator[tuple[Identity, Sequence[object]]]:
-    """Yield the identity and the values of rows, locked until the transaction ends."""
-    if (way := way_to(mapper, table)) is None:
-        raise ConfigurationError(
-            f"{mapper.class_.__name__} has rows in {table}, and nothing says which: map the columns of {table} that "
-            "its primary key is to be compared with."
-        )
-    key, wanted = [column for _, column in way.key], defaultdict[Identity, list[Identity]](list)
-    for identity in identities:
-        wanted[tuple(identity[position] for position, _ in way.key)].append(identity)
-    condition = is_one_of(key[0], [part for (part,) in wanted]) if len(key) == 1 else tuple_(*key).in_(list(wanted))
-    statement = (
-        select(*key, *(attribute.column for attribute in attributes))
-        .select_from(way.source)
-        .where(condition)
-        .with_for_update()
-    )
-    connection = writing_connection(session, mapper)
-    if connection.dialect.name == "sqlite":
-        take_write_lock(connection, table_of(mapper))
-    for row in connection.execute(statement).all():
-        found = tuple(row[: len(key)])
-        for identity in wanted.get(found, [found]):  # as the database spells it, if it is none that was asked for
-            yield identity, row[len(key) :]
-
-
-def is_one_of(column: AnyExpression, values: Sequence[object]) -> ColumnElement[bool]:
-    """Compare a column with values as its own type writes them: a `Date` with what it makes of a datetime."""
-    return column.in_(bindparam(None, values, type_=column.type, expanding=True))
-
-
-def take_write_lock(connection: Connection, table: Table) -> None:
-    """Make what is read next stay true on SQLite, which has no FOR UPDATE."""
-    # A read before the first write is not part of a transaction there; an update of no row begins one all the same.
-    # What has an `onupdate` would be computed, too, for nothing.
-    columns = [column for column in table.columns if column.primary_key or column.onupdate is not None]
-    connection.execute(update(table).values({column: column for column in columns}).where(false()))
+    *above, last = in_order_of_locks(session, mapper, [attribute.column.table])
+    for table in above:
+        list(locked_rows(session, mapper, table, [], [identity]))
+    return [value for _, (value,) in locked_rows(session, mapper, last, [attribute.column], [identity])]

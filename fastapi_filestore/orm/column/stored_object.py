@@ -283,10 +283,13 @@ class StoredObject(TypeDecorator[Any]):
             return None
         return FileList.coerce("", value) if self.multiple else FileObject.of(value)
 
-    def files(self, value: object, *, of: Callable[[], Values] | None = None) -> list[FileObject]:
+    def files(
+        self, value: object, *, of: Callable[[], Values] | None = None, field: str | None = None
+    ) -> list[FileObject]:
         """Return the files of a value of this column, each with its backend chosen, and its folder.
 
         `of` returns what is known of the row that it is for; without it, a folder that depends on that stays open.
+        `field` is what errors call the column.
 
         Raises:
             TooManyFilesError: A list has more than it may have, and there are new ones among them.
@@ -298,7 +301,7 @@ class StoredObject(TypeDecorator[Any]):
         files = as_files(value) if self.multiple else [FileObject.of(value)]
         # A list that grew before it had a limit can still be read, and shortened.
         if self.multiple and any(file.custody.fresh or file.custody.checked_by is not self.rules for file in files):
-            self.rules.check_count(len(files))
+            self.rules.check_count(len(files), field=field)
         for file in files:
             file.assign(self.backend, self.registry, self.rules)
             file.custody.is_listed = self.multiple

@@ -1,9 +1,11 @@
 """Tell whether a database has a table as it is described."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, Engine, Inspector, Table
+from sqlalchemy import Connection, Engine, Inspector, Table, inspect
 from sqlalchemy.dialects.postgresql.base import PGInspector
+from sqlalchemy.engine.reflection import ObjectKind
 from sqlalchemy.exc import OperationalError
 
 from fastapi_filestore.orm.column.stored_object import StoredObject
@@ -30,6 +32,29 @@ def what_lacks(database: Inspector, table: Table, columns: Iterable[str]) -> str
     there = {column["name"] for column in database.get_columns(table.name, schema=schema)}
     lacking = ", ".join(sorted(set(columns) - there))
     return f"{table.fullname} (column {lacking})" if lacking else None
+
+
+def lacks_of(connection: Connection, tables: Iterable[Table]) -> list[str]:
+    """Return the names of tables that are not in a database, and of those that are there without some of their columns.
+
+    Each schema is asked for once, however many tables it has.
+    """
+    inspector, by_schema = inspect(connection), defaultdict[str | None, list[Table]](list)
+    for table in tables:
+        by_schema[schema_in(connection, table)].append(table)
+    lacking = set[str]()
+    for schema, wanted in by_schema.items():
+        names = [table.name for table in wanted]
+        there = inspector.get_multi_columns(schema=schema, filter_names=names, kind=ObjectKind.ANY)
+        columns = {name: {column["name"] for column in found} for (_, name), found in there.items()}
+        for table in wanted:
+            if table.name not in columns:
+                lacking.add(table.fullname)
+                continue
+            own = {column.name for column in table.columns if not column.system}
+            if lost := ", ".join(sorted(own - columns[table.name])):
+                lacking.add(f"{table.fullname} (column {lost})")
+    return sorted(lacking)
 
 
 def names_in(database: Inspector, schema: str | None) -> set[str]:

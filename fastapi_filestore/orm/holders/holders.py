@@ -32,9 +32,9 @@ from sqlalchemy.orm import Session, configure_mappers
 
 from fastapi_filestore.file_object import Location
 from fastapi_filestore.file_object.record import path_of
-from fastapi_filestore.orm.column.attributes import HeldFiles, file_mappers, take_write_lock
+from fastapi_filestore.orm.column.attributes import HeldFiles, file_mappers
 from fastapi_filestore.orm.column.stored_object import StoredObject
-from fastapi_filestore.orm.column.table_rows import key_in
+from fastapi_filestore.orm.column.table_rows import key_in, take_write_lock
 from fastapi_filestore.orm.column.tables import columns_in, file_columns_of, names_in, schema_in
 from fastapi_filestore.orm.holders.held_paths import rows_holding
 from fastapi_filestore.orm.holders.views import ColumnPlace, Place, columns_behind, views_among

@@ -1,7 +1,7 @@
 """Find out in a flush which rows change which files, in memory and in the database, and enter it in the journal."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
@@ -20,7 +20,7 @@ from fastapi_filestore.orm.column.attributes import (
     stored_files,
 )
 from fastapi_filestore.orm.column.stored_object import FileList
-from fastapi_filestore.orm.column.table_rows import table_identity
+from fastapi_filestore.orm.column.table_rows import lock_family, table_identity, table_of
 from fastapi_filestore.orm.mapped_types import AnyMapper, RowState
 from fastapi_filestore.orm.sessions import writing_bind
 from fastapi_filestore.orm.unit_of_work.changes import watch_files
@@ -278,8 +278,8 @@ def _in_database(session: Session, states: Sequence[RowState], switched: Switche
         if identity is not None:
             by_mapper[state.mapper][tuple(identity)] = state
     held: Rows = {}
-    for mapper, rows in by_mapper.items():
-        columns = columns_in_database(session, mapper)
+    for mapper in by_mapper if len(by_mapper) < 2 else _in_order_of_locks(session, by_mapper):  # noqa: PLR2004
+        rows, columns = by_mapper[mapper], columns_in_database(session, mapper)
         found = stored_files(session, mapper, list(rows), columns)
         held |= {rows[identity]: files for identity, files in found.items() if identity in rows}
         if found.keys() - rows.keys():
@@ -288,3 +288,18 @@ def _in_database(session: Session, states: Sequence[RowState], switched: Switche
                 for files in stored_files(session, mapper, [identity], columns).values():
                     held[rows[identity]] = files
     return held
+
+
+def _in_order_of_locks(session: Session, rows: Mapping[AnyMapper, Collection[Identity]]) -> Iterator[AnyMapper]:
+    """Yield classes of rows in an order that is always the same, whichever the session has its rows in.
+
+    Two transactions that lock rows of two classes would wait for each other else. Of those that inherit from one class,
+    the rows in its table are locked together before the first one is yielded, as SQLAlchemy would write them.
+    """
+    families: dict[str, list[AnyMapper]] = defaultdict(list)
+    for mapper in sorted(rows, key=lambda mapper: (mapper.class_.__module__, mapper.class_.__qualname__)):
+        families[table_of(mapper).fullname].append(mapper)
+    for _, family in sorted(families.items()):
+        if len(family) > 1:
+            lock_family(session, family[0], [identity for mapper in family for identity in rows[mapper]])
+        yield from family

@@ -24,14 +24,12 @@ from fastapi_filestore.orm.column.attributes import (
     columns_in_database,
     file_attributes_below,
     has_file_columns,
-    is_one_of,
     mapper_of_table,
     stored_files,
-    take_write_lock,
 )
 from fastapi_filestore.orm.column.row_values import values_in
 from fastapi_filestore.orm.column.stored_object import StoredObject
-from fastapi_filestore.orm.column.table_rows import key_in, table_of
+from fastapi_filestore.orm.column.table_rows import is_one_of, key_in, table_of, take_write_lock
 from fastapi_filestore.orm.holders.holders import find_left_behind
 from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
@@ -153,7 +151,8 @@ def _lock_rows(bulk: Bulk, attributes: Sequence[FileAttribute]) -> tuple[Sequenc
     # Over the connection of the statement itself: a session may read from a replica, which lags behind.
     connection, query = writing_connection(session, mapper), _rows_of(bulk)
     if connection.dialect.name == "postgresql" and _is_of_one_table(query):
-        query = query.with_for_update()  # what somebody else changes meanwhile is looked at again
+        # What somebody else changes meanwhile is looked at again; rows are locked in the order of their keys.
+        query = query.order_by(*query.selected_columns).with_for_update()
     identities, before = [], dict[Identity, HeldFiles]()
     for _ in range(LOOKS):
         found: list[Identity] = [tuple(row) for values in bulk.rows for row in connection.execute(query, values)]

@@ -203,7 +203,9 @@ class Audit:
         for key in set(self._audited_keys()).difference(self.coverage.backends):
             await stock.forget_backend(key)
         await stock.sort()
+        self.coverage.rows = stock.rows
         for key in self.coverage.backends:
+            self.coverage.objects += await stock.count_objects(key)
             await add_linked(stock, self.registry.get_backend(key))
 
     def _audited_keys(self) -> list[str]:

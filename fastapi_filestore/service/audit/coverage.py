@@ -16,12 +16,16 @@ class Coverage:
     Attributes:
         tables: The tables whose rows were read.
         backends: Keys of the backends whose objects were listed.
+        objects: How many objects these have.
+        rows: How many rows were read that hold files.
         unknown: Mapped classes with file columns whose database is not known.
         kept: Keys of the backends of which no orphan is deleted, each with the reason.
     """
 
     tables: list[str] = field(default_factory=list)
     backends: list[str] = field(default_factory=list)
+    objects: int = 0
+    rows: int = 0
     unknown: tuple[str, ...] = ()
     kept: dict[str, str] = field(default_factory=dict)
 

@@ -88,13 +88,13 @@ class Inventory:
     """The objects that stores list and the references that rows hold, side by side on disk.
 
     `doubtful` are the tables that have rows which can't be read, each with the backends whose objects these may hold;
-    `files` is how many files rows hold.
+    `rows` is how many rows were read, and `files` how many files they hold.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.doubtful: dict[str, set[str]] = {}
-        self.files = 0
+        self.rows = self.files = 0
         self.progress = Progress("listing objects")
 
     def advance(self, step: str, number: int, total: int | None = None) -> None:
@@ -237,6 +237,7 @@ async def add_rows(
     """
     last, named, doubtful = None, table.backends, False
     while rows := await run_despite_others(engine, partial(table.read, after=last)):
+        stock.rows += len(rows)
         references = [reference for row in rows for reference in row.references]
         asked, others = registries.split(table, references)
         await stock.add_references(asked)

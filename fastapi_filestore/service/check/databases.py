@@ -5,6 +5,7 @@ from functools import partial
 
 from sqlalchemy import Connection, text
 
+from fastapi_filestore.orm.column.tables import lacks_of
 from fastapi_filestore.orm.sessions import run_on_engine
 from fastapi_filestore.orm.triggers.installed import COMPLETE
 from fastapi_filestore.service.audit.tables import Database
@@ -48,8 +49,12 @@ def _reach(connection: Connection, database: Database) -> str:
 
 
 def _find_tables(connection: Connection, database: Database) -> str:
-    if missing := find_lacks(connection, database).missing:
+    own = [*(file_table.table for file_table in database.tables), *(ledger.table for ledger in database.ledgers)]
+    beside = {table for described in own for table in described.metadata.tables.values()}.difference(own)
+    if missing := lacks_of(connection, own):
         raise wrong(explain_missing_tables(missing))
+    if missing := lacks_of(connection, beside):
+        raise weak(f"{explain_missing_tables(missing)} These have no files: if another database has them, all is well.")
     return ", ".join(sorted(table.table.fullname for table in database.tables))
 
 
@@ -59,10 +64,8 @@ def _try_ledgers(connection: Connection, database: Database) -> str:
             "The models have no ledger: what a killed process has stored is found by audits only. Call "
             "add_ledger(Base.metadata) where Base is, and run a migration."
         )
-    missing = find_lacks(connection, database).missing
-    for ledger in database.ledgers:
-        if any(ledger.table.fullname in name for name in missing):
-            raise wrong(explain_missing_tables([ledger.table.fullname]))
+    if missing := lacks_of(connection, [ledger.table for ledger in database.ledgers]):
+        raise wrong(explain_missing_tables(missing))
     for ledger in database.ledgers:
         try_writing(connection, ledger)
     return ", ".join(sorted(ledger.table.fullname for ledger in database.ledgers))

@@ -15,7 +15,7 @@ from fastapi_filestore.events import NOT_READY, READY_AGAIN
 from fastapi_filestore.orm.sessions import has_room, run_on_engine
 from fastapi_filestore.service.start.databases import Databases
 from fastapi_filestore.service.start.start import backends_of
-from fastapi_filestore.storage.from_settings import probe
+from fastapi_filestore.storage.fallbacks import probe_store
 from fastapi_filestore.storage.registry import StorageRegistry
 
 LONGEST_CALL: Final = 30.0
@@ -59,7 +59,7 @@ async def _ask_database(engine: Engine) -> None:
 
 
 async def _ask_backend(registry: StorageRegistry, key: str) -> None:
-    await probe(registry.get_backend(key), write=False)
+    await probe_store(registry.get_backend(key), write=False)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from fastapi import Request
 
-from fastapi_filestore.errors import MissingFileError, TooManyFilesError
+from fastapi_filestore.errors import FilePlace, MissingFileError, TooManyFilesError
 from fastapi_filestore.intake.folders import folder_of
 from fastapi_filestore.intake.forms.multipart import FormReader
 from fastapi_filestore.intake.forms.part_head import PartHead
@@ -43,7 +43,8 @@ async def receive_form(request: Request, policy: UploadPolicy, fields: Mapping[s
     """
     declared = media_type(request.headers)
     if declared == MULTIPART:
-        reader = form_reader(request, policy, announced_size(request.headers), several=len(fields) > 1)
+        most = {name: field.most for name, field in fields.items()}
+        reader = form_reader(request, policy, announced_size(request.headers), fields=most)
         return Uploads(_files_in(reader, policy, fields), fields=reader.fields, validate=policy.validate)
     if not any(field.is_needed for field in fields.values()) or not declared:
         texts = await fields_alone(request, policy)
@@ -52,6 +53,7 @@ async def receive_form(request: Request, policy: UploadPolicy, fields: Mapping[s
             return Uploads(_no_files(), fields=texts, validate=policy.validate)
     upload = file_as_body(request, policy, declared)
     upload.field = policy.field
+    upload.place = FilePlace(policy.field, upload.filename, 0 if fields[policy.field].most > 1 else None)
     _require_files(fields, {policy.field}, NO_FIELDS)
     await policy.admit(upload)
 
@@ -73,10 +75,10 @@ async def _files_in(
     while (head := await reader.next_file()) is not None:
         field = fields.get(head.name)
         if field is None:
-            raise MissingFileError(" or ".join(fields), found_in=head.name)
+            raise MissingFileError(*fields, found_in=head.name, place=head.place)
         counts[head.name] += 1
         if counts[head.name] > field.most:
-            raise TooManyFilesError(limit=field.most, actual=counts[head.name], field=head.name)
+            raise TooManyFilesError(limit=field.most, actual=counts[head.name], field=head.name, place=head.place)
         yield await replace(policy, rules=field.rules).admit(
             _upload(head, reader, field, keeps_folders=policy.keeps_folders)
         )
@@ -92,6 +94,7 @@ def _upload(head: PartHead, reader: FormReader, field: FileField, *, keeps_folde
         fields=reader.fields,
         rules=field.rules,
         field=head.name,
+        place=head.place,
         # A field would be of no one file.
         find_folder=partial(folder_of, filename, NO_FIELDS) if keeps_folders else None,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from fastapi_filestore.errors import (
     MalformedUploadError,
     MissingFileError,
     UnsupportedUploadError,
+    UploadError,
     UploadTooLargeError,
 )
 from fastapi_filestore.intake.digests import DigestingStream, client_digests
@@ -80,10 +81,14 @@ class UploadPolicy:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
         if self.rules.content_types or self.rules.validators:
             needs_head = self.rules.needs_head(upload)
-            if not (needs_head and is_unspecific(upload.known_type)):
-                self.rules.check_declared(upload)
-            if needs_head:
-                await upload.examine()
+            try:
+                if not (needs_head and is_unspecific(upload.known_type)):
+                    self.rules.check_declared(upload)
+                if needs_head:
+                    await upload.examine()
+            except UploadError as error:
+                error.locate(upload.place)
+                raise
         return upload
 
 
@@ -210,7 +215,7 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     """
     if media_type(request.headers) != MULTIPART:
         raise UnsupportedUploadError(media_type(request.headers), [MULTIPART])
-    reader = form_reader(request, policy, announced_size(request.headers))
+    reader = form_reader(request, policy, announced_size(request.headers), fields={policy.field: policy.limits.files})
 
     async def read_files() -> AsyncGenerator[Upload, None]:
         head = await reader.next_file()
@@ -222,6 +227,7 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
                 content_type=head.content_type if head else None,
                 fields=reader.fields,
                 rules=policy.rules,
+                place=head.place if head else None,
                 # A field would be of no one file.
                 find_folder=partial(folder_of, filename, NO_FIELDS) if policy.keeps_folders else None,
             )
@@ -233,15 +239,21 @@ async def receive_uploads(request: Request, policy: UploadPolicy) -> Uploads:
     return Uploads(read_files(), fields=reader.fields, validate=policy.validate)
 
 
-def form_reader(request: Request, policy: UploadPolicy, announced: int | None, *, several: bool = False) -> FormReader:
-    """Return what reads a request's form; `several` if files come in fields that differ."""
+def form_reader(
+    request: Request,
+    policy: UploadPolicy,
+    announced: int | None,
+    *,
+    fields: Mapping[str, int] | None = None,
+) -> FormReader:
+    """Return what reads a request's form; one that takes several files has `fields`, and how many each takes."""
     headers = joined_fields(request.headers)
     refuse_codings(headers)
     if "content-range" in headers:
         raise chunk_error(REMEDY)
     limits, digests, memory = policy.limits, client_digests(headers), upload_memory.kept()
     content_type = request.headers["content-type"]
-    too_large = partial(_form_too_large, policy, content_type)
+    too_large = partial(_form_too_large, policy, content_type, fields=tuple(fields or ()))
     body = limited_body(request, limits.body_size, pace=limits.pace, memory=memory, too_large=too_large)
     if digests:  # of all that is sent, boundaries and fields included (RFC 9530, section 2)
         body = DigestingStream(body, expected=digests).__aiter__()
@@ -251,7 +263,8 @@ def form_reader(request: Request, policy: UploadPolicy, announced: int | None, *
         limits=limits,
         memory=memory,
         announced=announced,
-        file_field=None if several else policy.field,
+        file_field=None if fields and len(fields) > 1 else policy.field,
+        lists=None if fields is None else {name for name, most in fields.items() if most > 1},
         known=policy.known,
         switches=policy.switches,
     )
@@ -267,7 +280,7 @@ def _filename_in(head: PartHead | None, reader: FormReader, field: str) -> str:
     if head is None or not head.filename:
         raise MissingFileError(field, has_text=field in reader.fields)
     if head.name != field:
-        raise MissingFileError(field, found_in=head.name)
+        raise MissingFileError(field, found_in=head.name, place=head.place)
     return head.filename
 
 
@@ -296,12 +309,20 @@ async def _too_large_file(request: Request, policy: UploadPolicy, announced: int
     return _form_too_large(policy, content_type, announced, policy.limits.body_size)
 
 
-def _form_too_large(policy: UploadPolicy, content_type: str, size: int | None, limit: int) -> UploadTooLargeError:
+def _form_too_large(
+    policy: UploadPolicy, content_type: str, size: int | None, limit: int, *, fields: Sequence[str] = ()
+) -> UploadTooLargeError:
     """Return the error of a form that is too long as a whole: in terms of the limit that somebody has set."""
     limits = policy.limits
     if size is None:  # boundaries and heads without end: the files were within their limit
         return UploadTooLargeError("form", limit=limit)
     _, parameters = read_parameters(content_type)
     around = len(ENVELOPE.format(boundary=parameters.get("boundary", ""), field=policy.field))
-    what = "file" if limits.files == 1 else "form of files"
-    return UploadTooLargeError(what, limit=limits.files * limits.file_size, actual=size - around, is_about=True)
+    where = f" in the field{'s' if len(fields) > 1 else ''} {' and '.join(map(repr, fields))}" if fields else ""
+    return UploadTooLargeError(
+        f"form of files{where}" if fields or limits.files > 1 else "file",
+        limit=limits.files * limits.file_size,
+        actual=size - around,
+        is_about=True,
+        field=fields[0] if len(fields) == 1 else None,
+    )

@@ -20,7 +20,7 @@ from fastapi_filestore.orm.sessions import AnySession
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.parameters import NO_PARAMETER
 from fastapi_filestore.service.unit import end_reading
-from fastapi_filestore.web.known_queries import included_routes
+from fastapi_filestore.web.known_queries import api_routes, included_routes
 from fastapi_filestore.web.paths import name_request
 from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
@@ -129,7 +129,7 @@ def _two_readers(route: APIRoute) -> ConfigurationError:
 
 def require_one_reader(routes: Iterable[BaseRoute]) -> None:
     """Raise `ConfigurationError` for a route whose upload would wait for a body that something else has read."""
-    for route in _api_routes(routes):
+    for route in api_routes(routes):
         uploads = _uploads(route)
         if len(uploads) > 1 or (uploads and route.body_field):
             raise _two_readers(route)
@@ -137,7 +137,7 @@ def require_one_reader(routes: Iterable[BaseRoute]) -> None:
 
 def refuse_bare_services(routes: Iterable[BaseRoute]) -> None:
     """Raise `ConfigurationError` for a route that depends on a service's class, which has no session to work with."""
-    for route in _api_routes(routes):
+    for route in api_routes(routes):
         for call in _calls(route.dependant):
             kind = get_origin(call) or call
             if isinstance(kind, type) and issubclass(kind, FileService):
@@ -173,7 +173,7 @@ def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
 
     `refusals` adds the problems that the dependencies answer with.
     """
-    for route in _api_routes(routes):
+    for route in api_routes(routes):
         for upload in _uploads(route):
             extra: Mapping[str, object] = route.openapi_extra or {}
             route.openapi_extra = {**OF_UPLOADS, "requestBody": upload.body, **extra}
@@ -187,19 +187,9 @@ def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
 
 def describe_redirects(routes: Iterable[BaseRoute]) -> None:
     """Add to OpenAPI that routes which serve files may redirect."""
-    for route in _api_routes(routes):
+    for route in api_routes(routes):
         if route.responses.get(206) is FILE_RESPONSES[206]:
             route.responses = {**route.responses, **REDIRECTS}
-
-
-def _api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
-    for route in routes:
-        if isinstance(route, APIRoute):
-            yield route
-        # A router that was included, in newer versions of FastAPI, or an application that was mounted.
-        inner = getattr(route, "original_router", route)
-        if not isinstance(route, APIRoute):
-            yield from _api_routes(getattr(inner, "routes", None) or ())
 
 
 def _uploads(route: APIRoute) -> set[UploadDependency[Any]]:

@@ -134,7 +134,7 @@ def add_append(
             # Before a gigabyte is read for nothing.
             present = await service.listed_files(identity, field=column.name)
             require_row_state(request)
-            column.type.rules.check_count(len(present) + 1)
+            column.type.rules.check_count(len(present) + 1, field=column.name)
             await service.end_reading()
             arriving = receiving_files(
                 request,

@@ -5,19 +5,17 @@ does not, so that is what gives the names.
 """
 
 import re
-from collections.abc import Callable, Iterable, MutableMapping
-from itertools import count
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, FastAPI
 from fastapi.datastructures import Default
 from fastapi.routing import APIRoute
 
-Prefixes = MutableMapping[str, list[str]]
-"""The prefixes by which a model was included, by its name; at the first one its operations have the short names.
-
-Behind the names of operations, such as `list_albums()`, is what has them.
-"""
+from fastapi_filestore.web.known_queries import api_routes
 
 OPERATIONS: Final = {
     "create": ("create_{one}", "What comes is one unit of work: afterwards file and row are there, or neither is."),
@@ -33,44 +31,86 @@ OPERATIONS: Final = {
 """By the end of a route's name: the operation's, and what is worth knowing beyond the summary."""
 
 
-def name_operations(router: APIRouter, model: str, prefixes: Prefixes) -> None:
-    """Give the routes of a model's router the names and descriptions of their operations.
-
-    Where a model is included by a second prefix, its operations there have the prefix in their names as well.
-    """
+def name_operations(router: APIRouter, model: str) -> None:
+    """Give the routes of a model's router the names and descriptions of their operations."""
     one = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", model).lower()
     for route in router.routes:
         if isinstance(route, APIRoute):
             action = route.name.removeprefix(f"{model.lower()}_")
             verb, _, rest = action.partition("_")
             template, description = OPERATIONS.get(action, ("_".join(filter(None, (verb, "{one}", rest))), ""))
-            name = template.format(one=one, many=plural(one))
-            own_path = re.sub(r"{.*?}", "{}", route.path_format)
-            name = _claim(name, f"{one} {min(route.methods or [''])} {own_path}", prefixes)
-            name_of = _naming(name, route.path_format, one, prefixes)
-            route.generate_unique_id_function, route.unique_id = Default(name_of), name_of(route)
+            name = route.unique_id = template.format(one=one, many=plural(one))
+            route.generate_unique_id_function = named(name, one, route.path_format)
             route.description = route.description or description or f"{route.summary}."
 
 
-def _claim(name: str, claimant: str, prefixes: Prefixes) -> str:
-    """Number a name that an operation of another model, or of another column, has already."""
-    numbered = (name if number == 1 else f"{name}_{number}" for number in count(1))
-    return next(claimed for claimed in numbered if prefixes.setdefault(f"{claimed}()", [claimant]) == [claimant])
+def named(name: str, one: str, path: str) -> Callable[[APIRoute], str]:
+    """Return what names an operation unless the application does: the `generate_unique_id_function` of its route."""
+    return Default(OperationName(name, one, path))
 
 
-def _naming(name: str, own_path: str, one: str, prefixes: Prefixes) -> Callable[[APIRoute], str]:
-    def name_of(route: APIRoute) -> str:
-        prefix = route.path_format.removesuffix(own_path)
-        if not prefix:
-            return name
-        places = prefixes.setdefault(one, [])
-        if prefix not in places:
-            places.append(prefix)
-        words = [re.sub(r"\W+", "_", place).strip("_") for place in places[: places.index(prefix) + 1]]
-        number = words.count(words[-1])  # of those that differ in punctuation alone
-        return name if len(words) == 1 else f"{name}_at_{words[-1]}{f'_{number}' if number > 1 else ''}"
+@dataclass(frozen=True, slots=True)
+class OperationName:
+    """Names an operation wherever its router is included, differently from all others of the application.
 
-    return name_of
+    At the first prefix of a model it is short; at a second one, or if somebody else has it, the prefix is in it.
+
+    Attributes:
+        name: The short name.
+        one: What the operation is of: the model.
+        path: The path of its route below the prefix.
+    """
+
+    name: str
+    one: str
+    path: str
+
+    def __call__(self, route: APIRoute) -> str:
+        """Return the name at the place where a route is."""
+        app = route.dependency_overrides_provider
+        if not isinstance(app, FastAPI):  # of a router that no application has included yet
+            return self.name
+        names = _NAMES.setdefault(app, Names())
+        prefix = route.path_format.removesuffix(self.path)
+        words = re.sub(r"\W+", "_", prefix).strip("_")
+        long = f"{self.name}_at_{words}" if words else self.name
+        short = [self.name] if names.first_prefixes.setdefault(self.one, prefix) == prefix else []
+        place, others = f"{route.methods} {route.path_format}", names.others(app)
+        return next(
+            name
+            for name in chain(short, [long], (f"{long}_{number}" for number in count(2)))
+            if name not in others and names.places.setdefault(name, place) == place
+        )
+
+
+@dataclass(slots=True)
+class Names:
+    """What operations of an application are called, whichever Filestore they are of."""
+
+    first_prefixes: dict[str, str] = field(default_factory=dict[str, str])
+    """Where a model was included first."""
+    places: dict[str, str] = field(default_factory=dict[str, str])
+    """Which method and path has a name."""
+    of_others: frozenset[str] = frozenset()
+    """The names of operations that the application has beside ours."""
+    known_routes: int = -1
+    """How many routes the application had when these names were looked for."""
+
+    def others(self, app: FastAPI) -> frozenset[str]:
+        """Return the names of operations that are not ours."""
+        if self.known_routes != len(app.routes):
+            routes = [route for route in api_routes(app.routes) if not is_named(route)]
+            self.of_others = frozenset(route.operation_id or route.unique_id for route in routes)
+            self.known_routes = len(app.routes)
+        return self.of_others
+
+
+_NAMES: WeakKeyDictionary[FastAPI, Names] = WeakKeyDictionary()
+
+
+def is_named(route: APIRoute) -> bool:
+    """Tell whether an operation is one of ours."""
+    return isinstance(getattr(route.generate_unique_id_function, "value", None), OperationName)
 
 
 def plural(word: str) -> str:

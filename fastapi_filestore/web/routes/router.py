@@ -11,7 +11,7 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import without_app_limit
 from fastapi_filestore.web.routes import collection, listed, row, uploads
-from fastapi_filestore.web.routes.operations import Prefixes, name_operations
+from fastapi_filestore.web.routes.operations import name_operations
 from fastapi_filestore.web.routes.resource import Resource
 
 ModelT = TypeVar("ModelT")
@@ -25,7 +25,6 @@ def file_router(
     sortable: Sequence[str] = (),
     route_class: type[ProblemRoute] = ProblemRoute,
     identity: str = "identity",
-    prefixes: Prefixes,
 ) -> APIRouter:
     """Build the routes of one model.
 
@@ -36,7 +35,6 @@ def file_router(
         sortable: Columns that a listing may be sorted by.
         route_class: The class of the routes, which knows the application's settings.
         identity: What the paths call a row's primary key.
-        prefixes: Where models were included before, for the names of operations.
     """
     if not identity.isidentifier():
         raise ConfigurationError(f"A path can't call a key {identity!r}: use a name such as document_id.")
@@ -63,5 +61,5 @@ def file_router(
         elif attribute.name != "file":
             file = row.RowFile(attribute, place, is_main=False, is_described=len(columns) > 1)
             (row.add_file if is_sent else row.add_download)(router, resource, provider, key, file)
-    name_operations(router, resource.model.__name__, prefixes)
+    name_operations(router, resource.model.__name__)
     return router

@@ -36,6 +36,7 @@ from fastapi_filestore.web.routes.openapi import (
     problems,
     raw_request,
 )
+from fastapi_filestore.web.routes.operations import named
 from fastapi_filestore.web.routes.resource import Download
 from fastapi_filestore.web.serving.headers import shown_tag
 
@@ -62,7 +63,7 @@ def signed_router(
     router.get(
         SIGNED_PATH,
         name=SIGNED_ROUTE,
-        operation_id="download_by_url",
+        generate_unique_id_function=named("download_by_url", SIGNED_TAG, SIGNED_PATH),
         description="The URL is that of one object, until it expires.",
         response_class=Response,
         summary="Download with a signed URL",
@@ -72,7 +73,7 @@ def signed_router(
     router.head(
         SIGNED_PATH,
         name=f"{SIGNED_ROUTE}_head",
-        operation_id="read_headers_by_url",
+        generate_unique_id_function=named("read_headers_by_url", SIGNED_TAG, SIGNED_PATH),
         description="They are those of the download, whose bytes are not read.",
         response_class=Response,
         summary="Read the headers of a signed download",
@@ -83,7 +84,7 @@ def signed_router(
     @router.put(
         SIGNED_PATH,
         status_code=201,
-        operation_id="upload_by_url",
+        generate_unique_id_function=named("upload_by_url", SIGNED_TAG, SIGNED_PATH),
         description="The URL stores one object, once; a row takes it afterwards.",
         response_class=Response,
         summary="Store the body with a signed URL",

@@ -13,6 +13,7 @@ pytest_plugins = (
     "tests.order",
     "tests.in_turn",
     "tests.crash.summary",
+    "tests.tus.summary",
     "tests.servers.environment",
     "tests.servers.seaweedfs",
     "tests.servers.azurite",

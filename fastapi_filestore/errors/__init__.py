@@ -56,8 +56,11 @@ FilestoreError
 │   │   └── TypeMismatchError
 │   ├── UploadIncompleteError
 │   ├── UploadOffsetError
+│   ├── UploadPartError
 │   └── UploadTooLargeError
+├── FinalUploadError
 ├── TooManyUploadsError
+├── UploadAssemblingError
 ├── UploadBusyError
 ├── UploadClaimedError
 ├── UploadNotFoundError                (LookupError)

@@ -63,3 +63,23 @@ class UploadBusyError(FilestoreError):
     def __init__(self, identity: str) -> None:
         self.identity = identity
         super().__init__(f"Another request is writing to the upload {identity[:80]!a}: try again later.")
+
+
+class FinalUploadError(FilestoreError):
+    """An upload that is made of others takes no bytes of its own."""
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        super().__init__(f"The upload {identity[:80]!a} is made of others: it takes no bytes.")
+
+
+class UploadPartError(UploadError):
+    """An upload is to be made of what is no part, or of a part that is not complete; or a row is to take a part."""
+
+
+class UploadAssemblingError(FilestoreError):
+    """The file of an upload is being put together, or copied to its place, and that takes a while."""
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        super().__init__(f"The upload {identity[:80]!a} is being put together: ask again in some seconds.")

@@ -1,9 +1,12 @@
 """Make uploads whole, and give them to rows: a claim moves files from the rows of uploads to another one."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Engine, inspect, select
@@ -13,18 +16,21 @@ from sqlalchemy.orm import Session
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import (
     ObjectNotFoundError,
+    UploadAssemblingError,
     UploadClaimedError,
     UploadIncompleteError,
     UploadNotFoundError,
+    UploadPartError,
 )
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.orm.column.attributes import take_write_lock
 from fastapi_filestore.orm.holders.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.sessions import has_room, plain_session, run_in_session, writing_bind
 from fastapi_filestore.orm.uploads.tables import CLAIMED, COMPLETE, OPEN, UploadRow
 from fastapi_filestore.uploads.open_uploads import OpenUploads
 
+PATIENCE: Final = 20.0
+"""Seconds that a request waits for an upload to be put together."""
 REMEMBERED: Final = timedelta(hours=24)
 """How long it is known which row took an upload."""
 
@@ -98,30 +104,50 @@ async def complete(uploads: OpenUploads, identity: str) -> UploadRow:
 async def complete_beside(uploads: OpenUploads, identities: Sequence[str]) -> None:
     """Complete some uploads over a connection of their own: what the session is about to write waits for none of it.
 
-    It raises what `complete` does. A database that has one connection only has all that is pending committed.
+    What takes longer than a client should wait goes on by itself. A database that has one connection only has all that
+    is pending committed.
+
+    Raises:
+        UploadAssemblingError: It takes longer; all that `complete` raises is raised, too.
     """
-    async with _beside(uploads) as own:
-        for identity in identities:
-            await complete(own, identity)
+    engine = writing_bind(plain_session(uploads.service.session), inspect(uploads.tables.upload))
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    for identity in identities:
+        if not isinstance(engine, Engine) or not has_room(engine):
+            await complete(uploads, identity)
+            continue
+        place = (engine, identity, uploads.owner)
+        task = _completing.get(place)
+        if task is None:
+            task = _completing[place] = asyncio.create_task(_complete_alone(uploads, engine, identity))
+            task.add_done_callback(partial(_forget, place))
+        await asyncio.wait({task}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+        if not task.done():
+            raise UploadAssemblingError(identity)
+        task.result()
 
 
-@asynccontextmanager
-async def _beside(uploads: OpenUploads) -> AsyncIterator[OpenUploads]:
-    """Give the same uploads in a session of their own; in the same one if the engine has no other connection."""
-    service = uploads.service
-    engine = writing_bind(plain_session(service.session), inspect(uploads.tables.upload))
-    if not isinstance(engine, Engine) or not has_room(engine):
-        yield uploads
-        return
+async def _complete_alone(uploads: OpenUploads, engine: Engine, identity: str) -> None:
+    """Complete an upload in a session of its own."""
     if engine.dialect.is_async:
         async with AsyncSession(AsyncEngine(engine), expire_on_commit=False) as session:
-            yield uploads.over(session)
-    else:
-        own = Session(engine, expire_on_commit=False)
-        try:
-            yield uploads.over(own)
-        finally:
-            await finish(run_in_session(own, Session.close))
+            await complete(uploads.over(session), identity)
+        return
+    own = Session(engine, expire_on_commit=False)
+    try:
+        await complete(uploads.over(own), identity)
+    finally:
+        await finish(run_in_session(own, Session.close))
+
+
+_completing = dict[tuple[Engine, str, str | None], asyncio.Task[None]]()
+"""Those under way in this process: who asks for one meanwhile waits for it."""
+
+
+def _forget(place: tuple[Engine, str, str | None], task: asyncio.Task[None]) -> None:
+    _completing.pop(place, None)
+    if not task.cancelled():
+        task.exception()  # whoever waited has had it, and nobody may have
 
 
 async def take(uploads: OpenUploads, identities: Sequence[str]) -> Claim:
@@ -133,7 +159,7 @@ async def take(uploads: OpenUploads, identities: Sequence[str]) -> Claim:
     """
 
     def change(session: Session) -> Claim:
-        rows = {row.id: row for row in _locked(uploads, session, identities)}
+        rows = {row.id: row for row in uploads.locked(session, identities)}
         files = dict[str, list[FileObject]]()
         for identity in identities:
             row = rows.get(identity)
@@ -153,15 +179,6 @@ async def take(uploads: OpenUploads, identities: Sequence[str]) -> Claim:
     return await run_in_session(uploads.service.session, change)
 
 
-def _locked(uploads: OpenUploads, session: Session, identities: Sequence[str]) -> Sequence[UploadRow]:
-    """Return uploads as they are now, and lock them, whoever does so in one order: nobody waits in a circle."""
-    connection, table = uploads.connection(session), uploads.tables.uploads
-    if connection.dialect.name == "sqlite":
-        take_write_lock(connection, table)
-    query = select(uploads.tables.upload).where(table.c.id.in_(identities), uploads.mine).order_by(table.c.id)
-    return session.scalars(query.with_for_update(), execution_options={"populate_existing": True}).all()
-
-
 async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
     """Take what a client stored by itself, if it is what was announced."""
     identity, announced, checksum = row.id, row.size, row.checksum
@@ -174,53 +191,79 @@ async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
                 raise UploadIncompleteError(received=stored.size, size=announced)
             await target.judge(stored)
             stored.checksum = checksum or stored.checksum  # the store has checked it
-            async with uploads.service.turn():
-                await _become_whole(uploads, identity, stored)
-                await uploads.service.commit()
+            await _become_whole(uploads, identity, stored)
     except ObjectNotFoundError:
         raise UploadIncompleteError(received=None, size=announced) from None
 
 
 async def _assemble(uploads: OpenUploads, row: UploadRow) -> None:
-    """Make one object of the segments of an upload: the only one as it is, several one after the other."""
+    """Make one object of the segments of an upload, or of its parts: one alone as it is, several one after the other."""
+    if row.concat is not None and row.parts is None:
+        raise UploadPartError("This is a part of an upload: a row takes the upload that is made of its parts.")
     if row.size is None or row.received != row.size:
         raise UploadIncompleteError(received=row.received, size=row.size)
-    identity, columns = row.id, uploads.tables.segments.c
+    identity, size, parts = row.id, row.size, row.parts.split() if row.parts else []
     name, target = uploads.target_of(row)
-    query = select(uploads.tables.segment).where(columns.upload_id == identity).order_by(columns.start)
-    files = await run_in_session(
-        uploads.service.session, lambda session: [segment.file for segment in session.scalars(query)]
-    )
+    whole = FileObject(None, row.filename, content_type=row.content_type)
+    segments = await run_in_session(uploads.service.session, _segments_of, uploads, parts or [identity])
     await uploads.service.commit()
-    if len(files) == 1:
-        (file,) = files
+    if sum(segment.size or 0 for segment in segments) != size:
+        raise UploadPartError("A part of the upload is gone: begin it and its parts anew.")
+    if len(segments) == 1 and not parts:  # nobody else has it
+        (file,) = segments
         await target.judge(file)
-        async with uploads.service.turn():
-            await _become_whole(uploads, identity, file)
-            await uploads.service.commit()
+        await _become_whole(uploads, identity, file)
         return
-    whole = FileObject(None, row.filename, content_type=row.content_type, content=_bytes_of(files))
+    whole = FileObject(None, whole.filename, content_type=whole.content_type, content=_bytes_of(segments))
     async with uploads.service.storing(whole, field=name) as stored:
         await target.judge(stored)
-        async with uploads.service.turn():
-            await _become_whole(uploads, identity, stored)
-            await uploads.service.commit()
+        await _become_whole(uploads, identity, stored, parts)
 
 
-async def _become_whole(uploads: OpenUploads, identity: str, file: FileObject) -> None:
-    """Let an upload hold its one object, and its segments none; `_OvertakenError` if it is not open any more."""
+def _segments_of(session: Session, uploads: OpenUploads, identities: Sequence[str]) -> list[FileObject]:
+    """Return what the segments of some uploads hold, in the order of the uploads, which last a while longer."""
+    lasts = database_time() + uploads.limits.lasts.total_seconds()
+    for upload in uploads.locked(session, identities):
+        upload.expires = lasts  # type: ignore[assignment]
+    session.flush()
+    columns = uploads.tables.segments.c
+    query = select(uploads.tables.segment).where(columns.upload_id.in_(identities)).order_by(columns.start)
+    files: dict[str, list[FileObject]] = defaultdict(list)
+    for segment in session.scalars(query):
+        files[segment.upload_id].append(segment.file)
+    return [file for identity in identities for file in files[identity]]
+
+
+async def _become_whole(uploads: OpenUploads, identity: str, file: FileObject, parts: Sequence[str] = ()) -> None:
+    """Let an upload hold its one object, and commit: its segments go, and those of its parts that no other is made of.
+
+    Raises:
+        _OvertakenError: It is not open any more.
+    """
+    tables = uploads.tables
 
     def change(session: Session) -> None:
-        rows = _locked(uploads, session, [identity])
-        if not rows or rows[0].state != OPEN:
+        rows = {row.id: row for row in uploads.locked(session, [identity, *parts])}
+        upload = rows.pop(identity, None)
+        if upload is None or upload.state != OPEN:
             raise _OvertakenError
-        segments = uploads.tables.segments
-        for segment in session.scalars(select(uploads.tables.segment).where(segments.c.upload_id == identity)):
+        upload.file, upload.state, upload.received = file, COMPLETE, file.size or 0
+        # The owner's own, which are few.
+        columns = tables.uploads.c
+        query = select(columns.parts).where(uploads.mine, columns.parts.is_not(None), columns.state == OPEN)
+        needed = {part for text in session.scalars(query.where(columns.id != identity)) for part in text.split()}
+        gone = [identity, *(part for part in rows if part not in needed)]
+        segments = select(tables.segment).where(tables.segments.c.upload_id.in_(gone))
+        for segment in session.scalars(segments):
             session.delete(segment)
-        rows[0].file, rows[0].state = file, COMPLETE
+        session.flush()  # what refers to an upload goes before it
+        for part in gone[1:]:
+            session.delete(rows[part])
         session.flush()
 
-    await run_in_session(uploads.service.session, change)
+    async with uploads.service.turn():
+        await run_in_session(uploads.service.session, change)
+        await uploads.service.commit()
 
 
 async def _bytes_of(files: Sequence[FileObject]) -> AsyncIterator[bytes]:

@@ -1,12 +1,12 @@
 """Begin, find and end uploads: `OpenUploads`, those of one owner for the columns of one model."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, inspect, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, inspect, select
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import (
@@ -14,12 +14,14 @@ from fastapi_filestore.errors import (
     SigningUnavailableError,
     TooManyUploadsError,
     UploadNotFoundError,
+    UploadPartError,
 )
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import likely_type
 from fastapi_filestore.intake.validators import Candidate
-from fastapi_filestore.orm.column.attributes import FileAttribute, take_write_lock
+from fastapi_filestore.orm.column.attributes import FileAttribute
+from fastapi_filestore.orm.column.table_rows import take_write_lock
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.ledger.ledger import ledger_of_class
 from fastapi_filestore.orm.sessions import AnySession, run_in_session, writing_connection
@@ -27,7 +29,6 @@ from fastapi_filestore.orm.uploads.tables import CLAIMED, OPEN, UploadRow, Uploa
 from fastapi_filestore.service import FileService
 from fastapi_filestore.storage.backend import Announcement, SignedURL
 from fastapi_filestore.uploads.options import UploadLimits
-
 
 CHECKSUM: Final = "x-amz-checksum-sha256"
 """The header of a signed URL whose store refuses bytes of another digest."""
@@ -76,13 +77,24 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What a client says that it will send: bytes if it knows them, SHA-256 in hexadecimal digits, tus's metadata."""
+    """What a client says that it will send.
+
+    Attributes:
+        filename, content_type: Those of the file.
+        size: Bytes, if it knows them.
+        checksum: Their SHA-256, in hexadecimal digits, if it knows that.
+        metadata: Upload-Metadata of a client of tus, as it was received.
+        concat: Upload-Concat of such a client, as it was received: `partial`, or `final;` and the parts.
+        parts: The ids of the uploads that it is made of.
+    """
 
     filename: str
     content_type: str
     size: int | None = None
     checksum: str | None = None
     metadata: str = ""
+    concat: str | None = None
+    parts: Sequence[str] = ()
 
 
 class OpenUploads:
@@ -131,6 +143,8 @@ class OpenUploads:
             TooManyUploadsError: Its owner has too many open already.
         """
         target, size = self.targets[field], announced.size
+        if announced.parts:
+            size = await run_in_session(self.service.session, self._size_of_parts, field, announced.parts)
         file = target.file(FileObject(None, announced.filename, content_type=announced.content_type))
         target.check_announced(file, size)
         if self.owner is not None or self.limits.most_of_all is not None:
@@ -157,6 +171,9 @@ class OpenUploads:
                 "size": size,
                 "checksum": announced.checksum if signed is not None and CHECKSUM in signed.headers else None,
                 "metadata_received": announced.metadata,
+                "concat": announced.concat,
+                "parts": " ".join(announced.parts) or None,
+                "received": size if announced.parts else 0,
                 "backend": file.backend if signed else None,
                 "path": file.path if signed else None,
                 "url_expires": signed.expires_at.timestamp() if signed else None,
@@ -216,6 +233,33 @@ class OpenUploads:
     def _place(self, name: str) -> str:
         return f"{inspect(self.service.model).local_table.key}.{name}"
 
+    def _size_of_parts(self, session: Session, field: str, parts: Sequence[str]) -> int:
+        """Return how long an upload is that is made of others, and let these last as long as a new one.
+
+        Raises:
+            UploadPartError: One of them is none of the same owner and column, no part, or not complete.
+        """
+        rows = {row.id: row for row in self.locked(session, parts)}
+        for identity in parts:
+            row = rows.get(identity)
+            if row is None or row.target != self._place(field) or row.concat is None or row.parts is not None:
+                raise UploadPartError(f"There is no part {identity[:80]!a} of an upload here: begin the parts anew.")
+            if row.state != OPEN or row.received != row.size:
+                raise UploadPartError(f"The part {identity[:80]!a} is not complete: send the rest of it first.")
+        lasts = self.limits.lasts.total_seconds()
+        for row in rows.values():
+            row.expires = database_time() + lasts  # type: ignore[assignment]
+        session.flush()
+        return sum(rows[identity].received for identity in parts)
+
+    def locked(self, session: Session, identities: Sequence[str]) -> Sequence[UploadRow]:
+        """Return uploads as they are now, and lock them, whoever does so in one order: nobody waits in a circle."""
+        connection, table = self.connection(session), self.tables.uploads
+        if connection.dialect.name == "sqlite":
+            take_write_lock(connection, table)
+        query = select(self.tables.upload).where(table.c.id.in_(identities), self.mine).order_by(table.c.id)
+        return session.scalars(query.with_for_update(), execution_options={"populate_existing": True}).all()
+
     def _expect_longer(self, session: Session, file: FileObject, seconds: float) -> None:
         """Let the ledger keep what a client stores for as long as the upload lasts, if that is longer than its URL."""
         ledger = ledger_of_class(inspect(self.service.model))
@@ -231,7 +275,9 @@ class OpenUploads:
             key = func.hashtextextended(f"filestore-uploads {self.owner}", 0)
             connection.execute(select(func.pg_advisory_xact_lock(key)))
         own = columns.owner.is_(None) if self.owner is None else columns.owner == self.owner
-        amount = func.coalesce(columns.size, columns.received)
+        # What is made of others has no bytes of its own before it is put together.
+        announced = case((and_(columns.parts.is_not(None), columns.state == OPEN), 0), else_=columns.size)
+        amount = func.coalesce(announced, columns.received)
         count, total, first = connection.execute(
             select(func.count(), func.coalesce(func.sum(amount), 0), func.min(columns.expires) - database_time()).where(
                 own, columns.state != CLAIMED, columns.expires > database_time()

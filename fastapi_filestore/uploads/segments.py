@@ -75,6 +75,12 @@ class Appending:
         await service.commit()
         first = await anext(came, None)
         if first is None:
+            if digests:
+                async for _ in DigestingStream(came.beginning_with(b""), expected=digests):
+                    pass
+            if not came.is_cut:  # it says how long the upload is, at least
+                expires = await run_in_session(service.session, self._move_on, lease, lease.start)
+                await service.commit()
             return lease.start, expires
         content: AsyncIterator[bytes] = came.beginning_with(first)
         if digests:
@@ -94,7 +100,7 @@ class Appending:
         expires: float = connection.execute(select(database_time())).scalar_one()
         expires += self.uploads.limits.lasts.total_seconds()
         held = and_(table.c.id == lease.identity, table.c.fence == lease.fence)
-        moved = update(table).where(held).values(received=end, expires=expires, holder=None, lease=0.0)
+        moved = update(table).where(held).values(received=end, size=lease.size, expires=expires, holder=None, lease=0.0)
         if connection.execute(moved).rowcount != 1:
             raise UploadNotFoundError(lease.identity)
         return expires
@@ -104,7 +110,7 @@ class Counted:
     """The bytes of a request, counted, which end where the client went away; one that must be `is_whole` fails there."""
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], *, is_whole: bool) -> None:
-        self._chunks, self._is_whole, self.size = chunks, is_whole, 0
+        self._chunks, self._is_whole, self.size, self.is_cut = chunks, is_whole, 0, False
 
     async def __anext__(self) -> bytes:
         try:
@@ -112,6 +118,7 @@ class Counted:
         except ENDED_EARLY:
             if self._is_whole:
                 raise
+            self.is_cut = True
             raise StopAsyncIteration from None
         self.size += len(chunk)
         return chunk

@@ -84,6 +84,8 @@ _OF_A_MOMENT = (
     errors.DatabaseUnavailableError,
     errors.IntentLostError,
     errors.UploadMemoryError,
+    errors.UploadBusyError,
+    errors.UploadAssemblingError,
 )
 _TOLD_IN_ONE_LINE = (
     errors.StorageError,
@@ -107,6 +109,9 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.UploadClaimedError: Kind(409, "upload-claimed", members=("location",)),
     errors.UploadOffsetError: Kind(409, "upload-offset", members=("start", "received")),
     errors.UploadIncompleteError: Kind(409, "upload-incomplete", members=("received", "size")),
+    errors.UploadPartError: Kind(409, "upload-part"),
+    errors.FinalUploadError: Kind(403, "final-upload"),
+    errors.UploadAssemblingError: Kind(503, "upload-assembling"),
     errors.UploadBusyError: Kind(423, "upload-busy"),
     errors.TooManyUploadsError: Kind(429, "too-many-open-uploads", members=("limit", "actual", "unit")),
     errors.RowConflictError: Kind(409, "row-conflict"),

@@ -59,7 +59,8 @@ RESPONSE_FIELDS: Final = (
 """Header fields that a page of another origin has to be allowed to read."""
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
-_FINAL = "final;"
+PARTIAL: Final = "partial"
+_FINAL: Final = "final;"
 _LONGEST: Final = 8192
 """Characters of a field; servers have limits of their own for all together."""
 
@@ -71,14 +72,14 @@ class Creation:
     Attributes:
         length: Bytes; None if the client says later how many.
         metadata: Upload-Metadata as it was received, and `fields` what it means.
-        is_partial: Whether it becomes a part of another upload.
+        concat: Upload-Concat as it was received; None if there is none.
         parts: The URLs of the uploads that it is made of, if it is a final one.
     """
 
     length: int | None
     metadata: str
     fields: Mapping[str, bytes]
-    is_partial: bool
+    concat: str | None
     parts: tuple[str, ...]
 
 
@@ -89,9 +90,9 @@ def read_creation(headers: Mapping[str, str]) -> Creation:
         MalformedUploadError: They contradict each other, or one can't be read.
     """
     length, defers = headers.get("upload-length"), headers.get("upload-defer-length")
-    concat, metadata = headers.get("upload-concat", "").strip(), headers.get("upload-metadata", "")
-    parts = tuple(concat.removeprefix(_FINAL).split()) if concat.startswith(_FINAL) else ()
-    if concat not in {"", "partial"} and not parts:
+    concat, metadata = headers.get("upload-concat"), headers.get("upload-metadata", "")
+    parts = tuple(concat.removeprefix(_FINAL).split()) if concat is not None and concat.startswith(_FINAL) else ()
+    if concat not in {None, PARTIAL} and not parts:
         raise _malformed("Upload-Concat", "`partial`, or `final;` and the URLs of the parts")
     if parts:
         if length is not None or defers is not None:
@@ -104,7 +105,7 @@ def read_creation(headers: Mapping[str, str]) -> Creation:
         None if length is None else read_number("Upload-Length", length),
         metadata,
         read_metadata(metadata),
-        concat == "partial",
+        concat,
         parts,
     )
 

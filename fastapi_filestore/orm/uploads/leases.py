@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select, upd
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import (
     FilestoreError,
+    FinalUploadError,
     MalformedUploadError,
     UploadBusyError,
     UploadNotFoundError,
@@ -140,14 +141,18 @@ async def _take(
 
     def take(connection: Connection) -> Lease | None:
         row = connection.execute(
-            select(columns.received, columns.size, columns.fence, columns.holder, columns.lease).where(whole)
+            select(columns.received, columns.size, columns.fence, columns.holder, columns.parts).where(whole)
         ).first()
         if row is None:
             raise UploadNotFoundError(identity)
         if row.holder is None and row.received != start:
             raise UploadOffsetError(start=start, received=row.received)
+        if row.parts is not None:
+            raise FinalUploadError(identity)
         if size is not None and row.size not in {None, size}:
             raise MalformedUploadError(f"Upload-Length is {size:,}, and was {row.size:,}: it can't be changed.")
+        if size is not None and size < row.received:
+            raise MalformedUploadError(f"Upload-Length is {size:,}, and {row.received:,} bytes have come already.")
         is_free = or_(columns.holder.is_(None), columns.lease <= database_time())
         taken = connection.execute(
             update(tables.uploads)
@@ -157,7 +162,6 @@ async def _take(
                 lease=database_time() + LEASE_SECONDS,
                 is_wanted=False,
                 fence=columns.fence + 1,
-                size=row.size if size is None else size,
             )
         ).rowcount
         if taken == 1:

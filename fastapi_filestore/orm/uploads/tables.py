@@ -53,6 +53,8 @@ class UploadRow:
         size: Bytes that were announced; None while nobody knows.
         checksum: The SHA-256 that was announced and that the store checks, in hexadecimal digits.
         metadata_received: Upload-Metadata, as a client of tus sent it.
+        concat: Upload-Concat, as a client of tus sent it; None if the upload is neither a part nor made of parts.
+        parts: The ids of the uploads that it is made of, with spaces between; None if it is not.
         received: Bytes that have come by way of this application.
         backend, path: Where a client stores it by itself; None if it does not.
         url_expires: When the URL for that ends, in seconds since the epoch.
@@ -72,6 +74,8 @@ class UploadRow:
     size: int | None
     checksum: str | None
     metadata_received: str
+    concat: str | None
+    parts: str | None
     received: int
     backend: str | None
     path: str | None
@@ -151,6 +155,8 @@ def add_uploads(
         Column("size", BigInteger),
         Column("checksum", String(64)),
         Column("metadata_received", Text, nullable=False, default=""),
+        Column("concat", Text),
+        Column("parts", Text),
         Column("received", BigInteger, nullable=False, default=0),
         Column("backend", String(255)),
         Column("path", String(1024)),

@@ -4,14 +4,23 @@ What has come of a request that ends early is kept, and the client asks where to
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import unquote, urljoin, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.types import Message
 
-from fastapi_filestore.errors import DigestMismatchError, UnsupportedUploadError, UploadTooLargeError
+from fastapi_filestore.errors import (
+    DigestMismatchError,
+    FilestoreError,
+    UnsupportedUploadError,
+    UploadPartError,
+    UploadTooLargeError,
+)
 from fastapi_filestore.intake.names import FALLBACK_NAME
 from fastapi_filestore.orm.uploads.leases import Lease
 from fastapi_filestore.service import FileService
@@ -19,7 +28,7 @@ from fastapi_filestore.uploads.open_uploads import Announced
 from fastapi_filestore.uploads.segments import Appending
 from fastapi_filestore.web import tus_fields as fields
 from fastapi_filestore.web.header_fields import media_type
-from fastapi_filestore.web.problems import METHOD_NOT_ALLOWED, Kind, Problem
+from fastapi_filestore.web.problems import METHOD_NOT_ALLOWED, Kind, Problem, problem_of
 from fastapi_filestore.web.receiving.bodies import limited_body
 from fastapi_filestore.web.routes.claims import RouterUploads
 from fastapi_filestore.web.routes.resource import Resource
@@ -29,6 +38,10 @@ Provider = Callable[..., FileService[ModelT]]
 
 HEADERS: Final[Mapping[str, str]] = {"Tus-Resumable": fields.VERSION, "Cache-Control": "no-store"}
 """What every answer to such a client has."""
+
+
+PREFIX: Final = re.compile(r"(?:/[\w.~%-]+)*", re.ASCII)
+"""What may be before the path of the application, as a proxy has it."""
 
 
 def is_spoken(request: Request) -> bool:
@@ -74,48 +87,61 @@ def add_tus(router: APIRouter, resource: Resource[ModelT], uploads: RouterUpload
             },
         )
 
-    @router.head(path, include_in_schema=False, dependencies=uploads.dependencies)
-    async def ask(request: Request, upload: str, service: served) -> Response:
-        require_tus(request)
-        async with service.unit_of_work():
-            row = await uploads.of(request, service).find(upload)
-            headers = {
-                **HEADERS,
-                "Upload-Offset": str(row.received),
-                "Upload-Expires": fields.write_expires(row.expires),
-            }
-            headers |= {"Upload-Defer-Length": "1"} if row.size is None else {"Upload-Length": str(row.size)}
-            if row.metadata_received:
-                headers["Upload-Metadata"] = row.metadata_received
-        return Response(status_code=200, headers=headers)
+    @router.api_route(
+        path, methods=["HEAD", "PATCH", "POST", "PUT"], include_in_schema=False, dependencies=uploads.dependencies
+    )
+    async def serve(request: Request, upload: str, service: served) -> Response:
+        """Do what the method says, or the header in its place, for clients that can't send each method."""
+        with telling_version():
+            require_tus(request)
+            method = request.headers.get("x-http-method-override", request.method).upper()
+            answer = ANSWERS.get(method)
+            if answer is None:
+                detail = f"There is no {method[:40]!a} for an upload; there is {', '.join(ANSWERS)}."
+                raise Problem(METHOD_NOT_ALLOWED, detail, {}, {"Allow": "DELETE, GET, HEAD, PATCH"})
+            async with service.unit_of_work():
+                return await answer(request, upload, resource, uploads, service)
 
-    @router.patch(path, include_in_schema=False, dependencies=uploads.dependencies)
-    async def go_on(request: Request, upload: str, service: served) -> Response:
-        require_tus(request)
-        async with service.unit_of_work():
-            return await append(request, upload, resource, uploads, service)
 
-    @router.post(path, include_in_schema=False, dependencies=uploads.dependencies)
-    async def do_otherwise(request: Request, upload: str, service: served) -> Response:
-        """Do what the header says, for clients behind proxies that let only GET and POST pass."""
-        require_tus(request)
-        method = request.headers.get("x-http-method-override", "")
-        if method.upper() == "DELETE":
-            async with service.unit_of_work(), service.turn():
-                await uploads.of(request, service).end(upload)
-                await service.commit()
-            return Response(status_code=204, headers=HEADERS)
-        if method.upper() != "PATCH":
-            detail = f"X-HTTP-Method-Override is {method[:40]!a}; there is PATCH and DELETE."
-            raise Problem(METHOD_NOT_ALLOWED, detail, {}, {**HEADERS, "Allow": "HEAD, GET, PATCH, DELETE"})
-        async with service.unit_of_work():
-            return await append(request, upload, resource, uploads, service)
+@contextmanager
+def telling_version() -> Iterator[None]:
+    """Let each problem of a block have the headers that every answer to a client of tus has."""
+    try:
+        yield
+    except (FilestoreError, Problem) as error:
+        problem = error if isinstance(error, Problem) else problem_of(error)
+        problem.headers = {**(problem.headers or {}), **HEADERS}
+        raise problem from error
 
 
 def require_tus(request: Request) -> None:
     """Raise a problem for a client that does not speak this version of tus."""
     if not is_spoken(request):
         raise _version_problem("nothing")
+
+
+async def ask(
+    request: Request, identity: str, resource: Resource[Any], uploads: RouterUploads, service: FileService[Any]
+) -> Response:
+    """Tell how far an upload is (section HEAD)."""
+    row = await uploads.of(request, service).find(identity)
+    headers = {**HEADERS, "Upload-Offset": str(row.received), "Upload-Expires": fields.write_expires(row.expires)}
+    headers |= {"Upload-Defer-Length": "1"} if row.size is None else {"Upload-Length": str(row.size)}
+    if row.metadata_received:
+        headers["Upload-Metadata"] = row.metadata_received
+    if row.concat is not None:
+        headers["Upload-Concat"] = row.concat
+    return Response(status_code=200, headers=headers)
+
+
+async def end(
+    request: Request, identity: str, resource: Resource[Any], uploads: RouterUploads, service: FileService[Any]
+) -> Response:
+    """End an upload (section Termination)."""
+    async with service.turn():
+        await uploads.of(request, service).end(identity)
+        await service.commit()
+    return Response(status_code=204, headers=HEADERS)
 
 
 def largest(resource: Resource[ModelT]) -> int:
@@ -128,7 +154,7 @@ async def begin(
     request: Request, resource: Resource[ModelT], uploads: RouterUploads, service: FileService[Any]
 ) -> Response:
     """Begin an upload, and take what the request has of its bytes (sections Creation and Creation With Upload)."""
-    creation = fields.read_creation(request.headers)
+    creation = fields.read_creation(header_fields(request))
     if creation.length is not None and creation.length > largest(resource):
         raise UploadTooLargeError("file", limit=largest(resource), actual=creation.length)
     named = partial(fields.text_of, creation.fields)
@@ -137,6 +163,8 @@ async def begin(
         content_type=named("filetype", "type", "content_type", "contentType") or "application/octet-stream",
         size=creation.length,
         metadata=creation.metadata,
+        concat=creation.concat,
+        parts=[part_named(request, url) for url in creation.parts],
     )
     field = uploads.field(named("field"), default=resource.attribute.name)
     row, _ = await uploads.of(request, service).begin(field, announced, expires_in=None)
@@ -145,10 +173,37 @@ async def begin(
     # Relative to what the client asked for, so that it is right below whatever a proxy has before it.
     place = identity if request.scope["path"].endswith("/") else f"uploads/{identity}"
     headers = {**HEADERS, "Location": place, "Upload-Expires": fields.write_expires(expires)}
-    if media_type(request.headers) == fields.CONTENT_TYPE:
+    if media_type(request.headers) == fields.CONTENT_TYPE and not creation.parts:
         answer = await append(request, identity, resource, uploads, service, start=0)
-        headers = {**dict(answer.headers), **headers}
+        headers |= {"Upload-Offset": answer.headers["Upload-Offset"]}
     return Response(status_code=201, headers=headers)
+
+
+def part_named(request: Request, url: str) -> str:
+    """Return the id of the upload that a URL names, of those that are begun where the request is.
+
+    Raises:
+        UploadPartError: It is somewhere else.
+    """
+    here = request.url
+    try:
+        named = urlsplit(urljoin(str(here), url))
+    except ValueError:
+        named = urlsplit("")
+    above, _, identity = named.path.rpartition("/")
+    before = above.removesuffix(here.path.rstrip("/"))
+    # A proxy may have left out what it has before the path.
+    if named.netloc != here.netloc or before == above or not PREFIX.fullmatch(before):
+        raise UploadPartError(
+            f"{url[:80]!a} is no upload that was begun at {here.path}: name its parts as they were told."
+        )
+    return unquote(identity)
+
+
+def header_fields(request: Request) -> dict[str, str]:
+    """Return the fields of tus by name in lower case; several lines of one name are one list (RFC 9110, section 5.3)."""
+    names = {name.lower() for name in fields.REQUEST_FIELDS} & set(request.headers.keys())
+    return {name: ",".join(request.headers.getlist(name)) for name in names}
 
 
 async def append(
@@ -163,11 +218,15 @@ async def append(
     """Add the bytes of a request to an upload; `start` is where they belong, if no header says so."""
     if media_type(request.headers) != fields.CONTENT_TYPE:
         raise UnsupportedUploadError(media_type(request.headers), [fields.CONTENT_TYPE])
+    given, limits = header_fields(request), resource.limits()
+    size = None
     if start is None:
-        start = fields.read_number("Upload-Offset", request.headers.get("upload-offset", ""))
-    length = request.headers.get("upload-length")
-    checksum = request.headers.get("upload-checksum")
-    limits = resource.limits()
+        start = fields.read_number("Upload-Offset", given.get("upload-offset", ""))
+        if "upload-length" in given:
+            size = fields.read_number("Upload-Length", given["upload-length"])
+    if size is not None and size > largest(resource):
+        raise UploadTooLargeError("file", limit=largest(resource), actual=size)
+    checksum = given.get("upload-checksum")
 
     def body(lease: Lease) -> AsyncGenerator[bytes, None]:
         size = largest(resource) if lease.size is None else lease.size
@@ -178,13 +237,16 @@ async def append(
             identity,
             body,
             start=start,
-            size=None if length is None else fields.read_number("Upload-Length", length),
+            size=size,
             digests=dict([fields.read_checksum(checksum)]) if checksum is not None else {},
         )
     except DigestMismatchError as error:
         raise Problem(Kind(460, "checksum-mismatch"), str(error), {}, HEADERS) from None
     expiry = fields.write_expires(expires)
     return Response(status_code=204, headers={**HEADERS, "Upload-Offset": str(received), "Upload-Expires": expiry})
+
+
+ANSWERS: Final[Mapping[str, Callable[..., Awaitable[Response]]]] = {"HEAD": ask, "PATCH": append, "DELETE": end}
 
 
 def until_wanted(request: Request, lease: Lease) -> Request:

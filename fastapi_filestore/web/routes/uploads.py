@@ -92,8 +92,10 @@ def add_uploads(
     async def begin(request: Request, response: Response, service: served) -> Any:
         base = path_above(request.scope, 0)
         async with service.unit_of_work():
-            if tus.is_spoken(request):
-                return await tus.begin(request, resource, uploads, service)
+            if "tus-resumable" in request.headers:
+                with tus.telling_version():
+                    tus.require_tus(request)
+                    return await tus.begin(request, resource, uploads, service)
             limits = resource.limits()
             body = await json_body(request, limits.json_body_size, pace=limits.pace)
             announced = validate_json(AnnouncedUpload, body, limits=limits)

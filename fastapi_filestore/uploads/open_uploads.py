@@ -136,7 +136,7 @@ class OpenUploads:
     ) -> tuple[UploadRow, SignedURL | None]:
         """Begin an upload, and sign where the client may store it by itself, for some seconds.
 
-        Nothing is signed if `expires_in` is None, or where nobody can sign it.
+        Nothing is signed if `expires_in` is None, or where nobody can sign it. Commit soon: others wait.
 
         Raises:
             UploadError: It is announced as something that the column does not take.
@@ -147,8 +147,6 @@ class OpenUploads:
             size = await run_in_session(self.service.session, self._size_of_parts, field, announced.parts)
         file = target.file(FileObject(None, announced.filename, content_type=announced.content_type))
         target.check_announced(file, size)
-        if self.owner is not None or self.limits.most_of_all is not None:
-            await run_in_session(self.service.session, self._refuse_crowd, size or 0)
         now = await self.now()
         lasts = self.limits.lasts.total_seconds()
         signed: SignedURL | None = None
@@ -160,6 +158,8 @@ class OpenUploads:
                     file, field=field, expires_in=expires_in, max_size=most, once=once
                 )
                 await run_in_session(self.service.session, self._expect_longer, file, lasts)
+        if self.owner is not None or self.limits.most_of_all is not None:
+            await run_in_session(self.service.session, self._refuse_crowd, size or 0)
         row = await self.rows.create(
             {
                 "id": secrets.token_urlsafe(32),

@@ -23,6 +23,7 @@ from fastapi_filestore.errors import (
     UploadNotFoundError,
     UploadOffsetError,
 )
+from fastapi_filestore.orm.column.table_rows import take_write_lock
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.sessions import run_on_engine
 from fastapi_filestore.orm.uploads.tables import OPEN, UploadTables
@@ -140,6 +141,8 @@ async def _take(
     whole = and_(columns.id == identity, mine, columns.state == OPEN)
 
     def take(connection: Connection) -> Lease | None:
+        if connection.dialect.name == "sqlite":  # which refuses at once who has read before another one writes
+            take_write_lock(connection, tables.uploads)
         row = connection.execute(
             select(columns.received, columns.size, columns.fence, columns.holder, columns.parts).where(whole)
         ).first()

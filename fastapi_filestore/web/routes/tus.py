@@ -167,9 +167,10 @@ async def begin(
         parts=[part_named(request, url) for url in creation.parts],
     )
     field = uploads.field(named("field"), default=resource.attribute.name)
-    row, _ = await uploads.of(request, service).begin(field, announced, expires_in=None)
-    identity, expires = row.id, row.expires
-    await service.commit()
+    async with service.turn():
+        row, _ = await uploads.of(request, service).begin(field, announced, expires_in=None)
+        identity, expires = row.id, row.expires
+        await service.commit()
     # Relative to what the client asked for, so that it is right below whatever a proxy has before it.
     place = identity if request.scope["path"].endswith("/") else f"uploads/{identity}"
     headers = {**HEADERS, "Location": place, "Upload-Expires": fields.write_expires(expires)}

@@ -100,17 +100,16 @@ def add_uploads(
             body = await json_body(request, limits.json_body_size, pace=limits.pace)
             announced = validate_json(AnnouncedUpload, body, limits=limits)
             field = uploads.field(announced.field, default=resource.attribute.name)
-            row, signed = await uploads.of(request, service).begin(
-                field,
-                Announced(
-                    announced.filename,
-                    announced.content_type,
-                    announced.size,
-                    announced.sha256 and announced.sha256.lower(),
-                ),
-                expires_in=resource.url_seconds(),
+            told = Announced(
+                announced.filename,
+                announced.content_type,
+                announced.size,
+                announced.sha256 and announced.sha256.lower(),
             )
-            answer = show_upload(row, field, base, signed)
+            async with service.turn():
+                row, signed = await uploads.of(request, service).begin(field, told, expires_in=resource.url_seconds())
+                answer = show_upload(row, field, base, signed)
+                await service.commit()
         response.headers["Location"] = answer.url
         return answer
 

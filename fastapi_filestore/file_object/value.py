@@ -291,6 +291,7 @@ class FileObject(RecordedFile):
             )
         twin = copy(self)
         twin.become_new(staged)
+        twin.checksum = None  # of other bytes
         twin.custody.checked_by, twin.custody.is_listed = None, self.custody.is_listed
         await twin.confirm_async()
         was_fresh = self.custody.fresh

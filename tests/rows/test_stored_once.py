@@ -5,15 +5,25 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from httpx import AsyncClient
 from sqlalchemy import delete, text
 from sqlalchemy.orm import Session
 
-from fastapi_filestore import FileObject, ObjectNotFoundError, SharedFileError, StaleFileError
+from fastapi_filestore import (
+    FileObject,
+    ObjectNotFoundError,
+    ObstoreBackend,
+    SharedFileError,
+    StaleFileError,
+    storages,
+)
+from fastapi_filestore.storage.backend import Announcement
 from fastapi_filestore.storage.paths import generate_once_path, upload_end
 from tests.rows.client_uploads import service_of, taken
 from tests.rows.conftest import Rows, pending
 from tests.rows.later import swept_later
 from tests.rows.models import LEDGER, Document, Note
+from tests.storage.stores import MAKERS
 
 
 async def stored_once(rows: Rows) -> FileObject:
@@ -77,6 +87,36 @@ async def test_what_is_deleted_stays_deleted(rows: Rows, way: str) -> None:
 
     assert [intent.path for intent in (*early, *late)] == [upload]
     assert upload not in await rows.keys() | await rows.intents()
+
+
+@pytest.mark.parametrize("rows", ["sqlite-async", "postgres-sync"], indirect=True)
+@pytest.mark.parametrize("kind", ["seaweedfs", "azurite"])
+async def test_real_urls(rows: Rows, kind: str, request: pytest.FixtureRequest) -> None:
+    """A client stores once by a URL that a service signs; no row is changed by it, and nothing is left of it."""
+    fs, options = MAKERS[kind](request)
+    rows.backend = ObstoreBackend("rows", fs, **options)
+    storages.register_backend(rows.backend, replace=True)
+    file = FileObject(filename="a.txt")
+    async with service_of(rows) as (service, _), AsyncClient() as client:
+        signed = await service.sign_upload(file, field="file", expires_in=60, once=Announcement(size=6))
+        await service.commit()
+        stored = await client.put(signed.url, content=b"client", headers=dict(signed.headers))
+        row = await service.create({"title": "t", "file": FileObject("rows", "a.txt", path=file.upload_path)})
+        identity = row.id
+        await service.commit()
+        again = await client.put(signed.url, content=b"other!", headers=dict(signed.headers))
+        assert (stored.is_success, again.is_success) == (True, False)
+        assert await swept_later(rows.engine, LEDGER, hours=3) == []
+        assert await rows.content(identity) == b"client"
+        assert await rows.keys() == {file.path}
+        await service.delete(identity)
+        await service.commit()
+        assert await rows.keys() == set()
+        again = await client.put(signed.url, content=b"client", headers=dict(signed.headers))
+        assert again.is_success
+    await swept_later(rows.engine, LEDGER, hours=1.1)
+
+    assert await rows.keys() == await rows.intents() == set()
 
 
 async def test_a_sweep_does_the_same(rows: Rows) -> None:

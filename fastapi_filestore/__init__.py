@@ -93,7 +93,7 @@ from fastapi_filestore.service.sweep.backlog import Backlog
 from fastapi_filestore.service.sweep.claims import Swept
 from fastapi_filestore.service.sweep.sweep import sweep
 from fastapi_filestore.settings import BackendSettings, FilestoreSettings
-from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream, SignedURL, StorageBackend
+from fastapi_filestore.storage.backend import Announcement, ObjectInfo, ObjectStream, SignedURL, StorageBackend
 from fastapi_filestore.storage.content import read_content
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from fastapi_filestore.storage.registry import StorageRegistry, storages
@@ -102,6 +102,7 @@ from fastapi_filestore.uploads.options import UploadOptions
 from fastapi_filestore.version import __version__
 
 __all__ = [
+    "Announcement",
     "Audit",
     "BackendSettings",
     "Backlog",

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from fastapi_filestore import FileObject, storages
-from fastapi_filestore.storage.paths import generate_upload_path
+from fastapi_filestore.orm.ledger.clock import database_time
+from fastapi_filestore.storage.paths import generate_once_path, generate_upload_path
 from fastapi_filestore.storage.signing import UrlSigner
 from tests.maintenance.conftest import Site, briefly
+from tests.maintenance.models import LEDGER
 
 DAY = 24 * 3600
 
@@ -24,14 +27,15 @@ def signer() -> Iterator[None]:
 async def test_an_audit_waits_for_the_urls_end(site: Site) -> None:
     """What a bare file signed is an orphan when its URL, and the grace after that, are over, however old it is."""
     open_still, just_over, over = [generate_upload_path(seconds) for seconds in (DAY, -3602, -2 * DAY)]
-    for path in (open_still, just_over, over):
+    once = generate_once_path("", 60)
+    for path in (open_still, just_over, over, once):
         site.place(path, age=timedelta(days=30))
     young = generate_upload_path(-2 * DAY)
     site.place(young, age=timedelta(hours=1))
     found = await site.audit(fix=["orphan"])
 
     assert briefly(found) == [("orphan", over, True)]
-    assert site.objects() == {open_still, just_over, young}
+    assert site.objects() == {open_still, just_over, young, once}
     assert sorted(one.path or "" for one in await site.audit(grace=0)) == sorted([just_over, young])
 
 
@@ -65,6 +69,21 @@ async def test_the_ledger_knows_what_the_service_signed(site: Site) -> None:
     assert (upload, None, True) in [(one.path, one.error, one.is_upload) for one in swept]
     assert site.objects() == {row.file.path}
     assert await site.audit(grace=0, verify=True) == []
+
+
+@pytest.mark.parametrize("seconds", [(60, 3600), (60, 3600, 30)])
+async def test_the_last_url_to_end_counts(site: Site, seconds: tuple[int, ...]) -> None:
+    """What is signed again for one path stays until an hour after the end of the URL that lives longest."""
+    file = FileObject(filename="a.txt")
+    async with site.service() as service:
+        for each in seconds:
+            await service.sign_upload(file, field="file", expires_in=each)
+        await service.commit()
+    ((due_at,),) = await site.execute(select(LEDGER.table.c.due_at - database_time()))
+
+    assert 2 * 3600 - 60 < due_at < 2 * 3600 + 60
+    await site.let_fall_due()
+    await site.sweep()
 
 
 async def test_a_row_that_never_comes(site: Site) -> None:

@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 import httpx
 from fastapi import Depends, HTTPException, UploadFile
 from sqlalchemy import delete
-from fastapi_filestore import FileService, ObjectNotFoundError, Uploads, storages
+from fastapi_filestore import Announcement, FileService, ObjectNotFoundError, Uploads, storages
 from fastapi_filestore.orm.holders.path_index import path_indexes_on_sqlite
 """
 

@@ -137,6 +137,14 @@ async def main():
         rows = (await client.get("/documents/")).json()["items"]
         print(confirmed.status_code, again.status_code, never.status_code)
         print(sorted([(await client.get(row["file"]["url"])).text for row in rows]))
+        letter = (await client.post("/letters", params={{"filename": "c.txt", "size": 1}})).json()
+        print((await client.put(letter["url"], content=b"c", headers=letter["headers"])).status_code)
+        print((await client.post("/drafts/c.txt/confirmed")).status_code)
+        stored = await FileObject(filename="d.txt", content=b"d").save_async()
+        upload, staging = (await sign_both(stored))[1], stored.upload_path
+        print((await client.put(upload, content=b"D", headers={{"content-type": "text/plain"}})).status_code)
+        print((await (await stored.confirm_async()).get_content_async()).decode())
+        await storages.get_backend().delete(staging)
         print([info.path async for info in storages.get_backend().list(".filestore-uploads")])
     await engine.dispose()
 
@@ -180,4 +188,4 @@ def test_the_page_on_upload_urls(tmp_path: Path) -> None:
     """A client stores by itself, by way of the service and by way of a session, and what it stored is cleared away."""
     program = UPLOAD_URLS.format(blocks="\n".join(blocks("docs/upload-urls.md")))
 
-    assert run(program, tmp_path) == "201\n409\n201\n409\n201 404 404\n['a.txt', 'b.txt']\n[]\n"
+    assert run(program, tmp_path) == "201\n409\n201\n409\n201 404 404\n['a.txt', 'b.txt']\n201\n201\n201\nD\n[]\n"

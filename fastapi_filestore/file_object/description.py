@@ -241,7 +241,9 @@ class FileDescription(metaclass=FileType):
     @property
     def is_stored_once(self) -> bool:
         """Tell whether a client stores it by a URL that writes once, so that a row takes it where it lies."""
-        return self._path is not None and self.state is FileState.RESERVED and is_once_path(self._path)
+        if self._path is None or self._content is not None or self.state is not FileState.RESERVED:
+            return False
+        return is_once_path(self._path)
 
     @property
     def promoted_from(self) -> Location | None:
@@ -260,7 +262,9 @@ class FileDescription(metaclass=FileType):
     @property
     def gets_new_path(self) -> bool:
         """Tell whether it is to be stored, or copied from where a client stored it, at a path that is generated."""
-        return not self.is_stored and (self._path is None or is_upload_path(self._path))
+        return not self.is_stored and (
+            self._path is None or is_upload_path(self._path) or (self._content is not None and is_once_path(self._path))
+        )
 
     @property
     def is_checked(self) -> bool:

@@ -47,8 +47,9 @@ from fastapi_filestore.storage.paths import (
     generate_once_path,
     generate_path,
     generate_upload_path,
-    is_upload_path,
+    refuse_once_path,
     refuse_uploads,
+    upload_expiry,
 )
 
 
@@ -165,9 +166,9 @@ class FileObject(RecordedFile):
                 yield None
                 return
             if self._chosen_path is not None:
-                refuse_uploads(self._chosen_path)
+                refuse_once_path(self._chosen_path)
             # What the application stores itself goes where no client has a signature for.
-            own_path = None if self._path is None or is_upload_path(self._path) else self._path
+            own_path = self._path if self._path is not None and not upload_expiry(self._path) else None
             path = own_path or self.custody.reserved_path or generate_path(self.prefix)
             self.custody.reserved_path = None if own_path else path
             content = self._content

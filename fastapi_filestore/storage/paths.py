@@ -218,6 +218,17 @@ def refuse_uploads(path: str) -> None:
         )
 
 
+def refuse_once_path(path: str) -> None:
+    """Raise `InvalidKeyError` if content of one's own is to go where a client may store by any upload URL."""
+    refuse_uploads(path)
+    if is_once_path(path):
+        raise InvalidKeyError(
+            f"The object key {path!a} is one that a client may store at by an upload URL which writes once: choose "
+            "another path, or none, and it gets one of its own.",
+            path=path,
+        )
+
+
 def require_upload_path(path: str, expires_in: int) -> None:
     """Raise `ConfigurationError` unless an upload URL may be signed for a path that lives for some seconds."""
     if not is_upload_path(path):

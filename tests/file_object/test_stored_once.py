@@ -7,6 +7,7 @@ import pytest
 from fastapi_filestore import (
     ConfigurationError,
     FileObject,
+    InvalidKeyError,
     ObjectNotFoundError,
     UnsupportedUploadError,
     UploadTooLargeError,
@@ -126,3 +127,17 @@ async def test_a_wrapper_that_signs_itself_is_not_gone_round(request: pytest.Fix
 
         assert is_upload_path(str(file.path))
         assert isinstance(WrappedBackend(place.backend), OnceSignedObjects)
+
+
+@pytest.mark.parametrize("kind", ["seaweedfs"])
+async def test_content_of_ones_own_goes_elsewhere(kind: str, request: pytest.FixtureRequest) -> None:
+    """What the application stores never lies where a client has a URL for."""
+    async with opened(kind, request) as place:
+        file = place.file()
+        await file.signed_url_async(method="PUT", once=ANNOUNCED)
+        path = str(file.path)
+        await file.save_async(b"own")
+        with pytest.raises(InvalidKeyError, match="writes once"):
+            await FileObject(kind, path=path, content=b"own", registry=place.registry).save_async()
+
+        assert await keys(place.backend) == {file.path} != {path}

@@ -8,16 +8,18 @@ protocol heeds that, so each is tried before the first URL.
 import base64
 import hashlib
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from time import monotonic
 
 import obstore
 from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
 
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.concurrency.turns import Turn, one_at_a_time
-from fastapi_filestore.errors import FilestoreError
+from fastapi_filestore.errors import FilestoreError, SigningUnavailableError
 from fastapi_filestore.storage.backend import Announcement, SignedURL
 from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.obstore.google_signing import sign_for_google
@@ -32,6 +34,8 @@ CHECKSUM = "x-amz-checksum-sha256"
 """The header by which a store of Amazon's kind holds bytes against what was announced."""
 TRIAL, OTHER = b"filestore-probe", b"filestore-other"
 """What is stored to try a store, and what it must not take then."""
+PAUSE = 10.0
+"""Seconds after a try that failed in which nobody tries again."""
 TRIAL_SECONDS = 60
 """Life of the URLs that a store is tried with."""
 STORED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
@@ -57,12 +61,14 @@ class OnceSigner:
         connection: Its store.
         heeding: What the store was seen to heed; None until it could be tried.
         saving: The turn of whoever tries it.
+        failure: Why the last try failed, and when; who asks soon afterwards is told the same.
     """
 
     backend: str
     connection: Connection
     heeding: Heeding | None = None
     saving: Turn | None = None
+    failure: tuple[float, SigningUnavailableError] | None = None
 
     async def sign(self, path: str, *, expires_in: int, announced: Announcement) -> SignedURL:
         """Presign an upload URL for the host that browsers reach.
@@ -80,13 +86,24 @@ class OnceSigner:
         if self.heeding is None:
             async with one_at_a_time(self):
                 if self.heeding is None:
-                    self.heeding = await self._try()
+                    await self._find_out()
+        assert self.heeding is not None, "it was found out, or this is not reached"
         if not self.heeding.once:
             raise no_once_url(self.backend, path, "is not heeded by its store, which takes a second one")
         if CHECKSUM in signed.headers and not self.heeding.checksum:
             unheeded = replace(announced, checksum=None)
             signed = await self._bind(self.connection.signing or store, path, expires_in, unheeded)
         return signed
+
+    async def _find_out(self) -> None:
+        """Try the store, unless that failed just now: nobody waits in a long line for a store that is away."""
+        if self.failure is not None and monotonic() - self.failure[0] < PAUSE:
+            raise copy(self.failure[1])
+        try:
+            self.heeding = await self._try()
+        except SigningUnavailableError as failure:
+            self.failure = monotonic(), copy(failure)
+            raise
 
     async def _bind(self, store: Store, path: str, expires_in: int, announced: Announcement) -> SignedURL:
         content_type = announced.content_type

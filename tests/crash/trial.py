@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from fastapi_filestore.storage.paths import is_upload_path
+from fastapi_filestore.storage.paths import upload_expiry
 from tests.crash.child import STORE_CALLS, Fault, Report
 from tests.crash.forkserver import Outcome
 from tests.crash.judgement import Verdict, judge
@@ -150,7 +150,7 @@ def _litter(verdict: Verdict, label: str) -> list[str]:
     # The process lives on, so it cleans up itself, unless nobody can know what became of a commit or a deletion.
     left = verdict.strays | {upload.path for upload in verdict.unfinished}
     # What a client stored waits for a row until its intent, by which the ledger knows of it, falls due.
-    strays = {path for path in left if not path.startswith(LITTER) and not is_upload_path(path)}
+    strays = {path for path in left if not path.startswith(LITTER) and not upload_expiry(path)}
     if strays and not label.endswith(("delete", "drop", "COMMIT")):
         return [f"a process that lived on left objects: {sorted(strays)}"]
     return []

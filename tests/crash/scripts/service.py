@@ -2,8 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import inspect
 
 from fastapi_filestore import FileObject, FileService, RowConflictError, storages
+from fastapi_filestore.orm.ledger.reservations import expect_upload
+from fastapi_filestore.storage.paths import generate_once_path
 from fastapi_filestore.storage.signing import UrlSigner
 from tests.crash.application import Application, Work
 from tests.crash.models import Document, pending
@@ -113,3 +119,41 @@ async def service_upload_again(application: Application) -> None:
             await service.create({"title": "uploaded", "file": file})
     await storages.get_backend(file.backend).put(upload, b"evil")
     await storages.get_backend(file.backend).delete(upload)
+
+
+async def _store_once_as_client(application: Application) -> FileObject:
+    """Let the ledger know of an upload URL that writes once, and store as its holder would."""
+    file = FileObject(filename="client.txt", path=generate_once_path("", 3600))
+    column: Any = Document.__table__.c.file.type
+    column.files(file)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    async with application.work() as work:
+        await work.do(lambda session: expect_upload(session, inspect(Document), file, until=until))
+        await work.commit()
+    await storages.get_backend(file.backend).put(str(file.path), b"client")
+    return file
+
+
+@script(1)
+async def service_upload_once(application: Application) -> None:
+    """A row that the database refuses leaves what a client stored once, and another one takes it where it lies."""
+    file = await _store_once_as_client(application)
+    async with application.work() as work:
+        with suppress(RowConflictError):
+            async with work.service().unit_of_work() as service:
+                await service.create({"title": "one", "file": file})
+        async with work.service().unit_of_work() as service:
+            await service.create({"title": "uploaded", "file": file})
+
+
+@script(0)
+async def service_upload_once_and_delete(application: Application) -> None:
+    """What a client stored once goes with its row, and what it stores after that goes by the intent that stays."""
+    file = await _store_once_as_client(application)
+    async with application.work() as work:
+        async with work.service().unit_of_work() as service:
+            identity = (await service.create({"title": "uploaded", "file": file})).id
+        async with work.service().unit_of_work() as service:
+            await service.delete(identity)
+    await storages.get_backend(file.backend).put(str(file.path), b"again")
+    await storages.get_backend(file.backend).delete(str(file.path))

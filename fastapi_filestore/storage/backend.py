@@ -1,5 +1,6 @@
 """Define a backend, a named place that moves bytes, and the values it speaks in."""
 
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -7,10 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
 
-from fastapi_filestore.errors import RangeNotSatisfiableError
+from fastapi_filestore.errors import RangeNotSatisfiableError, UnsupportedContentError
 from fastapi_filestore.storage.content import Content
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
+SHA256 = re.compile("[0-9a-fA-F]{64}")
 READ_TIMEOUT = timedelta(seconds=10)
 """The silence of a store, before and between bytes, after which it is given up."""
 
@@ -47,11 +49,21 @@ class SignedURL:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What a client says that it will store: bytes, media type, and SHA-256 in hexadecimal digits."""
+    """What a client says that it will store: bytes, media type, and SHA-256 in hexadecimal digits.
+
+    Raises:
+        UnsupportedContentError: There is no such size, or no such digest.
+    """
 
     size: int | None = None
     content_type: str | None = None
     checksum: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 0:
+            raise UnsupportedContentError(f"A size of {self.size} bytes was announced: nothing is that short.")
+        if self.checksum is not None and SHA256.fullmatch(self.checksum) is None:
+            raise UnsupportedContentError("The checksum that was announced is no SHA-256 of 64 hexadecimal digits.")
 
 
 @runtime_checkable

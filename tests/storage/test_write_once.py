@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from fastapi_filestore import SigningUnavailableError
+from fastapi_filestore import SigningUnavailableError, UnsupportedContentError
 from fastapi_filestore.storage.backend import Announcement, SignedURL
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
 from tests.servers.gcs import GCS
@@ -118,3 +119,10 @@ async def test_google_without_its_extra(request: pytest.FixtureRequest, monkeypa
     monkeypatch.setitem(sys.modules, "google.auth.crypt", None)
     with pytest.raises(SigningUnavailableError, match="the extra google"):
         await sign(backend, Announcement())
+
+
+@pytest.mark.parametrize("wrong", [{"size": -1}, {"checksum": "ab"}, {"checksum": "zz" * 32}, {"checksum": ""}])
+def test_what_nobody_can_announce(wrong: dict[str, Any]) -> None:
+    """A size below zero, and a digest that is none."""
+    with pytest.raises(UnsupportedContentError, match="announced"):
+        Announcement(**wrong)

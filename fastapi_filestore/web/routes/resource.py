@@ -203,7 +203,10 @@ class Resource(Generic[ModelT]):
         columns = inspect(self.model).column_attrs
         if unfit := sorted(self.no_values & fields.keys()):  # a list without its files would lose them
             raise InvalidFieldsError(
-                [{"loc": (name,), "msg": "A file is no value here", "type": "extra_forbidden"} for name in unfit]
+                [
+                    {"loc": (name,), "msg": f"A file is no value here{self._way_of(name)}", "type": "extra_forbidden"}
+                    for name in unfit
+                ]
             )
         for name, value in fields.items():
             # Which a schema of the user's may take NaN for.
@@ -221,13 +224,31 @@ class Resource(Generic[ModelT]):
             for name, column in inspect(self.model).column_attrs.items()
             if not (name.startswith("_") or isinstance(column.columns[0].type, StoredObject))
         }
-        return InvalidFieldsError(
-            [
-                {**problem, "msg": columns.get(problem["loc"][0], problem["msg"])}
-                if problem["type"] == "extra_forbidden"
-                else problem
-                for problem in error.problems
-            ]
+        for attribute in self.attributes:
+            way = self._way_of(attribute.name) if argument == "update" else ": send it in a form, multipart/form-data"
+            columns[attribute.name] = f"A file is no value here{way}"
+        return InvalidFieldsError([self._named(problem, columns) for problem in error.problems])
+
+    def _named(self, problem: Mapping[str, Any], columns: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return a problem of a value as it is told of columns that are not set so, and of lists of ids."""
+        name = problem["loc"][0] if problem["loc"] else None
+        if problem["type"] == "extra_forbidden":
+            return {**problem, "msg": columns.get(str(name), problem["msg"])}
+        is_list = any(item.name == name and item.type.multiple for item in self.attributes)
+        if is_list and problem["type"] in {"list_type", "string_type", "string_pattern_mismatch"}:
+            return {**problem, "msg": f"Only the ids of its files are taken, in a new order{self._way_of(str(name))}"}
+        return problem
+
+    def _way_of(self, name: str) -> str:
+        """Say which request of its own changes a file, or the files of a list."""
+        attribute = next((item for item in self.attributes if item.name == name), None)
+        if attribute is None:
+            return ""
+        place = f".../{self.places[name]}"
+        if attribute.type.multiple:
+            return f": add files with POST {place}, replace or delete one by PUT or DELETE {place}/{{id}}"
+        return (
+            f": replace it with PUT {place}{f', or clear it with DELETE {place}' if attribute.column.nullable else ''}"
         )
 
     def policy(

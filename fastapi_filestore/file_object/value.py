@@ -14,7 +14,6 @@ from fastapi_filestore.errors import (
     BlockingCallError,
     ObjectNotFoundError,
     PendingContentError,
-    StorageError,
     UnsupportedContentError,
     UploadError,
 )
@@ -24,6 +23,7 @@ from fastapi_filestore.file_object.path_of_file import PathOfFile
 from fastapi_filestore.file_object.recorded import RecordedFile
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.file_object.state import FileState
+from fastapi_filestore.intake.digests import misstored
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.folders import FOLDER
 from fastapi_filestore.intake.rules import NO_RULES
@@ -131,20 +131,10 @@ class FileObject(RecordedFile):
                 dict.setdefault(self._metadata, FOLDER, stream.folder)
             async with self._discarding():
                 if info.size != stream.size:
-                    raise self._misstored(stream.passed, info.size, is_all=stream.size is not None)
+                    raise misstored(self.backend_in_use(), stream, info, filename=self.filename)
                 await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, custody.rules)
             self.note_checked(custody.rules)
         return self
-
-    def _misstored(self, passed: int, size: object, *, is_all: bool) -> StorageError:
-        backend = self.backend_in_use()
-        return StorageError(
-            f"The put of backend {backend.key!r} ({type(backend).__name__}) is at fault: of {self.filename!r} it read "
-            f"{passed} bytes{'' if is_all else ', not to the end'}, and said that it stored {size!r}. Let it read and "
-            "store all of the content, and return the size of that. Nothing was kept.",
-            backend=backend.key,
-            path=self.path,
-        )
 
     @asynccontextmanager
     async def _storing(self, data: Content | None) -> AsyncIterator[tuple[str, ContentReader] | None]:

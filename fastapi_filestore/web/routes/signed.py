@@ -1,10 +1,12 @@
 """Honour the application's own signed URLs, for stores that can't presign: local disk and memory."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import (
     InvalidSignatureError,
     ObjectExistsError,
@@ -13,7 +15,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.events import SIGNED_URL_EXPIRED, SIGNED_URL_REFUSED
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.intake.digests import DigestingStream, client_digests
+from fastapi_filestore.intake.digests import DigestingStream, client_digests, misstored
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
 from fastapi_filestore.intake.types.media_types import is_same
@@ -113,6 +115,10 @@ async def _store(registry: StorageRegistry, request: Request, claims: SignedClai
     except ObjectExistsError:
         await _require_state(registry, request, claims)  # another client was faster
         raise
+    if info.size != body.size:
+        with suppress(Exception):  # of the two failures, the first one is told
+            await finish(backend.delete(claims.path))
+        raise misstored(backend, body, info, filename=claims.filename or claims.path)
     tag = shown_tag(f'"{info.etag.strip(chr(34))}"', info.path) if info.etag else None
     return Response(status_code=201, headers={"ETag": tag} if tag else None)
 

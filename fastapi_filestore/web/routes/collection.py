@@ -186,6 +186,7 @@ def add_list(
         base = path_above(request.scope, 0)
         async with service.unit_of_work():
             page = await service.list(limit=page_limit, after=page_after, sort=page_sort)
+            await resource.load(service, page.items)
             items = [await resource.show(service, row, base) for row in page.items]
             return {"items": items, "next_cursor": page.next_cursor}
 

@@ -25,6 +25,7 @@ from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.failures.refusals import translate_attribute_errors
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import constructor_needs
+from fastapi_filestore.service.rows import load_columns
 from fastapi_filestore.web.receiving.form_fields import (
     ColumnFields,
     UnknownFields,
@@ -86,6 +87,8 @@ class Resource(Generic[ModelT]):
     """The lists that a new row needs, whether or not a client sends files for them."""
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     """What follows the path of a row, by attribute."""
+    columns: frozenset[str] = frozenset()
+    """The columns that responses show."""
     own_rules: FileRules = NO_RULES
     """Those of the router alone; `rules` are with those of the attribute."""
 
@@ -130,6 +133,8 @@ class Resource(Generic[ModelT]):
         `base` is the path that the collection is mounted at. The relationships of a row that was `changed` may lead
         elsewhere by now, and are read again.
         """
+        if not self.columns <= inspect(row).dict.keys():
+            await self.load(service, [row])
         if not self.loads:
             return self.show_loaded(row, base)
         if changed:
@@ -139,6 +144,12 @@ class Resource(Generic[ModelT]):
                 state.session.expire(row, read)
         return await service.loading(partial(self.show_loaded, row, base))
 
+    async def load(self, service: FileService[ModelT], rows: Sequence[ModelT]) -> None:
+        """Read the columns that responses show, deferred ones among them, where rows came without: all at once."""
+        lacking = [row for row in rows if not self.columns <= inspect(row).dict.keys()]
+        if lacking:
+            await service.loading(partial(load_columns, lacking, self.columns))
+
     def show_loaded(self, row: ModelT, base: str) -> BaseModel:
         """Return a row that is loaded as a response shows it.
 
@@ -146,8 +157,8 @@ class Resource(Generic[ModelT]):
             ConfigurationError: It can't be shown: a value does not fit, or its relationship may not be loaded.
         """
         for attribute in (*self.attributes, *self.only_read):
-            if attribute is not self.attribute and attribute.name not in inspect(row).dict:
-                continue  # a deferred one is not shown
+            if attribute.name not in inspect(row).dict:
+                continue  # a deferred one that is not shown
             for file in attribute.files(row):
                 place = f"{self.path(row, base)}/{self.places[attribute.name]}"
                 file.url = file.public_url or (f"{place}/{file.id}" if attribute.type.multiple else place)
@@ -397,5 +408,6 @@ def resource_of(
             for item in [*visible, attribute]
         }
         | ({} if attribute.type.multiple else {attribute.name: "file"}),
+        columns=frozenset(shown & {*inspect(model).column_attrs.keys()}),
         own_rules=rules,
     )

@@ -78,7 +78,10 @@ class Resource(Generic[ModelT]):
     keeps_folders: bool = False
     """Whether the folder that a client had a file in is kept."""
     attributes: tuple[FileAttribute, ...] = ()
-    """All file columns that clients send; `attribute` is the one at `/file`, or the first list if all are lists."""
+    """All file columns that clients send; `attribute` is the one at `/file`, or the first list if all are lists.
+
+    One that is called `file` beside it has that path, and `attribute` is at its own name alone.
+    """
     only_read: tuple[FileAttribute, ...] = ()
     """The file columns that clients fetch and the application alone writes."""
     no_values: frozenset[str] = frozenset()
@@ -378,8 +381,8 @@ def resource_of(
             f"{model.__name__}.{attribute.name} holds several files, and field= names the column of one that /file "
             "serves: leave it out. Lists are served by their own names."
         )
-    if not attribute.type.multiple:  # a column that is called `file` as well has no path of its own
-        visible = [item for item in visible if item is attribute or item.name != "file"]
+    # A column that is called `file` is what is found there, whichever is the main one.
+    is_taken = any(item.name == "file" for item in visible if item is not attribute)
     sent = tuple(dict.fromkeys([attribute, *(item for item in visible if item in served)]))
     others = [item for item in file_attributes(inspect(model)) if item not in sent]
     return Resource(
@@ -404,10 +407,9 @@ def resource_of(
             if item.type.multiple and not item.column.nullable and (item in sent or item.column.default is None)
         },
         places={
-            item.name: "file" if item is attribute and not item.type.multiple else quote(item.name)
+            item.name: "file" if item is attribute and not (item.type.multiple or is_taken) else quote(item.name)
             for item in [*visible, attribute]
-        }
-        | ({} if attribute.type.multiple else {attribute.name: "file"}),
+        },
         columns=frozenset(shown & {*inspect(model).column_attrs.keys()}),
         own_rules=rules,
     )

@@ -4,8 +4,8 @@ Each endpoint is a unit of work that ends before its response is made, so that n
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias, TypeVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
@@ -39,6 +39,8 @@ ModelT = TypeVar("ModelT")
 Provider = Callable[..., FileService[ModelT]]
 Key: TypeAlias = Any
 """The annotation of a row's primary key in a path: its type, and what the path calls it."""
+BYTES_OF_ID: Final = 40
+"""Room for an id in the order of a list: 22 characters, quotes and a comma, and how the JSON is laid out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def add_read(router: APIRouter, resource: Resource[ModelT], provider: Provider[M
 def add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], path: str, key: Key) -> None:
     """Add the route that changes fields of a row, and the order of its lists."""
     lists = [attribute.name for attribute in resource.attributes if attribute.type.multiple]
+    ids = sum(attribute.type.rules.max_files or 0 for attribute in resource.attributes)
 
     @router.patch(
         path,
@@ -108,9 +111,11 @@ def add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider
             require_row_state(request)
             await service.end_reading()
             limits = resource.limits()
-            body = await json_body(request, limits.json_body_size, pace=limits.pace)
+            # Each list that says how many files it holds has room for all of their ids.
+            limits = replace(limits, json_values=limits.json_values + ids)
+            body = await json_body(request, limits.json_body_size + ids * BYTES_OF_ID, pace=limits.pace)
             try:
-                fields = validate_json(resource.schemas.update, body, limits=limits)
+                fields = validate_json(resource.schemas.update, body, limits=limits, orders=lists)
             except InvalidFieldsError as error:
                 raise resource.name_columns(error, "update") from None
             values = dict(resource.settable(values_of(fields, only_set=True)))

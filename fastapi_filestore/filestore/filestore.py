@@ -24,7 +24,7 @@ from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.receiving.form_fields import UnknownFields
 from fastapi_filestore.web.receiving.uploads import receive_upload, receive_uploads
 from fastapi_filestore.web.routes.dependencies import UploadDependency
-from fastapi_filestore.web.routes.openapi import FILE_ROUTE
+from fastapi_filestore.web.routes.openapi.answers import FILE_ROUTE
 from fastapi_filestore.web.routes.readiness import readiness_router
 from fastapi_filestore.web.routes.resource import Download, resource_of
 from fastapi_filestore.web.routes.router import file_router

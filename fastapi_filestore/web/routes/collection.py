@@ -24,7 +24,10 @@ from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.form_fields import validate_json, values_of
 from fastapi_filestore.web.receiving.several_fields import receive_form
 from fastapi_filestore.web.receiving.uploads import receive_upload_or_fields
-from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, OF_UPLOADS, files_body, problems, sort_parameter
+from fastapi_filestore.web.routes.openapi.answers import LOCATION_HEADER
+from fastapi_filestore.web.routes.openapi.bodies import files_body
+from fastapi_filestore.web.routes.openapi.parameters import OF_UPLOADS, sort_parameter
+from fastapi_filestore.web.routes.openapi.problems import problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import page_schema

@@ -26,7 +26,10 @@ from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
 from fastapi_filestore.web.receiving.form_fields import known_names, switch_names, validate_form
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
-from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, OF_UPLOADS, REDIRECTS, problems, upload_body
+from fastapi_filestore.web.routes.openapi.answers import FILE_RESPONSES, REDIRECTS
+from fastapi_filestore.web.routes.openapi.bodies import upload_body
+from fastapi_filestore.web.routes.openapi.parameters import OF_UPLOADS
+from fastapi_filestore.web.routes.openapi.problems import problems
 from fastapi_filestore.web.wiring import Dependency
 
 REFUSALS = (400, 408, 411, 413, 415, 422)

@@ -6,7 +6,7 @@ list has changed, so nothing is written by it. An id has 22 characters, and a po
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel
@@ -21,27 +21,18 @@ from fastapi_filestore.web.preconditions import is_conditional, require_file_sta
 from fastapi_filestore.web.problems import METHOD_NOT_ALLOWED, Problem
 from fastapi_filestore.web.receiving.several_fields import receive_form
 from fastapi_filestore.web.receiving.uploads import receive_upload
-from fastapi_filestore.web.routes.openapi import (
-    ARCHIVE_HEAD_RESPONSES,
-    ARCHIVE_RESPONSES,
-    LOCATION_HEADER,
-    OF_CHANGES,
-    OF_ROW_CHANGES,
-    file_body,
-    files_body,
-    head_problems,
-    problems,
-)
+from fastapi_filestore.web.routes.openapi.answers import ARCHIVE_HEAD_RESPONSES, ARCHIVE_RESPONSES, LOCATION_HEADER
+from fastapi_filestore.web.routes.openapi.bodies import file_body, files_body
+from fastapi_filestore.web.routes.openapi.parameters import OF_CHANGES, OF_ROW_CHANGES
+from fastapi_filestore.web.routes.openapi.problems import head_problems, problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
-from fastapi_filestore.web.routes.row import serve_file
+from fastapi_filestore.web.routes.row import Key, serve_file
 from fastapi_filestore.web.routes.schemas import NoFields
 from fastapi_filestore.web.serving.zip_downloads import zip_download
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., FileService[ModelT]]
-Key: TypeAlias = Any
-"""The annotation of a row's primary key in a path."""
 WrittenID = Annotated[
     str,
     Path(

@@ -18,19 +18,10 @@ from fastapi_filestore.web.preconditions import is_conditional, require_file_sta
 from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.form_fields import validate_json, values_of
 from fastapi_filestore.web.receiving.uploads import receive_upload
-from fastapi_filestore.web.routes.openapi import (
-    FILE_RESPONSES,
-    HEAD_RESPONSES,
-    OF_CHANGES,
-    OF_DOWNLOADS,
-    OF_REPLACEMENTS,
-    OF_ROW_CHANGES,
-    REDIRECTS,
-    file_body,
-    head_problems,
-    json_request,
-    problems,
-)
+from fastapi_filestore.web.routes.openapi.answers import FILE_RESPONSES, HEAD_RESPONSES, REDIRECTS
+from fastapi_filestore.web.routes.openapi.bodies import file_body, json_request
+from fastapi_filestore.web.routes.openapi.parameters import OF_CHANGES, OF_DOWNLOADS, OF_REPLACEMENTS, OF_ROW_CHANGES
+from fastapi_filestore.web.routes.openapi.problems import head_problems, problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields

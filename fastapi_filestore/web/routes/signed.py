@@ -28,16 +28,10 @@ from fastapi_filestore.web.preconditions import is_conditional, require_file_sta
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import limited_body, without_app_limit
 from fastapi_filestore.web.receiving.uploads import refuse_fragments
-from fastapi_filestore.web.routes.openapi import (
-    FILE_RESPONSES,
-    HEAD_RESPONSES,
-    OF_DOWNLOADS,
-    OF_REPLACEMENTS,
-    STORED,
-    head_problems,
-    problems,
-    raw_request,
-)
+from fastapi_filestore.web.routes.openapi.answers import FILE_RESPONSES, HEAD_RESPONSES, STORED
+from fastapi_filestore.web.routes.openapi.bodies import raw_request
+from fastapi_filestore.web.routes.openapi.parameters import OF_DOWNLOADS, OF_REPLACEMENTS
+from fastapi_filestore.web.routes.openapi.problems import head_problems, problems
 from fastapi_filestore.web.routes.operations import named
 from fastapi_filestore.web.routes.resource import Download
 from fastapi_filestore.web.serving.headers import shown_tag

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from fastapi_filestore.errors import ListedFileNotFoundError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.identity import ID_LENGTH
+from fastapi_filestore.intake.nameless import Replaced
 from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.service import FileService
 from fastapi_filestore.web.paths import path_above
@@ -228,10 +229,12 @@ def add_replace(
         refuse_position(request, file_id)
         async with service.unit_of_work():
             # Before a gigabyte is read for nothing.
-            require_file_state(request, await service.listed_file(identity, file_id, field=column.name))
+            old = await service.listed_file(identity, file_id, field=column.name)
+            require_file_state(request, old)
             await service.end_reading()
             policy = resource.policy(NoFields, attributes=[column])
-            one_file = replace(policy, limits=replace(policy.limits, files=1))
+            replaced = Replaced(old.filename, old.content_type)
+            one_file = replace(policy, limits=replace(policy.limits, files=1), replaced=replaced)
             upload = await receive_upload(request, one_file)
             async with service.storing(upload, field=column.name, identity=identity) as new, service.turn():
                 if is_conditional(request):

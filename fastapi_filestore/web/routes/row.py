@@ -11,8 +11,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from fastapi_filestore.errors import FileNotSetError, InvalidFieldsError
+from fastapi_filestore.intake.nameless import Replaced
 from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.service import FileService
+from fastapi_filestore.web.header_fields import MULTIPART, media_type
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
 from fastapi_filestore.web.receiving.bodies import json_body
@@ -233,7 +235,7 @@ def add_replace(
         responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
         openapi_extra={**file_body(resource, shown.attribute), **OF_REPLACEMENTS},
     )
-    async def replace(
+    async def replace_file(
         request: Request,
         identity: key,  # pyright: ignore[reportInvalidTypeForm]
         service: Annotated[FileService[ModelT], Depends(provider)],
@@ -241,12 +243,15 @@ def add_replace(
         conditional = is_conditional(request)
         async with service.unit_of_work():
             # Before a gigabyte is read for nothing.
-            if conditional:
-                require_file_state(request, await service.peek_file(identity, field=field))
+            policy = resource.policy(NoFields, attributes=[shown.attribute])
+            if conditional or media_type(request.headers) != MULTIPART:
+                old = await service.peek_file(identity, field=field)
+                require_file_state(request, old)
+                policy = replace(policy, replaced=None if old is None else Replaced(old.filename, old.content_type))
             else:
                 await service.require(identity)
             await service.end_reading()
-            upload = await receive_upload(request, resource.policy(NoFields, attributes=[shown.attribute]))
+            upload = await receive_upload(request, policy)
             async with service.storing(upload, field=field, identity=identity) as file, service.turn():
                 if conditional:
                     # Now that nobody else can write: it may have been replaced while this one was on its way.

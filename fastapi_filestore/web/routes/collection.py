@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
-from fastapi_filestore.errors import InvalidFieldsError, MissingFileError
+from fastapi_filestore.errors import InvalidCursorError, InvalidFieldsError, MissingFileError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.names import MEDIA_TYPE
@@ -27,7 +27,7 @@ from fastapi_filestore.web.receiving.uploads import receive_upload_or_fields
 from fastapi_filestore.web.routes.openapi.answers import LOCATION_HEADER
 from fastapi_filestore.web.routes.openapi.bodies import files_body
 from fastapi_filestore.web.routes.openapi.parameters import OF_UPLOADS, sort_parameter
-from fastapi_filestore.web.routes.openapi.problems import problems
+from fastapi_filestore.web.routes.openapi.problems import OF_STORES, problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import page_schema
@@ -59,7 +59,7 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
         response_model=resource.schemas.read,
         name=f"{resource.name}_create",
         summary=f"Upload a file and create its {resource.name}",
-        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
+        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507, examples=OF_STORES)},
         openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
     )
     async def create(
@@ -91,7 +91,7 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
         response_model=resource.schemas.read,
         name=f"{resource.name}_create",
         summary=f"Upload the files of {with_article(resource.name)} and create it",
-        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
+        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507, examples=OF_STORES)},
         openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
     )
     async def create(
@@ -174,7 +174,7 @@ def add_list(
         response_model=page_type,
         name=f"{resource.name}_list",
         summary=f"List {resource.name} rows, a page at a time",
-        responses=problems(422),
+        responses=problems(422, examples=(InvalidCursorError,)),
         openapi_extra=sort_parameter(sortable) if sortable else None,
     )
     async def list_rows(

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel
 
-from fastapi_filestore.errors import ListedFileNotFoundError
+from fastapi_filestore.errors import ListedFileNotFoundError, MissingFileError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.identity import ID_LENGTH
 from fastapi_filestore.intake.nameless import Replaced
@@ -25,7 +25,7 @@ from fastapi_filestore.web.receiving.uploads import receive_upload
 from fastapi_filestore.web.routes.openapi.answers import ARCHIVE_HEAD_RESPONSES, ARCHIVE_RESPONSES, LOCATION_HEADER
 from fastapi_filestore.web.routes.openapi.bodies import file_body, files_body
 from fastapi_filestore.web.routes.openapi.parameters import OF_CHANGES, OF_ROW_CHANGES
-from fastapi_filestore.web.routes.openapi.problems import head_problems, problems
+from fastapi_filestore.web.routes.openapi.problems import OF_STORES, head_problems, problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.row import Key, serve_file
@@ -34,6 +34,8 @@ from fastapi_filestore.web.serving.zip_downloads import zip_download
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., FileService[ModelT]]
+_UPLOADING = (400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507)
+_OF_UPLOADS = (MissingFileError, *OF_STORES)
 WrittenID = Annotated[
     str,
     Path(
@@ -113,7 +115,7 @@ def add_append(
         response_model=resource.schemas.read,
         name=f"{resource.name}_append_{column.name}",
         summary=f"Add to the {column.name} of {with_article(resource.name)}",
-        responses={201: LOCATION_HEADER, **problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507)},
+        responses={201: LOCATION_HEADER, **problems(*_UPLOADING, examples=_OF_UPLOADS)},
         openapi_extra={**files_body(resource, [column]), **OF_ROW_CHANGES},
     )
     async def append(
@@ -161,7 +163,7 @@ def add_archive(
         response_class=Response,
         name=name,
         summary=f"Download the {column.name} of {with_article(resource.name)} as one ZIP archive",
-        responses={**ARCHIVE_RESPONSES, **problems(404, 422)},
+        responses={**ARCHIVE_RESPONSES, **problems(404, 422, examples=OF_STORES)},
     )(read_archive)
     router.head(
         f"{shown.path}.zip",
@@ -217,7 +219,7 @@ def add_replace(
         response_model=resource.schemas.read,
         name=f"{resource.name}_replace_{column.name}",
         summary=f"Replace a file of the {column.name} of {with_article(resource.name)}",
-        responses=problems(400, 403, 404, 405, 408, 409, 411, 412, 413, 415, 422, 507),
+        responses=problems(405, *_UPLOADING, examples=_OF_UPLOADS),
         openapi_extra={**file_body(resource, column), **OF_CHANGES},
     )
     async def replace_file(

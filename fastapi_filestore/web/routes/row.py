@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from fastapi_filestore.errors import FileNotSetError, InvalidFieldsError
+from fastapi_filestore.errors import FileNotSetError, InvalidFieldsError, MissingFileError, StaleFileError
 from fastapi_filestore.intake.nameless import Replaced
 from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.service import FileService
@@ -23,7 +23,7 @@ from fastapi_filestore.web.receiving.uploads import receive_upload
 from fastapi_filestore.web.routes.openapi.answers import FILE_RESPONSES, HEAD_RESPONSES, REDIRECTS
 from fastapi_filestore.web.routes.openapi.bodies import file_body, json_request
 from fastapi_filestore.web.routes.openapi.parameters import OF_CHANGES, OF_DOWNLOADS, OF_REPLACEMENTS, OF_ROW_CHANGES
-from fastapi_filestore.web.routes.openapi.problems import head_problems, problems
+from fastapi_filestore.web.routes.openapi.problems import OF_STORES, head_problems, problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields
@@ -34,6 +34,7 @@ Key: TypeAlias = Any
 """The annotation of a row's primary key in a path: its type, and what the path calls it."""
 BYTES_OF_ID: Final = 40
 """Room for an id in the order of a list: 22 characters, quotes and a comma, and how the JSON is laid out."""
+_OF_REPLACING = (MissingFileError, StaleFileError, *OF_STORES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,12 @@ def serve_file(
     """Serve a file at a path to GET and to HEAD, each with its name and its summary, in this order."""
     redirects = REDIRECTS if resource.redirects else {}
     for add_method, name, summary, responses in (
-        (router.get, names[0], summaries[0], {**FILE_RESPONSES, **redirects, **problems(404, 412, 416, 422)}),
+        (
+            router.get,
+            names[0],
+            summaries[0],
+            {**FILE_RESPONSES, **redirects, **problems(404, 412, 416, 422, examples=OF_STORES)},
+        ),
         (router.head, names[1], summaries[1], {**HEAD_RESPONSES, **head_problems(404, 412, 422)}),
     ):
         add_method(
@@ -232,7 +238,20 @@ def add_replace(
         name=shown.operation(resource.name, "replace"),
         include_in_schema=shown.is_described,
         summary=f"Replace the {shown.noun} of {with_article(resource.name)}",
-        responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
+        responses=problems(
+            400,
+            403,
+            404,
+            408,
+            409,
+            411,
+            412,
+            413,
+            415,
+            422,
+            507,
+            examples=(MissingFileError, StaleFileError, *OF_STORES),
+        ),
         openapi_extra={**file_body(resource, shown.attribute), **OF_REPLACEMENTS},
     )
     async def replace_file(

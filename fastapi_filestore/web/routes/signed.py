@@ -31,7 +31,7 @@ from fastapi_filestore.web.receiving.uploads import refuse_fragments
 from fastapi_filestore.web.routes.openapi.answers import FILE_RESPONSES, HEAD_RESPONSES, STORED
 from fastapi_filestore.web.routes.openapi.bodies import raw_request
 from fastapi_filestore.web.routes.openapi.parameters import OF_DOWNLOADS, OF_REPLACEMENTS
-from fastapi_filestore.web.routes.openapi.problems import head_problems, problems
+from fastapi_filestore.web.routes.openapi.problems import OF_STORES, head_problems, problems
 from fastapi_filestore.web.routes.operations import named
 from fastapi_filestore.web.routes.resource import Download
 from fastapi_filestore.web.serving.headers import shown_tag
@@ -40,6 +40,8 @@ SIGNED_URL = f"{SIGNED_PATH}?sig="
 """A signed URL is this and a token: what traces requests, as FastAPI does, hides a `sig` in the query, and no path."""
 
 SIGNED_TAG = "signed urls"
+
+_PROBLEMS = (InvalidSignatureError, ObjectNotFoundError, ObjectExistsError, *OF_STORES)
 
 Token = Annotated[str, Query(alias="sig", description="The token of the signed URL.")]
 
@@ -63,7 +65,7 @@ def signed_router(
         description="The URL is that of one object, until it expires.",
         response_class=Response,
         summary="Download with a signed URL",
-        responses={**FILE_RESPONSES, **problems(403, 404, 412, 416, 422)},
+        responses={**FILE_RESPONSES, **problems(403, 404, 412, 416, 422, examples=_PROBLEMS)},
         openapi_extra=OF_DOWNLOADS,
     )(signed_download)
     router.head(
@@ -84,7 +86,7 @@ def signed_router(
         description="The URL stores one object, once; a row takes it afterwards.",
         response_class=Response,
         summary="Store the body with a signed URL",
-        responses={201: STORED, **problems(400, 403, 408, 409, 411, 412, 413, 415, 422, 507)},
+        responses={201: STORED, **problems(400, 403, 408, 409, 411, 412, 413, 415, 422, 507, examples=_PROBLEMS)},
         openapi_extra={**raw_request(), **OF_REPLACEMENTS},
     )
     async def signed_upload(request: Request, token: Token = "") -> Response:

@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import Response
 
 from fastapi_filestore.web.routes.openapi.parameters import OF_DOWNLOADS
-from fastapi_filestore.web.routes.openapi.problems import Description, Responses, problems
+from fastapi_filestore.web.routes.openapi.problems import OF_STORES, Description, Responses, problems
 
 BYTES: Final = "application/octet-stream"
 
@@ -65,7 +65,7 @@ LOCATION_HEADER: Description = {
 }
 FILE_ROUTE: Final[Description] = {
     "response_class": Response,
-    "responses": {**FILE_RESPONSES, **problems(404, 412, 416)},
+    "responses": {**FILE_RESPONSES, **problems(404, 412, 416, examples=OF_STORES)},
     "openapi_extra": OF_DOWNLOADS,
 }
 """What OpenAPI is to know of a route that answers with `Filestore.download`."""

@@ -1,13 +1,15 @@
 """Describe the problems that a route may answer with: one component, and an example of each status."""
 
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from fastapi_filestore.web.problems import KINDS, MEDIA_TYPE, METHOD_NOT_ALLOWED
+from fastapi_filestore import errors
+from fastapi_filestore.web.problems import KINDS, MEDIA_TYPE, METHOD_NOT_ALLOWED, Kind
 
 Description: TypeAlias = dict[str, Any]
 Responses: TypeAlias = dict[int | str, Description]
@@ -93,30 +95,45 @@ class AsProblem(dict[str, Any]):
         return super().setdefault(MEDIA_TYPE, default)
 
 
-_KIND_OF_STATUS = {kind.status: kind for kind in [METHOD_NOT_ALLOWED, *reversed(list(KINDS.values()))]}
+_USUAL: Mapping[int, type[errors.FilestoreError]] = {
+    403: errors.OutOfScopeError,
+    409: errors.RowConflictError,
+    415: errors.UnsupportedUploadError,
+    422: errors.InvalidFieldsError,
+    500: errors.DatabaseFailedError,
+    503: errors.DatabaseUnavailableError,
+}
+"""Of several problems with one status, the one that any operation can give that lists the status."""
+_KIND_OF_STATUS = {
+    **{kind.status: kind for kind in [METHOD_NOT_ALLOWED, *reversed(list(KINDS.values()))]},
+    **{status: KINDS[error] for status, error in _USUAL.items()},
+}
 
 
-def problems(*statuses: int) -> Responses:
-    """Describe the problems that a route may answer with; a store can be down, and a header too long, under any."""
+def problems(*statuses: int, examples: Sequence[type[errors.FilestoreError]] = ()) -> Responses:
+    """Describe the problems that a route may answer with; a database can be down, and a header too long, under any.
+
+    The examples are of the usual problem of a status, unless others are given that this operation rather has.
+    """
+    kinds = {**_KIND_OF_STATUS, **{KINDS[error].status: KINDS[error] for error in examples}}
     return {
         status: {
             "description": PROBLEM_TEXTS[status],
             "model": Problem,
-            "content": AsProblem(
-                {
-                    MEDIA_TYPE: {
-                        "example": {
-                            "type": _KIND_OF_STATUS[status].type,
-                            "title": _KIND_OF_STATUS[status].title,
-                            "status": status,
-                            "detail": PROBLEM_TEXTS[status],
-                        }
-                    }
-                }
-            ),
+            "content": AsProblem({MEDIA_TYPE: {"example": _example(kinds[status])}}),
         }
         for status in sorted({*statuses, 431, 500, 503})
     }
+
+
+def _example(kind: Kind) -> Description:
+    """Make up a problem, with a text that is always true, and not told of one row or file."""
+    detail = kind.detail or PROBLEM_TEXTS[kind.status]
+    return {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail}
+
+
+OF_STORES: Final = (errors.StorageError, errors.StorageUnavailableError)
+"""The problems that operations have which ask a store, and no database."""
 
 
 def head_problems(*statuses: int) -> Responses:

@@ -84,6 +84,7 @@ MATCHED = {
 
 NOT_OF_A_CLIENT = {
     "intake.folders.without_paths": "names of fields, of which there are few",
+    "intake.digests.misstored": "quotes the name of one file, cut",
     "intake.no_field.no_field": "names of the application's",
     "intake.names.types_by_kind": "names of ours",
     "intake.types.special_cases.is_case_of": "a type of at most 255 characters, as in the next ones",

@@ -65,7 +65,7 @@ async def test_one_form_brings_the_files_of_all_columns(place: Site) -> None:
     ("files", "status", "name", "word"),
     [
         ([page("1")], 422, "missing-file", "'cover'"),
-        ([COVER, ("page", ("x", b"x"))], 422, "missing-file", "cover or back or pages"),
+        ([COVER, ("page", ("x", b"x"))], 422, "missing-file", "'cover' or 'back' or 'pages'"),
         ([COVER, COVER], 422, "too-many-files", "'cover'"),
         ([COVER, *map(page, "1234")], 422, "too-many-files", "'pages'"),
         ([page("1"), ("cover", ("c", bytes(101)))], 413, "upload-too-large", "100 bytes"),

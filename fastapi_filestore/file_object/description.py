@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -328,6 +328,7 @@ class FileDescription(metaclass=FileType):
         for name in _OF_OBJECT:
             setattr(self, name, getattr(stored, name))
         self._chosen_path = self._staged = None
+        self._metadata.tell(lambda file: cast("FileDescription", file).take_over(stored))
 
     def note_committed(self) -> None:
         """Note that a committed row points to the bytes: the content is no longer needed."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
-from typing import Literal, Self, TypedDict, cast
+from typing import Literal, Self, TypedDict
 
 from fastapi_filestore.concurrency.awaited import must_await
 from fastapi_filestore.concurrency.blocking import run_blocking
@@ -290,11 +290,11 @@ class FileObject(RecordedFile):
             )
         twin = copy(self)
         twin.become_new(staged)
+        twin.checksum = None  # of other bytes
         twin.custody.checked_by, twin.custody.is_listed = None, self.custody.is_listed
         await twin.confirm_async()
         was_fresh = self.custody.fresh
         self.take_over(twin)
-        self._metadata.tell(lambda file: cast("Self", file).take_over(twin))
         if was_fresh and before is not None:  # no row ever had it
             with suppress(Exception):
                 await self.backend_in_use().delete(before)

@@ -304,7 +304,7 @@ class FileService(FileLists[ModelT]):
             once = None
         limit = min((size for size in (max_size, column.rules.max_size) if size is not None), default=None)
         signed = await file.signed_url_async(expires_in=expires_in, method="PUT", max_size=limit, once=once)
-        await self._run(part, expect_upload, inspect(self.model), file)
+        await self._run(part, expect_upload, inspect(self.model), file, until=signed.expires_at)
         return signed
 
     @property

@@ -62,11 +62,8 @@ def is_generated(path: str) -> bool:
 
 
 def is_once_path(path: str) -> bool:
-    """Tell whether a path is of a URL that writes once; one whose end is too far away was made by nobody here."""
-    found = _GENERATED.fullmatch(path)
-    if found is None or found[3] is None:
-        return False
-    return int(found[3], 16) <= time.time() + LONGEST_ONCE + UPLOAD_GRACE
+    """Tell whether a path is one that a URL was signed for which writes once."""
+    return upload_expiry(path) > 0 and not is_upload_path(path)
 
 
 def check_path(path: str) -> str:
@@ -187,10 +184,15 @@ def is_upload_path(path: str) -> bool:
 
 
 def upload_expiry(path: str) -> int:
-    """Return when the URL of an upload path expires, in seconds since the epoch; 0 for any other path."""
+    """Return when the URL of an upload path expires, in seconds since the epoch; 0 for any other path.
+
+    One that writes once lives so long at the most that a path of its form with a later end was made by somebody else.
+    """
     if (found := _UPLOAD_PATH.fullmatch(path)) is not None:
         return int(found[1], 16)
-    return int(path[-8:], 16) if is_once_path(path) else 0
+    found = _GENERATED.fullmatch(path)
+    expiry = 0 if found is None or found[3] is None else int(found[3], 16)
+    return expiry if expiry <= time.time() + LONGEST_ONCE + UPLOAD_GRACE else 0
 
 
 def upload_end(path: str) -> int:

@@ -131,6 +131,16 @@ def store_without_urls(backend: str, path: str, place: str) -> SigningUnavailabl
     )
 
 
+def no_once_url(backend: str, path: str, reason: str) -> SigningUnavailableError:
+    """Return the error of a backend that has no upload URLs which write once, with what is done without."""
+    return SigningUnavailableError(
+        f"An upload URL of backend {backend!r} that writes once {reason}: what clients store is copied before a row "
+        "takes it.",
+        backend=backend,
+        path=path,
+    )
+
+
 def _mac(key: str, method: str, payload: bytes) -> bytes:
     purpose_key = hmac.digest(key.encode(), b"fastapi-filestore signed url 2 " + method.encode(), "sha256")
     return hmac.digest(purpose_key, payload, "sha256")

@@ -50,6 +50,8 @@ async def test_a_store_that_works(kind: str, request: pytest.FixtureRequest) -> 
     signs = UNKNOWN if kind in UNSIGNED else OK
     assert (found["sign"], found["sign for upload"], found["clock"]) == (signs, signs, OK)
     assert (answers["sign"].detail == "fetched", answers["sign for upload"].detail == "stored") == (signs is OK,) * 2
+    assert found["upload once"] is OK
+    assert (answers["upload once"].detail == "stored once, and taken where it lies") == (signs is OK)
     # SeaweedFS tells of no region, and has no rule unless somebody gives it one.
     assert found["region"] is (UNKNOWN if kind == "seaweedfs" else OK)
     assert found["unfinished uploads"] is (WEAK if kind == "seaweedfs" else OK)

@@ -7,8 +7,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fastapi_filestore import FileObject, StoragePermissionError, StorageUnavailableError, storages
+from fastapi_filestore import (
+    FileObject,
+    StoragePermissionError,
+    StorageUnavailableError,
+    UploadTooLargeError,
+    storages,
+)
+from fastapi_filestore.file_object.validators import file_rules
 from fastapi_filestore.storage.obstore_backend import ObstoreBackend
+from fastapi_filestore.storage.paths import is_generated
 from fastapi_filestore.storage.signing import UrlSigner
 from tests.servers.seaweedfs import SeaweedFS
 
@@ -84,10 +92,39 @@ async def test_upload_url(s3: ObstoreBackend, client: httpx.AsyncClient) -> None
     assert (await file_obj.confirm_async()).size == len(pdf_bytes)
 
 
-async def test_upload_url_of_a_stored_file(file_obj: FileObject) -> None:
-    """A stored file's bytes never change, so the reference's second line needs a new FileObject."""
-    with pytest.raises(RuntimeError, match="can't be uploaded to"):
-        await file_obj.sign_async(expires_in=300, for_upload=True)
+async def test_both_urls_of_a_stored_file(file_obj: FileObject, s3: ObstoreBackend, client: httpx.AsyncClient) -> None:
+    """The reference's two lines in their order: nobody stores over what is there, and the file becomes what came."""
+    before = file_obj.path
+    # Download URL (expires in 1 hour)
+    download_url = await file_obj.sign_async(expires_in=3600)
+
+    # Upload URL (expires in 5 minutes)
+    upload_url = await file_obj.sign_async(expires_in=300, for_upload=True)
+    with pytest.raises(FileNotFoundError):  # nobody has stored anything yet
+        await file_obj.confirm_async()
+    answer = await client.put(upload_url, content=b"%PDF-2.0", headers={"content-type": "application/pdf"})
+    assert (answer.status_code, file_obj.path) == (200, before)
+    assert (await client.get(download_url)).content == await file_obj.get_content_async() == pdf_bytes
+    await file_obj.confirm_async()
+
+    assert await file_obj.get_content_async() == b"%PDF-2.0"
+    assert (file_obj.size, file_obj.checksum) == (8, None)
+    assert is_generated(str(file_obj.path))
+    assert before not in {info.path async for info in s3.list()}
+    assert file_obj.path != before
+
+
+async def test_a_file_that_is_refused_stays_what_it_was(file_obj: FileObject, client: httpx.AsyncClient) -> None:
+    """What its column does not take never becomes the file."""
+    before = file_obj.path
+    upload_url = await file_obj.sign_async(expires_in=300, for_upload=True)
+    file_obj.assign(None, file_obj.registry, file_rules(max_size=4))
+    await client.put(upload_url, content=b"%PDF-2.0", headers={"content-type": "application/pdf"})
+    with pytest.raises(UploadTooLargeError):
+        await file_obj.confirm_async()
+
+    assert (file_obj.path, file_obj.is_stored) == (before, True)
+    assert await file_obj.get_content_async() == pdf_bytes
 
 
 def large_file(size: int) -> FileObject:

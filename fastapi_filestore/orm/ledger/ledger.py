@@ -11,7 +11,7 @@ its intent away. What must go at once is *purged*: its intent looks claimed from
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeVar
@@ -28,6 +28,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     delete,
     insert,
     select,
@@ -42,6 +43,7 @@ from fastapi_filestore.orm.failures.translate import names_missing
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import has_room, writing_bind, writing_connection
+from fastapi_filestore.storage.paths import UPLOAD_GRACE, upload_expiry
 
 DEFAULT_MIN_AGE = 3600.0
 """Seconds before an upload intent falls due: longer than any transaction should be open."""
@@ -95,9 +97,15 @@ class Ledger:
         self._write(connection, [(backend, path) for path in paths], kind=UPLOAD, after=self.min_age)
 
     def expect(self, connection: Connection, location: Location, *, seconds: float) -> None:
-        """Write, or write anew, the intent of what a client stores by itself: it falls due in so many seconds."""
+        """Write the intent of what a client stores by itself, or put it off: it falls due in so many seconds, or later.
+
+        Of several URLs for one path the last to end counts, whichever of them was signed last.
+        """
+        backend, path = location
+        mine = and_(self.table.c.backend == backend, self.table.c.path == path, self.table.c.kind == UPLOAD)
+        left: float | None = connection.scalar(select(self.table.c.due_at - database_time()).where(mine))
         self.forget(connection, [location])
-        self._write(connection, [location], kind=UPLOAD, after=seconds)
+        self._write(connection, [location], kind=UPLOAD, after=max(seconds, left or 0))
 
     def put_off(self, connection: Connection, locations: Iterable[Location], *, seconds: float) -> None:
         """Let upload intents fall due in so many seconds, unless they do so later."""
@@ -149,6 +157,27 @@ class Ledger:
         """Remove intents of any kind."""
         self._remove(connection, locations)
 
+    def note_gone(
+        self, connection: Connection, locations: Collection[Location], *, held: Collection[Location] = ()
+    ) -> None:
+        """Remove the intents of objects that are gone, or `held` by rows.
+
+        Where a client may still store by an upload URL, the deletion intent of what is gone falls due once more when
+        that is over, and no row has the path till then.
+        """
+        ends, lasting = dict[Location, int](), set[Location]()
+        for location in locations:
+            if location not in held and (expiry := upload_expiry(location[1])):
+                ends[location] = expiry + UPLOAD_GRACE
+        if ends:
+            now: float = connection.execute(select(database_time())).scalar_one()
+            lasting = {location for location, end in ends.items() if end > now}
+        for backend, path in lasting:
+            later = {"kind": DELETION, "due_at": ends[backend, path], "attempts": 1, "error": None}
+            mine = (self.table.c.backend == backend, self.table.c.path == path)
+            connection.execute(update(self.table).where(*mine).values(later))
+        self._remove(connection, set(locations) - lasting if lasting else locations)
+
     def known(self, connection: Connection, locations: Iterable[Location]) -> set[Location]:
         """Return those of the locations that an intent of any kind covers."""
         statements = self._by_backend(select(self.table.c.path), locations)
@@ -164,7 +193,8 @@ class Ledger:
 
     def renew(self, connection: Connection, locations: Iterable[Location]) -> int:
         """Let upload intents fall due later, since their uploads take long, and return of how many that is true."""
-        later = {"due_at": database_time() + self.min_age}
+        due, renewed = self.table.c.due_at, database_time() + self.min_age
+        later = {"due_at": case((due > renewed, due), else_=renewed)}
         statements = self._by_backend(update(self.table), locations)
         renewing = (statement.where(self.table.c.kind == UPLOAD).values(later) for _, statement in statements)
         return sum(connection.execute(statement).rowcount for statement in renewing)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -22,7 +23,7 @@ from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.ledger.ledger import BoundLedger, explain_missing, ledger_of_class
 from fastapi_filestore.orm.mapped_types import AnyMapper
 from fastapi_filestore.orm.sessions import ConnectionUse, has_room, run_on_engine, writing_connection
-from fastapi_filestore.storage.paths import UPLOAD_GRACE, generate_path, upload_expiry
+from fastapi_filestore.storage.paths import UPLOAD_GRACE, generate_path, upload_end
 
 
 @dataclass(slots=True)
@@ -180,11 +181,11 @@ async def release_reservations(*, on_own_loop: bool = False) -> None:
             await run_on_engine(access.engine, partial(access.ledger.forget, locations=batch), use)
 
 
-def expect_upload(session: Session, mapper: AnyMapper, file: FileObject) -> None:
-    """Let the ledger know, with this transaction, where a client is to store a file by an upload URL.
+def expect_upload(session: Session, mapper: AnyMapper, file: FileObject, *, until: datetime) -> None:
+    """Let the ledger know, with this transaction, where a client is to store a file by an upload URL, and until when.
 
     What no row takes in time after the URL's end goes, however often the client stores.
     """
     if (ledger := ledger_of_class(mapper)) is not None:
-        left = upload_expiry(file.location[1]) + UPLOAD_GRACE - time.time()
-        ledger.expect(writing_connection(session, mapper), file.location, seconds=left)
+        end = max(upload_end(file.location[1]), until.timestamp() + UPLOAD_GRACE)
+        ledger.expect(writing_connection(session, mapper), file.location, seconds=end - time.time())

@@ -103,12 +103,13 @@ async def _clear_away(journal: Journal, unreferenced: Mapping[Location, FileObje
     watched = {
         location: bound for location, bound in journal.intended.items() if bound is not None and bound.ledger.triggers
     }
-    spared = watched.keys() - await find_known(watched)
+    spared = watched.keys() - await find_known(watched) if watched else set[Location]()
     gone = await discard({location: file for location, file in unreferenced.items() if location not in spared})
     owed = {
         location: bound for location, bound in journal.owed.items() if location in gone or location not in unreferenced
     }
-    await forget({location: journal.intended.get(location) for location in gone} | owed | journal.forgettable)
+    forgotten = {location: journal.intended.get(location) for location in gone} | owed | journal.forgettable
+    await forget(forgotten, held=owed.keys() - gone)
 
 
 def _follow_rollback(session: Session, transaction: SessionTransaction, journal: Journal, watch: Watch | None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import IntentLostError, PendingContentError, StaleFileError
@@ -20,7 +21,7 @@ from fastapi_filestore.orm.unit_of_work.read_only import SNAPSHOTS
 from fastapi_filestore.orm.unit_of_work.savepoints import note_entered
 from fastapi_filestore.orm.unit_of_work.state import current_journal, note_stored, state_of, whole_journal
 from fastapi_filestore.orm.unit_of_work.transfer import Claimed, store
-from fastapi_filestore.storage.paths import is_upload_path
+from fastapi_filestore.storage.paths import is_once_path, is_upload_path
 
 FilesByClass: TypeAlias = Mapping[AnyMapper, Sequence[FileObject]]
 """Files that rows are to hold, by the classes of these rows."""
@@ -74,6 +75,8 @@ def settle_intents(session: Session, files: FilesByClass) -> None:
         for file in of_class:
             if file.custody.claim is not None and file.location not in settled:
                 claims[file.location] = file
+            elif not file.custody.fresh and is_once_path(file.location[1]) and file.location not in settled:
+                _settle_adopted(session, mapper, file.location)
         if not claims:
             continue
         access, first = bound_ledger(session, mapper), next(iter(claims.values()))
@@ -84,13 +87,39 @@ def settle_intents(session: Session, files: FilesByClass) -> None:
             )
         connection = writing_connection(session, mapper)
         if unseen := access.ledger.settle(connection, claims):
-            # A snapshot of PostgreSQL's sees nothing that was committed since it began, such as the intents of its
-            # uploads. Elsewhere a statement that removes rows sees the newest ones.
-            if not (connection.dialect.name == "postgresql" and connection.get_isolation_level() in SNAPSHOTS):
+            if not _sees_no_commits(connection):
                 drop_reservations(access)
                 raise IntentLostError(first.filename)
             current_journal(session).owed.update(dict.fromkeys(unseen, access))
         current_journal(session).settled |= claims.keys()
+
+
+def _settle_adopted(session: Session, mapper: AnyMapper, location: Location) -> None:
+    """Remove the upload intent of what a client stored where a row takes it; of what a row holds there is none.
+
+    Whether a sweeper was faster, the ledger is asked when the row is entered.
+    """
+    if (ledger := ledger_of_class(mapper)) is None:
+        return
+    connection, journal = writing_connection(session, mapper), current_journal(session)
+    if not ledger.settle(connection, [location]):
+        # No row held it, as long as there was an intent.
+        journal.settled.add(location)
+        journal.regained.add(location)
+        return
+    access = bound_ledger(session, mapper)
+    if access is not None and _sees_no_commits(connection):
+        known = partial(access.ledger.known, locations=[location])
+        if await_in_session(run_on_engine(access.engine, known, ConnectionUse.NEW)):
+            journal.owed[location] = access
+
+
+def _sees_no_commits(connection: Connection) -> bool:
+    """Tell whether a transaction sees nothing that was committed since it began, such as the intents of its uploads.
+
+    A snapshot of PostgreSQL's does not. Elsewhere a statement that removes rows sees the newest ones.
+    """
+    return connection.dialect.name == "postgresql" and connection.get_isolation_level() in SNAPSHOTS
 
 
 def enter_changes(session: Session, changes: Mapping[AnyMapper, Sequence[Change]]) -> None:
@@ -114,7 +143,7 @@ def _enter_class(session: Session, mapper: AnyMapper, changes: Sequence[Change])
     whole, unseen = whole_journal(session), Files()
     for held, _ in places:
         for location, file in held.items():
-            if location in whole.fresh and whole.holders(location) <= 0:
+            if (location in whole.fresh or location in whole.regained) and whole.holders(location) <= 0:
                 unseen[location] = file
     journal.replace({}, unseen)
     touched, gained = set[Location](), Files()
@@ -200,7 +229,8 @@ def settle_ledgers(session: Session) -> None:
             access.ledger.purge(writing_connection(session, mapper), [location])
     # What the transaction could not settle is kept from sweepers: these intents go when it has ended.
     for access in dict.fromkeys(whole.owed.values()):
-        owed = {location: whole.fresh[location] for location, other in whole.owed.items() if other == access}
+        written = whole.files | whole.fresh
+        owed = {location: written[location] for location, other in whole.owed.items() if other == access}
         renew = partial(access.ledger.renew, locations=owed)
         if await_in_session(run_on_engine(access.engine, renew, ConnectionUse.NEW)) < len(owed):
             drop_reservations(access)

@@ -62,7 +62,9 @@ def _settle_sharing(session: Session, journal: Journal) -> None:
     gained = {
         location: file
         for location, file in journal.files.items()
-        if journal.references[location] > 0 and (location not in journal.fresh or journal.fresh[location].has_own_path)
+        if journal.references[location] > 0
+        and (location not in journal.fresh or journal.fresh[location].has_own_path)
+        and not (location in journal.settled and location in journal.regained)  # as its intent knew, no row had it
     }
     lost = journal.unreferenced_files()
     # SQL that triggers saw may have put files into other rows before they were lost; else chance named the others.

@@ -179,14 +179,14 @@ async def _delete(registry: StorageRegistry, group: list[Location]) -> list[Loca
     return group
 
 
-async def forget(intents: Intents) -> None:
-    """Remove the intents of objects that are gone; left behind, they cost a sweeper one look.
+async def forget(intents: Intents, *, held: Collection[Location] = ()) -> None:
+    """Remove the intents of objects that are gone, or `held` by rows; left behind, they cost a sweeper one look.
 
     Till then a path of one's own can't be used again: the sweeper would take the new object for the old one.
     """
     for bound, locations in _by_ledger(intents):
         try:
-            await run_on_engine(bound.engine, partial(bound.ledger.forget, locations=locations))
+            await run_on_engine(bound.engine, partial(bound.ledger.note_gone, locations=locations, held=held))
         except _DATABASE_FAILURES as error:
             FORGET_FAILED.tell(error, objects=[path for _, path in locations])
 

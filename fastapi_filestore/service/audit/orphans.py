@@ -1,5 +1,6 @@
 """Search for orphans: objects that no row held, asked for again in the databases, and counted before any goes."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from fastapi_filestore.service.audit.inventory import Inventory
 from fastapi_filestore.service.audit.references import ObjectLocation
 from fastapi_filestore.service.audit.tables import Database, Known
 from fastapi_filestore.service.contention import run_despite_others
-from fastapi_filestore.storage.paths import upload_expiry
+from fastapi_filestore.storage.paths import upload_end, upload_expiry
 
 SUSPECTS_AT_ONCE = 5000
 """Suspected orphans that one statement looks for in all rows."""
@@ -61,8 +62,12 @@ class OrphanSearch:
     async def without_rows(self, suspects: Sequence[ObjectLocation]) -> list[ObjectLocation]:
         """Return those of some objects that no row holds, no ledger knows of now, and no upload URL is for any more."""
         held = await locations(self.known, Database.known, [suspect.path for suspect in suspects])
-        before = self.before.timestamp()
-        return [suspect for suspect in suspects if suspect not in held and upload_expiry(suspect.path) < before]
+        before, now = self.before.timestamp(), time.time()
+        return [
+            suspect
+            for suspect in suspects
+            if suspect not in held and upload_expiry(suspect.path) < before and upload_end(suspect.path) < now
+        ]
 
     @asynccontextmanager
     async def condemning(self, objects: Sequence[ObjectLocation]) -> AsyncIterator[list[ObjectLocation]]:

@@ -10,7 +10,7 @@ from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import ObjectExistsError, ObjectNotFoundError
 from fastapi_filestore.logs import describe_error
 from fastapi_filestore.service.check.checked import Checked, Outcome, ask, wrong
-from fastapi_filestore.service.check.signatures import try_reading, try_storing
+from fastapi_filestore.service.check.signatures import try_reading, try_storing, try_storing_once
 from fastapi_filestore.service.check.stores import ask_for_rule, compare_clocks, compare_regions
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.fallbacks import copy_object
@@ -51,6 +51,7 @@ class BackendCheck:
             "copy": self._copy,
             "sign": lambda: try_reading(self.registry, self.backend, self.path, self.content),
             "sign for upload": lambda: try_storing(self.registry, self.backend, self._other_path(), self.content),
+            "upload once": lambda: try_storing_once(self.backend, self._other_path(), self.content),
             "list": self._list,
         }
         of_store: dict[str, Question] = {

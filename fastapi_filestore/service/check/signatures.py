@@ -5,12 +5,21 @@ from http import HTTPStatus
 
 from fastapi_filestore.errors import SigningUnavailableError
 from fastapi_filestore.service.check.checked import reason_of, unknown, weak, wrong
-from fastapi_filestore.storage.backend import Answer, AskableStore, SignedObjects, SignedURL, StorageBackend
+from fastapi_filestore.storage.backend import (
+    Announcement,
+    Answer,
+    AskableStore,
+    OnceSignedObjects,
+    SignedObjects,
+    SignedURL,
+    StorageBackend,
+)
 from fastapi_filestore.storage.registry import StorageRegistry
 from fastapi_filestore.storage.signing import Method
 
 SECONDS = 120
 """Life of the URLs, so that a clock that is a little off is not what is noticed here."""
+COPIED = "what clients store is copied before a row takes it"
 BY_THE_APPLICATION = "signed by the application (FILESTORE_SIGNING_KEYS), since the store has no signed URLs"
 
 
@@ -32,6 +41,26 @@ async def try_storing(registry: StorageRegistry, backend: StorageBackend, path: 
     if (await backend.head(path)).size != len(content):
         raise wrong("What was stored by the signed URL has another size: look after a proxy in between.")
     return "stored"
+
+
+async def try_storing_once(backend: StorageBackend, path: str, content: bytes) -> str:
+    """Sign a URL that writes once, store an object by it, and try to store another one; tell why there is none."""
+    if not isinstance(backend, OnceSignedObjects):
+        return COPIED
+    announced = Announcement(len(content), "application/octet-stream")
+    try:
+        signed = await backend.sign_once(path, expires_in=SECONDS, announced=announced)
+    except SigningUnavailableError as refusal:
+        return str(refusal)
+    await _use(backend, signed, content)
+    assert isinstance(backend, AskableStore), "it was asked just now"
+    second = await backend.ask(signed, content)
+    if second is not None and second.status in (HTTPStatus.OK, HTTPStatus.CREATED):
+        raise wrong(
+            "The store took a second object by a URL that writes once, so that a client could change what a row holds: "
+            "look for a newer release of the store, or for a proxy in front of it that drops headers."
+        )
+    return "stored once, and taken where it lies"
 
 
 async def _sign(backend: StorageBackend, path: str, method: Method) -> SignedURL | None:

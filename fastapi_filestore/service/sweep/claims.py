@@ -81,7 +81,7 @@ def claim(connection: Connection, *, ledger: Ledger, batch: int, leave: Collecti
 
 def record_outcomes(connection: Connection, *, ledger: Ledger, swept: Sequence[Swept]) -> None:
     """Remove the intents of objects that are gone, and let the others fall due again later."""
-    ledger.forget(connection, [(intent.backend, intent.path) for intent in swept if intent.error is None])
+    ledger.note_gone(connection, [(intent.backend, intent.path) for intent in swept if intent.error is None])
     for intent in swept:
         if intent.error is not None:
             connection.execute(

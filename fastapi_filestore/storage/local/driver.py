@@ -32,7 +32,7 @@ from fastapi_filestore.storage.local.staged import StagedFile
 from fastapi_filestore.storage.local.unfinished import names_of_staged, remove_staged, staged_uploads
 from fastapi_filestore.storage.local.write import LocalPut
 from fastapi_filestore.storage.paths import check_held_path
-from fastapi_filestore.storage.signing import store_without_urls
+from fastapi_filestore.storage.signing import no_once_url, store_without_urls
 
 DELETIONS = 10
 """Threads for many deletions at once."""
@@ -115,7 +115,7 @@ class FolderDriver:
 
     async def sign_once(self, path: str, *, expires_in: int, announced: Announcement) -> SignedURL:
         """Raise `SigningUnavailableError`."""
-        raise store_without_urls(self.folder.backend, path, "a local folder")
+        raise no_once_url(self.folder.backend, path, "has no server here to be sent to")
 
     async def sign_download(
         self, path: str, *, expires_in: int, content_type: str, content_disposition: str, for_proxy: bool

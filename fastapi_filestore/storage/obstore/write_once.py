@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 import obstore
-from obstore.store import AzureStore, GCSStore, S3Store
+from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
 
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.concurrency.turns import Turn, one_at_a_time
-from fastapi_filestore.errors import FilestoreError, SigningUnavailableError
+from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.storage.backend import Announcement, SignedURL
 from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.obstore.google_signing import sign_for_google
@@ -26,6 +26,7 @@ from fastapi_filestore.storage.obstore.opening.credentials import keys_of
 from fastapi_filestore.storage.obstore.opening.stores import Connection, Store
 from fastapi_filestore.storage.obstore.signing import CREATE, sign_again, sign_blob, sign_url
 from fastapi_filestore.storage.paths import LONGEST_ONCE, generate_upload_path
+from fastapi_filestore.storage.signing import no_once_url
 
 CHECKSUM = "x-amz-checksum-sha256"
 """The header by which a store of Amazon's kind holds bytes against what was announced."""
@@ -70,8 +71,10 @@ class OnceSigner:
             SigningUnavailableError: The store has no such URLs, there are no keys for them, or it does not heed them.
         """
         if expires_in > LONGEST_ONCE:
-            raise self._refusal(f"lives for {LONGEST_ONCE:,} seconds at the most", path)
+            raise no_once_url(self.backend, path, f"lives for {LONGEST_ONCE:,} seconds at the most")
         store = self.connection.store
+        if isinstance(store, MemoryStore):
+            raise no_once_url(self.backend, path, "has no server here to be sent to")
         # Whether it can be signed at all is known without asking anybody.
         signed = await self._bind(self.connection.signing or store, path, expires_in, announced)
         if self.heeding is None:
@@ -79,7 +82,7 @@ class OnceSigner:
                 if self.heeding is None:
                     self.heeding = await self._try()
         if not self.heeding.once:
-            raise self._refusal("is not heeded by its store, which takes a second one", path)
+            raise no_once_url(self.backend, path, "is not heeded by its store, which takes a second one")
         if CHECKSUM in signed.headers and not self.heeding.checksum:
             unheeded = replace(announced, checksum=None)
             signed = await self._bind(self.connection.signing or store, path, expires_in, unheeded)
@@ -92,20 +95,13 @@ class OnceSigner:
         )
         bound = await bind_to_one_write(store, path, signed, announced)
         if bound is None:
-            raise self._refusal(
-                "needs keys to sign it with: of S3 given, or by the extra aws; of Azure an account key; of Google a "
-                "service account's and the extra google",
+            raise no_once_url(
+                self.backend,
                 path,
+                "needs keys to sign it with (of S3 given, or by the extra aws; of Azure an account key; of Google a "
+                "service account's and the extra google)",
             )
         return bound
-
-    def _refusal(self, reason: str, path: str) -> SigningUnavailableError:
-        return SigningUnavailableError(
-            f"An upload URL of backend {self.backend!r} that writes once {reason}: what clients store is copied before "
-            "a row takes it.",
-            backend=self.backend,
-            path=path,
-        )
 
     async def _try(self) -> Heeding:
         """Store a small object twice by a URL that writes once, and delete it.
@@ -123,10 +119,10 @@ class OnceSigner:
             if first in NOT_UNDERSTOOD:
                 return Heeding(once=False)
             if first not in STORED:
-                raise self._refusal(f"could not be tried: the store answered with {first}", path)
+                raise no_once_url(self.backend, path, f"could not be tried: the store answered with {first}")
             second = await self._put(signed, TRIAL, path)
             if second not in STORED and second not in REFUSED:
-                raise self._refusal(f"could not be tried: the store answered with {second}", path)
+                raise no_once_url(self.backend, path, f"could not be tried: the store answered with {second}")
             return Heeding(once=second in REFUSED, checksum=has_checksum and other in REFUSED)
         finally:
             with suppress(FilestoreError):
@@ -141,7 +137,7 @@ class OnceSigner:
             answer = await ask_store(connection.store, connection.store_url.bucket, signed, content)
         except OSError as error:
             reason = f"could not be tried: the store can't be reached ({type(error).__name__})"
-            raise self._refusal(reason, path) from None
+            raise no_once_url(self.backend, path, reason) from None
         return HTTPStatus.NOT_IMPLEMENTED if answer is None else answer.status
 
     async def _delete(self, path: str) -> None:

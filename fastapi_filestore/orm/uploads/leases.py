@@ -2,7 +2,7 @@
 
 Who comes while somebody else writes asks for the upload; the holder looks for that twice a second, keeps what has come
 so far, and lets go. A holder that hears nothing, since its process is gone, is followed when its lease is over. Times
-are the database's and decide patience alone: the *fence*, which counts holders, decides whose bytes become the upload's.
+are the database's and decide patience alone: the *fence*, which counts holders, decides whose bytes are the upload's.
 """
 
 import asyncio

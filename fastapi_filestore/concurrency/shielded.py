@@ -54,8 +54,13 @@ async def let_cancelled_finish() -> None:
 def tell_left(error: BaseException, backend: str, path: str) -> None:
     """Note on the error of an upload that it could not be undone: what was stored may be there still."""
     error.add_note(f"What had come of {path!a} for backend {backend!r} could not be removed, and may be there still.")
-    setattr(error, _LEFT, True)
+    mark_left(error)
     UPLOAD_NOT_UNDONE.tell(error, backend=backend, object=path)
+
+
+def mark_left(error: BaseException) -> None:
+    """Mark the error of an upload after which something may come to be in the store: its path is used up."""
+    setattr(error, _LEFT, True)
 
 
 def may_be_left(error: BaseException) -> bool:

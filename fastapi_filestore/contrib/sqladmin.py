@@ -6,8 +6,10 @@
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextvars import ContextVar
 from copy import copy
+from functools import partial
 from typing import Any, ClassVar
 
 import sqladmin
@@ -32,12 +34,19 @@ REMOVED, GONE, PRESENT = "{}_checkbox", "{}_gone", "{}_present"
 """Names of what comes beside the uploads of a column: boxes that were ticked, as SQLAdmin names its own; then, as our
 form has it, the ids of files to remove, and ids and filenames of all that are there."""
 
+LINK: ContextVar[Callable[[str, str], str] | None] = ContextVar("fastapi_filestore.sqladmin_link", default=None)
+"""Returns the URL of a file of the row that the request of now edits, by its attribute and its id."""
+
 Values = dict[str, Any]
 """What a form sets of a row, by attribute."""
 
 
+LINK_OF_FORM = Markup('<a href="{}" target="_blank" rel="noopener">{}</a>')
+"""In a tab of its own: what somebody has filled in stays."""
+
+
 class FileInput(widgets.FileInput):
-    """Show what is there, with a box to remove it, above an input for what is to come."""
+    """Show links to what is there, with a box to remove each, above an input for what is to come."""
 
     def __call__(self, field: Field, **attributes: object) -> Markup:
         """Return the HTML of a field."""
@@ -46,9 +55,10 @@ class FileInput(widgets.FileInput):
             ' <label class="form-check-label"><input class="form-check-input" type="checkbox" '
             'name="{}" value="{}"{}> Remove</label>'
         )
+        link = LINK.get()
         shown = [
             Markup("<li>{}{}</li>").format(
-                filename,
+                filename if link is None else LINK_OF_FORM.format(link(field.name, key), filename),
                 box.format(REMOVED.format(field.name), key, Markup(" checked") if key in field.data.removed else "")
                 if field.can_be_empty
                 else "",
@@ -127,6 +137,7 @@ class ModelView(sqladmin.ModelView):
                 f"{type(self).__name__} has files: give it to Admin of fastapi_filestore.contrib.sqladmin."
             )
         request.row = await super().get_object_for_edit(request)
+        LINK.set(partial(self._url, request, request.path_params["pk"]) if self.can_view_details else None)
         return request.row
 
     async def insert_model(self, request: Request, data: Values) -> Any:
@@ -172,14 +183,12 @@ class ModelView(sqladmin.ModelView):
         """Let an attribute be shown as links to its files, unless it has none, or a formatter of its own."""
         if request is None or shown is not value or name not in attributes_of(self.model):
             return value, shown
-        route, pk = f"admin:view-{self.identity}-send_file", get_object_identifier(row)
-        links = [
-            Markup('<a href="{}">{}</a>').format(
-                request.url_for(route, name=name, key=id_of(file), pk=pk), file.filename
-            )
-            for file in files_in(value)
-        ]
+        url = partial(self._url, request, get_object_identifier(row), name)
+        links = [Markup('<a href="{}">{}</a>').format(url(id_of(file)), file.filename) for file in files_in(value)]
         return value, Markup("<br>").join(links) if links else shown
+
+    def _url(self, request: Request, pk: str, name: str, key: str) -> str:
+        return str(request.url_for(f"admin:view-{self.identity}-send_file", name=name, key=key, pk=pk))
 
     @expose("/files/{name}/{key}/{pk:path}")
     async def send_file(self, request: Request) -> Response:

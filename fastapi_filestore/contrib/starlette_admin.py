@@ -40,7 +40,9 @@ TEMPLATES = {
 {% for file in data %}<div>{% if file.url %}<a href="{{ file.url }}">{{ file.filename }}</a>
 {% else %}{{ file.filename }}{% endif %}</div>{% endfor %}""",
     INPUT: """
-<ul class="list-unstyled">{% for file in data.present | default(data) or [] %}<li>{{ file.filename }}
+<ul class="list-unstyled">{% for file in data.present | default(data) or [] %}<li>{% if file.url %}
+<a href="{{ file.url }}" target="_blank" rel="noopener">{{ file.filename }}</a>
+{% else %}{{ file.filename }}{% endif %}
 {% if field.can_be_empty %}
 <label class="form-check-label"><input class="form-check-input" type="checkbox"
 name="_{{ field.id }}-delete" value="{{ file.key }}"

@@ -42,8 +42,8 @@ class TooManyUploadsError(FilestoreError):
     def __init__(self, *, limit: int, actual: int, unit: str, seconds: int) -> None:
         self.limit, self.actual, self.unit, self.seconds = limit, actual, unit, seconds
         super().__init__(
-            f"There would be {actual:,} {unit} in open uploads; at most {limit:,} may be: finish or delete some, or try "
-            "again later."
+            f"There would be {actual:,} {unit} in open uploads; at most {limit:,} may be: finish or delete some, or "
+            "try again later."
         )
 
 

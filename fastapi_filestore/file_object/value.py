@@ -2,20 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from typing import Literal, Self, TypedDict
 
 from fastapi_filestore.concurrency.awaited import must_await
 from fastapi_filestore.concurrency.blocking import run_blocking
-from fastapi_filestore.concurrency.shielded import finish
+from fastapi_filestore.concurrency.shielded import finish, mark_left, may_be_left, tell_left
 from fastapi_filestore.concurrency.turns import one_at_a_time
 from fastapi_filestore.errors import (
-    FilestoreError,
+    BlockingCallError,
     ObjectNotFoundError,
     PendingContentError,
-    StorageError,
     UnsupportedContentError,
     UploadError,
 )
@@ -25,6 +24,7 @@ from fastapi_filestore.file_object.path_of_file import PathOfFile
 from fastapi_filestore.file_object.recorded import RecordedFile
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.file_object.state import FileState
+from fastapi_filestore.intake.digests import misstored
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.folders import FOLDER
 from fastapi_filestore.intake.rules import NO_RULES
@@ -39,7 +39,7 @@ from fastapi_filestore.storage.backend import (
     SignedURL,
     StorageBackend,
 )
-from fastapi_filestore.storage.content import Content, ContentReader
+from fastapi_filestore.storage.content import BodyReader, Content, ContentReader
 from fastapi_filestore.storage.fallbacks import copy_object
 from fastapi_filestore.storage.paths import (
     can_be_held,
@@ -116,44 +116,33 @@ class FileObject(RecordedFile):
                 self._become(await check_stream(custody.rules, stream, size, self._filename, self._content_type))
                 if custody.rules.max_size is not None:
                     chunks = custody.rules.limit_chunks(chunks, longest=size)
-                info = await self.backend_in_use().put(
-                    path,
-                    ContentReader(chunks, size=size, is_checked=True),
-                    content_type=self._content_type,
-                    content_disposition=disposition_of(self._filename, self._content_type),
-                    metadata=self._metadata,
-                    if_absent=path == self._path,
-                    use_multipart=use_multipart,
-                    chunk_size=chunk_size,
-                    max_concurrency=max_concurrency,
-                )
+                body = BodyReader(chunks, size=size)
+                async with self._undoing(path, body):
+                    info = await self.backend_in_use().put(
+                        path,
+                        body,
+                        content_type=self._content_type,
+                        content_disposition=disposition_of(self._filename, self._content_type),
+                        metadata=self._metadata,
+                        if_absent=path == self._path,
+                        use_multipart=use_multipart,
+                        chunk_size=chunk_size,
+                        max_concurrency=max_concurrency,
+                    )
             self._record(info)
             self.checksum, custody.fresh = stream.hexdigest, True
             if isinstance(stream, Upload) and stream.folder:  # which a field behind the file may have told
                 dict.setdefault(self._metadata, FOLDER, stream.folder)
             async with self._discarding():
                 if info.size != stream.size:
-                    raise self._misstored(stream.passed, info.size, is_all=stream.size is not None)
+                    raise misstored(self.backend_in_use(), stream, info, filename=self.filename)
                 await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, custody.rules)
             self.note_checked(custody.rules)
         return self
 
-    def _misstored(self, passed: int, size: object, *, is_all: bool) -> StorageError:
-        backend = self.backend_in_use()
-        return StorageError(
-            f"The put of backend {backend.key!r} ({type(backend).__name__}) is at fault: of {self.filename!r} it read "
-            f"{passed} bytes{'' if is_all else ', not to the end'}, and said that it stored {size!r}. Let it read and "
-            "store all of the content, and return the size of that. Nothing was kept.",
-            backend=backend.key,
-            path=self.path,
-        )
-
     @asynccontextmanager
     async def _storing(self, data: Content | None) -> AsyncIterator[tuple[str, ContentReader] | None]:
-        """Give the block content to store and a path, the file's own or else a fresh one; None if it is stored.
-
-        What may be at a fresh path is deleted if the block fails.
-        """
+        """Give the block content to store and a path, the file's own or else a fresh one; None if it is stored."""
         async with one_at_a_time(self.custody):
             if data is not None:
                 if self.is_stored:
@@ -179,8 +168,7 @@ class FileObject(RecordedFile):
                         f"{self.filename!r} can't be stored: it has no content. Pass content= to FileObject, or data "
                         "to save; path= if it is stored already, for a filename names no stored object."
                     )
-                async with nullcontext() if own_path else self._undoing(path):
-                    yield path, content
+                yield path, content
             except UploadError as error:
                 if content is not None and isinstance(content.source, Upload):
                     error.locate(content.source.place)
@@ -189,13 +177,24 @@ class FileObject(RecordedFile):
                 self.custody.reserved_path = None
 
     @asynccontextmanager
-    async def _undoing(self, path: str) -> AsyncIterator[None]:
-        """Delete what may be at a path that nobody else can have used, if the block fails to store it there."""
+    async def _undoing(self, path: str, body: BodyReader | None = None) -> AsyncIterator[None]:
+        """Delete what may be at a path if the block fails to store it there, and nobody else can have used the path.
+
+        What fails because the body does, as one that is refused, was not stored: no request is spent on it.
+        """
         try:
             yield
-        except (asyncio.CancelledError, StorageError):  # the store may have it all the same
-            with suppress(FilestoreError):
-                await finish(self.backend_in_use().delete(path))
+        except (Exception, asyncio.CancelledError) as error:  # the store may have it all the same
+            is_of_body = body is not None and error is body.failure
+            # Where nothing could be called at all, nothing was, and can't be now.
+            if path != self._path and not is_of_body and not isinstance(error, BlockingCallError):
+                backend = self.backend_in_use()
+                try:
+                    await finish(backend.delete(path))
+                except Exception:  # noqa: BLE001 - the first error is the news
+                    if not may_be_left(error):
+                        tell_left(error, backend.key, path)
+                mark_left(error)  # a class of somebody else's may go on storing behind its error
             raise
 
     @asynccontextmanager
@@ -204,7 +203,7 @@ class FileObject(RecordedFile):
         try:
             yield
         except BaseException:
-            with suppress(FilestoreError):
+            with suppress(Exception):
                 await finish(self.delete_async())
             self.undo()
             raise
@@ -298,7 +297,7 @@ class FileObject(RecordedFile):
         was_fresh = self.custody.fresh
         self.take_over(twin)
         if was_fresh and before is not None:  # no row ever had it
-            with suppress(FilestoreError):
+            with suppress(Exception):
                 await self.backend_in_use().delete(before)
 
     async def _promote(self, upload: str) -> None:

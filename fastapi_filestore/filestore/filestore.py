@@ -26,7 +26,7 @@ from fastapi_filestore.web.provider import bounds_of, service_provider
 from fastapi_filestore.web.receiving.form_fields import UnknownFields
 from fastapi_filestore.web.receiving.uploads import receive_upload, receive_uploads
 from fastapi_filestore.web.routes.dependencies import UploadDependency
-from fastapi_filestore.web.routes.openapi import FILE_ROUTE
+from fastapi_filestore.web.routes.openapi.answers import FILE_ROUTE
 from fastapi_filestore.web.routes.readiness import readiness_router
 from fastapi_filestore.web.routes.resource import Download, resource_of
 from fastapi_filestore.web.routes.router import file_router
@@ -193,9 +193,9 @@ class Filestore(Lifecycle):
                 send some unasked, so they are ignored; `refuse` answers 422, by name. Attributes that clients may not
                 set are always refused, and models of your own that say `extra=` decide themselves.
             keep_folders: Keep the folder that a client had a file in, as for `upload`.
-            uploads: Add `…/uploads`: a client stores a file straight in the bucket, or sends it in parts that survive a
-                lost connection, and a row takes it by its id. `UploadOptions` says whose they are and how many there may
-                be. Needs `add_uploads(Base.metadata)`, beside `add_ledger`.
+            uploads: Add `…/uploads`: a client stores a file straight in the bucket, or sends it in parts that survive
+                a lost connection, and a row takes it by its id. `UploadOptions` says whose they are, and how many
+                there may be. Needs `add_uploads(Base.metadata)`, beside `add_ledger`.
             identity: What the paths call a row's primary key, where a prefix of yours has a parameter of that name.
         """
         for name, given in {"read": read, "create": create, "update": update}.items():
@@ -318,9 +318,9 @@ class Filestore(Lifecycle):
 
         >>> file: Annotated[FileObject, Depends(files.uploaded(Document))]
 
-        The id is in the field `upload` of the form, of the JSON or of the query. The upload is one of the request's own,
-        complete, and judged by the rules of router and column. It belongs to the row that the route gives the file to, by
-        a service of the same session; if no row takes it, it stays an upload.
+        The id is in the field `upload` of the form, of the JSON or of the query. The upload is one of the request's
+        own, complete, and judged by the rules of router and column. It belongs to the row that the route gives the file
+        to, by a service of the same session; if no row takes it, it stays an upload.
 
         Args:
             model: The class whose router has `uploads=`, and was made before.

@@ -11,9 +11,11 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
 from types import MappingProxyType
+from typing import Protocol
 
 from fastapi_filestore.concurrency.threads import THREADS
-from fastapi_filestore.errors import ContentConsumedError, DigestMismatchError, MalformedUploadError
+from fastapi_filestore.errors import ContentConsumedError, DigestMismatchError, MalformedUploadError, StorageError
+from fastapi_filestore.storage.backend import ObjectInfo, StorageBackend
 
 THREAD_FROM = 64 * 1024
 """Bytes from which hashing in a thread (which releases the GIL) beats the hop to it."""
@@ -117,6 +119,28 @@ class DigestingStream:
         for chunk in batch:
             for running in self._hashes.values():
                 running.update(chunk)
+
+
+class Counted(Protocol):
+    """A stream that counts its bytes."""
+
+    @property
+    def passed(self) -> int:
+        """Bytes that have passed."""
+        ...
+
+    size: int | None
+
+
+def misstored(backend: StorageBackend, stream: Counted, info: ObjectInfo, *, filename: str) -> StorageError:
+    """Return the error for a put that says that it stored another size than all that it was given."""
+    return StorageError(
+        f"The put of backend {backend.key!r} ({type(backend).__name__}) is at fault: of {filename!r} it read "
+        f"{stream.passed} bytes{', not to the end' if stream.size is None else ''}, and said that it stored "
+        f"{info.size!r}. Let it read and store all of the content, and return the size of that. Nothing was kept.",
+        backend=backend.key,
+        path=info.path,
+    )
 
 
 FIELDS = ("content-digest", "repr-digest")

@@ -91,6 +91,12 @@ def guess_content_type(filename: str) -> str:
     return content_type or FALLBACK_TYPE
 
 
+def guess_extension(content_type: str) -> str:
+    """Return the ending of names of files of a type, such as `.pdf`, if that suggests the type again; else nothing."""
+    endings = _types.guess_all_extensions(content_type, strict=False)
+    return next((ending for ending in endings if guess_content_type(f"a{ending}") == content_type), "")
+
+
 def is_media_type(text: str) -> bool:
     """Tell whether a text is a media type as RFC 6838 spells it, parameters included."""
     return len(text) <= MAX_MEDIA_TYPE and _MEDIA_TYPE.fullmatch(text) is not None

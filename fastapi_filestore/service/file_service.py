@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Annotated, ParamSpec, TypeVar, get_args, get_origin
@@ -26,7 +27,7 @@ from fastapi_filestore.service.lists import FileLists
 from fastapi_filestore.service.new_rows import build, check_names
 from fastapi_filestore.service.pages import DEFAULT_LIMIT, MAX_LIMIT, PAGE_BYTES, Order, Page
 from fastapi_filestore.service.parameters import NoParameter
-from fastapi_filestore.service.rows import Rows
+from fastapi_filestore.service.rows import Rows, load_columns
 from fastapi_filestore.service.scopes import check_scope
 from fastapi_filestore.service.sorting import requested_terms, sort_terms
 from fastapi_filestore.service.unit import Unit
@@ -222,7 +223,10 @@ class FileService(FileLists[ModelT]):
             UnreadableFileError: It holds something else.
         """
         attribute = file_attribute(self.model, field)
-        files = attribute.files(await self.get(identity))
+        row = await self.get(identity)
+        if attribute.name not in inspect(row).dict:
+            await self.loading(partial(load_columns, [row], [attribute.name]))
+        files = attribute.files(row)
         if not files:
             raise FileNotSetError(self.model.__name__, attribute.name)
         files[0].refuse_unreadable()

@@ -1,13 +1,14 @@
 """Read and write rows of one model through a plain `Session`: the part of the service that SQLAlchemy runs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from sqlalchemy import ColumnElement, inspect, select
-from sqlalchemy.orm import QueryableAttribute, Session
+from sqlalchemy import ColumnElement, inspect, select, tuple_
+from sqlalchemy.orm import QueryableAttribute, Session, lazyload, load_only
 
 from fastapi_filestore.errors import OutOfScopeError, RowNotFoundError
 from fastapi_filestore.file_object import FileObject
@@ -18,13 +19,14 @@ from fastapi_filestore.orm.column.attributes import (
     stored_files,
 )
 from fastapi_filestore.orm.column.stored_object import StoredObject
-from fastapi_filestore.orm.column.table_rows import table_of, take_write_lock
+from fastapi_filestore.orm.column.table_rows import is_one_of, table_of, take_write_lock
 from fastapi_filestore.orm.failures.refusals import (
     translate_attribute_errors,
     translate_row_errors,
     translate_value_errors,
     unfit_attributes,
 )
+from fastapi_filestore.orm.mapped_types import AnyMapper, Identity
 from fastapi_filestore.orm.sessions import writing_bind, writing_connection
 from fastapi_filestore.orm.unit_of_work.purging import purging
 from fastapi_filestore.orm.unit_of_work.read_only import has_own_connections
@@ -98,7 +100,8 @@ class Rows(Generic[ModelT]):
             raise self._missing(identity)
         (files,) = found.values()
         # The row's own where they are the same: what changes in them in place is to be stored.
-        own = {file.location: file for file in attribute.held_files(row) if file.is_stored}
+        loaded = attribute.type.held_files(inspect(row).dict.get(attribute.name))  # a deferred one stays so
+        own = {file.location: file for file in loaded if file.is_stored}
         return [own.get(file.location, file) for file in files.get(attribute, [])]
 
     def change(self, session: Session, identity: object, values: Mapping[str, object]) -> ModelT:
@@ -211,6 +214,24 @@ def _values(identity: object, keys: Sequence[AnyAttribute]) -> Sequence[object]:
     if isinstance(identity, Mapping):
         return [identity[key.key] for key in keys]
     return identity if isinstance(identity, tuple | list) else (identity,)
+
+
+def load_columns(rows: Iterable[object], names: Iterable[str]) -> None:
+    """Read columns of rows that were not read with them: deferred ones, and what a query left out.
+
+    It takes one statement for all rows of a class, which changes nothing of what else they have.
+    """
+    lacking = defaultdict[tuple[Session, AnyMapper], list[Identity]](list)
+    for row in rows:
+        state = inspect(row, raiseerr=True)
+        if state.session is not None and state.identity is not None:
+            lacking[state.session, state.mapper].append(state.identity)
+    for (session, mapper), identities in lacking.items():
+        loaded = [getattr(mapper.class_, name) for name in names if name in mapper.column_attrs]
+        key = mapper.primary_key
+        wanted = is_one_of(key[0], [part for (part,) in identities]) if len(key) == 1 else tuple_(*key).in_(identities)
+        with session.no_autoflush:
+            session.scalars(select(mapper.class_).where(wanted).options(load_only(*loaded), lazyload("*"))).all()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
 from contextlib import ExitStack, aclosing
+from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
 from io import TextIOBase
@@ -62,11 +63,10 @@ class ContentReader:
     """Content as chunks of bytes; it is content itself.
 
     `source` is the content as it was given. `size` is known in advance for bytes and paths. `replayable` content can be
-    read again from its start. `shared` is what others may read from as well. `is_checked` says that somebody has made
-    sure already that an iterator's chunks are bytes.
+    read again from its start. `shared` is what others may read from as well.
     """
 
-    __slots__ = ("_home", "_is_checked", "_shared", "_taken", "replayable", "size", "source")
+    __slots__ = ("_home", "_shared", "_taken", "replayable", "size", "source")
 
     def __init__(
         self,
@@ -75,9 +75,8 @@ class ContentReader:
         size: int | None = None,
         replayable: bool = False,
         shared: Source | None = None,
-        is_checked: bool = False,
     ) -> None:
-        self.source, self._shared, self._is_checked = content, shared, is_checked
+        self.source, self._shared = content, shared
         # A response of a client, or a queue, may come only on the loop of those who gave it; an UploadFile reads its
         # file in threads, on any loop.
         is_upload_file = hasattr(content, "file")
@@ -104,8 +103,6 @@ class ContentReader:
                 "(bytes and paths can be read any number of times)."
             )
         self._taken = True
-        if self._is_checked:
-            return cast("AsyncGenerator[bytes, None]", self.source)
         chunks = _check_chunks(self.source)
         if self._home is not None:
             chunks = self._home.each(chunks, name)
@@ -115,6 +112,34 @@ class ContentReader:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.chunks()
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class BodyReader(ContentReader):
+    """Content whose chunks are known to be bytes, to be read once; `failure` is what it failed with, if it did."""
+
+    source: AsyncGenerator[bytes, None]
+    size: int | None
+    replayable: bool = False
+    failure: Exception | None = None
+    _taken: bool = False
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Read the content, and note what it fails with.
+
+        Raises:
+            ContentConsumedError: It was read already.
+        """
+        if self._taken:
+            raise ContentConsumedError("This content was read already and can be read only once.")
+        self._taken = True
+        try:
+            async with aclosing(self.source) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 def read_content(content: object) -> ContentReader:

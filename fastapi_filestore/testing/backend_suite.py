@@ -65,7 +65,7 @@ class BackendSuite:
         assert isinstance(backend.key, str), f"its key is {backend.key!r}, and must be a str"
         assert backend.key, "its key is empty"
 
-    @pytest.mark.parametrize("body", [b"", b"hello", BODY * 4096], ids=["empty", "short", "one MiB"])
+    @pytest.mark.parametrize("body", [b"", b"x", b"hello", BODY * 4096], ids=["empty", "a byte", "short", "one MiB"])
     def test_what_is_put_is_read(self, backend: StorageBackend, body: bytes) -> None:
         """An object comes back byte for byte, and put and head tell the same of it."""
 
@@ -101,6 +101,24 @@ class BackendSuite:
 
             assert await (await backend.open(path)).read() == BODY
             assert info.size == len(BODY), "the size is to be counted"
+
+        asyncio.run(test())
+
+    @pytest.mark.parametrize("size", [0, 1, 1024 * 1024, 5 * 1024 * 1024 + 1])
+    def test_all_of_a_stream_is_kept(self, backend: StorageBackend, size: int) -> None:
+        """A put reads what a client sends to its end, keeps every byte of it, and tells how many there are."""
+
+        async def test() -> None:
+            body = (BODY * (size // len(BODY) + 1))[:size]
+
+            async def chunks() -> AsyncIterator[bytes]:
+                for start in range(0, size, 100_001):
+                    yield body[start : start + 100_001]
+
+            info = await backend.put(path := generate_path(), chunks())
+
+            assert info.size == size, f"put was given {size} bytes, and tells {info.size}"
+            assert await (await backend.open(path)).read() == body, "what is read is not what was put"
 
         asyncio.run(test())
 

@@ -197,7 +197,7 @@ async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
 
 
 async def _assemble(uploads: OpenUploads, row: UploadRow) -> None:
-    """Make one object of the segments of an upload, or of its parts: one alone as it is, several one after the other."""
+    """Make one object of the segments of an upload, or of its parts: one as it is, several one after the other."""
     if row.concat is not None and row.parts is None:
         raise UploadPartError("This is a part of an upload: a row takes the upload that is made of its parts.")
     if row.size is None or row.received != row.size:

@@ -67,7 +67,7 @@ class Target:
             rules.check_declared(Candidate(file.filename, file.content_type, None, kept))
 
     async def judge(self, file: FileObject) -> None:
-        """Raise an `UploadError` unless a stored file is one that the router and the column take; ask the store once."""
+        """Raise an `UploadError` unless a stored file is one that the router and the column take."""
         column = self.attribute.type.rules
         for rules in self.both_rules:
             file.custody.rules = rules

@@ -32,7 +32,7 @@ class UploadOptions:
         most_open: Uploads that one owner may have open.
         most_bytes: Bytes in them, as a number or with a unit: what was announced, else what has come.
         lasts: How long an upload lasts without activity.
-        most_of_all: Uploads that may be open without an owner, whoever began them; any number if None. Ask for a limit of
+        most_of_all: Uploads that may be open without an owner, whoever began them; any number if None. Have a limit of
             requests in front of the application then, too.
 
     Raises:

@@ -40,7 +40,7 @@ class Appending:
         size: int | None = None,
         digests: Mapping[str, bytes] = NO_DIGESTS,
     ) -> tuple[int, float]:
-        """Add the bytes of a request to an upload, as many as come; return where the next ones belong, and when it ends.
+        """Add the bytes of a request to an upload, as many as come; return where the next belong, and when it ends.
 
         A client that goes away, another request that wants the upload and a server that stops end it early: what has
         come by then is kept. With `digests` it is all or nothing. `size` is that of the whole upload, if only this
@@ -107,7 +107,7 @@ class Appending:
 
 
 class Counted:
-    """The bytes of a request, counted, which end where the client went away; one that must be `is_whole` fails there."""
+    """The bytes of a request, counted; they end where the client went away, or fail if it must be `is_whole`."""
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], *, is_whole: bool) -> None:
         self._chunks, self._is_whole, self.size, self.is_cut = chunks, is_whole, 0, False

@@ -45,6 +45,11 @@ class Visit:
         """Tick the box that removes a file."""
         await self.page.locator(f"input[type=checkbox][name='{self.admin.box.format(column)}']").nth(number).check()
 
+    async def linked(self, name: str) -> str:
+        """Return the text that a link of the page leads to."""
+        url = await self.page.get_by_role("link", name=name).first.evaluate("link => link.href")
+        return await (await self.page.request.get(url)).text()
+
     async def save(self) -> None:
         """Send the form, which leads to the list."""
         await (
@@ -110,6 +115,7 @@ async def test_a_life_of_files(visit: Visit) -> None:
     assert stored(visit.folder) == {"a", "letter", "one", "two"}
 
     await visit.go_to("edit")
+    assert [await visit.linked(name) for name in ("a.txt", "letter.txt", "two.txt")] == ["a", "letter", "two"]
     await visit.choose("photo", "b.txt")
     await visit.tick("letter")
     await visit.tick("certificates", 0)

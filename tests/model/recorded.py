@@ -41,3 +41,17 @@ RECORDED: Final[Mapping[str, Sequence[Step]]] = {
     ],
 }
 """By the fault's name."""
+
+STALE_LISTS: Final[Sequence[Sequence[Step]]] = [
+    [
+        ("start", HABITS | {"expires": False}),
+        ("switch", {}),
+        ("change_list", {"at": 0, "which": 0, "change": 0}),
+        ("commit", {}),
+        ("switch", {}),
+        ("service_edit_list", {"at": 0, "which": 1, "turns": turns}),
+        ("commit", {}),
+    ]
+    for turns in (True, False)
+]
+"""The service edits a list that the session had read before another one changed it."""

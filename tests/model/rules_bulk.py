@@ -174,7 +174,8 @@ class StatementRules(RowRules):
     def service_edit_list(self, at: int, which: int, *, turns: bool) -> None:
         """Have the service turn a list round, or put another file in the place of one."""
         place = chosen(self.places(full=True), at)
-        if not self.flush() or not (files := files_of(self.side.memory(place))):
+        # The service begins with what the database has, not with what the session read before another one's commit.
+        if not self.flush() or not (files := files_of(self.side.sheet.value(place))):
             return
         tag, column = place
         service, key = self._service(self.side.sheet.kind(tag)), self._key(tag)

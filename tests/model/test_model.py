@@ -1,6 +1,7 @@
 """Whatever programs do with sessions, rows and files, no file is lost: a few sequences of `make model`."""
 
 import os
+from collections.abc import Sequence
 from random import SystemRandom
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from tests.model.cells import CELLS, Cell
 from tests.model.faults import FAULTS
 from tests.model.judgement import BrokenError
-from tests.model.recorded import RECORDED
+from tests.model.playing import Step
+from tests.model.recorded import RECORDED, STALE_LISTS
 from tests.model.run import play_cell, replay_in
 from tests.model.table import Played
 from tests.servers.postgres import Postgres
@@ -55,3 +57,10 @@ def test_planted_fault(fault: str) -> None:
 
     with FAULTS[fault](), pytest.raises(BrokenError):
         replay_in("sqlite-ledger-sync-single", RECORDED[fault])
+
+
+@pytest.mark.parametrize("cell", ["sqlite-ledger-sync-list", "sqlite-none-async-list"])
+@pytest.mark.parametrize("steps", STALE_LISTS, ids=["turned", "exchanged"])
+def test_list_that_another_session_changed(steps: Sequence[Step], cell: str) -> None:
+    """The service begins with what the database has: what another session put into the list stays there."""
+    replay_in(cell, steps)

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.intake import digests as client_digests
-from fastapi_filestore.intake import disposition, folders, names, upload
+from fastapi_filestore.intake import disposition, folders, nameless, names, upload
 from fastapi_filestore.intake import header_parameters as charsets
 from fastapi_filestore.intake import header_parameters as parameters
 from fastapi_filestore.intake import header_parameters as spelling
@@ -141,6 +141,11 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         lambda text: multipart.FormReader(aiter_of(()), content_type=text, limits=ENDLESS),
         ("multipart/form-data; boundary=b",),
     ),
+    "intake.nameless.name_of_body": (
+        lambda text: nameless.name_of_body(text, nameless.Replaced(text, text)),
+        ("a", "a/", "a/b;", "a/b; a="),
+    ),
+    "intake.names.guess_extension": (names.guess_extension, ("a", "a/")),
     "intake.names.guess_content_type": (names.guess_content_type, ("a.", "a.tgz.")),
     "intake.names.is_media_type": (names.is_media_type, ("text/plain", "text/plain;")),
     "intake.names.safe_filename": (names.safe_filename, ("a", "a.")),

@@ -84,6 +84,7 @@ MATCHED = {
 
 NOT_OF_A_CLIENT = {
     "intake.folders.without_paths": "names of fields, of which there are few",
+    "intake.digests.misstored": "quotes the name of one file, cut",
     "intake.no_field.no_field": "names of the application's",
     "intake.names.types_by_kind": "names of ours",
     "intake.types.special_cases.is_case_of": "a type of at most 255 characters, as in the next ones",
@@ -94,9 +95,10 @@ NOT_OF_A_CLIENT = {
     "web.receiving.form_fields.names_of": "a name of the application's",
     "web.serving.redirects.response_elsewhere": "headers of ours",
     "web.serving.headers.shown_tag": "a tag of a store",
+    "web.routes.columns.columns_of": "a name of the application's",
     "web.routes.resource.resource_of": "a name of the application's",
     "web.routes.readiness.readiness_router": "a path of the application's",
-    "web.routes.openapi.header_parameters": "names of ours",
+    "web.routes.openapi.parameters.header_parameters": "names of ours",
     "web.routes.operations.with_article": "names of models",
     "web.routes.operations.name_operations": "a class's name",
     "web.routes.operations.named": "names of ours",

@@ -32,7 +32,17 @@ def main() -> int:
         sys.exit(f"No server of tus 1.0: {error}")
     folder = Path(__file__).parent
     # Nothing of the project's other tests is wanted: neither its servers nor its imports.
-    arguments = [str(folder), f"--confcutdir={folder}", "-p", "tests.tus.summary", "-q", "--tb=short", "-k", options.k]
+    arguments = [
+        str(folder),
+        f"--confcutdir={folder}",
+        "-p",
+        "tests.tus.summary",
+        "-q",
+        "-rN",
+        "--tb=short",
+        "-k",
+        options.k,
+    ]
     arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # the client of HTTP was imported before
     return int(pytest.main(arguments, plugins=[Command(server, target)]))
 

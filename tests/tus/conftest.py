@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             missing[lacking[0]] = missing.get(lacking[0], 0) + 1
         elif reason := next(filter(None, map(target.known_failures.get, names)), None):
             test.add_marker(pytest.mark.xfail(reason=reason, strict=True))
-        note(test, target, case, missing)
+        note(test, name, target, case, missing)
     if {test.path for test in tests} == {*FOLDER.glob("test_*.py")}:
         refuse_unknown_names(found)
     items[:] = [item for item in items if item not in dropped]

@@ -47,11 +47,10 @@ def read_case(item: pytest.Function) -> Case:
     return Case(group, needs, " ".join(states.split()), *spec.args)
 
 
-def note(item: pytest.Item, target: Target, case: Case, left_out: LeftOut) -> None:
+def note(item: pytest.Item, name: str, target: Target, case: Case, left_out: LeftOut) -> None:
     """Let the report of a test tell what the summary needs, from a worker, too."""
-    item.user_properties.append(
-        (PROPERTY, (target.name, case.group, case.states, case.section, case.sentence, left_out))
-    )
+    facts = (target.name, case.group, left_out, name, case.states, case.section, case.sentence)
+    item.user_properties.append((PROPERTY, facts))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -64,19 +63,18 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print a table for each server."""
     tables: dict[str, dict[str, Counter[str]]] = {}
     left_out: dict[str, LeftOut] = {}
-    failures: dict[str, list[tuple[str, ...]]] = {}
+    failures: dict[str, list[list[str]]] = {}
     for outcome, report in _reports(terminalreporter):
         for name, value in report.user_properties:
             if name == PROPERTY:
-                target, group, states, section, sentence, left_out[target] = value
+                target, group, left_out[target], *case = value
                 tables.setdefault(target, {}).setdefault(group, Counter())[outcome] += 1
                 if outcome == "failed":
-                    case = report.nodeid.rpartition("::")[2]
-                    failures.setdefault(target, []).append((case, states, section, sentence))
+                    failures.setdefault(target, []).append(case)
     for target, table in tables.items():
         _print_table(terminalreporter, target, table, left_out[target])
-        for case, states, section, sentence in failures.get(target, []):
-            terminalreporter.line(f"FAILED {case}\n  case: {states}\n  {section}: {sentence}")
+        for name, states, section, sentence in failures.get(target, []):
+            terminalreporter.line(f"FAILED {name}\n  case: {states}\n  tus 1.0, {section}: {sentence}")
 
 
 def _reports(terminalreporter: Any) -> Iterator[tuple[str, Any]]:

@@ -38,8 +38,8 @@ def of(algorithm: str, body: bytes = BODY) -> str:
         ("attachment; filename=\"r.pdf\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.pdf", "größe.pdf"),
         ("attachment; filename*=iso-8859-1'de'gr%F6%DFe.pdf", "größe.pdf"),
         ("attachment; filename*=UTF-8''..%2F..%2Fpasswd", "passwd"),
-        ("attachment", "file"),
-        ("", "file"),
+        ("attachment", "file.pdf"),
+        ("", "file.pdf"),
     ],
 )
 async def test_a_put_body_is_the_file(site: Site, url: str, disposition: str, name: str) -> None:

@@ -39,6 +39,16 @@ class Leaflet(Base):
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend="web"))
 
 
+class Binder(Base):
+    """A row with a list that has the name of a path, and one file beside it."""
+
+    __tablename__ = "binders"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cover: Mapped[FileObject] = mapped_column(StoredObject(backend="web"))
+    file: Mapped[list[FileObject] | None] = mapped_column(StoredObject(backend="web", multiple=True))
+
+
 def several(app: FastAPI, files: Filestore) -> None:
     """Serve both."""
     app.include_router(files.router(Entry), prefix="/entries")

@@ -127,6 +127,16 @@ async def test_files_are_put_in_order(site: Site) -> None:
     assert len(await site.keys()) == 4
 
 
+async def test_the_longest_order(site: Site) -> None:
+    """Any order that a list may have is read, beside all else that JSON may hold; one id more is refused unread."""
+    await print_book(site, "1")
+    spare = site.files.settings.max_json_values - 2  # the object and its list
+
+    for ids, kind in ((3000, "not_an_order"), (spare + 5, "not_an_order"), (spare + 6, "too_many_values")):
+        answer = await site.client.patch("/books/1", json={"pages": [f"{number:022}" for number in range(ids)]})
+        assert problem_in(answer, 422, "invalid-fields")["errors"][0]["type"] == kind
+
+
 async def test_a_list_as_an_archive(site: Site) -> None:
     """It has the files in their order, under names that differ; of no file it is empty."""
     await print_book(site, "same", "same")

@@ -145,3 +145,31 @@ def test_summaries_have_the_right_article_and_number() -> None:
 def test_articles_go_by_sound(word: str, expected: str) -> None:
     """A word of a vowel that is said as a consonant has `a`, and the other way round."""
     assert with_article(word) == expected
+
+
+def test_examples_of_problems_are_of_what_the_operation_can_answer() -> None:
+    """Of problems with one status, each operation shows one that it has itself."""
+    app, files = FastAPI(), Filestore(nothing)
+    app.include_router(files.router(Album), prefix="/albums")
+    app.include_router(files.signed_router())
+    paths = app.openapi()["paths"]
+
+    def kind(method: str, path: str, status: int) -> str:
+        answer = paths[path][method]["responses"][str(status)]["content"]["application/problem+json"]
+        return str(answer["example"]["type"]).removeprefix("urn:fastapi-filestore:")
+
+    assert kind("post", "/albums/", 409) == "row-conflict"
+    assert kind("post", "/albums/", 413) == "upload-too-large"
+    assert kind("get", "/albums/", 422) == "invalid-cursor"
+    assert kind("patch", "/albums/{identity}", 415) == "unsupported-upload"
+    assert kind("put", "/albums/{identity}/file", 409) == "stale-file"
+    assert kind("put", "/albums/{identity}/file", 412) == "precondition-failed"
+    assert kind("put", "/albums/{identity}/file", 422) == "missing-file"
+    assert kind("get", "/albums/{identity}/file", 416) == "range-not-satisfiable"
+    assert kind("get", "/filestore", 403) == "invalid-signature"
+    assert kind("get", "/filestore", 404) == "object-not-found"
+    assert kind("put", "/filestore", 409) == "object-exists"
+    assert (kind("get", "/albums/", 503), kind("get", "/filestore", 503)) == (
+        "database-unavailable",
+        "store-unavailable",
+    )

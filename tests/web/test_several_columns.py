@@ -79,6 +79,26 @@ async def test_json_that_names_a_file(site: Site) -> None:
     assert await site.rows(Album) == 0
 
 
+@pytest.mark.parametrize(
+    ("value", "ways"),
+    [
+        ({"cover": {"filename": "x"}}, ["PUT .../file"]),
+        ({"back": None}, ["PUT .../back", "DELETE .../back"]),
+        ({"pages": None}, ["POST .../pages", "DELETE .../pages/{id}"]),
+        ({"pages": [{"filename": "x"}]}, ["POST .../pages", "PUT or DELETE .../pages/{id}"]),
+        ({"pages": ["no id"]}, ["POST .../pages", "ids of its files"]),
+    ],
+)
+async def test_a_patch_that_names_a_file(site: Site, value: dict[str, Any], ways: list[str]) -> None:
+    """The answer says which requests change a file, or the files of a list."""
+    await print_book(site, "one")
+
+    problem = problem_in(await site.client.patch("/books/1", json=value), 422, "invalid-fields")
+
+    assert all(way in problem["detail"] and way in problem["errors"][0]["msg"] for way in ways)
+    assert problem["errors"][0]["loc"][0] in value
+
+
 async def test_an_empty_column_is_filled_and_cleared(site: Site) -> None:
     """PUT and DELETE honour conditions; the bytes go with the file, and the row stays."""
     await site.client.post("/albums/", json={})

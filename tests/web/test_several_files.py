@@ -16,7 +16,7 @@ from fastapi_filestore import ConfigurationError, FileObject, FileService, Files
 from fastapi_filestore.file_object.identity import ID_LENGTH, id_of
 from fastapi_filestore.testing import assert_no_orphans
 from tests.web.conftest import Serve
-from tests.web.several import Entry, Leaflet, Pile, several
+from tests.web.several import Entry, Pile, several
 from tests.web.site import Site, problem_in
 
 COVER = ("cover", ("c.txt", b"cover"))
@@ -65,7 +65,7 @@ async def test_one_form_brings_the_files_of_all_columns(place: Site) -> None:
     ("files", "status", "name", "word"),
     [
         ([page("1")], 422, "missing-file", "'cover'"),
-        ([COVER, ("page", ("x", b"x"))], 422, "missing-file", "cover or back or pages"),
+        ([COVER, ("page", ("x", b"x"))], 422, "missing-file", "'cover' or 'back' or 'pages'"),
         ([COVER, COVER], 422, "too-many-files", "'cover'"),
         ([COVER, *map(page, "1234")], 422, "too-many-files", "'pages'"),
         ([page("1"), ("cover", ("c", bytes(101)))], 413, "upload-too-large", "100 bytes"),
@@ -267,24 +267,6 @@ async def test_an_order_is_read_once(place: Site) -> None:
     orders: list[Any] = [5, [1], [[]], {"a": 1}, "abc"]
     for order in orders:
         problem_in(await place.client.patch("/entries/1", json={"pages": order}), 422, "invalid-fields")
-
-
-async def test_another_column_is_the_file(serve: Serve) -> None:
-    """`field=` says which column `/file` is; one that is called so has no path of its own then."""
-
-    def build(app: FastAPI, files: Filestore) -> None:
-        app.include_router(files.router(Leaflet, field="scan"), prefix="/leaflets")
-        app.include_router(files.router(Leaflet), prefix="/plain")
-
-    async with serve(build=build) as site:
-        made = await site.client.post("/leaflets/", files={"scan": ("s.txt", b"scan")})
-        both = await site.client.post("/plain/", files={"scan": ("s.txt", b"scan"), "file": ("f.txt", b"file")})
-
-        assert (await site.client.get(made.json()["scan"]["url"])).content == b"scan"
-        assert made.json()["scan"]["url"] == "/leaflets/1/file"
-        assert (await site.client.get(both.json()["scan"]["url"])).content == b"scan"
-        assert both.json()["file"]["url"] == "/plain/2/file"
-        assert (await site.client.get("/plain/2/file")).content == b"file"
 
 
 async def test_a_column_that_clients_only_read(serve: Serve) -> None:

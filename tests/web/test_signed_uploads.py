@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fastapi_filestore import FileObject
+from fastapi_filestore import FileObject, ObjectInfo, WrappedBackend, read_content, storages
+from fastapi_filestore.storage.content import Content
 from tests.web.signing import backend, site
 from tests.web.site import Site, problem_in
 
@@ -64,6 +65,25 @@ async def test_an_upload_that_must_be_the_first_loses_a_race(site: Site) -> None
 
     problem_in(response, 412, "precondition-failed")
     assert await (await file.confirm_async()).get_content_async() == b"fast"
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+async def test_an_upload_that_is_not_kept_whole(site: Site, kept: int) -> None:
+    """A backend that stores less than the body, and says so or not, makes no object; the URL can be used again."""
+
+    class Half(WrappedBackend):
+        async def put(self, path: str, content: Content, **options: Any) -> ObjectInfo:
+            body = b"".join([chunk async for chunk in read_content(content)])
+            return await super().put(path, body[:kept], **options)
+
+    ticket = await FileObject("web", "a.txt").signed_url_async(method="PUT")
+    storages.register_backend(Half(site.backend), replace=True)
+    failed = await site.client.put(ticket.url, content=b"all of it", headers=dict(ticket.headers))
+    storages.register_backend(site.backend, replace=True)
+
+    problem_in(failed, 500, "store-error")
+    assert await site.keys() == set()
+    assert (await site.client.put(ticket.url, content=b"all", headers=dict(ticket.headers))).status_code == 201
 
 
 async def test_an_upload_may_be_empty(site: Site) -> None:

@@ -4,28 +4,23 @@ Asked first is the type itself; one that only wraps another, as SQLModel's text 
 on their way is known best by the annotation of the attribute, then by what its class says it is a decorator of.
 """
 
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import is_dataclass
-from functools import reduce
-from inspect import get_annotations
-from operator import or_
-from types import SimpleNamespace, UnionType
-from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints, is_typeddict
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_typeddict
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, PydanticUserError, TypeAdapter, WithJsonSchema
 from pydantic.errors import PydanticSchemaGenerationError
 from sqlalchemy import ARRAY, JSON, Enum, TypeDecorator, Uuid
-from sqlalchemy.orm import ColumnProperty, Mapped
+from sqlalchemy.orm import ColumnProperty
 
+from fastapi_filestore.orm.column.annotations import Annotation, annotation_of
 from fastapi_filestore.orm.mapped_types import AnyExpression, AnyType
 
 CHANGES = ("process_bind_param", "process_result_value", "bind_processor", "result_processor")
 """The methods that a decorator overrides if it changes values on their way, in either direction."""
-Annotation: TypeAlias = Any
-"""An annotation of an attribute, which pydantic may validate by: a type, or what `typing` makes of some."""
 COLLECTIONS = (list, tuple, set, frozenset, dict)
 UUID_TEXT = Annotated[
     str, AfterValidator(lambda text: str(UUID(text))), WithJsonSchema({"type": "string", "format": "uuid"})
@@ -104,19 +99,9 @@ def _decorated_type(kind: AnyType) -> Annotation:
 
 def _annotated_type(prop: ColumnProperty[Any]) -> Annotation:
     """Return what the attribute of the class is annotated as, without `Mapped` and `None`; None if pydantic can't."""
-    for cls in prop.parent.class_.__mro__:
-        if prop.key in (annotations := get_annotations(cls)):
-            owner = SimpleNamespace(__annotations__={prop.key: annotations[prop.key]})
-            names = vars(sys.modules[cls.__module__])
-            with suppress(Exception):  # a name that is there for type checkers alone, or whatever else a text may be
-                annotation = get_type_hints(owner, names)[prop.key]
-                origin = get_origin(annotation)
-                if isinstance(origin, type) and issubclass(origin, Mapped):
-                    annotation = get_args(annotation)[0]
-                if get_origin(annotation) in (Union, UnionType):
-                    annotation = reduce(or_, [kind for kind in get_args(annotation) if kind is not type(None)])
-                return _validatable(annotation, fallback=None)
-            return None
+    annotation = annotation_of(prop.parent.class_, prop.key)
+    with suppress(Exception):  # whatever pydantic makes of it
+        return None if annotation is None else _validatable(annotation, fallback=None)
     return None
 
 

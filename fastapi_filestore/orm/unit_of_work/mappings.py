@@ -8,6 +8,7 @@ from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute
 
 from fastapi_filestore.errors import ConfigurationError, UnsupportedStatementError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.orm.column.annotations import annotation_of, is_of_several
 from fastapi_filestore.orm.column.stored_object import FileList, StoredObject
 from fastapi_filestore.orm.mapped_types import AnyMapper, RowState
 from fastapi_filestore.orm.unit_of_work.changes import files_in
@@ -24,10 +25,23 @@ def watch_or_refuse(mapper: AnyMapper, class_: type) -> None:
         for prop in mapper.column_attrs:
             _refuse_attribute(mapper, prop)
             if isinstance(prop.columns[0].type, StoredObject):
+                _refuse_annotation(class_, prop.key, prop.columns[0].type)
                 _watch_attribute(mapper, getattr(class_, prop.key), prop.columns[0], prop.columns[0].type)
     except ConfigurationError:
         mapper.configured = False  # else nobody would hear of it again, and the class be used as it is
         raise
+
+
+def _refuse_annotation(model: type, name: str, column: StoredObject) -> None:
+    """Refuse a list of files that is annotated as one file, and one file that is annotated as a list."""
+    match is_of_several(annotation_of(model, name)), column.multiple:
+        case True, False:
+            problem = "several files, and its column holds one: say StoredObject(multiple=True), or annotate FileObject"
+        case False, True:
+            problem = "one file, and its column holds several: leave out multiple=True, or annotate list[FileObject]"
+        case _:
+            return
+    raise ConfigurationError(f"{model.__name__}.{name} is annotated as {problem}.")
 
 
 def _is_file_column(column: ColumnElement[object]) -> bool:

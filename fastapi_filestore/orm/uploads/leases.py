@@ -1,8 +1,8 @@
-"""Let one request at a time write to an upload, whichever process serves it, and another one follow a request that hangs.
+"""Let one request at a time write to an upload, whichever process serves it, and another one follow if that hangs.
 
 Who comes while somebody else writes asks for the upload; the holder looks for that twice a second, keeps what has come
-so far, and lets go. A holder that hears nothing, since its process is gone, is followed when its lease is over. Times are
-the database's and decide patience alone: the *fence*, which counts holders, decides whose bytes become the upload's.
+so far, and lets go. A holder that hears nothing, since its process is gone, is followed when its lease is over. Times
+are the database's and decide patience alone: the *fence*, which counts holders, decides whose bytes are the upload's.
 """
 
 import asyncio
@@ -95,6 +95,67 @@ Keepers = WeakKeyDictionary[Engine, Keeper]
 _keepers: WeakKeyDictionary[asyncio.AbstractEventLoop, Keepers] = WeakKeyDictionary()
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a request wants of an upload: to write to it from byte `start` on, and to say how long it is, perhaps."""
+
+    tables: UploadTables
+    identity: str
+    mine: ColumnElement[bool]
+    start: int
+    size: int | None
+
+    async def take(self, engine: Engine) -> Lease:
+        """Take the upload, as soon as whoever holds it lets go."""
+        deadline = asyncio.get_running_loop().time() + LEASE_SECONDS + 2 * LOOK_SECONDS
+        while (lease := await run_on_engine(engine, self._try)) is None:
+            if asyncio.get_running_loop().time() > deadline:
+                raise UploadBusyError(self.identity)
+            await asyncio.sleep(LOOK_SECONDS / 5)
+        return lease
+
+    def _try(self, connection: Connection) -> Lease | None:
+        uploads, columns = self.tables.uploads, self.tables.uploads.c
+        if connection.dialect.name == "sqlite":  # which refuses at once who has read before another one writes
+            take_write_lock(connection, uploads)
+        whole = and_(columns.id == self.identity, self.mine, columns.state == OPEN)
+        query = select(columns.received, columns.size, columns.fence, columns.holder, columns.parts).where(whole)
+        row = connection.execute(query).first()
+        if row is None:
+            raise UploadNotFoundError(self.identity)
+        if row.parts is not None:
+            raise FinalUploadError(self.identity)
+        self._check_size(row.size, row.received)
+        if row.holder is None and row.received != self.start:
+            raise UploadOffsetError(start=self.start, received=row.received)
+        is_free = or_(columns.holder.is_(None), columns.lease <= database_time())
+        taken = connection.execute(
+            update(uploads)
+            .where(whole, is_free, columns.fence == row.fence, columns.received == row.received)
+            .values(
+                holder="request",
+                lease=database_time() + LEASE_SECONDS,
+                is_wanted=False,
+                fence=columns.fence + 1,
+            )
+        ).rowcount
+        if taken == 1:
+            if row.received != self.start:
+                raise UploadOffsetError(start=self.start, received=row.received)
+            size = row.size if self.size is None else self.size
+            return Lease(self.identity, row.fence + 1, row.received, size)
+        connection.execute(update(uploads).where(whole, columns.is_wanted.is_(False)).values(is_wanted=True))
+        return None
+
+    def _check_size(self, known: int | None, received: int) -> None:
+        if self.size is None:
+            return
+        if known not in {None, self.size}:
+            raise MalformedUploadError(f"Upload-Length is {self.size:,}, and was {known:,}: it can't be changed.")
+        if self.size < received:
+            raise MalformedUploadError(f"Upload-Length is {self.size:,}, and {received:,} bytes have come already.")
+
+
 @asynccontextmanager
 async def holding(
     engine: Engine,
@@ -105,7 +166,7 @@ async def holding(
     start: int,
     size: int | None = None,
 ) -> AsyncIterator[Lease]:
-    """Hold an upload while the block writes to it from byte `start` on; `size` is how long it is, if it is only said now.
+    """Hold an upload while the block writes to it from byte `start` on; `size` is how long it is, if that is said now.
 
     Raises:
         UploadNotFoundError: There is no such upload, or its bytes are all there.
@@ -113,7 +174,7 @@ async def holding(
         MalformedUploadError: Another size was said before.
         UploadBusyError: Whoever holds it does not let go, and is not gone either.
     """
-    lease = await _take(engine, tables, identity, mine, start, size)
+    lease = await Attempt(tables, identity, mine, start, size).take(engine)
     keepers = _keepers.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
     keeper = keepers.get(engine)
     if keeper is None:
@@ -132,51 +193,3 @@ async def holding(
 
         with suppress(FilestoreError):  # the lease ends by itself
             await finish(run_on_engine(engine, let_go))
-
-
-async def _take(
-    engine: Engine, tables: UploadTables, identity: str, mine: ColumnElement[bool], start: int, size: int | None
-) -> Lease:
-    columns = tables.uploads.c
-    whole = and_(columns.id == identity, mine, columns.state == OPEN)
-
-    def take(connection: Connection) -> Lease | None:
-        if connection.dialect.name == "sqlite":  # which refuses at once who has read before another one writes
-            take_write_lock(connection, tables.uploads)
-        row = connection.execute(
-            select(columns.received, columns.size, columns.fence, columns.holder, columns.parts).where(whole)
-        ).first()
-        if row is None:
-            raise UploadNotFoundError(identity)
-        if row.holder is None and row.received != start:
-            raise UploadOffsetError(start=start, received=row.received)
-        if row.parts is not None:
-            raise FinalUploadError(identity)
-        if size is not None and row.size not in {None, size}:
-            raise MalformedUploadError(f"Upload-Length is {size:,}, and was {row.size:,}: it can't be changed.")
-        if size is not None and size < row.received:
-            raise MalformedUploadError(f"Upload-Length is {size:,}, and {row.received:,} bytes have come already.")
-        is_free = or_(columns.holder.is_(None), columns.lease <= database_time())
-        taken = connection.execute(
-            update(tables.uploads)
-            .where(whole, is_free, columns.fence == row.fence, columns.received == row.received)
-            .values(
-                holder="request",
-                lease=database_time() + LEASE_SECONDS,
-                is_wanted=False,
-                fence=columns.fence + 1,
-            )
-        ).rowcount
-        if taken == 1:
-            if row.received != start:
-                raise UploadOffsetError(start=start, received=row.received)
-            return Lease(identity, row.fence + 1, row.received, row.size if size is None else size)
-        connection.execute(update(tables.uploads).where(whole, columns.is_wanted.is_(False)).values(is_wanted=True))
-        return None
-
-    deadline = asyncio.get_running_loop().time() + LEASE_SECONDS + 2 * LOOK_SECONDS
-    while (lease := await run_on_engine(engine, take)) is None:
-        if asyncio.get_running_loop().time() > deadline:
-            raise UploadBusyError(identity)
-        await asyncio.sleep(LOOK_SECONDS / 5)
-    return lease

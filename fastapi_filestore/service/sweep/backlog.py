@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, not_, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
@@ -54,7 +55,7 @@ async def backlog_of(accesses: Iterable[BoundLedger]) -> Backlog:
             conditions = (is_due, columns.error.is_not(None), and_(not_(is_due), columns.kind == UPLOAD))
             numbers = [func.coalesce(func.sum(case((condition, 1), else_=0)), 0) for condition in conditions]
             counting = select(func.count(), func.min(columns.due_at), *numbers)
-            total, first, due, failing, reserved = connection.execute(counting).one()
+            total, first, due, failing, reserved = tuple[Any, ...](connection.execute(counting).one())
             return Backlog(due, total - due - reserved, failing, now - first if due else None, reserved)
 
         try:

@@ -96,9 +96,7 @@ async def _sweep(
             late = StorageTimeoutError(f"Backend {backend!r} took more than {DELETION_SECONDS:.0f} s.")
             return _fail(group, error if isinstance(error, StorageUnavailableError) else late)
 
-    if (tables := uploads_of(ledger.table.metadata)) is not None:
-        while await run_unless_busy(plain, partial(end_expired, tables=tables, ledger=ledger)):
-            pass
+    await _end_uploads(plain, ledger)
     while True:
         try:
             # The look ahead costs little.
@@ -116,6 +114,13 @@ async def _sweep(
         await run_unless_busy(plain, partial(record_outcomes, ledger=ledger, swept=swept))
         for intent in swept:
             yield intent
+
+
+async def _end_uploads(engine: Engine, ledger: Ledger) -> None:
+    """End the uploads that nobody has touched for as long as they last."""
+    if (tables := uploads_of(ledger.table.metadata)) is not None:
+        while await run_unless_busy(engine, partial(end_expired, tables=tables, ledger=ledger)):
+            pass
 
 
 async def _delete(group: list[Swept], registry: StorageRegistry, ask: Ask) -> list[Swept]:

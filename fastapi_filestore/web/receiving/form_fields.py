@@ -182,8 +182,10 @@ def validate_form(schema: type[SchemaT], fields: Mapping[str, str], *, limits: F
         raise InvalidFieldsError(error.errors(include_url=False, include_input=False)) from None
 
 
-def validate_json(schema: type[SchemaT], body: bytes, *, limits: FormLimits) -> SchemaT:
+def validate_json(schema: type[SchemaT], body: bytes, *, limits: FormLimits, orders: Collection[str] = ()) -> SchemaT:
     """Validate fields that came as JSON; `InvalidFieldsError` says which are wrong.
+
+    `orders` are the names of fields that may be as long as the body: lists of ids.
 
     Raises:
         UploadTooLargeError: A value is larger than a field may be: as text, or as JSON if it is something else.
@@ -194,6 +196,8 @@ def validate_json(schema: type[SchemaT], body: bytes, *, limits: FormLimits) -> 
         with suppress(ValueError):  # whoever validates it says what is wrong
             fields = from_json(body)
     for name, value in fields.items() if isinstance(fields, dict) else ():
+        if name in orders and isinstance(value, list):
+            continue
         size = len(value.encode() if isinstance(value, str) else to_json(value))
         if size > limits.field_size:
             raise UploadTooLargeError(f"field {name!r}", limit=limits.field_size, actual=size)

@@ -26,7 +26,7 @@ from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.forms.multipart import FormReader
 from fastapi_filestore.intake.forms.part_head import PartHead
 from fastapi_filestore.intake.header_parameters import extended_name, plain_name, read_parameters
-from fastapi_filestore.intake.names import FALLBACK_NAME
+from fastapi_filestore.intake.nameless import Replaced, name_of_body
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
 from fastapi_filestore.intake.types.media_types import is_unspecific
 from fastapi_filestore.intake.upload import NO_FIELDS, Upload, Uploads
@@ -64,7 +64,7 @@ class UploadPolicy:
 
     `validate` makes values of the fields, or raises; it knows those of the names in `known`, and `switches` are those
     that are true or false. JSON `is_fields`, and no file, where there are any to set. The folder that a client had a
-    file in is kept if it `keeps_folders`.
+    file in is kept if it `keeps_folders`; a file without a name may have that of the one that is `replaced`.
     """
 
     field: str
@@ -76,6 +76,7 @@ class UploadPolicy:
     switches: frozenset[str] = frozenset()
     needs_file: bool = True
     keeps_folders: bool = False
+    replaced: Replaced | None = None
 
     async def admit(self, upload: Upload) -> Upload:
         """Return an upload that is not refused for what is declared of it, or for its first bytes if they matter."""
@@ -179,11 +180,13 @@ def file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Uploa
             if not declared:  # whatever it is, it is not what would do
                 raise UnsupportedUploadError(declared, [MULTIPART]) from None
             raise
-    filename = name_in_disposition(request.headers.get("content-disposition", ""))
+    content_type = request.headers.get("content-type") or None  # whoever says nothing, as curl -T, has bytes
+    named = name_in_disposition(request.headers.get("content-disposition", ""))
+    filename = named or name_of_body(content_type, policy.replaced)
     return Upload(
         join_chunks(limited_body(request, policy.limits.file_size, pace=policy.limits.pace), WORTHWHILE),
         filename=filename,
-        content_type=request.headers.get("content-type") or None,  # whoever says nothing, as curl -T, has bytes
+        content_type=content_type,
         validate=policy.validate,
         rules=policy.rules,
         digests=client_digests(headers),
@@ -193,10 +196,10 @@ def file_as_body(request: Request, policy: UploadPolicy, declared: str) -> Uploa
 
 
 def name_in_disposition(header: str) -> str:
-    """Return the name of a body that is a file; not as in a form, `filename*` comes first (RFC 6266, section 4.3)."""
+    """Return the name of a body that is a file, if any; `filename*` comes first, not as in a form (RFC 6266, 4.3)."""
     _, parameters = read_parameters(header)
     name = extended_name(parameters.get("filename*", ""))
-    return name or plain_name(parameters.get("filename", "")) or FALLBACK_NAME
+    return name or plain_name(parameters.get("filename", ""))
 
 
 def refuse_fragments(headers: Mapping[str, str]) -> None:

@@ -111,7 +111,7 @@ class Arrived:
     named: "NamedUploads | None" = None
 
     async def taken(self, location: str) -> Sequence[FileObject]:
-        """Return the files for the row at a URL path, which is written in this transaction: no upload has them any more."""
+        """Return the files for the row at a URL path, which this transaction writes: no upload has them any more."""
         if self.named is None:
             return self.files
         claim = await self.named.take()

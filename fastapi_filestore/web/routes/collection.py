@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
-from fastapi_filestore.errors import InvalidFieldsError, MissingFileError, TooManyFilesError
+from fastapi_filestore.errors import InvalidCursorError, InvalidFieldsError, MissingFileError, TooManyFilesError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.upload import Upload
@@ -25,7 +25,10 @@ from fastapi_filestore.web.receiving.form_fields import validate_json, values_of
 from fastapi_filestore.web.receiving.several_fields import receive_form
 from fastapi_filestore.web.receiving.uploads import receive_upload_or_fields
 from fastapi_filestore.web.routes.claims import UPLOAD, NamedUploads, ids_in, named_uploads
-from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, OF_UPLOADS, files_body, problems, sort_parameter
+from fastapi_filestore.web.routes.openapi.answers import LOCATION_HEADER
+from fastapi_filestore.web.routes.openapi.bodies import files_body
+from fastapi_filestore.web.routes.openapi.parameters import OF_UPLOADS, sort_parameter
+from fastapi_filestore.web.routes.openapi.problems import OF_STORES, problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import page_schema
@@ -48,7 +51,7 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
         response_model=resource.schemas.read,
         name=f"{resource.name}_create",
         summary=f"Upload a file and create its {resource.name}",
-        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
+        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507, examples=OF_STORES)},
         openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
     )
     async def create(
@@ -81,7 +84,7 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
         name=f"{resource.name}_create",
         summary=f"Upload the files of {with_article(resource.name)} and create it",
         dependencies=resource.claiming,
-        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507)},
+        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507, examples=OF_STORES)},
         openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
     )
     async def create(
@@ -105,7 +108,9 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
             if resource.uploads is not None:
                 uploaded = resource.uploads.of(request, service)
                 named = await named_uploads(uploaded, ids_in(values.pop(UPLOAD, ())))
-            return await _write(service, resource, response, base, resource.settable(values), stored, named)
+            return await _write(
+                service, resource, response, base, resource.settable(values), stored=stored, named=named
+            )
 
 
 async def _create_without_file(
@@ -128,6 +133,7 @@ async def _write(
     response: Response,
     base: str,
     values: Mapping[str, object],
+    *,
     stored: Mapping[str, Sequence[FileObject]] = NO_FILES,
     named: NamedUploads | None = None,
 ) -> BaseModel:
@@ -193,7 +199,7 @@ def add_list(
         response_model=page_type,
         name=f"{resource.name}_list",
         summary=f"List {resource.name} rows, a page at a time",
-        responses=problems(422),
+        responses=problems(422, examples=(InvalidCursorError,)),
         openapi_extra=sort_parameter(sortable) if sortable else None,
     )
     async def list_rows(
@@ -208,5 +214,6 @@ def add_list(
         base = path_above(request.scope, 0)
         async with service.unit_of_work():
             page = await service.list(limit=page_limit, after=page_after, sort=page_sort)
+            await resource.load(service, page.items)
             items = [await resource.show(service, row, base) for row in page.items]
             return {"items": items, "next_cursor": page.next_cursor}

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
-from fastapi_filestore.errors import ConfigurationError, FilestoreError
+from fastapi_filestore.errors import ConfigurationError, FilestoreError, MissingFileError
 from fastapi_filestore.intake.folders import without_paths
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.rules import FileRules
@@ -26,11 +26,15 @@ from fastapi_filestore.web.problems import ProblemRoute, problem_of
 from fastapi_filestore.web.receiving.bodies import UNREAD, expect_body, lift_app_limit
 from fastapi_filestore.web.receiving.form_fields import known_names, switch_names, validate_form
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
-from fastapi_filestore.web.routes.openapi import FILE_RESPONSES, OF_UPLOADS, REDIRECTS, problems, upload_body
+from fastapi_filestore.web.routes.openapi.answers import FILE_RESPONSES, REDIRECTS
+from fastapi_filestore.web.routes.openapi.bodies import upload_body
+from fastapi_filestore.web.routes.openapi.parameters import OF_UPLOADS
+from fastapi_filestore.web.routes.openapi.problems import OF_STORES, problems
 from fastapi_filestore.web.wiring import Dependency
 
 REFUSALS = (400, 408, 411, 413, 415, 422)
 """What a body can be refused with before any code of the route has run."""
+_OF_UPLOADS = (MissingFileError, *OF_STORES)
 
 
 ReceivedT = TypeVar("ReceivedT")
@@ -178,7 +182,11 @@ def describe_uploads(routes: Iterable[BaseRoute], *, refusals: bool) -> None:
             extra: Mapping[str, object] = route.openapi_extra or {}
             route.openapi_extra = {**OF_UPLOADS, "requestBody": upload.body, **extra}
             if refusals:
-                added = {status: told for status, told in problems(*REFUSALS).items() if status not in route.responses}
+                added = {
+                    status: told
+                    for status, told in problems(*REFUSALS, examples=_OF_UPLOADS).items()
+                    if status not in route.responses
+                }
                 # A route of FastAPI's own makes the references to components, as it would have done for this one.
                 refusing = APIRoute(route.path_format, lambda: None, responses=added)
                 route.responses = {**added, **route.responses}

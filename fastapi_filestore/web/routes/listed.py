@@ -6,41 +6,35 @@ list has changed, so nothing is written by it. An id has 22 characters, and a po
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel
 
-from fastapi_filestore.errors import ListedFileNotFoundError
+from fastapi_filestore.errors import ListedFileNotFoundError, MissingFileError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.file_object.identity import ID_LENGTH
+from fastapi_filestore.intake.nameless import Replaced
 from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.service import FileService
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
 from fastapi_filestore.web.problems import METHOD_NOT_ALLOWED, Problem
 from fastapi_filestore.web.routes.claims import receiving_file, receiving_files
-from fastapi_filestore.web.routes.openapi import (
-    ARCHIVE_HEAD_RESPONSES,
-    ARCHIVE_RESPONSES,
-    LOCATION_HEADER,
-    OF_CHANGES,
-    OF_ROW_CHANGES,
-    file_body,
-    files_body,
-    head_problems,
-    problems,
-)
+from fastapi_filestore.web.routes.openapi.answers import ARCHIVE_HEAD_RESPONSES, ARCHIVE_RESPONSES, LOCATION_HEADER
+from fastapi_filestore.web.routes.openapi.bodies import file_body, files_body
+from fastapi_filestore.web.routes.openapi.parameters import OF_CHANGES, OF_ROW_CHANGES
+from fastapi_filestore.web.routes.openapi.problems import OF_STORES, head_problems, problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
-from fastapi_filestore.web.routes.row import serve_file
+from fastapi_filestore.web.routes.row import Key, serve_file
 from fastapi_filestore.web.routes.schemas import NoFields
 from fastapi_filestore.web.serving.zip_downloads import zip_download
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., FileService[ModelT]]
-Key: TypeAlias = Any
-"""The annotation of a row's primary key in a path."""
+_UPLOADING = (400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507)
+_OF_UPLOADS = (MissingFileError, *OF_STORES)
 WrittenID = Annotated[
     str,
     Path(
@@ -121,7 +115,7 @@ def add_append(
         name=f"{resource.name}_append_{column.name}",
         summary=f"Add to the {column.name} of {with_article(resource.name)}",
         dependencies=resource.claiming,
-        responses={201: LOCATION_HEADER, **problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507)},
+        responses={201: LOCATION_HEADER, **problems(*_UPLOADING, examples=_OF_UPLOADS)},
         openapi_extra={**files_body(resource, [column]), **OF_ROW_CHANGES},
     )
     async def append(
@@ -176,7 +170,7 @@ def add_archive(
         response_class=Response,
         name=name,
         summary=f"Download the {column.name} of {with_article(resource.name)} as one ZIP archive",
-        responses={**ARCHIVE_RESPONSES, **problems(404, 422)},
+        responses={**ARCHIVE_RESPONSES, **problems(404, 422, examples=OF_STORES)},
     )(read_archive)
     router.head(
         f"{shown.path}.zip",
@@ -233,7 +227,7 @@ def add_replace(
         name=f"{resource.name}_replace_{column.name}",
         summary=f"Replace a file of the {column.name} of {with_article(resource.name)}",
         dependencies=resource.claiming,
-        responses=problems(400, 403, 404, 405, 408, 409, 411, 412, 413, 415, 422, 507),
+        responses=problems(405, *_UPLOADING, examples=_OF_UPLOADS),
         openapi_extra={**file_body(resource, column), **OF_CHANGES},
     )
     async def replace_file(
@@ -245,10 +239,12 @@ def add_replace(
         refuse_position(request, file_id)
         async with service.unit_of_work():
             # Before a gigabyte is read for nothing.
-            require_file_state(request, await service.listed_file(identity, file_id, field=column.name))
+            old = await service.listed_file(identity, file_id, field=column.name)
+            require_file_state(request, old)
             await service.end_reading()
             policy = resource.policy(NoFields, attributes=[column])
-            one_file = replace(policy, limits=replace(policy.limits, files=1))
+            replaced = Replaced(old.filename, old.content_type)
+            one_file = replace(policy, limits=replace(policy.limits, files=1), replaced=replaced)
             arriving = receiving_file(
                 request, one_file, resource.uploads, service, field=column.name, identity=identity
             )

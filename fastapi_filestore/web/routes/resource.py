@@ -1,7 +1,8 @@
 """Keep what the routes of one model share: how its rows are found, shown and described."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -17,13 +18,14 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.folders import without_paths
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.rules import NO_RULES, FileRules
-from fastapi_filestore.orm.column.attributes import FileAttribute, file_attribute, file_attributes
+from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.orm.column.python_types import python_type, wrapped_type
 from fastapi_filestore.orm.column.stored_object import StoredObject
 from fastapi_filestore.orm.failures.refusals import translate_attribute_errors
 from fastapi_filestore.orm.uploads.tables import UploadTables
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import constructor_needs
+from fastapi_filestore.service.rows import load_columns
 from fastapi_filestore.uploads.open_uploads import Target
 from fastapi_filestore.uploads.options import UploadOptions
 from fastapi_filestore.web.receiving.form_fields import (
@@ -33,7 +35,6 @@ from fastapi_filestore.web.receiving.form_fields import (
     check_storable,
     is_json_object,
     known_names,
-    names_of,
     switch_names,
     validate_form,
     without_unknown,
@@ -41,6 +42,7 @@ from fastapi_filestore.web.receiving.form_fields import (
 from fastapi_filestore.web.receiving.several_fields import FILES_AT_ONCE, FileField
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
 from fastapi_filestore.web.routes.claims import RouterUploads, with_uploads
+from fastapi_filestore.web.routes.columns import FileColumns, columns_of
 from fastapi_filestore.web.routes.model_attributes import (
     AnyMapper,
     has_more_than_columns,
@@ -56,47 +58,32 @@ Download = Callable[[Request, FileObject], Awaitable[Response]]
 """Makes the response that serves a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resource(Generic[ModelT]):
-    """A model behind routes: its file attribute, its schemas, and the limits of its forms.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource(FileColumns, Generic[ModelT]):
+    """A model behind routes: its columns of files, its schemas, and the limits of its forms.
 
     `reserved` are the attributes that the application gives new rows, or SQLAlchemy sets, which no client does;
     `unknown_fields` says what becomes of a form's fields that are no attributes.
     """
 
     model: type[ModelT]
-    attribute: FileAttribute
     schemas: Schemas
     limits: Callable[[], FormLimits]
     url_seconds: Callable[[], int]
     download: Download
     redirects: bool
     reserved: frozenset[str] = frozenset()
+    own_rules: FileRules = NO_RULES
+    """Those of the router alone."""
     rules: FileRules = NO_RULES
+    """Those of the router and of the main column."""
     loads: bool = False
     """Whether its rows show more than their columns, such as a relationship, which may have to be loaded."""
     unknown_fields: UnknownFields = "ignore"
     keeps_folders: bool = False
     """Whether the folder that a client had a file in is kept."""
-    attributes: tuple[FileAttribute, ...] = ()
-    """All file columns that clients send; `attribute` is the one at `/file`, or the first list if all are lists."""
-    only_read: tuple[FileAttribute, ...] = ()
-    """The file columns that clients fetch and the application alone writes."""
-    no_values: frozenset[str] = frozenset()
-    """The file columns of which no body has a value: all but the lists that clients put in order."""
-    empty_lists: Mapping[str, object] = field(default_factory=dict[str, object])
-    """The lists that a new row needs, whether or not a client sends files for them."""
-    places: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What follows the path of a row, by attribute."""
     uploads: RouterUploads | None = None
     """Where uploads are kept that rows take by their ids; None if they take none."""
-    own_rules: FileRules = NO_RULES
-    """Those of the router alone; `rules` are with those of the attribute."""
-
-    @property
-    def takes_one_file(self) -> bool:
-        """Tell whether rows have one file at most."""
-        return len(self.attributes) == 1 and not self.attribute.type.multiple
 
     @property
     def claiming(self) -> Sequence[Any]:
@@ -153,6 +140,8 @@ class Resource(Generic[ModelT]):
         `base` is the path that the collection is mounted at. The relationships of a row that was `changed` may lead
         elsewhere by now, and are read again.
         """
+        if not self.columns <= inspect(row).dict.keys():
+            await self.load(service, [row])
         if not self.loads:
             return self.show_loaded(row, base)
         if changed:
@@ -162,6 +151,12 @@ class Resource(Generic[ModelT]):
                 state.session.expire(row, read)
         return await service.loading(partial(self.show_loaded, row, base))
 
+    async def load(self, service: FileService[ModelT], rows: Sequence[ModelT]) -> None:
+        """Read the columns that responses show, deferred ones among them, where rows came without: all at once."""
+        lacking = [row for row in rows if not self.columns <= inspect(row).dict.keys()]
+        if lacking:
+            await service.loading(partial(load_columns, lacking, self.columns))
+
     def show_loaded(self, row: ModelT, base: str) -> BaseModel:
         """Return a row that is loaded as a response shows it.
 
@@ -169,8 +164,8 @@ class Resource(Generic[ModelT]):
             ConfigurationError: It can't be shown: a value does not fit, or its relationship may not be loaded.
         """
         for attribute in (*self.attributes, *self.only_read):
-            if attribute is not self.attribute and attribute.name not in inspect(row).dict:
-                continue  # a deferred one is not shown
+            if attribute.name not in inspect(row).dict:
+                continue  # a deferred one that is not shown
             for file in attribute.files(row):
                 place = f"{self.path(row, base)}/{self.places[attribute.name]}"
                 file.url = file.public_url or (f"{place}/{file.id}" if attribute.type.multiple else place)
@@ -226,7 +221,10 @@ class Resource(Generic[ModelT]):
         columns = inspect(self.model).column_attrs
         if unfit := sorted(self.no_values & fields.keys()):  # a list without its files would lose them
             raise InvalidFieldsError(
-                [{"loc": (name,), "msg": "A file is no value here", "type": "extra_forbidden"} for name in unfit]
+                [
+                    {"loc": (name,), "msg": f"A file is no value here{self._way_of(name)}", "type": "extra_forbidden"}
+                    for name in unfit
+                ]
             )
         for name, value in fields.items():
             # Which a schema of the user's may take NaN for.
@@ -244,13 +242,31 @@ class Resource(Generic[ModelT]):
             for name, column in inspect(self.model).column_attrs.items()
             if not (name.startswith("_") or isinstance(column.columns[0].type, StoredObject))
         }
-        return InvalidFieldsError(
-            [
-                {**problem, "msg": columns.get(problem["loc"][0], problem["msg"])}
-                if problem["type"] == "extra_forbidden"
-                else problem
-                for problem in error.problems
-            ]
+        for attribute in self.attributes:
+            way = self._way_of(attribute.name) if argument == "update" else ": send it in a form, multipart/form-data"
+            columns[attribute.name] = f"A file is no value here{way}"
+        return InvalidFieldsError([self._named(problem, columns) for problem in error.problems])
+
+    def _named(self, problem: Mapping[str, Any], columns: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return a problem of a value as it is told of columns that are not set so, and of lists of ids."""
+        name = problem["loc"][0] if problem["loc"] else None
+        if problem["type"] == "extra_forbidden":
+            return {**problem, "msg": columns.get(str(name), problem["msg"])}
+        is_list = any(item.name == name and item.type.multiple for item in self.attributes)
+        if is_list and problem["type"] in {"list_type", "string_type", "string_pattern_mismatch"}:
+            return {**problem, "msg": f"Only the ids of its files are taken, in a new order{self._way_of(str(name))}"}
+        return problem
+
+    def _way_of(self, name: str) -> str:
+        """Say which request of its own changes a file, or the files of a list."""
+        attribute = next((item for item in self.attributes if item.name == name), None)
+        if attribute is None:
+            return ""
+        place = f".../{self.places[name]}"
+        if attribute.type.multiple:
+            return f": add files with POST {place}, replace or delete one by PUT or DELETE {place}/{{id}}"
+        return (
+            f": replace it with PUT {place}{f', or clear it with DELETE {place}' if attribute.column.nullable else ''}"
         )
 
     def policy(
@@ -265,51 +281,48 @@ class Resource(Generic[ModelT]):
         The files are for some attributes, or one is for that at `/file`; a body that is no form is one for the first.
         """
         attributes = attributes or [self.attribute]
-        known, is_fields = known_names(schema), schema is not NoFields
-
-        def validate(fields: Mapping[str, str]) -> BaseModel:
-            if self.keeps_folders:
-                fields = without_paths(fields, known)
-            try:
-                is_ours = issubclass(schema, (ColumnFields, NoFields)) or "extra" not in schema.model_config
-                if is_ours and not fields.keys() <= known:
-                    meant = set(inspect(self.model).attrs.keys())
-                    # FilePond sends its metadata in the field of the file, before that.
-                    texts = ((name, fields.get(name)) for name in (item.name for item in attributes))
-                    meant -= {name for name, text in texts if text is not None and (not text or is_json_object(text))}
-                    fields = without_unknown(schema, fields, self.unknown_fields, refused=meant)
-                return validate_form(schema, fields, limits=limits)
-            except InvalidFieldsError as error:
-                raise (self.name_columns(error, "create") if is_fields else error) from None
-
-        switches, own = switch_names(schema), self.limits()
-        if attributes == [self.attribute] and not self.attribute.type.multiple:
-            allowed = own.with_file_size(self.rules.max_size)
-            needs_file = not (is_fields and self.attribute.column.nullable)
-            return UploadPolicy(
-                self.attribute.name,
-                allowed,
-                validate,
-                self.rules,
-                known,
-                is_fields,
-                switches,
-                needs_file,
-                self.keeps_folders,
-            )
-        fields = [self.field_of(item) for item in attributes]
-        size = max(field.rules.max_size or own.file_size for field in fields)
-        allowed = replace(own, file_size=size, files=sum(field.most for field in fields))
+        first, is_fields, own = attributes[0], schema is not NoFields, self.limits()
+        if attributes == [self.attribute] and not first.type.multiple:
+            rules, needs_file = self.rules, not (is_fields and first.column.nullable)
+            allowed = own.with_file_size(rules.max_size)
+        else:
+            fields, needs_file = [self.field_of(item) for item in attributes], True
+            rules, size = fields[0].rules, max(field.rules.max_size or own.file_size for field in fields)
+            allowed = replace(own, file_size=size, files=sum(field.most for field in fields))
         return UploadPolicy(
-            attributes[0].name,
+            first.name,
             allowed,
-            validate,
-            fields[0].rules,
-            known,
+            partial(self.validate, schema, limits, attributes),
+            rules,
+            known_names(schema),
             is_fields,
-            switches,
-            keeps_folders=self.keeps_folders,
+            switch_names(schema),
+            needs_file,
+            self.keeps_folders,
         )
+
+    def validate(
+        self,
+        schema: type[BaseModel],
+        limits: FormLimits | None,
+        attributes: Sequence[FileAttribute],
+        fields: Mapping[str, str],
+    ) -> BaseModel:
+        """Make values of a form's fields; `InvalidFieldsError` names those that are wrong."""
+        known = known_names(schema)
+        if self.keeps_folders:
+            fields = without_paths(fields, known)
+        try:
+            is_ours = issubclass(schema, (ColumnFields, NoFields)) or "extra" not in schema.model_config
+            if is_ours and not fields.keys() <= known:
+                meant = set(inspect(self.model).attrs.keys())
+                # FilePond sends its metadata in the field of the file, before that.
+                texts = ((item.name, fields.get(item.name)) for item in attributes)
+                meant -= {name for name, text in texts if text is not None and (not text or is_json_object(text))}
+                fields = without_unknown(schema, fields, self.unknown_fields, refused=meant)
+            return validate_form(schema, fields, limits=limits)
+        except InvalidFieldsError as error:
+            raise (self.name_columns(error, "create") if schema is not NoFields else error) from None
 
     def path(self, row: ModelT, base: str) -> str:
         """Return the path of a row, whose last segment is its primary key."""
@@ -331,66 +344,21 @@ def resource_of(
     keeps_folders: bool = False,
     read_only: Sequence[str] = (),
 ) -> Resource[ModelT]:
-    """Describe a model to the routes; `ConfigurationError` if its file column is not one file, or a setting is none."""
+    """Describe a model to the routes; `ConfigurationError` if its columns are not what they are said to be."""
     require_word(unknown_fields, UnknownFields, name="unknown_fields=")
-    read = schemas.read  # what it leaves out is nobody's to fetch
-    shown = {name for attribute, known in read.model_fields.items() for name in names_of(read, attribute, known)}
-    visible = [
-        item
-        for item in file_attributes(inspect(model))
-        if not item.name.startswith("_") and (item.name in shown or item.name == field)
-    ]
-    if unknown := sorted({*read_only} - {item.name for item in visible}):
-        raise ConfigurationError(
-            f"read_only= names {unknown[0]!r}, which is no column of files that {model.__name__} shows: leave it out."
-        )
-    served = [item for item in visible if item.name not in {*reserved, *read_only}]
-    singles = sorted((item for item in served if not item.type.multiple), key=lambda item: item.name != "file")
-    attribute = (singles or served)[0] if field is None and served else file_attribute(model, field)
-    if attribute.name in reserved:
-        raise ConfigurationError(
-            f"defaults= gives {model.__name__}.{attribute.name}, which is the file that clients send: leave it out, or "
-            "name another column of files with field=."
-        )
-    if attribute.name in read_only:
-        raise ConfigurationError(
-            f"read_only= names {model.__name__}.{attribute.name}, which is the file that clients send: name another "
-            "column of files with field=."
-        )
-    if attribute.type.multiple and field is not None:
-        raise ConfigurationError(
-            f"{model.__name__}.{attribute.name} holds several files, and field= names the column of one that /file "
-            "serves: leave it out. Lists are served by their own names."
-        )
-    if not attribute.type.multiple:  # a column that is called `file` as well has no path of its own
-        visible = [item for item in visible if item is attribute or item.name != "file"]
-    sent = tuple(dict.fromkeys([attribute, *(item for item in visible if item in served)]))
-    others = [item for item in file_attributes(inspect(model)) if item not in sent]
+    columns = columns_of(model, schemas.read, main=field, reserved=reserved, read_only=read_only)
     return Resource(
-        model,
-        attribute,
-        schemas,
-        limits,
-        url_seconds,
-        download,
-        redirects,
-        reserved | owned_names(inspect(model)),
-        rules.within(attribute.type.rules),
+        **{item.name: getattr(columns, item.name) for item in dataclass_fields(columns)},
+        model=model,
+        schemas=schemas,
+        limits=limits,
+        url_seconds=url_seconds,
+        download=download,
+        redirects=redirects,
+        reserved=reserved | owned_names(inspect(model)),
+        own_rules=rules,
+        rules=rules.within(columns.attribute.type.rules),
         loads=has_more_than_columns(model, schemas.read),
         unknown_fields=unknown_fields,
         keeps_folders=keeps_folders,
-        attributes=sent,
-        only_read=tuple(item for item in visible if item not in sent),
-        no_values=frozenset(item.name for item in (*sent, *others) if item in others or not item.type.multiple),
-        empty_lists={
-            item.name: ()
-            for item in (*sent, *others)
-            if item.type.multiple and not item.column.nullable and (item in sent or item.column.default is None)
-        },
-        places={
-            item.name: "file" if item is attribute and not item.type.multiple else quote(item.name)
-            for item in [*visible, attribute]
-        }
-        | ({} if attribute.type.multiple else {attribute.name: "file"}),
-        own_rules=rules,
     )

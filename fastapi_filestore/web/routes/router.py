@@ -49,7 +49,8 @@ def file_router(
     path = f"/{{{identity}}}"
     for add_route in (row.add_read, row.add_update, row.add_delete):
         add_route(router, resource, provider, path, key)
-    if not resource.attribute.type.multiple:
+    has_alias = resource.places[resource.attribute.name] == "file" and not resource.attribute.type.multiple
+    if has_alias:
         main = row.RowFile(resource.attribute, f"{path}/file", is_main=True)
         row.add_file(router, resource, provider, key, main)
     columns = (*resource.attributes, *resource.only_read)
@@ -58,7 +59,7 @@ def file_router(
         if attribute.type.multiple:
             files = listed.ListOfRow(attribute, place)
             (listed.add_list if is_sent else listed.add_readable_list)(router, resource, provider, key, files)
-        elif attribute.name != "file":
+        elif attribute.name != "file" or not has_alias:
             file = row.RowFile(attribute, place, is_main=False, is_described=len(columns) > 1)
             (row.add_file if is_sent else row.add_download)(router, resource, provider, key, file)
     name_operations(router, resource.model.__name__)

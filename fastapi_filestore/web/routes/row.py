@@ -4,33 +4,26 @@ Each endpoint is a unit of work that ends before its response is made, so that n
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias, TypeVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from fastapi_filestore.errors import FileNotSetError, InvalidFieldsError
+from fastapi_filestore.errors import FileNotSetError, InvalidFieldsError, MissingFileError, StaleFileError
+from fastapi_filestore.intake.nameless import Replaced
 from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.service import FileService
+from fastapi_filestore.web.header_fields import MULTIPART, media_type
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.preconditions import is_conditional, require_file_state, require_row_state
 from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.form_fields import validate_json, values_of
 from fastapi_filestore.web.routes.claims import receiving_file
-from fastapi_filestore.web.routes.openapi import (
-    FILE_RESPONSES,
-    HEAD_RESPONSES,
-    OF_CHANGES,
-    OF_DOWNLOADS,
-    OF_REPLACEMENTS,
-    OF_ROW_CHANGES,
-    REDIRECTS,
-    file_body,
-    head_problems,
-    json_request,
-    problems,
-)
+from fastapi_filestore.web.routes.openapi.answers import FILE_RESPONSES, HEAD_RESPONSES, REDIRECTS
+from fastapi_filestore.web.routes.openapi.bodies import file_body, json_request
+from fastapi_filestore.web.routes.openapi.parameters import OF_CHANGES, OF_DOWNLOADS, OF_REPLACEMENTS, OF_ROW_CHANGES
+from fastapi_filestore.web.routes.openapi.problems import OF_STORES, head_problems, problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 from fastapi_filestore.web.routes.schemas import NoFields
@@ -39,6 +32,9 @@ ModelT = TypeVar("ModelT")
 Provider = Callable[..., FileService[ModelT]]
 Key: TypeAlias = Any
 """The annotation of a row's primary key in a path: its type, and what the path calls it."""
+BYTES_OF_ID: Final = 40
+"""Room for an id in the order of a list: 22 characters, quotes and a comma, and how the JSON is laid out."""
+_OF_REPLACING = (MissingFileError, StaleFileError, *OF_STORES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +85,7 @@ def add_read(router: APIRouter, resource: Resource[ModelT], provider: Provider[M
 def add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT], path: str, key: Key) -> None:
     """Add the route that changes fields of a row, and the order of its lists."""
     lists = [attribute.name for attribute in resource.attributes if attribute.type.multiple]
+    ids = sum(attribute.type.rules.max_files or 0 for attribute in resource.attributes)
 
     @router.patch(
         path,
@@ -108,9 +105,11 @@ def add_update(router: APIRouter, resource: Resource[ModelT], provider: Provider
             require_row_state(request)
             await service.end_reading()
             limits = resource.limits()
-            body = await json_body(request, limits.json_body_size, pace=limits.pace)
+            # Each list that says how many files it holds has room for all of their ids.
+            limits = replace(limits, json_values=limits.json_values + ids)
+            body = await json_body(request, limits.json_body_size + ids * BYTES_OF_ID, pace=limits.pace)
             try:
-                fields = validate_json(resource.schemas.update, body, limits=limits)
+                fields = validate_json(resource.schemas.update, body, limits=limits, orders=lists)
             except InvalidFieldsError as error:
                 raise resource.name_columns(error, "update") from None
             values = dict(resource.settable(values_of(fields, only_set=True)))
@@ -208,7 +207,12 @@ def serve_file(
     """Serve a file at a path to GET and to HEAD, each with its name and its summary, in this order."""
     redirects = REDIRECTS if resource.redirects else {}
     for add_method, name, summary, responses in (
-        (router.get, names[0], summaries[0], {**FILE_RESPONSES, **redirects, **problems(404, 412, 416, 422)}),
+        (
+            router.get,
+            names[0],
+            summaries[0],
+            {**FILE_RESPONSES, **redirects, **problems(404, 412, 416, 422, examples=OF_STORES)},
+        ),
         (router.head, names[1], summaries[1], {**HEAD_RESPONSES, **head_problems(404, 412, 422)}),
     ):
         add_method(
@@ -235,10 +239,23 @@ def add_replace(
         include_in_schema=shown.is_described,
         summary=f"Replace the {shown.noun} of {with_article(resource.name)}",
         dependencies=resource.claiming,
-        responses=problems(400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507),
+        responses=problems(
+            400,
+            403,
+            404,
+            408,
+            409,
+            411,
+            412,
+            413,
+            415,
+            422,
+            507,
+            examples=(MissingFileError, StaleFileError, *OF_STORES),
+        ),
         openapi_extra={**file_body(resource, shown.attribute), **OF_REPLACEMENTS},
     )
-    async def replace(
+    async def replace_file(
         request: Request,
         identity: key,  # pyright: ignore[reportInvalidTypeForm]
         service: Annotated[FileService[ModelT], Depends(provider)],
@@ -246,12 +263,14 @@ def add_replace(
         conditional = is_conditional(request)
         async with service.unit_of_work():
             # Before a gigabyte is read for nothing.
-            if conditional:
-                require_file_state(request, await service.peek_file(identity, field=field))
+            policy = resource.policy(NoFields, attributes=[shown.attribute])
+            if conditional or media_type(request.headers) != MULTIPART:
+                old = await service.peek_file(identity, field=field)
+                require_file_state(request, old)
+                policy = replace(policy, replaced=None if old is None else Replaced(old.filename, old.content_type))
             else:
                 await service.require(identity)
             await service.end_reading()
-            policy = resource.policy(NoFields, attributes=[shown.attribute])
             arriving = receiving_file(request, policy, resource.uploads, service, field=field, identity=identity)
             async with arriving as arrived, service.turn():
                 if conditional:

@@ -1,10 +1,12 @@
 """Honour the application's own signed URLs, for stores that can't presign: local disk and memory."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import (
     InvalidSignatureError,
     ObjectExistsError,
@@ -13,7 +15,7 @@ from fastapi_filestore.errors import (
 )
 from fastapi_filestore.events import SIGNED_URL_EXPIRED, SIGNED_URL_REFUSED
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.intake.digests import DigestingStream, client_digests
+from fastapi_filestore.intake.digests import DigestingStream, client_digests, misstored
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.names import FALLBACK_NAME, FALLBACK_TYPE
 from fastapi_filestore.intake.types.media_types import is_same
@@ -26,16 +28,10 @@ from fastapi_filestore.web.preconditions import is_conditional, require_file_sta
 from fastapi_filestore.web.problems import ProblemRoute
 from fastapi_filestore.web.receiving.bodies import limited_body, without_app_limit
 from fastapi_filestore.web.receiving.uploads import refuse_fragments
-from fastapi_filestore.web.routes.openapi import (
-    FILE_RESPONSES,
-    HEAD_RESPONSES,
-    OF_DOWNLOADS,
-    OF_REPLACEMENTS,
-    STORED,
-    head_problems,
-    problems,
-    raw_request,
-)
+from fastapi_filestore.web.routes.openapi.answers import FILE_RESPONSES, HEAD_RESPONSES, STORED
+from fastapi_filestore.web.routes.openapi.bodies import raw_request
+from fastapi_filestore.web.routes.openapi.parameters import OF_DOWNLOADS, OF_REPLACEMENTS
+from fastapi_filestore.web.routes.openapi.problems import OF_STORES, head_problems, problems
 from fastapi_filestore.web.routes.operations import named
 from fastapi_filestore.web.routes.resource import Download
 from fastapi_filestore.web.serving.headers import shown_tag
@@ -44,6 +40,8 @@ SIGNED_URL = f"{SIGNED_PATH}?sig="
 """A signed URL is this and a token: what traces requests, as FastAPI does, hides a `sig` in the query, and no path."""
 
 SIGNED_TAG = "signed urls"
+
+_PROBLEMS = (InvalidSignatureError, ObjectNotFoundError, ObjectExistsError, *OF_STORES)
 
 Token = Annotated[str, Query(alias="sig", description="The token of the signed URL.")]
 
@@ -67,7 +65,7 @@ def signed_router(
         description="The URL is that of one object, until it expires.",
         response_class=Response,
         summary="Download with a signed URL",
-        responses={**FILE_RESPONSES, **problems(403, 404, 412, 416, 422)},
+        responses={**FILE_RESPONSES, **problems(403, 404, 412, 416, 422, examples=_PROBLEMS)},
         openapi_extra=OF_DOWNLOADS,
     )(signed_download)
     router.head(
@@ -88,7 +86,7 @@ def signed_router(
         description="The URL stores one object, once; a row takes it afterwards.",
         response_class=Response,
         summary="Store the body with a signed URL",
-        responses={201: STORED, **problems(400, 403, 408, 409, 411, 412, 413, 415, 422, 507)},
+        responses={201: STORED, **problems(400, 403, 408, 409, 411, 412, 413, 415, 422, 507, examples=_PROBLEMS)},
         openapi_extra={**raw_request(), **OF_REPLACEMENTS},
     )
     async def signed_upload(request: Request, token: Token = "") -> Response:
@@ -113,6 +111,10 @@ async def _store(registry: StorageRegistry, request: Request, claims: SignedClai
     except ObjectExistsError:
         await _require_state(registry, request, claims)  # another client was faster
         raise
+    if info.size != body.size:
+        with suppress(Exception):  # of the two failures, the first one is told
+            await finish(backend.delete(claims.path))
+        raise misstored(backend, body, info, filename=claims.filename or claims.path)
     tag = shown_tag(f'"{info.etag.strip(chr(34))}"', info.path) if info.etag else None
     return Response(status_code=201, headers={"ETag": tag} if tag else None)
 

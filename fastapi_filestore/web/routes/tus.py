@@ -202,7 +202,7 @@ def part_named(request: Request, url: str) -> str:
 
 
 def header_fields(request: Request) -> dict[str, str]:
-    """Return the fields of tus by name in lower case; several lines of one name are one list (RFC 9110, section 5.3)."""
+    """Return the fields of tus by name in lower case; lines of one name are one list (RFC 9110, section 5.3)."""
     names = {name.lower() for name in fields.REQUEST_FIELDS} & set(request.headers.keys())
     return {name: ",".join(request.headers.getlist(name)) for name in names}
 

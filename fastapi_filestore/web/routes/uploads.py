@@ -22,7 +22,9 @@ from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.form_fields import validate_json
 from fastapi_filestore.web.routes import tus
 from fastapi_filestore.web.routes.claims import RouterUploads
-from fastapi_filestore.web.routes.openapi import LOCATION_HEADER, json_request, problems
+from fastapi_filestore.web.routes.openapi.answers import LOCATION_HEADER
+from fastapi_filestore.web.routes.openapi.bodies import json_request
+from fastapi_filestore.web.routes.openapi.problems import problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
 

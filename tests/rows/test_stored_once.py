@@ -239,15 +239,3 @@ async def test_a_snapshot_that_does_not_see_the_intent(rows: Rows) -> None:
 
     assert await rows.intents() == set()
     assert [each.path for each in await taken(rows)] == [file.path]
-
-
-async def test_without_a_ledger(rows: Rows) -> None:
-    """What came by a URL after its row was deleted is an orphan, once the URL is over."""
-    file = await stored_once(rows)
-    identity = await claimed(rows, file)
-    async with service_of(rows) as (service, _):
-        await service.delete(identity)
-        await service.commit()
-
-    assert await rows.keys() == set()
-    assert await rows.intents() == ({file.path} if rows.has_ledger else set())

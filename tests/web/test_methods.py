@@ -11,7 +11,7 @@ from tests.web.site import SIGNING_KEY, Build, Site, problem_in
 ALLOWED = {
     "/documents/": "GET, HEAD, POST",
     "/documents/uploads": "GET, HEAD, POST, PATCH, DELETE, OPTIONS",  # a key, too
-    "/documents/uploads/x": "GET, HEAD, POST, PATCH, DELETE, OPTIONS",
+    "/documents/uploads/x": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     "/documents/uploads/x/complete": "POST",
     "/documents/1": "GET, HEAD, PATCH, DELETE",
     "/documents/1/file": "GET, HEAD, PUT, DELETE",

@@ -31,6 +31,7 @@ class Verb:
 
 FORM: dict[str, Any] = {"files": {"file": ("b.txt", b"new")}}
 TUS = {"Tus-Resumable": "1.0.0"}
+ENDING: dict[str, Any] = {"headers": TUS | {"X-HTTP-Method-Override": "DELETE"}}
 PART: dict[str, Any] = {
     "content": b"new",
     "headers": TUS | {"Upload-Offset": "0", "Upload-Length": "3", "Content-Type": "application/offset+octet-stream"},
@@ -45,7 +46,8 @@ VERBS = {
     ("GET", "/uploads/{upload}"): Verb(200, {}),
     ("HEAD", "/uploads/{upload}"): Verb(200, {"headers": TUS}),
     ("PATCH", "/uploads/{upload}"): Verb(204, PART),
-    ("POST", "/uploads/{upload}"): Verb(204, {"headers": TUS | {"X-HTTP-Method-Override": "DELETE"}}),
+    ("PUT", "/uploads/{upload}"): Verb(204, ENDING),
+    ("POST", "/uploads/{upload}"): Verb(204, ENDING),
     ("DELETE", "/uploads/{upload}"): Verb(204, {}),
     ("POST", "/uploads/{upload}/complete"): Verb(409, {}),  # nothing is stored
     ("GET", "/{identity}"): Verb(200, {}),

@@ -1,6 +1,6 @@
 """Compare the rows of a test with the objects that are stored: none without the other."""
 
-from sqlalchemy import inspect, select
+from sqlalchemy import MetaData, inspect, select
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.orm.column.attributes import file_attributes, file_mappers
@@ -68,16 +68,18 @@ def referenced_paths(session: Session, models: tuple[type, ...], key: str) -> li
 
 
 def _kept_paths(session: Session, models: tuple[type, ...], key: str) -> list[str]:
-    uploads = {tables for model in models if (tables := uploads_of(inspect(model).local_table.metadata))}
+    metadatas: set[MetaData] = {inspect(model).local_table.metadata for model in models}
     staged = [
         path
-        for columns in [tables.uploads.c for tables in uploads]
-        for path in session.scalars(select(columns.path).where(columns.backend == key, columns.state != CLAIMED))
+        for metadata in metadatas
+        if (tables := uploads_of(metadata)) is not None
+        for path in session.scalars(
+            select(tables.uploads.c.path).where(tables.uploads.c.backend == key, tables.uploads.c.state != CLAIMED)
+        )
     ]
     ledgers = {ledger for model in models if (ledger := ledger_of_class(inspect(model))) and ledger.keep_deleted}
-    tables = [ledger.table.c for ledger in ledgers]
     return staged + [
         path
-        for table in tables
+        for table in [ledger.table.c for ledger in ledgers]
         for path in session.scalars(select(table.path).where(table.backend == key, table.kind == DELETION))
     ]

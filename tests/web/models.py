@@ -223,7 +223,7 @@ FILED: tuple[type[Any], ...] = (
     Specimen,
     Book,
     Photo,
-    UPLOADS.upload,
-    UPLOADS.segment,
 )
 """The models with files."""
+HOLDING = (*FILED, UPLOADS.upload, UPLOADS.segment)
+"""The models whose rows hold objects: uploads do until a row takes them."""

@@ -28,8 +28,7 @@ OPERATIONS: Final = {
     "replace": ("replace_{one}_file", "The old file goes as soon as the row has the new one."),
     "begin_upload": (
         "begin_{one}_upload",
-        "Store the file where `direct` says, with its method and headers, or send it in parts by tus 1.0; the id of the "
-        "upload is the `upload` of a new row, or of one that gets another file.",
+        "Store the file where `direct` says, or send it in parts by tus 1.0. A row takes it by its id, as `upload`.",
     ),
     "complete_upload": (
         "complete_{one}_upload",

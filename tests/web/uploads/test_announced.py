@@ -66,7 +66,7 @@ async def test_routers_have_uploads_if_asked(serve: Serve) -> None:
 
 
 async def test_without_a_signing_key_there_is_no_url(serve: Serve) -> None:
-    """A store that can't presign, in an application that can't either, leaves `direct` empty: tus works all the same."""
+    """Where neither store nor application can sign, `direct` is empty: tus works all the same."""
     async with serve(build=direct, shared=True) as site:
         assert (await begin(site.client))["direct"] is None
 
@@ -80,7 +80,6 @@ async def test_without_a_signing_key_there_is_no_url(serve: Serve) -> None:
         ({"filename": "a", "content_type": "x" * 256}, ["content_type"]),
         ({"filename": "a", "size": -1}, ["size"]),
         ({"filename": "a", "size": "5.5"}, ["size"]),
-        ({"filename": "a", "size": 2**70}, ["size"]),
         ({"filename": "a", "sha256": "abc"}, ["sha256"]),
         ({"filename": "a", "field": "title"}, ["field"]),
         ({"filename": "a", "owner": "ann"}, ["owner"]),

@@ -28,7 +28,7 @@ class Base(DeclarativeBase):
     """The suite's tables."""
 
 
-add_ledger(Base.metadata)
+LEDGER = add_ledger(Base.metadata)
 UPLOADS = add_uploads(Base.metadata)
 
 

@@ -328,7 +328,7 @@ class Filestore(Lifecycle):
             service: The provider of that router's service, if several routers of the model have uploads.
 
         Raises:
-            ConfigurationError: No router of the model has `uploads=`, or several do.
+            ConfigurationError: No router of the model has `uploads=`, or several do, or `field` is no column of files.
         """
         found = [
             (resource, provider)
@@ -344,9 +344,12 @@ class Filestore(Lifecycle):
             raise ConfigurationError(f"files.uploaded({getattr(model, '__name__', model)}): {problem}.")
         ((resource, provider),) = found
         assert resource.uploads is not None
-        return uploaded_file(
-            resource.uploads, provider, resource.uploads.field(field, default=resource.attribute.name), self._limits
-        )
+        if (name := field or resource.attribute.name) not in resource.uploads.targets:
+            columns = ", ".join(resource.uploads.targets)
+            raise ConfigurationError(
+                f"files.uploaded({model.__name__}, field={name!r}): its uploads are for {columns}."
+            )
+        return uploaded_file(resource.uploads, provider, name, self._limits)
 
     async def download(
         self,

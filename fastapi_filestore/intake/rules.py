@@ -55,6 +55,10 @@ class FileRules:
         validators = (*(rule for rule in own if isinstance(rule, TypesAgree)), *self.validators)
         return replace(self, max_size=min(sizes, default=None), content_types=types, validators=validators)
 
+    def with_max_size(self, size: int) -> "FileRules":
+        """Return the same rules for files of no more than some bytes."""
+        return self if self.max_size is not None and self.max_size <= size else replace(self, max_size=size)
+
     def needs_head(self, upload: Described) -> bool:
         """Tell whether the first bytes decide: for validators, or because nothing else says what type the file is."""
         return bool(self.validators or (self.content_types and is_unspecific(upload.known_type)))

@@ -1,11 +1,12 @@
 """Compare the rows of a test with the objects that are stored: none without the other."""
 
-from sqlalchemy import inspect, select
+from sqlalchemy import MetaData, inspect, select
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.orm.column.attributes import file_attributes, file_mappers
 from fastapi_filestore.orm.ledger.ledger import DELETION, ledger_of_class
 from fastapi_filestore.orm.sessions import AnySession, run_in_session
+from fastapi_filestore.orm.uploads.tables import CLAIMED, uploads_of
 from fastapi_filestore.storage.backend import StorageBackend
 from fastapi_filestore.storage.registry import storages
 
@@ -18,7 +19,8 @@ async def assert_no_orphans(session: AnySession, backend: StorageBackend | None 
 
     >>> await assert_no_orphans(session)
 
-    An object that a ledger keeps for a while (`keep_deleted`) needs no row. Whatever the session has not committed
+    An object that a ledger keeps for a while (`keep_deleted`) needs no row, nor does what a client stored for an upload
+    (`uploads=`) that no row has taken yet. Whatever the session has not committed
     counts as it sees it. A test that is not asynchronous calls `asyncio.run(assert_no_orphans(session))`.
 
     Args:
@@ -66,10 +68,18 @@ def referenced_paths(session: Session, models: tuple[type, ...], key: str) -> li
 
 
 def _kept_paths(session: Session, models: tuple[type, ...], key: str) -> list[str]:
-    ledgers = {ledger for model in models if (ledger := ledger_of_class(inspect(model))) and ledger.keep_deleted}
-    tables = [ledger.table.c for ledger in ledgers]
-    return [
+    metadatas: set[MetaData] = {inspect(model).local_table.metadata for model in models}
+    staged = [
         path
-        for table in tables
+        for metadata in metadatas
+        if (tables := uploads_of(metadata)) is not None
+        for path in session.scalars(
+            select(tables.uploads.c.path).where(tables.uploads.c.backend == key, tables.uploads.c.state != CLAIMED)
+        )
+    ]
+    ledgers = {ledger for model in models if (ledger := ledger_of_class(inspect(model))) and ledger.keep_deleted}
+    return staged + [
+        path
+        for table in [ledger.table.c for ledger in ledgers]
         for path in session.scalars(select(table.path).where(table.backend == key, table.kind == DELETION))
     ]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from fastapi_filestore.errors import (
     RowNotFoundError,
     SigningUnavailableError,
+    StorageError,
     TooManyUploadsError,
     UploadNotFoundError,
     UploadPartError,
@@ -201,17 +202,28 @@ class OpenUploads:
             raise UploadNotFoundError(identity) from None
 
     async def end(self, identity: str) -> None:
-        """Delete an upload and what it holds, finished or not; it raises what `find` does."""
-        await self.find(identity)
+        """Delete an upload and what it holds, finished or not, and commit; it raises what `find` does.
 
-        def drop_segments(session: Session) -> None:
+        A client whose URL lives may store once more: the sweeper comes when that is over.
+        """
+
+        def drop_segments(session: Session) -> FileObject | None:
+            rows = self.locked(session, [identity])
+            if not rows or rows[0].state == CLAIMED:  # the row that has its file keeps it
+                raise UploadNotFoundError(identity)
+            (row,) = rows
             segments = self.tables.segments.c
             for segment in session.scalars(select(self.tables.segment).where(segments.upload_id == identity)):
                 session.delete(segment)
             session.flush()
+            return FileObject(row.backend, path=row.path) if row.path is not None and row.file is None else None
 
-        await run_in_session(self.service.session, drop_segments)
+        staged = await run_in_session(self.service.session, drop_segments)
         await self.rows.delete(identity, purge=True)
+        await self.service.commit()
+        if staged is not None:
+            with suppress(StorageError):
+                await staged.backend_in_use().delete(str(staged.path))
 
     def target_of(self, row: UploadRow) -> tuple[str, Target]:
         """Return the attribute that an upload is for, and its rules."""

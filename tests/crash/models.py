@@ -18,7 +18,7 @@ LEDGER = add_ledger(Base.metadata)
 class Document(Base):
     """A row with one file and several pages."""
 
-    __tablename__ = "documents"
+    __tablename__ = "records"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(200), unique=True)
@@ -35,7 +35,7 @@ class Note(Base):
     __tablename__ = "notes"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
+    document_id: Mapped[int] = mapped_column(ForeignKey("records.id"))
     file: Mapped[FileObject | None] = mapped_column(StoredObject(backend=BACKEND))
 
 

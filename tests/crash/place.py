@@ -21,8 +21,8 @@ from tests.crash.child import FIRST_ROWS, Schedule, make_backend
 from tests.crash.forkserver import ForkServer, Outcome
 from tests.crash.models import LEDGER, Base
 
-FILE_COLUMNS = {"documents": ("file", "pages"), "notes": ("file",)}
-TABLES = ("documents", "notes", LEDGER.table.name)
+FILE_COLUMNS = {"records": ("file", "pages"), "notes": ("file",)}
+TABLES = ("records", "notes", LEDGER.table.name)
 QUIET_TIMEOUT = 20.0
 """Seconds until PostgreSQL must have noticed that its client was killed."""
 

@@ -109,12 +109,12 @@ def own_routes() -> FastAPI:
     """Return the application, described."""
     files, app = Filestore(nothing), FastAPI(title="Own routes", version="1")
     app.exception_handlers |= files.exception_handlers
-    app.include_router(files.router(models.Document, upload_url=True), prefix="/documents")
-    app.include_router(files.router(models.Document, upload_url=True), prefix="/papers")
+    app.include_router(files.router(models.Document, uploads=True), prefix="/documents")
+    app.include_router(files.router(models.Document, uploads=True), prefix="/papers")
     app.include_router(files.router(Document), prefix="/colored/documents")
     app.include_router(files.router(models.Ticket), prefix="/tickets")
     app.include_router(files.router(models.Album, field="cover", downloads="redirect"), prefix="/albums")
-    app.include_router(files.router(JobApplication, field="cv", upload_url=True), prefix="/applications")
+    app.include_router(files.router(JobApplication, field="cv", uploads=True), prefix="/applications")
     app.include_router(files.router(Portfolio), prefix="/portfolios")
     inner = APIRouter(prefix="/v2", tags=["second"])
     fields = ApplicationFields

@@ -51,7 +51,7 @@ lifespan = lifespan_with(files, engine, Base.metadata)
 
 
 app = FastAPI(lifespan=lifespan, exception_handlers=files.exception_handlers)
-app.include_router(files.router(Document, upload_url=True), prefix="/documents")
+app.include_router(files.router(Document, uploads=True), prefix="/documents")
 app.include_router(files.router(Paper, scope=everything, defaults={"owner": current_user}), prefix="/private")
 app.include_router(files.signed_router())
 get_document_service = files.service(Document)

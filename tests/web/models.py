@@ -21,11 +21,15 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, validates
 
-from fastapi_filestore import FileObject, StoredObject
+from fastapi_filestore import FileObject, StoredObject, add_ledger, add_uploads
 
 
 class Base(DeclarativeBase):
     """The suite's tables."""
+
+
+LEDGER = add_ledger(Base.metadata)
+UPLOADS = add_uploads(Base.metadata)
 
 
 class Kind(Enum):
@@ -198,5 +202,28 @@ class Book(Base):
     pages: Mapped[list[FileObject]] = mapped_column(StoredObject(backend="web", multiple=True, max_files=4))
 
 
-FILED = (Document, Ticket, Article, Album, Pair, Receipt, Paper, Measurement, Specimen, Book)
+class Photo(Base):
+    """A row that takes small pictures only."""
+
+    __tablename__ = "photos"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file: Mapped[FileObject] = mapped_column(StoredObject(backend="web", max_size=700, content_types=["image/*"]))
+
+
+FILED: tuple[type[Any], ...] = (
+    Document,
+    Ticket,
+    Article,
+    Album,
+    Pair,
+    Receipt,
+    Paper,
+    Measurement,
+    Specimen,
+    Book,
+    Photo,
+)
 """The models with files."""
+HOLDING = (*FILED, UPLOADS.upload, UPLOADS.segment)
+"""The models whose rows hold objects: uploads do until a row takes them."""

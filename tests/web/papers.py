@@ -41,10 +41,10 @@ def papers(app: FastAPI, files: Filestore) -> None:
     """Mount papers by owner and by team, and routes written by hand."""
     get_own_papers = files.service(Paper, scope=own_papers, defaults={"owner": current_user})
     app.include_router(
-        files.router(Paper, scope=own_papers, defaults={"owner": current_user}, upload_url=True), prefix="/papers"
+        files.router(Paper, scope=own_papers, defaults={"owner": current_user}, uploads=True), prefix="/papers"
     )
     get_team_papers = files.service(TeamPapers, scope=team_papers, defaults={"owner": current_user})
-    app.include_router(files.router(Paper, service=get_team_papers, upload_url=True), prefix="/team-papers")
+    app.include_router(files.router(Paper, service=get_team_papers, uploads=True), prefix="/team-papers")
 
     @app.get("/by-hand/{identity}")
     async def read(identity: int, service: Annotated[FileService[Paper], Depends(get_own_papers)]) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import StaticPool
 from fastapi_filestore import Filestore, FilestoreSettings, StorageBackend
 from fastapi_filestore.testing import assert_no_orphans
 from tests.compiled import compiled_for
-from tests.web.models import FILED, Base, Document
+from tests.web.models import FILED, HOLDING, Base, Document
 
 PROBLEM = "application/problem+json"
 SIGNING_KEY = "a-signing-key-that-is-long-enough-for-all"
@@ -69,7 +69,7 @@ class Site:
     async def check(self) -> None:
         """Assert that rows and objects agree."""
         async with self.session() as session:
-            await assert_no_orphans(session, self.backend, *FILED)
+            await assert_no_orphans(session, self.backend, *HOLDING)
 
     async def check_empty(self) -> None:
         """Assert that neither a row nor an object is left."""

@@ -10,7 +10,9 @@ from tests.web.site import SIGNING_KEY, Build, Site, problem_in
 
 ALLOWED = {
     "/documents/": "GET, HEAD, POST",
-    "/documents/upload-url": "GET, HEAD, POST, PATCH, DELETE",  # a key, too
+    "/documents/uploads": "GET, HEAD, POST, PATCH, DELETE, OPTIONS",  # a key, too
+    "/documents/uploads/x": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+    "/documents/uploads/x/complete": "POST",
     "/documents/1": "GET, HEAD, PATCH, DELETE",
     "/documents/1/file": "GET, HEAD, PUT, DELETE",
     "/filestore": "GET, HEAD, PUT",
@@ -19,14 +21,14 @@ ALLOWED = {
 
 def included(app: FastAPI, files: Filestore) -> None:
     """Mount the documents and the signed URLs."""
-    app.include_router(files.router(Document, upload_url=True), prefix="/documents")
+    app.include_router(files.router(Document, uploads=True), prefix="/documents")
     app.include_router(files.signed_router())
 
 
 def nested(app: FastAPI, files: Filestore) -> None:
     """Mount them by way of another router."""
     router = APIRouter()
-    router.include_router(files.router(Document, upload_url=True))
+    router.include_router(files.router(Document, uploads=True))
     app.include_router(router, prefix="/documents")
     app.include_router(files.signed_router())
 
@@ -43,7 +45,7 @@ async def test_an_unknown_method_is_told_those_there_are(serve: Serve, build: Bu
     """A 405 is a problem that lists every method of its path, whichever routes have them (RFC 9110, section 10.2.1)."""
     async with serve(build=build, signing_keys=[SIGNING_KEY]) as site:
         for path, allowed in ALLOWED.items():
-            for method in ("OPTIONS", "TRACE", "BREW"):
+            for method in {"OPTIONS", "TRACE", "BREW"} - set(allowed.split(", ")):
                 response = await site.client.request(method, prefix + path, content=b"body")
 
                 problem_in(response, 405, "method-not-allowed")

@@ -19,10 +19,10 @@ from tests.web.site import problem_in
 def app() -> FastAPI:
     """An application with everything, one model twice."""
     files, app = Filestore(nothing), FastAPI(title="All", version="1")
-    app.include_router(files.router(Document, upload_url=True), prefix="/documents")
-    app.include_router(files.router(Document, upload_url=True), prefix="/papers")
-    app.include_router(files.router(Ticket, upload_url=True), prefix="/tickets")
-    app.include_router(files.router(Album, field="cover", upload_url=True), prefix="/albums")
+    app.include_router(files.router(Document, uploads=True), prefix="/documents")
+    app.include_router(files.router(Document, uploads=True), prefix="/papers")
+    app.include_router(files.router(Ticket, uploads=True), prefix="/tickets")
+    app.include_router(files.router(Album, field="cover", uploads=True), prefix="/albums")
     app.include_router(files.signed_router())
     return app
 
@@ -44,7 +44,7 @@ def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
     """A model that is mounted twice has two of each, so that a client can be generated."""
     names = [operation["operationId"] for _, _, operation in operations(document)]
 
-    assert len(names) == len(set(names)) == 58
+    assert len(names) == len(set(names)) == 70
 
 
 def test_prefixes_that_differ_in_punctuation_have_operations_of_their_own() -> None:
@@ -100,7 +100,7 @@ def test_schemas_have_the_names_of_their_models(document: dict[str, Any]) -> Non
     """One model is one schema, however often it is mounted."""
     names = set(document["components"]["schemas"])
 
-    assert {"DocumentRead", "DocumentPage", "TicketRead", "AlbumRead", "UploadURL"} <= names
+    assert {"DocumentRead", "DocumentPage", "TicketRead", "AlbumRead", "UploadState"} <= names
     assert not [name for name in names if "__" in name]
 
 
@@ -115,7 +115,7 @@ def test_a_form_has_a_file_picker_and_the_columns(document: dict[str, Any]) -> N
     assert schema["properties"]["kind"]["enum"] == ["letter", "invoice"]
     assert schema["properties"]["kind"]["default"] == "letter"
     assert schema["required"] == ["title"]
-    assert set(schema["properties"]) == {"file", "title", "kind", "pages", "signed", "day", "secret"}
+    assert set(schema["properties"]) == {"file", "title", "kind", "pages", "signed", "day", "secret", "upload"}
 
 
 def test_a_change_is_described(document: dict[str, Any]) -> None:
@@ -180,7 +180,7 @@ async def test_models_of_ones_own_take_the_place_of_derived_ones(serve: Serve) -
 
     def build(app: FastAPI, files: Filestore) -> None:
         app.include_router(
-            files.router(Document, read=Brief, create=Titled, update=Titled, upload_url=True), prefix="/documents"
+            files.router(Document, read=Brief, create=Titled, update=Titled, uploads=True), prefix="/documents"
         )
 
     async with serve(build=build) as site:

@@ -68,7 +68,7 @@ def test_two_filestores_of_one_application_name_operations_apart() -> None:
     """Also those of signed URLs; what is included first has the short names, and so has another application."""
     app, other, stores = FastAPI(), FastAPI(), (Filestore(nothing), Filestore(nothing))
     for prefix, files in zip(("/documents", "/papers"), stores, strict=True):
-        app.include_router(files.router(models.Document, upload_url=True), prefix=prefix)
+        app.include_router(files.router(models.Document, uploads=True), prefix=prefix)
         app.include_router(files.signed_router(), prefix=prefix)
     other.include_router(stores[0].router(models.Document), prefix="/papers")
     names = names_of(app)
@@ -97,12 +97,12 @@ def test_models_of_one_name_in_two_modules_have_operations_of_their_own() -> Non
     """The second one has its prefix in all names, wherever its class is from."""
     app, files = FastAPI(), Filestore(nothing)
     app.include_router(files.router(Document), prefix="/documents")
-    app.include_router(files.router(models.Document, upload_url=True), prefix="/old")
+    app.include_router(files.router(models.Document, uploads=True), prefix="/old")
     names = names_of(app)
 
     assert names["post /documents/"] == "create_document"
     assert names["post /old/"] == "create_document_at_old"
-    assert names["post /old/upload-url"] == "sign_document_upload_at_old"
+    assert names["post /old/uploads"] == "begin_document_upload_at_old"
 
 
 def test_names_of_an_applications_own_operations_are_left_to_it() -> None:

@@ -139,7 +139,7 @@ async def test_a_subclass_cannot_drop_the_scope(serve: Serve, caplog: pytest.Log
 
     def build(app: FastAPI, files: Filestore) -> None:
         provider = files.service(Forgetful, scope=own_papers)
-        app.include_router(files.router(Paper, service=provider, upload_url=True), prefix="/papers")
+        app.include_router(files.router(Paper, service=provider, uploads=True), prefix="/papers")
 
     async with serve(build=build) as site:
         problem_in(await site.client.get("/papers/", headers=as_user("ann")), 500, "invalid-scope")

@@ -13,13 +13,14 @@ from fastapi_filestore.intake.types.media_types import is_same
 from tests.web.conftest import Serve
 from tests.web.models import Document
 from tests.web.site import SIGNING_KEY, Site, problem_in
+from tests.web.uploading import begin
 
 Build = Callable[[FastAPI, Filestore], None]
 
 
 def plain(app: FastAPI, files: Filestore) -> None:
     """Include everything in the application itself."""
-    app.include_router(files.router(Document, upload_url=True), prefix="/documents")
+    app.include_router(files.router(Document, uploads=True), prefix="/documents")
     app.include_router(files.signed_router())
 
 
@@ -40,7 +41,7 @@ def mounted_twice(app: FastAPI, files: Filestore) -> None:
 def beside(app: FastAPI, files: Filestore) -> None:
     """Mount the documents and include the signed URLs in the application itself."""
     below = FastAPI()
-    below.include_router(files.router(Document, upload_url=True), prefix="/documents")
+    below.include_router(files.router(Document, uploads=True), prefix="/documents")
     app.mount("/api", below)
     app.include_router(files.signed_router())
 
@@ -48,7 +49,7 @@ def beside(app: FastAPI, files: Filestore) -> None:
 def prefixed(app: FastAPI, files: Filestore) -> None:
     """Include everything below prefixes."""
     inner, outer = APIRouter(), APIRouter(prefix="/v1")
-    inner.include_router(files.router(Document, upload_url=True), prefix="/documents")
+    inner.include_router(files.router(Document, uploads=True), prefix="/documents")
     inner.include_router(files.signed_router(), prefix="/signed")
     outer.include_router(inner, prefix="/api")
     app.include_router(outer)
@@ -81,11 +82,11 @@ async def test_a_signed_url_is_where_the_route_is(serve: Serve, place: str) -> N
     async with serve(build=build, signing_keys=[SIGNING_KEY], shared=True) as site:
         transport = ASGITransport(site.app, root_path=root)
         async with AsyncClient(transport=transport, base_url=f"http://site{root}") as client:
-            answer = await client.post(f"{documents}/documents/upload-url?filename=a.txt&content_type=text/plain")
-            url = answer.json()["upload_url"]
+            direct = (await begin(client, f"{documents}/documents/uploads"))["direct"]
+            url = direct["url"]
             # A proxy strips what the application says of itself.
             path = url if root or "/proxy" not in url else url.removeprefix("/proxy")
-            stored = await client.put(f"http://site{path}", content=b"x", headers=answer.json()["headers"])
+            stored = await client.put(f"http://site{path}", content=b"x", headers=direct["headers"])
 
         assert url.startswith(expected)
         assert stored.status_code == 201, stored.text
@@ -173,8 +174,8 @@ def test_equal_types_are_equal(content_type: str, other: str, *, expected: bool)
 async def test_a_signed_put_takes_its_type_however_it_is_written(serve: Serve) -> None:
     """A client's library may write the type that was signed in its own way."""
     async with serve(build=plain, signing_keys=[SIGNING_KEY]) as site:
-        question = "/documents/upload-url?filename=a.txt&content_type=text/plain%3Bcharset%3Dutf-8"
-        url = (await site.client.post(question)).json()["upload_url"]
+        upload = await begin(site.client, content_type="text/plain;charset=utf-8")
+        url = upload["direct"]["url"]
         other = await site.client.put(url, content=b"x", headers={"content-type": "text/plain"})
         stored = await site.client.put(url, content=b"x", headers={"content-type": "text/plain; charset=UTF-8"})
 
@@ -236,19 +237,20 @@ async def test_what_is_mounted_below_a_root_path_with_a_slash(serve: Serve) -> N
     """An application with a life of its own signs without a slash twice where the outer one's root path has one."""
 
     def build(app: FastAPI, files: Filestore) -> None:
-        app.include_router(files.router(Document, upload_url=True), prefix="/documents")
+        app.include_router(files.router(Document, uploads=True), prefix="/documents")
         app.include_router(files.signed_router())
 
     async with serve(build=build, signing_keys=[SIGNING_KEY]) as site:
         outer = FastAPI()
         outer.mount("/api", site.app)
         async with AsyncClient(transport=ASGITransport(outer, root_path="/proxy/"), base_url="http://site") as client:
-            answer = await client.post("/proxy//api/documents/upload-url?filename=a.txt")
+            upload = await begin(client, "/proxy//api/documents/uploads")
 
-    assert answer.json()["upload_url"].startswith("/proxy/api/filestore?sig=")
+    assert upload["url"].startswith("/proxy/api/documents/uploads/")
+    assert upload["direct"]["url"].startswith("/proxy/api/filestore?sig=")
 
 
-SLASHES = ["", "/", "//", "///", "/1", "/1/", "/1//", "/1/file/", "/1/file//", "/upload-url//"]
+SLASHES = ["", "/", "//", "///", "/1", "/1/", "/1//", "/1/file/", "/1/file//", "/uploads//", "/uploads/x/"]
 
 
 @pytest.mark.parametrize("path", [*(f"/documents{path}" for path in SLASHES), "//documents/", "/filestore//"])

@@ -11,6 +11,7 @@ from fastapi_filestore import Filestore
 from tests.web.conftest import Serve
 from tests.web.models import Document
 from tests.web.site import SIGNING_KEY, Site, problem_in
+from tests.web.uploading import begin
 
 FORM = (
     b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nt\r\n'
@@ -87,12 +88,12 @@ async def test_a_signed_upload_is_read(serve: Serve) -> None:
     """A signed PUT stores the body."""
 
     def build(app: FastAPI, files: Filestore) -> None:
-        app.include_router(files.router(Document, upload_url=True), prefix="/documents")
+        app.include_router(files.router(Document, uploads=True), prefix="/documents")
         app.include_router(files.signed_router())
 
     async with serve(build=build, signing_keys=[SIGNING_KEY]) as site:
-        signed = (await site.client.post("/documents/upload-url?filename=a.txt&content_type=text/plain")).json()
-        stored = await invoke(site.app, "PUT", signed["upload_url"], b"0123", "text/plain")
+        upload = await begin(site.client)
+        stored = await invoke(site.app, "PUT", upload["direct"]["url"], b"0123", "text/plain")
 
         assert stored.status_code == 201, stored.text
 

@@ -68,7 +68,7 @@ def build(app: FastAPI, files: Filestore) -> None:
     def of_application(tenant: str = "") -> None: ...
 
     app.router.dependencies.append(Depends(of_application))
-    app.include_router(files.router(Document, sortable=["title"], upload_url=True), prefix="/documents")
+    app.include_router(files.router(Document, sortable=["title"], uploads=True), prefix="/documents")
     dependencies = [Depends(deeper), Security(api_key), Depends(choose)]
     app.include_router(files.router(Document, dependencies=dependencies), prefix="/dependent")
     app.include_router(files.router(Document), prefix="/included", dependencies=dependencies)
@@ -165,7 +165,10 @@ UNKNOWN = [
     ("DELETE", "/documents/1?force=1", "force"),
     ("PATCH", "/documents/1?title=x", "title"),
     ("PUT", "/documents/1/file?name=x", "name"),
-    ("POST", "/documents/upload-url?filename=a&name=b", "name"),
+    ("POST", "/documents/uploads?filename=a", "filename"),
+    ("GET", "/documents/uploads/x?upload=a", "upload"),
+    ("DELETE", "/documents/uploads/x?now=1", "now"),
+    ("POST", "/documents/uploads/x/complete?now=1", "now"),
     ("GET", "/dependent/?deep=1", "deep"),
     ("GET", "/included/?sort=title", "sort"),
     ("GET", "/filestore?sig=x&utm=1", "utm"),

@@ -1,6 +1,6 @@
 """Let rows take uploads by their ids, in the place of files that come with the request."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
@@ -12,6 +12,7 @@ from starlette.types import Message
 
 from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, MissingFileError, TooManyFilesError
 from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.orm.uploads.tables import UploadTables
 from fastapi_filestore.service import FileService
@@ -75,6 +76,7 @@ class RouterUploads:
     tables: UploadTables
     options: UploadOptions
     targets: Mapping[str, Target]
+    limits: Callable[[], FormLimits]
 
     @property
     def dependencies(self) -> Sequence[Any]:
@@ -98,7 +100,12 @@ class RouterUploads:
 
     def of(self, request: Request, service: FileService[Any], *, field: str | None = None) -> OpenUploads:
         """Return the uploads that are a request's own, or those of them that are for one column."""
-        targets = self.targets if field is None else {field: self.targets[field]}
+        most = self.limits().file_size
+        targets = {
+            name: replace(target, rules=target.rules.with_max_size(most))
+            for name, target in self.targets.items()
+            if field in {None, name}
+        }
         owner = self.options.owner_of(request.scope.get(OWNER), service.defaults)
         return OpenUploads(service, self.tables, targets, limits=self.options.limits(), owner=owner)
 

@@ -26,7 +26,14 @@ OPERATIONS: Final = {
     "download": ("download_{one}", "Ranges and conditions are honoured; the type is that of the file."),
     "download_head": ("read_{one}_headers", "They are those of the download, whose bytes are not read."),
     "replace": ("replace_{one}_file", "The old file goes as soon as the row has the new one."),
-    "upload_url": ("sign_{one}_upload", "What is stored there becomes the file of a row that is written later."),
+    "begin_upload": (
+        "begin_{one}_upload",
+        "Store the file where `direct` says, or send it in parts by tus 1.0. A row takes it by its id, as `upload`.",
+    ),
+    "complete_upload": (
+        "complete_{one}_upload",
+        "A row that takes an upload has it judged as well: this says ahead of that what is wrong with it.",
+    ),
 }
 """By the end of a route's name: the operation's, and what is worth knowing beyond the summary."""
 

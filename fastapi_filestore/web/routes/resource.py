@@ -98,7 +98,7 @@ class Resource(FileColumns, Generic[ModelT]):
             create=with_uploads(self.schemas.create),
             create_json=with_uploads(self.schemas.create_json),
         )
-        return replace(self, schemas=schemas, uploads=RouterUploads(tables, options, targets))
+        return replace(self, schemas=schemas, uploads=RouterUploads(tables, options, targets, self.limits))
 
     def field_of(self, attribute: FileAttribute) -> FileField:
         """Return what a form's field takes for a column."""

@@ -121,7 +121,7 @@ def add_uploads(
         name=f"{resource.name}_read_upload",
         summary="Ask how far an upload is",
         dependencies=uploads.dependencies,
-        responses=problems(404),
+        responses=problems(404, 422),
     )
     async def read(request: Request, upload: str, service: served) -> Any:
         async with service.unit_of_work():
@@ -135,7 +135,7 @@ def add_uploads(
         name=f"{resource.name}_end_upload",
         summary="End an upload, and delete what has come of it",
         dependencies=uploads.dependencies,
-        responses=problems(404),
+        responses=problems(404, 422),
     )
     async def end(request: Request, response: Response, upload: str, service: served) -> None:
         response.headers.update(tus.headers_of(request))

@@ -51,6 +51,13 @@ Ids = Annotated[
     Field(max_length=MOST, description="Ids of uploads whose files the row takes."),
 ]
 
+
+class Claiming(BaseModel, extra="forbid"):
+    """Name the uploads that a row takes, in the place of a file."""
+
+    upload: Ids
+
+
 _IDS = TypeAdapter[list[str]](Ids)
 
 

@@ -75,6 +75,7 @@ def add_create(router: APIRouter, resource: Resource[ModelT], provider: Provider
 
 def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provider: Provider[ModelT]) -> None:
     """Add the route that stores the files of several columns, or none, and creates their row."""
+    of_uploads = () if resource.uploads is None else (404,)
     needed = [attribute.name for attribute in resource.attributes if resource.needs(attribute)]
 
     @router.post(
@@ -84,7 +85,10 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
         name=f"{resource.name}_create",
         summary=f"Upload the files of {with_article(resource.name)} and create it",
         dependencies=resource.claiming,
-        responses={201: LOCATION_HEADER, **problems(400, 403, 408, 409, 411, 413, 415, 422, 507, examples=OF_STORES)},
+        responses={
+            201: LOCATION_HEADER,
+            **problems(400, 403, *of_uploads, 408, 409, 411, 413, 415, 422, 507, examples=OF_STORES),
+        },
         openapi_extra={**files_body(resource, resource.attributes, with_fields=True), **OF_UPLOADS},
     )
     async def create(

@@ -253,7 +253,7 @@ def add_replace(
             507,
             examples=(MissingFileError, StaleFileError, *OF_STORES),
         ),
-        openapi_extra={**file_body(resource, shown.attribute), **OF_REPLACEMENTS},
+        openapi_extra={**file_body(resource, shown.attribute, takes_uploads=True), **OF_REPLACEMENTS},
     )
     async def replace_file(
         request: Request,

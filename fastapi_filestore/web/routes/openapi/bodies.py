@@ -11,6 +11,7 @@ from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.settings.size import format_size
 from fastapi_filestore.web.header_fields import JSON, MULTIPART
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
+from fastapi_filestore.web.routes.claims import UPLOAD, Claiming
 from fastapi_filestore.web.routes.openapi.answers import BINARY, BYTES
 from fastapi_filestore.web.routes.openapi.problems import Description
 from fastapi_filestore.web.routes.resource import Resource
@@ -19,12 +20,20 @@ from fastapi_filestore.web.routes.schemas import NoFields
 ModelT = TypeVar("ModelT")
 
 
-def file_body(resource: Resource[ModelT], attribute: FileAttribute) -> Description:
-    """Describe a multipart body with the file of a column, or the body that is the file itself."""
+IDS_IN_FORM: Description = {
+    "type": "string",
+    "title": "Upload",
+    "description": "Ids of uploads whose files the row takes, with commas between.",
+}
+
+
+def file_body(resource: Resource[ModelT], attribute: FileAttribute, *, takes_uploads: bool = False) -> Description:
+    """Describe a multipart body with the file of a column, the body that is the file itself, or the id of an upload."""
     fields, field = _schema_of(NoFields), resource.field_of(attribute)
     if resource.unknown_fields == "ignore":
         fields.pop("additionalProperties", None)
-    return {"requestBody": _form(attribute.name, fields, BINARY["schema"], field.rules)}
+    body = _form(attribute.name, fields, BINARY["schema"], field.rules)
+    return {"requestBody": _or_uploads(body) if takes_uploads and resource.uploads is not None else body}
 
 
 def files_body(
@@ -56,9 +65,22 @@ def files_body(
         del form["required"]
     if len(attributes) > 1:  # each file has its own
         body.pop("description", None)
+    if resource.uploads is not None and not with_fields:
+        body = _or_uploads(body)
+    elif resource.uploads is not None:
+        form["properties"][UPLOAD] = IDS_IN_FORM
     if with_fields and not any(field.is_needed for field in resource.fields.values()):
         body["content"][JSON] = {"schema": _schema_of(resource.schemas.create_json)}
     return {"requestBody": body}
+
+
+def _or_uploads(body: Description) -> Description:
+    """Describe a body that names uploads in the place of its file, in the form or as JSON."""
+    schema = body["content"][MULTIPART]["schema"]
+    del schema["required"]
+    schema["properties"][UPLOAD] = IDS_IN_FORM
+    body["content"][JSON] = {"schema": _schema_of(Claiming)}
+    return body
 
 
 def upload_body(policy: UploadPolicy, fields: type[BaseModel] | None, *, several: bool = False) -> Description:

@@ -10,13 +10,26 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import JSON
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from fastapi_filestore import FileObject, FileService, Filestore, StoredObject, Upload, Uploads
+from fastapi_filestore import (
+    FileObject,
+    FileService,
+    Filestore,
+    StoredObject,
+    Upload,
+    Uploads,
+    add_ledger,
+    add_uploads,
+)
 from tests.web import models
 from tests.web.filestores import nothing
 
 
 class Base(DeclarativeBase):
     """Tables whose classes have the names of others."""
+
+
+add_ledger(Base.metadata)
+add_uploads(Base.metadata)
 
     type_annotation_map: ClassVar = {dict[str, Any]: JSON}
 

@@ -61,14 +61,13 @@ def files_body(
             form["required"].append(attribute.name)
     if encoding:
         body["content"][MULTIPART]["encoding"] = encoding
-    if not form["required"]:
-        del form["required"]
     if len(attributes) > 1:  # each file has its own
         body.pop("description", None)
-    if resource.uploads is not None and not with_fields:
-        body = _or_uploads(body)
-    elif resource.uploads is not None:
+    if resource.uploads is not None:
         form["properties"][UPLOAD] = IDS_IN_FORM
+        body = body if with_fields else _or_uploads(body)
+    if not form["required"]:
+        del form["required"]
     if with_fields and not any(field.is_needed for field in resource.fields.values()):
         body["content"][JSON] = {"schema": _schema_of(resource.schemas.create_json)}
     return {"requestBody": body}
@@ -77,7 +76,7 @@ def files_body(
 def _or_uploads(body: Description) -> Description:
     """Describe a body that names uploads in the place of its file, in the form or as JSON."""
     schema = body["content"][MULTIPART]["schema"]
-    del schema["required"]
+    schema["required"] = []
     schema["properties"][UPLOAD] = IDS_IN_FORM
     body["content"][JSON] = {"schema": _schema_of(Claiming)}
     return body

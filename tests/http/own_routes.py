@@ -27,11 +27,11 @@ from tests.web.filestores import nothing
 class Base(DeclarativeBase):
     """Tables whose classes have the names of others."""
 
+    type_annotation_map: ClassVar = {dict[str, Any]: JSON}
+
 
 add_ledger(Base.metadata)
 add_uploads(Base.metadata)
-
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON}
 
 
 class Color(Enum):

@@ -79,6 +79,8 @@ MATCHED = {
     "web.serving.ranges._SPEC",
     "web.serving.zip_names._DEVICE",
     "web.paths._SANE",
+    "web.routes.tus.PREFIX",
+    "web.tus_fields._NUMBER",
 }
 """Patterns of the floors that clients talk to, which are matched at one place."""
 
@@ -104,10 +106,15 @@ NOT_OF_A_CLIENT = {
     "web.routes.operations.named": "names of ours",
     "web.routes.operations.plural": "such a name",
     "web.routes.router.file_router": "names of the application's",
+    "web.routes.claims.receiving_file": "a column of the application's",
+    "web.routes.claims.receiving_files": "such a column",
+    "web.routes.uploaded.uploaded_file": "such a column",
+    "web.routes.uploads.show_upload": "paths of ours",
     **{f"web.routes.row.add_{name}": "paths of ours" for name in ("read", "update", "delete")},
     "web.serving.zip_downloads.zip_download": "a name of the application's",
     "web.serving.options.require_word": "such names",
     "web.wiring.require_dependency": "such names",
+    **{f"web.routes.tus.{name}": "an id, of those there are" for name in ("append", "ask", "end")},
     "web.wiring.mapped_class": "such names",
     "web.wiring.require_schema": "such names",
     "web.routes.row.order_of": "parsed JSON",

@@ -100,8 +100,10 @@ from fastapi_filestore.storage.registry import StorageRegistry, storages
 from fastapi_filestore.storage.wrapped import WrappedBackend
 from fastapi_filestore.uploads.options import UploadOptions
 from fastapi_filestore.version import __version__
+from fastapi_filestore.web.cors import UPLOAD_CORS
 
 __all__ = [
+    "UPLOAD_CORS",
     "Announcement",
     "Audit",
     "BackendSettings",

@@ -1,8 +1,8 @@
 """Define every error this library raises; know no HTTP and import nothing of ours.
 
 The files are by who meets them: `application` whoever writes or sets one up, `storage` whoever runs stores, `files`
-whoever handles files, `requests` clients, `uploads` clients that send a file in parts or straight to a store, and `rows`
-whoever writes to the database.
+whoever handles files, `requests` clients, `uploads` clients that send a file in parts or straight to a store, and
+`rows` whoever writes to the database.
 
 FilestoreError
 ├── ConfigurationError                 (ValueError)

@@ -499,6 +499,7 @@ class Filestore(Lifecycle):
             json_size=self.settings.max_json_size,
             json_values=self.settings.max_json_values,
             json_depth=self.settings.max_json_depth,
+            segment=self.settings.upload_segment,
             pace=Pace(
                 silence=self.settings.upload_silence,
                 least_rate=self.settings.upload_least_rate,

@@ -82,6 +82,9 @@ the first signs, all verify."""
     """Largest file, in bytes or with a unit (50 MB, 2 GiB). FastAPI's own `UploadFile` is not limited by it."""
     upload_memory: Size = 64 * 1024**2
     """Memory that the uploads of a process share for what is on its way to the stores, in bytes or with a unit."""
+    upload_segment: Size | None = None
+    """Bytes after which what has come of a resumable upload is kept, while its request goes on; unset, all that came \
+is kept when the request ends, and only a process that is killed loses it."""
     upload_silence: Duration = 30
     """Longest time in seconds that a client may send nothing of a body that is waited for; 0 for any."""
     upload_least_rate: Rate = 1024

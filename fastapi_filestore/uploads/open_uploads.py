@@ -26,6 +26,7 @@ from fastapi_filestore.orm.column.table_rows import take_write_lock
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.ledger.ledger import ledger_of_class
 from fastapi_filestore.orm.sessions import AnySession, run_in_session, writing_connection
+from fastapi_filestore.orm.uploads.leases import Lease
 from fastapi_filestore.orm.uploads.tables import CLAIMED, OPEN, UploadRow, UploadTables
 from fastapi_filestore.service import FileService
 from fastapi_filestore.storage.backend import Announcement, SignedURL
@@ -225,7 +226,7 @@ class OpenUploads:
             with suppress(StorageError):
                 await staged.backend_in_use().delete(str(staged.path))
 
-    def target_of(self, row: UploadRow) -> tuple[str, Target]:
+    def target_of(self, row: UploadRow | Lease) -> tuple[str, Target]:
         """Return the attribute that an upload is for, and its rules."""
         return next((name, target) for name, target in self.targets.items() if self._place(name) == row.target)
 

@@ -27,9 +27,15 @@ Body = Callable[[Lease], AsyncGenerator[bytes, None]]
 
 @dataclass(frozen=True, slots=True)
 class Appending:
-    """What requests bring of uploads, a part of a file each."""
+    """What requests bring of uploads, a part of a file each.
+
+    Attributes:
+        uploads: Those of the client.
+        segment: Bytes of a request that are kept as soon as they have come; None to keep all of it at its end.
+    """
 
     uploads: OpenUploads
+    segment: int | None = None
 
     async def append(
         self,
@@ -58,76 +64,105 @@ class Appending:
         async with holding(engine, uploads.tables, identity, uploads.mine, start=start, size=size) as lease:
             storing = asyncio.create_task(self._store(lease, body(lease), digests))
             try:
-                return await asyncio.shield(storing)
+                await asyncio.shield(storing)
             except asyncio.CancelledError:
                 lease.is_wanted.set()
                 await finish(storing)
                 raise
+        return lease.start, lease.expires
 
-    async def _store(
-        self, lease: Lease, chunks: AsyncGenerator[bytes, None], digests: Mapping[str, bytes]
-    ) -> tuple[int, float]:
-        uploads, service = self.uploads, self.uploads.service
-        upload = await uploads.find(lease.identity)
-        (field, _), expires = uploads.target_of(upload), upload.expires
-        file = FileObject(None, upload.filename, content_type=upload.content_type)
-        came = Counted(chunks, is_whole=bool(digests))
-        await service.commit()
-        first = await anext(came, None)
-        if first is None:
-            if digests:
-                async for _ in DigestingStream(came.beginning_with(b""), expected=digests):
-                    pass
-            if not came.is_cut:  # it says how long the upload is, at least
-                expires = await run_in_session(service.session, self._move_on, lease, lease.start)
-                await service.commit()
-            return lease.start, expires
-        content: AsyncIterator[bytes] = came.beginning_with(first)
+    async def _store(self, lease: Lease, chunks: AsyncGenerator[bytes, None], digests: Mapping[str, bytes]) -> None:
+        pieces = Pieces(chunks, most=None if digests else self.segment, is_whole=bool(digests))
+        has_begun = False
+        while await pieces.begin():
+            has_begun = True
+            await self._store_piece(lease, pieces, digests)
+        if has_begun:
+            return
         if digests:
-            content = aiter(DigestingStream(came.beginning_with(first), expected=digests))
-        file = FileObject(None, file.filename, content_type=file.content_type, content=content)
-        segments = FileService(service.session, model=uploads.tables.segment)
-        async with service.storing(file, field=field, is_whole=False) as stored, service.turn():
-            end = lease.start + came.size
-            expires = await run_in_session(service.session, self._move_on, lease, end)
-            await segments.create({"upload_id": lease.identity, "start": lease.start, "file": stored})
-            await service.commit()
-        return end, expires
+            async for _ in DigestingStream(pieces.piece(), expected=digests):
+                pass
+        if not pieces.is_cut:  # it says how long the upload is, at least
+            async with self.uploads.service.unit_of_work():
+                session = self.uploads.service.session
+                expires = await run_in_session(session, self._move_on, lease, lease.start, is_last=True)
+            lease.move(lease.start, expires, is_last=True)
 
-    def _move_on(self, session: Session, lease: Lease, end: int) -> float:
+    async def _store_piece(self, lease: Lease, pieces: "Pieces", digests: Mapping[str, bytes]) -> None:
+        """Store what comes next as one object, and commit it together with where the upload is then."""
+        service = self.uploads.service
+        content: AsyncIterator[bytes] = pieces.piece()
+        if digests:
+            content = aiter(DigestingStream(pieces.piece(), expected=digests))
+        field, _ = self.uploads.target_of(lease)
+        file = FileObject(None, lease.filename, content_type=lease.content_type, content=content)
+        segments = FileService(service.session, model=self.uploads.tables.segment)
+        async with (
+            service.storing(file, field=field, is_whole=False) as stored,
+            service.turn(),
+            service.unit_of_work(),  # it has ended, and holds nothing, before anything is cleared away
+        ):
+            start, end = lease.start, lease.start + pieces.size
+            is_last = pieces.have_ended
+            expires = await run_in_session(service.session, self._move_on, lease, end, is_last=is_last)
+            await segments.create({"upload_id": lease.identity, "start": start, "file": stored})
+        lease.move(end, expires, is_last=is_last)
+
+    def _move_on(self, session: Session, lease: Lease, end: int, *, is_last: bool) -> float:
         """Note where the upload is now, unless somebody else holds it by now; return when it ends."""
         table, connection = self.uploads.tables.uploads, self.uploads.connection(session)
         expires: float = connection.execute(select(database_time())).scalar_one()
         expires += self.uploads.limits.lasts.total_seconds()
         held = and_(table.c.id == lease.identity, table.c.fence == lease.fence)
-        moved = update(table).where(held).values(received=end, size=lease.size, expires=expires, holder=None, lease=0.0)
+        moved = update(table).where(held).values(received=end, size=lease.size, expires=expires)
+        if is_last:
+            moved = moved.values(holder=None, lease=0.0, is_wanted=False)
         if connection.execute(moved).rowcount != 1:
             raise UploadNotFoundError(lease.identity)
         return expires
 
 
-class Counted:
-    """The bytes of a request, counted; they end where the client went away, or fail if it must be `is_whole`."""
+class Pieces:
+    """The bytes of a request, in pieces of as many as become one object; they end where the client went away.
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], *, is_whole: bool) -> None:
-        self._chunks, self._is_whole, self.size, self.is_cut = chunks, is_whole, 0, False
+    Attributes:
+        size: Bytes of a piece that have passed.
+        is_cut: Whether the client went away. Where a request must be whole, that is its error.
+        have_ended: Whether no further piece comes.
+    """
 
-    async def __anext__(self) -> bytes:
+    def __init__(self, chunks: AsyncGenerator[bytes, None], *, most: int | None, is_whole: bool) -> None:
+        self._chunks, self._most, self._is_whole = chunks, most, is_whole
+        self._rest = b""
+        self.size, self.is_cut, self.have_ended = 0, False, False
+
+    async def begin(self) -> bool:
+        """Wait for the first bytes of the next piece; return whether there is one."""
+        self.size = 0
+        if not (self._rest or self.have_ended):
+            await self._read()
+        return bool(self._rest)
+
+    async def piece(self) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of a piece that has begun."""
+        while self._rest:
+            yield self._take()
+            if self.size == self._most:
+                return
+            if not self._rest:
+                await self._read()
+
+    def _take(self) -> bytes:
+        room = len(self._rest) if self._most is None else self._most - self.size
+        taken, self._rest = self._rest[:room], self._rest[room:]
+        self.size += len(taken)
+        return taken
+
+    async def _read(self) -> None:
         try:
-            chunk = await anext(self._chunks)
+            self._rest = await anext(self._chunks, b"")
         except ENDED_EARLY:
             if self._is_whole:
                 raise
             self.is_cut = True
-            raise StopAsyncIteration from None
-        self.size += len(chunk)
-        return chunk
-
-    def __aiter__(self) -> "Counted":
-        return self
-
-    async def beginning_with(self, first: bytes) -> AsyncGenerator[bytes, None]:
-        """Yield the first chunk, which was read already, and the others."""
-        yield first
-        async for chunk in self:
-            yield chunk
+        self.have_ended = not self._rest

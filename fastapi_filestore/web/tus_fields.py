@@ -61,7 +61,7 @@ RESPONSE_FIELDS: Final = (
 _NUMBER = re.compile(r"[0-9]{1,19}")
 PARTIAL: Final = "partial"
 _FINAL: Final = "final;"
-_LONGEST: Final = 8192
+LONGEST: Final = 8192
 """Characters of a field; servers have limits of their own for all together."""
 
 
@@ -124,8 +124,8 @@ def read_metadata(text: str) -> Mapping[str, bytes]:
     Raises:
         MalformedUploadError: It is something else, or has a key twice.
     """
-    if len(text) > _LONGEST:
-        raise _malformed("Upload-Metadata", f"at most {_LONGEST:,} characters")
+    if len(text) > LONGEST:
+        raise _malformed("Upload-Metadata", f"at most {LONGEST:,} characters")
     fields = dict[str, bytes]()
     for pair in text.split(",") if text.strip() else ():
         key, _, value = pair.strip().partition(" ")

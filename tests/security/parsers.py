@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from starlette.datastructures import Headers
+from starlette.requests import Request
 
 from fastapi_filestore.errors import FilestoreError
 from fastapi_filestore.intake import digests as client_digests
@@ -23,10 +24,10 @@ from fastapi_filestore.storage import paths as keys
 from fastapi_filestore.storage import signing
 from fastapi_filestore.web import header_fields as fields
 from fastapi_filestore.web import paths as redaction
-from fastapi_filestore.web import quoting
+from fastapi_filestore.web import quoting, tus_fields
 from fastapi_filestore.web.receiving import form_fields, uploads, urlencoded
 from fastapi_filestore.web.receiving import form_fields as validation
-from fastapi_filestore.web.routes import schemas
+from fastapi_filestore.web.routes import schemas, tus
 from fastapi_filestore.web.serving import conditions, ranges, zip_names
 
 Parser = Callable[[str], object]
@@ -43,6 +44,7 @@ CAPS = [
     (conditions, "MAX_DATE"),
     (ranges, "MAX_HEADER"),
     (fields, "MAX_FIELD_BYTES"),
+    (tus_fields, "LONGEST"),
 ]
 """What keeps a text from its parser; lifted, so that it hides nothing."""
 
@@ -85,6 +87,12 @@ class Titled(BaseModel):
 class _Chosen:
     def __init__(self, text: str) -> None:
         self.filename, self.size, self.headers = "", 0, {"content-disposition": text}
+
+
+UPLOADS = Request(
+    {"type": "http", "method": "POST", "path": "/uploads", "query_string": b"", "headers": [], "server": ("a", 80)}
+)
+"""Where uploads begin."""
 
 
 def in_field(name: str) -> Parser:
@@ -248,6 +256,22 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         lambda text: urlencoded.read_urlencoded(text.encode(), ENDLESS),
         ("a=", "a=%", "a=1&"),
     ),
+    "web.routes.tus.part_named": (
+        lambda text: tus.part_named(UPLOADS, text),
+        ("/uploads/", "//a/", "//[", "https://a/", "/a/..", "%41"),
+    ),
+    "web.tus_fields.read_checksum": (tus_fields.read_checksum, ("sha1 ", "sha1 AAAA")),
+    "web.tus_fields.read_creation": (
+        lambda text: tus_fields.read_creation({"upload-length": text, "upload-concat": f"final;{text}"}),
+        ("1", "/a "),
+    ),
+    "web.tus_fields.read_creation of a length": (
+        lambda text: tus_fields.read_creation({"upload-length": text, "upload-metadata": text}),
+        ("1",),
+    ),
+    "web.tus_fields.read_metadata": (tus_fields.read_metadata, ("a YQ==,b ", "a YQ==,", "a ")),
+    "web.tus_fields.read_number": (lambda text: tus_fields.read_number("Upload-Offset", text), ("1",)),
+    "web.tus_fields.text_of": (lambda text: tus_fields.text_of({"a": text.encode()}, "a"), ()),
     "web.receiving.uploads.refuse_fragments": (lambda text: uploads.refuse_fragments({"content-encoding": text}), ()),
 }
 """Every reader of a client's text by its place, and beginnings behind which it goes further."""

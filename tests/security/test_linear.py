@@ -79,6 +79,8 @@ MATCHED = {
     "web.serving.ranges._SPEC",
     "web.serving.zip_names._DEVICE",
     "web.paths._SANE",
+    "web.routes.tus.PREFIX",
+    "web.tus_fields._NUMBER",
 }
 """Patterns of the floors that clients talk to, which are matched at one place."""
 
@@ -112,6 +114,7 @@ NOT_OF_A_CLIENT = {
     "web.serving.zip_downloads.zip_download": "a name of the application's",
     "web.serving.options.require_word": "such names",
     "web.wiring.require_dependency": "such names",
+    **{f"web.routes.tus.{name}": "an id, of those there are" for name in ("append", "ask", "end")},
     "web.wiring.mapped_class": "such names",
     "web.wiring.require_schema": "such names",
     "web.routes.row.order_of": "parsed JSON",

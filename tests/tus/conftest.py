@@ -11,12 +11,20 @@ import pytest
 from tests.servers.process import served
 from tests.tus.client import Tus
 from tests.tus.comparison import TUS_NODE_SERVER, run_tus_node_server
+from tests.tus.ours import FILESTORE, run_filestore
 from tests.tus.summary import Command, note, read_case
 from tests.tus.target import Running, Target
 
 FOLDER = Path(__file__).parent
-TARGETS = (TUS_NODE_SERVER,)
+TARGETS = (FILESTORE, TUS_NODE_SERVER)
 """The servers that the suite of the project tries."""
+
+
+@pytest.fixture(scope="session")
+def filestore() -> Iterator[Running]:
+    """An application with this library."""
+    with served(run_filestore) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

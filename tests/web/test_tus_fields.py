@@ -21,16 +21,19 @@ KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_charac
 @pytest.mark.parametrize(
     ("headers", "creation"),
     [
-        ({"upload-length": "0"}, Creation(0, "", {}, False, ())),
-        ({"upload-defer-length": "1"}, Creation(None, "", {}, False, ())),
+        ({"upload-length": "0"}, Creation(0, "", {}, None, ())),
+        ({"upload-defer-length": "1"}, Creation(None, "", {}, None, ())),
         (
             {"upload-length": "100", "upload-metadata": "filename d29ybGQ=,is_confidential"},
             Creation(
-                100, "filename d29ybGQ=,is_confidential", {"filename": b"world", "is_confidential": b""}, False, ()
+                100, "filename d29ybGQ=,is_confidential", {"filename": b"world", "is_confidential": b""}, None, ()
             ),
         ),
-        ({"upload-length": "5", "upload-concat": "partial"}, Creation(5, "", {}, True, ())),
-        ({"upload-concat": "final;/files/a /files/b"}, Creation(None, "", {}, False, ("/files/a", "/files/b"))),
+        ({"upload-length": "5", "upload-concat": "partial"}, Creation(5, "", {}, "partial", ())),
+        (
+            {"upload-concat": "final;/files/a /files/b"},
+            Creation(None, "", {}, "final;/files/a /files/b", ("/files/a", "/files/b")),
+        ),
     ],
 )
 def test_creations(headers: dict[str, str], creation: Creation) -> None:

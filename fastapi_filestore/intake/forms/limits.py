@@ -34,7 +34,8 @@ class Pace:
 class FormLimits:
     """The most that a form may hold: bytes of each file, fields beside them, bytes of each field, files; and its pace.
 
-    JSON may hold so many bytes, values and levels; any number, unless the settings say so.
+    JSON may hold so many bytes, values and levels; any number, unless the settings say so. A resumable upload is kept
+    after every `segment` bytes of a request, if there is such a number.
     """
 
     file_size: int
@@ -44,6 +45,7 @@ class FormLimits:
     json_size: int = maxsize
     json_values: int = maxsize
     json_depth: int = maxsize
+    segment: int | None = None
     pace: Pace = Pace()
 
     def with_file_size(self, file_size: int | None) -> Self:

@@ -38,13 +38,25 @@ LOOK_SECONDS: Final = 0.5
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """The right of one request to write to an upload from byte `start` on; `is_wanted` is set when it is to let go."""
+    """The right of one request to write to an upload from byte `start` on; `is_wanted` is set when it is to let go.
+
+    It knows what the upload is for, how long it lasts, and whether it has been given back already.
+    """
 
     identity: str
     fence: int
     start: int
     size: int | None
+    target: str
+    filename: str
+    content_type: str
+    expires: float
+    is_over: bool = False
     is_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def move(self, start: int, expires: float, *, is_last: bool) -> None:
+        """Go on at another byte, as the row of the upload says by now; the `is_last` one gives the lease back."""
+        self.start, self.expires, self.is_over = start, expires, is_last
 
 
 @dataclass(slots=True, eq=False)
@@ -119,8 +131,7 @@ class Attempt:
         if connection.dialect.name == "sqlite":  # which refuses at once who has read before another one writes
             take_write_lock(connection, uploads)
         whole = and_(columns.id == self.identity, self.mine, columns.state == OPEN)
-        query = select(columns.received, columns.size, columns.fence, columns.holder, columns.parts).where(whole)
-        row = connection.execute(query).first()
+        row = connection.execute(select(uploads).where(whole)).first()
         if row is None:
             raise UploadNotFoundError(self.identity)
         if row.parts is not None:
@@ -143,7 +154,8 @@ class Attempt:
             if row.received != self.start:
                 raise UploadOffsetError(start=self.start, received=row.received)
             size = row.size if self.size is None else self.size
-            return Lease(self.identity, row.fence + 1, row.received, size)
+            about = (row.target, row.filename, row.content_type, row.expires)
+            return Lease(self.identity, row.fence + 1, row.received, size, *about)
         connection.execute(update(uploads).where(whole, columns.is_wanted.is_(False)).values(is_wanted=True))
         return None
 
@@ -191,5 +203,6 @@ async def holding(
         def let_go(connection: Connection) -> None:
             connection.execute(update(tables.uploads).where(own).values(holder=None, lease=0.0, is_wanted=False))
 
-        with suppress(FilestoreError):  # the lease ends by itself
-            await finish(run_on_engine(engine, let_go))
+        if not lease.is_over:
+            with suppress(FilestoreError):  # the lease ends by itself
+                await finish(run_on_engine(engine, let_go))

@@ -234,7 +234,7 @@ async def append(
         return limited_body(until_wanted(request, lease), max(size - lease.start, 0), pace=limits.pace)
 
     try:
-        received, expires = await Appending(uploads.of(request, service)).append(
+        received, expires = await Appending(uploads.of(request, service), limits.segment).append(
             identity,
             body,
             start=start,

@@ -24,8 +24,7 @@ export class DocumentRow {
     this.#part(".size").textContent = size(file.size);
     this.#part(".filename").textContent = file.filename === document.title ? "" : file.filename;
     this.#showDate(new Date(created));
-    this.#showPicture(file);
-    this.element.classList.toggle("opens", opensAs(file) !== null);
+    this.#showThumb(file);
     this.#nameControls(this.title);
     this.fail("");
   }
@@ -55,22 +54,26 @@ export class DocumentRow {
     time.title = fullDate(moment);
   }
 
-  #showPicture(file) {
-    const tile = action(this.element, "preview");
-    setIcon(tile, kind(file.content_type, file.filename).icon);
-    tile.disabled = opensAs(file) === null;
-    this.#part(".picture")?.remove();
-    if (isPicture(file)) tile.append(this.#picture());
+  #showThumb(file) {
+    setIcon(this.#part(".tile"), kind(file.content_type, file.filename).icon);
+    this.#letOpen(opensAs(file) !== null);
+    if (isPicture(file)) this.#part(".opener").append(this.#picture());
+  }
+
+  #letOpen(can) {
+    this.element.classList.toggle("opens", can);
+    this.#part(".opener")?.remove();
+    if (!can) return;
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "opener" });
+    button.addEventListener("click", () => this.#preview());
+    label(button, `Preview ${this.title}`);
+    this.#part(".thumb").append(button);
   }
 
   #picture() {
     const image = Object.assign(document.createElement("img"), { alt: "", loading: "lazy", decoding: "async" });
-    image.addEventListener("error", () => {
-      image.remove();
-      action(this.element, "preview").disabled = true;
-      this.element.classList.remove("opens");
-    });
-    return Object.assign(image, { className: "picture", src: this.#url });
+    image.addEventListener("error", () => this.#letOpen(false));
+    return Object.assign(image, { src: this.#url });
   }
 
   /** The URL of the present bytes: others have another one, so that no picture of before is shown. */
@@ -93,7 +96,6 @@ export class DocumentRow {
     label(this.#part(".replacement"), `New file of ${title}`);
     label(this.#part(".select input"), `Select ${title}`);
     label(action(this.element, "menu"), `Actions of ${title}`);
-    label(action(this.element, "preview"), `Preview ${title}`);
   }
 
   #listen() {
@@ -101,8 +103,7 @@ export class DocumentRow {
     const input = this.#part(".replacement");
     makeMenu(this.element, action(this.element, "menu"), this.#part(".actions"));
     this.#part(".select input").addEventListener("change", ({ target }) => this.select(target.checked));
-    action(this.element, "preview").addEventListener("click", () => this.#preview());
-    this.#part(".name").addEventListener("click", () => opensAs(this.document.file) && this.#preview());
+    this.#part(".name").addEventListener("click", () => this.#part(".opener")?.click());
     action(this.element, "download").addEventListener("click", (event) => this.#download(event));
     action(this.element, "rename").addEventListener("click", () => this.#edit());
     action(this.element, "keep").addEventListener("click", () => this.#endEdit());

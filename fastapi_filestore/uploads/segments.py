@@ -87,11 +87,15 @@ class Appending:
             content = aiter(DigestingStream(came.beginning_with(first), expected=digests))
         file = FileObject(None, file.filename, content_type=file.content_type, content=content)
         segments = FileService(service.session, model=uploads.tables.segment)
-        async with service.storing(file, field=field, is_whole=False) as stored, service.turn():
-            end = lease.start + came.size
-            expires = await run_in_session(service.session, self._move_on, lease, end)
-            await segments.create({"upload_id": lease.identity, "start": lease.start, "file": stored})
-            await service.commit()
+        try:
+            async with service.storing(file, field=field, is_whole=False) as stored, service.turn():
+                end = lease.start + came.size
+                expires = await run_in_session(service.session, self._move_on, lease, end)
+                await segments.create({"upload_id": lease.identity, "start": lease.start, "file": stored})
+                await service.commit()
+        except BaseException:
+            await service.rollback()  # the upload is let go over another connection, which SQLite would have wait
+            raise
         return end, expires
 
     def _move_on(self, session: Session, lease: Lease, end: int) -> float:

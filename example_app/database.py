@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from example_app.models import Base
@@ -33,6 +33,14 @@ if url.drivername in ("postgres", "postgresql"):  # as Heroku and others write i
 data_folder = Path(url.database).parent if url.get_backend_name() == "sqlite" and url.database else None
 """Where the application keeps what it makes by itself; None with a server for a database."""
 engine = create_async_engine(url, **LIMITS.get(url.drivername, {}))
+if url.get_backend_name() == "sqlite":
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def know_all_letters(connection: Any, record: object) -> None:
+        """Let a search find É for é: SQLite's own `lower` knows A to Z."""
+        connection.create_function("lower", 1, lambda text: text and str(text).lower(), deterministic=True)
+
+
 Session = async_sessionmaker(engine, expire_on_commit=False)
 
 

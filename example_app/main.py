@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import ColumnElement, true
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
@@ -27,7 +28,7 @@ PAGE = Path(__file__).with_name("page")
 PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
-        "default-src 'none'; connect-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; "
+        "default-src 'none'; connect-src 'self'; frame-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -43,8 +44,16 @@ class DocumentService(FileService[Document]):
     order_by = "-created_at"
 
 
+def matching(search: Annotated[str, Query(max_length=200, description="What titles have in them.")] = "") -> (
+    ColumnElement[bool]
+):
+    """Return the condition of the documents that a client looks for: all, if it says nothing."""
+    return Document.title.icontains(search, autoescape=True) if search else true()
+
+
 files = Filestore(get_session)
 get_document_service = files.service(DocumentService)
+get_matching_documents = files.service(DocumentService, scope=matching)
 
 
 @asynccontextmanager
@@ -70,7 +79,8 @@ app = FastAPI(
     exception_handlers=files.exception_handlers,
     redirect_slashes=False,  # a redirect would go to whatever host the request names
 )
-app.include_router(files.router(Document, service=get_document_service), prefix="/documents")
+# Nobody logs in here, so whoever knows the id of an upload may go on with it.
+app.include_router(files.router(Document, service=get_matching_documents, uploads=True), prefix="/documents")
 app.include_router(files.signed_router())
 app.include_router(files.readiness())  # GET /ready
 
@@ -103,6 +113,18 @@ async def report_url(
     return {"url": await service.url(identity)}
 
 
+@app.get("/documents.zip", tags=["by hand"], **files.download_route)
+@app.head("/documents.zip", include_in_schema=False)
+async def zip_documents(
+    request: Request,
+    service: Annotated[FileService[Document], Depends(get_document_service)],
+    identities: Annotated[list[UUID], Query(alias="id", min_length=1, max_length=100)],
+) -> Response:
+    """Send the files of some documents as one archive."""
+    documents = [await service.get(identity) for identity in dict.fromkeys(identities)]
+    return await files.zip_download(request, [document.file for document in documents], filename="documents.zip")
+
+
 @app.get("/health", tags=["operations"])
 async def health() -> dict[str, str]:
     """Answer that the application runs."""
@@ -122,4 +144,6 @@ class Page(StaticFiles):
 
 
 add_staff_pages(app)
+# Uploads that go on where they were cut off: a script of the library, for any page.
+app.mount("/modules", Page(packages=[("fastapi_filestore", "scripts")]), name="modules")
 app.mount("/", Page(directory=PAGE, html=True), name="page")

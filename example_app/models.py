@@ -6,15 +6,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import DateTime, Dialect, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from fastapi_filestore import FileObject, StoredObject, add_ledger
+from fastapi_filestore import FileObject, StoredObject, add_ledger, add_uploads
 
 
 class Base(DeclarativeBase):
     """The application's tables."""
 
 
-# Beside the documents, what a crash might leave of their files.
+# Beside the documents, what a crash might leave of their files, and what has come of files that are on their way.
 add_ledger(Base.metadata)
+add_uploads(Base.metadata)
 
 
 class Moment(TypeDecorator[datetime]):

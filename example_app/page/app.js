@@ -3,6 +3,7 @@
 import { DocumentList } from "./scripts/documents.js";
 import { announce, byId } from "./scripts/dom.js";
 import { acceptFiles } from "./scripts/drop.js";
+import { leftovers } from "./scripts/leftover.js";
 import { Upload } from "./scripts/upload.js";
 import { UploadList } from "./scripts/uploads.js";
 
@@ -20,4 +21,5 @@ window.addEventListener("beforeunload", (event) => {
   if (uploads.busy) event.preventDefault();
 });
 
+uploads.show(leftovers());
 documents.load();

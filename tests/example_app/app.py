@@ -1,8 +1,9 @@
 """The example application as a process of its own, with a database and a folder that nobody else has."""
 
+import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -50,18 +51,31 @@ class App:
         self.client.delete(DOCUMENTS + identity).raise_for_status()
 
     def clear(self) -> None:
-        """Delete every document."""
+        """Delete every document, and what closed tabs have left of others."""
         while items := self.listed():
             for item in items:
                 self.delete(item["id"])
+        with closing(sqlite3.connect(self.folder / "documents.db")) as database:
+            uploads = database.execute("SELECT id FROM filestore_uploads WHERE state <> 'claimed'").fetchall()
+        for (upload,) in uploads:
+            self.client.delete(f"{DOCUMENTS}uploads/{upload}")
 
 
 @contextmanager
-def run_app(environment: Mapping[str, str] | None = None) -> Iterator[App]:
-    """Run the application; the environment decides where it keeps things, a temporary folder if it does not say."""
-    [port] = free_ports(1)
+def run_app(
+    environment: Mapping[str, str] | None = None, *, folder: Path | None = None, port: int | None = None
+) -> Iterator[App]:
+    """Run the application; the environment decides where it keeps things, a temporary folder if it does not say.
+
+    With the folder and the port of one that was killed, it is the same one, started again.
+    """
+    if port is None:
+        [port] = free_ports(1)
     url = f"http://{LOOPBACK}:{port}"
-    with temporary_folder("app") as folder, httpx.Client(base_url=url) as client:
+    with (
+        temporary_folder("app") if folder is None else nullcontext(folder) as folder,
+        httpx.Client(base_url=url) as client,
+    ):
         command = (
             sys.executable, "-m", "uvicorn", "--app-dir", ROOT, "--host", LOOPBACK, "--port", str(port),
             # Longer than its clients keep theirs: a connection that is closed as it is used again is reset.

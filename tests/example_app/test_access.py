@@ -8,7 +8,7 @@ from playwright.async_api import expect
 from tests.example_app.app import App
 from tests.example_app.visit import MEGABYTE, Visit, png, write
 
-NAMED_ROLES = frozenset({"button", "link", "textbox", "progressbar", "dialog", "heading", "region", "image"})
+NAMED_ROLES = frozenset({"button", "link", "textbox", "checkbox", "searchbox", "group", "progressbar", "dialog", "heading", "region", "image"})
 READABLE = 4.5
 """The least contrast of text (WCAG 2.2, success criterion 1.4.3)."""
 PAIRS = (
@@ -24,6 +24,9 @@ PAIRS = (
     ("--danger", "--danger-soft"),
     ("--on-danger", "--danger"),
     ("--good", "--surface"),
+    ("--media", "--surface"),
+    ("--text", "--accent-soft"),
+    ("--muted", "--accent-soft"),
 )
 
 
@@ -92,6 +95,7 @@ async def test_everything_has_a_name(visit: Visit, tmp_path: Path) -> None:
     assert [role for role, name in nodes if role in NAMED_ROLES and not name] == []
     assert {("button", "Cancel the upload of slow.bin"), ("progressbar", "Upload of slow.bin")} <= nodes
     assert {("textbox", "New title of view.png"), ("button", "Preview view.png")} <= nodes
+    assert {("checkbox", "Select view.png"), ("progressbar", "All uploads"), ("searchbox", "Search by title")} <= nodes
     assert {("heading", "Documents"), ("region", "Uploads"), ("region", "Your documents")} <= nodes
 
 
@@ -122,9 +126,13 @@ async def test_narrow_screens_need_no_sideways_scrolling(visit: Visit, app: App,
     await visit.open()
 
     scrolled = await visit.page.evaluate("() => document.documentElement.scrollWidth")
-    boxes = [await each.bounding_box() for each in await visit.page.locator(".document .icon-button").all()]
+    if width < 640:
+        await visit.page.get_by_role("button", name="Actions of a long name").click()
+    controls = visit.page.locator(".document .icon-button:visible, .select")
+    boxes = [await each.bounding_box() for each in await controls.all()]
 
     assert scrolled <= width
+    assert len(boxes) == (6 if width < 640 else 5)
     assert all(box is not None and min(box["width"], box["height"]) >= 40 for box in boxes)
     assert all(box is not None and box["x"] + box["width"] <= width for box in boxes)
 

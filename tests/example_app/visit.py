@@ -55,6 +55,11 @@ class Visit:
         """Return a file in the list of uploads."""
         return self.page.locator("#upload-list").get_by_role("listitem").filter(has_text=name)
 
+    async def until_sent(self, least: int) -> None:
+        """Wait until the page says that so many bytes have been sent."""
+        while await self.page.evaluate("() => document.querySelector('#overall progress').value") < least:  # noqa: ASYNC110
+            await self.page.wait_for_timeout(50)
+
     async def throttle(self, bytes_per_second: int) -> None:
         """Slow what the browser sends; -1 ends that."""
         slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second}

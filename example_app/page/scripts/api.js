@@ -1,6 +1,7 @@
 // The prebuilt router's API, and its problem details (RFC 9457) in words.
 
 export const DOCUMENTS = new URL("documents/", document.baseURI).pathname;
+const ARCHIVE = new URL("documents.zip", document.baseURI).pathname;
 const PAGE_SIZE = 20;
 
 /** What went wrong, in words for the person in front of the page. */
@@ -39,8 +40,8 @@ async function request(url, options) {
   return body;
 }
 
-export function listDocuments(after) {
-  const query = new URLSearchParams({ limit: PAGE_SIZE, ...(after && { after }) });
+export function listDocuments({ search, after }) {
+  const query = new URLSearchParams({ limit: PAGE_SIZE, ...(search && { search }), ...(after && { after }) });
   return request(`${DOCUMENTS}?${query}`);
 }
 
@@ -52,6 +53,26 @@ export const renameDocument = (id, title) =>
   });
 
 export const deleteDocument = (id) => request(DOCUMENTS + id, { method: "DELETE" });
+
+/** Return the URL of an archive of some documents. */
+export const archiveOf = (ids) => `${ARCHIVE}?${new URLSearchParams(ids.map((id) => ["id", id]))}`;
+
+/** Read the first bytes of a file as text. */
+export async function readText({ url, size, content_type: type }, most) {
+  const headers = size > most ? { Range: `bytes=0-${most - 1}` } : {};
+  const response = await fetch(url, { headers }).catch(() => null);
+  if (!response) throw unreachable();
+  if (!response.ok) throw problemOf(response.status, await response.json().catch(() => null));
+  return decoderOf(/charset="?([\w-]+)/i.exec(type)?.[1]).decode(await response.arrayBuffer());
+}
+
+function decoderOf(charset = "utf-8") {
+  try {
+    return new TextDecoder(charset);
+  } catch {
+    return new TextDecoder(); // nobody knows that name
+  }
+}
 
 /** Fail with a problem if a file can't be downloaded: a browser's own message would not say why. */
 export async function checkDownload(url) {

@@ -2,14 +2,24 @@
 
 const UNITS = ["bytes", "kB", "MB", "GB", "TB"];
 
-export function size(bytes) {
+/** Write a number of bytes; `rounding` is "floor" where it must not say more than there is. */
+export function size(bytes, rounding = "halfExpand") {
   if (bytes === null || bytes === undefined) return "";
   if (bytes === 1) return "1 byte";
   const power = Math.min(UNITS.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(bytes, 1)) / 3)));
   const value = bytes / 1000 ** power;
   const digits = power === 0 || value >= 100 ? 0 : 1;
-  return `${value.toLocaleString("en", { maximumFractionDigits: digits })} ${UNITS[power]}`;
+  return `${value.toLocaleString("en", { maximumFractionDigits: digits, roundingMode: rounding })} ${UNITS[power]}`;
 }
+
+/** Write how long something takes yet. */
+export function timeLeft(seconds) {
+  if (seconds < 60) return counted(Math.max(1, Math.ceil(seconds)), "second");
+  if (seconds < 3600) return counted(Math.round(seconds / 60), "minute");
+  return counted(Math.round(seconds / 3600), "hour");
+}
+
+export const counted = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
@@ -79,8 +89,18 @@ function byEnding(filename) {
   return ending ? `${ending.toUpperCase()} file` : "File";
 }
 
+const essence = (file) => file.content_type.split(";")[0].trim().toLowerCase();
+
 const PICTURES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"]);
 const LARGEST_PICTURE = 25_000_000; // bytes: a thumbnail loads the whole file
 
-export const isPicture = (file) =>
-  PICTURES.has(file.content_type.split(";")[0].trim().toLowerCase()) && (file.size ?? 0) <= LARGEST_PICTURE;
+export const isPicture = (file) => PICTURES.has(essence(file)) && (file.size ?? 0) <= LARGEST_PICTURE;
+
+const TEXTS = /^(text\/.*|application\/(.*\+)?(json|xml|javascript|yaml|toml|sql))$/;
+
+/** Say how a file opens on the page: "picture", "pdf", "text", or null for what is only downloaded. */
+export function opensAs(file) {
+  if (isPicture(file)) return "picture";
+  if (essence(file) === "application/pdf" && navigator.pdfViewerEnabled) return "pdf";
+  return TEXTS.test(essence(file)) ? "text" : null;
+}

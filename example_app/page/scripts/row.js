@@ -1,15 +1,15 @@
 // One document in the list, and what can be done with it.
 
 import { checkDownload, deleteDocument, renameDocument } from "./api.js";
-import { confirmDelete, showPicture } from "./dialogs.js";
+import { confirmDelete, showFile } from "./dialogs.js";
 import { action, announce, copyOf, label, setIcon, showError } from "./dom.js";
-import { date, fullDate, isPicture, kind, size } from "./format.js";
+import { date, fullDate, isPicture, kind, opensAs, size } from "./format.js";
+import { makeMenu } from "./menu.js";
 
 export class DocumentRow {
-  constructor(document, { onReplace, onDeleted }) {
+  constructor(document, { onReplace, onDeleted, onSelect }) {
     this.element = copyOf("document-template");
-    this.onReplace = onReplace;
-    this.onDeleted = onDeleted;
+    Object.assign(this, { onReplace, onDeleted, onSelect });
     this.show(document);
     this.#listen();
   }
@@ -17,16 +17,26 @@ export class DocumentRow {
   /** Show the document as the server has it now. */
   show(document) {
     this.document = document;
-    const { title, file, created_at: created } = document;
+    const { file, created_at: created } = document;
     const { label: type } = kind(file.content_type, file.filename);
-    this.#part(".name").textContent = this.#part(".name").title = title || "Untitled";
+    this.#part(".name").textContent = this.#part(".name").title = this.title;
     this.#part(".type").textContent = type;
     this.#part(".size").textContent = size(file.size);
-    this.#part(".filename").textContent = file.filename === title ? "" : file.filename;
+    this.#part(".filename").textContent = file.filename === document.title ? "" : file.filename;
     this.#showDate(new Date(created));
-    this.#showPicture(file);
-    this.#nameControls(title || "Untitled");
+    this.#showThumb(file);
+    this.#nameControls(this.title);
     this.fail("");
+  }
+
+  get title() {
+    return this.document.title || "Untitled";
+  }
+
+  select(isSelected) {
+    this.#part(".select input").checked = isSelected;
+    this.element.classList.toggle("selected", isSelected);
+    this.onSelect(this, isSelected);
   }
 
   fail(words) {
@@ -44,22 +54,32 @@ export class DocumentRow {
     time.title = fullDate(moment);
   }
 
-  #showPicture(file) {
-    const { icon } = kind(file.content_type, file.filename);
-    setIcon(this.#part(".tile"), icon);
-    this.#part(".picture")?.remove();
-    if (isPicture(file)) this.#part(".thumb").prepend(this.#pictureButton(file));
+  #showThumb(file) {
+    setIcon(this.#part(".tile"), kind(file.content_type, file.filename).icon);
+    this.#letOpen(opensAs(file) !== null);
+    if (isPicture(file)) this.#part(".opener").append(this.#picture());
   }
 
-  #pictureButton(file) {
-    // The checksum makes the URL of other bytes another one, so that no picture of before is shown.
-    const url = `${file.url}?${new URLSearchParams({ v: file.checksum ?? file.last_modified ?? "" })}`;
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "picture" });
-    const image = Object.assign(document.createElement("img"), { alt: "", loading: "lazy", decoding: "async", src: url });
-    image.addEventListener("error", () => button.remove());
-    button.addEventListener("click", () => showPicture(this.document.title, url));
-    button.append(image);
-    return button;
+  #letOpen(can) {
+    this.element.classList.toggle("opens", can);
+    this.#part(".opener")?.remove();
+    if (!can) return;
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "opener" });
+    button.addEventListener("click", () => this.#preview());
+    label(button, `Preview ${this.title}`);
+    this.#part(".thumb").append(button);
+  }
+
+  #picture() {
+    const image = Object.assign(document.createElement("img"), { alt: "", loading: "lazy", decoding: "async" });
+    image.addEventListener("error", () => this.#letOpen(false));
+    return Object.assign(image, { src: this.#url });
+  }
+
+  /** The URL of the present bytes: others have another one, so that no picture of before is shown. */
+  get #url() {
+    const { file } = this.document;
+    return `${file.url}?${new URLSearchParams({ v: file.checksum ?? file.last_modified ?? "" })}`;
   }
 
   #nameControls(title) {
@@ -74,24 +94,31 @@ export class DocumentRow {
     label(action(this.element, "delete"), `Delete ${title}`);
     label(this.#part(".rename input"), `New title of ${title}`);
     label(this.#part(".replacement"), `New file of ${title}`);
-    const picture = this.#part(".picture");
-    if (picture) label(picture, `Preview ${title}`);
+    label(this.#part(".select input"), `Select ${title}`);
+    label(action(this.element, "menu"), `Actions of ${title}`);
   }
 
   #listen() {
     const form = this.#part(".rename");
     const input = this.#part(".replacement");
+    makeMenu(this.element, action(this.element, "menu"), this.#part(".actions"));
+    this.#part(".select input").addEventListener("change", ({ target }) => this.select(target.checked));
+    this.#part(".name").addEventListener("click", () => this.#part(".opener")?.click());
     action(this.element, "download").addEventListener("click", (event) => this.#download(event));
     action(this.element, "rename").addEventListener("click", () => this.#edit());
     action(this.element, "keep").addEventListener("click", () => this.#endEdit());
     action(this.element, "replace").addEventListener("click", () => input.click());
-    action(this.element, "delete").addEventListener("click", () => this.#delete());
+    action(this.element, "delete").addEventListener("click", () => this.#askToDelete());
     form.addEventListener("submit", (event) => this.#rename(event));
     form.addEventListener("keydown", (event) => event.key === "Escape" && this.#endEdit());
     input.addEventListener("change", () => {
       if (input.files.length) this.onReplace(this.document, input.files[0]);
       input.value = "";
     });
+  }
+
+  #preview() {
+    return this.#attempt(() => showFile(this.title, this.document.file, this.#url));
   }
 
   async #download(event) {
@@ -118,7 +145,8 @@ export class DocumentRow {
   #endEdit() {
     this.#editing(false);
     this.fail("");
-    action(this.element, "rename").focus();
+    const rename = action(this.element, "rename");
+    (rename.checkVisibility() ? rename : action(this.element, "menu")).focus();
   }
 
   #editing(on) {
@@ -140,12 +168,16 @@ export class DocumentRow {
 
   // -- delete --------------------------------------------------------------------------------------
 
-  async #delete() {
-    const { id, title } = this.document;
-    if (!(await confirmDelete(title || "Untitled"))) return;
-    await this.#attempt(async () => {
-      await deleteDocument(id).catch(unlessGone);
-      announce(`${title} was deleted.`);
+  async #askToDelete() {
+    const { title } = this;
+    if ((await confirmDelete([title])) && (await this.delete())) announce(`${title} was deleted.`);
+  }
+
+  /** Delete the document; false, with the reason in its row, if that fails. */
+  delete() {
+    return this.#attempt(async () => {
+      await deleteDocument(this.document.id).catch(unlessGone);
+      this.select(false);
       this.onDeleted(this);
     });
   }
@@ -155,8 +187,10 @@ export class DocumentRow {
     this.element.setAttribute("aria-busy", "true");
     try {
       await work();
+      return true;
     } catch (problem) {
       this.fail(problem.message);
+      return false;
     } finally {
       this.element.removeAttribute("aria-busy");
     }

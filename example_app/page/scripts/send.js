@@ -28,9 +28,9 @@ function answerOf(request) {
   });
 }
 
-/** Tell a file that the disk no longer gives from a connection that was lost: the browser reports both alike. */
+/** Return what went wrong in words: a browser reports a file that the disk no longer gives like a lost connection. */
 export async function explain(problem, file) {
-  if (problem.status !== 0) return problem;
+  if (problem.status) return "problem" in problem ? problemOf(problem.status, problem.problem) : problem;
   try {
     await file.slice(0, 1).arrayBuffer();
     return problem;

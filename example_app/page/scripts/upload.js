@@ -1,64 +1,110 @@
-// One file on its way to the server.
+// One file on its way to the server: a form takes a small one, a large one goes in parts that are never lost.
 
+import { ResumableUpload } from "../modules/resumable.js";
 import { DOCUMENTS } from "./api.js";
+import { pace } from "./pace.js";
 import { explain, send } from "./send.js";
 
 const LONGEST_TITLE = 200; // characters, as the model's column
+const LARGE = 8 * 2 ** 20; // bytes
 
 /**
- * States: waiting → sending → saving → stored, or failed, or cancelled; `onChange` is called at each step.
- * With a document to replace, the file takes the place of that document's file.
+ * States: waiting → sending → saving → stored, or failed, or cancelled; a large file may be paused, and the server away
+ * for a while. `onChange` is called at each step. With a document to replace, the file takes the place of its file.
  */
 export class Upload {
   state = "waiting";
-  sent = 0; // 0 to 1
+  sent = 0; // bytes: of a large file those that the server has said it has
   error = "";
   stored = null;
   onChange = () => {};
   #abort = new AbortController();
+  #resumable = null;
 
   constructor(file, replaces = null) {
     this.file = file;
     this.replaces = replaces;
+    this.#resumable = file.size > LARGE ? this.#makeResumable() : null;
   }
 
   get active() {
-    return ["waiting", "sending", "saving"].includes(this.state);
+    return ["waiting", "sending", "away", "saving"].includes(this.state);
+  }
+
+  get isResumable() {
+    return this.#resumable !== null;
+  }
+
+  /** What is remembered of it when its tab is closed, or undefined. */
+  get key() {
+    return this.#resumable?.key;
   }
 
   /** Make it ready to run again. */
   reset() {
     this.#abort = new AbortController();
-    this.#become({ state: "waiting", sent: 0, error: "" });
+    this.#become({ state: "waiting", sent: this.#resumable?.acknowledged ?? 0, error: "" });
+  }
+
+  pause() {
+    this.#become({ state: "paused" });
+    this.#resumable.pause();
   }
 
   cancel() {
-    this.#abort.abort();
     this.#become({ state: "cancelled" });
+    this.#abort.abort();
+    this.#resumable?.cancel();
   }
 
   async run() {
     this.#become({ state: "sending" });
     try {
-      const stored = await this.#send();
-      this.#become({ state: "stored", sent: 1, stored });
+      const stored = await (this.#resumable?.run() ?? this.#sendForm());
+      this.#become({ state: "stored", sent: this.file.size, stored });
     } catch (problem) {
-      if (this.state !== "cancelled") this.#become({ state: "failed", error: (await explain(problem, this.file)).message });
+      if (this.active) this.#become({ state: "failed", error: (await explain(problem, this.file)).message });
     }
   }
 
-  #send() {
-    const options = { signal: this.#abort.signal, onProgress: (sent) => this.#progress(sent) };
-    const form = new FormData();
-    if (!this.replaces) form.set("title", [...this.file.name].slice(0, LONGEST_TITLE).join(""));
-    form.set("file", this.file);
-    return this.replaces
-      ? send("PUT", `${DOCUMENTS}${this.replaces.id}/file`, form, options)
-      : send("POST", DOCUMENTS, form, options);
+  get #fields() {
+    return this.replaces ? {} : { title: [...this.file.name].slice(0, LONGEST_TITLE).join("") };
   }
 
-  #progress(sent) {
-    if (this.active) this.#become({ state: sent < 1 ? "sending" : "saving", sent });
+  get #target() {
+    return this.replaces ? { method: "PUT", url: `${DOCUMENTS}${this.replaces.id}/file` } : { method: "POST", url: DOCUMENTS };
+  }
+
+  #makeResumable() {
+    return new ResumableUpload(this.file, {
+      router: DOCUMENTS,
+      claim: this.#target,
+      fields: this.#fields,
+      onChange: ({ state, acknowledged }) => {
+        // What an earlier tab has sent is no speed of this one.
+        if (state === "sending") pace.add(Math.max(0, acknowledged - this.sent));
+        if (this.active) this.#become({ state: this.#isKnown(state) ? state : this.state, sent: acknowledged });
+      },
+    });
+  }
+
+  #isKnown(state) {
+    return ["sending", "away", "saving"].includes(state);
+  }
+
+  #sendForm() {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(this.#fields)) form.set(name, value);
+    form.set("file", this.file);
+    const onProgress = (part) => this.#progress(part);
+    return send(this.#target.method, this.#target.url, form, { signal: this.#abort.signal, onProgress });
+  }
+
+  #progress(part) {
+    if (!this.active) return;
+    const sent = Math.floor(part * this.file.size);
+    pace.add(Math.max(0, sent - this.sent));
+    this.#become({ state: part < 1 ? "sending" : "saving", sent });
   }
 
   #become(change) {

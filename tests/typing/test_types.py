@@ -4,10 +4,11 @@ A wrong type is an error of the type checker, so most of these tests do not even
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import assert_type
+from datetime import timedelta
+from typing import Annotated, assert_type
 
-from fastapi import APIRouter, FastAPI
-from sqlalchemy import ColumnElement, true
+from fastapi import APIRouter, Depends, FastAPI
+from sqlalchemy import ColumnElement, MetaData, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -22,6 +23,9 @@ from fastapi_filestore import (
     SignedURL,
     StorageBackend,
     StorageRegistry,
+    UploadOptions,
+    UploadTables,
+    add_uploads,
     storages,
 )
 from fastapi_filestore.file_object.metadata import Metadata
@@ -107,3 +111,25 @@ def test_scoped_providers() -> None:
 
     assert_type(files.service(Document, scope=scope, defaults={"title": str}), Callable[..., FileService[Document]])
     assert_type(files.service(DocumentService, scope=scope), Callable[..., DocumentService])
+
+
+def test_uploads_have_types() -> None:
+    """The tables of uploads, what a router takes for them, and the dependency of a route of one's own."""
+
+    def get_session() -> None:
+        return None
+
+    files, metadata = Filestore(get_session), MetaData()
+    assert_type(add_uploads(metadata), UploadTables)
+    options = UploadOptions(owner=get_session, most_open=5, most_bytes="1 GiB", lasts=timedelta(hours=1))
+    assert_type(options.most_open, int)
+
+    def make_routes(model: type[Document]) -> APIRouter:
+        @router.post("/")
+        def take(file: Annotated[FileObject, Depends(files.uploaded(model))]) -> str | None:
+            return assert_type(file, FileObject).filename
+
+        return files.router(model, uploads=options)
+
+    router = APIRouter()
+    assert callable(make_routes)

@@ -39,8 +39,9 @@ class NoMiddle:
 def judged(app: FastAPI, files: Filestore) -> None:
     """Mount photos, and documents with rules of their router."""
     app.include_router(files.router(Photo, sniff=True, uploads=True), prefix="/photos")
-    rules = [NoSecrets(), NoMiddle()]
-    app.include_router(files.router(Document, max_size=30, validators=rules, uploads=True), prefix="/documents")
+    app.include_router(
+        files.router(Document, max_size=30, validators=[NoSecrets(), NoMiddle()], uploads=True), prefix="/documents"
+    )
     app.include_router(files.signed_router())
 
 

@@ -45,6 +45,7 @@ def papers(app: FastAPI, files: Filestore) -> None:
     )
     get_team_papers = files.service(TeamPapers, scope=team_papers, defaults={"owner": current_user})
     app.include_router(files.router(Paper, service=get_team_papers, uploads=True), prefix="/team-papers")
+    app.include_router(files.signed_router())
 
     @app.get("/by-hand/{identity}")
     async def read(identity: int, service: Annotated[FileService[Paper], Depends(get_own_papers)]) -> str:

@@ -196,8 +196,10 @@ async def _receive_or_read_ids(request: Request, policy: UploadPolicy) -> Upload
     if isinstance(found, Upload):
         return found
     if found is None:
-        ids, request = await _ids_in_json(request, policy)
-        return ids or await policy.admit(file_as_body(request, policy, JSON))
+        named, request = await _ids_in_json(request, policy)
+        if named is None:
+            return await policy.admit(file_as_body(request, policy, JSON))
+        return named
     if not (ids := ids_in(found.get(UPLOAD, ""))):
         raise MissingFileError(policy.field)
     return ids
@@ -220,16 +222,15 @@ async def receiving_files(
         MissingFileError: It has neither.
         InvalidFieldsError: What it names is no id.
     """
-    ids: Sequence[str] = ()
     if uploads is not None and media_type(request.headers) == JSON:
-        ids, request = await _ids_in_json(request, policy)
-    if uploads is not None and ids:
-        yield Arrived(named=await named_uploads(uploads.of(request, service, field=field), ids))
-        return
+        named_by_json, request = await _ids_in_json(request, policy)
+        if named_by_json is not None:
+            yield Arrived(named=await named_uploads(uploads.of(request, service, field=field), named_by_json))
+            return
     form = await receive_form(request, policy, {field: replace(taken, is_needed=uploads is None)})
     async with service.storing_form(form, identity=identity) as stored:
         files = stored.get(field, ())
-        ids = ids_in(form.fields.get(UPLOAD, "")) if uploads is not None else ()
+        ids: Sequence[str] = ids_in(form.fields.get(UPLOAD, "")) if uploads is not None else ()
         if not (files or ids):
             raise MissingFileError(field)
         named = await named_uploads(uploads.of(request, service, field=field), ids) if uploads and ids else None
@@ -249,17 +250,23 @@ def ids_in(value: object) -> Sequence[str]:
         raise InvalidFieldsError([{**problem, "loc": (UPLOAD, *problem["loc"])} for problem in problems]) from None
 
 
-async def _ids_in_json(request: Request, policy: UploadPolicy) -> tuple[Sequence[str], Request]:
-    """Return the ids that a body of JSON names, if it does nothing else, and a request that has the body still."""
+async def _ids_in_json(request: Request, policy: UploadPolicy) -> tuple[Sequence[str] | None, Request]:
+    """Return the ids that a body of JSON names, if it does nothing else, and a request that has the body still.
+
+    Raises:
+        MissingFileError: It names none.
+    """
     size = announced_size(request.headers)
     if size is None or size > LONGEST_CLAIM:
-        return (), request
+        return None, request
     body = await whole_body(request, LONGEST_CLAIM, pace=policy.limits.pace)
     try:
         value = from_json(body)
     except ValueError:
         value = None
-    ids = ids_in(value[UPLOAD]) if isinstance(value, dict) and value.keys() == {UPLOAD} else ()
+    ids = ids_in(value[UPLOAD]) if isinstance(value, dict) and value.keys() == {UPLOAD} else None
+    if ids is not None and not ids:
+        raise MissingFileError(policy.field)
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}

@@ -167,6 +167,7 @@ def _files_of(
     for attribute in resource.attributes:
         files = [*stored.get(attribute.name, ()), *claimed.get(attribute.name, ())]
         if attribute.type.multiple and files:
+            attribute.type.rules.check_count(len(files), field=attribute.name)
             values[attribute.name] = files
         elif len(files) > 1:
             raise TooManyFilesError(limit=1, actual=len(files), field=attribute.name)

@@ -43,8 +43,6 @@ def file_router(
     )
     collection.add_create(router, resource, provider)
     collection.add_list(router, resource, provider, sortable)
-    if resource.uploads is not None:
-        uploads.add_uploads(router, resource, resource.uploads, provider)
     key = Annotated.__class_getitem__((resource.identity_type, Path(alias=identity)))  # type: ignore[attr-defined]
     path = f"/{{{identity}}}"
     for add_route in (row.add_read, row.add_update, row.add_delete):
@@ -62,5 +60,7 @@ def file_router(
         elif attribute.name != "file" or not has_alias:
             file = row.RowFile(attribute, place, is_main=False, is_described=len(columns) > 1)
             (row.add_file if is_sent else row.add_download)(router, resource, provider, key, file)
+    if resource.uploads is not None:  # after those of rows: one may have the key `uploads`
+        uploads.add_uploads(router, resource, resource.uploads, provider)
     name_operations(router, resource.model.__name__)
     return router

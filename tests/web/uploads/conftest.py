@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from fastapi_filestore import Filestore
 from tests.web.conftest import Serve
-from tests.web.models import Album, Book, Document
+from tests.web.models import Album, Article, Book, Document
 from tests.web.site import SIGNING_KEY, Site
 
 KINDS = {
@@ -22,6 +22,7 @@ def taking_uploads(app: FastAPI, files: Filestore) -> None:
     """Mount models with a nullable file, with several columns, and with a list."""
     app.include_router(files.router(Document, uploads=True), prefix="/documents")
     app.include_router(files.router(Album, field="cover", uploads=True), prefix="/albums")
+    app.include_router(files.router(Article, uploads=True), prefix="/articles")
     app.include_router(files.router(Book, uploads=True), prefix="/books")
     app.include_router(files.signed_router())
 

@@ -128,6 +128,45 @@ async def test_a_list_takes_several(site: Site) -> None:
     assert again.headers["location"] == album
 
 
+async def test_a_list_takes_as_many_as_it_may_have(site: Site) -> None:
+    """A new row and a list that has some are refused more, and the uploads are for another try."""
+    uploads = [await send(site.client, at="/books/uploads", field="pages") for _ in range(5)]
+    ids = [upload["id"] for upload in uploads]
+    cover = (await send(site.client, at="/books/uploads"))["id"]
+    refused = await site.client.post("/books/", json={"title": "t", "upload": [cover, *ids]})
+    created = await site.client.post("/books/", json={"title": "t", "upload": [cover, *ids[:4]]})
+    more = await site.client.post(f"{created.headers['location']}/pages", json={"upload": ids[4]})
+
+    assert created.status_code == 201, created.text
+    for answer in (refused, more):
+        problem = problem_in(answer, 422, "too-many-files")
+        assert (problem["limit"], problem["actual"]) == (4, 5)
+    assert (await site.client.get(uploads[4]["url"])).json()["state"] == "complete"
+
+
+@pytest.mark.parametrize("value", ["", [], "name", None, 7])
+async def test_a_claim_of_nothing_is_no_file(site: Site, value: object) -> None:
+    """JSON that has `upload` alone is a claim, whatever it names, and replaces nothing by itself."""
+    location = (await site.upload()).headers["location"]
+    answer = await site.client.put(f"{location}/file", json={"upload": value})
+
+    problem_in(answer, 422, "invalid-fields" if value else "missing-file" if value is not None else "invalid-fields")
+    assert (await site.client.get(f"{location}/file")).content == b"content"
+
+
+async def test_a_row_whose_key_is_uploads(site: Site) -> None:
+    """Its paths are its own, beside those of uploads."""
+    upload = await send(site.client, at="/articles/uploads")
+    created = await site.client.post("/articles/", data={"slug": "uploads", "upload": upload["id"]})
+    again = await send(site.client, b"new", at="/articles/uploads")
+
+    assert created.headers["location"] == "/articles/uploads"
+    assert (await site.client.get("/articles/uploads/file")).content == b"content"
+    replaced = await site.client.put("/articles/uploads/file", json={"upload": again["id"]})
+    assert (replaced.status_code, (await site.client.get("/articles/uploads")).json()["file"]["size"]) == (200, 3)
+    assert (await site.client.delete("/articles/uploads")).status_code == 204
+
+
 async def test_a_column_takes_its_own_uploads_only(site: Site) -> None:
     """One that was begun for another column, or another model, is none."""
     album = (await site.client.post("/albums/", json={})).headers["location"]

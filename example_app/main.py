@@ -44,9 +44,9 @@ class DocumentService(FileService[Document]):
     order_by = "-created_at"
 
 
-def matching(search: Annotated[str, Query(max_length=200, description="What titles have in them.")] = "") -> (
-    ColumnElement[bool]
-):
+def matching(
+    search: Annotated[str, Query(max_length=200, description="What titles have in them.")] = "",
+) -> ColumnElement[bool]:
     """Return the condition of the documents that a client looks for: all, if it says nothing."""
     return Document.title.icontains(search, autoescape=True) if search else true()
 

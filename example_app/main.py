@@ -28,8 +28,8 @@ PAGE = Path(__file__).with_name("page")
 PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
-        "default-src 'none'; connect-src 'self'; frame-src 'self'; img-src 'self'; script-src 'self'; style-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; connect-src 'self'; frame-src 'self'; img-src 'self'; script-src 'self'; "
+        "style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -44,9 +44,9 @@ class DocumentService(FileService[Document]):
     order_by = "-created_at"
 
 
-def matching(search: Annotated[str, Query(max_length=200, description="What titles have in them.")] = "") -> (
-    ColumnElement[bool]
-):
+def matching(
+    search: Annotated[str, Query(max_length=200, description="What titles have in them.")] = "",
+) -> ColumnElement[bool]:
     """Return the condition of the documents that a client looks for: all, if it says nothing."""
     return Document.title.icontains(search, autoescape=True) if search else true()
 

@@ -73,7 +73,7 @@ def run_app(
         [port] = free_ports(1)
     url = f"http://{LOOPBACK}:{port}"
     with (
-        temporary_folder("app") if folder is None else nullcontext(folder) as folder,
+        temporary_folder("app") if folder is None else nullcontext(folder) as place,
         httpx.Client(base_url=url) as client,
     ):
         command = (
@@ -81,9 +81,9 @@ def run_app(
             # Longer than its clients keep theirs: a connection that is closed as it is used again is reset.
             "--timeout-keep-alive", "60", "example_app.main:app",
         )  # fmt: skip
-        given = _local(folder) | dict(environment or {})
-        with running(command, folder=folder, environment=given, ready=lambda: _answers(url)):
-            yield App(url, folder, client)
+        given = _local(place) | dict(environment or {})
+        with running(command, folder=place, environment=given, ready=lambda: _answers(url)):
+            yield App(url, place, client)
 
 
 def _local(folder: Path) -> dict[str, str]:

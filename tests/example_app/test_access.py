@@ -8,7 +8,21 @@ from playwright.async_api import expect
 from tests.example_app.app import App
 from tests.example_app.visit import MEGABYTE, Visit, png, write
 
-NAMED_ROLES = frozenset({"button", "link", "textbox", "checkbox", "searchbox", "group", "progressbar", "dialog", "heading", "region", "image"})
+NAMED_ROLES = frozenset(
+    {
+        "button",
+        "link",
+        "textbox",
+        "checkbox",
+        "searchbox",
+        "group",
+        "progressbar",
+        "dialog",
+        "heading",
+        "region",
+        "image",
+    }
+)
 READABLE = 4.5
 """The least contrast of text (WCAG 2.2, success criterion 1.4.3)."""
 PAIRS = (

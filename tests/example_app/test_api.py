@@ -1,6 +1,8 @@
 """The application's API over HTTP, wherever the environment says that it keeps things."""
 
 import os
+from http.client import HTTPConnection
+from time import monotonic, sleep
 
 import httpx
 from obstore.store import S3Store
@@ -124,3 +126,26 @@ def test_the_application_is_healthy(app: App) -> None:
 def test_the_application_is_ready(app: App) -> None:
     """Load balancers are told that its database and its store answer."""
     assert app.client.get("/ready").json() == {"status": "ready"}
+
+
+def test_an_upload_that_ends_while_it_comes_holds_up_nobody(app: App) -> None:
+    """What a request is writing of it is undone before anything waits for that, on SQLite, too."""
+    tus = {"Tus-Resumable": "1.0.0"}
+    begun = app.client.post(f"{DOCUMENTS}uploads", headers={**tus, "Upload-Length": "1000000"})
+    path = DOCUMENTS + begun.headers["location"]
+    connection = HTTPConnection(str(app.client.base_url.host), app.client.base_url.port)
+    connection.putrequest("PATCH", path)
+    fields = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream", "Content-Length": "1000000"}
+    for name, value in (tus | fields).items():
+        connection.putheader(name, value)
+    connection.endheaders(bytes(500_000))
+    sleep(0.2)  # until it is being written
+
+    ended = app.client.delete(path)
+    connection.close()
+    sleep(0.2)  # until the server has seen that
+    began = monotonic()
+    answer = app.client.post(f"{DOCUMENTS}uploads", headers={**tus, "Upload-Length": "1"})
+
+    assert (ended.status_code, answer.status_code) == (204, 201)
+    assert monotonic() - began < 4  # SQLite gives up after five seconds

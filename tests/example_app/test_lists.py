@@ -7,7 +7,7 @@ from zipfile import ZipFile
 from playwright.async_api import Browser, expect
 
 from tests.example_app.app import DOCUMENTS, App
-from tests.example_app.visit import Visit, write
+from tests.example_app.visit import Visit
 
 PDF = b"%PDF-1.7\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n%%EOF"
 
@@ -99,7 +99,9 @@ async def test_texts_and_pdfs_open_in_place(visit: Visit, app: App) -> None:
 async def test_a_phone_has_a_row_and_a_menu(browser: Browser, app: App) -> None:
     """On a phone nobody is told to drop files, and a document's actions are in a menu of its one row."""
     app.add(f"{'a long name ' * 5}.txt", b"-")
-    async with await browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as phone:
+    async with await browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    ) as phone:
         visit = await Visit.begin(phone, app.url)
         row = visit.page.locator(".document")
         delete = row.get_by_role("button", name="Delete")

@@ -30,7 +30,8 @@ WATCH = """() => {
     };
     const sum = (numbers) => [...numbers.values()].reduce((total, number) => total + number, 0);
     setInterval(() => {
-        const shown = [...document.querySelectorAll("#overall progress, .upload:not([data-state=stored]) progress[value]")];
+        const bars = "#overall progress, .upload:not([data-state=stored]) progress[value]";
+        const shown = [...document.querySelectorAll(bars)];
         if (shown.length) seen.push([Math.max(...shown.map((bar) => bar.value)), sum(acknowledged) + sum(flying)]);
     }, 50);
 }"""
@@ -139,7 +140,7 @@ async def test_an_answer_that_was_lost_makes_no_second_row(visit: Visit, app: Ap
         if route.request.method != "POST" or lost:
             return await route.continue_()
         lost.append((await route.fetch()).headers["location"])
-        await route.abort()
+        return await route.abort()
 
     await visit.page.route("**/documents/", lose)
     await visit.upload(write(tmp_path, "once.bin", os.urandom(9 * MEGABYTE)))

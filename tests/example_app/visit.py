@@ -57,7 +57,7 @@ class Visit:
 
     async def until_sent(self, least: int) -> None:
         """Wait until the page says that so many bytes have been sent."""
-        while await self.page.evaluate("() => document.querySelector('#overall progress').value") < least:  # noqa: ASYNC110
+        while await self.page.evaluate("() => document.querySelector('#overall progress').value") < least:
             await self.page.wait_for_timeout(50)
 
     async def throttle(self, bytes_per_second: int) -> None:
@@ -74,8 +74,8 @@ class Visit:
         return " ".join(name.split())
 
     def outside(self) -> list[str]:
-        """Return the requests that left the application."""
-        return [url for url in self.requests if not url.startswith((f"{self.url}/", "blob:", "data:"))]
+        """Return the requests that left the application; the browser asks itself for its viewer of PDFs."""
+        return [url for url in self.requests if not url.startswith((f"{self.url}/", "blob:", "data:", "chrome"))]
 
     def note(self, message: ConsoleMessage) -> None:
         """Keep a complaint of the console."""

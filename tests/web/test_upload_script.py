@@ -1,0 +1,107 @@
+"""The script for uploads that go on where they were cut off, on a page of one's own: the one that docs/ shows."""
+
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from playwright.async_api import Browser, Page, Route, expect
+
+from fastapi_filestore import Filestore
+from tests.example_app.visit import write
+from tests.web.conftest import Serve
+from tests.web.models import Document
+from tests.web.site import Site
+from tests.web.uploaders_served import listening
+
+TEXT = (Path(__file__).parents[2] / "docs" / "upload-script.md").read_text()
+[PAGE] = re.findall(r"```html\n(.*?)```", TEXT, re.DOTALL)
+[MOUNTED] = re.findall(r"^app\.mount\(.*\)$", TEXT, re.MULTILINE)
+
+
+def build(app: FastAPI, files: Filestore) -> None:
+    """Serve the page, the script as the page on it says, and the router."""
+    from fastapi.staticfiles import StaticFiles  # noqa: PLC0415 - for the line that is run
+
+    app.include_router(files.router(Document, uploads=True), prefix="/documents")
+    exec(MOUNTED, {"app": app, "StaticFiles": StaticFiles})  # noqa: S102 - it is ours
+
+    @app.get("/page")
+    def page() -> HTMLResponse:
+        return HTMLResponse(f"<!doctype html><meta charset=utf-8>{PAGE}")
+
+
+@pytest.fixture
+async def site(serve: Serve) -> AsyncIterator[Site]:
+    """An application with the page."""
+    async with serve(build=build, shared=True) as site:
+        yield site
+        await site.check()
+
+
+@pytest.fixture
+async def page(browser: Browser, site: Site) -> AsyncIterator[Page]:
+    """The page of docs/ in a browser."""
+    async with listening(site.app) as url, await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto(f"{url}/page")
+        yield page
+
+
+async def choose(page: Page, file: Path) -> None:
+    """Choose a file on the page."""
+    await page.locator("input").set_input_files(file)
+
+
+async def test_the_page_of_the_docs(page: Page, site: Site, tmp_path: Path) -> None:
+    """What docs/upload-script.md shows sends a file as it is, under its name."""
+    file = write(tmp_path, 'größe "1" 表.bin', os.urandom(3_000_000))
+
+    await choose(page, file)
+    await expect(page.locator("output")).to_have_text(f"{file.name} is stored.")
+    [row] = (await site.client.get("/documents/")).json()["items"]
+
+    assert (row["title"], row["file"]["filename"]) == (file.name, file.name)
+    assert (await site.client.get(row["file"]["url"])).content == file.read_bytes()
+    assert await page.locator("progress").evaluate("bar => bar.value") == file.stat().st_size
+
+
+async def test_an_empty_file(page: Page, site: Site, tmp_path: Path) -> None:
+    """A file without a byte is a file."""
+    await choose(page, write(tmp_path, "empty.bin", b""))
+    await expect(page.locator("output")).to_have_text("empty.bin is stored.")
+
+    assert await site.rows(Document) == 1
+
+
+async def test_what_passes_is_tried_again(page: Page, site: Site, tmp_path: Path) -> None:
+    """Answers of proxies and limits, and an upload that has ended meanwhile, are no end."""
+    answers = [{"status": 502}, {"status": 429, "headers": {"Retry-After": "1"}}, None]
+
+    async def fail(route: Route) -> None:
+        if route.request.method != "PATCH" or not answers:
+            return await route.continue_()
+        answer = answers.pop()
+        if answer is not None:
+            return await route.fulfill(**answer)  # type: ignore[arg-type]
+        await site.client.delete(route.request.url)
+        return await route.continue_()
+
+    await page.route("**/uploads/*", fail)
+    await choose(page, write(tmp_path, "a.bin", os.urandom(600_000)))
+    await expect(page.locator("output")).to_have_text("a.bin is stored.", timeout=20_000)
+
+    assert answers == []
+    assert await site.rows(Document) == 1
+
+
+async def test_a_refusal_is_told(page: Page, tmp_path: Path) -> None:
+    """What the server does not take is said in its words, at once."""
+    refusal = {"status": 413, "content_type": "application/problem+json", "body": '{"detail": "It is too large."}'}
+    await page.route("**/uploads", lambda route: route.fulfill(**refusal))
+    await choose(page, write(tmp_path, "a.bin", b"a"))
+
+    await expect(page.locator("output")).to_have_text("It is too large.")

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from anyio import CancelScope
 from sqlalchemy import Engine, and_, inspect, select, update
 from sqlalchemy.orm import Session
 
@@ -14,6 +16,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.digests import NO_DIGESTS, DigestingStream
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.sessions import plain_session, run_in_session, writing_bind
+from fastapi_filestore.orm.unit_of_work import end as ending
 from fastapi_filestore.orm.uploads.leases import Lease, holding
 from fastapi_filestore.service import FileService
 from fastapi_filestore.uploads.open_uploads import OpenUploads
@@ -59,9 +62,14 @@ class Appending:
             storing = asyncio.create_task(self._store(lease, body(lease), digests))
             try:
                 return await asyncio.shield(storing)
-            except asyncio.CancelledError:
-                lease.is_wanted.set()
-                await finish(storing)
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError):
+                    lease.is_wanted.set()
+                    asyncio.get_running_loop().call_later(ending.PATIENCE, storing.cancel)  # the store may never answer
+                    with suppress(Exception):  # that it was cancelled is the news
+                        await finish(storing)
+                with CancelScope(shield=True):  # what the session has locked nobody can let go of beside it
+                    await uploads.service.rollback()
                 raise
 
     async def _store(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.digests import NO_DIGESTS, DigestingStream
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.sessions import plain_session, run_in_session, writing_bind
+from fastapi_filestore.orm.unit_of_work import end as ending
 from fastapi_filestore.orm.uploads.leases import Lease, holding
 from fastapi_filestore.service import FileService
 from fastapi_filestore.uploads.open_uploads import OpenUploads
@@ -67,7 +69,9 @@ class Appending:
                 await asyncio.shield(storing)
             except asyncio.CancelledError:
                 lease.is_wanted.set()
-                await finish(storing)
+                asyncio.get_running_loop().call_later(ending.PATIENCE, storing.cancel)  # the store may never answer
+                with suppress(Exception):  # that it was cancelled is the news
+                    await finish(storing)
                 raise
         return lease.start, lease.expires
 

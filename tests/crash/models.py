@@ -3,7 +3,7 @@
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from fastapi_filestore import FileObject, StoredObject, add_ledger
+from fastapi_filestore import FileObject, StoredObject, add_ledger, add_uploads
 
 BACKEND = "crash"
 
@@ -13,6 +13,7 @@ class Base(DeclarativeBase):
 
 
 LEDGER = add_ledger(Base.metadata)
+UPLOADS = add_uploads(Base.metadata, backend=BACKEND)
 
 
 class Document(Base):

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -13,16 +14,23 @@ from sqlalchemy import JSON, Connection, Engine, NullPool, column, create_engine
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fastapi_filestore import StorageRegistry
+from fastapi_filestore.orm.uploads.tables import OPEN
 from fastapi_filestore.service.sweep.claims import Swept
 from fastapi_filestore.service.sweep.sweep import sweep
 from fastapi_filestore.storage.backend import UnfinishedUpload
 from tests.crash.application import DRIVERS
 from tests.crash.child import FIRST_ROWS, Schedule, make_backend
 from tests.crash.forkserver import ForkServer, Outcome
-from tests.crash.models import LEDGER, Base
+from tests.crash.models import LEDGER, UPLOADS, Base
+from tests.crash.standings import Upload, read_uploads
 
-FILE_COLUMNS = {"records": ("file", "pages"), "notes": ("file",)}
-TABLES = ("records", "notes", LEDGER.table.name)
+FILE_COLUMNS = {
+    "records": ("file", "pages"),
+    "notes": ("file",),
+    UPLOADS.uploads.name: ("file",),
+    UPLOADS.segments.name: ("file",),
+}
+TABLES = ("records", "notes", UPLOADS.uploads.name, UPLOADS.segments.name, LEDGER.table.name)
 QUIET_TIMEOUT = 20.0
 """Seconds until PostgreSQL must have noticed that its client was killed."""
 
@@ -43,6 +51,8 @@ class State:
     records: list[Record]
     objects: dict[str, int]
     intents: dict[str, str]
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    titles: set[str] = field(default_factory=set)
 
     @property
     def referenced(self) -> set[str]:
@@ -58,6 +68,16 @@ class State:
     def stray(self) -> set[str]:
         """The objects that no row points to."""
         return self.objects.keys() - self.referenced
+
+    @property
+    def twice(self) -> set[str]:
+        """The object keys that two places in rows point to."""
+        return {path for path, number in Counter(record.path for record in self.records).items() if number > 1}
+
+    @property
+    def awaited(self) -> set[str]:
+        """The object keys where clients store by themselves what no row has yet."""
+        return {upload.path for upload in self.uploads.values() if upload.is_open and upload.path is not None}
 
 
 @dataclass(frozen=True)
@@ -205,8 +225,10 @@ class Place:
             records = list(_records(connection))
             rows = connection.execute(select(LEDGER.table.c.path, LEDGER.table.c.kind))
             intents = {row.path: row.kind for row in rows}
+            uploads = read_uploads(connection)
+            titles = set(connection.scalars(text("SELECT title FROM records")))
         objects = {info.path: info.size async for info in self.backend.list()}
-        return State(records, objects, intents)
+        return State(records, objects, intents, uploads, titles)
 
     async def unfinished(self) -> list[UnfinishedUpload]:
         """Return what uploads left that did not come to their end."""
@@ -218,10 +240,19 @@ class Place:
             await self.backend.abort_upload(upload)
 
     async def sweep(self) -> list[Swept]:
-        """Let every intent fall due, and settle it."""
+        """Let every intent fall due, and settle it, but for those of what clients store for uploads that go on."""
+        path, going_on = LEDGER.table.c.path, UPLOADS.uploads.c
+        awaited = select(going_on.path).where(going_on.state == OPEN, going_on.path.is_not(None))
         with self.engine.begin() as connection:
-            connection.execute(update(LEDGER.table).values(due_at=0))
+            connection.execute(update(LEDGER.table).where(path.not_in(awaited)).values(due_at=0))
         return [swept async for swept in sweep(self.engine, LEDGER, registry=self.registry)]
+
+    async def end_uploads(self) -> list[Swept]:
+        """Let the time of every upload be over, and sweep."""
+        with self.engine.begin() as connection:
+            connection.execute(update(UPLOADS.uploads).values(expires=0))
+        await self.sweep()
+        return await self.sweep()
 
     def uploaded_inside(self) -> set[str]:
         """Return the keys of uploads that began inside a transaction."""

@@ -10,6 +10,7 @@ from tests.crash.forkserver import Outcome
 from tests.crash.judgement import Verdict, judge
 from tests.crash.place import Place
 from tests.crash.scripts import LITTER, Script
+from tests.crash.standings import Course
 
 EXPECTED_ERRORS: Final[Mapping[Fault, frozenset[str | None]]] = {
     "none": frozenset({None}),
@@ -26,8 +27,18 @@ EXPECTED_ERRORS: Final[Mapping[Fault, frozenset[str | None]]] = {
         }
     ),
     "hang": frozenset({None, "CancelledError"}),
-    # An early sweeper takes what a client stored, too.
-    "sweep": frozenset({None, "IntentLostError", "ObjectNotFoundError", "StorageUnavailableError"}),
+    # An early sweeper takes what a client stored, and ends uploads, too.
+    "sweep": frozenset(
+        {
+            None,
+            "IntentLostError",
+            "ObjectNotFoundError",
+            "StorageUnavailableError",
+            "UploadIncompleteError",
+            "UploadNotFoundError",
+            "UploadPartError",
+        }
+    ),
     "cancel": frozenset({None, "CancelledError"}),
     "scope": frozenset({None, "CancelledError"}),
 }
@@ -61,6 +72,7 @@ class Trial:
     script: Script
     fault: Fault = "kill"
     variant: str | None = None
+    course: Course = field(default_factory=Course)
 
     async def labels(self) -> list[str]:
         """Run the script without a fault, check what it leaves, and return the points that it passed."""
@@ -71,7 +83,17 @@ class Trial:
             assert len((await self.place.state()).objects) == self.script.objects, "the script did not do its work"
             verdict = await judge(self.place, self.script)
             assert (verdict.problems, verdict.strays) == ([], set()), verdict
+            await self._note_course(verdict)
         return outcome.report.labels
+
+    async def _note_course(self, after: Verdict) -> None:
+        """Note how far uploads are before the script and after it."""
+        self.course.after = after.uploads
+        if self.script.arrange is None:
+            return
+        outcome = await self.place.run(self.script.name, fault="kill", at=1)
+        assert outcome.killed, outcome.output
+        self.course.before = (await judge(self.place, self.script)).uploads
 
     async def awaits(self) -> int:
         """Return how many awaits suspend the script."""
@@ -81,9 +103,9 @@ class Trial:
 
     async def points(self) -> list[tuple[int, str]]:
         """Return the numbers of the points where the fault can strike, and what happens there."""
+        labels = await self.labels()
         if self.fault in {"cancel", "scope"}:
             return [(number, f"await {number}") for number in range(1, await self.awaits() + 1)]
-        labels = await self.labels()
         if self.fault == "hang":
             # Its number counts all points, but only the store can hang.
             return [(number, label) for number, label in enumerate(labels, 1) if label.split()[-1] in STORE_CALLS]
@@ -98,6 +120,7 @@ class Trial:
             # Units of work that run at once take another turn each time: only the process knows where it was struck.
             struck_at = outcome.report.label if outcome.report and outcome.report.struck else label
             problems = [*verdict.problems, *self._ending(outcome, verdict, struck_at)]
+            problems += self.course.problems(verdict.uploads, may_end=self.fault == "sweep")
             where = f"{self.place.combination} {self.script.name} {self.fault} at {number} ({struck_at})"
             tally.problems += [f"{where}: {problem}" for problem in problems]
             tally.count += 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, false, or_, select, update
 
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import (
@@ -76,8 +76,10 @@ class Keeper:
 
     async def _keep(self) -> None:
         looks = 0
-        while self.leases:
+        while True:
             await asyncio.sleep(LOOK_SECONDS)
+            if not self.leases:
+                return
             looks += 1
             # While the database is away nobody can ask for anything, and the fence is all that counts.
             with suppress(FilestoreError):
@@ -89,7 +91,8 @@ class Keeper:
 
     def _renew(self, connection: Connection) -> None:
         uploads = self.tables.uploads
-        mine = or_(*(and_(uploads.c.id == each.identity, uploads.c.fence == each.fence) for each in self._held()))
+        held = (and_(uploads.c.id == lease.identity, uploads.c.fence == lease.fence) for lease in self._held())
+        mine = or_(false(), *held)  # of no lease it would be all
         connection.execute(update(uploads).where(mine).values(lease=database_time() + LEASE_SECONDS))
 
     def _find_wanted(self, connection: Connection) -> list[Lease]:

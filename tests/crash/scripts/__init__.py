@@ -1,6 +1,6 @@
 """The scripted units of work. Each starts from the rows of `models.add_first_rows`, in a process of its own."""
 
-from tests.crash.scripts import files, lists, rows, service, sweeping, transactions
+from tests.crash.scripts import files, lists, rows, service, sweeping, transactions, uploads
 from tests.crash.scripts.script import FIRST_OBJECTS, SCRIPTS, Script, unit
 from tests.crash.scripts.sweeping import LITTER
 
@@ -16,4 +16,5 @@ __all__ = [
     "sweeping",
     "transactions",
     "unit",
+    "uploads",
 ]

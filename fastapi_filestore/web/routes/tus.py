@@ -70,7 +70,6 @@ def _version_problem(told: str) -> Problem:
 
 def add_tus(router: APIRouter, resource: Resource[ModelT], uploads: RouterUploads, provider: Provider[ModelT]) -> None:
     """Add the routes that only clients of tus ask: what there is, how far an upload is, and more of its bytes."""
-    served = Annotated[FileService[Any], Depends(provider)]
     path = "/uploads/{upload}"
 
     @router.options("/uploads", include_in_schema=False)
@@ -90,7 +89,7 @@ def add_tus(router: APIRouter, resource: Resource[ModelT], uploads: RouterUpload
     @router.api_route(
         path, methods=["HEAD", "PATCH", "POST", "PUT"], include_in_schema=False, dependencies=uploads.dependencies
     )
-    async def serve(request: Request, upload: str, service: served) -> Response:
+    async def serve(request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)]) -> Response:
         """Do what the method says, or the header in its place, for clients that can't send each method."""
         with telling_version():
             require_tus(request)

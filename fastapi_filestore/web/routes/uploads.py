@@ -79,7 +79,6 @@ def add_uploads(
     router: APIRouter, resource: Resource[ModelT], uploads: RouterUploads, provider: Provider[ModelT]
 ) -> None:
     """Add the routes of uploads to the router of a model."""
-    served = Annotated[FileService[Any], Depends(provider)]
 
     @router.post(
         "/uploads",
@@ -91,7 +90,9 @@ def add_uploads(
         responses={201: LOCATION_HEADER, **problems(400, 403, 408, 411, 413, 415, 422, 429)},
         openapi_extra=json_request(AnnouncedUpload),
     )
-    async def begin(request: Request, response: Response, service: served) -> Any:
+    async def begin(
+        request: Request, response: Response, service: Annotated[FileService[Any], Depends(provider)]
+    ) -> Any:
         base = path_above(request.scope, 0)
         async with service.unit_of_work():
             if "tus-resumable" in request.headers:
@@ -123,7 +124,7 @@ def add_uploads(
         dependencies=uploads.dependencies,
         responses=problems(404, 422),
     )
-    async def read(request: Request, upload: str, service: served) -> Any:
+    async def read(request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)]) -> Any:
         async with service.unit_of_work():
             own = uploads.of(request, service)
             row = await own.find(upload)
@@ -137,7 +138,9 @@ def add_uploads(
         dependencies=uploads.dependencies,
         responses=problems(404, 422),
     )
-    async def end(request: Request, response: Response, upload: str, service: served) -> None:
+    async def end(
+        request: Request, response: Response, upload: str, service: Annotated[FileService[Any], Depends(provider)]
+    ) -> None:
         response.headers.update(tus.headers_of(request))
         async with service.unit_of_work(), service.turn():
             await uploads.of(request, service).end(upload)
@@ -151,7 +154,7 @@ def add_uploads(
         dependencies=uploads.dependencies,
         responses=problems(404, 409, 413, 415, 422),
     )
-    async def complete(request: Request, upload: str, service: served) -> Any:
+    async def complete(request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)]) -> Any:
         async with service.unit_of_work():
             own = uploads.of(request, service)
             await complete_beside(own, [upload])

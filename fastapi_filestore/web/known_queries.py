@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final, TypeAlias, Union, get_args, get_origin
 
 import fastapi.routing
 from fastapi import Request
@@ -25,11 +25,17 @@ MAX_KNOWN: Final = 20
 """Names of known parameters that an error tells."""
 
 
+Place: TypeAlias = Any
+"""A route as it is included somewhere, of which newer versions of FastAPI have a class of their own."""
+Overrides: TypeAlias = Mapping[Any, Any]
+"""The dependencies that an application replaces, and by which ones."""
+
+
 class _AnyNameError(Exception):
     """A model takes parameters of any name."""
 
 
-def included_routes(routes: Iterable[BaseRoute]) -> Iterator[Any]:
+def included_routes(routes: Iterable[BaseRoute]) -> Iterator[Place]:
     """Yield routes as they are included, those of what is mounted as well."""
     walk: Any = getattr(
         fastapi.routing, "iter_route_contexts", iter
@@ -39,7 +45,7 @@ def included_routes(routes: Iterable[BaseRoute]) -> Iterator[Any]:
         yield from included_routes(_routes_below(route))
 
 
-def _routes_below(route: Any) -> Iterable[BaseRoute]:
+def _routes_below(route: object) -> Iterable[BaseRoute]:
     """Return the routes of what a mount, a host or any other route leads to, whatever it is wrapped in."""
     part = getattr(route, "original_route", route)
     while part is not None:
@@ -75,7 +81,7 @@ def unknown_query(request: Request) -> InvalidFieldsError | None:
     return InvalidFieldsError([{"loc": ("query", name), "msg": message, "type": "unknown"} for name in unknown])
 
 
-def _places_of(request: Request) -> list[Any]:
+def _places_of(request: Request) -> list[Place]:
     """Return the route of a request with the dependencies of where it is included: all its places, if nobody knows."""
     scope = request.scope
     route: APIRoute = scope["route"]
@@ -87,12 +93,12 @@ def _places_of(request: Request) -> list[Any]:
     return [place for place in walked if getattr(place, "original_route", place) is route] or [route]
 
 
-def _overrides(place: Any) -> Mapping[Any, Any]:
+def _overrides(place: Place) -> Overrides:
     """Return the dependencies that the application replaces, as tests do."""
     return getattr(place.dependency_overrides_provider, "dependency_overrides", None) or {}
 
 
-def _names_of(dependant: Dependant, overrides: Mapping[Any, Any]) -> Iterator[str]:
+def _names_of(dependant: Dependant, overrides: Overrides) -> Iterator[str]:
     """Yield the parameters that a dependency, and those that it depends on, take."""
     for field in dependant.query_params:
         model = _model_of(field.field_info.annotation)
@@ -105,7 +111,7 @@ def _names_of(dependant: Dependant, overrides: Mapping[Any, Any]) -> Iterator[st
             yield from _names_of_field(name, info)
             if model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name"):
                 yield name
-    call: Any = dependant.call
+    call: object = dependant.call
     scheme = getattr(call, "model", None) if isinstance(call, SecurityBase) else None
     if getattr(scheme, "in_", None) is APIKeyIn.query:
         yield str(getattr(scheme, "name", ""))
@@ -114,7 +120,7 @@ def _names_of(dependant: Dependant, overrides: Mapping[Any, Any]) -> Iterator[st
         yield from _names_of(inner if used is None else get_dependant(path=inner.path or "", call=used), overrides)
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
+def _model_of(annotation: object) -> type[BaseModel] | None:
     """Return the model whose fields are parameters, if there is one."""
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

@@ -18,10 +18,12 @@ import pytest
 
 import fastapi_filestore
 from fastapi_filestore import FilestoreError, InvalidFieldsError, RowNotFoundError, StorageUnavailableError, UploadError
+from fastapi_filestore.errors import FilePlace
 from fastapi_filestore.web.problems import KINDS, Problem
 
 PATIENCE = 120
 VALUES: dict[str, Any] = {
+    "place": FilePlace("pages", "a.pdf", 1),
     "problems": [{"loc": ("title",), "msg": "Too long", "type": "too_long"}],
     "kind": KINDS[FilestoreError],
     "members": {"limit": 1},

@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from fastapi_filestore import errors
-from fastapi_filestore.web.problems import KINDS, MEDIA_TYPE, METHOD_NOT_ALLOWED, Kind
+from fastapi_filestore.web.problems import KINDS, MEDIA_TYPE, METHOD_NOT_ALLOWED
 
 Description: TypeAlias = dict[str, Any]
 Responses: TypeAlias = dict[int | str, Description]
@@ -125,16 +125,22 @@ def problems(*statuses: int, examples: Sequence[type[errors.FilestoreError]] = (
         status: {
             "description": PROBLEM_TEXTS[status],
             "model": Problem,
-            "content": AsProblem({MEDIA_TYPE: {"example": _example(kinds[status])}}),
+            "content": AsProblem(
+                {
+                    MEDIA_TYPE: {
+                        "example": {
+                            "type": kind.type,
+                            "title": kind.title,
+                            "status": status,
+                            "detail": kind.detail or PROBLEM_TEXTS[status],
+                        }
+                    }
+                }
+            ),
         }
-        for status in sorted({*statuses, 431, 500, 503})
+        for status, kind in sorted(kinds.items())
+        if status in {*statuses, 431, 500, 503}
     }
-
-
-def _example(kind: Kind) -> Description:
-    """Make up a problem, with a text that is always true, and not told of one row or file."""
-    detail = kind.detail or PROBLEM_TEXTS[kind.status]
-    return {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail}
 
 
 OF_STORES: Final = (errors.StorageError, errors.StorageUnavailableError)

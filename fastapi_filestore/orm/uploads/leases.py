@@ -147,7 +147,8 @@ _keepers: WeakKeyDictionary[asyncio.AbstractEventLoop, Keepers] = WeakKeyDiction
 class Attempt:
     """What a request wants of an upload: to write to it from byte `start` on, and to say how long it is, perhaps.
 
-    It has `seen` who holds the upload, by fence and lease, and since when.
+    It may be `for_assembly`, for which an upload that is made of others is taken, too. It has `seen` who holds the
+    upload, by fence and lease, and since when.
     """
 
     tables: UploadTables
@@ -155,6 +156,7 @@ class Attempt:
     mine: ColumnElement[bool]
     start: int
     size: int | None
+    for_assembly: bool = False
     seen: tuple[int, float] | None = None
     since: float = 0.0
 
@@ -175,7 +177,7 @@ class Attempt:
         row = connection.execute(select(uploads).where(whole)).first()
         if row is None:
             raise UploadNotFoundError(self.identity)
-        if row.parts is not None:
+        if row.parts is not None and not self.for_assembly:
             raise FinalUploadError(self.identity)
         self._check_size(row.size, row.received)
         if row.holder is None and row.received != self.start:
@@ -222,8 +224,11 @@ async def holding(
     *,
     start: int,
     size: int | None = None,
+    for_assembly: bool = False,
 ) -> AsyncIterator[Lease]:
     """Hold an upload while the block writes to it from byte `start` on; `size` is how long it is, if that is said now.
+
+    It may be held `for_assembly`, too, once all its bytes are there: others that want to wait then.
 
     Raises:
         UploadNotFoundError: There is no such upload, or its bytes are all there.
@@ -231,7 +236,7 @@ async def holding(
         MalformedUploadError: Another size was said before.
         UploadBusyError: Whoever holds it does not let go, and is not gone either.
     """
-    lease = await Attempt(tables, identity, mine, start, size).take(engine)
+    lease = await Attempt(tables, identity, mine, start, size, for_assembly).take(engine)
     keepers = _keepers.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
     keeper = keepers.get(engine)
     if keeper is None:

@@ -153,7 +153,7 @@ async def replica(
         connect = {"check_same_thread": False} if url.startswith("sqlite") else {}
         engine = create_engine(url, connect_args=connect)
         make = sessionmaker(engine, class_=Session)
-        dispose = partial(asyncio.to_thread, engine.dispose)
+        dispose = partial(_dispose, engine)
     if begun is not None:
         begun(engine)
     given = FilestoreSettings(_env_file=None, **settings)
@@ -166,6 +166,10 @@ async def replica(
             yield Replica(app, files, client, engine)
     finally:
         await dispose()
+
+
+async def _dispose(engine: Engine) -> None:
+    await asyncio.to_thread(engine.dispose)
 
 
 def clock_ahead(seconds: float) -> Callable[[Engine], None]:

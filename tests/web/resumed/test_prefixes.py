@@ -16,12 +16,15 @@ PLACES = {"stripped": "/api/v1", "root path": "/api/v1", "mounted": "/api/v1", "
 
 
 def stripping(app: ASGIApp, prefix: str) -> ASGIApp:
-    """Return the application behind a proxy that strips a prefix and tells nobody."""
+    """Return the application behind a proxy that strips a prefix, and has another name."""
 
     async def proxied(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope["path"].removeprefix(prefix)
-            scope = {**scope, "path": path, "raw_path": path.encode(), "scheme": "http"}
+            host = dict(scope["headers"])[b"host"]
+            headers = [(b"host", b"10.0.0.7:8000"), (b"x-forwarded-host", host)]
+            headers += [pair for pair in scope["headers"] if pair[0] != b"host"]
+            scope = {**scope, "path": path, "raw_path": path.encode(), "scheme": "http", "headers": headers}
         await app(scope, receive, send)
 
     return proxied

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -17,6 +17,7 @@ from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import (
     ObjectNotFoundError,
     UploadAssemblingError,
+    UploadBusyError,
     UploadClaimedError,
     UploadIncompleteError,
     UploadNotFoundError,
@@ -26,6 +27,7 @@ from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.orm.holders.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.sessions import has_room, plain_session, run_in_session, writing_bind
+from fastapi_filestore.orm.uploads.leases import holding
 from fastapi_filestore.orm.uploads.tables import CLAIMED, COMPLETE, OPEN, UploadRow
 from fastapi_filestore.uploads.open_uploads import OpenUploads
 
@@ -33,6 +35,8 @@ PATIENCE: Final = 20.0
 """Seconds that a request waits for an upload to be put together."""
 REMEMBERED: Final = timedelta(hours=24)
 """How long it is known which row took an upload."""
+
+_PART_GONE: Final = "A part of the upload is gone: begin it and its parts anew."
 
 
 class _OvertakenError(Exception):
@@ -97,6 +101,7 @@ async def complete(uploads: OpenUploads, identity: str) -> UploadRow:
         else:
             await _assemble(uploads, row)
     except _OvertakenError:
+        await uploads.service.rollback()
         return await complete(uploads, identity)
     return await uploads.find_any(identity)
 
@@ -205,27 +210,61 @@ async def _assemble(uploads: OpenUploads, row: UploadRow) -> None:
     identity, size, parts = row.id, row.size, row.parts.split() if row.parts else []
     name, target = uploads.target_of(row)
     whole = FileObject(None, row.filename, content_type=row.content_type)
-    segments = await run_in_session(uploads.service.session, _segments_of, uploads, parts or [identity])
+    segments = await run_in_session(uploads.service.session, _segments_of, uploads, identity, parts)
     await uploads.service.commit()
     if sum(segment.size or 0 for segment in segments) != size:
-        raise UploadPartError("A part of the upload is gone: begin it and its parts anew.")
+        raise UploadPartError(_PART_GONE)
     if len(segments) == 1 and not parts:  # nobody else has it
         (file,) = segments
         await target.judge(file)
         await _become_whole(uploads, identity, file)
         return
     whole = FileObject(None, whole.filename, content_type=whole.content_type, content=_bytes_of(segments))
-    async with uploads.service.storing(whole, field=name) as stored:
-        await target.judge(stored)
-        await _become_whole(uploads, identity, stored, parts)
+    try:
+        async with _assembling(uploads, identity, size), uploads.service.storing(whole, field=name) as stored:
+            await target.judge(stored)
+            await _become_whole(uploads, identity, stored, parts)
+    except ObjectNotFoundError:
+        raise UploadPartError(_PART_GONE) from None
 
 
-def _segments_of(session: Session, uploads: OpenUploads, identities: Sequence[str]) -> list[FileObject]:
-    """Return what the segments of some uploads hold, in the order of the uploads, which last a while longer."""
+@asynccontextmanager
+async def _assembling(uploads: OpenUploads, identity: str, size: int) -> AsyncIterator[None]:
+    """Put an upload together in the block, and nobody else meanwhile, in whichever process.
+
+    Raises:
+        _OvertakenError: Somebody else has done so meanwhile.
+        UploadAssemblingError: Somebody else is at it still.
+    """
+    engine = writing_bind(plain_session(uploads.service.session), inspect(uploads.tables.upload))
+    if not isinstance(engine, Engine):
+        yield
+        return
+    async with AsyncExitStack() as stack:
+        held = holding(engine, uploads.tables, identity, uploads.mine, start=size, for_assembly=True)
+        try:
+            await stack.enter_async_context(held)
+        except UploadNotFoundError:
+            raise _OvertakenError from None
+        except UploadBusyError:
+            raise UploadAssemblingError(identity) from None
+        yield
+
+
+def _segments_of(session: Session, uploads: OpenUploads, identity: str, parts: Sequence[str]) -> list[FileObject]:
+    """Return what the segments of an upload hold, or of its parts in their order; all of them last a while longer.
+
+    Raises:
+        _OvertakenError: It is not open any more.
+    """
     lasts = database_time() + uploads.limits.lasts.total_seconds()
-    for upload in uploads.locked(session, identities):
-        upload.expires = lasts  # type: ignore[assignment]
+    rows = uploads.locked(session, [identity, *parts])
+    if not any(row.id == identity and row.state == OPEN for row in rows):
+        raise _OvertakenError
+    for row in rows:
+        row.expires = lasts  # type: ignore[assignment]
     session.flush()
+    identities = parts or [identity]
     columns = uploads.tables.segments.c
     query = select(uploads.tables.segment).where(columns.upload_id.in_(identities)).order_by(columns.start)
     files: dict[str, list[FileObject]] = defaultdict(list)
@@ -261,9 +300,8 @@ async def _become_whole(uploads: OpenUploads, identity: str, file: FileObject, p
             session.delete(rows[part])
         session.flush()
 
-    async with uploads.service.turn():
+    async with uploads.service.turn(), uploads.service.unit_of_work():
         await run_in_session(uploads.service.session, change)
-        await uploads.service.commit()
 
 
 async def _bytes_of(files: Sequence[FileObject]) -> AsyncIterator[bytes]:

@@ -1,14 +1,17 @@
 """Let one request at a time write to an upload, whichever process serves it, and another one follow if that hangs.
 
 Who comes while somebody else writes asks for the upload; the holder looks for that twice a second, keeps what has come
-so far, and lets go. A holder that hears nothing, since its process is gone, is followed when its lease is over. Times
-are the database's and decide patience alone: the *fence*, which counts holders, decides whose bytes are the upload's.
+so far, and lets go. A holder that hears nothing, since its process is gone, is followed when its lease is over: by the
+database's clock, or when it was not renewed for as long, which is so on SQLite, too, where each machine's own clock is
+the database's. Times decide patience alone: the *fence*, which counts holders, decides whose bytes are the upload's.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -61,70 +64,107 @@ class Lease:
 
 @dataclass(slots=True, eq=False)
 class Keeper:
-    """What one event loop holds in one database: a task looks after it as long as it holds anything."""
+    """What one event loop holds in one database: a task looks after it as long as it holds anything.
+
+    It looks after `left` ones, too, which could not be given back, since the database was away.
+    """
 
     engine: Engine
     tables: UploadTables
     leases: dict[str, Lease] = field(default_factory=dict[str, Lease])
+    left: dict[Lease, float] = field(default_factory=dict[Lease, float])
     task: asyncio.Task[None] | None = None
 
     def add(self, lease: Lease) -> None:
         """Look after a lease from now on."""
         self.leases[lease.identity] = lease
+        self._look_on()
+
+    async def give_back(self, lease: Lease) -> None:
+        """Look no longer after a lease, and let others have the upload, at the next look if the database is away."""
+        if self.leases.get(lease.identity) is lease:
+            del self.leases[lease.identity]
+        if lease.is_over:
+            return
+        try:
+            await run_on_engine(self.engine, partial(self._give_back, [lease]))
+        except FilestoreError:
+            self.left[lease] = monotonic() + LEASE_SECONDS  # after which anybody takes it
+            self._look_on()
+
+    def _look_on(self) -> None:
         if self.task is None or self.task.done():
             self.task = asyncio.create_task(self._keep(), name="fastapi-filestore-leases")
 
     async def _keep(self) -> None:
         looks = 0
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if not self.leases:
-                return
+        while await self._is_needed():
             looks += 1
             # While the database is away nobody can ask for anything, and the fence is all that counts.
             with suppress(FilestoreError):
+                if left := list(self.left):
+                    await run_on_engine(self.engine, partial(self._give_back, left))
+                    for lease in left:
+                        self.left.pop(lease, None)
                 if looks % RENEWED_EVERY == 0:
                     await run_on_engine(self.engine, self._renew)
                 wanted = await run_on_engine(self.engine, self._find_wanted)
                 for lease in wanted:
                     lease.is_wanted.set()
 
+    async def _is_needed(self) -> bool:
+        """Wait until it is time for a look, and return whether there is anything to look after by then."""
+        await asyncio.sleep(LOOK_SECONDS)
+        self.left = {lease: until for lease, until in self.left.items() if until > monotonic()}
+        return bool(self.leases or self.left)
+
     def _renew(self, connection: Connection) -> None:
+        self._change(connection, list(self.leases.values()), lease=database_time() + LEASE_SECONDS)
+
+    def _give_back(self, leases: Sequence[Lease], connection: Connection) -> None:
+        self._change(connection, leases, holder=None, lease=0.0, is_wanted=False)
+
+    def _change(self, connection: Connection, leases: Sequence[Lease], **values: object) -> None:
+        """Write to the rows of leases, if these hold them still."""
         uploads = self.tables.uploads
-        held = (and_(uploads.c.id == lease.identity, uploads.c.fence == lease.fence) for lease in self._held())
-        mine = or_(false(), *held)  # of no lease it would be all
-        connection.execute(update(uploads).where(mine).values(lease=database_time() + LEASE_SECONDS))
+        held = [and_(uploads.c.id == lease.identity, uploads.c.fence == lease.fence) for lease in leases]
+        connection.execute(update(uploads).where(or_(false(), *held)).values(**values))
 
     def _find_wanted(self, connection: Connection) -> list[Lease]:
-        columns = self.tables.uploads.c
-        query = select(columns.id, columns.fence, columns.is_wanted).where(columns.id.in_(list(self.leases)))
+        columns, leases = self.tables.uploads.c, list(self.leases.values())  # more may come meanwhile
+        identities = [lease.identity for lease in leases]
+        query = select(columns.id, columns.fence, columns.is_wanted).where(columns.id.in_(identities))
         rows = {row.id: (row.fence, row.is_wanted) for row in connection.execute(query)}
         # One whose row is gone, or has another holder, need not go on either.
-        return [lease for lease in self._held() if rows.get(lease.identity) != (lease.fence, False)]
-
-    def _held(self) -> Iterator[Lease]:
-        yield from list(self.leases.values())
+        return [lease for lease in leases if rows.get(lease.identity) != (lease.fence, False)]
 
 
 Keepers = WeakKeyDictionary[Engine, Keeper]
 _keepers: WeakKeyDictionary[asyncio.AbstractEventLoop, Keepers] = WeakKeyDictionary()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
-    """What a request wants of an upload: to write to it from byte `start` on, and to say how long it is, perhaps."""
+    """What a request wants of an upload: to write to it from byte `start` on, and to say how long it is, perhaps.
+
+    It may be `for_assembly`, for which an upload that is made of others is taken, too. It has `seen` who holds the
+    upload, by fence and lease, and since when.
+    """
 
     tables: UploadTables
     identity: str
     mine: ColumnElement[bool]
     start: int
     size: int | None
+    for_assembly: bool = False
+    seen: tuple[int, float] | None = None
+    since: float = 0.0
 
     async def take(self, engine: Engine) -> Lease:
         """Take the upload, as soon as whoever holds it lets go."""
-        deadline = asyncio.get_running_loop().time() + LEASE_SECONDS + 2 * LOOK_SECONDS
+        deadline = monotonic() + LEASE_SECONDS + 2 * LOOK_SECONDS
         while (lease := await run_on_engine(engine, self._try)) is None:
-            if asyncio.get_running_loop().time() > deadline:
+            if monotonic() > deadline:
                 raise UploadBusyError(self.identity)
             await asyncio.sleep(LOOK_SECONDS / 5)
         return lease
@@ -137,12 +177,16 @@ class Attempt:
         row = connection.execute(select(uploads).where(whole)).first()
         if row is None:
             raise UploadNotFoundError(self.identity)
-        if row.parts is not None:
+        if row.parts is not None and not self.for_assembly:
             raise FinalUploadError(self.identity)
         self._check_size(row.size, row.received)
         if row.holder is None and row.received != self.start:
             raise UploadOffsetError(start=self.start, received=row.received)
-        is_free = or_(columns.holder.is_(None), columns.lease <= database_time())
+        if self.seen != (row.fence, row.lease):
+            self.seen, self.since = (row.fence, row.lease), monotonic()
+        is_free: ColumnElement[bool] = or_(columns.holder.is_(None), columns.lease <= database_time())
+        if monotonic() - self.since > LEASE_SECONDS:
+            is_free = columns.lease == row.lease
         taken = connection.execute(
             update(uploads)
             .where(whole, is_free, columns.fence == row.fence, columns.received == row.received)
@@ -180,8 +224,11 @@ async def holding(
     *,
     start: int,
     size: int | None = None,
+    for_assembly: bool = False,
 ) -> AsyncIterator[Lease]:
     """Hold an upload while the block writes to it from byte `start` on; `size` is how long it is, if that is said now.
+
+    It may be held `for_assembly`, too, once all its bytes are there: others that want to wait then.
 
     Raises:
         UploadNotFoundError: There is no such upload, or its bytes are all there.
@@ -189,7 +236,7 @@ async def holding(
         MalformedUploadError: Another size was said before.
         UploadBusyError: Whoever holds it does not let go, and is not gone either.
     """
-    lease = await Attempt(tables, identity, mine, start, size).take(engine)
+    lease = await Attempt(tables, identity, mine, start, size, for_assembly).take(engine)
     keepers = _keepers.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
     keeper = keepers.get(engine)
     if keeper is None:
@@ -198,14 +245,4 @@ async def holding(
     try:
         yield lease
     finally:
-        if keeper.leases.get(identity) is lease:
-            del keeper.leases[identity]
-        columns = tables.uploads.c
-        own = and_(columns.id == identity, columns.fence == lease.fence, columns.holder.is_not(None))
-
-        def let_go(connection: Connection) -> None:
-            connection.execute(update(tables.uploads).where(own).values(holder=None, lease=0.0, is_wanted=False))
-
-        if not lease.is_over:
-            with suppress(FilestoreError):  # the lease ends by itself
-                await finish(run_on_engine(engine, let_go))
+        await finish(keeper.give_back(lease))

@@ -192,8 +192,9 @@ def part_named(request: Request, url: str) -> str:
         named = urlsplit("")
     above, _, identity = named.path.rpartition("/")
     before = above.removesuffix(here.path.rstrip("/"))
-    # A proxy may have left out what it has before the path.
-    if named.netloc != here.netloc or before == above or not PREFIX.fullmatch(before):
+    # A proxy may have another name, and may have left out what it has before the path.
+    hosts = {here.netloc, *(host.strip() for host in request.headers.get("x-forwarded-host", "").split(","))}
+    if named.netloc not in hosts - {""} or before == above or not PREFIX.fullmatch(before):
         raise UploadPartError(
             f"{url[:80]!a} is no upload that was begun at {here.path}: name its parts as they were told."
         )

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -79,14 +80,14 @@ async def test_an_empty_file(page: Page, site: Site, tmp_path: Path) -> None:
 
 async def test_what_passes_is_tried_again(page: Page, site: Site, tmp_path: Path) -> None:
     """Answers of proxies and limits, and an upload that has ended meanwhile, are no end."""
-    answers = [{"status": 502}, {"status": 429, "headers": {"Retry-After": "1"}}, None]
+    answers: list[dict[str, Any] | None] = [{"status": 502}, {"status": 429, "headers": {"Retry-After": "1"}}, None]
 
     async def fail(route: Route) -> None:
         if route.request.method != "PATCH" or not answers:
             return await route.continue_()
         answer = answers.pop()
         if answer is not None:
-            return await route.fulfill(**answer)  # type: ignore[arg-type]
+            return await route.fulfill(**answer)
         await site.client.delete(route.request.url)
         return await route.continue_()
 
@@ -100,8 +101,8 @@ async def test_what_passes_is_tried_again(page: Page, site: Site, tmp_path: Path
 
 async def test_a_refusal_is_told(page: Page, tmp_path: Path) -> None:
     """What the server does not take is said in its words, at once."""
-    refusal = {"status": 413, "content_type": "application/problem+json", "body": '{"detail": "It is too large."}'}
-    await page.route("**/uploads", lambda route: route.fulfill(**refusal))
+    problem = {"detail": "It is too large."}
+    await page.route("**/uploads", lambda route: route.fulfill(status=413, json=problem))
     await choose(page, write(tmp_path, "a.bin", b"a"))
 
     await expect(page.locator("output")).to_have_text("It is too large.")

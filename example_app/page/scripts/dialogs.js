@@ -13,6 +13,7 @@ export function confirmDelete(titles) {
   byId("confirm-heading").textContent = isOne ? "Delete this document?" : `Delete ${titles.length} documents?`;
   byId("confirm-name").textContent = isOne ? titles[0] : "";
   byId("confirm-end").textContent = isOne ? "and its file will be gone for good." : "They and their files will be gone for good.";
+  byId("confirm-keep").textContent = isOne ? "Keep it" : "Keep them";
   dialog.returnValue = "keep"; // what Escape leaves
   dialog.showModal();
   return new Promise((resolve) => {

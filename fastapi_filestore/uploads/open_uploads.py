@@ -202,9 +202,11 @@ class OpenUploads:
 
     async def end(self, identity: str) -> None:
         """Delete an upload and what it holds, finished or not; it raises what `find` does."""
-        await self.find(identity)
 
         def drop_segments(session: Session) -> None:
+            # Under its lock nobody appends, takes it or ends it, too.
+            if not any(row.state != CLAIMED for row in self.locked(session, [identity])):
+                raise UploadNotFoundError(identity)
             segments = self.tables.segments.c
             for segment in session.scalars(select(self.tables.segment).where(segments.upload_id == identity)):
                 session.delete(segment)

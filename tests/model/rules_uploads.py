@@ -234,10 +234,16 @@ class UploadRules(RowRules):
 
     # -- ends --------------------------------------------------------------------------------------------
 
-    @play(when=lambda machine: machine.can_upload() and machine.uploads_that(lambda one: True), which=PICK)
+    def _any_upload(self, which: int) -> Upload | None:
+        """Return an upload, a new one if there is none."""
+        uploads = self.uploads_that(lambda one: True)
+        return chosen(uploads, which) if uploads else self.bring(which, which % 3)
+
+    @play(when=lambda machine: machine.can_upload(), which=PICK)
     def end_upload(self, which: int) -> None:
         """End an upload, or be told that there is none any more."""
-        upload = chosen(self.uploads_that(lambda one: True), which)
+        if (upload := self._any_upload(which)) is None:
+            return
 
         async def end(uploads: OpenUploads) -> None:
             await uploads.end(upload.identity)
@@ -248,10 +254,12 @@ class UploadRules(RowRules):
             del self.uploads[upload.identity]
         self.judge()
 
-    @play(when=lambda machine: machine.can_upload() and machine.uploads_that(lambda one: True), which=PICK)
+    @play(when=lambda machine: machine.can_upload(), which=PICK)
     def let_time_pass(self, which: int) -> None:
         """Let the time of an upload be over."""
-        upload, table = chosen(self.uploads_that(lambda one: True), which), self._upload_tables.uploads
+        upload, table = self._any_upload(which), self._upload_tables.uploads
+        if upload is None:
+            return
 
         async def expire(uploads: OpenUploads) -> None:
             statement = update(table).where(table.c.id == upload.identity).values(expires=0)

@@ -5,7 +5,7 @@
 # make coverage  which lines the tests run, on Python 3.12 or newer: make coverage PYTHON=python3.13 (a part: TESTS=tests/rows)
 # make test-sqlalchemy-2.0  run what concerns rows on SQLAlchemy 2.0: with one kind of session for each database, without
 #              triggers (all of it: ALL=1)
-# make crash   kill a process at every statement and store call of every script, 36,000 times, in about an hour
+# make crash   kill a process at every statement and store call of every script, 48,000 times, in some 80 minutes
 # make power-cuts  cut the power 10,000 times (fewer: make power-cuts CUTS=1000), on a disk that keeps what was synced
 # make model   play 20,000 random sequences of everything that programs do with sessions, against a model of rows and files
 #              (fewer: SEQUENCES=2000; the same again: SEED=…; one kind of database, ledger, session and column: CELL=…)

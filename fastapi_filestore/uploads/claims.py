@@ -198,6 +198,7 @@ async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
             stored.checksum = checksum or stored.checksum  # the store has checked it
             await _become_whole(uploads, identity, stored)
     except ObjectNotFoundError:
+        await run_in_session(uploads.service.session, _locked_open, uploads, identity)
         raise UploadIncompleteError(received=None, size=announced) from None
 
 
@@ -251,21 +252,27 @@ async def _assembling(uploads: OpenUploads, identity: str, size: int) -> AsyncIt
         yield
 
 
-def _segments_of(session: Session, uploads: OpenUploads, identity: str, parts: Sequence[str]) -> list[FileObject]:
-    """Return what the segments of an upload hold, or of its parts in their order; all of them last a while longer.
+def _locked_open(
+    session: Session, uploads: OpenUploads, identity: str, parts: Sequence[str] = ()
+) -> dict[str, UploadRow]:
+    """Return an upload, and those that it is made of, as they are now, and lock them.
 
     Raises:
         _OvertakenError: It is not open any more.
     """
-    lasts = database_time() + uploads.limits.lasts.total_seconds()
-    rows = uploads.locked(session, [identity, *parts])
-    if not any(row.id == identity and row.state == OPEN for row in rows):
+    rows = {row.id: row for row in uploads.locked(session, [identity, *parts])}
+    if identity not in rows or rows[identity].state != OPEN:
         raise _OvertakenError
-    for row in rows:
-        row.expires = lasts  # type: ignore[assignment]
+    return rows
+
+
+def _segments_of(session: Session, uploads: OpenUploads, identity: str, parts: Sequence[str]) -> list[FileObject]:
+    """Return what the segments of an upload, or of its parts, hold, in their order; they last a while longer."""
+    lasts = database_time() + uploads.limits.lasts.total_seconds()
+    for upload in _locked_open(session, uploads, identity, parts).values():
+        upload.expires = lasts  # type: ignore[assignment]
     session.flush()
-    identities = parts or [identity]
-    columns = uploads.tables.segments.c
+    identities, columns = parts or [identity], uploads.tables.segments.c
     query = select(uploads.tables.segment).where(columns.upload_id.in_(identities)).order_by(columns.start)
     files: dict[str, list[FileObject]] = defaultdict(list)
     for segment in session.scalars(query):
@@ -282,10 +289,8 @@ async def _become_whole(uploads: OpenUploads, identity: str, file: FileObject, p
     tables = uploads.tables
 
     def change(session: Session) -> None:
-        rows = {row.id: row for row in uploads.locked(session, [identity, *parts])}
-        upload = rows.pop(identity, None)
-        if upload is None or upload.state != OPEN:
-            raise _OvertakenError
+        rows = _locked_open(session, uploads, identity, parts)
+        upload = rows.pop(identity)
         upload.file, upload.state, upload.received = file, COMPLETE, file.size or 0
         # The owner's own, which are few.
         columns = tables.uploads.c

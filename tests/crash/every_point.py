@@ -1,4 +1,4 @@
-"""Every script with every fault at every one of its points: some 36,000 processes. `make crash` runs this.
+"""Every script with every fault at every one of its points: some 48,000 processes. `make crash` runs this.
 
 Points are before and after each statement, COMMIT, ROLLBACK and call of the store, each piece of an upload, calls of
 the disk where a script is about those, and each await that a cancellation can meet. At each of them a process is

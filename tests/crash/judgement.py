@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fastapi_filestore.orm.ledger.ledger import DELETION
 from fastapi_filestore.storage.backend import UnfinishedUpload
 from fastapi_filestore.storage.paths import upload_expiry
 from tests.crash.place import Place, State
@@ -29,6 +30,11 @@ class Verdict:
     unfinished: list[UnfinishedUpload] = field(default_factory=list)
     intents: dict[str, str] = field(default_factory=dict)
     uploads: Mapping[str, Standing] = field(default_factory=dict)
+
+    @property
+    def doomed(self) -> set[str]:
+        """What the ledger knows to go."""
+        return {path for path, kind in self.intents.items() if kind == DELETION}
 
     def note(self, what: str, paths: object) -> None:
         """Note a problem if there are paths that have it."""

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Engine, NullPool, column, create_engine, select, table, text, update
+from sqlalchemy import JSON, Connection, Engine, NullPool, column, create_engine, exists, select, table, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fastapi_filestore import StorageRegistry
@@ -241,17 +241,23 @@ class Place:
 
     async def sweep(self) -> list[Swept]:
         """Let every intent fall due, and settle it, but for those of what clients store for uploads that go on."""
-        path, going_on = LEDGER.table.c.path, UPLOADS.uploads.c
-        awaited = select(going_on.path).where(going_on.state == OPEN, going_on.path.is_not(None))
+        with self.engine.connect() as connection:
+            are_over = connection.scalar(select(exists().where(UPLOADS.uploads.c.expires <= 0)))
+        swept = await self._sweep()
+        # What uploads held whose time is over, the next sweep deletes.
+        return [*swept, *await self._sweep()] if are_over else swept
+
+    async def _sweep(self) -> list[Swept]:
+        path, uploads = LEDGER.table.c.path, UPLOADS.uploads.c
+        awaited = select(uploads.path).where(uploads.state == OPEN, uploads.path.is_not(None))
         with self.engine.begin() as connection:
             connection.execute(update(LEDGER.table).where(path.not_in(awaited)).values(due_at=0))
-        return [swept async for swept in sweep(self.engine, LEDGER, registry=self.registry)]
+        return [intent async for intent in sweep(self.engine, LEDGER, registry=self.registry)]
 
     async def end_uploads(self) -> list[Swept]:
         """Let the time of every upload be over, and sweep."""
         with self.engine.begin() as connection:
             connection.execute(update(UPLOADS.uploads).values(expires=0))
-        await self.sweep()
         return await self.sweep()
 
     def uploaded_inside(self) -> set[str]:

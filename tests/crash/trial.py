@@ -1,6 +1,7 @@
 """Run a script with one fault at many points, one process each, and judge what is left after every one of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -142,7 +143,9 @@ class Trial:
             return []
         # Of several units of work that are cancelled at once, another one may have been at its COMMIT.
         doubtful = self.script.concurrent and self.fault == "hang"
-        litter = [] if doubtful or self.script.unledgered else _litter(verdict, label)
+        # A sweeper that ends an upload leaves what that held to the next one.
+        doomed = verdict.doomed if self.fault == "sweep" else set[str]()
+        litter = [] if doubtful or self.script.unledgered else _litter(verdict, label, doomed)
         return [*_complaints(outcome.report, self.fault), *litter]
 
     @property
@@ -169,11 +172,11 @@ def _complaints(report: Report, fault: Fault) -> list[str]:
     return complaints
 
 
-def _litter(verdict: Verdict, label: str) -> list[str]:
+def _litter(verdict: Verdict, label: str, doomed: AbstractSet[str]) -> list[str]:
     # The process lives on, so it cleans up itself, unless nobody can know what became of a commit or a deletion.
     left = verdict.strays | {upload.path for upload in verdict.unfinished}
     # What a client stored waits for a row until its intent, by which the ledger knows of it, falls due.
-    strays = {path for path in left if not path.startswith(LITTER) and not upload_expiry(path)}
+    strays = {path for path in left if not path.startswith(LITTER) and not upload_expiry(path)} - doomed
     if strays and not label.endswith(("delete", "drop", "COMMIT")):
         return [f"a process that lived on left objects: {sorted(strays)}"]
     return []

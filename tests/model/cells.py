@@ -23,6 +23,7 @@ from fastapi_filestore import storages
 from fastapi_filestore.orm.column import attributes as file_attributes
 from fastapi_filestore.orm.column.attributes import file_mappers
 from fastapi_filestore.orm.ledger.reservations import release_reservations
+from fastapi_filestore.orm.uploads.tables import uploads_of
 from tests.model.store import Store
 from tests.model.tables import BACKEND, COLUMNS, FAMILIES, LEDGERS, NAMES, Family
 from tests.servers.postgres import Postgres
@@ -106,12 +107,17 @@ class Scene:
         self.store, self.seen, self.held_once = Store(), {}, set()
         storages.register_backend(self.store, replace=True)
         self.run(release_reservations())
-        for table in ("prints", "photos", "cards", "albums", "artworks", "letters", "notes", *self._ledger_tables):
+        for table in ("prints", "photos", "cards", "albums", "artworks", "letters", "notes", *self._tables_beside):
             self.raw.execute(f"DELETE FROM {table}")
 
     @property
     def _ledger_tables(self) -> list[str]:
         return [self.family.ledger.table.name] if self.family.ledger else []
+
+    @property
+    def _tables_beside(self) -> list[str]:
+        uploads = uploads_of(self.family.metadata)
+        return [*self._ledger_tables, *([uploads.segments.name, uploads.uploads.name] if uploads else [])]
 
     @cached_property
     def _reading(self) -> str:
@@ -134,6 +140,18 @@ class Scene:
             else:
                 intents.add(column)
         return rows, intents
+
+    def read_uploads(self) -> dict[str, tuple[str, int, str | None, list[Any], list[Any]]]:
+        """Return of every upload its state, where it is, where its client stores it, its file and its segments."""
+        uploads = "SELECT id, state, received, path, CAST(file AS TEXT) FROM filestore_uploads"
+        segments = "SELECT upload_id, CAST(file AS TEXT) FROM filestore_segments ORDER BY start"
+        found: dict[str, tuple[str, int, str | None, list[Any], list[Any]]] = {
+            identity: (state, received, path, [json.loads(file)] if file else [], [])
+            for identity, state, received, path, file in self.raw.execute(uploads).fetchall()
+        }
+        for identity, file in self.raw.execute(segments).fetchall():
+            found[identity][-1].append(json.loads(file))
+        return found
 
     def objects(self) -> dict[str, bytes]:
         """Return the bytes of every object by its key."""
@@ -170,6 +188,8 @@ def _own_classes_alone(family: Family) -> AbstractContextManager[object]:
 
 def _close(scene: Scene) -> None:
     scene.run(release_reservations())
+    for task in asyncio.all_tasks(scene.loop):  # which keeps leases, if anybody wants them
+        task.cancel()
     if isinstance(scene.engine, AsyncEngine):
         scene.run(scene.engine.dispose())
     else:

@@ -5,18 +5,25 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from unittest.mock import patch
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event, select, text
 from sqlalchemy.orm import InstanceState, Session, SessionTransaction
 
 from fastapi_filestore import FileObject
+from fastapi_filestore.file_object import Location
 from fastapi_filestore.orm.column.attributes import file_attributes
-from fastapi_filestore.orm.sessions import await_in_session
+from fastapi_filestore.orm.ledger.ledger import Ledger
+from fastapi_filestore.orm.sessions import await_in_session, run_in_session
 from fastapi_filestore.orm.unit_of_work import end as ending
 from fastapi_filestore.orm.unit_of_work import flush as flushing
 from fastapi_filestore.orm.unit_of_work import listeners as unit_of_work
 from fastapi_filestore.orm.unit_of_work import state as states
 from fastapi_filestore.orm.unit_of_work.journal import Journal
 from fastapi_filestore.orm.unit_of_work.transfer import discard, forget
+from fastapi_filestore.orm.uploads.expiry import end_expired
+from fastapi_filestore.orm.uploads.tables import COMPLETE, UploadTables
+from fastapi_filestore.service.sweep import sweep as sweeping
+from fastapi_filestore.uploads import claims
+from fastapi_filestore.uploads.open_uploads import OpenUploads
 
 Fault = Callable[[], AbstractContextManager[object]]
 
@@ -101,6 +108,55 @@ def intent_forgotten_early() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def segments_go_unseen() -> Iterator[None]:
+    """The segments of an upload that becomes one object go by SQL that nobody sees, and no intent is written."""
+
+    async def unseen(uploads: OpenUploads, identity: str, *given: Any) -> None:
+        def drop(session: Session) -> None:
+            session.execute(text("DELETE FROM filestore_segments WHERE upload_id = :id"), {"id": identity})
+
+        await run_in_session(uploads.service.session, drop)
+        await become_whole(uploads, identity, *given)
+
+    become_whole = claims._become_whole
+    with patch.object(claims, "_become_whole", unseen):
+        yield
+
+
+@contextmanager
+def claim_is_not_noted() -> Iterator[None]:
+    """An upload whose file a row took is complete still."""
+
+    async def unnoted(uploads: OpenUploads, identities: Sequence[str]) -> claims.Claim:
+        claim = await take(uploads, identities)
+        for row, _ in claim.rows.values():
+            row.state = COMPLETE
+        return claim
+
+    take = claims.take
+    with patch.object(claims, "take", unnoted):
+        yield
+
+
+@contextmanager
+def expiry_forgets_segments() -> Iterator[None]:
+    """An upload whose time is over goes with its segments, whose objects stay."""
+
+    def forgetful(connection: Connection, *, tables: UploadTables, ledger: Ledger, **given: Any) -> int:
+        segments = {file.location for file in connection.scalars(select(tables.segments.c.file))}
+        purge = ledger.purge
+
+        def purge_the_rest(connection: Connection, locations: Sequence[Location]) -> None:
+            purge(connection, [location for location in locations if location not in segments])
+
+        with patch.object(Ledger, "purge", staticmethod(purge_the_rest)):
+            return end_expired(connection, tables=tables, ledger=ledger, **given)
+
+    with patch.object(sweeping, "end_expired", forgetful):
+        yield
+
+
 FAULTS: Final[Mapping[str, Fault]] = {
     fault.__name__: fault
     for fault in (
@@ -109,5 +165,8 @@ FAULTS: Final[Mapping[str, Fault]] = {
         deletion_before_commit,
         old_value_from_memory,
         intent_forgotten_early,
+        segments_go_unseen,
+        claim_is_not_noted,
+        expiry_forgets_segments,
     )
 }

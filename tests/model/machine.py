@@ -10,13 +10,14 @@ from tests.model.cells import Scene
 from tests.model.playing import CONDITIONS, Step
 from tests.model.rules_bulk import StatementRules
 from tests.model.rules_care import CareRules
+from tests.model.rules_claims import ClaimRules
 from tests.model.rules_copies import CopyRules
 
 STEPS = 20
 """The steps of a sequence."""
 
 
-class Machine(CopyRules, StatementRules, CareRules):
+class Machine(CopyRules, StatementRules, ClaimRules, CareRules):
     """A program that does anything that programs do."""
 
 

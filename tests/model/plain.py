@@ -59,15 +59,18 @@ class Sheet:
     gone: set[int] = field(default_factory=set)
     values: dict[Place, Value] = field(default_factory=dict)
     parents: dict[int, int | None] = field(default_factory=dict)
+    claims: set[str] = field(default_factory=set)
 
     def copy(self) -> "Sheet":
         """Return a copy to come back to."""
-        return Sheet(self.committed, copy(self.added), copy(self.gone), copy(self.values), copy(self.parents))
+        return Sheet(
+            self.committed, copy(self.added), copy(self.gone), copy(self.values), copy(self.parents), copy(self.claims)
+        )
 
     @property
     def is_clean(self) -> bool:
         """Whether it changed nothing."""
-        return not (self.added or self.gone or self.values or self.parents)
+        return not (self.added or self.gone or self.values or self.parents or self.claims)
 
     def touched(self) -> set[int]:
         """Return the tags of the rows that it changed, and of those that own them."""
@@ -159,5 +162,5 @@ class Sheet:
 
     def forget(self) -> None:
         """Forget the changes."""
-        for changes in (self.added, self.gone, self.values, self.parents):
+        for changes in (self.added, self.gone, self.values, self.parents, self.claims):
             changes.clear()

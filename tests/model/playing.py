@@ -25,6 +25,7 @@ from tests.model.judgement import judge
 from tests.model.plain import File, Place, Row, Value
 from tests.model.side import Habits, Side
 from tests.model.tables import COLUMNS
+from tests.model.uploads import CLAIMED, Upload
 
 T = TypeVar("T")
 Step = tuple[str, dict[str, Any]]
@@ -70,6 +71,7 @@ class Playing(RuleBasedStateMachine):
         self.steps: list[Step] = []
         self.is_broken = False
         self.committed: dict[int, Row] = {}
+        self.uploads: dict[str, Upload] = {}
         self.cached: dict[int, tuple[bytes, dict[str, Value]]] = {}
         self.scene.begin()
         self.begin(autoflush=True, expires=True, keeps=True)
@@ -182,6 +184,8 @@ class Playing(RuleBasedStateMachine):
     def note_commit(self) -> None:
         """Note that everything of this session is everybody's now."""
         self.other.is_disturbed |= not self.side.sheet.is_clean
+        for identity in self.side.sheet.claims:
+            self.uploads[identity].state = CLAIMED
         restructured, was_disturbed = self.side.is_restructured, self.side.is_disturbed
         self.side.note_commit()
         if restructured:
@@ -201,7 +205,7 @@ class Playing(RuleBasedStateMachine):
     def judge(self, *, is_settled: bool = False) -> None:
         """Compare rows, objects and ledger, and all of them with the model."""
         is_quiet = not (self.side.has_written or self.other.has_written)
-        judge(self.scene, self.committed, is_quiet=is_quiet, is_settled=is_settled)
+        judge(self.scene, self.committed, self.uploads, is_quiet=is_quiet, is_settled=is_settled)
 
     @contextmanager
     def told(self) -> Iterator[None]:

@@ -33,6 +33,23 @@ RECORDED: Final[Mapping[str, Sequence[Step]]] = {
         ("replace", {"at": 0, "files": 1, "once": False}),
         ("commit", {}),
     ],
+    "segments_go_unseen": [
+        ("start", HABITS),
+        ("begin_upload", {"column": 0, "requests": 2, "is_part": False}),
+        ("complete_upload", {"which": 0}),
+    ],
+    "claim_is_not_noted": [
+        ("start", HABITS),
+        ("begin_upload", {"column": 0, "requests": 1, "is_part": False}),
+        ("claim", {"which": 0, "row": 0, "gives_back": 1}),
+        ("commit", {}),
+    ],
+    "expiry_forgets_segments": [
+        ("start", HABITS),
+        ("begin_upload", {"column": 0, "requests": 1, "is_part": False}),
+        ("let_time_pass", {"which": 0}),
+        ("sweep", {}),
+    ],
     "intent_forgotten_early": [
         ("start", HABITS),
         ("clear", {"at": 0}),

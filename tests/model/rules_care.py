@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Table, select, update
 
 from fastapi_filestore import Finding, FindingKind, audit, sweep
 from fastapi_filestore.orm.ledger.ledger import Ledger
 from fastapi_filestore.orm.ledger.reservations import release_reservations
 from fastapi_filestore.orm.sessions import run_on_engine
+from fastapi_filestore.orm.uploads.tables import OPEN, uploads_of
 from tests.model.judgement import BrokenError
 from tests.model.playing import COIN, PICK, Playing, play
 
@@ -81,16 +82,31 @@ class CareRules(Playing):
     def _settle(self) -> None:
         self.judge()
         if self.scene.has_ledger:
+            self._end_uploads()
             self.scene.run(self._sweep())
         if self.scene.store.left or not self.scene.has_ledger:
             self._audit()
         self.judge(is_settled=True)
 
+    def _end_uploads(self) -> None:
+        """Let the time of all uploads be over; a sweep first ends them, and then takes what clients stored for them."""
+        self.scene.raw.execute("UPDATE filestore_uploads SET expires = 0")
+        for upload in self.uploads.values():
+            upload.is_over = True
+        self.scene.run(self._sweep())
+
 
 def _let_fall_due(connection: Connection, ledger: Ledger) -> None:
-    """Let intents fall due, but for those that an open transaction is about to remove."""
-    table = ledger.table
+    """Let intents fall due, but for what clients store, and those that an open transaction is about to remove."""
+    table, uploads = ledger.table, _uploads_beside(ledger)
+    awaited = select(uploads.c.path).where(uploads.c.state == OPEN, uploads.c.path.is_not(None))
     free = select(table.c.path).with_for_update(skip_locked=True)
     due = connection.scalars(free).all() if connection.dialect.name == "postgresql" else None
-    statement = update(table).values(due_at=0)
+    statement = update(table).where(table.c.path.not_in(awaited)).values(due_at=0)
     connection.execute(statement if due is None else statement.where(table.c.path.in_(due)))
+
+
+def _uploads_beside(ledger: Ledger) -> Table:
+    tables = uploads_of(ledger.table.metadata)
+    assert tables is not None
+    return tables.uploads

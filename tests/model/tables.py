@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import ForeignKey, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, relationship
 
-from fastapi_filestore import StoredObject, add_ledger
+from fastapi_filestore import StoredObject, add_ledger, add_uploads
 from fastapi_filestore.orm.ledger.ledger import Ledger, ledger_of
 
 BACKEND: Final = "model"
@@ -60,6 +60,7 @@ def _family(ledger: str, *, multiple: bool) -> Family:
 
     if ledger != "none":
         add_ledger(Base.metadata, triggers=ledger == "triggers")
+        add_uploads(Base.metadata, backend=BACKEND)
 
     class Tagged:
         __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy reads it; keys are never used again

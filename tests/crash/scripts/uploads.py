@@ -7,7 +7,7 @@ from sqlalchemy import update
 from fastapi_filestore.errors import UploadClaimedError
 from fastapi_filestore.uploads.claims import take
 from tests.crash.application import Application
-from tests.crash.models import UPLOADS
+from tests.crash.models import LEDGER, UPLOADS
 from tests.crash.scripts.clients import (
     FIRST,
     HALVES,
@@ -182,9 +182,11 @@ async def of_all_kinds(application: Application) -> None:
     await unit(lambda session: session.execute(update(UPLOADS.uploads).values(expires=0)))(application)
 
 
-@script(5, arrange=of_all_kinds)
+@script(1, arrange=of_all_kinds)
 async def uploads_expired(application: Application) -> None:
-    """Sweep when the time of uploads is over: what they held is doomed, and goes a minute later."""
+    """Sweep when the time of uploads is over, and once more when what they held is due."""
+    await sweep_all(application)
+    await unit(lambda session: session.execute(update(LEDGER.table).values(due_at=0)))(application)
     await sweep_all(application)
 
 
@@ -202,4 +204,10 @@ async def two_claims(application: Application) -> None:
 @script(1, arrange=with_two_segments, concurrent=True)
 async def two_completions(application: Application) -> None:
     """Put an upload together twice at once."""
+    await together(make_whole(application), make_whole(application))
+
+
+@script(1, arrange=stored_by_client, concurrent=True)
+async def two_promotions(application: Application) -> None:
+    """Copy what a client stored twice at once: one of the copies stays."""
     await together(make_whole(application), make_whole(application))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, Request
+from playwright.async_api import Browser, BrowserContext, Page, Request, Route
 
 from tests.example_app.conftest import browser
 from tests.resumable.conftest import SIZE, Film
@@ -78,6 +78,34 @@ async def test_a_tab_that_is_closed(visitor: Visitor, server: Server, name: str,
     await asyncio.to_thread(film.check_stored, server)
 
     assert max(visitor.offsets) > 0
+
+
+async def test_a_claim_whose_answer_is_lost(visitor: Visitor, server: Server, film: Film) -> None:
+    """A claim is sent again until it is answered, and there is one row."""
+    claims = list[int]()
+
+    async def lose(route: Route) -> None:
+        claims.append((await route.fetch()).status)
+        await (route.abort() if len(claims) == 1 else route.continue_())
+
+    await visitor.context.route("**/documents/", lose)
+    page = await visitor.choose("uppy", film.path)
+    await page.get_by_text("Complete", exact=True).wait_for()
+    await asyncio.to_thread(film.check_stored, server)
+
+    assert claims[:2] == [201, 409]
+
+
+async def test_a_claim_that_is_refused(visitor: Visitor, server: Server, film: Film) -> None:
+    """A visitor learns why, and claims once more without sending anything again."""
+    problem = {"status": 422, "json": {"detail": "Not on Sundays."}}
+    await visitor.context.route("**/documents/", lambda route: route.fulfill(**problem), times=1)
+    page = await visitor.choose("uppy", film.path)
+    await page.get_by_label("Not on Sundays.").wait_for(state="attached")
+    await page.get_by_role("button", name="Retry").first.click()
+    await asyncio.to_thread(film.check_stored, server)
+
+    assert visitor.offsets == [0]
 
 
 def write_elsewhere(folder: Path, url: str) -> None:

@@ -59,11 +59,16 @@ class Target:
         (chosen,) = column.files([file] if column.multiple else file)
         return chosen
 
-    def check_announced(self, file: FileObject, size: int | None) -> None:
-        """Raise an `UploadError` for a file that is announced to be too large, or of a type that is not taken."""
+    def check_announced(self, file: FileObject, size: int | None, *, is_part: bool = False) -> None:
+        """Raise an `UploadError` for a file that is announced to be too large, or of a type that is not taken.
+
+        Of a part only the size says anything: clients tell name and type of the upload that is made of it.
+        """
         for rules in self.both_rules:
             if size is not None:
                 rules.check_size(size)
+            if is_part:
+                continue
             # Without a look at the bytes, the store keeps the type that is declared, whatever the name says.
             kept = likely_type(file.content_type, file.filename, None) if rules.sniffs else file.content_type
             rules.check_declared(Candidate(file.filename, file.content_type, None, kept))
@@ -97,6 +102,11 @@ class Announced:
     metadata: str = ""
     concat: str | None = None
     parts: Sequence[str] = ()
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of another upload."""
+        return self.concat is not None and not self.parts
 
 
 class OpenUploads:
@@ -148,7 +158,7 @@ class OpenUploads:
         if announced.parts:
             size = await run_in_session(self.service.session, self._size_of_parts, field, announced.parts)
         file = target.file(FileObject(None, announced.filename, content_type=announced.content_type))
-        target.check_announced(file, size)
+        target.check_announced(file, size, is_part=announced.is_part)
         now = await self.now()
         lasts = self.limits.lasts.total_seconds()
         signed: SignedURL | None = None

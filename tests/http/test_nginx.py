@@ -1,64 +1,23 @@
 """Downloads by nginx in front, set up with the own words of docs/downloads.md."""
 
-import os
 import re
 import secrets
-import shutil
-import sys
 from collections.abc import AsyncIterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.request import urlopen
 
 import pytest
 from httpx import AsyncClient
 
 from tests.http.served import run_application
-from tests.servers.process import LOOPBACK, MissingServerError, free_ports, running, served
+from tests.servers.nginx import run_nginx
+from tests.servers.process import LOOPBACK, served
 from tests.servers.seaweedfs import SeaweedFS
 
 pytestmark = pytest.mark.works_with("nginx")
 
-MISSING = "nginx is missing: `make test` fetches it, or `apt-get install nginx-light`."
-PLACES = os.pathsep.join((str(Path(sys.executable).parent), *os.get_exec_path(), "/usr/sbin"))
-
 PAGE = (Path(__file__).parents[2] / "docs" / "downloads.md").read_text(encoding="utf-8")
 LOCAL, REMOTE = re.findall(r"^location .*?^}$", PAGE, re.DOTALL | re.MULTILINE)
 CONTENT = bytes(range(256)) * 10
-CONFIGURATION = """
-daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    server {{
-        listen {host}:{port};
-        location / {{ proxy_pass http://{host}:{behind}; }}
-        {location}
-    }}
-}}
-"""
-
-
-@contextmanager
-def run_nginx(folder: Path, behind: int, location: str) -> Any:
-    """Run nginx before an application, with one internal location."""
-    nginx = shutil.which("nginx", path=PLACES)
-    if nginx is None:
-        raise MissingServerError(MISSING)
-    (port,) = free_ports(1)
-    folder.mkdir()
-    words = {"folder": folder, "host": LOOPBACK, "port": port, "behind": behind, "location": location}
-    (folder / "nginx.conf").write_text(CONFIGURATION.format(**words))
-
-    def ready() -> bool:
-        with urlopen(f"http://{LOOPBACK}:{port}/held", timeout=5) as answer:
-            return bool(answer.status == 200)
-
-    command = (nginx, "-c", folder / "nginx.conf", "-p", folder, "-e", folder / "error.log")
-    with running(command, folder=folder, ready=ready):
-        yield port
 
 
 @pytest.fixture(params=["local", "seaweedfs"])
@@ -81,7 +40,9 @@ async def client(
         location = re.sub(r"https://\S+/;", f"{seaweedfs.endpoint}/;", REMOTE).replace("/archive/", "/store/")
     with served(lambda: run_application(tmp_path, url, options)) as application:
         await application.backend.put("k y", CONTENT, content_type="text/html")
-        with served(lambda: run_nginx(tmp_path / secrets.token_hex(4), application.port, location)) as port:
+        with served(
+            lambda: run_nginx(tmp_path / secrets.token_hex(4), application.port, location, ready="/held")
+        ) as port:
             async with AsyncClient(base_url=f"http://{LOOPBACK}:{port}") as client:
                 yield client
 

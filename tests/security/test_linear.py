@@ -114,7 +114,7 @@ NOT_OF_A_CLIENT = {
     "web.serving.zip_downloads.zip_download": "a name of the application's",
     "web.serving.options.require_word": "such names",
     "web.wiring.require_dependency": "such names",
-    **{f"web.routes.tus.{name}": "an id, of those there are" for name in ("append", "ask", "end")},
+    **{f"web.routes.tus.{name}": "an id, of those there are" for name in ("append", "ask", "end", "place_of")},
     "web.wiring.mapped_class": "such names",
     "web.wiring.require_schema": "such names",
     "web.routes.row.order_of": "parsed JSON",

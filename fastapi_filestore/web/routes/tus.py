@@ -22,12 +22,14 @@ from fastapi_filestore.errors import (
     UploadTooLargeError,
 )
 from fastapi_filestore.intake.names import FALLBACK_NAME
+from fastapi_filestore.intake.types.media_types import likely_type
 from fastapi_filestore.orm.uploads.leases import Lease
 from fastapi_filestore.service import FileService
 from fastapi_filestore.uploads.open_uploads import Announced
 from fastapi_filestore.uploads.segments import Appending
 from fastapi_filestore.web import tus_fields as fields
 from fastapi_filestore.web.header_fields import media_type
+from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.problems import METHOD_NOT_ALLOWED, Kind, Problem, problem_of
 from fastapi_filestore.web.receiving.bodies import limited_body
 from fastapi_filestore.web.routes.claims import RouterUploads
@@ -157,9 +159,10 @@ async def begin(
     if creation.length is not None and creation.length > largest(resource):
         raise UploadTooLargeError("file", limit=largest(resource), actual=creation.length)
     named = partial(fields.text_of, creation.fields)
+    filename = named("filename", "name") or FALLBACK_NAME
     announced = Announced(
-        filename=named("filename", "name") or FALLBACK_NAME,
-        content_type=named("filetype", "type", "content_type", "contentType") or "application/octet-stream",
+        filename=filename,
+        content_type=likely_type(named("filetype", "type", "content_type", "contentType"), filename, None),
         size=creation.length,
         metadata=creation.metadata,
         concat=creation.concat,
@@ -170,13 +173,23 @@ async def begin(
         row, _ = await uploads.of(request, service).begin(field, announced, expires_in=None)
         identity, expires = row.id, row.expires
         await service.commit()
-    # Relative to what the client asked for, so that it is right below whatever a proxy has before it.
-    place = identity if request.scope["path"].endswith("/") else f"uploads/{identity}"
+    place = place_of(request, identity)
     headers = {**HEADERS, "Location": place, "Upload-Expires": fields.write_expires(expires)}
     if media_type(request.headers) == fields.CONTENT_TYPE and not creation.parts:
         answer = await append(request, identity, resource, uploads, service, start=0)
         headers |= {"Upload-Offset": answer.headers["Upload-Offset"]}
     return Response(status_code=201, headers=headers)
+
+
+def place_of(request: Request, identity: str) -> str:
+    """Return the URL of an upload that a request begins, relative to the request's own.
+
+    So it is right below whatever a proxy has before that. To pages of the same host it is the whole path, which the
+    server knows then: tus-js-client, given a path for an endpoint, takes what is relative as relative to the page.
+    """
+    if request.headers.get("origin", "").partition("://")[2] == request.headers.get("host"):
+        return f"{path_above(request.scope, 0)}/{identity}"
+    return identity if request.scope["path"].endswith("/") else f"uploads/{identity}"
 
 
 def part_named(request: Request, url: str) -> str:

@@ -99,6 +99,11 @@ async def test_a_process_that_is_gone_is_followed(
         assert (await other.patch(path, 0, b"0123")).status_code == 204
 
 
+def find_nothing(keeper: object, connection: object) -> list[leases.Lease]:
+    """See nobody who wants anything."""
+    return []
+
+
 async def test_a_holder_is_not_followed_while_it_renews(
     site: Replica, run: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +111,7 @@ async def test_a_holder_is_not_followed_while_it_renews(
     monkeypatch.setattr(leases, "LEASE_SECONDS", 0.6)
     monkeypatch.setattr(leases, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(leases, "RENEWED_EVERY", 2)
-    monkeypatch.setattr(leases.Keeper, "_find_wanted", lambda keeper, connection: [])
+    monkeypatch.setattr(leases.Keeper, "_find_wanted", find_nothing)
     async with run() as other:
         path = await site.begin(4)
         sending = site.sending(path, 0, b"01")

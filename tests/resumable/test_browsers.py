@@ -101,7 +101,7 @@ async def test_a_claim_that_is_refused(visitor: Visitor, server: Server, film: F
     problem = {"status": 422, "json": {"detail": "Not on Sundays."}}
     await visitor.context.route("**/documents/", lambda route: route.fulfill(**problem), times=1)
     page = await visitor.choose("uppy", film.path)
-    await page.get_by_label("Not on Sundays.").wait_for(state="attached")
+    await page.get_by_role("button", name="Not on Sundays.").wait_for()
     await page.get_by_role("button", name="Retry").first.click()
     await asyncio.to_thread(film.check_stored, server)
 

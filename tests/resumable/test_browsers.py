@@ -98,10 +98,13 @@ async def test_a_claim_whose_answer_is_lost(visitor: Visitor, server: Server, fi
 
 async def test_a_claim_that_is_refused(visitor: Visitor, server: Server, film: Film) -> None:
     """A visitor learns why, and claims once more without sending anything again."""
-    problem = {"status": 422, "json": {"detail": "Not on Sundays."}}
-    await visitor.context.route("**/documents/", lambda route: route.fulfill(**problem), times=1)
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=422, json={"detail": "Not on Sundays."})
+
+    await visitor.context.route("**/documents/", refuse, times=1)
     page = await visitor.choose("uppy", film.path)
-    await page.get_by_label("Not on Sundays.").wait_for(state="attached")
+    await page.get_by_role("button", name="Not on Sundays.").wait_for()
     await page.get_by_role("button", name="Retry").first.click()
     await asyncio.to_thread(film.check_stored, server)
 

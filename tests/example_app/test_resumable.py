@@ -87,7 +87,7 @@ async def test_an_upload_goes_on_in_another_tab(context: BrowserContext, app: Ap
     second = await Visit.begin(context, app.url)
     await expect(second.uploading("long.bin")).to_contain_text("Unfinished")
     async with second.page.expect_file_chooser() as chooser:
-        await second.page.get_by_role("button", name="Choose again, for the upload of long.bin").click()
+        await second.page.get_by_role("button", name="Choose the file again for the upload of long.bin").click()
     await (await chooser.value).set_files(file)
     await second.document("long.bin").wait_for(timeout=60_000)
 

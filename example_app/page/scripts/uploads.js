@@ -8,7 +8,7 @@ import { Queue } from "./queue.js";
 const AT_ONCE = 3;
 const FAREWELL = 2500; // milliseconds that a finished upload stays to be seen
 const BEAT = 500; // milliseconds after which speed and time left are told anew
-const VERBS = { retry: "Retry", choose: "Choose again, for", pause: "Pause", resume: "Resume", cancel: "Cancel", dismiss: "Dismiss" };
+const VERBS = { retry: "Retry", choose: "Choose the file again for", pause: "Pause", resume: "Resume", cancel: "Cancel", dismiss: "Dismiss" };
 
 export class UploadList {
   #queue = new Queue(AT_ONCE);

@@ -19,6 +19,7 @@ from fastapi_filestore.storage.backend import (
     bad_range,
     empty_chunks,
 )
+from fastapi_filestore.storage.client_parts import PartsOfClients
 from fastapi_filestore.storage.content import Content, read_content
 from fastapi_filestore.storage.failures.translate import translating
 from fastapi_filestore.storage.local.driver import FolderDriver
@@ -229,6 +230,11 @@ class ObstoreBackend:
         """
         self._lifetime.check()
         return await self._driver.sign_once(check_path(path), expires_in=expires_in, announced=announced)
+
+    @property
+    def client_parts(self) -> PartsOfClients | None:
+        """What lets clients store in parts; None of every store but S3."""
+        return None if self._lifetime.is_closed else self._driver.client_parts
 
     async def sign_download(
         self, path: str, *, expires_in: int, content_type: str, content_disposition: str

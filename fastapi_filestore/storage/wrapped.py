@@ -11,6 +11,7 @@ OPTIONAL = (
         "copy",
         "sign",
         "sign_once",
+        "client_parts",
         "probe",
         "aclose",
         "sign_download",
@@ -36,7 +37,8 @@ class WrappedBackend:
 
     It can do what the other one can, and says so: it signs if that signs. `withheld` names methods that it is not to
     have: one that encrypts withholds all ways past itself, `{"copy", "sign", "sign_download", "sign_for_proxy",
-    "public_url", "folder"}`. What withholds or overrides `sign` has no `sign_once` that it does not define itself.
+    "public_url", "folder"}`. What withholds or overrides `sign` has only the `sign_once` and `client_parts` that it
+    defines itself.
     """
 
     withheld: ClassVar[frozenset[str] | set[str]] = frozenset()
@@ -47,7 +49,7 @@ class WrappedBackend:
         # As attributes of its own, so that isinstance finds of a protocol what the backend inside has, and no more.
         own_sign = "sign" in self.withheld or hasattr(type(self), "sign")
         for name in OPTIONAL:
-            if name == "sign_once" and own_sign:
+            if name in {"sign_once", "client_parts"} and own_sign:
                 continue
             if name not in self.withheld and not hasattr(type(self), name) and hasattr(inner, name):
                 setattr(self, name, getattr(inner, name))

@@ -30,6 +30,7 @@ from fastapi_filestore.orm.sessions import has_room, plain_session, run_in_sessi
 from fastapi_filestore.orm.uploads.leases import holding
 from fastapi_filestore.orm.uploads.tables import CLAIMED, COMPLETE, OPEN, UploadRow
 from fastapi_filestore.uploads.open_uploads import OpenUploads
+from fastapi_filestore.uploads.parts import become_object
 
 PATIENCE: Final = 20.0
 """Seconds that a request waits for an upload to be put together."""
@@ -189,6 +190,8 @@ async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
     identity, announced, checksum = row.id, row.size, row.checksum
     name, target = uploads.target_of(row)
     file = FileObject(row.backend, row.filename, content_type=row.content_type, path=row.path)
+    if row.multipart is not None:
+        await become_object(uploads, row)
     await uploads.service.commit()
     try:
         async with uploads.service.storing(file, field=name) as stored:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, inspect, sel
 from sqlalchemy.orm import Session
 
 from fastapi_filestore.errors import (
+    ConfigurationError,
     RowNotFoundError,
     SigningUnavailableError,
     StorageError,
@@ -30,6 +31,7 @@ from fastapi_filestore.orm.uploads.leases import Lease
 from fastapi_filestore.orm.uploads.tables import CLAIMED, OPEN, UploadRow, UploadTables
 from fastapi_filestore.service import FileService
 from fastapi_filestore.storage.backend import Announcement, SignedURL
+from fastapi_filestore.storage.client_parts import PartedObjects
 from fastapi_filestore.uploads.options import UploadLimits
 
 CHECKSUM: Final = "x-amz-checksum-sha256"
@@ -154,25 +156,50 @@ class OpenUploads:
             UploadError: It is announced as something that the column does not take.
             TooManyUploadsError: Its owner has too many open already.
         """
+        file, size = await self.check(field, announced)
+        signed: SignedURL | None = None
+        if expires_in is not None:
+            with suppress(SigningUnavailableError):
+                most = self.targets[field].most_bytes if size is None else size
+                once = Announcement(size, file.content_type, announced.checksum)
+                signed = await self.service.sign_upload(
+                    file, field=field, expires_in=expires_in, max_size=most, once=once
+                )
+        has_checksum = signed is not None and CHECKSUM in signed.headers
+        row = await self.note(
+            field,
+            announced,
+            file,
+            is_direct=signed is not None,
+            size=size,
+            checksum=announced.checksum if has_checksum else None,
+            url_expires=signed.expires_at.timestamp() if signed else None,
+        )
+        return row, signed
+
+    async def check(self, field: str, announced: Announced) -> tuple[FileObject, int | None]:
+        """Return what is announced for a column, and its bytes, if the column takes it; it raises what `begin` does."""
         target, size = self.targets[field], announced.size
         if announced.parts:
             size = await run_in_session(self.service.session, self._size_of_parts, field, announced.parts)
         file = target.file(FileObject(None, announced.filename, content_type=announced.content_type))
         target.check_announced(file, size, is_part=announced.is_part)
-        now = await self.now()
-        lasts = self.limits.lasts.total_seconds()
-        signed: SignedURL | None = None
-        if expires_in is not None:
-            with suppress(SigningUnavailableError):
-                most = target.most_bytes if size is None else size
-                once = Announcement(size, file.content_type, announced.checksum)
-                signed = await self.service.sign_upload(
-                    file, field=field, expires_in=expires_in, max_size=most, once=once
-                )
-                await run_in_session(self.service.session, self._expect_longer, file, lasts)
+        return file, size
+
+    async def note(
+        self, field: str, announced: Announced, file: FileObject, *, is_direct: bool, size: int | None, **values: object
+    ) -> UploadRow:
+        """Write the row of a new upload; one that `is_direct` has the path of its file.
+
+        Raises:
+            TooManyUploadsError: Its owner has too many open already.
+        """
+        now, lasts = await self.now(), self.limits.lasts.total_seconds()
+        if is_direct:
+            await run_in_session(self.service.session, self.expect_longer, file, lasts)
         if self.owner is not None or self.limits.most_of_all is not None:
             await run_in_session(self.service.session, self._refuse_crowd, size or 0)
-        row = await self.rows.create(
+        return await self.rows.create(
             {
                 "id": secrets.token_urlsafe(32),
                 "target": self._place(field),
@@ -181,18 +208,16 @@ class OpenUploads:
                 "filename": file.filename,
                 "content_type": file.content_type,
                 "size": size,
-                "checksum": announced.checksum if signed is not None and CHECKSUM in signed.headers else None,
                 "metadata_received": announced.metadata,
                 "concat": announced.concat,
                 "parts": " ".join(announced.parts) or None,
                 "received": size if announced.parts else 0,
-                "backend": file.backend if signed else None,
-                "path": file.path if signed else None,
-                "url_expires": signed.expires_at.timestamp() if signed else None,
+                "backend": file.backend if is_direct else None,
+                "path": file.path if is_direct else None,
                 "expires": now + lasts,
+                **values,
             }
         )
-        return row, signed
 
     async def find(self, identity: str) -> UploadRow:
         """Return an upload that no row has taken.
@@ -218,7 +243,7 @@ class OpenUploads:
         A client whose URL lives may store once more: the sweeper comes when that is over.
         """
 
-        def drop_segments(session: Session) -> FileObject | None:
+        def drop_segments(session: Session) -> tuple[FileObject | None, str | None]:
             rows = self.locked(session, [identity])
             if not rows or rows[0].state == CLAIMED:  # the row that has its file keeps it
                 raise UploadNotFoundError(identity)
@@ -227,14 +252,18 @@ class OpenUploads:
             for segment in session.scalars(select(self.tables.segment).where(segments.upload_id == identity)):
                 session.delete(segment)
             session.flush()
-            return FileObject(row.backend, path=row.path) if row.path is not None and row.file is None else None
+            is_stored_there = row.path is not None and row.file is None
+            return FileObject(row.backend, path=row.path) if is_stored_there else None, row.multipart
 
-        staged = await run_in_session(self.service.session, drop_segments)
+        staged, multipart = await run_in_session(self.service.session, drop_segments)
         await self.rows.delete(identity, purge=True)
         await self.service.commit()
         if staged is not None:
-            with suppress(StorageError):
-                await staged.backend_in_use().delete(str(staged.path))
+            backend, path = staged.backend_in_use(), str(staged.path)
+            with suppress(StorageError, ConfigurationError):
+                if multipart is not None and isinstance(backend, PartedObjects) and backend.client_parts is not None:
+                    await backend.client_parts.abort(path, multipart)
+                await backend.delete(path)
 
     def target_of(self, row: UploadRow | Lease) -> tuple[str, Target]:
         """Return the attribute that an upload is for, and its rules."""
@@ -283,7 +312,7 @@ class OpenUploads:
         query = select(self.tables.upload).where(table.c.id.in_(identities), self.mine).order_by(table.c.id)
         return session.scalars(query.with_for_update(), execution_options={"populate_existing": True}).all()
 
-    def _expect_longer(self, session: Session, file: FileObject, seconds: float) -> None:
+    def expect_longer(self, session: Session, file: FileObject, seconds: float) -> None:
         """Let the ledger keep what a client stores for as long as the upload lasts, if that is longer than its URL."""
         ledger = ledger_of_class(inspect(self.service.model))
         if ledger is not None:

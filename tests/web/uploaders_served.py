@@ -28,9 +28,13 @@ process.stdout.write(outputFiles[0].text);
 @cache
 def bundled(library: str) -> str:
     """Return a script with all that it imports, put together once."""
+    return bundle((SCRIPTS / f"{library}.js").read_text())
+
+
+def bundle(script: str) -> str:
+    """Put a script together with all that it imports."""
     if not (NODE / "node_modules" / "esbuild").is_dir():
         unavailable("The uploaders are missing: `make test` installs them, or `npm ci` in tests/servers/node.")
-    script = (SCRIPTS / f"{library}.js").read_text()
     command = [str(find_node()), "-e", BUNDLE, "--", script, str(NODE)]
     return subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=True).stdout
 

@@ -58,6 +58,7 @@ class UploadRow:
         received: Bytes that have come by way of this application.
         backend, path: Where a client stores it by itself; None if it does not.
         url_expires: When the URL for that ends, in seconds since the epoch.
+        multipart: What the store calls it while a client stores it in parts; None if it does not.
         file: The whole file, until a row takes it.
         location: The URL path of the row that took it.
         expires: When it goes if nothing happens, by the database's clock.
@@ -80,6 +81,7 @@ class UploadRow:
     backend: str | None
     path: str | None
     url_expires: float | None
+    multipart: str | None
     file: FileObject | None
     location: str | None
     expires: float
@@ -161,6 +163,7 @@ def add_uploads(
         Column("backend", String(255)),
         Column("path", String(1024)),
         Column("url_expires", Float(53)),
+        Column("multipart", Text),
         Column("file", StoredObject(backend, registry=registry_of_backends)),
         Column("location", Text),
         Column("expires", Float(53), nullable=False, index=True),

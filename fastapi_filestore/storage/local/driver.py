@@ -47,7 +47,7 @@ class FolderDriver:
     """Does what a backend is asked for in a folder. Files hold nothing but bytes: types and metadata are not kept."""
 
     folder: LocalFolder
-    has_links, region = True, None
+    has_links, region, client_parts = True, None, None
 
     @property
     def root(self) -> Path:

@@ -33,6 +33,7 @@ from fastapi_filestore.storage.backend import (
 from fastapi_filestore.storage.content import ContentReader, read_content
 from fastapi_filestore.storage.failures.reasons import NEVER_STORED, NO_ETAG_WORDS
 from fastapi_filestore.storage.failures.translate import explain_anew, translating
+from fastapi_filestore.storage.obstore.client_parts import S3ClientParts
 from fastapi_filestore.storage.obstore.moving.long_copy import COPY_LIMIT, copy_through, copy_within
 from fastapi_filestore.storage.obstore.moving.metadata import attributes_for
 from fastapi_filestore.storage.obstore.moving.parts import PartPlan, plan_parts
@@ -187,6 +188,14 @@ class StoreDriver:
     async def sign_once(self, path: str, *, expires_in: int, announced: Announcement) -> SignedURL:
         """Presign an upload URL that stores what was announced, once, if the store was seen to heed that."""
         return await self._once.sign(path, expires_in=expires_in, announced=announced)
+
+    @property
+    def client_parts(self) -> S3ClientParts | None:
+        """What S3 does for clients that store in parts; None of another store."""
+        store, signing = self._connection.store, self._connection.signing
+        if not isinstance(store, S3Store):
+            return None
+        return S3ClientParts(self._lifetime, store, signing if isinstance(signing, S3Store) else store)
 
     async def sign_download(
         self, path: str, *, expires_in: int, content_type: str, content_disposition: str, for_proxy: bool

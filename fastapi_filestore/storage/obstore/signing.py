@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -184,13 +185,16 @@ def sign_again(
     if keys.session_token:
         fields["X-Amz-Security-Token"] = keys.session_token
 
-    def sign(text: bytes) -> bytes:
-        key = f"AWS4{keys.secret_access_key}".encode()
-        for part in scope.split("/"):
-            key = hmac.digest(key, part.encode(), "sha256")
-        return hmac.digest(key, text, "sha256")
-
+    sign = partial(sign_text, keys, scope)
     return sign_request(signed, "X-Amz", sign, query=fields, headers=headers)
+
+
+def sign_text(keys: StaticCredentials, scope: str, text: bytes) -> bytes:
+    """Sign a text by version 4 of Amazon's signatures, for a day, a region and a service."""
+    key = f"AWS4{keys.secret_access_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.digest(key, text, "sha256")
 
 
 def sign_request(

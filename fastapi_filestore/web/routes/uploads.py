@@ -20,13 +20,14 @@ from fastapi_filestore.uploads.open_uploads import Announced
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.form_fields import validate_json
-from fastapi_filestore.web.routes import tus
+from fastapi_filestore.web.routes import tus, upload_parts
 from fastapi_filestore.web.routes.claims import RouterUploads
 from fastapi_filestore.web.routes.openapi.answers import LOCATION_HEADER
 from fastapi_filestore.web.routes.openapi.bodies import json_request
 from fastapi_filestore.web.routes.openapi.problems import problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
+from fastapi_filestore.web.routes.upload_parts import DirectParts, begin_direct_parts, needs_parts
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., FileService[ModelT]]
@@ -46,6 +47,7 @@ class AnnouncedUpload(BaseModel, extra="forbid"):
         pattern="^[0-9a-fA-F]{64}$",
         description="The digest of the bytes, which the store checks if it can.",
     )
+    parts: bool = Field(default=False, description="Whether it is to be stored in parts, as one of above 5 GiB is.")
     field: str | None = Field(
         default=None, description="The column that it is for, if there are several; that at `/file` by default."
     )
@@ -72,7 +74,9 @@ class UploadState(BaseModel):
     size: int | None
     received: int = Field(description="Bytes that have come by way of the application.")
     expires_at: datetime = Field(description="When it ends, if nothing comes of it until then.")
-    direct: DirectUpload | None = Field(default=None, description="Null where only the application can store it.")
+    direct: DirectUpload | DirectParts | None = Field(
+        default=None, description="Null where only the application can store it."
+    )
 
 
 def add_uploads(
@@ -109,10 +113,16 @@ def add_uploads(
                 announced.size,
                 announced.sha256 and announced.sha256.lower(),
             )
-            async with service.turn():
-                row, signed = await uploads.of(request, service).begin(field, told, expires_in=resource.url_seconds())
-                answer = show_upload(row, field, base, signed)
-                await service.commit()
+            own, seconds, begun = uploads.of(request, service), resource.url_seconds(), None
+            if announced.parts or needs_parts(announced.size):
+                begun = await begin_direct_parts(own, field, told, base=base, expires_in=seconds)
+            if begun is not None:
+                answer = show_upload(begun[0], field, base, begun[1])
+            else:
+                async with service.turn():
+                    row, signed = await own.begin(field, told, expires_in=seconds)
+                    answer = show_upload(row, field, base, direct_of(signed))
+                    await service.commit()
         response.headers["Location"] = answer.url
         return answer
 
@@ -161,15 +171,21 @@ def add_uploads(
             row = await own.find(upload)
             return show_upload(row, own.target_of(row)[0], path_above(request.scope, 2))
 
+    upload_parts.add_parts(router, resource, uploads, provider)
+    upload_parts.add_uppy(router, resource, uploads, provider)
     tus.add_tus(router, resource, uploads, provider)
 
 
-def show_upload(row: UploadRow, field: str, base: str, signed: SignedURL | None = None) -> UploadState:
+def direct_of(signed: SignedURL | None) -> DirectUpload | None:
+    """Return where a client stores a file by itself, if that could be signed."""
+    if signed is None:
+        return None
+    headers = dict(signed.headers)
+    return DirectUpload(url=signed.url, method=signed.method, headers=headers, expires_at=signed.expires_at)
+
+
+def show_upload(row: UploadRow, field: str, base: str, direct: DirectUpload | DirectParts | None = None) -> UploadState:
     """Return an upload as a client sees it."""
-    direct = None
-    if signed is not None:
-        headers = dict(signed.headers)
-        direct = DirectUpload(url=signed.url, method=signed.method, headers=headers, expires_at=signed.expires_at)
     return UploadState(
         id=row.id,
         url=f"{base}/{row.id}",

@@ -34,26 +34,26 @@ async def abort_uploads_to(store: S3Store, paths: Collection[str], backend: str)
 
 async def uploads_in_bucket(store: S3Store, backend: str, *, below: str = "") -> AsyncIterator[UnfinishedUpload]:
     """Iterate the unfinished uploads to paths that begin alike."""
-    with _translating_boto(backend):
+    with translating_boto(backend):
         async with bucket_client(store, backend=backend) as client:
             pages = client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=store.config.get("bucket"), Prefix=_prefix(store) + below
+                Bucket=store.config.get("bucket"), Prefix=prefix_of(store) + below
             )
             found = (upload for page in pages for upload in page.get("Uploads", ()))
             async for upload in iterate_in_threads(found):
-                path = upload["Key"].removeprefix(_prefix(store))
+                path = upload["Key"].removeprefix(prefix_of(store))
                 yield UnfinishedUpload(path, upload["UploadId"], upload["Initiated"])
 
 
 async def abort_in_bucket(store: S3Store, upload: UnfinishedUpload, backend: str) -> None:
     """Drop the parts of an upload; it is fine if it has ended."""
-    with _translating_boto(backend):
+    with translating_boto(backend):
         async with bucket_client(store, backend=backend) as client:
             with suppress(client.exceptions.NoSuchUpload):
                 await THREADS.run(
                     client.abort_multipart_upload,
                     Bucket=store.config.get("bucket"),
-                    Key=_prefix(store) + upload.path,
+                    Key=prefix_of(store) + upload.path,
                     UploadId=upload.upload_id,
                 )
 
@@ -61,7 +61,7 @@ async def abort_in_bucket(store: S3Store, upload: UnfinishedUpload, backend: str
 async def has_rule_for_unfinished(store: S3Store, backend: str) -> bool:
     """Tell whether a lifecycle rule of the bucket drops the parts of old unfinished uploads of a backend."""
     refusal = f"Backend {backend!r} refused to show the rules of its bucket: permit s3:GetLifecycleConfiguration"
-    with _translating_boto(backend, "ask for the rules of its bucket", refusal):
+    with translating_boto(backend, "ask for the rules of its bucket", refusal):
         async with bucket_client(store, backend=backend) as client:
             try:
                 answer = await THREADS.run(client.get_bucket_lifecycle_configuration, Bucket=store.config.get("bucket"))
@@ -69,7 +69,7 @@ async def has_rule_for_unfinished(store: S3Store, backend: str) -> bool:
                 if error.response.get("Error", {}).get("Code") != "NoSuchLifecycleConfiguration":
                     raise
                 return False
-    return any(_drops_parts(rule, _prefix(store)) for rule in answer.get("Rules", ()))
+    return any(_drops_parts(rule, prefix_of(store)) for rule in answer.get("Rules", ()))
 
 
 def _drops_parts(rule: dict[str, Any], prefix: str) -> bool:
@@ -86,12 +86,13 @@ def _drops_parts(rule: dict[str, Any], prefix: str) -> bool:
     )
 
 
-def _prefix(store: S3Store) -> str:
+def prefix_of(store: S3Store) -> str:
+    """Return what the keys of all objects of a store begin with."""
     return f"{store.prefix.strip('/')}/" if store.prefix else ""
 
 
 @contextmanager
-def _translating_boto(
+def translating_boto(
     backend: str, request: str = "list its unfinished uploads", refusal: str | None = None
 ) -> Iterator[None]:
     """Turn boto3's errors into ours; the text of theirs may name hosts and keys."""

@@ -11,7 +11,7 @@ from fastapi_filestore.orm.column.attributes import FileAttribute
 from fastapi_filestore.settings.size import format_size
 from fastapi_filestore.web.header_fields import JSON, MULTIPART
 from fastapi_filestore.web.receiving.uploads import UploadPolicy
-from fastapi_filestore.web.routes.claims import UPLOAD, Claiming
+from fastapi_filestore.web.routes.claims import UPLOAD
 from fastapi_filestore.web.routes.openapi.answers import BINARY, BYTES
 from fastapi_filestore.web.routes.openapi.problems import Description
 from fastapi_filestore.web.routes.resource import Resource
@@ -68,17 +68,17 @@ def files_body(
         body = body if with_fields else _or_uploads(body)
     if not form["required"]:
         del form["required"]
-    if with_fields and not any(field.is_needed for field in resource.fields.values()):
+    # Of a form and JSON, generators take JSON, which has no file: it is told where rows do without one.
+    if with_fields and not any(resource.needs(attribute) for attribute in resource.attributes):
         body["content"][JSON] = {"schema": _schema_of(resource.schemas.create_json)}
     return {"requestBody": body}
 
 
 def _or_uploads(body: Description) -> Description:
-    """Describe a body that names uploads in the place of its file, in the form or as JSON."""
+    """Describe a body that names uploads in the place of its file, in the form; generators would take JSON alone."""
     schema = body["content"][MULTIPART]["schema"]
     schema["required"] = []
     schema["properties"][UPLOAD] = IDS_IN_FORM
-    body["content"][JSON] = {"schema": _schema_of(Claiming)}
     return body
 
 

@@ -104,6 +104,8 @@ NOT_OF_A_CLIENT = {
     "web.routes.operations.with_article": "names of models",
     "web.routes.operations.name_operations": "a class's name",
     "web.routes.operations.named": "names of ours",
+    "web.routes.upload_parts.begin_direct_parts": "a path of ours, and a column's name",
+    "web.routes.upload_parts.own_uploads": "ids, which are compared",
     "web.routes.operations.plural": "such a name",
     "web.routes.router.file_router": "names of the application's",
     "web.routes.claims.receiving_file": "a column of the application's",

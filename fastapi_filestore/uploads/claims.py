@@ -214,6 +214,7 @@ async def _assemble(uploads: OpenUploads, row: UploadRow) -> None:
     identity, size, parts = row.id, row.size, row.parts.split() if row.parts else []
     name, target = uploads.target_of(row)
     whole = FileObject(None, row.filename, content_type=row.content_type)
+    await uploads.service.commit()  # on SQLite, who has read before another one wrote can write no more
     segments = await run_in_session(uploads.service.session, _segments_of, uploads, identity, parts)
     await uploads.service.commit()
     if sum(segment.size or 0 for segment in segments) != size:
@@ -228,7 +229,8 @@ async def _assemble(uploads: OpenUploads, row: UploadRow) -> None:
         async with _assembling(uploads, identity, size), uploads.service.storing(whole, field=name) as stored:
             await target.judge(stored)
             await _become_whole(uploads, identity, stored, parts)
-    except ObjectNotFoundError:
+    except ObjectNotFoundError:  # who was faster has deleted segments, or a part has ended
+        await run_in_session(uploads.service.session, _locked_open, uploads, identity)
         raise UploadPartError(_PART_GONE) from None
 
 

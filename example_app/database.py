@@ -32,13 +32,20 @@ if url.drivername in ("postgres", "postgresql"):  # as Heroku and others write i
     url = url.set(drivername="postgresql+asyncpg")
 data_folder = Path(url.database).parent if url.get_backend_name() == "sqlite" and url.database else None
 """Where the application keeps what it makes by itself; None with a server for a database."""
+
+
+def lower(text: str | None) -> str | None:
+    """Return a text in small letters, of any language."""
+    return None if text is None else str(text).lower()
+
+
 engine = create_async_engine(url, **LIMITS.get(url.drivername, {}))
 if url.get_backend_name() == "sqlite":
 
     @event.listens_for(engine.sync_engine, "connect")
     def know_all_letters(connection: Any, record: object) -> None:
         """Let a search find É for é: SQLite's own `lower` knows A to Z."""
-        connection.create_function("lower", 1, lambda text: text and str(text).lower(), deterministic=True)
+        connection.create_function("lower", 1, lower, deterministic=True)
 
 
 Session = async_sessionmaker(engine, expire_on_commit=False)

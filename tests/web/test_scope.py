@@ -90,8 +90,11 @@ def test_the_matrix_has_every_verb() -> None:
     assert len(routes) == len(router.routes)
     verbs = {(method, route.path): route for route in routes for method in route.methods or ()}
     describing = {verb for verb in verbs if verb[0] == "OPTIONS"}  # what tus knows, which is the same for all
-    assert verbs.keys() - describing == set(VERBS)
-    assert all(own_papers in calls(verbs[verb].dependant) for verb in VERBS)
+    in_parts = {
+        verb for verb in verbs if verb[1].startswith("/uploads/s3/")
+    }  # which need S3, and have tests of their own
+    assert verbs.keys() - describing - in_parts == set(VERBS)
+    assert all(own_papers in calls(verbs[verb].dependant) for verb in verbs.keys() - describing)
 
 
 def calls(dependant: Dependant) -> Iterator[object]:

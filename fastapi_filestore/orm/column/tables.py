@@ -2,8 +2,25 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Final
 
-from sqlalchemy import Connection, Engine, Inspector, Table, inspect
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Connection,
+    Date,
+    DateTime,
+    Engine,
+    Inspector,
+    Integer,
+    Interval,
+    LargeBinary,
+    Numeric,
+    Table,
+    Time,
+    Uuid,
+    inspect,
+)
 from sqlalchemy.dialects.postgresql.base import PGInspector
 from sqlalchemy.engine.reflection import ObjectKind
 from sqlalchemy.exc import OperationalError
@@ -68,10 +85,19 @@ def names_in(database: Inspector, schema: str | None) -> set[str]:
     return names
 
 
+WITHOUT_FILES: Final = (ARRAY, Boolean, Date, DateTime, Interval, LargeBinary, Numeric, Time, Uuid, Integer)
+"""Types of columns that no JSON is kept in, so that databases can't read them as JSON."""
+
+
 def columns_in(database: Inspector, schema: str | None, name: str) -> frozenset[str]:
-    """Return the names of the columns of a table or a view; none if SQLite can't read the view, whose table is gone."""
+    """Return the names of those columns of a table or a view that can hold files.
+
+    None can if SQLite can't read the view, whose table is gone. A class of another database may call a table by the
+    same name, and have files where this one has numbers.
+    """
     try:
-        return frozenset(column["name"] for column in database.get_columns(name, schema=schema))
+        columns = database.get_columns(name, schema=schema)
+        return frozenset(column["name"] for column in columns if not isinstance(column["type"], WITHOUT_FILES))
     except OperationalError:
         if database.dialect.name != "sqlite" or name in database.get_table_names(schema=schema):
             raise

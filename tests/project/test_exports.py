@@ -26,7 +26,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 
 
 def test_all_is_sorted() -> None:
-    """The exported names are sorted and each is there once."""
+    """The exported names are sorted, constants first, and each is there once."""
     exported = list(getattr(fastapi_filestore, "__all__", ()))
 
-    assert exported == sorted(set(exported))
+    assert exported == sorted(set(exported), key=lambda name: (not name.isupper(), name))

@@ -86,18 +86,19 @@ def names_in(database: Inspector, schema: str | None) -> set[str]:
 
 
 WITHOUT_FILES: Final = (ARRAY, Boolean, Date, DateTime, Interval, LargeBinary, Numeric, Time, Uuid, Integer)
-"""Types of columns that no JSON is kept in, so that databases can't read them as JSON."""
+"""Types of columns of PostgreSQL that no JSON is kept in."""
 
 
 def columns_in(database: Inspector, schema: str | None, name: str) -> frozenset[str]:
     """Return the names of those columns of a table or a view that can hold files.
 
     None can if SQLite can't read the view, whose table is gone. A class of another database may call a table by the
-    same name, and have files where this one has numbers.
+    same name, and have files where this one has numbers, which PostgreSQL can't read as JSON.
     """
+    excluded = WITHOUT_FILES if isinstance(database, PGInspector) else ()
     try:
         columns = database.get_columns(name, schema=schema)
-        return frozenset(column["name"] for column in columns if not isinstance(column["type"], WITHOUT_FILES))
+        return frozenset(column["name"] for column in columns if not isinstance(column["type"], excluded))
     except OperationalError:
         if database.dialect.name != "sqlite" or name in database.get_table_names(schema=schema):
             raise

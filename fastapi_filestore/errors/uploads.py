@@ -23,14 +23,15 @@ class UploadClaimedError(FilestoreError):
 class UploadIncompleteError(UploadError):
     """An upload is to become a row's file, and its bytes are not all there; both in bytes, None if unknown."""
 
-    def __init__(self, *, received: int | None, size: int | None) -> None:
+    def __init__(self, *, received: int | None, size: int | None, is_direct: bool = False) -> None:
+        """Say how much there is; what a client stored by itself `is_direct`, and nothing can be added to it."""
         self.received, self.size = received, size
         if received is None:
             told = "Nothing has come of the upload yet: store it before a row takes it."
         elif size is None:
             told = f"{received:,} bytes have come, and nobody has said how many there are: send Upload-Length."
-        elif received > size:
-            told = f"The upload was announced with {size:,} bytes, and {received:,} were stored: begin a new one."
+        elif is_direct or received > size:
+            told = f"{size:,} bytes were announced, and {received:,} were stored: end the upload, and begin a new one."
         else:
             told = f"{received:,} bytes of {size:,} have come: send the rest before a row takes the upload."
         super().__init__(told)

@@ -196,7 +196,7 @@ async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
     try:
         async with uploads.service.storing(file, field=name) as stored:
             if announced is not None and stored.size != announced:
-                raise UploadIncompleteError(received=stored.size, size=announced)
+                raise UploadIncompleteError(received=stored.size, size=announced, is_direct=True)
             await target.judge(stored)
             stored.checksum = checksum or stored.checksum  # the store has checked it
             await _become_whole(uploads, identity, stored)

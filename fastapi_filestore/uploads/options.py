@@ -3,10 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
 
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.settings.size import parse_size
+
+IDS: Final = (str, int, UUID)
+"""What an id of an owner is: the same in every request."""
+LONGEST: Final = 200
+"""Characters of an owner that is kept as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +34,9 @@ class UploadOptions:
     """How a router keeps uploads: `files.router(Document, uploads=UploadOptions(owner=current_user_id))`.
 
     Attributes:
-        owner: A dependency that returns whose an upload is, such as the user's id. The router's own `defaults=` say so
-            if it is None; where those are None as well, whoever knows an upload's id may use it.
+        owner: A dependency that returns whose an upload is: the user's id, a str, int or UUID, never the user's row.
+            The router's own `defaults=` say so if it is None, by values of these types; where there are none either,
+            whoever knows an upload's id may use it.
         most_open: Uploads that one owner may have open.
         most_bytes: Bytes in them, as a number or with a unit: what was announced, else what has come.
         lasts: How long an upload lasts without activity.
@@ -57,8 +65,24 @@ class UploadOptions:
         return UploadLimits(self.most_open, parse_size(self.most_bytes), self.lasts, self.most_of_all)
 
     def owner_of(self, given: object, defaults: Mapping[str, object]) -> str | None:
-        """Return whose an upload is, as text: as a dependency said, else as the values say that new rows get."""
+        """Return whose an upload is, as text: as a dependency said, else as the values say that new rows get.
+
+        Raises:
+            ConfigurationError: It is no id, such as a row of users: another request would have another one.
+        """
         if given is not None:
-            return str(given)
-        known = sorted((name, value) for name, value in defaults.items() if value is not None)
-        return "\n".join(f"{name}={value}" for name, value in known) or None
+            if not isinstance(given, IDS):
+                raise ConfigurationError(
+                    f"UploadOptions(owner=...) gave a {type(given).__name__}, which is another one in the next "
+                    "request: let it return the id of whoever asks, a str, an int or a UUID, or None."
+                )
+            return _as_text(str(given))
+        known = sorted((name, value) for name, value in defaults.items() if isinstance(value, IDS))
+        return _as_text("\n".join(f"{name}={value}" for name, value in known)) if known else None
+
+
+def _as_text(owner: str) -> str:
+    """Return what a database keeps of an owner: the text, or its digest if it is long or no column could hold it."""
+    return (
+        owner if len(owner) <= LONGEST and owner.isprintable() else sha256(owner.encode("utf-8", "replace")).hexdigest()
+    )

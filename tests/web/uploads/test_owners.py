@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI, Header, HTTPException
@@ -136,3 +137,29 @@ def test_sizes_are_read() -> None:
     assert UploadOptions(most_bytes="2 MiB").limits().most_bytes == 2 * 2**20
     with pytest.raises(ConfigurationError):
         UploadOptions(most_bytes="much")
+
+
+@pytest.mark.parametrize("given", [Document(), {"id": 1}, 1.5, b"ann", ["ann"]])
+def test_an_owner_is_an_id(given: object) -> None:
+    """What is another thing in the next request, or has no one text, is refused: others could read by it."""
+    with pytest.raises(ConfigurationError, match="the id of whoever asks"):
+        UploadOptions().owner_of(given, {})
+
+
+@pytest.mark.parametrize("owner", ["ann" * 1000, "a\0b", "ann\n", "\ud800"])
+def test_owners_of_any_text_are_kept_apart(owner: str) -> None:
+    """A text that no column could hold, or that is long, is known by its digest; others are kept as they are."""
+    kept = UploadOptions().owner_of(owner, {})
+
+    assert kept is not None
+    assert kept != UploadOptions().owner_of(f"{owner}x", {})
+    assert (len(kept), kept.isalnum()) == (64, True)
+
+
+def test_owners_of_defaults() -> None:
+    """Ids among the values of new rows tell whose an upload is; what differs with each request, as a time, does not."""
+    options, now = UploadOptions(), datetime.now(UTC)
+
+    assert options.owner_of(None, {"owner": "ann", "created": now}) == options.owner_of(None, {"owner": "ann"})
+    assert options.owner_of(None, {"created": now, "team": None}) is None
+    assert options.owner_of(uuid := uuid4(), {"owner": "ann"}) == str(uuid)

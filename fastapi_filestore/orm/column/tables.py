@@ -89,13 +89,13 @@ WITHOUT_FILES: Final = (ARRAY, Boolean, Date, DateTime, Interval, LargeBinary, N
 """Types of columns of PostgreSQL that no JSON is kept in."""
 
 
-def columns_in(database: Inspector, schema: str | None, name: str) -> frozenset[str]:
-    """Return the names of those columns of a table or a view that can hold files.
+def columns_in(database: Inspector, schema: str | None, name: str, *, for_files: bool = False) -> frozenset[str]:
+    """Return the names of the columns of a table or a view; none if SQLite can't read the view, whose table is gone.
 
-    None can if SQLite can't read the view, whose table is gone. A class of another database may call a table by the
-    same name, and have files where this one has numbers, which PostgreSQL can't read as JSON.
+    With `for_files`, those that can hold files: a class of another database may call a table by the same name, and have
+    files where this one has numbers, which PostgreSQL can't read as JSON.
     """
-    excluded = WITHOUT_FILES if isinstance(database, PGInspector) else ()
+    excluded = WITHOUT_FILES if for_files and isinstance(database, PGInspector) else ()
     try:
         columns = database.get_columns(name, schema=schema)
         return frozenset(column["name"] for column in columns if not isinstance(column["type"], excluded))

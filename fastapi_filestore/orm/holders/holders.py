@@ -227,5 +227,5 @@ def _look_up(connection: Connection, tables: Iterable[Table]) -> Mapping[Table, 
         for schema, names in wanted.items():
             if schema is None or schema in schemas:
                 there = names & names_in(database, schema)
-                present.update({(schema, name): columns_in(database, schema, name) for name in there})
+                present.update({(schema, name): columns_in(database, schema, name, for_files=True) for name in there})
     return {table: (place, present.get(place, frozenset())) for table, place in places.items()}

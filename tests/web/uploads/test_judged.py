@@ -131,7 +131,7 @@ async def test_ids_that_are_none(site: Site, identity: str) -> None:
 
 PATHS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=70)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | PATHS,
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | PATHS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PATHS, inner, max_size=3),
     max_leaves=5,
 )

@@ -33,8 +33,6 @@ UPLOADS_KEY: Final = "fastapi_filestore.uploads"
 
 OPEN: Final = "open"
 """Bytes may still come."""
-ASSEMBLING: Final = "assembling"
-"""All bytes are there, and become one object."""
 COMPLETE: Final = "complete"
 """The file is whole and judged; a row may take it."""
 CLAIMED: Final = "claimed"
@@ -48,7 +46,7 @@ class UploadRow:
         id: What clients call it: 256 random bits.
         target: The column that it is for, as `documents.file`.
         owner: Whose it is, as text; None if whoever knows the id may use it.
-        state: `open`, `assembling`, `complete` or `claimed`.
+        state: `open`, `complete` or `claimed`.
         filename, content_type: What the client said of it.
         size: Bytes that were announced; None while nobody knows.
         checksum: The SHA-256 that was announced and that the store checks, in hexadecimal digits.

@@ -52,12 +52,6 @@ Ids = Annotated[
 ]
 
 
-class Claiming(BaseModel, extra="forbid"):
-    """Name the uploads that a row takes, in the place of a file."""
-
-    upload: Ids
-
-
 _IDS = TypeAdapter[list[str]](Ids)
 
 

@@ -27,13 +27,12 @@ from fastapi_filestore.web.routes.openapi.parameters import OF_CHANGES, OF_ROW_C
 from fastapi_filestore.web.routes.openapi.problems import OF_STORES, head_problems, problems
 from fastapi_filestore.web.routes.operations import with_article
 from fastapi_filestore.web.routes.resource import Resource
-from fastapi_filestore.web.routes.row import Key, serve_file
+from fastapi_filestore.web.routes.row import UPLOADING, Key, serve_file
 from fastapi_filestore.web.routes.schemas import NoFields
 from fastapi_filestore.web.serving.zip_downloads import zip_download
 
 ModelT = TypeVar("ModelT")
 Provider = Callable[..., FileService[ModelT]]
-_UPLOADING = (400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507)
 _OF_UPLOADS = (MissingFileError, *OF_STORES)
 WrittenID = Annotated[
     str,
@@ -115,7 +114,7 @@ def add_append(
         name=f"{resource.name}_append_{column.name}",
         summary=f"Add to the {column.name} of {with_article(resource.name)}",
         dependencies=resource.claiming,
-        responses={201: LOCATION_HEADER, **problems(*_UPLOADING, examples=_OF_UPLOADS)},
+        responses={201: LOCATION_HEADER, **problems(*UPLOADING, examples=_OF_UPLOADS)},
         openapi_extra={**files_body(resource, [column]), **OF_ROW_CHANGES},
     )
     async def append(
@@ -227,7 +226,7 @@ def add_replace(
         name=f"{resource.name}_replace_{column.name}",
         summary=f"Replace a file of the {column.name} of {with_article(resource.name)}",
         dependencies=resource.claiming,
-        responses=problems(405, *_UPLOADING, examples=_OF_UPLOADS),
+        responses=problems(405, *UPLOADING, examples=_OF_UPLOADS),
         openapi_extra={**file_body(resource, column), **OF_CHANGES},
     )
     async def replace_file(

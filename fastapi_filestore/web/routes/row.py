@@ -34,7 +34,8 @@ Key: TypeAlias = Any
 """The annotation of a row's primary key in a path: its type, and what the path calls it."""
 BYTES_OF_ID: Final = 40
 """Room for an id in the order of a list: 22 characters, quotes and a comma, and how the JSON is laid out."""
-_OF_REPLACING = (MissingFileError, StaleFileError, *OF_STORES)
+UPLOADING: Final = (400, 403, 404, 408, 409, 411, 412, 413, 415, 422, 507)
+"""What routes answer that store files for a row that is there already, and can't."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,20 +240,7 @@ def add_replace(
         include_in_schema=shown.is_described,
         summary=f"Replace the {shown.noun} of {with_article(resource.name)}",
         dependencies=resource.claiming,
-        responses=problems(
-            400,
-            403,
-            404,
-            408,
-            409,
-            411,
-            412,
-            413,
-            415,
-            422,
-            507,
-            examples=(MissingFileError, StaleFileError, *OF_STORES),
-        ),
+        responses=problems(*UPLOADING, examples=(MissingFileError, StaleFileError, *OF_STORES)),
         openapi_extra={**file_body(resource, shown.attribute, takes_uploads=True), **OF_REPLACEMENTS},
     )
     async def replace_file(

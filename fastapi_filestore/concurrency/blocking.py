@@ -18,6 +18,9 @@ from fastapi_filestore.errors import BlockingCallError, FilestoreError
 
 T = TypeVar("T")
 
+LOOK_UP = 0.25
+"""Seconds after which a thread that waits looks up for signals: one that another thread has taken does not wake it."""
+
 
 class _Thread(threading.local):
     """Know of each thread whether it waits for the loop."""
@@ -95,11 +98,11 @@ def _result_of(call: Call[T]) -> T:
     """Return the result; what interrupts the wait for it, as Ctrl-C does, is raised when the work is undone."""
     with deferring_termination():
         try:
-            wait({call.end})
+            _wait(call)
         except BaseException:
             if not call.end.done():
                 call.cancel()
-                wait({call.end})  # a second Ctrl-C interrupts this
+                _wait(call)  # a second Ctrl-C interrupts this
             raise
     if call.end.cancelled() or not isinstance(error := call.end.exception(), FilestoreError):
         return call.end.result()
@@ -108,6 +111,11 @@ def _result_of(call: Call[T]) -> T:
         raise error.with_traceback(None)
     finally:
         del error, call  # which would hold this frame, as it holds them
+
+
+def _wait(call: Call[T]) -> None:
+    while not wait({call.end}, timeout=LOOK_UP).done:
+        pass
 
 
 _background = _BackgroundLoop()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -224,6 +225,18 @@ def create_slowly() -> None:
     """Create a row by a service until a signal comes."""
     service = FileService(open_session(), model=Row)
     service.wait(service.create({"file": FileObject(content=slow())}))
+
+
+def save_as_a_thread_takes_the_signal() -> None:
+    """Store a file whose signal another thread takes: what the main one waits for does not wake it then."""
+
+    def signalled() -> Iterator[bytes]:
+        chunks = slow()
+        yield from islice(chunks, 80)
+        signal.pthread_kill(threading.get_ident(), signal.Signals.SIGTERM)
+        yield from chunks
+
+    FileObject("b", content=signalled()).save()
 
 
 def save_with_a_handler() -> None:

@@ -125,6 +125,13 @@ def test_a_signal_leaves_nothing(folder: Path, way: str, end: signal.Signals) ->
     assert ("KeyboardInterrupt" in complained) is (end is signal.SIGINT)
 
 
+def test_a_signal_that_another_thread_takes(folder: Path) -> None:
+    """It ends the program, too, though it does not wake the main thread, which waits for the upload."""
+    code, _, complained = ended(begin("save_as_a_thread_takes_the_signal", {"fs": folder.as_uri()}))
+
+    assert (code, stored(folder), complained) == (-signal.SIGTERM, [], "")
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_no_unfinished_upload(
     s3: ObstoreBackend, seaweedfs: SeaweedFS, unfinished: Callable[[], list[str]], end: signal.Signals

@@ -3,57 +3,51 @@
 
 const PREFIX = "resumable:"; // of what localStorage remembers, by the file and where it goes
 const TUS = { "Tus-Resumable": "1.0.0" };
-const JSON_TYPE = { "Content-Type": "application/json" };
 const [SMALLEST, LARGEST] = [2 ** 18, 2 ** 25]; // bytes of one request, which is to take about a second
-const [QUICK, SLOW, SILENCE, LONGEST_WAIT] = [500, 2000, 60_000, 4000]; // milliseconds
-const PASSING = [408, 423, 425, 429, 502, 503, 504]; // answers that the next try may not get
-const underway = new Set(); // a file that is chosen twice is two uploads
+const [SHORTEST_WAIT, LONGEST_WAIT, SILENCE] = [250, 4000, 60_000]; // milliseconds
+const PASSING = [408, 423, 425, 429, 502, 503, 504, "upload-not-found", "upload-offset"]; // the next try may do better
+const underway = new Map(); // keys → uploads: a file that is chosen twice is two of them
 
 /** What a server refused: `problem` is the body of its answer (RFC 9457), or null. */
 export class UploadError extends Error {
-  constructor({ status, headers }, problem) {
+  constructor({ status, headers, url }, problem) {
     super(problem?.detail ?? `The server answered with an error (${status}).`);
-    Object.assign(this, { status, headers, problem, kind: problem?.type?.split(":").at(-1) });
+    Object.assign(this, { status, headers, url, problem, kind: problem?.type?.split(":").at(-1) });
   }
 }
 
 export class ResumableUpload {
   state = "waiting"; // → sending, away (the server, for now), saving → stored, or paused, or failed
-  acknowledged = 0; // bytes that the server has said it has
-  #upload = {}; // url, isWhole (all bytes are there, only the row is not), and what `unfinished` shows
+  #record = {}; // what the next tab is to know: url, acknowledged, and what `unfinished` shows
   #step = SMALLEST;
+  #failures = 0; // since the server has got more
   #stop = new AbortController();
-  #headers;
 
   /**
-   * `router` is the URL of the router, `fields` are those of the new row. `claim` is the request that makes the row, if
-   * it is another one: { method: "PUT", url: "/documents/7/file" }. `headers` go with each request; it may be a function.
+   * `router` is the URL of the router, `fields` are those of the new row. `claim` is the request that takes the upload,
+   * if it is another one: { method: "PUT", url: "/documents/7/file" }. `headers` are an object, or a function.
    */
   constructor(file, { router, fields = {}, claim, column, headers = {}, onChange = () => {} }) {
     const base = new URL(router.replace(/\/?$/, "/"), document.baseURI);
-    Object.assign(this, { file, fields, column, onChange, claim: claim ?? { method: "POST", url: base } });
-    this.#headers = typeof headers === "function" ? headers : () => headers;
+    Object.assign(this, { file, fields, column, headers, onChange, claim: claim ?? { method: "POST", url: base } });
     this.uploads = new URL("uploads", base);
     this.key = PREFIX + JSON.stringify([this.uploads, column, file.name, file.size, file.lastModified]);
-    if (underway.has(this.key)) this.key += crypto.getRandomValues(new Uint32Array(2)).join();
+  }
+
+  /** Bytes that the server has said it has. */
+  get acknowledged() {
+    return this.#record.acknowledged ?? 0;
   }
 
   /** Send what is missing, and return the row; `pause` ends it with an AbortError, and it may run again. */
   async run() {
     this.#stop = new AbortController();
-    underway.add(this.key);
+    if ((underway.get(this.key) ?? this) !== this) this.key += crypto.getRandomValues(new Uint32Array(2)).join();
+    underway.set(this.key, this);
     try {
-      for (let failures = 0; ; failures += 1) {
-        const before = this.acknowledged;
-        try {
-          return await this.#attempt();
-        } catch (error) {
-          await this.#consider(error);
-          if (this.acknowledged > before) failures = 0;
-          const told = Number(error.headers?.get("Retry-After")) * 1000;
-          await this.#wait(told || Math.min(250 * 2 ** failures, LONGEST_WAIT));
-        }
-      }
+      let done = null;
+      while (!done) done = await this.#attempt().catch((error) => this.#recover(error));
+      return done.row;
     } catch (error) {
       this.#become(this.#stop.signal.aborted ? "paused" : "failed");
       throw error;
@@ -69,93 +63,90 @@ export class ResumableUpload {
 
   /** Stop for good. */
   async cancel() {
-    const { url } = this.#upload;
+    const { url } = this.#record;
     this.pause();
-    this.#forget();
-    this.acknowledged = 0;
-    if (url) await abandon({ url, key: this.key }, await this.#headers());
+    this.#record = {};
+    await abandon({ key: this.key, url }, this.headers);
   }
 
   async #attempt() {
-    if (!this.#upload.url) this.#upload = storage((local) => JSON.parse(local.getItem(this.key))) ?? {};
-    if (!this.#upload.isWhole) {
-      if (!(this.#upload.url && (await this.#find()))) await this.#begin();
+    if (!this.#record.url) this.#record = storage((local) => JSON.parse(local.getItem(this.key))) ?? {};
+    // Of what is whole there is a row, perhaps, and only the answer was lost: to ask for it is to claim it again.
+    if (this.#record.acknowledged !== this.file.size) {
+      await this.#find();
       this.#become("sending");
       while (this.acknowledged < this.file.size) await this.#append();
-      this.#remember({ isWhole: true });
     }
-    this.acknowledged = this.file.size;
     this.#become("saving");
     const row = await this.#take();
-    this.#forget();
+    storage((local) => local.removeItem(this.key));
     this.#become("stored");
-    return row;
+    return { row };
   }
 
-  /** Raise an error that will not pass, and see to what the others ask for. */
-  async #consider(error) {
-    if (error.kind === "upload-not-found") this.#forget(); // it has ended: begin anew
-    const isPassing = PASSING.includes(error.status) || ["upload-not-found", "upload-offset"].includes(error.kind);
+  /** Wait until another try may do better; raise an error that will not pass. */
+  async #recover(error) {
+    const { kind, status, headers } = error;
+    const isPassing = PASSING.includes(status) || PASSING.includes(kind);
     if (this.#stop.signal.aborted || (error instanceof UploadError && !isPassing)) throw error;
+    if (kind === "upload-not-found") this.#record.acknowledged = undefined; // it has ended: begin anew
     if (error.name === "TimeoutError") this.#step = SMALLEST;
     await this.file.slice(0, 1).arrayBuffer(); // NotReadableError: it is the file that is gone, not the server
-    if (error.kind !== "upload-offset") this.#become("away");
+    if (kind !== "upload-offset" && kind !== "upload-assembling") this.#become("away");
+    const told = Number(headers?.get("Retry-After")) * 1000;
+    await new Promise((resolve) => {
+      setTimeout(resolve, told || Math.min(SHORTEST_WAIT * 2 ** this.#failures, LONGEST_WAIT));
+      this.#stop.signal.addEventListener("abort", resolve, { once: true });
+    });
+    this.#failures += 1;
   }
 
-  /** Ask how far the upload is; return whether it is there still. */
+  /** Ask how far the upload is, or begin one. */
   async #find() {
-    const answer = await this.#fetch(this.#upload.url, "HEAD", TUS).catch(unlessGone);
-    if (answer) this.#note(answer);
-    return answer !== null;
-  }
-
-  async #begin() {
-    const metadata = Object.entries({ filename: this.file.name, filetype: this.file.type, field: this.column });
-    const pairs = metadata.filter(([, value]) => value).map(([name, value]) => `${name} ${base64(value)}`);
-    const headers = { ...TUS, "Upload-Length": this.file.size, "Upload-Metadata": pairs.join() };
-    const answer = await this.#fetch(this.uploads, "POST", headers);
-    this.#upload = { url: new URL(answer.headers.get("Location"), this.uploads).href };
-    this.#note(answer);
+    const found = this.#record.url && (await this.#fetch(this.#record.url, "HEAD", TUS));
+    if (found?.ok) return this.#note(found); // else it has ended
+    const { name, size, type } = this.file;
+    const metadata = Object.entries({ filename: name, filetype: type, field: this.column });
+    const pairs = metadata.filter(([, value]) => value).map(([key, value]) => `${key} ${base64(value)}`);
+    const headers = { ...TUS, "Upload-Length": size, "Upload-Metadata": pairs.join() };
+    const begun = await this.#fetch(this.uploads, "POST", headers);
+    this.#record = { url: new URL(begun.headers.get("Location"), begun.url).href, name, size };
+    this.#note(begun);
   }
 
   async #append() {
     const [start, began] = [this.acknowledged, performance.now()];
     const headers = { ...TUS, "Upload-Offset": start, "Content-Type": "application/offset+octet-stream" };
-    this.#note(await this.#fetch(this.#upload.url, "PATCH", headers, this.file.slice(start, start + this.#step)));
-    const took = performance.now() - began;
-    if (took < QUICK) this.#step = Math.min(this.#step * 2, LARGEST);
-    if (took > SLOW) this.#step = Math.max(this.#step / 2, SMALLEST);
+    this.#note(await this.#fetch(this.#record.url, "PATCH", headers, this.file.slice(start, start + this.#step)));
+    const passed = (this.#step * 1000) / (performance.now() - began); // bytes in a second
+    this.#step = Math.min(Math.max(passed, SMALLEST), this.#step * 2, LARGEST);
   }
 
+  /** Have a row take the upload, and return what is told of the row; it may have done so before. */
   async #take() {
-    const body = JSON.stringify({ ...this.fields, upload: this.#upload.url.split("/").at(-1) });
-    try {
-      return await (await this.#fetch(this.claim.url, this.claim.method, JSON_TYPE, body)).json();
-    } catch (error) {
-      if (error.kind !== "upload-claimed") throw error;
-      // The row was made already, and the answer was lost.
-      return (await this.#fetch(new URL(error.headers.get("Location"), this.uploads), "GET")).json();
-    }
+    const body = JSON.stringify({ ...this.fields, upload: this.#record.url.split("/").at(-1) });
+    const headers = { "Content-Type": "application/json" };
+    const answer = await this.#fetch(this.claim.url, this.claim.method, headers, body).catch((error) => {
+      const row = error.kind === "upload-claimed" && error.headers.get("Location");
+      if (row) return this.#fetch(new URL(row, error.url), "GET");
+      throw error;
+    });
+    return answer.headers.get("Content-Type")?.includes("json") ? answer.json() : null;
   }
 
   async #fetch(url, method, headers, body) {
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(SILENCE)]);
-    const answer = await fetch(url, { method, body, signal, headers: { ...(await this.#headers()), ...headers } });
-    if (answer.ok) return answer;
+    const all = { ...(await valueOf(this.headers)), ...headers };
+    const answer = await fetch(url, { method, body, signal, headers: all });
+    if (answer.ok || (method === "HEAD" && answer.status === 404)) return answer;
     throw new UploadError(answer, await answer.json().catch(() => null));
   }
 
-  #wait(milliseconds) {
-    return new Promise((resolve) => {
-      setTimeout(resolve, milliseconds);
-      addEventListener("online", resolve, { once: true });
-      this.#stop.signal.addEventListener("abort", resolve, { once: true });
-    });
-  }
-
   #note({ headers }) {
-    this.acknowledged = Number(headers.get("Upload-Offset"));
-    this.#remember({ acknowledged: this.acknowledged, expires: Date.parse(headers.get("Upload-Expires")) });
+    const acknowledged = Number(headers.get("Upload-Offset"));
+    if (acknowledged > this.acknowledged) this.#failures = 0;
+    Object.assign(this.#record, { acknowledged, expires: Date.parse(headers.get("Upload-Expires")) });
+    storage((local) => local.setItem(this.key, JSON.stringify(this.#record)));
     this.onChange(this);
   }
 
@@ -163,17 +154,6 @@ export class ResumableUpload {
     if (this.state === state) return;
     this.state = state;
     this.onChange(this);
-  }
-
-  #remember(news) {
-    const { name, size } = this.file;
-    Object.assign(this.#upload, news, { name, size });
-    storage((local) => local.setItem(this.key, JSON.stringify(this.#upload)));
-  }
-
-  #forget() {
-    this.#upload = {};
-    storage((local) => local.removeItem(this.key));
   }
 }
 
@@ -187,21 +167,15 @@ export function unfinished() {
 /** End one of them for good; where the server can't be reached, it expires. */
 export async function abandon({ key, url }, headers = {}) {
   storage((local) => local.removeItem(key));
-  await fetch(url, { method: "DELETE", headers }).catch(() => {});
+  if (url) await fetch(url, { method: "DELETE", headers: await valueOf(headers) }).catch(() => {});
 }
 
 /** Use what a browser remembers, if it does. */
 function storage(use) {
   try {
     return use(localStorage);
-  } catch {
-    return undefined; // it is full, or forbidden
-  }
+  } catch {} // it is full, or forbidden
 }
 
-function unlessGone(error) {
-  if (error.status !== 404) throw error;
-  return null;
-}
-
+const valueOf = (headers) => (typeof headers === "function" ? headers() : headers);
 const base64 = (text) => btoa(String.fromCodePoint(...new TextEncoder().encode(text)));

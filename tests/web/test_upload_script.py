@@ -106,3 +106,57 @@ async def test_a_refusal_is_told(page: Page, tmp_path: Path) -> None:
     await choose(page, write(tmp_path, "a.bin", b"a"))
 
     await expect(page.locator("output")).to_have_text("It is too large.")
+
+
+SENT_TWICE = """async (name) => {
+    const { ResumableUpload, unfinished } = await import("/modules/resumable.js");
+    const sent = [1, 2].map((number) => {
+        const file = new File([new Uint8Array(600_000)], name, { lastModified: 0 });
+        return new ResumableUpload(file, { router: "/documents/", fields: { title: `${name} ${number}` } }).run();
+    });
+    const rows = await Promise.all(sent);
+    return [new Set(rows.map(({ id }) => id)).size, unfinished().length];
+}"""
+
+
+async def test_a_file_that_is_sent_twice(page: Page, site: Site) -> None:
+    """Two uploads of one file at a time are two rows, and nothing of them is remembered."""
+    assert await page.evaluate(SENT_TWICE, "a.bin") == [2, 0]
+    assert await site.rows(Document) == 2
+
+
+async def test_a_claim_that_answers_nothing(page: Page, site: Site) -> None:
+    """A route of one's own may take an upload without showing a row."""
+    claims = list[str]()
+
+    async def take(route: Route) -> None:
+        claims.append(route.request.method)
+        await route.fulfill(status=204)
+
+    await page.route("**/letters", take)
+    row = await page.evaluate(
+        """async () => {
+            const { ResumableUpload } = await import("/modules/resumable.js");
+            const claim = { method: "POST", url: "/letters" };
+            return new ResumableUpload(new File(["a"], "a.txt"), { router: "/documents/", claim }).run();
+        }"""
+    )
+
+    assert row is None
+    assert claims == ["POST"]
+
+
+async def test_an_upload_that_ended_before_its_claim(page: Page, site: Site) -> None:
+    """What was all there and is gone at the claim is sent anew."""
+    ended = list[str]()
+
+    async def end(route: Route) -> None:
+        if not ended and route.request.method == "POST":
+            ended.append((route.request.post_data_json or {})["upload"])
+            await site.client.delete(f"/documents/uploads/{ended[0]}")
+        await route.continue_()
+
+    await page.route("**/documents/", end)
+    await page.evaluate(SENT_TWICE.replace("[1, 2]", "[1]"), "a.bin")
+
+    assert await site.rows(Document) == 1

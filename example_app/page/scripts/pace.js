@@ -3,7 +3,7 @@
 const SPAN = 5000; // milliseconds that are looked back
 const LEAST = 400; // milliseconds without which nothing can be said
 
-class Pace {
+export class Pace {
   #steps = []; // [moment, bytes]
   #since = 0;
 

@@ -2,7 +2,7 @@
 
 import { ResumableUpload } from "../modules/resumable.js";
 import { DOCUMENTS } from "./api.js";
-import { pace } from "./pace.js";
+import { Pace, pace } from "./pace.js";
 import { explain, send } from "./send.js";
 
 const LONGEST_TITLE = 200; // characters, as the model's column
@@ -18,6 +18,7 @@ export class Upload {
   error = "";
   stored = null;
   onChange = () => {};
+  #pace = new Pace();
   #abort = new AbortController();
   #resumable = null;
 
@@ -38,6 +39,11 @@ export class Upload {
   /** What is remembered of it when its tab is closed, or undefined. */
   get key() {
     return this.#resumable?.key;
+  }
+
+  /** Bytes per second of this one alone, or 0. */
+  get speed() {
+    return this.state === "sending" ? this.#pace.speed : 0;
   }
 
   /** Make it ready to run again. */
@@ -82,7 +88,7 @@ export class Upload {
       fields: this.#fields,
       onChange: ({ state, acknowledged }) => {
         // What an earlier tab has sent is no speed of this one.
-        if (state === "sending") pace.add(Math.max(0, acknowledged - this.sent));
+        if (state === "sending") this.#count(acknowledged - this.sent);
         if (this.active) this.#become({ state: this.#isKnown(state) ? state : this.state, sent: acknowledged });
       },
     });
@@ -103,8 +109,12 @@ export class Upload {
   #progress(part) {
     if (!this.active) return;
     const sent = Math.floor(part * this.file.size);
-    pace.add(Math.max(0, sent - this.sent));
+    this.#count(sent - this.sent);
     this.#become({ state: part < 1 ? "sending" : "saving", sent });
+  }
+
+  #count(bytes) {
+    for (const each of [pace, this.#pace]) each.add(Math.max(0, bytes));
   }
 
   #become(change) {

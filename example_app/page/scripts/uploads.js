@@ -19,7 +19,7 @@ export class UploadList {
   constructor({ onStored }) {
     this.onStored = onStored;
     this.list = byId("upload-list");
-    setInterval(() => this.busy && this.#summarise(), BEAT);
+    setInterval(() => this.#beat(), BEAT);
   }
 
   get busy() {
@@ -28,11 +28,16 @@ export class UploadList {
 
   /** Show uploads and send them, up to three at once. */
   add(uploads) {
-    for (const left of this.#uploads.keys()) {
-      if (left.state === "left" && uploads.some(({ key }) => key === left.key)) this.#remove(left);
-    }
+    for (const { key } of uploads) this.#replace(key);
     this.show(uploads);
     for (const upload of uploads) this.#queue.add(upload);
+  }
+
+  /** Drop what stands still of a file that is chosen again: the new one goes on with what it has sent. */
+  #replace(key) {
+    for (const upload of this.#uploads.keys()) {
+      if (key && key === upload.key && !upload.active && upload.state !== "stored") this.#remove(upload);
+    }
   }
 
   show(uploads) {
@@ -89,8 +94,13 @@ export class UploadList {
   }
 
   dismiss(upload) {
-    if (upload.state === "left") upload.cancel();
+    upload.cancel(); // what has come of it goes as well
     this.#remove(upload);
+  }
+
+  #beat() {
+    for (const [upload, element] of this.#uploads) if (upload.active) show(upload, element);
+    if (this.busy) this.#summarise();
   }
 
   #changed(upload, element) {
@@ -171,12 +181,14 @@ function showProgress(bar, { state, sent, file }) {
   else bar.value = sent;
 }
 
-function words({ state, sent, file }) {
+function words({ state, sent, speed, file }) {
   const whole = size(file.size);
   const part = `${size(sent, "floor")} of ${whole}`;
+  const left = file.size - sent;
+  const rate = speed && left ? ` · ${size(speed)}/s · ${timeLeft(left / speed)} left` : "";
   return {
     waiting: sent ? `Waiting · ${part}` : `Waiting · ${whole}`,
-    sending: part,
+    sending: part + rate,
     away: `Waiting for the server · ${part}`,
     paused: `Paused · ${part}`,
     saving: `Saving… ${whole}`,

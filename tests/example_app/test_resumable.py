@@ -103,6 +103,7 @@ async def test_pause_and_resume(visit: Visit, app: App, tmp_path: Path) -> None:
     await visit.choose(file)
 
     await expect(visit.page.locator("#overall")).to_contain_text("left", timeout=30_000)
+    await expect(visit.uploading("long.bin")).to_contain_text("left")
     await visit.page.get_by_role("button", name="Pause the upload of long.bin").click()
     await expect(visit.uploading("long.bin")).to_contain_text("Paused · ")
     before = await visit.uploading("long.bin").inner_text()
@@ -115,6 +116,24 @@ async def test_pause_and_resume(visit: Visit, app: App, tmp_path: Path) -> None:
     assert before == after
     assert visit.requests.count(f"{app.url}/documents/uploads") == 1
     assert [app.content(item["id"]) for item in app.listed()] == [file.read_bytes()]
+
+
+async def test_a_refused_upload_is_chosen_again_and_dismissed(visit: Visit, app: App, tmp_path: Path) -> None:
+    """A file that is chosen again takes the place of its refused upload; dismissed, nothing of it is left."""
+    refusal = {"detail": "Not on Sundays."}
+    await visit.page.route("**/documents/", lambda route: route.fulfill(status=422, json=refusal))
+    file = write(tmp_path, "long.bin", os.urandom(9 * MEGABYTE))
+    for _ in range(2):
+        await visit.choose(file)
+        await expect(visit.uploading("long.bin").get_by_role("alert")).to_have_text("Not on Sundays.")
+    begun = visit.requests.count(f"{app.url}/documents/uploads")
+    async with visit.page.expect_response("**/uploads/*") as ended:
+        await visit.page.get_by_role("button", name="Dismiss the upload of long.bin").click()
+
+    assert (await ended.value).status == 204
+    assert begun == 1
+    assert await visit.page.evaluate("() => localStorage.length") == 0
+    await expect(visit.uploading("long.bin")).to_have_count(0)
 
 
 async def test_a_large_file_replaces_another(visit: Visit, app: App, tmp_path: Path) -> None:

@@ -52,8 +52,7 @@ export class UploadList {
 
   #elementOf(upload) {
     const element = copyOf("upload-template");
-    const { name, type } = upload.file;
-    setIcon(element.querySelector(".tile"), kind(type, name).icon);
+    const { name } = upload.file;
     element.querySelector(".name").textContent = upload.replaces ? `${name} → ${upload.replaces.title}` : name;
     label(element.querySelector("progress"), `Upload of ${name}`);
     for (const [verb, word] of Object.entries(VERBS)) {
@@ -154,9 +153,11 @@ export class UploadList {
 const sum = (uploads, bytesOf) => uploads.reduce((bytes, upload) => bytes + bytesOf(upload), 0);
 
 function show(upload, element) {
-  const { state, active, isResumable } = upload;
+  const { state, active, isResumable, file: { name, type } } = upload;
   element.dataset.state = state;
-  element.querySelector(".upload-state").textContent = words(upload);
+  for (const [place, text] of Object.entries({ state: words(upload), ...rate(upload) })) {
+    element.querySelector(`.upload-${place}`).textContent = text;
+  }
   showProgress(element.querySelector("progress"), upload);
   showError(element.querySelector(".error"), upload.error);
   const isOver = state === "failed" || state === "cancelled";
@@ -169,8 +170,7 @@ function show(upload, element) {
     dismiss: isOver || state === "left",
   };
   for (const [verb, isShown] of Object.entries(shown)) action(element, verb).hidden = !isShown;
-  if (state === "stored") setIcon(element.querySelector(".tile"), "done");
-  if (state === "failed") setIcon(element.querySelector(".tile"), "failed");
+  setIcon(element.querySelector(".tile"), { stored: "done", failed: "failed" }[state] ?? kind(type, name).icon);
 }
 
 function showProgress(bar, { state, sent, file }) {
@@ -181,14 +181,17 @@ function showProgress(bar, { state, sent, file }) {
   else bar.value = sent;
 }
 
-function words({ state, sent, speed, file }) {
+function rate({ sent, speed, file }) {
+  const left = file.size - sent;
+  return { speed: speed ? `${size(speed)}/s` : "", left: speed && left ? `${timeLeft(left / speed)} left` : "" };
+}
+
+function words({ state, sent, file }) {
   const whole = size(file.size);
   const part = `${size(sent, "floor")} of ${whole}`;
-  const left = file.size - sent;
-  const rate = speed && left ? ` · ${size(speed)}/s · ${timeLeft(left / speed)} left` : "";
   return {
     waiting: sent ? `Waiting · ${part}` : `Waiting · ${whole}`,
-    sending: part + rate,
+    sending: part,
     away: `Waiting for the server · ${part}`,
     paused: `Paused · ${part}`,
     saving: `Saving… ${whole}`,

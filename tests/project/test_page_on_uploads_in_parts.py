@@ -12,6 +12,7 @@ from playwright.async_api import Browser, Page
 
 from fastapi_filestore import Filestore, StorageBackend
 from tests.project.page_programs import ROOT
+from tests.resumable.page import named_blocks
 from tests.servers.seaweedfs import SeaweedFS
 from tests.web.conftest import Serve, backend, browser, serve
 from tests.web.models import Document
@@ -21,6 +22,7 @@ from tests.web.uploads.parts import Bucket, in_parts, open_bucket
 __all__ = ["backend", "browser", "serve"]
 
 MIB = 2**20
+CLAIM = 'import { claim } from "./claim.js";'
 PAGE = '<!doctype html><meta charset="utf-8"><title>parts</title><script type="module" src="/script.js"></script>'
 MORE = """
 const fileOf = (name, size) => new File([new Uint8Array(size).fill(120)], name, { type: "text/plain" });
@@ -38,7 +40,8 @@ def build(app: FastAPI, files: Filestore) -> None:
     """Mount documents that take uploads, and a page with the scripts."""
     in_parts(app, files)
     page = (ROOT / "docs" / "direct-uploads-in-parts.md").read_text(encoding="utf-8")
-    script = bundle("\n".join(re.findall(r"```js\n(.*?)```", page, re.DOTALL)) + MORE)
+    code = "\n".join(re.findall(r"```js\n(.*?)```", page, re.DOTALL)).replace(CLAIM, named_blocks()["claim.js"])
+    script = bundle(code + MORE)
 
     @app.get("/")
     def show() -> HTMLResponse:

@@ -1,9 +1,10 @@
 """The page's application as a process of its own, which can be killed and started again."""
 
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,14 @@ class Server:
             assert time.monotonic() < deadline, "No row was made."
             time.sleep(0.1)
         return rows[0]
+
+    def until_none_open(self) -> None:
+        """Wait until no upload is left that no row has taken."""
+        deadline = time.monotonic() + PATIENCE
+        with closing(sqlite3.connect(self.folder / "app.db")) as database:
+            while left := database.execute("SELECT id FROM filestore_uploads WHERE state <> 'claimed'").fetchall():
+                assert time.monotonic() < deadline, f"{len(left)} uploads are left."
+                time.sleep(0.1)
 
     def content(self, row: Mapping[str, Any]) -> bytes:
         """Return the bytes of a row's file."""

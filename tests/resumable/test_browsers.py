@@ -111,6 +111,22 @@ async def test_a_claim_that_is_refused(visitor: Visitor, server: Server, film: F
     assert visitor.offsets == [0]
 
 
+@pytest.mark.works_with("FilePond")
+async def test_an_upload_that_is_taken_back(visitor: Visitor, server: Server, film: Film) -> None:
+    """Who cancels in FilePond leaves nothing, neither parts that are there nor a trap for the same file."""
+    visitor.line.stops_after = SIZE // 2
+    page = await visitor.choose("pond", film.path)
+    await visitor.line.happened.wait()
+    await page.locator(".filepond--action-abort-item-processing").click()
+    visitor.line.let_go.set()
+    await page.get_by_text("Upload cancelled", exact=True).wait_for()
+    await asyncio.to_thread(server.until_none_open)
+    assert server.rows() == []
+    await visitor.choose("pond", film.path)
+
+    await asyncio.to_thread(film.check_stored, server)
+
+
 def write_elsewhere(folder: Path, url: str) -> None:
     """Write a page that sends to another origin."""
     script = (folder / "page.js").read_text(encoding="utf-8").replace("${location.origin}", url)

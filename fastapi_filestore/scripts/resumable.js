@@ -45,9 +45,9 @@ export class ResumableUpload {
     if ((underway.get(this.key) ?? this) !== this) this.key += crypto.getRandomValues(new Uint32Array(2)).join();
     underway.set(this.key, this);
     try {
-      let done = null;
-      while (!done) done = await this.#attempt().catch((error) => this.#recover(error));
-      return done.row;
+      let row;
+      while (row === undefined) row = await this.#attempt().catch((error) => this.#recover(error));
+      return row;
     } catch (error) {
       this.#become(this.#stop.signal.aborted ? "paused" : "failed");
       throw error;
@@ -81,7 +81,7 @@ export class ResumableUpload {
     const row = await this.#take();
     storage((local) => local.removeItem(this.key));
     this.#become("stored");
-    return { row };
+    return row;
   }
 
   /** Wait until another try may do better; raise an error that will not pass. */
@@ -151,9 +151,7 @@ export class ResumableUpload {
   }
 
   #become(state) {
-    if (this.state === state) return;
-    this.state = state;
-    this.onChange(this);
+    if (state !== this.state) this.onChange(Object.assign(this, { state }));
   }
 }
 

@@ -127,6 +127,15 @@ async def test_an_upload_that_is_taken_back(visitor: Visitor, server: Server, fi
     await asyncio.to_thread(film.check_stored, server)
 
 
+async def test_a_file_that_is_refused(visitor: Visitor, tmp_path: Path) -> None:
+    """A visitor reads why, in the server's words and nothing else."""
+    (tmp_path / "notes.txt").write_text("no film")
+    page = await visitor.choose("page", tmp_path / "notes.txt")
+    told = page.get_by_text("video/*")
+
+    assert (await told.inner_text()).strip().startswith("A body of type 'text/plain'")
+
+
 def write_elsewhere(folder: Path, url: str) -> None:
     """Write a page that sends to another origin."""
     script = (folder / "page.js").read_text(encoding="utf-8").replace("${location.origin}", url)

@@ -58,8 +58,9 @@ LIMITED = -m tests.run $(1) -- $(2)/bin/python -m pytest -n $(WORKERS) --dist wo
 .PHONY: run test test-busy coverage test-sqlalchemy-2.0 crash power-cuts model model-faults soak fuzz \
 	release-check check check-style check-mypy check-pyright check-imports bench bench-layers bench-audit format lock clean programs
 
-# Its page goes on with large files where they were cut off, so it takes some.
+# Its page goes on with large files where they were cut off, so it takes some, and ends those that nobody goes on with.
 run: export FILESTORE_MAX_UPLOAD_SIZE ?= 20 GiB
+run: export FILESTORE_SWEEP_EVERY ?= 300
 run: $(VENV)/.run
 	$(BIN)/uvicorn example_app.main:app --host 127.0.0.1 --port $(PORT) --timeout-graceful-shutdown 5
 

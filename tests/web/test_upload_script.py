@@ -146,6 +146,24 @@ async def test_a_claim_that_answers_nothing(page: Page, site: Site) -> None:
     assert claims == ["POST"]
 
 
+async def test_a_file_that_is_put_together(page: Page) -> None:
+    """While the server puts a large file together it is there, and busy with saving."""
+    problem = {"type": "urn:fastapi-filestore:upload-assembling", "detail": "It takes a while."}
+    await page.route("**/documents/", lambda route: route.fulfill(status=503, json=problem), times=1)
+    states = await page.evaluate(
+        """async () => {
+            const { ResumableUpload } = await import("/modules/resumable.js");
+            const states = new Set();
+            const onChange = ({ state }) => states.add(state);
+            const options = { router: "/documents/", fields: { title: "a" }, onChange };
+            await new ResumableUpload(new File(["a"], "a.txt"), options).run();
+            return [...states];
+        }"""
+    )
+
+    assert states == ["waiting", "sending", "saving", "stored"]
+
+
 async def test_an_upload_that_ended_before_its_claim(page: Page, site: Site) -> None:
     """What was all there and is gone at the claim is sent anew."""
     ended = list[str]()

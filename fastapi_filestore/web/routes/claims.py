@@ -99,6 +99,12 @@ class RouterUploads:
             raise InvalidFieldsError([{"loc": ("field",), "msg": message, "type": "no_column"}])
         return name
 
+    def largest(self, *fields: str) -> int:
+        """Return the most bytes that an upload for one of some columns may have, or for any of all."""
+        most = self.limits().file_size
+        sizes = (self.targets[field].most_bytes for field in fields or self.targets)
+        return max(most if size is None else min(size, most) for size in sizes)
+
     def of(self, request: Request, service: FileService[Any], *, field: str | None = None) -> OpenUploads:
         """Return the uploads that are a request's own, or those of them that are for one column."""
         most = self.limits().file_size

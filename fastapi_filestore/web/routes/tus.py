@@ -83,7 +83,7 @@ def add_tus(router: APIRouter, resource: Resource[ModelT], uploads: RouterUpload
                 **HEADERS,
                 "Tus-Version": fields.VERSION,
                 "Tus-Extension": ",".join(fields.EXTENSIONS),
-                "Tus-Max-Size": str(largest(resource)),
+                "Tus-Max-Size": str(uploads.largest()),
                 "Tus-Checksum-Algorithm": ",".join(fields.ALGORITHMS),
             },
         )
@@ -145,19 +145,11 @@ async def end(
     return Response(status_code=204, headers=HEADERS)
 
 
-def largest(resource: Resource[ModelT]) -> int:
-    """Return the most bytes that an upload of a resource may have."""
-    sizes = (resource.rules.max_size, resource.limits().file_size)
-    return min(size for size in sizes if size is not None)
-
-
 async def begin(
     request: Request, resource: Resource[ModelT], uploads: RouterUploads, service: FileService[Any]
 ) -> Response:
     """Begin an upload, and take what the request has of its bytes (sections Creation and Creation With Upload)."""
     creation = fields.read_creation(header_fields(request))
-    if creation.length is not None and creation.length > largest(resource):
-        raise UploadTooLargeError("file", limit=largest(resource), actual=creation.length)
     named = partial(fields.text_of, creation.fields)
     filename = named("filename", "name") or FALLBACK_NAME
     announced = Announced(
@@ -232,22 +224,24 @@ async def append(
     """Add the bytes of a request to an upload; `start` is where they belong, if no header says so."""
     if media_type(request.headers) != fields.CONTENT_TYPE:
         raise UnsupportedUploadError(media_type(request.headers), [fields.CONTENT_TYPE])
-    given, limits = header_fields(request), resource.limits()
+    given, limits, opened = header_fields(request), resource.limits(), uploads.of(request, service)
     size = None
     if start is None:
         start = fields.read_number("Upload-Offset", given.get("upload-offset", ""))
         if "upload-length" in given:
             size = fields.read_number("Upload-Length", given["upload-length"])
-    if size is not None and size > largest(resource):
-        raise UploadTooLargeError("file", limit=largest(resource), actual=size)
     checksum = given.get("upload-checksum")
 
     def body(lease: Lease) -> AsyncGenerator[bytes, None]:
-        size = largest(resource) if lease.size is None else lease.size
-        return limited_body(until_wanted(request, lease), max(size - lease.start, 0), pace=limits.pace)
+        field, _ = opened.target_of(lease)
+        most = uploads.largest(field)
+        if size is not None and size > most:
+            raise UploadTooLargeError("file", limit=most, actual=size)
+        end = most if lease.size is None else lease.size
+        return limited_body(until_wanted(request, lease), max(end - lease.start, 0), pace=limits.pace)
 
     try:
-        received, expires = await Appending(uploads.of(request, service), limits.segment).append(
+        received, expires = await Appending(opened, limits.segment).append(
             identity,
             body,
             start=start,

@@ -9,6 +9,7 @@ from httpx import AsyncClient, Response
 from fastapi_filestore import Filestore
 from tests.web.conftest import Serve
 from tests.web.models import Photo
+from tests.web.several import Entry
 from tests.web.site import problem_in
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -86,3 +87,36 @@ async def test_a_part_has_no_type(serve: Serve) -> None:
         assert part.status_code == 201
         assert problem_in(large, 413, "upload-too-large")["limit"] == 700
         assert problem_in(refused, 415, "unsupported-upload")
+
+
+def entries(app: FastAPI, files: Filestore) -> None:
+    """Mount rows whose first column takes less than the others."""
+    app.include_router(files.router(Entry, uploads=True), prefix="/entries")
+
+
+@pytest.mark.parametrize(("field", "most"), [("cover", 100), ("back", 1000), ("pages", 1000)])
+@pytest.mark.parametrize("said", ["at first", "later", "never"])
+async def test_a_column_has_its_own_limit(serve: Serve, field: str, most: int, said: str) -> None:
+    """Each column takes what it says, whatever the first one does, and whenever a client tells the length."""
+    metadata = {
+        "Upload-Metadata": f"filename {b64encode(b'a.txt').decode()},field {b64encode(field.encode()).decode()}"
+    }
+    content = {**TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+
+    async def send(client: AsyncClient, size: int) -> Response:
+        length = {"Upload-Length": str(size)}
+        first = length if said == "at first" else {"Upload-Defer-Length": "1"}
+        begun = await client.post("/entries/uploads", headers={**TUS, **metadata, **first})
+        if begun.status_code != 201:
+            return begun
+        then = length if said == "later" else {}
+        url = f"/entries/{begun.headers['Location']}"
+        return await client.patch(url, headers={**content, **then}, content=b"x" * size)
+
+    async with serve(build=entries, max_upload_size=1000, shared=True) as site:
+        described = await site.client.options("/entries/uploads")
+        right, large = await send(site.client, most), await send(site.client, most + 1)
+
+        assert described.headers["Tus-Max-Size"] == "1000"
+        assert right.status_code == 204, right.text
+        assert problem_in(large, 413, "upload-too-large")["limit"] == most

@@ -28,9 +28,9 @@ export class ResumableUpload {
    * if it is another one: { method: "PUT", url: "/documents/7/file" }. `headers` are an object, or a function.
    */
   constructor(file, { router, fields = {}, claim, column, headers = {}, onChange = () => {} }) {
-    const base = new URL(router.replace(/\/?$/, "/"), document.baseURI);
-    Object.assign(this, { file, fields, column, headers, onChange, claim: claim ?? { method: "POST", url: base } });
-    this.uploads = new URL("uploads", base);
+    this.router = new URL(router.replace(/\/?$/, "/"), document.baseURI).href;
+    this.uploads = `${this.router}uploads`;
+    Object.assign(this, { file, fields, claim, column, headers, onChange });
     this.key = PREFIX + JSON.stringify([this.uploads, column, file.name, file.size, file.lastModified]);
   }
 
@@ -110,7 +110,8 @@ export class ResumableUpload {
     const pairs = metadata.filter(([, value]) => value).map(([key, value]) => `${key} ${base64(value)}`);
     const headers = { ...TUS, "Upload-Length": size, "Upload-Metadata": pairs.join() };
     const begun = await this.#fetch(this.uploads, "POST", headers);
-    this.#record = { url: new URL(begun.headers.get("Location"), begun.url).href, name, size };
+    const url = new URL(begun.headers.get("Location"), begun.url).href;
+    this.#record = { url, name, size, claim: this.claim, fields: this.claim && this.fields };
     this.#note(begun);
   }
 
@@ -124,9 +125,10 @@ export class ResumableUpload {
 
   /** Have a row take the upload, and return what is told of the row; it may have done so before. */
   async #take() {
-    const body = JSON.stringify({ ...this.fields, upload: this.#record.url.split("/").at(-1) });
-    const headers = { "Content-Type": "application/json" };
-    const answer = await this.#fetch(this.claim.url, this.claim.method, headers, body).catch((error) => {
+    const { claim, fields } = this.claim || !this.#record.claim ? this : this.#record; // another tab may have had one
+    const { method, url } = claim ?? { method: "POST", url: this.router };
+    const body = JSON.stringify({ ...fields, upload: this.#record.url.split("/").at(-1) });
+    const answer = await this.#fetch(url, method, { "Content-Type": "application/json" }, body).catch((error) => {
       const row = error.kind === "upload-claimed" && error.headers.get("Location");
       if (row) return this.#fetch(new URL(row, error.url), "GET");
       throw error;

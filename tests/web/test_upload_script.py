@@ -185,3 +185,21 @@ async def test_an_upload_that_ended_before_its_claim(page: Page, site: Site) -> 
 
     assert await page.evaluate(SENT_TWICE, "a.bin") == ["first", "second", 0]
     assert len(ended) == 1
+
+
+async def test_another_tab_goes_on_for_the_same_row(page: Page, site: Site) -> None:
+    """A file that was to replace another does so, too, if it is only chosen again."""
+    await site.client.post("/documents/", data={"title": "old"}, files={"file": ("old.txt", b"old")})
+    row = await page.evaluate(
+        """async () => {
+            const { ResumableUpload } = await import("/modules/resumable.js");
+            const file = new File([new Uint8Array(900_000)], "new.bin", { lastModified: 0 });
+            const claim = { method: "PUT", url: "/documents/1/file" };
+            const onChange = (upload) => upload.acknowledged && upload.pause();
+            await new ResumableUpload(file, { router: "/documents", claim, onChange }).run().catch(() => {});
+            return new ResumableUpload(file, { router: "/documents", fields: { title: "new" } }).run();
+        }"""
+    )
+
+    assert (row["id"], row["title"], row["file"]["filename"]) == (1, "old", "new.bin")
+    assert await site.rows(Document) == 1

@@ -84,7 +84,7 @@ export class Upload {
   #makeResumable() {
     return new ResumableUpload(this.file, {
       router: DOCUMENTS,
-      claim: this.#target,
+      claim: this.replaces ? this.#target : undefined, // else that of the tab that began it, if it has one
       fields: this.#fields,
       onChange: ({ state, acknowledged }) => {
         // What an earlier tab has sent is no speed of this one.

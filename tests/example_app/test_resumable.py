@@ -1,5 +1,6 @@
 """Large files, whose uploads go on where they were cut off, in a real browser."""
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -76,7 +77,13 @@ async def test_an_upload_goes_on_when_the_server_was_killed(context: BrowserCont
 
 
 async def test_an_upload_goes_on_in_another_tab(context: BrowserContext, app: App, tmp_path: Path) -> None:
-    """The page says what a closed tab left, and goes on with it when the same file is chosen again."""
+    """The page says what a closed tab left, and goes on from there when the same file is chosen again."""
+
+    async def dawdle(route: Route) -> None:
+        if route.request.method == "HEAD":
+            await asyncio.sleep(0.3)
+        await route.continue_()
+
     file = write(tmp_path, "long.bin", os.urandom(12 * MEGABYTE))
     first = await Visit.begin(context, app.url)
     await first.throttle(4 * MEGABYTE)
@@ -85,12 +92,15 @@ async def test_an_upload_goes_on_in_another_tab(context: BrowserContext, app: Ap
     await first.page.close()
 
     second = await Visit.begin(context, app.url)
+    await second.page.route("**/uploads/*", dawdle)
     await expect(second.uploading("long.bin")).to_contain_text("Unfinished")
     async with second.page.expect_file_chooser() as chooser:
         await second.page.get_by_role("button", name="Choose the file again for the upload of long.bin").click()
     await (await chooser.value).set_files(file)
     await second.document("long.bin").wait_for(timeout=60_000)
+    bytes_shown = [number for number, _ in await shown(second)]
 
+    assert bytes_shown == sorted(bytes_shown)
     assert f"{app.url}/documents/uploads" not in second.requests
     assert [app.content(item["id"]) for item in app.listed()] == [file.read_bytes()]
     assert await second.page.evaluate("() => localStorage.length") == 0

@@ -58,7 +58,7 @@ export class Upload {
   }
 
   cancel() {
-    this.#become({ state: "cancelled" });
+    this.#become({ state: "cancelled", sent: 0 });
     this.#abort.abort();
     this.#resumable?.cancel();
   }

@@ -28,16 +28,17 @@ export class UploadList {
 
   /** Show uploads and send them, up to three at once. */
   add(uploads) {
-    for (const { key } of uploads) this.#replace(key);
+    for (const upload of uploads) upload.sent = this.#replace(upload.key);
     this.show(uploads);
     for (const upload of uploads) this.#queue.add(upload);
   }
 
-  /** Drop what stands still of a file that is chosen again: the new one goes on with what it has sent. */
+  /** Drop what stands still of a file that is chosen again, and return its bytes: the new one goes on with them. */
   #replace(key) {
-    for (const upload of this.#uploads.keys()) {
-      if (key && key === upload.key && !upload.active && upload.state !== "stored") this.#remove(upload);
-    }
+    const isOver = (upload) => key && key === upload.key && !upload.active && upload.state !== "stored";
+    const over = [...this.#uploads.keys()].filter(isOver);
+    for (const upload of over) this.#remove(upload);
+    return Math.max(0, ...over.map(({ sent }) => sent));
   }
 
   show(uploads) {

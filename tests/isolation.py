@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 import psycopg
 import pytest
+from fastapi.dependencies import models
 from sqlalchemy import MetaData, Pool, event
 from sqlalchemy.orm import DeclarativeBase
 
@@ -71,6 +72,15 @@ def isolated(request: pytest.FixtureRequest) -> Iterator[None]:
             leaks += [f"{name}: {now.get(name)!r}" for name in past | now if now.get(name) != past.get(name)]
             restore()
     _tell(request, leaks)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def freed_applications() -> Iterator[None]:
+    """Free the applications of a file's tests: FastAPI's caches of functions keep thousands of them alive."""
+    yield
+    for cached in vars(models).values():
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
 
 
 @pytest.fixture

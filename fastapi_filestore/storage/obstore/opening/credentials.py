@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from inspect import isawaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +20,7 @@ from fastapi_filestore.storage.obstore.opening.variables import is_empty, value_
 
 if TYPE_CHECKING:
     from boto3.session import Session
+    from botocore.loaders import Loader
     from obstore.store import S3Credential, S3Store
 
 CONTAINER_VARIABLES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
@@ -115,12 +116,21 @@ def find_boto_session() -> "Session | None":
     }
     with explaining_missing_credentials():
         core = CoreSession(session_vars=variables)
+        core.lazy_register_component("data_loader", lambda: _descriptions(core.get_config_variable("data_path")))
         for variable in CONTAINER_VARIABLES:
             if is_empty(variable):
                 core.get_component("credential_provider").remove("container-role")
         session = Session(botocore_session=core)
         _ = session.region_name  # reads the files: what is wrong with them is told now
     return session
+
+
+@cache
+def _descriptions(folders: str | None) -> "Loader":
+    """Return what reads the descriptions of AWS's services: half a megabyte, parsed once for all clients."""
+    from botocore.loaders import create_loader  # noqa: PLC0415 optional extra
+
+    return create_loader(folders)
 
 
 def assume_with_web_identity(session: "Session", role: str, token_file: str, *, name: str | None, region: str) -> Any:

@@ -1,4 +1,4 @@
-"""Which kinds of sessions a test is tried with: of one value with two or three of them, of several with some each.
+"""Which kinds of sessions a test is tried with: with two of them, one for each database; of many values with one each.
 
 Together the tests are tried with every kind; each of them is, too, where EVERY_KIND is set.
 """
@@ -12,18 +12,19 @@ from zlib import crc32
 import pytest
 
 PLAIN: Final = (("sqlite-sync", "postgres-async"), ("sqlite-async", "postgres-sync"))
-"""What a test of one value is tried with in turn: both databases in each, and both kinds of sessions."""
-OTHERS: Final = ("postgres-async-triggers", "sqlite-async-unledgered", "sqlite-sync-triggers")
-"""What such tests are tried with in turn besides, if they are of these, too."""
-ALL_PLAIN: Final = {*chain(*PLAIN)}
-ALL: Final = {*ALL_PLAIN, *OTHERS}
+"""What tests are tried with in turn: both databases in each, and both kinds of sessions."""
 IN_TURN: Final = (
-    {"sqlite-async", "postgres-async-triggers"},
-    {"sqlite-sync-triggers", "postgres-sync"},
-    {"sqlite-async-unledgered", "postgres-async"},
-    {"sqlite-sync", "postgres-sync"},
+    ("sqlite-async", "postgres-async-triggers"),
+    ("sqlite-sync-triggers", "postgres-sync"),
+    ("sqlite-async-unledgered", "postgres-async"),
+    ("sqlite-sync", "postgres-sync"),
 )
-"""What the values of a test of all kinds are tried with in turn: both databases in each, and together every kind."""
+"""What tests of all kinds are tried with in turn: both databases in each, and together every kind."""
+TURNS: Final = {frozenset(chain(*turns)): turns for turns in (PLAIN, IN_TURN)}
+"""The turns of those kinds."""
+ALL: Final = frozenset(chain(*IN_TURN))
+MANY: Final = 6
+"""Values of a test of which each is tried with one kind."""
 
 
 @pytest.hookimpl(tryfirst=True)  # while they are in order
@@ -49,13 +50,8 @@ def _left_out(items: list[pytest.Item]) -> Iterator[pytest.Item]:
 
 
 def _tried(kinds: Collection[str], test: str, number: int, of: int) -> Collection[str]:
-    turn = crc32(test.encode()) + number
-    if kinds == ALL_PLAIN:
-        return PLAIN[turn % len(PLAIN)]
-    if kinds != ALL:
+    turns = TURNS.get(frozenset(kinds))
+    if turns is None:
         return kinds
-    if of == 1:
-        return {*PLAIN[turn % len(PLAIN)], OTHERS[turn % len(OTHERS)]}
-    if of < len(IN_TURN):  # two or three values share the four turns
-        return set().union(*IN_TURN[number % len(IN_TURN) :: 2])
-    return IN_TURN[number % len(IN_TURN)]
+    turn, both = divmod(crc32(test.encode()) + number, len(turns))
+    return turns[both] if of < MANY else {turns[both][turn % 2]}

@@ -54,6 +54,7 @@ FilestoreError
 │   ├── TooManyFilesError
 │   ├── UnsupportedUploadError
 │   │   └── TypeMismatchError
+│   ├── UploadDigestError
 │   ├── UploadIncompleteError
 │   ├── UploadOffsetError
 │   ├── UploadPartError

@@ -37,6 +37,17 @@ class UploadIncompleteError(UploadError):
         super().__init__(told)
 
 
+class UploadDigestError(UploadError):
+    """The bytes of an upload have another SHA-256 than was announced; nothing of it is kept."""
+
+    def __init__(self, *, announced: str, actual: str) -> None:
+        self.announced, self.actual = announced, actual
+        super().__init__(
+            f"The SHA-256 {announced} was announced, and that of the bytes is {actual}: the upload has ended, and "
+            "nothing of it is kept; begin a new one."
+        )
+
+
 class TooManyUploadsError(FilestoreError):
     """Whoever begins an upload has too many that are open; `seconds` says when the first of them goes by itself."""
 

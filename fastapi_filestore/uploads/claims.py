@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -19,6 +19,7 @@ from fastapi_filestore.errors import (
     UploadAssemblingError,
     UploadBusyError,
     UploadClaimedError,
+    UploadDigestError,
     UploadIncompleteError,
     UploadNotFoundError,
     UploadPartError,
@@ -29,6 +30,7 @@ from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.sessions import has_room, plain_session, run_in_session, writing_bind
 from fastapi_filestore.orm.uploads.leases import holding
 from fastapi_filestore.orm.uploads.tables import CLAIMED, COMPLETE, OPEN, UploadRow
+from fastapi_filestore.uploads.digests import compare_digest
 from fastapi_filestore.uploads.open_uploads import OpenUploads
 from fastapi_filestore.uploads.parts import become_object
 
@@ -87,6 +89,7 @@ async def complete(uploads: OpenUploads, identity: str) -> UploadRow:
         UploadNotFoundError: There is no such upload.
         UploadClaimedError: A row took it already.
         UploadIncompleteError: Its bytes are not all there.
+        UploadDigestError: They are others than were announced; it has ended.
         UploadError: It is not what was announced, or nothing that the column takes.
     """
     row = await uploads.find_any(identity)
@@ -104,6 +107,11 @@ async def complete(uploads: OpenUploads, identity: str) -> UploadRow:
     except _OvertakenError:
         await uploads.service.rollback()
         return await complete(uploads, identity)
+    except UploadDigestError:
+        await uploads.service.rollback()
+        with suppress(UploadNotFoundError):
+            await uploads.end(identity)
+        raise
     return await uploads.find_any(identity)
 
 
@@ -187,7 +195,7 @@ async def take(uploads: OpenUploads, identities: Sequence[str]) -> Claim:
 
 async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
     """Take what a client stored by itself, if it is what was announced."""
-    identity, announced, checksum = row.id, row.size, row.checksum
+    identity, announced, checksum, is_checked = row.id, row.size, row.checksum, row.is_checked
     name, target = uploads.target_of(row)
     file = FileObject(row.backend, row.filename, content_type=row.content_type, path=row.path)
     if row.multipart is not None:
@@ -198,7 +206,9 @@ async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
             if announced is not None and stored.size != announced:
                 raise UploadIncompleteError(received=stored.size, size=announced, is_direct=True)
             await target.judge(stored)
-            stored.checksum = checksum or stored.checksum  # the store has checked it
+            if is_checked:
+                stored.checksum = checksum
+            await compare_digest(stored, checksum)
             await _become_whole(uploads, identity, stored)
     except ObjectNotFoundError:
         await run_in_session(uploads.service.session, _locked_open, uploads, identity)
@@ -212,6 +222,7 @@ async def _assemble(uploads: OpenUploads, row: UploadRow) -> None:
     if row.size is None or row.received != row.size:
         raise UploadIncompleteError(received=row.received, size=row.size)
     identity, size, parts = row.id, row.size, row.parts.split() if row.parts else []
+    checksum = row.checksum
     name, target = uploads.target_of(row)
     whole = FileObject(None, row.filename, content_type=row.content_type)
     await uploads.service.commit()  # on SQLite, who has read before another one wrote can write no more
@@ -222,12 +233,14 @@ async def _assemble(uploads: OpenUploads, row: UploadRow) -> None:
     if len(segments) == 1 and not parts:  # nobody else has it
         (file,) = segments
         await target.judge(file)
+        await compare_digest(file, checksum)
         await _become_whole(uploads, identity, file)
         return
     whole = FileObject(None, whole.filename, content_type=whole.content_type, content=_bytes_of(segments))
     try:
         async with _assembling(uploads, identity, size), uploads.service.storing(whole, field=name) as stored:
             await target.judge(stored)
+            await compare_digest(stored, checksum)
             await _become_whole(uploads, identity, stored, parts)
     except ObjectNotFoundError:  # who was faster has deleted segments, or a part has ended
         await run_in_session(uploads.service.session, _locked_open, uploads, identity)

@@ -165,14 +165,13 @@ class OpenUploads:
                 signed = await self.service.sign_upload(
                     file, field=field, expires_in=expires_in, max_size=most, once=once
                 )
-        has_checksum = signed is not None and CHECKSUM in signed.headers
         row = await self.note(
             field,
             announced,
             file,
             is_direct=signed is not None,
             size=size,
-            checksum=announced.checksum if has_checksum else None,
+            is_checked=signed is not None and CHECKSUM in signed.headers,
             url_expires=signed.expires_at.timestamp() if signed else None,
         )
         return row, signed
@@ -208,6 +207,7 @@ class OpenUploads:
                 "filename": file.filename,
                 "content_type": file.content_type,
                 "size": size,
+                "checksum": announced.checksum,
                 "metadata_received": announced.metadata,
                 "concat": announced.concat,
                 "parts": " ".join(announced.parts) or None,

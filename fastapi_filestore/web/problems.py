@@ -109,6 +109,7 @@ KINDS: Mapping[type[errors.FilestoreError], Kind] = {
     errors.UploadClaimedError: Kind(409, "upload-claimed", members=("location",)),
     errors.UploadOffsetError: Kind(409, "upload-offset", members=("start", "received")),
     errors.UploadIncompleteError: Kind(409, "upload-incomplete", members=("received", "size")),
+    errors.UploadDigestError: Kind(409, "upload-digest", members=("announced", "actual")),
     errors.UploadPartError: Kind(409, "upload-part"),
     errors.FinalUploadError: Kind(403, "final-upload"),
     errors.UploadAssemblingError: Kind(503, "upload-assembling"),

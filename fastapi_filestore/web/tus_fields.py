@@ -59,6 +59,7 @@ RESPONSE_FIELDS: Final = (
 """Header fields that a page of another origin has to be allowed to read."""
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 PARTIAL: Final = "partial"
 _FINAL: Final = "final;"
 LONGEST: Final = 8192
@@ -74,6 +75,7 @@ class Creation:
         metadata: Upload-Metadata as it was received, and `fields` what it means.
         concat: Upload-Concat as it was received; None if there is none.
         parts: The URLs of the uploads that it is made of, if it is a final one.
+        sha256: The digest that the file is to have, in hexadecimal digits, if `fields` say so; a part has none.
     """
 
     length: int | None
@@ -81,6 +83,7 @@ class Creation:
     fields: Mapping[str, bytes]
     concat: str | None
     parts: tuple[str, ...]
+    sha256: str | None = None
 
 
 def read_creation(headers: Mapping[str, str]) -> Creation:
@@ -101,12 +104,17 @@ def read_creation(headers: Mapping[str, str]) -> Creation:
         raise _malformed("Upload-Length", "the number of bytes, or else `Upload-Defer-Length: 1`")
     elif defers is not None and defers.strip() != "1":
         raise _malformed("Upload-Defer-Length", "1")
+    fields = read_metadata(metadata)
+    sha256 = text_of(fields, "sha256")
+    if sha256 is not None and not _SHA256.fullmatch(sha256):
+        raise _malformed("Upload-Metadata", "for sha256 the digest of the file in 64 hexadecimal digits, in base64")
     return Creation(
         None if length is None else read_number("Upload-Length", length),
         metadata,
-        read_metadata(metadata),
+        fields,
         concat,
         parts,
+        None if sha256 is None or concat == PARTIAL else sha256.lower(),
     )
 
 

@@ -20,6 +20,7 @@ RAISED: dict[str, FilestoreError] = {
     "upload-not-found": errors.UploadNotFoundError("an-id-of-an-upload"),
     "upload-claimed": errors.UploadClaimedError("/documents/1"),
     "upload-offset": errors.UploadOffsetError(start=3, received=5),
+    "upload-digest": errors.UploadDigestError(announced="ab" * 32, actual="cd" * 32),
     "upload-incomplete": errors.UploadIncompleteError(received=3, size=5),
     "upload-part": errors.UploadPartError("There is no such part."),
     "final-upload": errors.FinalUploadError("an-id-of-an-upload"),

@@ -49,7 +49,8 @@ class UploadRow:
         state: `open`, `complete` or `claimed`.
         filename, content_type: What the client said of it.
         size: Bytes that were announced; None while nobody knows.
-        checksum: The SHA-256 that was announced and that the store checks, in hexadecimal digits.
+        checksum: The SHA-256 that was announced, in hexadecimal digits.
+        is_checked: Whether the store takes no other bytes by the URL that the client has.
         metadata_received: Upload-Metadata, as a client of tus sent it.
         concat: Upload-Concat, as a client of tus sent it; None if the upload is neither a part nor made of parts.
         parts: The ids of the uploads that it is made of, with spaces between; None if it is not.
@@ -72,6 +73,7 @@ class UploadRow:
     content_type: str
     size: int | None
     checksum: str | None
+    is_checked: bool
     metadata_received: str
     concat: str | None
     parts: str | None
@@ -154,6 +156,7 @@ def add_uploads(
         Column("content_type", String(255), nullable=False),
         Column("size", BigInteger),
         Column("checksum", String(64)),
+        Column("is_checked", Boolean, nullable=False, default=False),
         Column("metadata_received", Text, nullable=False, default=""),
         Column("concat", Text),
         Column("parts", Text),

@@ -156,6 +156,7 @@ async def begin(
         filename=filename,
         content_type=likely_type(named("filetype", "type", "content_type", "contentType"), filename, None),
         size=creation.length,
+        checksum=creation.sha256,
         metadata=creation.metadata,
         concat=creation.concat,
         parts=[part_named(request, url) for url in creation.parts],

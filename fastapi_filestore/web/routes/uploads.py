@@ -45,7 +45,7 @@ class AnnouncedUpload(BaseModel, extra="forbid"):
     sha256: str | None = Field(
         default=None,
         pattern="^[0-9a-fA-F]{64}$",
-        description="The digest of the bytes, which the store checks if it can.",
+        description="The digest of the bytes: a row takes no others.",
     )
     parts: bool = Field(default=False, description="Whether it is to be stored in parts, as one of above 5 GiB is.")
     field: str | None = Field(

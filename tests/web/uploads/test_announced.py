@@ -15,7 +15,7 @@ from tests.web.filestores import nothing
 from tests.web.mapped import Photo as PhotoWithoutUploads
 from tests.web.models import Document, Photo
 from tests.web.site import SIGNING_KEY, Site, documents, problem_in
-from tests.web.uploading import begin, put, send
+from tests.web.uploading import begin, put
 
 
 def direct(app: FastAPI, files: Filestore) -> None:
@@ -177,14 +177,6 @@ async def test_a_url_of_s3_is_s3s_own(serve: Serve, seaweedfs: SeaweedFS, backen
         await site.client.delete(created.headers["location"])
         await site.check_empty()
         storages.register_backend(backend, replace=True)
-
-
-async def test_a_digest_that_nobody_checks_is_not_believed(site: Site) -> None:
-    """An announced SHA-256 is that of the row only where the store refuses other bytes."""
-    upload = await send(site.client, sha256="ab" * 32)
-    created = await site.client.post("/documents/", json={"title": "t", "upload": upload["id"]})
-
-    assert created.json()["file"]["checksum"] is None
 
 
 def test_uploads_need_their_tables() -> None:

@@ -69,6 +69,7 @@ PROBLEM_SCHEMA = {
         "algorithm": {"type": "string", "description": "What the digest was computed with."},
         "limit": {"type": "integer", "description": "What may be sent, in bytes or files."},
         "actual": {"description": "What was sent, if it is known."},
+        "announced": {"type": "string", "description": "The digest that the client announced."},
         "expected": {"type": "array", "items": {"type": "string"}, "description": "Types that may be sent."},
         "declared": {"type": "string", "description": "What the file is declared as."},
         "sniffed": {"type": "string", "description": "What its first bytes are of."},

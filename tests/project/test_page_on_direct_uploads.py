@@ -3,11 +3,12 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Page, Route
 
 from fastapi_filestore import Filestore, ObstoreBackend, storages
 from tests.example_app.conftest import browser
@@ -84,18 +85,47 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     storages.unregister_backend("web")
 
 
+async def send_by_page(page: Page, url: str, path: Path, content: bytes) -> tuple[Any, list[float]]:
+    """Choose a file on the page, and return its row and what was told of the progress."""
+    path.write_bytes(content)
+    await page.goto(url)
+    await page.locator("input").set_input_files(path)
+    await page.wait_for_function("() => window.row")
+    row, shares = await page.evaluate("() => [window.row, window.shares]")
+    return row, shares
+
+
 async def test_the_script_in_a_browser(site: Site, browser: Browser, tmp_path: Path) -> None:
     """Chromium stores a file by itself, tells how far it is, and has its row at the end."""
     content = bytes(range(256)) * 8192
-    (tmp_path / "ä.bin").write_bytes(content)
     async with listening(site.app) as url:
-        page = await browser.new_page()
-        await page.goto(url)
-        await page.locator("input").set_input_files(tmp_path / "ä.bin")
-        await page.wait_for_function("() => window.row")
-        row, shares = await page.evaluate("() => [window.row, window.shares]")
+        row, shares = await send_by_page(await browser.new_page(), url, tmp_path / "ä.bin", content)
 
     assert (row["title"], row["file"]["filename"], row["file"]["size"]) == ("from a page", "ä.bin", len(content))
     assert (await site.client.get(row["file"]["url"])).content == content
     assert shares == sorted(shares)
     assert shares[-1] == 1
+
+
+async def test_answers_that_are_lost(site: Site, browser: Browser, tmp_path: Path) -> None:
+    """A file that was stored is claimed though nobody told the page so, and a row that was made is found again."""
+    lost = dict[str, int]()
+
+    async def lose_first(route: Route) -> None:
+        asked = route.request
+        if asked.method == "GET" or asked.method + asked.url in lost:
+            await route.continue_()
+            return
+        sent = b"content" if asked.method == "PUT" else asked.post_data_buffer  # browsers don't show files
+        answer = await site.client.request(asked.method, asked.url, content=sent, headers=asked.headers)
+        lost[asked.method + asked.url] = answer.status_code
+        await route.abort()
+
+    async with listening(site.app) as url:
+        page = await browser.new_page()
+        await page.route("**/*", lose_first)
+        row, _ = await send_by_page(page, url, tmp_path / "lost.bin", b"content")
+
+    assert list(lost.values()) == [201, 201, 201], lost
+    assert (await site.client.get(row["file"]["url"])).content == b"content"
+    assert await site.rows(Document) == 1

@@ -13,11 +13,21 @@ class UploadNotFoundError(FilestoreError, LookupError):
 
 
 class UploadClaimedError(FilestoreError):
-    """A row took the upload already; `location` is the row's URL path, if it is known."""
+    """A row took the upload already; `location` is the row's URL path, if it is known and the row is there still."""
 
-    def __init__(self, location: str | None) -> None:
-        self.location = location
-        super().__init__(f"The upload belongs to {location or 'a row'} already: begin a new one for another row.")
+    def __init__(self, location: str | None, *, is_gone: bool = False) -> None:
+        """Say which row it was, and whether that `is_gone` by now."""
+        self.location = None if is_gone else location
+        if is_gone:
+            told = "A row took the upload, and is gone by now: begin a new one."
+        elif location is None:
+            told = (
+                "A row has the upload already, which a route of the application's own wrote, so this one can't say "
+                "where it is: begin a new one for another row."
+            )
+        else:
+            told = f"The upload belongs to {location} already: begin a new one for another row."
+        super().__init__(told)
 
 
 class UploadIncompleteError(UploadError):

@@ -349,7 +349,7 @@ class Filestore(Lifecycle):
             raise ConfigurationError(
                 f"files.uploaded({model.__name__}, field={name!r}): its uploads are for {columns}."
             )
-        return uploaded_file(resource.uploads, provider, name, self._limits)
+        return uploaded_file(resource, provider, name)
 
     async def download(
         self,

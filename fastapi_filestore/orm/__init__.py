@@ -19,6 +19,8 @@ Mapper.before_update             _look_again              a file that a listener
 Mapper.before_delete             _enter_cascaded_delete    rows that a cascade deletes give up their files, too
 Session.after_flush              _check_after_rows        what changed during the flush is entered, and settled if a
                                                           COMMIT began
+Session.after_flush              uploads/claims.py        a route of the application's own need not say which row took
+                                                          an upload
 Session.do_orm_execute           track_bulk               bulk insert(), update() and delete() do what single rows do
 Session.before_commit            _check_sharing           a file belongs to one row; garbage is written down with the
                                                           rows

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Engine, inspect, select
+from sqlalchemy import Engine, event, inspect, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
@@ -24,7 +24,7 @@ from fastapi_filestore.errors import (
     UploadNotFoundError,
     UploadPartError,
 )
-from fastapi_filestore.file_object import FileObject
+from fastapi_filestore.file_object import FileObject, Location
 from fastapi_filestore.orm.holders.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.sessions import has_room, plain_session, run_in_session, writing_bind
@@ -64,20 +64,53 @@ class Claim:
 
         await run_in_session(self.uploads.service.session, note)
 
-    async def give_back_untaken(self) -> None:
-        """Let those be complete uploads again whose files no row has taken in this transaction."""
+    @contextmanager
+    def seeing_rows(self) -> Iterator[list[object]]:
+        """Give the block the rows of the model that its session writes, which it need not hold itself."""
+        session, model, rows = plain_session(self.uploads.service.session), self.uploads.service.model, list[object]()
+
+        def note(flushed: Session, _: object) -> None:
+            rows.extend(row for row in (*flushed.new, *flushed.dirty) if isinstance(row, model))
+
+        event.listen(session, "after_flush", note)
+        try:
+            yield rows
+        finally:
+            event.remove(session, "after_flush", note)
+
+    async def give_back_untaken(
+        self, seen: Sequence[object] = (), place: Callable[[object], str | None] = lambda _: None
+    ) -> None:
+        """Let those be complete uploads again whose files no row has taken in this transaction.
+
+        Of the others the URL path of the row is remembered, if it was `seen` and `place` knows it.
+        """
 
         def look(session: Session) -> None:
             session.flush()
+            takers = self._takers_among(seen)
+            unseen = [file.location for _, file in self.rows.values() if file.location not in takers]
             tables = tables_with_files(self.uploads.tables.uploads.metadata)
-            locations = [file.location for _, file in self.rows.values()]
-            held = places_holding(self.uploads.connection(session), tables, locations)
+            held = places_holding(self.uploads.connection(session), tables, unseen) if unseen else ()
             for row, file in self.rows.values():
-                if file.location not in held:
+                if file.location in takers:
+                    row.location = place(takers[file.location])
+                elif file.location not in held:
                     row.file, row.state = file, COMPLETE
             session.flush()
 
         await run_in_session(self.uploads.service.session, look)
+
+    def _takers_among(self, rows: Sequence[object]) -> Mapping[Location, object]:
+        """Return those of some rows that are in the database and hold files, by where these are."""
+        names = {name: target.attribute for name, target in self.uploads.targets.items()}
+        return {
+            file.location: row
+            for row in rows
+            if inspect(row).persistent
+            for name in names.keys() & inspect(row).dict.keys()
+            for file in names[name].held_files(row)
+        }
 
 
 async def complete(uploads: OpenUploads, identity: str) -> UploadRow:

@@ -75,27 +75,31 @@ class SlashRoute(APIRoute):
 
 def signed_url_of(app: FastAPI) -> str:
     """Return what a token is appended to, below the application's root path; log that it can't be known if so."""
-    path = _signed_path(app.routes)
+    # A prefix with a parameter has as many paths as the parameter has values.
+    path = next((path for path in _paths_of(app.routes, SIGNED_ROUTE) if path.endswith(SIGNED_PATH)), None)
     if path is None:
         PUBLIC_URL_MISSING.tell(url_path=SIGNED_PATH)
     return f"{path or SIGNED_PATH}?sig="
 
 
-def _signed_path(routes: Iterable[BaseRoute]) -> str | None:
-    """Return the path of the route of signed URLs, below these routes; None if it is not among them, or not one path.
+def path_of_route(scope: Scope, name: str) -> str | None:
+    """Return the path, from the root of the host on, of the one route of a name that an application has.
 
-    A prefix with a parameter has as many paths as the parameter has values.
+    It is without a last slash, and None where there is no such route, or several, or one with parameters.
     """
+    paths = {path.rstrip("/") for path in _paths_of(scope["app"].routes, name)}
+    return quote(scope.get("root_path", "").rstrip("/")) + paths.pop() if len(paths) == 1 else None
+
+
+def _paths_of(routes: Iterable[BaseRoute], name: str) -> Iterator[str]:
+    """Yield the paths, below these routes, of the routes of a name that have no parameters."""
     for route in routes:
         if isinstance(route, Mount):
-            if "{" not in route.path and (inner := _signed_path(route.routes)) is not None:
-                return quote(route.path) + inner
+            if "{" not in route.path:
+                yield from (quote(route.path) + inner for inner in _paths_of(route.routes, name))
             continue
         with suppress(NoMatchFound):
-            path = str(route.url_path_for(SIGNED_ROUTE))
-            if path.endswith(SIGNED_PATH):
-                return path
-    return None
+            yield str(route.url_path_for(name))
 
 
 def root_path(app: FastAPI) -> str:

@@ -118,6 +118,7 @@ NOT_OF_A_CLIENT = {
     "web.serving.options.require_word": "such names",
     "web.wiring.require_dependency": "such names",
     **{f"web.routes.tus.{name}": "an id, of those there are" for name in ("append", "ask", "end", "place_of")},
+    "web.paths.path_of_route": "the name of a route of ours",
     "web.wiring.mapped_class": "such names",
     "web.wiring.require_schema": "such names",
     "web.routes.row.order_of": "parsed JSON",

@@ -4,16 +4,26 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
+from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import from_json
+from sqlalchemy import inspect
 from starlette.types import Message
 
-from fastapi_filestore.errors import ConfigurationError, InvalidFieldsError, MissingFileError, TooManyFilesError
+from fastapi_filestore.errors import (
+    ConfigurationError,
+    InvalidFieldsError,
+    MissingFileError,
+    RowNotFoundError,
+    TooManyFilesError,
+    UploadClaimedError,
+)
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.upload import Upload
+from fastapi_filestore.orm.column.python_types import python_type
 from fastapi_filestore.orm.uploads.tables import UploadTables
 from fastapi_filestore.service import FileService
 from fastapi_filestore.uploads.claims import Claim, complete_beside, take
@@ -142,7 +152,8 @@ class NamedUploads:
 
     async def take(self) -> Claim:
         """Take their files for the row that is written in this transaction."""
-        return await take(self.uploads, self.identities)
+        async with finding_rows(self.uploads.service):
+            return await take(self.uploads, self.identities)
 
 
 async def named_uploads(uploads: OpenUploads, identities: Sequence[str]) -> NamedUploads:
@@ -155,8 +166,27 @@ async def named_uploads(uploads: OpenUploads, identities: Sequence[str]) -> Name
     """
     if len(set(identities)) < len(identities):
         raise InvalidFieldsError([{"loc": (UPLOAD,), "msg": "An upload is named twice", "type": "not_unique"}])
-    await complete_beside(uploads, identities)
+    async with finding_rows(uploads.service):
+        await complete_beside(uploads, identities)
     return NamedUploads(uploads, identities)
+
+
+@asynccontextmanager
+async def finding_rows(service: FileService[Any]) -> AsyncIterator[None]:
+    """Let a block tell which row took an upload before, if it is there still and one of the service's."""
+    try:
+        yield
+    except UploadClaimedError as error:
+        if error.location is None:
+            raise
+        (column,) = inspect(service.model).primary_key
+        kind = python_type(inspect(service.model).get_property_by_column(column))
+        key = unquote(error.location.rpartition("/")[2])
+        try:
+            await service.get(TypeAdapter(kind).validate_python(key))
+        except RowNotFoundError:
+            raise UploadClaimedError(error.location, is_gone=True) from None
+        raise
 
 
 @asynccontextmanager

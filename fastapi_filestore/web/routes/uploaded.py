@@ -14,34 +14,38 @@ from fastapi_filestore.intake.forms.limits import FormLimits
 from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.service import FileService
 from fastapi_filestore.web.header_fields import is_json, media_type
+from fastapi_filestore.web.paths import path_of_route
 from fastapi_filestore.web.problems import problem_of
 from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.uploads import UploadPolicy, receive_upload_or_fields
-from fastapi_filestore.web.routes.claims import UPLOAD, RouterUploads, ids_in, named_uploads
+from fastapi_filestore.web.routes.claims import UPLOAD, ids_in, named_uploads
+from fastapi_filestore.web.routes.resource import Resource
 
 Provider = Callable[..., FileService[Any]]
 
 
-def uploaded_file(
-    uploads: RouterUploads, provider: Provider, field: str, limits: Callable[[], FormLimits]
-) -> Callable[..., Any]:
+def uploaded_file(resource: Resource[Any], provider: Provider, field: str) -> Callable[..., Any]:
     """Build the dependency that gives a route the file of an upload, for a row that the route writes with its session.
 
     What no row has taken at the end of the route is a complete upload still.
     """
+    uploads = resource.uploads
+    assert uploads is not None
 
     async def claim(request: Request, **given: Any) -> AsyncIterator[FileObject]:
         own = uploads.of(request, given["service"], field=field)
         try:
-            ids = await ids_of_request(request, limits())
+            ids = await ids_of_request(request, resource.limits())
             if len(ids) > 1:
                 raise TooManyFilesError(limit=1, actual=len(ids), field=UPLOAD)
             claimed = await (await named_uploads(own, ids)).take()
         except FilestoreError as error:
             raise problem_of(error) from error
         ((file,),) = claimed.files.values()
-        yield file
-        await claimed.give_back_untaken()
+        with claimed.seeing_rows() as rows:
+            yield file
+            base = path_of_route(request.scope, f"{resource.name}_create")
+            await claimed.give_back_untaken(rows, lambda row: None if base is None else resource.path(row, base))
 
     parameters = {"service": Annotated[object, Depends(provider)]}
     parameters |= {f"owner_{number}": Annotated[object, one] for number, one in enumerate(uploads.dependencies)}

@@ -21,7 +21,7 @@ from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.form_fields import validate_json
 from fastapi_filestore.web.routes import tus, upload_parts
-from fastapi_filestore.web.routes.claims import RouterUploads
+from fastapi_filestore.web.routes.claims import RouterUploads, finding_rows
 from fastapi_filestore.web.routes.openapi.answers import LOCATION_HEADER
 from fastapi_filestore.web.routes.openapi.bodies import json_request
 from fastapi_filestore.web.routes.openapi.problems import problems
@@ -167,7 +167,8 @@ def add_uploads(
     async def complete(request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)]) -> Any:
         async with service.unit_of_work():
             own = uploads.of(request, service)
-            await complete_beside(own, [upload])
+            async with finding_rows(service):
+                await complete_beside(own, [upload])
             row = await own.find(upload)
             return show_upload(row, own.target_of(row)[0], path_above(request.scope, 2))
 

@@ -307,15 +307,21 @@ async def test_an_upload_is_ended(site: Site) -> None:
 
 
 async def test_a_row_with_an_upload_is_deleted(site: Site) -> None:
-    """Its file goes like any other, and the upload is remembered all the same."""
-    upload = await send(site.client)
+    """Its file goes like any other, and the upload is remembered all the same; nobody is sent to where the row was."""
+    upload, other = await send(site.client), (await site.upload(title="other")).headers["location"]
     location = (await site.client.post("/documents/", json={"title": "t", "upload": upload["id"]})).headers["location"]
     assert (await site.client.delete(location)).status_code == 204
+    again = [
+        await site.client.post("/documents/", json={"title": "u", "upload": upload["id"]}),
+        await site.client.put(f"{other}/file", json={"upload": upload["id"]}),
+        await site.client.post(f"{upload['url']}/complete"),
+    ]
 
-    assert await site.keys() == set()
-    problem_in(
-        await site.client.post("/documents/", json={"title": "u", "upload": upload["id"]}), 409, "upload-claimed"
-    )
+    assert len(await site.keys()) == 1
+    for answer in again:
+        problem = problem_in(answer, 409, "upload-claimed")
+        assert (problem.get("location"), answer.headers.get("location")) == (None, None)
+        assert "is gone by now" in problem["detail"]
 
 
 async def test_books_take_their_own(site: Site) -> None:

@@ -57,6 +57,10 @@ def own_routes(app: FastAPI, files: Filestore) -> None:
     async def looking(file: Uploaded) -> str:
         return str(file.filename)
 
+    @app.post("/elsewhere", status_code=201)
+    async def elsewhere(file: Uploaded, rows: Albums) -> int:
+        return (await rows.create({"booklet": file})).id
+
     @app.post("/both")
     async def both(
         cover: Annotated[FileObject, Depends(files.uploaded(Album))], file: Uploaded, service: Albums
@@ -106,8 +110,22 @@ async def test_a_route_of_ones_own_takes_an_upload(site: Site, way: str) -> None
     problem_in(stranger, 404, "upload-not-found")
     assert created.status_code == 201, created.text
     assert (await site.client.get(f"/documents/{created.json()}/file")).content == b"content"
-    problem_in(again, 409, "upload-claimed")
+    assert problem_in(again, 409, "upload-claimed")["location"] == f"/documents/{created.json()}"
+    assert again.headers["location"] == f"/documents/{created.json()}"
     assert await site.rows(Document) == 1
+    await site.client.delete(f"/documents/{created.json()}")
+    assert "location" not in problem_in(await post(site, way, upload["id"]), 409, "upload-claimed")
+
+
+async def test_a_row_of_another_model(site: Site) -> None:
+    """Nobody knows a path for it, and a second claim says why."""
+    upload = await send(site.client, headers=ANN)
+    created = await site.client.post("/elsewhere", params={"upload": upload["id"]}, headers=ANN)
+    again = await site.client.post("/elsewhere", params={"upload": upload["id"]}, headers=ANN)
+
+    assert created.status_code == 201, created.text
+    problem = problem_in(again, 409, "upload-claimed")
+    assert ("location" in problem, "a route of the application's own wrote" in problem["detail"]) == (False, True)
 
 
 @pytest.mark.parametrize("url", ["/raising", "/looking"])

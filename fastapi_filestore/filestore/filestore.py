@@ -320,7 +320,8 @@ class Filestore(Lifecycle):
 
         The id is in the field `upload` of the form, of the JSON or of the query. The upload is one of the request's
         own, complete, and judged by the rules of router and column. It belongs to the row that the route gives the file
-        to, by a service of the same session; if no row takes it, it stays an upload.
+        to, by a service of the same session; if no row takes it, it stays an upload. For a column of several files it
+        is a list, and the field may have several ids, with commas between in a form or a query.
 
         Args:
             model: The class whose router has `uploads=`, and was made before.

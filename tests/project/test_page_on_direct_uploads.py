@@ -1,5 +1,6 @@
 """The code on the page on direct uploads, run as a program of its own, and as a page in Chromium."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -87,7 +88,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 async def send_by_page(page: Page, url: str, path: Path, content: bytes) -> tuple[Any, list[float]]:
     """Choose a file on the page, and return its row and what was told of the progress."""
-    path.write_bytes(content)
+    await asyncio.to_thread(path.write_bytes, content)
     await page.goto(url)
     await page.locator("input").set_input_files(path)
     await page.wait_for_function("() => window.row")

@@ -27,23 +27,27 @@ Provider = Callable[..., FileService[Any]]
 def uploaded_file(resource: Resource[Any], provider: Provider, field: str) -> Callable[..., Any]:
     """Build the dependency that gives a route the file of an upload, for a row that the route writes with its session.
 
+    Of a column of several files it is a list, of one upload or more.
     What no row has taken at the end of the route is a complete upload still.
     """
     uploads = resource.uploads
     assert uploads is not None
+    column = uploads.targets[field].attribute.type
 
-    async def claim(request: Request, **given: Any) -> AsyncIterator[FileObject]:
+    async def claim(request: Request, **given: Any) -> AsyncIterator[FileObject | list[FileObject]]:
         own = uploads.of(request, given["service"], field=field)
         try:
             ids = await ids_of_request(request, resource.limits())
-            if len(ids) > 1:
+            if column.multiple:
+                column.rules.check_count(len(ids), field=UPLOAD)
+            elif len(ids) > 1:
                 raise TooManyFilesError(limit=1, actual=len(ids), field=UPLOAD)
             claimed = await (await named_uploads(own, ids)).take()
         except FilestoreError as error:
             raise problem_of(error) from error
-        ((file,),) = claimed.files.values()
+        (taken,) = claimed.files.values()
         with claimed.seeing_rows() as rows:
-            yield file
+            yield list(taken) if column.multiple else taken[0]
             base = path_of_route(request.scope, f"{resource.name}_create")
             await claimed.give_back_untaken(rows, lambda row: None if base is None else resource.path(row, base))
 

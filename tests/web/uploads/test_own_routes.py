@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from fastapi_filestore import ConfigurationError, FileObject, FileService, Filestore, UploadOptions
 from tests.web.conftest import Serve
 from tests.web.filestores import nothing
-from tests.web.models import Album, Document
+from tests.web.models import Album, Book, Document
 from tests.web.site import SIGNING_KEY, Site, problem_in
 from tests.web.uploading import begin, send
 from tests.web.uploads.test_owners import ANN, BOB, who
@@ -57,10 +57,6 @@ def own_routes(app: FastAPI, files: Filestore) -> None:
     async def looking(file: Uploaded) -> str:
         return str(file.filename)
 
-    @app.post("/elsewhere", status_code=201)
-    async def elsewhere(file: Uploaded, rows: Albums) -> int:
-        return (await rows.create({"booklet": file})).id
-
     @app.post("/both")
     async def both(
         cover: Annotated[FileObject, Depends(files.uploaded(Album))], file: Uploaded, service: Albums
@@ -74,12 +70,33 @@ def own_routes(app: FastAPI, files: Filestore) -> None:
         return (await rows.create({"booklet": booklet})).id
 
 
+def further_routes(app: FastAPI, files: Filestore) -> None:
+    """Mount routes that take lists of uploads, and one whose row is of another model."""
+    own_routes(app, files)
+    app.include_router(files.router(Book, uploads=True), prefix="/books")
+    Albums = Annotated[FileService[Album], Depends(files.service(Album))]  # noqa: N806 - a type
+
+    @app.post("/elsewhere", status_code=201)
+    async def elsewhere(file: Annotated[FileObject, Depends(files.uploaded(Document))], rows: Albums) -> int:
+        return (await rows.create({"booklet": file})).id
+
+    @app.post("/photos-of-mine", status_code=201)
+    async def photos(
+        photos: Annotated[list[FileObject], Depends(files.uploaded(Album, field="photos"))], rows: Albums
+    ) -> int:
+        return (await rows.create({"photos": photos})).id
+
+    @app.post("/pages-of-mine")
+    async def pages(pages: Annotated[list[FileObject], Depends(files.uploaded(Book, field="pages"))]) -> int:
+        return len(pages)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 async def site(request: pytest.FixtureRequest, serve: Serve) -> AsyncIterator[Site]:
     """Routes of one's own on each database."""
     postgres = request.param == "postgres"
     url = request.getfixturevalue("postgres_database").url("postgresql+asyncpg") if postgres else None
-    async with serve(url, build=own_routes, signing_keys=[SIGNING_KEY], shared=True) as site:
+    async with serve(url, build=further_routes, signing_keys=[SIGNING_KEY], shared=True) as site:
         yield site
         await site.check()
 
@@ -186,6 +203,37 @@ async def test_a_column_is_named(site: Site) -> None:
     assert created.status_code == 201, created.text
     assert (await site.client.get(f"/albums/{created.json()}/booklet")).content == b"content"
     problem_in(await site.client.post("/albums-of-mine", json={"upload": cover["id"]}), 404, "upload-not-found")
+
+
+@pytest.mark.parametrize("way", ["json", "data", "params"])
+async def test_a_list_takes_several(site: Site, way: str) -> None:
+    """A column of several files has all that are named, in their order, or the one; each of them once."""
+    uploads = [await send(site.client, b"%d" % n, "/albums/uploads", filename=f"{n}", field="photos") for n in range(3)]
+    one, two, three = [upload["id"] for upload in uploads]
+    named = [[two, one] if way == "json" else f"{two},{one}", three]
+    bodies: list[Any] = [{way: {"upload": ids}} for ids in named]
+    created = [await site.client.post("/photos-of-mine", **body) for body in bodies]
+    again = await site.client.post("/photos-of-mine", json={"upload": [one, three]})
+    albums = [(await site.client.get(f"/albums/{answer.json()}")).json() for answer in created]
+
+    assert [answer.status_code for answer in created] == [201, 201], [answer.text for answer in created]
+    assert [[photo["filename"] for photo in album["photos"]] for album in albums] == [["1", "0"], ["2"]]
+    assert problem_in(again, 409, "upload-claimed")["location"] == f"/albums/{created[0].json()}"
+
+
+async def test_a_list_that_no_row_takes(site: Site) -> None:
+    """More than the column may have, or what the route does not keep, are uploads still."""
+    uploads = [await send(site.client, at="/books/uploads", field="pages") for _ in range(5)]
+    ids = [upload["id"] for upload in uploads]
+    many = await site.client.post("/pages-of-mine", json={"upload": ids})
+    few = await site.client.post("/pages-of-mine", json={"upload": ids[:4]})
+    cover = await send(site.client, at="/books/uploads")
+
+    problem = problem_in(many, 422, "too-many-files")
+    assert (problem["limit"], problem["actual"], few.json()) == (4, 5, 4)
+    assert [(await site.client.get(upload["url"])).json()["state"] for upload in uploads] == ["complete"] * 4 + ["open"]
+    mixed = await site.client.post("/pages-of-mine", json={"upload": [ids[0], cover["id"]]})
+    problem_in(mixed, 404, "upload-not-found")
 
 
 async def test_an_owner_that_a_test_replaces(serve: Serve) -> None:

@@ -231,11 +231,13 @@ class Lifecycle:
         try:
             app, settings = self._app, self.settings
             root = "" if app is None else root_path(app)
-            url = settings.public_url + SIGNED_URL  # what a token is appended to
+            url, is_served = settings.public_url + SIGNED_URL, True  # what a token is appended to
             if app is not None and settings.signing_keys and not settings.public_url:
-                url = signed_url_of(app)
+                url, is_served = signed_url_of(app)
             async with (
-                registering_backends(settings, self.registry, base_url=url, root_path=root, wrap=self.wrap),
+                registering_backends(
+                    settings, self.registry, base_url=url, is_served=is_served, root_path=root, wrap=self.wrap
+                ),
                 AsyncExitStack() as stack,
             ):
                 stack.enter_context(

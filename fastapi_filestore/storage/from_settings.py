@@ -31,6 +31,7 @@ async def registering_backends(
     registry: StorageRegistry,
     *,
     base_url: str,
+    is_served: bool = True,
     root_path: str = "",
     wrap: Wrap | None = None,
 ) -> AsyncIterator[None]:
@@ -40,6 +41,7 @@ async def registering_backends(
         settings: The settings.
         registry: Where the backends are registered.
         base_url: What the token of a signed URL is appended to.
+        is_served: Whether the application has a route there, as far as is known.
         root_path: What goes before a base that is only a path, outside of requests.
         wrap: Given each backend that the settings make, and returns the one to register; None for the same.
 
@@ -62,7 +64,7 @@ async def registering_backends(
                     FILES_BELOW_FOLDER.tell(backend=backend.key, folder=backend.folder)
         upload_memory.limit = settings.upload_memory
         keys = [key.get_secret_value() for key in settings.signing_keys]
-        signer = UrlSigner(keys, base_url=base_url, root_path=root_path) if keys else None
+        signer = UrlSigner(keys, base_url=base_url, root_path=root_path, is_served=is_served) if keys else None
         wishes = Wishes(settings.url_expiry, settings.max_upload_size, signer, settings.default_backend)
         stack.enter_context(applying_wishes(registry, wishes))
         if settings.probe:

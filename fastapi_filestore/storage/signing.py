@@ -51,13 +51,15 @@ class UrlSigner:
     """Makes and checks the application's signed URLs: the first key signs, every key verifies.
 
     `base_url` is what a token is appended to; `clock` returns seconds since the epoch. A base that is only a path is
-    below the root path of the request, or outside of requests below `root_path`.
+    below the root path of the request, or outside of requests below `root_path`. Where it is known that nothing
+    answers there it is not `is_served`.
     """
 
     keys: Sequence[str] = field(repr=False)
     base_url: str
     clock: Callable[[], float] = time.time
     root_path: str = ""
+    is_served: bool = True
 
     def __post_init__(self) -> None:
         problems = [problem_of_key(key) for key in self.keys] or [f"there is none; {KEY_REMEDY}"]

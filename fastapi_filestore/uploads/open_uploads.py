@@ -150,7 +150,8 @@ class OpenUploads:
     ) -> tuple[UploadRow, SignedURL | None]:
         """Begin an upload, and sign where the client may store it by itself, for some seconds.
 
-        Nothing is signed if `expires_in` is None, or where nobody can sign it. Commit soon: others wait.
+        Nothing is signed if `expires_in` is None, where nobody can sign it, or where the application would and has no
+        route for that. Commit soon: others wait.
 
         Raises:
             UploadError: It is announced as something that the column does not take.
@@ -165,6 +166,9 @@ class OpenUploads:
                 signed = await self.service.sign_upload(
                     file, field=field, expires_in=expires_in, max_size=most, once=once
                 )
+                signer = file.registry.signer
+                if signer is not None and not signer.is_served and signer.base_url in signed.url:
+                    signed = None  # what is left of it is an intent of nothing
         row = await self.note(
             field,
             announced,

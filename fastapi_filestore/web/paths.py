@@ -73,13 +73,13 @@ class SlashRoute(APIRoute):
         return match, child
 
 
-def signed_url_of(app: FastAPI) -> str:
-    """Return what a token is appended to, below the application's root path; log that it can't be known if so."""
+def signed_url_of(app: FastAPI) -> tuple[str, bool]:
+    """Return what a token is appended to, below the root path, and whether a route is there; log if there is none."""
     # A prefix with a parameter has as many paths as the parameter has values.
     path = next((path for path in _paths_of(app.routes, SIGNED_ROUTE) if path.endswith(SIGNED_PATH)), None)
     if path is None:
         PUBLIC_URL_MISSING.tell(url_path=SIGNED_PATH)
-    return f"{path or SIGNED_PATH}?sig="
+    return f"{path or SIGNED_PATH}?sig=", path is not None
 
 
 def path_of_route(scope: Scope, name: str) -> str | None:

@@ -59,6 +59,7 @@ RESPONSE_FIELDS: Final = (
 """Header fields that a page of another origin has to be allowed to read."""
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
+_DIGITS = re.compile(r"[0-9]{1,40}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 PARTIAL: Final = "partial"
 _FINAL: Final = "final;"
@@ -109,7 +110,7 @@ def read_creation(headers: Mapping[str, str]) -> Creation:
     if sha256 is not None and not _SHA256.fullmatch(sha256):
         raise _malformed("Upload-Metadata", "for sha256 the digest of the file in 64 hexadecimal digits, in base64")
     return Creation(
-        None if length is None else read_number("Upload-Length", length),
+        None if length is None else read_length(length),
         metadata,
         fields,
         concat,
@@ -124,6 +125,13 @@ def read_number(name: str, text: str) -> int:
     if number > LARGEST:
         raise _malformed(name, "a number of bytes, in decimal digits")
     return number
+
+
+def read_length(text: str) -> int:
+    """Read how long an upload is, also where that is more than any may have; `MalformedUploadError` if it is none."""
+    if not _DIGITS.fullmatch(digits := text.strip()):
+        raise _malformed("Upload-Length", "a number of bytes, in decimal digits")
+    return int(digits)
 
 
 def read_metadata(text: str) -> Mapping[str, bytes]:

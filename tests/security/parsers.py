@@ -270,6 +270,7 @@ PARSERS: Mapping[str, tuple[Parser, tuple[str, ...]]] = {
         ("1",),
     ),
     "web.tus_fields.read_metadata": (tus_fields.read_metadata, ("a YQ==,b ", "a YQ==,", "a ")),
+    "web.tus_fields.read_length": (tus_fields.read_length, ("1", "0")),
     "web.tus_fields.read_number": (lambda text: tus_fields.read_number("Upload-Offset", text), ("1",)),
     "web.tus_fields.text_of": (lambda text: tus_fields.text_of({"a": text.encode()}, "a"), ()),
     "web.receiving.uploads.refuse_fragments": (lambda text: uploads.refuse_fragments({"content-encoding": text}), ()),

@@ -81,6 +81,7 @@ MATCHED = {
     "web.paths._SANE",
     "web.routes.tus.PREFIX",
     "web.tus_fields._NUMBER",
+    "web.tus_fields._DIGITS",
     "web.tus_fields._SHA256",
 }
 """Patterns of the floors that clients talk to, which are matched at one place."""

@@ -1,14 +1,14 @@
 """Let rows take uploads by their ids, in the place of files that come with the request."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, create_model
-from pydantic_core import from_json
+from pydantic_core import PydanticCustomError, from_json
 from sqlalchemy import inspect
 from starlette.types import Message
 
@@ -18,6 +18,7 @@ from fastapi_filestore.errors import (
     MissingFileError,
     RowNotFoundError,
     TooManyFilesError,
+    UnsupportedUploadError,
     UploadClaimedError,
 )
 from fastapi_filestore.file_object import FileObject
@@ -29,8 +30,8 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.uploads.claims import Claim, complete_beside, take
 from fastapi_filestore.uploads.open_uploads import OpenUploads, Target
 from fastapi_filestore.uploads.options import UploadOptions
-from fastapi_filestore.web.header_fields import JSON, announced_size, media_type
-from fastapi_filestore.web.receiving.bodies import whole_body
+from fastapi_filestore.web.header_fields import JSON, announced_size, joined_fields, media_type, refuse_codings
+from fastapi_filestore.web.receiving.bodies import UNLIMITED, limited_body
 from fastapi_filestore.web.receiving.several_fields import FileField, receive_form
 from fastapi_filestore.web.receiving.uploads import (
     UploadPolicy,
@@ -52,6 +53,8 @@ ID: Final = "[A-Za-z0-9_-]{22,64}"
 
 def _split(value: object) -> object:
     """Return the ids of a field: a form has them with commas between, JSON one or a list."""
+    if not isinstance(value, str | list):
+        raise PydanticCustomError("no_id", "Name an upload by its id, which is a string, or several by a list of ids")
     return [part for part in value.split(",") if part] if isinstance(value, str) else value
 
 
@@ -227,9 +230,16 @@ async def _receive_or_read_ids(request: Request, policy: UploadPolicy) -> Upload
         return found
     if found is None:
         named, request = await _ids_in_json(request, policy)
-        if named is None:
+        if named is not None:
+            return named
+        try:
             return await policy.admit(file_as_body(request, policy, JSON))
-        return named
+        except UnsupportedUploadError as error:
+            sentence = (
+                f'JSON is a file here, unless it is {{"{UPLOAD}": "…"}} and nothing else, with the id of an upload; of '
+                f"files there is taken {' or '.join(error.expected)}."
+            )
+            raise UnsupportedUploadError(error.actual, error.expected, sentence=sentence) from None
     if not (ids := ids_in(found.get(UPLOAD, ""))):
         raise MissingFileError(policy.field)
     return ids
@@ -286,19 +296,27 @@ async def _ids_in_json(request: Request, policy: UploadPolicy) -> tuple[Sequence
     Raises:
         MissingFileError: It names none.
     """
-    size = announced_size(request.headers)
-    if size is None or size > LONGEST_CLAIM:
+    size, is_whole, body = announced_size(request.headers), True, b""
+    if size is not None and size > LONGEST_CLAIM:
         return None, request
-    body = await whole_body(request, LONGEST_CLAIM, pace=policy.limits.pace)
+    refuse_codings(joined_fields(request.headers))
+    async with aclosing(limited_body(request, UNLIMITED, pace=policy.limits.pace)) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            is_whole = len(body) <= LONGEST_CLAIM
+            if not is_whole:
+                break
     try:
-        value = from_json(body)
+        value = from_json(body) if is_whole else None
     except ValueError:
         value = None
     ids = ids_in(value[UPLOAD]) if isinstance(value, dict) and value.keys() == {UPLOAD} else None
     if ids is not None and not ids:
         raise MissingFileError(policy.field)
 
+    beginning = iter([{"type": "http.request", "body": body, "more_body": not is_whole}])
+
     async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+        return next(beginning, None) or await request.receive()
 
     return ids, Request(request.scope, receive)

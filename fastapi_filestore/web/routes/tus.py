@@ -94,9 +94,10 @@ def add_tus(router: APIRouter, resource: Resource[ModelT], uploads: RouterUpload
     async def serve(request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)]) -> Response:
         """Do what the method says, or the header in its place, for clients that can't send each method."""
         with telling_version():
-            require_tus(request)
             method = request.headers.get("x-http-method-override", request.method).upper()
             answer = ANSWERS.get(method)
+            if answer is not None or "tus-resumable" in request.headers:
+                require_tus(request)
             if answer is None:
                 detail = f"There is no {method[:40]!a} for an upload; there is {', '.join(ANSWERS)}."
                 raise Problem(METHOD_NOT_ALLOWED, detail, {}, {"Allow": "DELETE, GET, HEAD, PATCH"})
@@ -230,7 +231,7 @@ async def append(
     if start is None:
         start = fields.read_number("Upload-Offset", given.get("upload-offset", ""))
         if "upload-length" in given:
-            size = fields.read_number("Upload-Length", given["upload-length"])
+            size = fields.read_length(given["upload-length"])
     checksum = given.get("upload-checksum")
 
     def body(lease: Lease) -> AsyncGenerator[bytes, None]:

@@ -41,13 +41,15 @@ class AnnouncedUpload(BaseModel, extra="forbid"):
     content_type: str = Field(
         default="application/octet-stream", max_length=255, json_schema_extra={"pattern": MEDIA_TYPE}
     )
-    size: int | None = Field(default=None, ge=0, description="Bytes.")
+    size: int | None = Field(default=None, ge=0, strict=True, description="Bytes.")
     sha256: str | None = Field(
         default=None,
         pattern="^[0-9a-fA-F]{64}$",
         description="The digest of the bytes: a row takes no others.",
     )
-    parts: bool = Field(default=False, description="Whether it is to be stored in parts, as one of above 5 GiB is.")
+    parts: bool = Field(
+        default=False, strict=True, description="Whether it is to be stored in parts, as one of above 5 GiB is."
+    )
     field: str | None = Field(
         default=None, description="The column that it is for, if there are several; that at `/file` by default."
     )

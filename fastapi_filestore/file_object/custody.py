@@ -19,6 +19,7 @@ class Custody:
         unit: Who deletes it if no row comes to hold it, weakly referenced: a session, or a call of a service.
         saving: The turn of whoever stores it.
         reserved_path: A generated path that a ledger knows of, for the upload that is under way.
+        copied_from: The path of the object of its backend that it is to become a copy of.
         rules: Those of the column that it is in, or on its way to.
         checked_by: The rules that it was checked by.
         claim_ends: Whether the claim has ended, if it holds anything: one list of all copies.
@@ -30,6 +31,7 @@ class Custody:
     unit: ref[Any] | None = None
     saving: Turn | None = None
     reserved_path: str | None = None
+    copied_from: str | None = None
     rules: FileRules = NO_RULES
     checked_by: FileRules | None = None
     _claim: object | None = None

@@ -250,6 +250,12 @@ class FileObject(RecordedFile):
             ObjectNotFoundError: Nobody stored them.
             UploadError: They are not what the column asks for, or more than the URL was signed for; no copy is left.
         """
+        if self.custody.copied_from is not None:
+            async with one_at_a_time(self.custody):
+                if not self.is_stored:
+                    async with self._copying(self.custody.copied_from):
+                        pass  # it is judged as any other
+            return self
         if self._staged is not None:
             async with one_at_a_time(self.custody):
                 if self._staged is not None:
@@ -302,21 +308,44 @@ class FileObject(RecordedFile):
 
     async def _promote(self, upload: str) -> None:
         """Copy what a client stored to a path that nobody has a signature for, and judge the copy."""
-        limits = (self.upload_limit, self.registry.max_upload_size)
+        limits, custody = (self.upload_limit, self.registry.max_upload_size), self.custody
+        try:
+            info = await self.backend_in_use().head(upload)
+            await check_upload(custody.rules, info, limits=limits, **self._declared)
+            async with self._copying(upload) as copied:
+                self._chosen_path, self._upload = None, upload
+                await check_upload(custody.rules, copied, limits=limits, **self._declared)
+        finally:
+            custody.reserved_path = None
+
+    @asynccontextmanager
+    async def _copying(self, source: str) -> AsyncIterator[ObjectInfo]:
+        """Copy an object inside the store to a fresh path, the file's from then on; what the block refuses goes."""
         backend, custody = self.backend_in_use(), self.custody
         path = custody.reserved_path = custody.reserved_path or generate_path(self.prefix)
         try:
-            await check_upload(custody.rules, await backend.head(upload), limits=limits, **self._declared)
             async with self._undoing(path):
-                await copy_object(backend, upload, path)
+                await copy_object(backend, source, path)
                 copied = await backend.head(path)
             self._record(copied)
-            self._chosen_path, self._upload, custody.fresh = None, upload, True
+            custody.fresh = True
             async with self._discarding():
-                await check_upload(custody.rules, copied, limits=limits, **self._declared)
+                yield copied
                 await self.check_async()
         finally:
             custody.reserved_path = None
+
+    def plan_copy(self) -> Self:
+        """Return a file that becomes a copy of this one, made inside the store, once it is stored for a column."""
+        twin = type(self)(
+            self.backend_in_use(),
+            self.filename,
+            content_type=self.content_type,
+            metadata=self.metadata,
+            registry=self.registry,
+        )
+        twin.custody.copied_from, twin.state = self.path, FileState.RESERVED
+        return twin
 
     @must_await
     async def look_async(self) -> Self:

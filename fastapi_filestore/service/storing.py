@@ -1,12 +1,13 @@
 """Store the files of rows before the rows are written: `Storing`, the part of a service that moves bytes."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, inspect
 
+from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.rules import NO_RULES
 from fastapi_filestore.intake.upload import Upload, Uploads
@@ -22,7 +23,7 @@ from fastapi_filestore.orm.unit_of_work.state import state_of
 from fastapi_filestore.orm.unit_of_work.transfer import store
 from fastapi_filestore.service.rows import Rows
 from fastapi_filestore.service.unit import Part, Transactional
-from fastapi_filestore.storage.prefixes import Values
+from fastapi_filestore.storage.prefixes import NOTHING_KNOWN, Values
 
 ModelT = TypeVar("ModelT")
 
@@ -35,7 +36,14 @@ class Storing(Transactional[ModelT]):
 
     @asynccontextmanager
     async def storing(
-        self, file: object, *, field: str | None = None, identity: object = None, is_whole: bool = True
+        self,
+        file: object,
+        *,
+        field: str | None = None,
+        identity: object = None,
+        values: Values = NOTHING_KNOWN,
+        is_whole: bool = True,
+        needs_folder: bool = True,
     ) -> AsyncIterator[FileObject]:
         """Store a file whose row the block writes, for values that are known only when the file has arrived.
 
@@ -45,17 +53,35 @@ class Storing(Transactional[ModelT]):
             file: A FileObject, an Upload or an UploadFile.
             field: The file column that it is for, if there are several.
             identity: The row that is to hold it, if that is there already: a column may choose its folder by the row.
+            values: What is known of a new row, if that is to hold it.
             is_whole: Whether the column's rules judge it; they say nothing of a part of a file.
+            needs_folder: Whether it must lie in the folder that the column chooses; else, where too little is known of
+                the row for that, in none.
 
         >>> async with service.storing(upload) as file:
         ...     await service.create({"title": upload.fields["title"], "file": file})
         """
         attribute = file_attribute(self.model, field)
-        known = self._values_of_new_row
-        if identity is not None:
-            known = await self._values_of_row(identity, {}, [attribute])
+        known: Callable[[], Values] | None = self._values_of_new_row
+        if values or identity is not None:
+            known = await self._known(attribute, identity, values)
         async with AsyncExitStack() as stack:
+            if not needs_folder:
+                with suppress(ConfigurationError):
+                    attribute.type.files([file] if attribute.type.multiple else file, of=known)
+                known = None
             yield await self._store_one(file, attribute, known, stack, is_whole=is_whole)
+
+    async def folder_of(self, field: str, *, identity: object = None, values: Values = NOTHING_KNOWN) -> str:
+        """Return the folder that a column chooses for the file of a row: of one that is there, or of a new one.
+
+        Raises:
+            ConfigurationError: It is chosen by what is not known of the row.
+        """
+        attribute, probe = file_attribute(self.model, field), FileObject()
+        known = await self._known(attribute, identity, values)
+        attribute.type.files([probe] if attribute.type.multiple else probe, of=known)
+        return probe.prefix
 
     @asynccontextmanager
     async def storing_all(
@@ -87,6 +113,11 @@ class Storing(Transactional[ModelT]):
             yield stored
 
     # -- inside --------------------------------------------------------------------------------------
+
+    async def _known(self, attribute: FileAttribute, identity: object, values: Values) -> Callable[[], Values]:
+        if identity is not None:
+            return await self._values_of_row(identity, {}, [attribute])
+        return lambda: values_of_new(inspect(self.model), {**self.defaults, **values})
 
     def _values_of_new_row(self) -> Values:
         """Return what is known of a row before it is made."""
@@ -122,7 +153,7 @@ class Storing(Transactional[ModelT]):
         self,
         file: object,
         attribute: FileAttribute,
-        known: Callable[[], Values],
+        known: Callable[[], Values] | None,
         stack: AsyncExitStack,
         *,
         is_whole: bool = True,
@@ -159,7 +190,10 @@ class Storing(Transactional[ModelT]):
         if (
             state_of(part.session).is_connected
             and not self.hold_session
-            and any(file.is_arriving or file.is_upload or file.is_stored_once for file in waiting)
+            and any(
+                file.is_arriving or file.is_upload or file.is_stored_once or file.custody.copied_from is not None
+                for file in waiting
+            )
         ):
             await self._run(part, end_if_only_read)
         access = bound_ledger(part.session, inspect(self.model))

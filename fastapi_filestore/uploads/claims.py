@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextman
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy import Engine, event, inspect, select
@@ -197,8 +198,10 @@ def _forget(place: tuple[Engine, str, str | None], task: asyncio.Task[None]) -> 
         task.exception()  # whoever waited has had it, and nobody may have
 
 
-async def take(uploads: OpenUploads, identities: Sequence[str]) -> Claim:
-    """Take the files from complete uploads, for a row that is written in this transaction.
+async def take(
+    uploads: OpenUploads, identities: Sequence[str], *, placed: Mapping[str, FileObject] = MappingProxyType({})
+) -> Claim:
+    """Take the files from complete uploads, or their copies that are `placed`, for a row that this transaction writes.
 
     Raises:
         UploadNotFoundError: One of them has ended meanwhile.
@@ -215,8 +218,9 @@ async def take(uploads: OpenUploads, identities: Sequence[str]) -> Claim:
             if row is None or row.file is None:
                 raise UploadNotFoundError(identity)
             name, target = uploads.target_of(row)
-            row.file.note_checked(target.attribute.type.rules)
-            files.setdefault(name, []).append(row.file)
+            file = placed.get(identity, row.file)
+            file.note_checked(target.attribute.type.rules)
+            files.setdefault(name, []).append(file)
         claim = Claim(uploads, {identity: (row, row.file) for identity, row in rows.items() if row.file}, files)
         for row in rows.values():
             row.file, row.state = None, CLAIMED
@@ -235,7 +239,7 @@ async def _take_direct(uploads: OpenUploads, row: UploadRow) -> None:
         await become_object(uploads, row)
     await uploads.service.commit()
     try:
-        async with uploads.service.storing(file, field=name) as stored:
+        async with uploads.service.storing(file, field=name, needs_folder=False) as stored:
             if announced is not None and stored.size != announced:
                 raise UploadIncompleteError(received=stored.size, size=announced, is_direct=True)
             await target.judge(stored)
@@ -271,7 +275,8 @@ async def _assemble(uploads: OpenUploads, row: UploadRow) -> None:
         return
     whole = FileObject(None, whole.filename, content_type=whole.content_type, content=_bytes_of(segments))
     try:
-        async with _assembling(uploads, identity, size), uploads.service.storing(whole, field=name) as stored:
+        storing = uploads.service.storing(whole, field=name, needs_folder=False)
+        async with _assembling(uploads, identity, size), storing as stored:
             await target.judge(stored)
             await compare_digest(stored, checksum)
             await _become_whole(uploads, identity, stored, parts)

@@ -102,7 +102,7 @@ class Appending:
         file = FileObject(None, lease.filename, content_type=lease.content_type, content=content)
         segments = FileService(service.session, model=self.uploads.tables.segment)
         async with (
-            service.storing(file, field=field, is_whole=False) as stored,
+            service.storing(file, field=field, is_whole=False, needs_folder=False) as stored,
             service.turn(),
             service.unit_of_work(),  # it has ended, and holds nothing, before anything is cleared away
         ):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
@@ -27,9 +27,11 @@ from fastapi_filestore.intake.upload import Upload
 from fastapi_filestore.orm.column.python_types import python_type
 from fastapi_filestore.orm.uploads.tables import UploadTables
 from fastapi_filestore.service import FileService
+from fastapi_filestore.storage.prefixes import NOTHING_KNOWN, Values
 from fastapi_filestore.uploads.claims import Claim, complete_beside, take
 from fastapi_filestore.uploads.open_uploads import OpenUploads, Target
 from fastapi_filestore.uploads.options import UploadOptions
+from fastapi_filestore.uploads.placing import placing
 from fastapi_filestore.web.header_fields import JSON, announced_size, joined_fields, media_type, refuse_codings
 from fastapi_filestore.web.receiving.bodies import UNLIMITED, limited_body
 from fastapi_filestore.web.receiving.several_fields import FileField, receive_form
@@ -152,11 +154,20 @@ class NamedUploads:
 
     uploads: OpenUploads
     identities: Sequence[str]
+    placed: Mapping[str, FileObject] = field(default_factory=dict[str, FileObject])
+
+    @asynccontextmanager
+    async def placing(
+        self, *, identity: object = None, values: Values = NOTHING_KNOWN
+    ) -> AsyncIterator["NamedUploads"]:
+        """Let those that a column wants in the folder of the row lie there while the block writes it."""
+        async with placing(self.uploads, self.identities, identity=identity, values=values) as placed:
+            yield replace(self, placed=placed)
 
     async def take(self) -> Claim:
         """Take their files for the row that is written in this transaction."""
         async with finding_rows(self.uploads.service):
-            return await take(self.uploads, self.identities)
+            return await take(self.uploads, self.identities, placed=self.placed)
 
 
 async def named_uploads(uploads: OpenUploads, identities: Sequence[str]) -> NamedUploads:
@@ -220,7 +231,9 @@ async def receiving_file(
     elif uploads is not None:
         if len(found) > 1:
             raise TooManyFilesError(limit=1, actual=len(found), field=UPLOAD)
-        yield Arrived(named=await named_uploads(uploads.of(request, service, field=field), found))
+        claimed = await named_uploads(uploads.of(request, service, field=field), found)
+        async with claimed.placing(identity=identity) as named:
+            yield Arrived(named=named)
 
 
 async def _receive_or_read_ids(request: Request, policy: UploadPolicy) -> Upload | Sequence[str]:
@@ -265,7 +278,9 @@ async def receiving_files(
     if uploads is not None and media_type(request.headers) == JSON:
         named_by_json, request = await _ids_in_json(request, policy)
         if named_by_json is not None:
-            yield Arrived(named=await named_uploads(uploads.of(request, service, field=field), named_by_json))
+            claimed = await named_uploads(uploads.of(request, service, field=field), named_by_json)
+            async with claimed.placing(identity=identity) as named:
+                yield Arrived(named=named)
             return
     form = await receive_form(request, policy, {field: replace(taken, is_needed=uploads is None)})
     async with service.storing_form(form, identity=identity) as stored:
@@ -273,8 +288,12 @@ async def receiving_files(
         ids: Sequence[str] = ids_in(form.fields.get(UPLOAD, "")) if uploads is not None else ()
         if not (files or ids):
             raise MissingFileError(field)
-        named = await named_uploads(uploads.of(request, service, field=field), ids) if uploads and ids else None
-        yield Arrived(files, named)
+        if uploads is None or not ids:
+            yield Arrived(files)
+            return
+        claimed = await named_uploads(uploads.of(request, service, field=field), ids)
+        async with claimed.placing(identity=identity) as named:
+            yield Arrived(files, named)
 
 
 def ids_in(value: object) -> Sequence[str]:

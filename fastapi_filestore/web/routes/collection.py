@@ -108,13 +108,13 @@ def add_create_with_files(router: APIRouter, resource: Resource[ModelT], provide
                 uploads = await receive_form(request, policy, resource.fields)
                 stored = await stack.enter_async_context(service.storing_form(uploads))
                 fields = uploads.values
-            values, named = ({} if fields is None else values_of(fields)), None
+            given, named = ({} if fields is None else values_of(fields)), None
+            ids = given.pop(UPLOAD, []) if resource.uploads is not None else []
+            values = resource.settable(given)
             if resource.uploads is not None:
-                uploaded = resource.uploads.of(request, service)
-                named = await named_uploads(uploaded, ids_in(values.pop(UPLOAD, ())))
-            return await _write(
-                service, resource, response, base, resource.settable(values), stored=stored, named=named
-            )
+                claimed = await named_uploads(resource.uploads.of(request, service), ids_in(ids))
+                named = await stack.enter_async_context(claimed.placing(values=values))
+            return await _write(service, resource, response, base, values, stored=stored, named=named)
 
 
 async def _create_without_file(

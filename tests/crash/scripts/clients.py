@@ -57,10 +57,11 @@ async def begin(
     expires_in: int | None = None,
     parts: Iterable[str] = (),
     concat: str | None = None,
+    checksum: str | None = None,
 ) -> str | None:
     """Begin an upload, and return where its client may store it."""
     ids = [begun[part] for part in parts]
-    announced = Announced(filename, "text/plain", None if ids else SIZE, concat=concat, parts=ids)
+    announced = Announced(filename, "text/plain", None if ids else SIZE, checksum, concat=concat, parts=ids)
     async with working(application) as uploads:
         row, _ = await uploads.begin(field, announced, expires_in=expires_in)
         begun[filename], path = row.id, row.path
@@ -148,6 +149,12 @@ async def whole(application: Application) -> None:
     """Complete an upload."""
     await with_two_segments(application)
     await make_whole(application)
+
+
+async def with_other_bytes(application: Application) -> None:
+    """Append two halves of a file that is none of the announced digest."""
+    await begin(application, FIRST, checksum="ab" * 32)
+    await append_halves(application)
 
 
 async def stored_by_client(application: Application) -> None:

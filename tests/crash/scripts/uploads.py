@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from sqlalchemy import update
 
-from fastapi_filestore.errors import UploadClaimedError
+from fastapi_filestore.errors import UploadClaimedError, UploadDigestError
 from fastapi_filestore.uploads.claims import take
 from tests.crash.application import Application
 from tests.crash.models import LEDGER, UPLOADS
@@ -27,6 +27,7 @@ from tests.crash.scripts.clients import (
     stored_once,
     whole,
     with_one_segment,
+    with_other_bytes,
     with_parts,
     with_two_segments,
     working,
@@ -80,6 +81,13 @@ async def upload_of_parts(application: Application) -> None:
     await make_whole(application, THIRD)
 
 
+@script(0, arrange=with_other_bytes)
+async def upload_of_another_digest(application: Application) -> None:
+    """Make one object of two, which is none that was announced: the upload ends with all that it has."""
+    with suppress(UploadDigestError):
+        await make_whole(application)
+
+
 @script(1, arrange=stored_by_client)
 async def upload_promoted(application: Application) -> None:
     """Copy what a client stored where it can't store any more."""
@@ -119,6 +127,20 @@ async def upload_in_the_place_of_a_file(application: Application) -> None:
         await uploads.service.replace(await first_row(uploads), file, field="file")
         await claimed.note_row("one")
         await uploads.service.commit()
+
+
+@script(1, arrange=whole)
+async def upload_copied_to_its_row(application: Application) -> None:
+    """Let a row take a copy of a complete upload, as where its column chooses the folder by the row."""
+    async with working(application) as uploads:
+        file = (await uploads.find(begun[FIRST])).file
+        assert file is not None, "the upload is complete"
+        async with uploads.service.storing(file.plan_copy(), field="file") as copied, uploads.service.turn():
+            claimed = await take(uploads, [begun[FIRST]], placed={begun[FIRST]: copied})
+            (taken,) = claimed.files["file"]
+            await uploads.service.create({"title": "claimed", "file": taken})
+            await claimed.note_row("one")
+            await uploads.service.commit()
 
 
 @script(1, arrange=whole)

@@ -15,16 +15,18 @@ from fastapi_filestore.errors import (
     BlockingCallError,
     ObjectNotFoundError,
     PendingContentError,
+    StorageError,
     UnsupportedContentError,
     UploadError,
 )
 from fastapi_filestore.events import OBJECT_MISSING
+from fastapi_filestore.file_object.joined import JoinedFiles
 from fastapi_filestore.file_object.open_file import OpenFile, refuse_in_loop
 from fastapi_filestore.file_object.path_of_file import PathOfFile
 from fastapi_filestore.file_object.recorded import RecordedFile
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.file_object.state import FileState
-from fastapi_filestore.intake.digests import misstored
+from fastapi_filestore.intake.digests import misstored, sha256_of
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.folders import FOLDER
 from fastapi_filestore.intake.rules import NO_RULES
@@ -33,6 +35,7 @@ from fastapi_filestore.intake.validators import HEAD_BYTES
 from fastapi_filestore.storage.backend import (
     Announcement,
     DurableObjects,
+    Join,
     LocalObjects,
     ObjectInfo,
     ObjectStream,
@@ -109,6 +112,11 @@ class FileObject(RecordedFile):
             if pending is None:
                 return self
             path, content = pending
+            if isinstance(content.source, JoinedFiles):
+                join = content.source.join_in(self.backend_in_use())
+                if join is not None:
+                    await self._join(join, content.source, path)
+                    return self
             custody = self.custody  # whose rules may become those of a column meanwhile
             stream, size = stream_of(content)
             chunks = aiter(stream)  # refuses what somebody else reads, before a rule could judge what that leaves
@@ -139,6 +147,24 @@ class FileObject(RecordedFile):
                 await check_object(self, stream.rules if isinstance(stream, Upload) else NO_RULES, custody.rules)
             self.note_checked(custody.rules)
         return self
+
+    async def _join(self, join: Join, parts: JoinedFiles, path: str) -> None:
+        """Become what files of the same store are together; their bytes are read if their digest is not known."""
+        self.custody.rules.check_size(parts.size)
+        async with self._undoing(path):
+            info = await join(parts.paths, path)
+        self._record(info)
+        self.custody.fresh = True
+        async with self._discarding():
+            if info.size != parts.size:
+                raise StorageError(
+                    f"{self.filename!r} has {info.size:,} bytes instead of {parts.size:,}: backend {self.backend!r} "
+                    "lost some of what it was put together of.",
+                    backend=self.backend,
+                    path=path,
+                )
+            self.checksum = parts.checksum or await sha256_of(await self.open_async())
+            await self.check_async()
 
     @asynccontextmanager
     async def _storing(self, data: Content | None) -> AsyncIterator[tuple[str, ContentReader] | None]:

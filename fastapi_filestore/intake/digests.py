@@ -7,11 +7,11 @@ import hmac
 import re
 from base64 import b64decode
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import aclosing
 from functools import partial
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, Self
 
 from fastapi_filestore.concurrency.threads import THREADS
 from fastapi_filestore.errors import ContentConsumedError, DigestMismatchError, MalformedUploadError, StorageError
@@ -26,18 +26,45 @@ MAX_BEHIND = 2 * 1024 * 1024
 NO_DIGESTS: Mapping[str, bytes] = MappingProxyType({})
 
 
+class RunningDigest(Protocol):
+    """A digest of hashlib's, of all bytes that it was given so far."""
+
+    def update(self, data: bytes, /) -> None:
+        """Go on with more bytes."""
+        ...
+
+    def digest(self) -> bytes:
+        """Return it as bytes."""
+        ...
+
+    def hexdigest(self) -> str:
+        """Return it in hexadecimal digits."""
+        ...
+
+    def copy(self) -> Self:
+        """Return another one of the same bytes."""
+        ...
+
+
 class DigestingStream:
     """A stream of chunks that hashes what passes, once; `hexdigest` is that of all bytes when it has ended.
 
     Its beginning can be seen before it passes. It ends with a `DigestMismatchError` if the bytes are not those that
-    `expected`, digests by hashlib's name, is of.
+    `expected`, digests by hashlib's name, is of. What it is a part of may have a SHA-256 `so_far`: that goes on.
 
     Attributes:
+        sha256: The SHA-256 of what has passed, and of what was before it.
         passed: Bytes that have passed.
         size: Bytes, once the stream has ended.
     """
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], *, expected: Mapping[str, bytes] = NO_DIGESTS) -> None:
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        *,
+        expected: Mapping[str, bytes] = NO_DIGESTS,
+        so_far: RunningDigest | None = None,
+    ) -> None:
         self._chunks = chunks
         self._expected = expected
         self._peeked: deque[bytes] = deque()
@@ -47,12 +74,14 @@ class DigestingStream:
         self._behind = 0
         self.passed = 0
         self.size: int | None = None
-        self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", *expected}}
+        hashes: dict[str, RunningDigest] = {name: hashlib.new(name, usedforsecurity=False) for name in expected}
+        self.sha256 = so_far or hashes.get("sha256") or hashlib.sha256(usedforsecurity=False)
+        self._told, self._hashes = hashes, {*hashes.values(), self.sha256}
 
     @property
     def hexdigest(self) -> str:
         """The SHA-256 of what has passed, in lower-case hexadecimal digits."""
-        return self._hashes["sha256"].hexdigest()
+        return self.sha256.hexdigest()
 
     async def peek(self, size: int) -> bytes:
         """Return the first bytes, as many as there are up to `size`; they still pass.
@@ -93,7 +122,7 @@ class DigestingStream:
             while self._running is not None:
                 await asyncio.wait({self._running})
         for name, expected in self._expected.items():
-            if not hmac.compare_digest(self._hashes[name].digest(), expected):
+            if not hmac.compare_digest(self._told[name].digest(), expected):
                 raise DigestMismatchError(name)
         self.size = self.passed
 
@@ -117,8 +146,16 @@ class DigestingStream:
 
     def _update(self, batch: list[bytes]) -> None:
         for chunk in batch:
-            for running in self._hashes.values():
+            for running in self._hashes:
                 running.update(chunk)
+
+
+async def sha256_of(chunks: AsyncIterable[bytes]) -> str:
+    """Read chunks to their end, and return their SHA-256 in hexadecimal digits."""
+    stream = DigestingStream(chunk async for chunk in chunks)
+    async for _ in stream:
+        pass
+    return stream.hexdigest
 
 
 class Counted(Protocol):

@@ -202,6 +202,8 @@ def stream_of(content: ContentReader) -> "tuple[Upload | DigestingStream, int | 
     source = content.source
     if isinstance(source, Upload):
         return source, source.longest
+    if isinstance(source, DigestingStream):
+        return source, None
     return DigestingStream(content.chunks()), content.size
 
 

@@ -1,7 +1,7 @@
 """Define a backend, a named place that moves bytes, and the values it speaks in."""
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -194,6 +194,20 @@ class CopiedObjects(Protocol):
 
     async def copy(self, source: str, target: str) -> None:
         """Copy an object with its type and metadata inside the store; its bytes don't pass through here."""
+        ...
+
+
+Join = Callable[[Sequence[str], str], Awaitable[ObjectInfo]]
+"""Makes an object at a path, whole or not at all, of the bytes of those at some paths, one after the other."""
+
+
+@runtime_checkable
+class JoinedObjects(Protocol):
+    """An optional part of a backend: making an object of others inside the store."""
+
+    @property
+    def join(self) -> Join | None:
+        """What does so, without their bytes passing through here; None if the store can't."""
         ...
 
 

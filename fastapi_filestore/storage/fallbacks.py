@@ -5,11 +5,13 @@ from inspect import signature
 
 from fastapi_filestore.concurrency.shielded import finish
 from fastapi_filestore.errors import ObjectNotFoundError, StorageError
-from fastapi_filestore.storage.backend import CopiedObjects, ProbedStore, StorageBackend
+from fastapi_filestore.storage.backend import CopiedObjects, Join, JoinedObjects, ProbedStore, StorageBackend
 from fastapi_filestore.storage.paths import generate_path, generate_upload_path
 
 CALLS = frozenset({"put", "open", "head", "delete", "list"})
 """What every backend does, and a probe is to try."""
+BYTES = frozenset({"put", "open", "copy"})
+"""What bytes pass through that are stored or read."""
 PROBE = b"filestore-probe"
 """What an object holds that a probe stores, and deletes at once."""
 
@@ -39,13 +41,23 @@ async def copy_object(backend: StorageBackend, source: str, target: str) -> None
         )
 
 
+def join_of(backend: StorageBackend) -> Join | None:
+    """Return what makes an object of others inside a store; None where it can't be done.
+
+    A backend inside another one, or of a base class whose calls were overridden, knows nothing of what is done around
+    it: what that has encrypted, for one, are not the bytes that a file has.
+    """
+    is_own = _defines(type(backend), "join", calls=BYTES)
+    return backend.join if is_own and isinstance(backend, JoinedObjects) else None
+
+
 async def probe_store(backend: StorageBackend, *, write: bool) -> None:
     """Raise what a backend fails with: by its own probe, else by asking for an object, and by storing one.
 
     The probe of a backend inside another one, or of a base class whose calls were overridden, knows nothing of what is
     done around it: it is asked whether the store can be read, and the rest is tried by calls.
     """
-    is_own = _tries_its_calls(type(backend))
+    is_own = _defines(type(backend), "probe", calls=CALLS)
     if isinstance(backend, ProbedStore):
         takes_write = "write" in signature(backend.probe).parameters
         await (backend.probe(write=write and is_own) if takes_write else backend.probe())
@@ -53,12 +65,12 @@ async def probe_store(backend: StorageBackend, *, write: bool) -> None:
         await _try_calls(backend, write=write)
 
 
-def _tries_its_calls(kind: type) -> bool:
-    """Tell whether a class defines a probe, or inherits one and overrides no call that this tries."""
+def _defines(kind: type, name: str, *, calls: frozenset[str]) -> bool:
+    """Tell whether a class defines a method, or inherits it and overrides no call that it does without."""
     for definer in kind.__mro__:
-        if "probe" in vars(definer):
+        if name in vars(definer):
             return True
-        if not CALLS.isdisjoint(vars(definer)):
+        if not calls.isdisjoint(vars(definer)):
             return False
     return False
 

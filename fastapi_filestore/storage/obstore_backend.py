@@ -11,6 +11,7 @@ from fastapi_filestore.storage.backend import (
     NO_METADATA,
     Announcement,
     Answer,
+    Join,
     ObjectInfo,
     ObjectStream,
     Place,
@@ -177,6 +178,11 @@ class ObstoreBackend:
         """
         self._lifetime.check()
         await self._driver.copy(check_held_path(source), check_path(target))
+
+    @property
+    def join(self) -> Join | None:
+        """What makes an object of others in a local folder; None of every other store."""
+        return None if self._lifetime.is_closed else self._driver.join
 
     async def make_durable(self, path: str) -> None:
         """Make an object that somebody else put into a local folder outlast a power cut; elsewhere it does."""

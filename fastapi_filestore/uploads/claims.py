@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,11 +26,13 @@ from fastapi_filestore.errors import (
     UploadPartError,
 )
 from fastapi_filestore.file_object import FileObject, Location
+from fastapi_filestore.file_object.joined import JoinedFiles
 from fastapi_filestore.orm.holders.holders import places_holding, tables_with_files
 from fastapi_filestore.orm.ledger.clock import database_time
 from fastapi_filestore.orm.sessions import has_room, plain_session, run_in_session, writing_bind
 from fastapi_filestore.orm.uploads.leases import holding
 from fastapi_filestore.orm.uploads.tables import CLAIMED, COMPLETE, OPEN, UploadRow
+from fastapi_filestore.uploads.beginnings import digest_up_to, forget
 from fastapi_filestore.uploads.digests import compare_digest
 from fastapi_filestore.uploads.open_uploads import OpenUploads
 from fastapi_filestore.uploads.parts import become_object
@@ -273,7 +275,9 @@ async def _assemble(uploads: OpenUploads, row: UploadRow) -> None:
         await compare_digest(file, checksum)
         await _become_whole(uploads, identity, file)
         return
-    whole = FileObject(None, whole.filename, content_type=whole.content_type, content=_bytes_of(segments))
+    digest = None if parts else digest_up_to(identity, size)
+    content = JoinedFiles(segments, None if digest is None else digest.hexdigest())
+    whole = FileObject(None, whole.filename, content_type=whole.content_type, content=content)
     try:
         storing = uploads.service.storing(whole, field=name, needs_folder=False)
         async with _assembling(uploads, identity, size), storing as stored:
@@ -363,11 +367,4 @@ async def _become_whole(uploads: OpenUploads, identity: str, file: FileObject, p
 
     async with uploads.service.turn(), uploads.service.unit_of_work():
         await run_in_session(uploads.service.session, change)
-
-
-async def _bytes_of(files: Sequence[FileObject]) -> AsyncIterator[bytes]:
-    """Yield the bytes of some files, one after the other."""
-    for file in files:
-        async with aclosing(await file.open_async()) as stream:
-            async for chunk in stream:
-                yield chunk
+    forget(identity)

@@ -1,7 +1,7 @@
 """Store what one request brings of an upload: an object of its own, committed together with where the upload is now."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +18,7 @@ from fastapi_filestore.orm.sessions import plain_session, run_in_session, writin
 from fastapi_filestore.orm.unit_of_work import end as ending
 from fastapi_filestore.orm.uploads.leases import Lease, holding
 from fastapi_filestore.service import FileService
+from fastapi_filestore.uploads.beginnings import digest_up_to, remember
 from fastapi_filestore.uploads.open_uploads import OpenUploads
 
 ENDED_EARLY: Final = (ClientDisconnectedError, SlowUploadError)
@@ -68,7 +69,7 @@ class Appending:
             try:
                 await asyncio.shield(storing)
             except asyncio.CancelledError:
-                lease.is_wanted.set()
+                lease.want()
                 asyncio.get_running_loop().call_later(ending.PATIENCE, storing.cancel)  # the store may never answer
                 with suppress(Exception):  # that it was cancelled is the news
                     await finish(storing)
@@ -95,9 +96,8 @@ class Appending:
     async def _store_piece(self, lease: Lease, pieces: "Pieces", digests: Mapping[str, bytes]) -> None:
         """Store what comes next as one object, and commit it together with where the upload is then."""
         service = self.uploads.service
-        content: AsyncIterator[bytes] = pieces.piece()
-        if digests:
-            content = aiter(DigestingStream(pieces.piece(), expected=digests))
+        so_far = digest_up_to(lease.identity, lease.start)
+        content = DigestingStream(pieces.piece(), expected=digests, so_far=so_far)
         field, _ = self.uploads.target_of(lease)
         file = FileObject(None, lease.filename, content_type=lease.content_type, content=content)
         segments = FileService(service.session, model=self.uploads.tables.segment)
@@ -108,9 +108,13 @@ class Appending:
         ):
             start, end = lease.start, lease.start + pieces.size
             is_last = pieces.have_ended
+            if so_far is not None and start:
+                stored.checksum = None  # it is that of all that has come
             expires = await run_in_session(service.session, self._move_on, lease, end, is_last=is_last)
             await segments.create({"upload_id": lease.identity, "start": start, "file": stored})
         lease.move(end, expires, is_last=is_last)
+        if so_far is not None:
+            remember(lease.identity, end, so_far)
 
     def _move_on(self, session: Session, lease: Lease, end: int, *, is_last: bool) -> float:
         """Note where the upload is now, unless somebody else holds it by now; return when it ends."""

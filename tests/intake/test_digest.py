@@ -72,3 +72,12 @@ async def test_an_error_of_the_source() -> None:
 
     with pytest.raises(LookupError, match="gone"):
         [chunk async for chunk in DigestingStream(chunks())]
+
+
+async def test_a_digest_goes_on() -> None:
+    """Of a stream that goes on with others, the digest is that of all, and what is expected of it that of its own."""
+    so_far = sha256(b"before ")
+    stream = DigestingStream(_chunks(b"af", b"ter"), expected={"sha256": sha256(b"after").digest()}, so_far=so_far)
+
+    assert [chunk async for chunk in stream] == [b"af", b"ter"]
+    assert stream.hexdigest == sha256(b"before after").hexdigest()

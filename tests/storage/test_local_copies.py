@@ -193,3 +193,27 @@ async def test_an_unfinished_upload_that_cannot_be_dropped(
             await local.abort_upload(upload)
     await local.abort_upload(upload)
     assert files(root) == ["a"]
+
+
+async def test_one_file_of_several(local: ObstoreBackend, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They follow one another, however many steps that takes, and an empty one adds nothing."""
+    monkeypatch.setattr(local_copy, "STEP", PIECE)
+    contents = [os.urandom(2 * PIECE + 1), b"", b"end"]
+    for number, content in enumerate(contents):
+        await local.put(str(number), content)
+    assert local.join is not None
+    info = await local.join(["0", "1", "2"], "a/whole")
+
+    assert (root / "a" / "whole").read_bytes() == b"".join(contents)
+    assert info == await local.head("a/whole")
+
+
+async def test_one_file_of_several_of_which_one_is_missing(local: ObstoreBackend, root: Path) -> None:
+    """It is not made, and nothing is left of its beginning."""
+    await local.put("0", b"x")
+    assert local.join is not None
+    with pytest.raises(ObjectNotFoundError):
+        await local.join(["0", "1"], "whole")
+
+    assert files(root) == ["0"]
+    assert _held(root) == 0

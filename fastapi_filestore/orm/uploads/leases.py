@@ -7,7 +7,7 @@ the database's. Times decide patience alone: the *fence*, which counts holders, 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,9 +41,10 @@ LOOK_SECONDS: Final = 0.5
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """The right of one request to write to an upload from byte `start` on; `is_wanted` is set when it is to let go.
+    """The right of one request to write to an upload from byte `start` on; it lets go when it `is_wanted`.
 
-    It knows what the upload is for, how long it lasts, and whether it has been given back already.
+    It knows what the upload is for, how long it lasts, and whether it has been given back already. `interrupt` ends
+    what the request waits for.
     """
 
     identity: str
@@ -55,7 +56,14 @@ class Lease:
     content_type: str
     expires: float
     is_over: bool = False
-    is_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    is_wanted: bool = False
+    interrupt: Callable[[], None] | None = None
+
+    def want(self) -> None:
+        """Have the request let go."""
+        self.is_wanted = True
+        if self.interrupt is not None:
+            self.interrupt()
 
     def move(self, start: int, expires: float, *, is_last: bool) -> None:
         """Go on at another byte, as the row of the upload says by now; the `is_last` one gives the lease back."""
@@ -110,7 +118,7 @@ class Keeper:
                     await run_on_engine(self.engine, self._renew)
                 wanted = await run_on_engine(self.engine, self._find_wanted)
                 for lease in wanted:
-                    lease.is_wanted.set()
+                    lease.want()
 
     async def _is_needed(self) -> bool:
         """Wait until it is time for a look, and return whether there is anything to look after by then."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from fastapi_filestore.errors import InvalidKeyError, ObjectNotFoundError, StorageError, UnknownBackendError
-from fastapi_filestore.intake.digests import DigestingStream
+from fastapi_filestore.intake.digests import sha256_of
 from fastapi_filestore.service.audit.findings import FindingKind
 from fastapi_filestore.service.audit.references import ObjectLocation, Reference
 from fastapi_filestore.storage.backend import ObjectInfo
@@ -39,10 +39,7 @@ async def observe(registry: StorageRegistry, at: ObjectLocation, *, read: bool =
         if not read:
             return Observation(await store.head(HeldPath(at.path)))
         stream = await store.open(HeldPath(at.path))
-        digest = DigestingStream(chunk async for chunk in stream)
-        async for _ in digest:
-            pass
-        return Observation(stream.info, digest.hexdigest)
+        return Observation(stream.info, await sha256_of(stream))
     except (ObjectNotFoundError, InvalidKeyError):
         return Observation()
     except UnknownBackendError as error:

@@ -22,16 +22,16 @@ from fastapi_filestore.storage.backend import (
     bad_range,
 )
 from fastapi_filestore.storage.content import ContentReader, iterate_in_threads
-from fastapi_filestore.storage.local.copy import copy_file
+from fastapi_filestore.storage.local.copy import copy_files
 from fastapi_filestore.storage.local.delete import delete_files, remove_files
 from fastapi_filestore.storage.local.durability import DISK_THREADS
-from fastapi_filestore.storage.local.folder import LocalFolder, folder_of, name_of
+from fastapi_filestore.storage.local.folder import LocalFolder, folder_of, info_of, name_of
 from fastapi_filestore.storage.local.modes import obstacle_to_others
 from fastapi_filestore.storage.local.read import FileChunks
 from fastapi_filestore.storage.local.staged import StagedFile
 from fastapi_filestore.storage.local.unfinished import names_of_staged, remove_staged, staged_uploads
 from fastapi_filestore.storage.local.write import LocalPut
-from fastapi_filestore.storage.paths import check_held_path
+from fastapi_filestore.storage.paths import check_held_path, check_path
 from fastapi_filestore.storage.signing import no_once_url, store_without_urls
 
 DELETIONS = 10
@@ -84,7 +84,12 @@ class FolderDriver:
 
     async def copy(self, source: str, target: str) -> None:
         """Copy an object to a file of its own."""
-        await copy_file(self.folder, source, target)
+        await copy_files(self.folder, [source], target)
+
+    async def join(self, sources: Sequence[str], target: str) -> ObjectInfo:
+        """Copy objects, one after the other, to one file."""
+        held = [check_held_path(source) for source in sources]
+        return info_of(target, await copy_files(self.folder, held, check_path(target)))
 
     async def make_durable(self, path: str) -> None:
         """Make an object that somebody else put here outlast a power cut."""

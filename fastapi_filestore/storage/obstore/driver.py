@@ -68,7 +68,7 @@ PROBE = b"filestore-probe"
 class StoreDriver:
     """Does what a backend is asked for by obstore."""
 
-    has_links, root = False, None
+    has_links, root, join = False, None, None
 
     def __init__(self, lifetime: Lifetime, connection: Connection) -> None:
         """Use the store of a connection while the backend lives."""

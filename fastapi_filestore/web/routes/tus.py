@@ -263,12 +263,19 @@ def until_wanted(request: Request, lease: Lease) -> Request:
     """Return a request whose client seems to go away once somebody else wants the upload."""
 
     async def receive() -> Message:
-        reading, wanted = asyncio.ensure_future(request.receive()), asyncio.ensure_future(lease.is_wanted.wait())
+        if lease.is_wanted:
+            return {"type": "http.disconnect"}
+        waiting = asyncio.timeout(None)  # a task for each message would cost more than all else that is done for it
         try:
-            await asyncio.wait({reading, wanted}, return_when=asyncio.FIRST_COMPLETED)
-            return reading.result() if reading.done() else {"type": "http.disconnect"}
-        finally:
-            reading.cancel()
-            wanted.cancel()
+            async with waiting:
+                lease.interrupt = partial(waiting.reschedule, 0)
+                try:
+                    return await request.receive()
+                finally:
+                    lease.interrupt = None
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            return {"type": "http.disconnect"}
 
     return Request(request.scope, receive)

@@ -1,13 +1,20 @@
 """Uploads of several segments become one object: once, by whichever process, and judged as a whole."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fastapi_filestore import StorageBackend, storages
+from fastapi_filestore import ObstoreBackend, StorageBackend, WrappedBackend, storages
+from fastapi_filestore.storage.backend import ObjectInfo, ObjectStream
+from fastapi_filestore.storage.content import Content, read_content
 from fastapi_filestore.testing import FaultyBackend
+from fastapi_filestore.uploads.beginnings import forget
 from tests.web.resumed.conftest import Open, held, stored
-from tests.web.resumed.replicas import VERSION, Replica
+from tests.web.resumed.replicas import BACKEND, VERSION, Replica
 
 PAIRS = [("sqlite+aiosqlite", "local"), ("sqlite", "memory"), ("postgresql+asyncpg", "seaweedfs")]
 EVERYWHERE = pytest.mark.parametrize(("url", "backend"), PAIRS, indirect=True)
@@ -66,3 +73,71 @@ async def test_a_part_that_is_gone(site: Replica) -> None:
     assert refused.json()["type"].endswith("upload-part")
     for path in (final, two):
         assert (await site.client.delete(path, headers=VERSION)).status_code == 204
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_on_a_local_disk_no_byte_is_stored_twice_by_us(
+    run: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    """The kernel joins the segments, and they are read for their digest only where other processes brought some."""
+    backend = ObstoreBackend(BACKEND, tmp_path / "files")
+    storages.register_backend(backend, replace=True)
+    opened, open_ = list[str](), backend.open
+
+    async def note(path: str, **range_: int) -> ObjectStream:
+        opened.append(path)
+        return await open_(path, **range_)
+
+    monkeypatch.setattr(backend, "open", note)
+    async with run() as site:
+        path = await site.begin(10)
+        for offset, content in ((0, b"0123"), (4, b"456"), (7, b"789")):
+            await site.patch(path, offset, content)
+            if not is_known:
+                forget(path.rpartition("/")[2])
+        monkeypatch.setattr(backend, "put", None)
+        row = await site.client.post("/clips/", json={"upload": path.rpartition("/")[2]})
+        opened_before = len(opened)
+        file = await site.client.get(f"{row.headers['location']}/file")
+
+        assert (row.status_code, file.content) == (201, b"0123456789")
+        assert row.json()["file"]["checksum"] == sha256(b"0123456789").hexdigest()
+        assert opened_before == (0 if is_known else 1)
+        assert await stored(backend) == await held(site)
+
+
+async def test_a_backend_around_another_one(run: Open, tmp_path: Path) -> None:
+    """What changes bytes on their way puts them together itself: the bytes of its objects are not those of files."""
+    storages.register_backend(Inverting(ObstoreBackend(BACKEND, tmp_path / "files")), replace=True)
+    async with run() as site:
+        path = await site.begin(10)
+        for offset, content in ((0, b"0123"), (4, b"456789")):
+            await site.patch(path, offset, content)
+
+        assert (await site.claim(path)).content == b"0123456789"
+
+
+class Inverting(WrappedBackend):
+    """Stores bytes with all bits inverted, but for the first one of each object."""
+
+    async def put(self, path: str, content: Content, **options: Any) -> ObjectInfo:
+        """Store them so."""
+        chunks = [chunk async for chunk in read_content(content).chunks()]
+        return await self.inner.put(path, inverted(chunks), **options)
+
+    async def open(self, path: str, *, start: int = 0, end: int | None = None) -> ObjectStream:
+        """Read them so."""
+        stream = await self.inner.open(path)
+        content = inverted([chunk async for chunk in stream])[start:end]
+        return ObjectStream(stream.info, start, start + len(content), iterated(content))
+
+
+def inverted(chunks: list[bytes]) -> bytes:
+    """Return bytes with all bits inverted, but for the first byte."""
+    content = b"".join(chunks)
+    return content[:1] + bytes(255 - byte for byte in content[1:])
+
+
+async def iterated(content: bytes) -> AsyncIterator[bytes]:
+    """Iterate bytes."""
+    yield content

@@ -117,7 +117,7 @@ check-pyright: $(NODE_MODULES)
 check-imports:
 	$(BIN)/lint-imports --no-logo
 
-bench: $(VENV_BENCH)/.installed
+bench: $(VENV_BENCH)/.installed $(NODE_MODULES)
 	$(VENV_BENCH)/bin/python -m benchmarks $(if $(QUICK),--scale quick) $(if $(ONLY),--only $(ONLY))
 
 bench-layers: $(VENV_BENCH)/.installed

@@ -28,13 +28,15 @@ class WrongAnswerError(Exception):
     """A contender did not do what it was asked to."""
 
 
-def _check(result: Mapping[str, Any], expected: int) -> None:
+def check(result: Mapping[str, Any], expected: int) -> None:
+    """Raise an error unless all requests were answered with a status."""
     statuses = result["statuses"]
     if wrong := [status for status in statuses if status != expected]:
         raise WrongAnswerError(f"{len(wrong)} of {len(statuses)} requests were answered {wrong[0]}.")
 
 
-def _taken(taken: Taken, seconds: float, size: int) -> dict[str, float]:
+def taken_of(taken: Taken, seconds: float, size: int) -> dict[str, float]:
+    """Return the metrics of what took so many seconds for so many bytes."""
     return {
         "seconds": seconds,
         "speed": size / MEBIBYTE / seconds,
@@ -62,9 +64,9 @@ def upload(server: Server, *, size: int, files: int = 1) -> Measured:
         else:
             result = server.client("trigger", path=UPLOAD)
         late = 0.0 if discards else server.wait_until_stored(before + size * files)
-    _check(result, 201)
+    check(result, 201)
     answered = result["seconds"]
-    return {"": {**_taken(taken, answered + late, size * files), "answered": answered, "early": float(late > 0)}}
+    return {"": {**taken_of(taken, answered + late, size * files), "answered": answered, "early": float(late > 0)}}
 
 
 def download(server: Server, *, size: int) -> Measured:
@@ -73,10 +75,10 @@ def download(server: Server, *, size: int) -> Measured:
     server.client("ranges", path=path, size=size, length=RANGE, number=4, concurrency=1)
     with watching(server.pid, server.port) as taken:
         result = server.client("download", path=path)
-    _check(result, 200)
+    check(result, 200)
     if result["received"] != size:
         raise WrongAnswerError(f"{result['received']} bytes came instead of {size}.")
-    return {"": _taken(taken, result["seconds"], size)}
+    return {"": taken_of(taken, result["seconds"], size)}
 
 
 def ranges(server: Server, *, size: int, number: int) -> Measured:
@@ -88,9 +90,9 @@ def ranges(server: Server, *, size: int, number: int) -> Measured:
     for concurrency in RANGE_CONCURRENCY:
         with watching(server.pid, server.port) as taken:
             result = ask(number=number, concurrency=concurrency)
-        _check(result, 206)
+        check(result, 206)
         seconds = result["seconds"]
-        measured[str(concurrency)] = {**_taken(taken, seconds, RANGE * number), "rate": number / seconds}
+        measured[str(concurrency)] = {**taken_of(taken, seconds, RANGE * number), "rate": number / seconds}
     return measured
 
 
@@ -98,7 +100,7 @@ def _path_of_file(server: Server, size: int) -> str:
     if server.contender.name in {"file_response", "obstore_stream"}:
         return f"/files/{SOURCE}"
     result = server.client("upload", path=UPLOAD, size=size, files=1)
-    _check(result, 201)
+    check(result, 201)
     server.wait_until_stored(size)
     return f"{result['location']}/file"
 
@@ -129,10 +131,10 @@ def _read(server: Server, path: str, headers: dict[str, str], status: int, secon
     for concurrency in CONCURRENCY:
         with watching(server.pid, server.port) as taken:
             result = ask(concurrency=concurrency, seconds=seconds)
-        _check(result, status)
+        check(result, status)
         if result["received"] != (SMALL * len(result["statuses"]) if status == 200 else 0):
             raise WrongAnswerError(f"{result['received']} bytes came.")
-        measured[str(concurrency)] = {**_taken(taken, result["seconds"], SMALL), **_rate(result, result["latencies"])}
+        measured[str(concurrency)] = {**taken_of(taken, result["seconds"], SMALL), **_rate(result, result["latencies"])}
     return measured
 
 
@@ -148,7 +150,7 @@ def _create(server: Server, concurrency: int, seconds: float) -> Values:
     latencies = result["latencies"]
     if len(latencies) < 2:
         raise WrongAnswerError("Hardly any upload succeeded.")
-    return {**_taken(taken, result["seconds"], SMALL * len(latencies)), **_rate(result, latencies)}
+    return {**taken_of(taken, result["seconds"], SMALL * len(latencies)), **_rate(result, latencies)}
 
 
 def _rate(result: Mapping[str, Any], latencies: list[float]) -> dict[str, float]:

@@ -7,7 +7,6 @@ What it sends lies in memory, and what it receives the kernel throws away, so th
 
 import gc
 import json
-import os
 import select
 import socket
 import sys
@@ -19,10 +18,10 @@ from itertools import count
 from random import Random
 from typing import Any
 
+from benchmarks import uploading
+from benchmarks.memory import BLOCK, memory
 from benchmarks.wire import HEAD_END, TIMEOUT, Answer, Connection, request_head
 
-BLOCK = 16 * 1024 * 1024
-"""Bytes that are different, before they repeat: more than a processor's caches hold."""
 BOUNDARY = "benchmark-4b1f0c7d"
 LEAST = 2
 """Times that a thing is read on a connection, however slow that is: percentiles need two."""
@@ -32,13 +31,13 @@ Result = dict[str, Any]
 
 def upload(*, port: int, path: str, size: int, files: int, first: int = 0) -> Result:
     """Upload so many files at once, each on a connection of its own and with a name of its own, from `first` on."""
-    memory = _memory(min(size, BLOCK))
+    content = memory(min(size, BLOCK))
 
     def send(number: int) -> Answer:
         head, tail = form(number, path, size, {})
         with Connection(port) as connection:
             connection.send(head)
-            connection.send_file(memory, size, block=BLOCK)
+            connection.send_file(content, size, block=BLOCK)
             connection.send(tail)
             return connection.answer()
 
@@ -168,12 +167,6 @@ def _range(connection: Connection, path: str, place: int, length: int) -> Answer
     return connection.answer()
 
 
-def _memory(size: int) -> int:
-    descriptor = os.memfd_create("body")
-    os.write(descriptor, Random(0).randbytes(size))
-    return descriptor
-
-
 def form(number: int, path: str, size: int, headers: dict[str, str]) -> tuple[bytes, bytes]:
     """Return what comes before and after the file's bytes in a request."""
     start = (
@@ -207,7 +200,7 @@ def _result(seconds: float, answers: list[Answer]) -> Result:
 
 WORKS: dict[str, Callable[..., Result]] = {
     each.__name__: each for each in (upload, trigger, create, download, head, read, ranges, refusal)
-}
+} | {each.__name__: each for each in (uploading.patch, uploading.direct, uploading.claimed, uploading.beside)}
 
 
 def main(job: dict[str, Any]) -> None:

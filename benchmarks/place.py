@@ -56,6 +56,7 @@ class Place:
     token: str = ""
     limit: int = 16 * 1024**3
     durable: bool = True
+    uploads: bool = False
 
     @classmethod
     def of_process(cls) -> "Place":

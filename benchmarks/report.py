@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.charts import FASTER, FOLDER
 from benchmarks.contenders import CONTENDERS
 from benchmarks.results import Results
-from benchmarks.targets import OURS, targets
+from benchmarks.targets import targets
 from benchmarks.works import Work
 
 PREFACE = """\
@@ -50,6 +50,8 @@ COLUMNS = {
     "status": Column("status", "{:.0f}"),
     "milliseconds": Column("answered ms", "{:.0f}"),
     "read": Column("read MB", "{:.2f}"),
+    "head": Column("HEAD ms", "{:.0f}"),
+    "served": Column("went on ms", "{:.0f}"),
 }
 
 
@@ -96,7 +98,7 @@ def _row(results: Results, work: Work, who: str, case: str, compared: str | None
         value = results.median(work.name, who, metric, case)
         row.append("" if value is None else COLUMNS[metric].form.format(value))
     if compared:
-        ours, theirs = (results.median(work.name, each, compared, case) for each in (OURS, who))
+        ours, theirs = (results.median(work.name, each, compared, case) for each in (work.ours, who))
         row.append(f"{ours / theirs:.2f}" if ours and theirs else "")
     return row
 

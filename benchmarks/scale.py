@@ -19,6 +19,8 @@ class Scale:
         ranges: Number of ranges.
         seconds: How long small files are uploaded.
         refused: What is refused.
+        chunk: What a client sends of a file in one request.
+        several: Each of many files at once that are resumed.
         rounds: How often everything is measured.
         few_rounds: How often what takes longest is measured.
     """
@@ -31,11 +33,13 @@ class Scale:
     ranges: int
     seconds: float
     refused: int
+    chunk: int
+    several: int
     rounds: int
     few_rounds: int
 
 
-FULL = Scale(GIB, 4 * GIB, 256 * MIB, 64, 64 * MIB, 1000, 2.0, 10**9, 3, 1)
-QUICK = Scale(256 * MIB, 512 * MIB, 64 * MIB, 16, 16 * MIB, 500, 1.0, 10**8, 2, 1)
-TINY = Scale(2 * MIB, 4 * MIB, MIB, 3, MIB, 20, 0.2, 10**6, 1, 1)
+FULL = Scale(GIB, 4 * GIB, 256 * MIB, 64, 64 * MIB, 1000, 2.0, 10**9, 8 * MIB, 16 * MIB, 3, 1)
+QUICK = Scale(256 * MIB, 512 * MIB, 64 * MIB, 16, 16 * MIB, 500, 1.0, 10**8, 8 * MIB, 4 * MIB, 2, 1)
+TINY = Scale(2 * MIB, 4 * MIB, MIB, 3, MIB, 20, 0.2, 10**6, MIB, MIB, 1, 1)
 SCALES = {"full": FULL, "quick": QUICK, "tiny": TINY}

@@ -92,9 +92,10 @@ def _database(root: Path, postgres: Postgres | None) -> str:
 def serving(contender: Contender, place: Place, program: Program = "uvicorn") -> Iterator[Server]:
     """Run a contender as a server process of its own."""
     [port] = free_ports(1)
-    command = (sys.executable, "-m", *PROGRAMS[program], f"benchmarks.contenders.{contender.name}:app", *FLAGS)
+    name = f"benchmarks.contenders.{contender.name}"
+    command = (*PROGRAMS[program], f"{name}:app", *FLAGS, "--port") if contender.is_application else (name,)
     with running(
-        (*command, "--port", str(port)),
+        (sys.executable, "-m", *command, str(port)),
         folder=Path(place.root),
         environment=place.environment(),
         ready=lambda: _pid(port) > 0,

@@ -37,7 +37,17 @@ class Target:
 
 def targets() -> list[Target]:
     """Return every target of the table."""
-    return [*_uploads(), *_memory(), *_meanwhile(), *_downloads(), *_reads(), *_creations(), *_durable(), *_refusals()]
+    return [
+        *_uploads(),
+        *_memory(),
+        *_meanwhile(),
+        *_downloads(),
+        *_reads(),
+        *_creations(),
+        *_durable(),
+        *_refusals(),
+        *_resumed(),
+    ]
 
 
 def _uploads() -> list[Target]:
@@ -124,8 +134,30 @@ def _refusals() -> list[Target]:
     ]
 
 
-def _most(work: str, text: str, limit: float, metric: str, unit: str = "", *, case: str = "") -> Target:
-    return Target(work, text, limit, False, lambda results: results.median(work, OURS, metric, case), unit)
+def _resumed() -> list[Target]:
+    ours, text = "ours_uploads", "memory over idle ≤ {} MiB"
+
+    def against_boto3(results: Results) -> float | None:
+        mine, theirs = (results.median("direct-s3", each, "seconds") for each in (ours, "boto3_url"))
+        return mine / theirs if mine and theirs else None
+
+    tus = "≥ 0.8 × @tus/server with file-store"
+    return [
+        _ratio("resumed-local", tus, 0.8, "tus_node_server", who=ours),
+        _ratio("resumed-local", f"DURABLE=false: {tus}", 0.8, "tus_node_server", who="ours_uploads_not_durable"),
+        _ratio("patch-local", "≥ 0.95 × our form", 0.95, "ours", who=ours),
+        *(_most(work, text.format(24), 24, "memory", " MiB", who=ours) for work in ("resumed-local", "patch-local")),
+        _most("patches-s3", text.format(f"the budget of {BUDGET} + 64"), BUDGET + 64, "memory", " MiB", who=ours),
+        Target("direct-s3", "≤ 1.05 × boto3's put of it with a URL that writes once", 1.05, False, against_boto3, " ×"),
+        _most("beside", "HEAD ≤ 2 s", 2000, "head", " ms", who=ours),
+        _most("beside", "PATCH goes on after ≤ 2 s", 2000, "served", " ms", who=ours),
+    ]
+
+
+def _most(
+    work: str, text: str, limit: float, metric: str, unit: str = "", *, case: str = "", who: str = OURS
+) -> Target:
+    return Target(work, text, limit, False, lambda results: results.median(work, who, metric, case), unit)
 
 
 def _ratio(work: str, text: str, limit: float, other: str, *, case: int | None = None, who: str = OURS) -> Target:

@@ -16,16 +16,18 @@ HEAD_END = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered; its body was counted and thrown away."""
+    """What a server answered; its body was counted, and thrown away if nobody wanted it."""
 
     status: int
     headers: Mapping[str, str]
     size: int
+    body: bytes = b""
 
 
 def request_head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
     """Return the head of a request."""
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {LOOPBACK}", *(f"{name}: {headers[name]}" for name in headers)]
+    host = () if "Host" in headers else (f"Host: {LOOPBACK}",)
+    lines = [f"{method} {path} HTTP/1.1", *host, *(f"{name}: {headers[name]}" for name in headers)]
     return "\r\n".join(lines).encode() + HEAD_END
 
 
@@ -57,23 +59,28 @@ class Connection:
                 offset += os.sendfile(self.socket.fileno(), descriptor, offset, length - offset)
             size -= length
 
-    def answer(self) -> Answer:
+    def answer(self, *, keeps_body: bool = False) -> Answer:
         """Read an answer to its end."""
         head, _, rest = self._read_head().partition(HEAD_END)
         start, *lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         size = int(headers.get("content-length", 0))
+        while keeps_body and len(rest) < size:
+            rest += self._receive(BLOCK)
         self._discard(size - len(rest))
-        return Answer(int(start.split()[1]), headers, size)
+        return Answer(int(start.split()[1]), headers, size, rest if keeps_body else b"")
 
     def _read_head(self) -> bytes:
         data = b""
         while HEAD_END not in data:
-            received = self.socket.recv(4096)
-            if not received:
-                raise ConnectionResetError("The server closed the connection without an answer.")
-            data += received
+            data += self._receive(4096)
         return data
+
+    def _receive(self, most: int) -> bytes:
+        received = self.socket.recv(most)
+        if not received:
+            raise ConnectionResetError("The server closed the connection without an answer.")
+        return received
 
     def _discard(self, size: int) -> None:
         while size > 0:

@@ -19,6 +19,7 @@ from benchmarks.actions import (
 from benchmarks.place import DatabaseKind, StoreKind
 from benchmarks.scale import GIB, MIB, Scale
 from benchmarks.server import Program, Server
+from benchmarks.upload_actions import beside_another, by_tus_js_client, in_one_patch, straight
 
 UPLOADERS = ("ours", "by_hand", "by_hand_read", "advanced_alchemy", "filestore", "fastapi_storages", "sqlalchemy_file")
 FLOORS = ("discard", "hash_and_write")
@@ -31,6 +32,7 @@ STORING = ("answered", *TRANSFER)
 READER = "advanced_alchemy"
 """The only rival whose documentation says how to read a stored file."""
 RATE = ("rate", "p50", "p99", "errors", "memory", "cpu", "ping")
+BESIDE = ("head", "served")
 REFUSAL = ("status", "milliseconds", "read", "memory", "ping")
 
 
@@ -51,6 +53,7 @@ class Work:
         limit: Bytes of the largest upload, where uploads need a token, too.
         space: Bytes of disk that it needs at the most.
         program: The server that runs the contenders.
+        ours: Who the others are compared with.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Work:
     limit: int | None = None
     space: int = 0
     program: Program = "uvicorn"
+    ours: str = "ours"
 
 
 def all_works(scale: Scale) -> list[Work]:
@@ -77,6 +81,7 @@ def all_works(scale: Scale) -> list[Work]:
         *_durable(scale),
         *_on_granian(scale),
         _refusal(scale),
+        *_resumed(scale),
     ]
 
 
@@ -205,6 +210,48 @@ def _refusal(scale: Scale) -> Work:
         limit=scale.refused // 2,
         space=3 * scale.refused,
     )
+
+
+def _resumed(scale: Scale) -> list[Work]:
+    big, chunk, rounds, ours = scale.big, scale.chunk, scale.rounds, "ours_uploads"
+
+    def work(
+        name: str, title: str, who: tuple[str, ...], action: Callable[[Server], Measured], store: StoreKind = "local"
+    ) -> Work:
+        columns = SENDING if name == "direct-s3" else STORING
+        return Work(
+            name, f"{title}, until it is claimed", who, action, rounds, columns, store, space=4 * big, ours=ours
+        )
+
+    by_tus = f"Upload {_name(big)} by tus-js-client in patches of {_name(chunk)} to local disk"
+    many = f"{scale.many} uploads of {_name(scale.several)} at once to SeaweedFS, each in one PATCH"
+    contenders = ("tus_node_server", ours, "ours_uploads_not_durable")
+    return [
+        work("resumed-local", by_tus, contenders, partial(by_tus_js_client, size=big, chunk=chunk)),
+        work(
+            "patch-local",
+            f"Upload {_name(big)} in one PATCH to local disk",
+            ("ours", ours),
+            partial(in_one_patch, size=big),
+        ),
+        work("patches-s3", many, ("ours", ours), partial(in_one_patch, size=scale.several, files=scale.many), "s3"),
+        work(
+            "direct-s3",
+            f"Upload {_name(big)} straight to SeaweedFS",
+            ("boto3_url", ours),
+            partial(straight, size=big),
+            "s3",
+        ),
+        Work(
+            "beside",
+            "Ask for an upload, and go on with it, while a PATCH of it hangs in another process",
+            (ours,),
+            beside_another,
+            rounds,
+            BESIDE,
+            ours=ours,
+        ),
+    ]
 
 
 def _name(size: int) -> str:

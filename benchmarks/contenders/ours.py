@@ -12,7 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from benchmarks.contenders.application import PLACE, application, guards
-from fastapi_filestore import FileObject, FileService, Filestore, FilestoreSettings, StoredObject, add_ledger
+from fastapi_filestore import (
+    FileObject,
+    FileService,
+    Filestore,
+    FilestoreSettings,
+    StoredObject,
+    add_ledger,
+    add_uploads,
+)
 
 engine = create_async_engine(PLACE.url(asynchronous=True))
 Session = async_sessionmaker(engine, expire_on_commit=False)
@@ -23,6 +31,8 @@ class Base(DeclarativeBase):
 
 
 add_ledger(Base.metadata)
+if PLACE.uploads:
+    add_uploads(Base.metadata)
 
 
 class Document(Base):
@@ -69,7 +79,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = application(lifespan=lifespan, exception_handlers=files.exception_handlers)
-app.include_router(files.router(Document, dependencies=guards()), prefix="/documents")
+app.include_router(files.router(Document, uploads=PLACE.uploads, dependencies=guards()), prefix="/documents")
 app.include_router(files.signed_router())
 Service = Annotated[FileService[Document], Depends(files.service(Document))]
 

@@ -39,15 +39,16 @@ def direct(*, port: int, path: str, size: int, is_claimed: bool) -> Result:
     def send(_: int) -> Answer:
         with Connection(port) as connection:
             answer = post(connection, f"{path}uploads", {"filename": "a.bin", "content_type": KIND, "size": size})
-            begun = json.loads(answer.body)
-            url = urlsplit(begun["direct"]["url"])
-            headers = {**begun["direct"]["headers"], "Content-Length": str(size), "Host": url.netloc}
-            with Connection(url.port or 80) as store:
-                store.send(request_head("PUT", f"{url.path}?{url.query}", headers))
-                store.send_file(content, size, block=BLOCK)
-                stored = store.answer()
-            if stored.status >= 300 or not is_claimed:
-                return stored
+        begun = json.loads(answer.body)
+        url = urlsplit(begun["direct"]["url"])
+        headers = {**begun["direct"]["headers"], "Content-Length": str(size), "Host": url.netloc}
+        with Connection(url.port or 80) as store:
+            store.send(request_head("PUT", f"{url.path}?{url.query}", headers))
+            store.send_file(content, size, block=BLOCK)
+            stored = store.answer()
+        if stored.status >= 300 or not is_claimed:
+            return stored
+        with Connection(port) as connection:  # servers close one that was silent for so long
             return claim(connection, path, begun["id"])
 
     return _timed(send, range(1))

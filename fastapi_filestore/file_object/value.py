@@ -26,7 +26,7 @@ from fastapi_filestore.file_object.path_of_file import PathOfFile
 from fastapi_filestore.file_object.recorded import RecordedFile
 from fastapi_filestore.file_object.rule_checks import check_head, check_object, check_stream, check_upload
 from fastapi_filestore.file_object.state import FileState
-from fastapi_filestore.intake.digests import misstored, sha256_of
+from fastapi_filestore.intake.digests import DigestingStream, misstored, sha256_of
 from fastapi_filestore.intake.disposition import disposition_of, served_type
 from fastapi_filestore.intake.folders import FOLDER
 from fastapi_filestore.intake.rules import NO_RULES
@@ -124,7 +124,7 @@ class FileObject(RecordedFile):
                 self._become(await check_stream(custody.rules, stream, size, self._filename, self._content_type))
                 if custody.rules.max_size is not None:
                     chunks = custody.rules.limit_chunks(chunks, longest=size)
-                body = BodyReader(chunks, size=size)
+                body = BodyReader(chunks, size=size, is_piece=isinstance(content.source, DigestingStream))
                 async with self._undoing(path, body):
                     info = await self.backend_in_use().put(
                         path,

@@ -53,6 +53,7 @@ class DigestingStream:
     `expected`, digests by hashlib's name, is of. What it is a part of may have a SHA-256 `so_far`: that goes on.
 
     Attributes:
+        longest: Bytes that it can't exceed, if that is known.
         sha256: The SHA-256 of what has passed, and of what was before it.
         passed: Bytes that have passed.
         size: Bytes, once the stream has ended.
@@ -64,8 +65,9 @@ class DigestingStream:
         *,
         expected: Mapping[str, bytes] = NO_DIGESTS,
         so_far: RunningDigest | None = None,
+        longest: int | None = None,
     ) -> None:
-        self._chunks = chunks
+        self._chunks, self.longest = chunks, longest
         self._expected = expected
         self._peeked: deque[bytes] = deque()
         self._is_begun = self._is_broken = False

@@ -200,10 +200,8 @@ def chosen_content(content: object) -> ContentReader:
 def stream_of(content: ContentReader) -> "tuple[Upload | DigestingStream, int | None]":
     """Return content as a stream that knows its SHA-256 in the end, and its size, or a bound of it, if known."""
     source = content.source
-    if isinstance(source, Upload):
+    if isinstance(source, Upload | DigestingStream):
         return source, source.longest
-    if isinstance(source, DigestingStream):
-        return source, None
     return DigestingStream(content.chunks()), content.size
 
 

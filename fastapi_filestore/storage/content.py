@@ -116,12 +116,16 @@ class ContentReader:
 
 @dataclass(slots=True, eq=False, repr=False)
 class BodyReader(ContentReader):
-    """Content whose chunks are known to be bytes, to be read once; `failure` is what it failed with, if it did."""
+    """Content whose chunks are known to be bytes, to be read once; `failure` is what it failed with, if it did.
+
+    One that `is_piece` of a file, as its client cut it, is stored by one request if memory has room for that.
+    """
 
     source: AsyncGenerator[bytes, None]
     size: int | None
     replayable: bool = False
     failure: Exception | None = None
+    is_piece: bool = False
     _taken: bool = False
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:

@@ -47,13 +47,14 @@ class Appending:
         *,
         start: int,
         size: int | None = None,
+        longest: int | None = None,
         digests: Mapping[str, bytes] = NO_DIGESTS,
     ) -> tuple[int, float]:
         """Add the bytes of a request to an upload, as many as come; return where the next belong, and when it ends.
 
         A client that goes away, another request that wants the upload and a server that stops end it early: what has
         come by then is kept. With `digests` it is all or nothing. `size` is that of the whole upload, if only this
-        request says so.
+        request says so; it has no more than `longest` bytes, if it says that.
 
         Raises:
             UploadNotFoundError, UploadOffsetError, UploadBusyError: It can't be written to, there or now.
@@ -65,7 +66,7 @@ class Appending:
         assert isinstance(engine, Engine)
         await uploads.service.commit()  # nothing is held while a client is waited for
         async with holding(engine, uploads.tables, identity, uploads.mine, start=start, size=size) as lease:
-            storing = asyncio.create_task(self._store(lease, body(lease), digests))
+            storing = asyncio.create_task(self._store(lease, body(lease), digests, longest))
             try:
                 await asyncio.shield(storing)
             except asyncio.CancelledError:
@@ -76,8 +77,10 @@ class Appending:
                 raise
         return lease.start, lease.expires
 
-    async def _store(self, lease: Lease, chunks: AsyncGenerator[bytes, None], digests: Mapping[str, bytes]) -> None:
-        pieces = Pieces(chunks, most=None if digests else self.segment, is_whole=bool(digests))
+    async def _store(
+        self, lease: Lease, chunks: AsyncGenerator[bytes, None], digests: Mapping[str, bytes], longest: int | None
+    ) -> None:
+        pieces = Pieces(chunks, most=None if digests else self.segment, is_whole=bool(digests), left=longest)
         has_begun = False
         while await pieces.begin():
             has_begun = True
@@ -97,7 +100,7 @@ class Appending:
         """Store what comes next as one object, and commit it together with where the upload is then."""
         service = self.uploads.service
         so_far = digest_up_to(lease.identity, lease.start)
-        content = DigestingStream(pieces.piece(), expected=digests, so_far=so_far)
+        content = DigestingStream(pieces.piece(), expected=digests, so_far=so_far, longest=pieces.longest)
         field, _ = self.uploads.target_of(lease)
         file = FileObject(None, lease.filename, content_type=lease.content_type, content=content)
         segments = FileService(service.session, model=self.uploads.tables.segment)
@@ -139,10 +142,17 @@ class Pieces:
         have_ended: Whether no further piece comes.
     """
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], *, most: int | None, is_whole: bool) -> None:
-        self._chunks, self._most, self._is_whole = chunks, most, is_whole
+    def __init__(
+        self, chunks: AsyncGenerator[bytes, None], *, most: int | None, is_whole: bool, left: int | None
+    ) -> None:
+        self._chunks, self._most, self._is_whole, self._left = chunks, most, is_whole, left
         self._rest = b""
         self.size, self.is_cut, self.have_ended = 0, False, False
+
+    @property
+    def longest(self) -> int | None:
+        """Bytes that a piece which begins now can't exceed; None if that is not known."""
+        return min((size for size in (self._most, self._left) if size is not None), default=None)
 
     async def begin(self) -> bool:
         """Wait for the first bytes of the next piece; return whether there is one."""
@@ -164,6 +174,8 @@ class Pieces:
         room = len(self._rest) if self._most is None else self._most - self.size
         taken, self._rest = self._rest[:room], self._rest[room:]
         self.size += len(taken)
+        if self._left is not None:
+            self._left -= len(taken)
         return taken
 
     async def _read(self) -> None:

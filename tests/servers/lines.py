@@ -1,15 +1,21 @@
 """A line to a real server, which a test can cut, or have swallow everything, while the server runs on."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 from tests.servers.process import LOOPBACK
 
+REQUEST = re.compile(rb"(DELETE|GET|HEAD|POST|PUT) ")
+
 
 class Line:
-    """A port that leads to another one, unless it is cut (nobody listens) or silent (what is sent gets nowhere)."""
+    """A port that leads to another one, unless it is cut (nobody listens) or silent (what is sent gets nowhere).
+
+    `methods` are those of the HTTP requests that have passed, each of which begins when the one before is answered.
+    """
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -18,6 +24,7 @@ class Line:
         self._writers = set[asyncio.StreamWriter]()
         self._tasks = set[asyncio.Task[None]]()
         self.port = 0
+        self.methods = list[str]()
 
     async def mend(self) -> Self:
         """Let everything through."""
@@ -64,6 +71,8 @@ class Line:
         with suppress(OSError):
             while chunk := await source.read(65536):
                 await is_open.wait()
+                if request := REQUEST.match(chunk):
+                    self.methods.append(request[1].decode())
                 sink.write(chunk)
                 await sink.drain()
         sink.close()

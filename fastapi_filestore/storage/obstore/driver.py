@@ -30,7 +30,7 @@ from fastapi_filestore.storage.backend import (
     bad_range,
     empty_chunks,
 )
-from fastapi_filestore.storage.content import ContentReader, read_content
+from fastapi_filestore.storage.content import BodyReader, ContentReader, read_content
 from fastapi_filestore.storage.failures.reasons import NEVER_STORED, NO_ETAG_WORDS
 from fastapi_filestore.storage.failures.translate import explain_anew, translating
 from fastapi_filestore.storage.obstore.client_parts import S3ClientParts
@@ -86,7 +86,8 @@ class StoreDriver:
         self, path: str, reader: ContentReader, attributes: Mapping[str, str] | None, plan: PartPlan, *, if_absent: bool
     ) -> Stored:
         """Store content by one request, or in parts."""
-        request = PutRequest(self._connection, self._backend, path, attributes, plan, if_absent, reader.size)
+        is_piece = isinstance(reader, BodyReader) and reader.is_piece
+        request = PutRequest(self._connection, self._backend, path, attributes, plan, if_absent, reader.size, is_piece)
         async with self._whereabouts.adding_facts(self._connection.store):
             try:
                 return await request.run(reader.chunks())

@@ -28,7 +28,7 @@ from fastapi_filestore.service import FileService
 from fastapi_filestore.uploads.open_uploads import Announced
 from fastapi_filestore.uploads.segments import Appending
 from fastapi_filestore.web import tus_fields as fields
-from fastapi_filestore.web.header_fields import media_type
+from fastapi_filestore.web.header_fields import announced_size, media_type
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.problems import METHOD_NOT_ALLOWED, Kind, Problem, problem_of
 from fastapi_filestore.web.receiving.bodies import limited_body
@@ -248,6 +248,7 @@ async def append(
             body,
             start=start,
             size=size,
+            longest=announced_size(request.headers),
             digests=dict([fields.read_checksum(checksum)]) if checksum is not None else {},
         )
     except DigestMismatchError as error:

@@ -53,6 +53,7 @@ class Sending:
 
     def __post_init__(self) -> None:
         head = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+        framing = [] if "Content-Length" in self.headers else [(b"transfer-encoding", b"chunked")]
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -63,7 +64,7 @@ class Sending:
             "raw_path": self.path.encode(),
             "query_string": b"",
             "root_path": "",
-            "headers": [(b"host", b"site"), (b"transfer-encoding", b"chunked"), *head],
+            "headers": [(b"host", b"site"), *framing, *head],
             "client": ("127.0.0.1", 1),
             "server": ("site", 80),
         }

@@ -1,18 +1,23 @@
 """What a part of an upload costs: requests to the store, statements and transactions of the database, and memory."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import event
 
-from fastapi_filestore import StorageBackend, storages
+from fastapi_filestore import ObstoreBackend, StorageBackend, storages
 from fastapi_filestore.storage.budget import upload_memory
 from fastapi_filestore.testing import FaultyBackend
+from tests.servers.lines import line_to
+from tests.servers.process import LOOPBACK
+from tests.servers.seaweedfs import SeaweedFS
 from tests.web.resumed.conftest import Open, held, stored
-from tests.web.resumed.replicas import Replica
+from tests.web.resumed.replicas import BACKEND, Replica
 
 MIB = 1024 * 1024
 PART = 8 * MIB
@@ -61,6 +66,25 @@ async def test_a_part_is_one_put_and_two_transactions(run: Open, backend: Storag
         assert len(own) == 2
         assert sum(map(len, own)) <= 7
         assert await stored(backend) == await held(site)
+
+
+@pytest.mark.parametrize(("room", "requests"), [(64, {"PUT": 1}), (4, {"POST": 2, "PUT": 2})])
+async def test_a_part_is_one_request_while_memory_has_room(
+    run: Open, seaweedfs: SeaweedFS, monkeypatch: pytest.MonkeyPatch, room: int, requests: dict[str, int]
+) -> None:
+    """What has room as a whole is one PUT; else it is an upload in parts, which is begun and completed."""
+    async with line_to(urlsplit(seaweedfs.endpoint).port or 0) as line:
+        keys = {"aws_access_key_id": seaweedfs.access_key, "aws_secret_access_key": seaweedfs.secret_key}
+        place = {"aws_endpoint": f"http://{LOOPBACK}:{line.port}", "aws_region": seaweedfs.region}
+        storages.register_backend(ObstoreBackend(BACKEND, f"s3://{seaweedfs.bucket}/p", **keys, **place), replace=True)
+        async with run() as site:
+            monkeypatch.setattr(upload_memory, "limit", room * MIB)  # which the application has set
+            sending = site.sending(await site.begin(2 * PART), 0, Content_Length=str(PART))
+            for number in range(1, 33):
+                sending.send(bytes(PART // 32), more=number < 32)
+
+            assert await sending.end() == 204
+            assert Counter(line.methods) == requests
 
 
 @pytest.mark.parametrize("backend", ["seaweedfs"], indirect=True)

@@ -44,7 +44,10 @@ UNDO_PATIENCE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class PutRequest:
-    """A request to store content at a path; run it with chunks of no more than `longest` bytes, if that is known."""
+    """A request to store content at a path; run it with chunks of no more than `longest` bytes, if that is known.
+
+    What `is_piece` of a file goes without parts if there is memory for all of it.
+    """
 
     connection: Connection
     backend: str
@@ -53,6 +56,7 @@ class PutRequest:
     plan: PartPlan
     if_absent: bool
     longest: int | None = None
+    is_piece: bool = False
     share: Share | None = None
 
     async def run(self, chunks: AsyncIterator[bytes]) -> Stored:
@@ -71,7 +75,10 @@ class PutRequest:
                     # More has come than a first step: memory for whole parts.
                     longest = most if self.longest is None else self.longest
                     await share.widen(least=max(share.size, min(self.plan.least, longest)), most=min(most, longest))
-                planned = replace(self, plan=self.plan.within(max(share.size, self.plan.least)), share=share)
+                plan = self.plan.within(max(share.size, self.plan.least))
+                if self.is_piece and self.longest is not None and self.longest <= share.size:
+                    plan = replace(self.plan, size=max(self.plan.size, self.longest))
+                planned = replace(self, plan=plan, share=share)
                 piece = BIG_PIECE if planned.plan.concurrency > 1 else PIECE
                 return await planned.send(start, join_chunks(counted, piece))
 

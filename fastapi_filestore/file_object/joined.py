@@ -12,7 +12,10 @@ from fastapi_filestore.storage.fallbacks import join_of
 class StoredFile(Protocol):
     """A file whose bytes are in a store."""
 
-    size: int | None
+    @property
+    def size(self) -> int | None:
+        """How many they are."""
+        ...
 
     @property
     def path(self) -> str | None:

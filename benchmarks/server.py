@@ -97,7 +97,7 @@ def serving(contender: Contender, place: Place, program: Program = "uvicorn") ->
     with running(
         (sys.executable, "-m", *command, str(port)),
         folder=Path(place.root),
-        environment=place.environment(),
+        environment={**place.environment(), "PYTHONPATH": str(ROOT)},
         ready=lambda: _pid(port) > 0,
         stop_signal=signal.SIGTERM if program == "granian" else signal.SIGKILL,  # or its worker would outlive it
     ):

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, inspect
 
+from fastapi_filestore.concurrency.awaited import must_await
 from fastapi_filestore.errors import ConfigurationError
 from fastapi_filestore.file_object import FileObject
 from fastapi_filestore.intake.rules import NO_RULES
@@ -72,6 +73,7 @@ class Storing(Transactional[ModelT]):
                 known = None
             yield await self._store_one(file, attribute, known, stack, is_whole=is_whole)
 
+    @must_await
     async def folder_of(self, field: str, *, identity: object = None, values: Values = NOTHING_KNOWN) -> str:
         """Return the folder that a column chooses for the file of a row: of one that is there, or of a new one.
 

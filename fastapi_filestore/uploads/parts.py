@@ -38,7 +38,8 @@ from fastapi_filestore.storage.client_parts import (
     size_of_parts,
 )
 from fastapi_filestore.storage.paths import generate_once_path, generate_upload_path
-from fastapi_filestore.uploads.open_uploads import Announced, OpenUploads
+from fastapi_filestore.uploads.open_uploads import OpenUploads
+from fastapi_filestore.uploads.targets import Announced
 
 MOST_SIGNED: Final = 100
 """Parts that one request may have signed."""

@@ -21,10 +21,11 @@ from fastapi_filestore.orm.sessions import AnySession, run_in_session, writing_c
 from fastapi_filestore.orm.uploads.leases import Lease
 from fastapi_filestore.orm.uploads.tables import UploadTables, uploads_of
 from fastapi_filestore.storage.paths import generate_once_path, generate_upload_path
-from fastapi_filestore.uploads import claims
-from fastapi_filestore.uploads.open_uploads import Announced, OpenUploads, Target
+from fastapi_filestore.uploads import completion
+from fastapi_filestore.uploads.open_uploads import OpenUploads
 from fastapi_filestore.uploads.options import UploadLimits
 from fastapi_filestore.uploads.segments import Appending
+from fastapi_filestore.uploads.targets import Announced, Target
 from tests.model.plain import File
 from tests.model.playing import COIN, DISTURBED, PICK, chosen, play
 from tests.model.rules_bulk import EXPIRED
@@ -207,7 +208,7 @@ class UploadRules(RowRules):
         """Complete an upload, unless that has to be refused."""
 
         async def work(uploads: OpenUploads) -> None:
-            await claims.complete(uploads, upload.identity)
+            await completion.complete(uploads, upload.identity)
 
         error = self.refusal(upload)
         if self.beside(work, *([error] if error else [])):

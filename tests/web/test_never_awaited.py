@@ -41,6 +41,7 @@ CALLS: dict[str, Callable[[Documents, FileObject], Any]] = {
     "FileService.require": lambda service, file: service.require(1),
     "FileService.file": lambda service, file: service.file(1),
     "FileService.peek_file": lambda service, file: service.peek_file(1),
+    "Storing.folder_of": lambda service, file: service.folder_of("file", identity=1),
     "FileService.lock_file": lambda service, file: service.lock_file(1),
     "FileService.open": lambda service, file: service.open(1),
     "FileService.url": lambda service, file: service.url(1),

@@ -28,10 +28,12 @@ from fastapi_filestore.orm.column.python_types import python_type
 from fastapi_filestore.orm.uploads.tables import UploadTables
 from fastapi_filestore.service import FileService
 from fastapi_filestore.storage.prefixes import NOTHING_KNOWN, Values
-from fastapi_filestore.uploads.claims import Claim, complete_beside, take
-from fastapi_filestore.uploads.open_uploads import OpenUploads, Target
+from fastapi_filestore.uploads.claims import Claim, take
+from fastapi_filestore.uploads.completion import complete_beside
+from fastapi_filestore.uploads.open_uploads import OpenUploads
 from fastapi_filestore.uploads.options import UploadOptions
 from fastapi_filestore.uploads.placing import placing
+from fastapi_filestore.uploads.targets import Target
 from fastapi_filestore.web.header_fields import JSON, announced_size, joined_fields, media_type, refuse_codings
 from fastapi_filestore.web.receiving.bodies import UNLIMITED, limited_body
 from fastapi_filestore.web.receiving.several_fields import FileField, receive_form

@@ -26,8 +26,8 @@ from fastapi_filestore.orm.uploads.tables import UploadTables
 from fastapi_filestore.service import FileService
 from fastapi_filestore.service.new_rows import constructor_needs
 from fastapi_filestore.service.rows import load_columns
-from fastapi_filestore.uploads.open_uploads import Target
 from fastapi_filestore.uploads.options import UploadOptions
+from fastapi_filestore.uploads.targets import Target
 from fastapi_filestore.web.receiving.form_fields import (
     ColumnFields,
     UnknownFields,

@@ -25,8 +25,8 @@ from fastapi_filestore.intake.names import FALLBACK_NAME
 from fastapi_filestore.intake.types.media_types import likely_type
 from fastapi_filestore.orm.uploads.leases import Lease
 from fastapi_filestore.service import FileService
-from fastapi_filestore.uploads.open_uploads import Announced
 from fastapi_filestore.uploads.segments import Appending
+from fastapi_filestore.uploads.targets import Announced
 from fastapi_filestore.web import tus_fields as fields
 from fastapi_filestore.web.header_fields import announced_size, media_type
 from fastapi_filestore.web.paths import path_above

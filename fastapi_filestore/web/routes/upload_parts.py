@@ -17,8 +17,8 @@ from fastapi_filestore.intake.names import FALLBACK_NAME, MEDIA_TYPE
 from fastapi_filestore.orm.uploads.tables import UploadRow
 from fastapi_filestore.service import FileService
 from fastapi_filestore.storage.client_parts import LARGEST_PUT, MOST_PARTS, size_of_parts
-from fastapi_filestore.uploads.claims import complete_beside
-from fastapi_filestore.uploads.open_uploads import Announced, OpenUploads
+from fastapi_filestore.uploads.completion import complete_beside
+from fastapi_filestore.uploads.open_uploads import OpenUploads
 from fastapi_filestore.uploads.parts import (
     MOST_SIGNED,
     begin_by_form,
@@ -27,6 +27,7 @@ from fastapi_filestore.uploads.parts import (
     list_parts,
     sign_parts,
 )
+from fastapi_filestore.uploads.targets import Announced
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.form_fields import validate_json

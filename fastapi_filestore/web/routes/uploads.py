@@ -15,8 +15,8 @@ from fastapi_filestore.intake.names import MEDIA_TYPE
 from fastapi_filestore.orm.uploads.tables import UploadRow
 from fastapi_filestore.service import FileService
 from fastapi_filestore.storage.backend import SignedURL
-from fastapi_filestore.uploads.claims import complete_beside
-from fastapi_filestore.uploads.open_uploads import Announced
+from fastapi_filestore.uploads.completion import complete_beside
+from fastapi_filestore.uploads.targets import Announced
 from fastapi_filestore.web.paths import path_above
 from fastapi_filestore.web.receiving.bodies import json_body
 from fastapi_filestore.web.receiving.form_fields import validate_json
@@ -99,34 +99,46 @@ def add_uploads(
     async def begin(
         request: Request, response: Response, service: Annotated[FileService[Any], Depends(provider)]
     ) -> Any:
-        base = path_above(request.scope, 0)
         async with service.unit_of_work():
             if "tus-resumable" in request.headers:
                 with tus.telling_version():
                     tus.require_tus(request)
                     return await tus.begin(request, resource, uploads, service)
-            limits = resource.limits()
-            body = await json_body(request, limits.json_body_size, pace=limits.pace)
-            announced = validate_json(AnnouncedUpload, body, limits=limits)
-            field = uploads.field(announced.field, default=resource.attribute.name)
-            told = Announced(
-                announced.filename,
-                announced.content_type,
-                announced.size,
-                announced.sha256 and announced.sha256.lower(),
-            )
-            own, seconds, begun = uploads.of(request, service), resource.url_seconds(), None
-            if announced.parts or needs_parts(announced.size):
-                begun = await begin_direct_parts(own, field, told, base=base, expires_in=seconds)
-            if begun is not None:
-                answer = show_upload(begun[0], field, base, begun[1])
-            else:
-                async with service.turn():
-                    row, signed = await own.begin(field, told, expires_in=seconds)
-                    answer = show_upload(row, field, base, direct_of(signed))
-                    await service.commit()
+            answer = await _begin(request, resource, uploads, service)
         response.headers["Location"] = answer.url
         return answer
+
+    _add_existing(router, resource, uploads, provider)
+    upload_parts.add_parts(router, resource, uploads, provider)
+    upload_parts.add_uppy(router, resource, uploads, provider)
+    tus.add_tus(router, resource, uploads, provider)
+
+
+async def _begin(
+    request: Request, resource: Resource[ModelT], uploads: RouterUploads, service: FileService[Any]
+) -> UploadState:
+    """Begin an upload that is announced by JSON, in parts where one request can't store it."""
+    limits, base = resource.limits(), path_above(request.scope, 0)
+    body = await json_body(request, limits.json_body_size, pace=limits.pace)
+    told = validate_json(AnnouncedUpload, body, limits=limits)
+    field = uploads.field(told.field, default=resource.attribute.name)
+    announced = Announced(told.filename, told.content_type, told.size, told.sha256 and told.sha256.lower())
+    own, seconds = uploads.of(request, service), resource.url_seconds()
+    if told.parts or needs_parts(told.size):
+        begun = await begin_direct_parts(own, field, announced, base=base, expires_in=seconds)
+        if begun is not None:
+            return show_upload(begun[0], field, base, begun[1])
+    async with service.turn():
+        row, signed = await own.begin(field, announced, expires_in=seconds)
+        answer = show_upload(row, field, base, direct_of(signed))
+        await service.commit()
+        return answer
+
+
+def _add_existing(
+    router: APIRouter, resource: Resource[ModelT], uploads: RouterUploads, provider: Provider[ModelT]
+) -> None:
+    """Add the routes of an upload that is begun."""
 
     @router.get(
         "/uploads/{upload}",
@@ -173,10 +185,6 @@ def add_uploads(
                 await complete_beside(own, [upload])
             row = await own.find(upload)
             return show_upload(row, own.target_of(row)[0], path_above(request.scope, 2))
-
-    upload_parts.add_parts(router, resource, uploads, provider)
-    upload_parts.add_uppy(router, resource, uploads, provider)
-    tus.add_tus(router, resource, uploads, provider)
 
 
 def direct_of(signed: SignedURL | None) -> DirectUpload | None:

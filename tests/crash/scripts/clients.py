@@ -14,10 +14,12 @@ from fastapi_filestore.orm.sessions import run_in_session, writing_connection
 from fastapi_filestore.orm.uploads.leases import Lease
 from fastapi_filestore.storage.paths import generate_once_path
 from fastapi_filestore.storage.signing import UrlSigner
-from fastapi_filestore.uploads.claims import complete, complete_beside, take
-from fastapi_filestore.uploads.open_uploads import Announced, OpenUploads, Target
+from fastapi_filestore.uploads.claims import take
+from fastapi_filestore.uploads.completion import complete, complete_beside
+from fastapi_filestore.uploads.open_uploads import OpenUploads
 from fastapi_filestore.uploads.options import UploadLimits
 from fastapi_filestore.uploads.segments import Appending, Body
+from fastapi_filestore.uploads.targets import Announced, Target
 from tests.crash.application import Application
 from tests.crash.models import BACKEND, LEDGER, UPLOADS, Document
 from tests.crash.scripts.script import Act, named, unit

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -91,7 +91,9 @@ def add_tus(router: APIRouter, resource: Resource[ModelT], uploads: RouterUpload
     @router.api_route(
         path, methods=["HEAD", "PATCH", "POST", "PUT"], include_in_schema=False, dependencies=uploads.dependencies
     )
-    async def serve(request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)]) -> Response:
+    async def serve(
+        request: Request, upload: str, service: Annotated[FileService[ModelT], Depends(provider)]
+    ) -> Response:
         """Do what the method says, or the header in its place, for clients that can't send each method."""
         with telling_version():
             method = request.headers.get("x-http-method-override", request.method).upper()
@@ -123,7 +125,7 @@ def require_tus(request: Request) -> None:
 
 
 async def ask(
-    request: Request, identity: str, resource: Resource[Any], uploads: RouterUploads, service: FileService[Any]
+    request: Request, identity: str, resource: Resource[ModelT], uploads: RouterUploads, service: FileService[ModelT]
 ) -> Response:
     """Tell how far an upload is (section HEAD)."""
     row = await uploads.of(request, service).find(identity)
@@ -137,7 +139,7 @@ async def ask(
 
 
 async def end(
-    request: Request, identity: str, resource: Resource[Any], uploads: RouterUploads, service: FileService[Any]
+    request: Request, identity: str, resource: Resource[ModelT], uploads: RouterUploads, service: FileService[ModelT]
 ) -> Response:
     """End an upload (section Termination)."""
     async with service.turn():
@@ -147,7 +149,7 @@ async def end(
 
 
 async def begin(
-    request: Request, resource: Resource[ModelT], uploads: RouterUploads, service: FileService[Any]
+    request: Request, resource: Resource[ModelT], uploads: RouterUploads, service: FileService[ModelT]
 ) -> Response:
     """Begin an upload, and take what the request has of its bytes (sections Creation and Creation With Upload)."""
     creation = fields.read_creation(header_fields(request))
@@ -219,7 +221,7 @@ async def append(
     identity: str,
     resource: Resource[ModelT],
     uploads: RouterUploads,
-    service: FileService[Any],
+    service: FileService[ModelT],
     *,
     start: int | None = None,
 ) -> Response:

@@ -131,7 +131,7 @@ def needs_parts(size: int | None) -> bool:
 
 
 def own_uploads(
-    uploads: RouterUploads, request: Request, service: FileService[Any], upload: str, key: str | None
+    uploads: RouterUploads, request: Request, service: FileService[ModelT], upload: str, key: str | None
 ) -> OpenUploads:
     """Return the uploads that are a request's own; what it says is the key of one can only be its id."""
     if key not in {None, upload}:
@@ -162,8 +162,11 @@ def add_parts(
         **options,
     )
     async def list_stored(
-        request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)], key: str | None = None
-    ) -> Any:
+        request: Request,
+        upload: str,
+        service: Annotated[FileService[ModelT], Depends(provider)],
+        key: str | None = None,
+    ) -> object:
         async with service.unit_of_work():
             return await list_parts(own_uploads(uploads, request, service, upload, key), upload)
 
@@ -172,8 +175,8 @@ def add_parts(
         request: Request,
         upload: str,
         batch: Annotated[Batch, Query()],
-        service: Annotated[FileService[Any], Depends(provider)],
-    ) -> Any:
+        service: Annotated[FileService[ModelT], Depends(provider)],
+    ) -> dict[str, dict[str, str]]:
         numbers = sorted({int(number) for number in batch.numbers.split(",")})
         if len(numbers) > MOST_SIGNED or numbers[-1] > MOST_PARTS:
             message = f"At most {MOST_SIGNED} parts of {MOST_PARTS:,} are signed at once"
@@ -194,9 +197,9 @@ def add_parts(
         request: Request,
         upload: str,
         number: Number,
-        service: Annotated[FileService[Any], Depends(provider)],
+        service: Annotated[FileService[ModelT], Depends(provider)],
         key: str | None = None,
-    ) -> Any:
+    ) -> object:
         async with service.unit_of_work():
             return (await sign_all(own_uploads(uploads, request, service, upload, key), upload, [number]))[number]
 
@@ -207,8 +210,10 @@ def add_uppy(router: APIRouter, resource: Resource[ModelT], uploads: RouterUploa
 
     @router.get("/uploads/s3/params", **options)
     async def begin_form(
-        request: Request, asked: Annotated[AskedForm, Query()], service: Annotated[FileService[Any], Depends(provider)]
-    ) -> Any:
+        request: Request,
+        asked: Annotated[AskedForm, Query()],
+        service: Annotated[FileService[ModelT], Depends(provider)],
+    ) -> dict[str, object]:
         field = uploads.field(asked.field, default=resource.attribute.name)
         async with service.unit_of_work():
             own, seconds = uploads.of(request, service), resource.url_seconds()
@@ -216,7 +221,7 @@ def add_uppy(router: APIRouter, resource: Resource[ModelT], uploads: RouterUploa
         return {"method": "POST", "url": form.url, "fields": form.fields, "expires": seconds}
 
     @router.post(PLACE, **options)
-    async def begin(request: Request, service: Annotated[FileService[Any], Depends(provider)]) -> Any:
+    async def begin(request: Request, service: Annotated[FileService[ModelT], Depends(provider)]) -> dict[str, str]:
         limits = resource.limits()
         async with service.unit_of_work():
             body = await json_body(request, limits.json_body_size, pace=limits.pace)
@@ -229,8 +234,11 @@ def add_uppy(router: APIRouter, resource: Resource[ModelT], uploads: RouterUploa
 
     @router.post(f"{PLACE}/{{upload}}/complete", **options)
     async def complete(
-        request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)], key: str | None = None
-    ) -> Any:
+        request: Request,
+        upload: str,
+        service: Annotated[FileService[ModelT], Depends(provider)],
+        key: str | None = None,
+    ) -> dict[str, str]:
         limits = resource.limits()
         async with service.unit_of_work():
             own = own_uploads(uploads, request, service, upload, key)
@@ -243,8 +251,11 @@ def add_uppy(router: APIRouter, resource: Resource[ModelT], uploads: RouterUploa
 
     @router.delete(f"{PLACE}/{{upload}}", **options)
     async def abort(
-        request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)], key: str | None = None
-    ) -> Any:
+        request: Request,
+        upload: str,
+        service: Annotated[FileService[ModelT], Depends(provider)],
+        key: str | None = None,
+    ) -> dict[str, str]:
         async with service.unit_of_work(), service.turn():
             await own_uploads(uploads, request, service, upload, key).end(upload)
             await service.commit()

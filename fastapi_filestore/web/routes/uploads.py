@@ -6,7 +6,7 @@ A client either stores by itself where the answer says, or sends the bytes here 
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Literal, TypeVar, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
@@ -97,8 +97,8 @@ def add_uploads(
         openapi_extra=json_request(AnnouncedUpload),
     )
     async def begin(
-        request: Request, response: Response, service: Annotated[FileService[Any], Depends(provider)]
-    ) -> Any:
+        request: Request, response: Response, service: Annotated[FileService[ModelT], Depends(provider)]
+    ) -> UploadState | Response:
         async with service.unit_of_work():
             if "tus-resumable" in request.headers:
                 with tus.telling_version():
@@ -115,7 +115,7 @@ def add_uploads(
 
 
 async def _begin(
-    request: Request, resource: Resource[ModelT], uploads: RouterUploads, service: FileService[Any]
+    request: Request, resource: Resource[ModelT], uploads: RouterUploads, service: FileService[ModelT]
 ) -> UploadState:
     """Begin an upload that is announced by JSON, in parts where one request can't store it."""
     limits, base = resource.limits(), path_above(request.scope, 0)
@@ -142,13 +142,14 @@ def _add_existing(
 
     @router.get(
         "/uploads/{upload}",
-        response_model=UploadState,
         name=f"{resource.name}_read_upload",
         summary="Ask how far an upload is",
         dependencies=uploads.dependencies,
         responses=problems(404, 422),
     )
-    async def read(request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)]) -> Any:
+    async def read(
+        request: Request, upload: str, service: Annotated[FileService[ModelT], Depends(provider)]
+    ) -> UploadState:
         async with service.unit_of_work():
             own = uploads.of(request, service)
             row = await own.find(upload)
@@ -163,7 +164,7 @@ def _add_existing(
         responses=problems(404, 422),
     )
     async def end(
-        request: Request, response: Response, upload: str, service: Annotated[FileService[Any], Depends(provider)]
+        request: Request, response: Response, upload: str, service: Annotated[FileService[ModelT], Depends(provider)]
     ) -> None:
         response.headers.update(tus.headers_of(request))
         async with service.unit_of_work(), service.turn():
@@ -172,13 +173,14 @@ def _add_existing(
 
     @router.post(
         "/uploads/{upload}/complete",
-        response_model=UploadState,
         name=f"{resource.name}_complete_upload",
         summary="Judge an upload before a row takes it",
         dependencies=uploads.dependencies,
         responses=problems(404, 409, 413, 415, 422),
     )
-    async def complete(request: Request, upload: str, service: Annotated[FileService[Any], Depends(provider)]) -> Any:
+    async def complete(
+        request: Request, upload: str, service: Annotated[FileService[ModelT], Depends(provider)]
+    ) -> UploadState:
         async with service.unit_of_work():
             own = uploads.of(request, service)
             async with finding_rows(service):

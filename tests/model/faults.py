@@ -22,7 +22,8 @@ from fastapi_filestore.orm.unit_of_work.transfer import discard, forget
 from fastapi_filestore.orm.uploads.expiry import end_expired
 from fastapi_filestore.orm.uploads.tables import COMPLETE, UploadTables
 from fastapi_filestore.service.sweep import sweep as sweeping
-from fastapi_filestore.uploads import claims
+from fastapi_filestore.uploads import assembly, claims
+from fastapi_filestore.uploads.assembly import become_whole
 from fastapi_filestore.uploads.open_uploads import OpenUploads
 
 Fault = Callable[[], AbstractContextManager[object]]
@@ -119,8 +120,7 @@ def segments_go_unseen() -> Iterator[None]:
         await run_in_session(uploads.service.session, drop)
         await become_whole(uploads, identity, *given)
 
-    become_whole = vars(claims)["_become_whole"]
-    with patch.object(claims, "_become_whole", unseen):
+    with patch.object(assembly, "become_whole", unseen):
         yield
 
 

@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 from fastapi_filestore.errors import UploadDigestError
 from fastapi_filestore.file_object import FileObject
-from fastapi_filestore.intake.digests import DigestingStream
+from fastapi_filestore.intake.digests import sha256_of
 
 
 async def compare_digest(file: FileObject, announced: str | None) -> None:
@@ -16,9 +16,6 @@ async def compare_digest(file: FileObject, announced: str | None) -> None:
         return
     if file.checksum is None:
         async with aclosing(await file.open_async()) as stream:
-            digest = DigestingStream(chunk async for chunk in stream)
-            async for _ in digest:
-                pass
-        file.checksum = digest.hexdigest
+            file.checksum = await sha256_of(stream)
     if file.checksum != announced:
         raise UploadDigestError(announced=announced, actual=file.checksum)

@@ -1,11 +1,12 @@
 """The life of an application that a test serves: its tables are made before its file store is opened."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from sqlalchemy import MetaData
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from fastapi_filestore import Filestore
 
@@ -24,3 +25,17 @@ def lifespan_with(
         await engine.dispose()
 
     return lifespan
+
+
+def application_of(metadata: MetaData) -> tuple[FastAPI, Filestore]:
+    """Return an application of some tables for a process of its own, and its file store; DATABASE_URL says where."""
+    engine = create_async_engine(os.environ["DATABASE_URL"])
+    sessions = async_sessionmaker(engine)
+
+    async def get_session() -> AsyncIterator[AsyncSession]:
+        """Give a request its session."""
+        async with sessions() as session:
+            yield session
+
+    files = Filestore(get_session)
+    return FastAPI(lifespan=lifespan_with(files, engine, metadata)), files

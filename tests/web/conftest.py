@@ -39,6 +39,14 @@ def postgres_database(postgres_databases: Databases) -> Postgres:
     return postgres_databases.copy("web", Base.metadata.create_all)
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def each_database(request: pytest.FixtureRequest) -> str | None:
+    """Try a test on each database: its URL for asynchronous sessions, None for the suite's own of SQLite."""
+    if request.param == "sqlite":
+        return None
+    return str(request.getfixturevalue("postgres_database").url("postgresql+asyncpg"))
+
+
 @pytest.fixture
 def serve(backend: StorageBackend, tmp_path: Path) -> Serve:
     """Run applications on SQLite, or on the database of a URL."""

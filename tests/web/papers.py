@@ -61,12 +61,10 @@ def as_user(name: str) -> dict[str, str]:
     return {"X-User": name}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def site(request: pytest.FixtureRequest, serve: Serve) -> AsyncIterator[Site]:
+@pytest.fixture
+async def site(each_database: str | None, serve: Serve) -> AsyncIterator[Site]:
     """Papers on each database; the first one is Ann's, the second Bob's, the third was deleted."""
-    postgres = request.param == "postgres"
-    url = request.getfixturevalue("postgres_database").url("postgresql+asyncpg") if postgres else None
-    async with serve(url, build=papers, shared=True, signing_keys=[SIGNING_KEY]) as site:
+    async with serve(each_database, build=papers, shared=True, signing_keys=[SIGNING_KEY]) as site:
         for user in ("ann", "bob", "ann"):
             await post(site, user, content=user.encode())
         await site.client.delete("/papers/3", headers=as_user("ann"))

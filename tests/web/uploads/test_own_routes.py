@@ -91,12 +91,10 @@ def further_routes(app: FastAPI, files: Filestore) -> None:
         return len(pages)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def site(request: pytest.FixtureRequest, serve: Serve) -> AsyncIterator[Site]:
+@pytest.fixture
+async def site(each_database: str | None, serve: Serve) -> AsyncIterator[Site]:
     """Routes of one's own on each database."""
-    postgres = request.param == "postgres"
-    url = request.getfixturevalue("postgres_database").url("postgresql+asyncpg") if postgres else None
-    async with serve(url, build=further_routes, signing_keys=[SIGNING_KEY], shared=True) as site:
+    async with serve(each_database, build=further_routes, signing_keys=[SIGNING_KEY], shared=True) as site:
         yield site
         await site.check()
 

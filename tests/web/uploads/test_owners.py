@@ -35,12 +35,10 @@ def owned(app: FastAPI, files: Filestore) -> None:
     app.include_router(files.signed_router())
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def site(request: pytest.FixtureRequest, serve: Serve) -> AsyncIterator[Site]:
+@pytest.fixture
+async def site(each_database: str | None, serve: Serve) -> AsyncIterator[Site]:
     """Documents with uploads of users, on each database."""
-    postgres = request.param == "postgres"
-    url = request.getfixturevalue("postgres_database").url("postgresql+asyncpg") if postgres else None
-    async with serve(url, build=owned, signing_keys=[SIGNING_KEY], shared=True) as site:
+    async with serve(each_database, build=owned, signing_keys=[SIGNING_KEY], shared=True) as site:
         yield site
         await site.check()
 
